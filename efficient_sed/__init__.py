@@ -1,0 +1,34 @@
+"""Benchmark framework for low-complexity sound event detection. Everything is imported on first use: this file costs no time."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event as Event
+    from efficient_sed.evaluation.psds import psds1 as psds1
+    from efficient_sed.models._checkpoint import load_model as load_model
+    from efficient_sed.models._checkpoint import save_model as save_model
+    from efficient_sed.models._factory import create_model as create_model
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Event": "efficient_sed.data.events",
+    "create_model": "efficient_sed.models._factory",
+    "load_model": "efficient_sed.models._checkpoint",
+    "psds1": "efficient_sed.evaluation.psds",
+    "save_model": "efficient_sed.models._checkpoint",
+}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names are strings)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'efficient_sed' has no attribute {name!r}; it has: {', '.join(sorted(__all__))}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,14 @@
+"""Folders that lie beside the package in a checkout and inside it in an installed wheel: configs, pretrained, published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_IN_CHECKOUT = {"configs": "configs", "pretrained": "pretrained", "published": "benchmarks/published"}
+
+
+def resource_folder(name: str) -> Path:
+    """Folder of shipped files, "configs", "pretrained" or "published"."""
+    packaged = _PACKAGE / "_resources" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CHECKOUT[name]

@@ -1,0 +1,1 @@
+"""Sound in: decoding, spectrograms, the grid between seconds and frames, augmentation."""

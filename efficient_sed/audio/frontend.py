@@ -1,0 +1,101 @@
+"""Log-mel spectrogram of the released models, and the grid that ties its frames to seconds.
+
+Morocutti et al. 2025 and, before them, Schmid et al. 2023 (EfficientAT): pre-emphasis, power spectrum, Kaldi mel bank, logarithm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torchaudio.compliance.kaldi import get_mel_banks
+
+SAMPLE_RATE = 16_000
+HOP_LENGTH = 160  # 10 ms
+WINDOW_LENGTH = 400  # 25 ms
+FFT_LENGTH = 512
+MEL_BINS = 128
+LOW_HZ, HIGH_HZ = 0.0, 7000.0
+PRE_EMPHASIS = 0.97
+MIN_SAMPLES = FFT_LENGTH // 2 + 2  # reflect padding needs more samples than it adds, pre-emphasis takes one
+
+
+@dataclass(frozen=True)
+class FrameGrid:
+    """Every conversion between seconds, samples and the model's output frames. Frame k covers [k * hop_s, (k + 1) * hop_s)."""
+
+    sample_rate: int = SAMPLE_RATE
+    hop_length: int = HOP_LENGTH
+    stride: int = 4
+
+    @property
+    def hop_s(self) -> float:
+        return self.hop_length * self.stride / self.sample_rate
+
+    @property
+    def samples_per_frame(self) -> int:
+        return self.hop_length * self.stride
+
+    def num_frames(self, num_samples: int) -> int:
+        """Output frames for that many samples: pre-emphasis drops one, the STFT is centred, strides round up."""
+        return math.ceil((1 + (num_samples - 1) // self.hop_length) / self.stride)
+
+    def onset_frame(self, onset_s: float) -> int:
+        """First frame that an event touches. Rounded at 1 ns, so that 0.12 s is frame 3 in spite of binary fractions."""
+        return math.floor(round(onset_s / self.hop_s, 6))
+
+    def offset_frame(self, offset_s: float) -> int:
+        """Frame after the last one that an event touches."""
+        return math.ceil(round(offset_s / self.hop_s, 6))
+
+    def timestamps(self, num_frames: int, duration_s: float) -> list[float]:
+        """The num_frames + 1 borders of frames in seconds, clipped to the clip's duration."""
+        return [min(round(k * self.hop_s, 6), duration_s) for k in range(num_frames + 1)]
+
+
+class LogMel(nn.Module):
+    """Waveform (batch, samples), 16 kHz -> (batch, 1, 128, frames), 100 frames a second, float32 even under autocast.
+
+    The bank is made once; the published code makes it anew at every call, with the same numbers.
+    """
+
+    window: Tensor
+    bank: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sample_rate, self.hop_length, self.mel_bins = SAMPLE_RATE, HOP_LENGTH, MEL_BINS
+        self.register_buffer("window", torch.hann_window(WINDOW_LENGTH, periodic=False), persistent=False)
+        self.register_buffer("bank", mel_bank(LOW_HZ, HIGH_HZ), persistent=False)
+
+    def forward(self, waveform: Tensor, bank: Tensor | None = None) -> Tensor:
+        """Spectrogram with the model's own bank or, for augmentation, another of `mel_bank`.
+
+        Raises:
+            ValueError: If the waveform is not (batch, samples) or shorter than one analysis window.
+        """
+        if waveform.ndim != 2 or waveform.shape[1] < MIN_SAMPLES:
+            raise ValueError(f"waveform must have shape (batch, samples) with at least {MIN_SAMPLES} samples, got {tuple(waveform.shape)}")
+        with torch.autocast(waveform.device.type, enabled=False):
+            waveform = waveform.float()
+            emphasised = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]
+            spectrum = torch.stft(emphasised, FFT_LENGTH, HOP_LENGTH, WINDOW_LENGTH, self.window.float(), center=True, pad_mode="reflect", return_complex=True)
+            power = torch.view_as_real(spectrum).square().sum(-1)  # (B, 257, frames)
+            mel = (self.bank if bank is None else bank).float() @ power
+            return cast(Tensor, ((mel.clamp_(min=1e-7).log_() + 4.5) / 5).unsqueeze(1))
+
+
+def mel_bank(low_hz: float, high_hz: float) -> Tensor:
+    """Kaldi's triangular filters, shape (128, 257): the last bin, at Nyquist, has weight zero."""
+    bank, _ = get_mel_banks(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, vtln_low=100.0, vtln_high=-500.0, vtln_warp_factor=1.0)
+    return nn.functional.pad(bank, (0, 1))
+
+
+def jittered_mel_bank(generator: torch.Generator) -> Tensor:
+    """A bank with randomly moved edges: low edge 0-9 Hz, high edge 6001-8000 Hz. Training only; Morocutti et al. 2025, released code."""
+    low = int(torch.randint(0, 10, (), generator=generator))
+    high = HIGH_HZ + 1000 - int(torch.randint(0, 2000, (), generator=generator))
+    return mel_bank(float(low), high)

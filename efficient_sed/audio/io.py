@@ -1,0 +1,105 @@
+"""Audio files of any rate and channel count -> 16 kHz mono float32. Decoding by libsndfile: wav, flac, ogg, mp3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+from torchaudio.functional import resample
+
+from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.errors import DataError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+_MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
+
+
+class AudioInfo(NamedTuple):
+    """What a file's header says."""
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+
+
+def audio_info(path: str | Path) -> AudioInfo:
+    """Length, rate and channels from the header.
+
+    Raises:
+        DataError: If the file is missing, empty or not audio.
+    """
+    with _open(path) as file:
+        if file.frames == 0:
+            raise DataError(f"{path}: the audio file is empty (0 samples)")
+        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
+
+
+def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
+    """Mean over channels, resampled to 16 kHz, shape (samples,).
+
+    Args:
+        start_s: Where to begin; must lie inside the file.
+        duration_s: How much to read; none for the rest. What lies beyond the end is left out.
+
+    Raises:
+        DataError: If the file cannot be decoded; the message names it.
+    """
+    with _open(path) as file:
+        rate = file.samplerate
+        first = round(start_s * rate)
+        last = file.frames if duration_s is None else min(file.frames, first + round(duration_s * rate))
+        if not 0 <= first < last:
+            raise DataError(f"{path}: no audio at {start_s:g} s (the file has {file.frames / rate:g} s)")
+        low, high = max(0, first - _MARGIN_S * rate), min(file.frames, last + _MARGIN_S * rate)
+        if rate == SAMPLE_RATE or (low, high) == (0, 0):
+            low, high = first, last
+        samples = torch.from_numpy(_decode(file, path, low, high - low))
+    if rate == SAMPLE_RATE:
+        return samples
+    # Cut the margins on the 16 kHz side: `low` is a whole number of seconds before `first`, or the start of the file.
+    begin = round((first - low) * SAMPLE_RATE / rate)
+    count = max(1, round((last - first) * SAMPLE_RATE / rate))
+    return resample(samples, rate, SAMPLE_RATE)[begin : begin + count]
+
+
+def read_blocks(path: str | Path, block_s: int, hop_s: int) -> Iterator[tuple[float, Tensor]]:
+    """Overlapping blocks of a file as (start in seconds, samples at 16 kHz), holding one at a time in memory.
+
+    Block k covers [k * hop_s, k * hop_s + block_s), cut at the end of the file.
+    """
+    duration_s = audio_info(path).duration_s
+    start_s = 0
+    while True:
+        yield float(start_s), read_audio(path, start_s, block_s)
+        if start_s + block_s >= duration_s:
+            return
+        start_s += hop_s
+
+
+def _open(path: str | Path) -> soundfile.SoundFile:
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such audio file")
+    if Path(path).stat().st_size == 0:
+        raise DataError(f"{path}: the audio file is empty (0 bytes)")
+    try:
+        return soundfile.SoundFile(str(path))
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"{path}: not readable as audio ({error.error_string}); supported: {', '.join(s[1:] for s in AUDIO_SUFFIXES)}") from error
+
+
+def _decode(file: soundfile.SoundFile, path: str | Path, first: int, count: int) -> np.ndarray:
+    try:
+        file.seek(first)
+        samples = file.read(count, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"{path}: damaged audio ({error.error_string})") from error
+    if len(samples) < count:
+        raise DataError(f"{path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)")
+    if not np.isfinite(samples).all():
+        raise DataError(f"{path}: damaged audio (a sample is not a finite number)")
+    return np.ascontiguousarray(samples.mean(axis=1))

@@ -1,0 +1,125 @@
+"""One run from configuration to result.json: train, evaluate, measure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from efficient_sed._files import write_atomically
+from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
+from efficient_sed.benchmark.throughput import measure_speed
+from efficient_sed.config.schema import UNSIGNED_KEYS, BenchmarkConfig, RunConfig, to_dict
+from efficient_sed.data.clip_dataset import EvaluationWindows
+from efficient_sed.data.events import Splits
+from efficient_sed.environment import describe_environment
+from efficient_sed.errors import DataError
+from efficient_sed.evaluation.evaluate import evaluate_model
+from efficient_sed.models._checkpoint import save_model
+from efficient_sed.models.sed import Provenance, SedModel
+from efficient_sed.training.train import fit
+
+logger = logging.getLogger(__name__)
+RESULT_FILE, MODEL_FILE, CONFIG_FILE = "result.json", "model.safetensors", "config.yaml"
+
+
+def signature(config: RunConfig) -> str:
+    """Ten digits that name what a run computes: equal for configurations that differ only in where and how it is carried out."""
+    values = to_dict(config)
+    for key in UNSIGNED_KEYS:
+        group, _, name = key.partition(".")
+        values.get(group, {}).pop(name, None) if name else values.pop(group, None)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def run_folder(config: RunConfig) -> Path:
+    """Where a run keeps its files; readable, and one per signature."""
+    return Path(config.output_dir) / f"{config.model_name}_{config.data.name}_seed{config.seed}_{signature(config)}"
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run, none for an unfinished one.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    path = folder / RESULT_FILE
+    if not path.is_file():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error}); delete the file and start the run again") from error
+    return result
+
+
+def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
+    """Train, evaluate on the test part, measure complexity, write result.json last. A finished run is returned as it is.
+
+    Raises:
+        DataError: If data or output folder cannot be used; nothing of a finished run is lost.
+    """
+    folder = run_folder(config)
+    finished = read_result(folder)
+    if finished is not None:
+        logger.info("%s is finished", folder)
+        return finished
+    splits = config.data.load()
+    try:
+        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(to_dict(config))).encode())
+    except OSError as error:
+        raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
+    model, training = fit(config, splits, folder, show_progress=show_progress)
+    metrics = evaluate_model(
+        model,
+        EvaluationWindows(splits.test, splits.classes, model.grid, config.data.clip_seconds),
+        task=config.task,
+        config=config.evaluation,
+        median_frames=config.data.median_frames,
+        batch_size=config.train.batch_size,
+        num_workers=config.data.num_workers,
+        on_error=config.data.on_error,
+    )
+    result = {
+        "model": config.model_name,
+        "backbone": config.backbone.name,
+        "head": config.seq.name,
+        "hidden": getattr(config.seq, "hidden", None),
+        "task": config.task,
+        "seed": config.seed,
+        "signature": signature(config),
+        "metrics": metrics,
+        "complexity": measure_complexity(model, config.benchmark),
+        "training": training,
+        "data": describe_data(config, splits),
+        "config": to_dict(config),
+        "environment": describe_environment(),
+    }
+    notes = {"trained_on": config.data.name, "task": config.task, "seed": config.seed, "signature": result["signature"], "manifest_hash": splits.manifest_hash, "commit": result["environment"]["commit"]}
+    model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, notes)
+    save_model(model, folder / MODEL_FILE)
+    write_atomically(folder / RESULT_FILE, json.dumps(result, indent=1).encode())
+    return result
+
+
+def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
+    """Parameters, MACs and speed of a model, in the form that results carry."""
+    macs = count_macs(model, config.seconds)
+    return {
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "macs": macs.total,
+        "macs_by_part": dict(macs.by_part),
+        "macs_deepspeed": deepspeed_macs(model, config.seconds),
+        "seconds": config.seconds,
+        **measure_speed(model, config),
+    }
+
+
+def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
+    """Name, hash and coverage of a data set."""
+    clips = {part: len(getattr(splits, part)) for part in ("train", "validation", "test")}
+    return {"name": config.data.name, "manifest_hash": splits.manifest_hash, "clips": clips, "num_classes": len(splits.classes), "skipped": list(splits.skipped)}

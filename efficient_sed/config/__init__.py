@@ -1,0 +1,1 @@
+"""Configuration: dataclasses that validate themselves, and the one file that composes them from presets and overrides."""

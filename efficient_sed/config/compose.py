@@ -1,0 +1,139 @@
+"""Presets and `key=value` overrides -> RunConfig. The only file that imports Hydra."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from efficient_sed._resources import resource_folder
+from efficient_sed.config._strict import run_config_from_dict
+from efficient_sed.config.schema import BenchmarkConfig, EvaluationConfig, RunConfig, TrainConfig, to_dict
+from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
+
+GROUPS = {"backbone": BACKBONES, "seq": SEQUENCE_HEADS, "data": DATASETS}
+DEFAULTS = {"backbone": "fmn10", "seq": "tf", "data": "synthetic"}
+_ROOT = "efficient_sed"
+
+
+def presets(group: str) -> list[str]:
+    """Names of the shipped presets of "experiment", "sweep" or "data"."""
+    return sorted(path.stem for path in (resource_folder("configs") / group).glob("*.yaml"))
+
+
+def compose_run(overrides: Sequence[str]) -> RunConfig:
+    """The configuration that overrides such as `seq=gru`, `train.epochs=5` or `experiment=NAME` describe.
+
+    Raises:
+        ConfigError: For anything that is not exactly one valid configuration.
+    """
+    _check_groups(overrides)
+    _register()
+    try:
+        with initialize_config_dir(str(resource_folder("configs").resolve()), version_base="1.3"):
+            composed = compose(_ROOT, overrides=list(overrides))
+        values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error)) from error
+    return run_config_from_dict(values)
+
+
+def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of every point of a grid: comma lists are alternatives, in the order they are written.
+
+    Raises:
+        ConfigError: If an override cannot be parsed.
+    """
+    points: list[list[str]] = [[]]
+    for override in _parse(overrides):
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.get_value_element_as_str()]
+        points = [[*point, f"{override.input_line.split('=', 1)[0]}={value}"] for point in points for value in values]
+    return points
+
+
+def key_of(override: str) -> str:
+    """The key of `key=value`, without Hydra's leading + or ~."""
+    return override.split("=", 1)[0].lstrip("+~")
+
+
+def _parse(overrides: Sequence[str]) -> list[Any]:
+    for override in overrides:
+        if "=" not in override:
+            raise ConfigError(f"{override!r} is not key=value")
+    try:
+        return list(OverridesParser.create().parse_overrides(list(overrides)))
+    except HydraException as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def _check_groups(overrides: Sequence[str]) -> None:
+    """Unknown choices and keys, with the nearest name, before Hydra words it its own way."""
+    for override in _parse(overrides):
+        key, value = key_of(override.input_line), override.value()
+        if override.is_sweep_override():
+            raise ConfigError(f"{override.input_line}: a list of alternatives is for `sweep`; a run takes one value")
+        if key in GROUPS:
+            choices = GROUPS[key].names() + (presets("data") if key == "data" else [])
+            if str(value) not in choices:
+                raise ConfigError(f"unknown {GROUPS[key].kind} {key}={value}; {nearest(str(value), choices)}")
+        elif key == "experiment" and str(value) not in presets("experiment"):
+            raise ConfigError(f"unknown preset experiment={value}; {nearest(str(value), presets('experiment'))}")
+        elif key.split(".")[0] not in {field.name for field in dataclasses.fields(RunConfig)} | {"experiment"}:
+            raise ConfigError(f"unknown key {override.input_line}; {nearest(key.split('.')[0], [f.name for f in dataclasses.fields(RunConfig)] + ['experiment'])}")
+
+
+def _register() -> None:
+    """Hand the registered components to Hydra as groups of plain dictionaries."""
+    store = ConfigStore.instance()
+    for group, registry in GROUPS.items():
+        for name in registry.names():
+            entry = registry.get(name)
+            defaults = {f.name: _plain_default(f) for f in dataclasses.fields(entry) if _has_default(f)}
+            store.store(group=group, name=name, node={"name": name, **defaults})
+    root: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(RunConfig) if f.default is not dataclasses.MISSING}
+    root |= {"train": to_dict(TrainConfig()), "evaluation": to_dict(EvaluationConfig()), "benchmark": to_dict(BenchmarkConfig())}
+    root["defaults"] = ["_self_", *({group: name} for group, name in DEFAULTS.items()), {"optional experiment": None}]
+    store.store(name=_ROOT, node=root)
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+
+
+def _plain_default(field: dataclasses.Field[Any]) -> Any:
+    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+    return list(value) if isinstance(value, tuple) else to_dict(value) if dataclasses.is_dataclass(value) else value
+
+
+def _explain(error: Exception) -> str:
+    """The first telling line of one of Hydra's errors."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    missing = re.search(r"Could not override '([^']+)'", str(error))
+    if missing:
+        return f"unknown key {missing[1]}" + (f"; {_keys_near(missing[1])}")
+    return lines[0] if lines else type(error).__name__
+
+
+def _keys_near(key: str) -> str:
+    """What could have been meant by an unknown dotted key."""
+    group, _, rest = key.partition(".")
+    fields = {"train": TrainConfig, "evaluation": EvaluationConfig, "benchmark": BenchmarkConfig}.get(group)
+    if key.startswith("train.augment."):
+        from efficient_sed.config.schema import AugmentConfig
+
+        return nearest(key.split(".")[-1], [f.name for f in dataclasses.fields(AugmentConfig)])
+    if fields is not None:
+        return nearest(rest, [f.name for f in dataclasses.fields(fields)])
+    if group in GROUPS:
+        names = {f.name for name in GROUPS[group].names() for f in dataclasses.fields(GROUPS[group].get(name))}
+        return f"the chosen {GROUPS[group].kind} has no such key; {nearest(rest, names)}"
+    return nearest(key, [f.name for f in dataclasses.fields(RunConfig)])

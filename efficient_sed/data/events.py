@@ -1,0 +1,86 @@
+"""Events in time, clips that hold them, and their form as frame targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from efficient_sed.audio.frontend import FrameGrid
+
+
+class Event(NamedTuple):
+    """A sound of one class from onset to offset; a detected one with the highest score inside."""
+
+    onset_s: float
+    offset_s: float
+    label: str
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One audio file of a data set."""
+
+    id: str
+    path: Path
+    duration_s: float
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set: clips by part, labels in logit order, and what was left out."""
+
+    classes: tuple[str, ...]
+    train: tuple[Clip, ...]
+    validation: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+    skipped: tuple[str, ...] = field(default=())
+    """Messages of unreadable files that `data.on_error=skip` left out."""
+
+    @property
+    def manifest_hash(self) -> str:
+        """Hash over every clip's part, name, size in bytes, duration and events: equal hashes mean equal data."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for part in ("train", "validation", "test"):
+            for clip in getattr(self, part):
+                digest.update(repr((part, clip.id, clip.path.stat().st_size, round(clip.duration_s, 6), clip.events)).encode())
+        return digest.hexdigest()[:16]
+
+    def summary(self, part: str) -> dict[str, object]:
+        """Clips, hours and events per class of one part."""
+        clips: Sequence[Clip] = getattr(self, part)
+        counts = Counter(event.label for clip in clips for event in clip.events)
+        return {"clips": len(clips), "hours": sum(clip.duration_s for clip in clips) / 3600, "events": {label: counts.get(label, 0) for label in self.classes}}
+
+
+def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Events in order of onset, those of one class that overlap or touch joined into one."""
+    merged: list[Event] = []
+    last: dict[str, int] = {}
+    for event in sorted(events, key=lambda e: (e.onset_s, e.offset_s, e.label)):
+        index = last.get(event.label)
+        if index is not None and event.onset_s <= merged[index].offset_s:
+            merged[index] = merged[index]._replace(offset_s=max(merged[index].offset_s, event.offset_s))
+        else:
+            last[event.label] = len(merged)
+            merged.append(event)
+    return tuple(sorted(merged, key=lambda e: (e.onset_s, e.offset_s, e.label)))
+
+
+def encode_events(events: Iterable[Event], classes: Sequence[str], grid: FrameGrid, num_frames: int, start_s: float = 0.0) -> np.ndarray:
+    """Frame targets in {0, 1}, shape (classes, frames), of an excerpt that begins at `start_s`. Onsets round down, offsets up."""
+    row = {label: index for index, label in enumerate(classes)}
+    targets = np.zeros((len(classes), num_frames), dtype=np.float32)
+    for event in events:
+        first = max(0, grid.onset_frame(event.onset_s - start_s))
+        last = min(num_frames, grid.offset_frame(event.offset_s - start_s))
+        if first < last:
+            targets[row[event.label], first:last] = 1.0
+    return targets

@@ -1,0 +1,164 @@
+"""A folder of audio files with tab-separated annotations, DESED style: `filename onset offset event_label`.
+
+A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of one file.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from efficient_sed.audio.io import audio_info
+from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.data.events import Clip, Event, Splits, merge_overlapping
+from efficient_sed.errors import DataError, nearest
+from efficient_sed.registry import DATASETS
+
+EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
+PARTS = ("train", "validation", "test")
+OVERHANG_S = 0.1  # annotations may end a little after the file does: rounding, padding of codecs
+
+
+@DATASETS.register("folder")
+@dataclass(frozen=True)
+class FolderConfig(DataConfig):
+    """Own recordings: audio under `root`/`audio`, annotations beside it."""
+
+    root: str = "data"
+    """Folder of the data set."""
+    audio: str = "audio"
+    """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
+    train: str = "train.tsv"
+    """Annotations of the training part, relative to root."""
+    validation: str = "validation.tsv"
+    """Annotations that choose the best epoch."""
+    test: str = "test.tsv"
+    """Annotations that results are computed on."""
+    annotations: str | None = None
+    """One file for all parts instead of three; the column `split_column` then tells them apart."""
+    split_column: str = "split"
+    """Column with train, validation or test in each row of `annotations`."""
+    classes: tuple[str, ...] | None = None
+    """Labels in logit order; none: all labels of the annotations, sorted."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.classes is None or len(set(self.classes)) == len(self.classes) > 0, "data.classes", self.classes, "at least one label, none twice")
+
+    def load(self) -> Splits:
+        root = Path(self.root)
+        if not root.is_dir():
+            raise DataError(f"data.root={self.root}: no such directory; give the folder of your data set as data.root=DIR")
+        if self.annotations is None:
+            files: Mapping[str, Path] = {part: root / getattr(self, part) for part in PARTS}
+            return read_folder(root / self.audio, files, self.classes, self.on_error, self.num_workers)
+        return read_folder(root / self.audio, root / self.annotations, self.classes, self.on_error, self.num_workers, self.split_column)
+
+
+def read_folder(
+    audio: Path,
+    annotations: Mapping[str, Path] | Path,
+    classes: Sequence[str] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+    num_workers: int = 2,
+    split_column: str = "split",
+) -> Splits:
+    """Clips by part, durations read from the files.
+
+    Args:
+        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row.
+        classes: Allowed labels in logit order; none takes all that occur, sorted.
+        on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
+
+    Raises:
+        DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file and line.
+    """
+    if not audio.is_dir():
+        raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
+    if isinstance(annotations, Path):
+        by_part = read_annotations(annotations, split_column)
+    else:
+        by_part = {part: read_annotations(path)[""] for part, path in annotations.items()}
+    labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
+    if classes is None:
+        classes = sorted(labels)
+        if not classes:
+            raise DataError(f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as data.classes=[…] if that is meant")
+    for label in sorted(labels - set(classes)):
+        raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
+    skipped: list[str] = []
+    parts = {part: _clips(audio, by_part.get(part, {}), on_error, num_workers, skipped) for part in PARTS}
+    for part in PARTS:
+        if not parts[part]:
+            raise DataError(f"{audio}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
+    return Splits(tuple(classes), **parts, skipped=tuple(skipped))
+
+
+def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:
+    """Events by part and file name; without a split column all stand under the part "".
+
+    Raises:
+        DataError: For a missing file or column, or a row that makes no sense; with its line number.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such annotation file")
+    by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        for column in (*EVENT_COLUMNS, *([split_column] if split_column else [])):
+            if column not in (reader.fieldnames or ()):
+                raise DataError(
+                    f"{path}: column {column!r} is missing; found: {', '.join(reader.fieldnames or ()) or 'nothing'}; needed, separated by tabs: {' '.join(EVENT_COLUMNS)}"
+                )
+        for row in reader:
+            place = f"{path}:{reader.line_num}"
+            part = (row[split_column] or "") if split_column else ""
+            if part not in by_part:
+                raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
+            if not row["filename"]:
+                raise DataError(f"{place}: the filename is empty")
+            events = by_part[part].setdefault(row["filename"], [])
+            if row["event_label"] or row["onset"] or row["offset"]:
+                events.append(_event(row, place))
+    return by_part
+
+
+def _event(row: dict[str, str], place: str) -> Event:
+    if not row["event_label"]:
+        raise DataError(f"{place}: onset without event_label")
+    try:
+        onset, offset = float(row["onset"]), float(row["offset"])
+    except (TypeError, ValueError):
+        raise DataError(f"{place}: onset={row['onset']!r}, offset={row['offset']!r} are not seconds") from None
+    if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
+        raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
+    return Event(onset, offset, row["event_label"])
+
+
+def _clips(audio: Path, events_by_file: Mapping[str, list[Event]], on_error: str, num_workers: int, skipped: list[str]) -> tuple[Clip, ...]:
+    def read(name: str) -> Clip | str:
+        path = audio / name
+        try:
+            duration_s = audio_info(path).duration_s
+        except DataError as error:
+            return str(error)
+        events = merge_overlapping(events_by_file[name])
+        for event in events:
+            if event.onset_s >= duration_s or event.offset_s > duration_s + OVERHANG_S:
+                return f"{path}: event {event.label!r} at {event.onset_s:g}-{event.offset_s:g} s lies beyond the file's end at {duration_s:g} s"
+        inside = tuple(event._replace(offset_s=min(event.offset_s, duration_s)) for event in events)
+        return Clip(name, path, duration_s, inside)
+
+    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
+        results = list(pool.map(read, events_by_file))
+    errors = [result for result in results if isinstance(result, str)]
+    if errors and on_error == "raise":
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
+    skipped.extend(errors)
+    return tuple(result for result in results if isinstance(result, Clip))

@@ -1,0 +1,322 @@
+"""Synthetic soundscapes: real FLAC files and annotations, made from a seed and read back as a `folder` data set.
+
+In the style of TUT-SED Synthetic 2016 (polyphony up to five, background noise, strong class imbalance). Classes come in groups that
+ask for different abilities: some differ in their spectrum, some in rhythm or contour over seconds, some last 50 ms, some many seconds.
+A train of pulses is one event with its gaps, so a model without context cuts it to pieces.
+
+No event is ever repeated: every one is drawn anew from a random stream that belongs to (stream, seed, part, clip).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+import soundfile
+from scipy.signal import butter, sosfilt
+
+from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.data.events import Event, Splits
+from efficient_sed.data.folder import EVENT_COLUMNS, read_folder
+from efficient_sed.errors import DataError
+from efficient_sed.registry import DATASETS
+
+GENERATOR_VERSION = 1  # part of the folder's name: raise it when the same settings would give other audio
+MAX_POLYPHONY = 5
+MIN_GAP_S = 0.3  # between events of one class, so that they stay apart on the frame grid
+FADE_S = 0.005
+STREAMS = {"benchmark": 0, "pretraining": 1}
+PARTS = {"train": 0, "validation": 1, "test": 2}
+IMBALANCE = {"train": 1.0, "validation": 0.5, "test": 0.5}  # rare classes need enough events for a steady mean over classes
+
+Rng = np.random.Generator
+Synth = Callable[[Rng, int], np.ndarray]
+
+
+class SoundClass(NamedTuple):
+    """How one class sounds: seconds it lasts, how often it comes relative to the commonest, and its generator."""
+
+    min_s: float
+    max_s: float
+    weight: float
+    synthesise: Synth
+
+
+def _time(n: int) -> np.ndarray:
+    return np.arange(n) / SAMPLE_RATE
+
+
+def _phase(frequency_hz: np.ndarray) -> np.ndarray:
+    return 2 * np.pi * np.cumsum(frequency_hz) / SAMPLE_RATE
+
+
+def _log_uniform(rng: Rng, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _harmonics(rng: Rng, phase: np.ndarray, count: int = 4) -> np.ndarray:
+    """A tone with a few overtones of random strength."""
+    return np.asarray(sum(rng.uniform(0.2, 1.0) / k * np.sin(k * phase + rng.uniform(0, 2 * np.pi)) for k in range(1, count + 1)))
+
+
+def _band_noise(rng: Rng, n: int, low_hz: float, high_hz: float) -> np.ndarray:
+    noise = rng.standard_normal(n)
+    return np.asarray(sosfilt(butter(2, [low_hz, high_hz], "bandpass", fs=SAMPLE_RATE, output="sos"), noise))
+
+
+def _pulses(n: int, period_s: float, on_s: float) -> np.ndarray:
+    """Gate that opens for on_s about once a period; the event begins and ends with a pulse, so that its borders can be heard."""
+    rest_s = n / SAMPLE_RATE - on_s
+    gate = (_time(n) % (rest_s / max(1, round(rest_s / period_s))) < on_s).astype(float)
+    ramp = np.hanning(2 * int(0.004 * SAMPLE_RATE) + 1)
+    return np.convolve(gate, ramp / ramp.sum(), "same")
+
+
+def _hum(rng: Rng, n: int) -> np.ndarray:
+    return _harmonics(rng, _phase(np.full(n, rng.uniform(80, 160))), 8)
+
+
+def _rumble(rng: Rng, n: int) -> np.ndarray:
+    return _band_noise(rng, n, 40, rng.uniform(150, 350))
+
+
+def _hiss(rng: Rng, n: int) -> np.ndarray:
+    return _band_noise(rng, n, rng.uniform(2500, 4000), 6800)
+
+
+def _beep(rng: Rng, n: int) -> np.ndarray:
+    return np.asarray(np.sin(_phase(np.full(n, rng.uniform(1000, 3000)))))
+
+
+def _click(rng: Rng, n: int) -> np.ndarray:
+    return rng.standard_normal(n) * np.exp(-_time(n) / 0.012)
+
+
+def _knock(rng: Rng, n: int) -> np.ndarray:
+    return np.asarray(np.sin(_phase(np.full(n, rng.uniform(180, 500)))) * np.exp(-_time(n) / 0.05))
+
+
+def _sweep(rng: Rng, n: int, is_rising: bool) -> np.ndarray:
+    low = _log_uniform(rng, 300, 900)
+    ends = (low, low * rng.uniform(2.0, 4.0))
+    start, stop = ends if is_rising else ends[::-1]
+    return _harmonics(rng, _phase(np.geomspace(start, stop, n)), 3)
+
+
+def _siren(rng: Rng, n: int, rate_hz: float) -> np.ndarray:
+    centre, depth = rng.uniform(700, 1400), rng.uniform(1.3, 1.8)
+    return _harmonics(rng, _phase(centre * depth ** np.sin(2 * np.pi * rate_hz * _time(n) + rng.uniform(0, 2 * np.pi))), 3)
+
+
+def _pulse_train(rng: Rng, n: int, period_s: float) -> np.ndarray:
+    carrier = _harmonics(rng, _phase(np.full(n, rng.uniform(500, 2500))), 2)
+    return carrier * _pulses(n, period_s, rng.uniform(0.09, 0.14))
+
+
+def _chime(rng: Rng, n: int, is_rising: bool) -> np.ndarray:
+    """Three notes of one struck bell; only their order tells the two classes apart."""
+    intervals = np.sort(rng.uniform(1.15, 1.5, 2).cumprod())
+    notes = _log_uniform(rng, 400, 1200) * np.array([1.0, *intervals])
+    notes = notes if is_rising else notes[::-1]
+    edges = np.linspace(0, n, 4).astype(int)
+    parts = [np.sin(_phase(np.full(b - a, f))) * np.exp(-_time(b - a) / 0.35) for f, a, b in zip(notes, edges, edges[1:], strict=False)]
+    return np.concatenate(parts)
+
+
+def _flutter(rng: Rng, n: int, rate_hz: float) -> np.ndarray:
+    swells = max(1, round(rate_hz * n / SAMPLE_RATE))  # whole ones, so that the event's borders can be heard
+    envelope = np.sin(np.pi * swells * np.arange(n) / n) ** 4
+    low = rng.uniform(500, 1500)
+    return _band_noise(rng, n, low, 2 * low) * envelope
+
+
+SOUND_CLASSES: dict[str, SoundClass] = {
+    # told apart by spectrum
+    "hum": SoundClass(1.5, 6.0, 1.0, _hum),
+    "rumble": SoundClass(1.0, 5.0, 0.6, _rumble),
+    "hiss": SoundClass(0.8, 4.0, 0.8, _hiss),
+    # short
+    "click": SoundClass(0.05, 0.06, 0.5, _click),
+    "beep": SoundClass(0.06, 0.15, 0.9, _beep),
+    "knock": SoundClass(0.12, 0.25, 0.35, _knock),
+    # told apart by rhythm over seconds; the pulses themselves are alike
+    "pulse_train_slow": SoundClass(3.0, 7.0, 0.5, lambda rng, n: _pulse_train(rng, n, rng.uniform(0.8, 1.2))),
+    "pulse_train_fast": SoundClass(2.0, 5.0, 0.3, lambda rng, n: _pulse_train(rng, n, rng.uniform(0.32, 0.5))),
+    "flutter_slow": SoundClass(2.5, 6.0, 0.25, lambda rng, n: _flutter(rng, n, rng.uniform(0.7, 1.1))),
+    "flutter_fast": SoundClass(2.0, 5.0, 0.4, lambda rng, n: _flutter(rng, n, rng.uniform(2.2, 3.4))),
+    # told apart by contour over seconds
+    "sweep_rising": SoundClass(1.5, 4.0, 0.45, lambda rng, n: _sweep(rng, n, True)),
+    "sweep_falling": SoundClass(1.5, 4.0, 0.2, lambda rng, n: _sweep(rng, n, False)),
+    "siren_wailing": SoundClass(3.0, 7.0, 0.15, lambda rng, n: _siren(rng, n, rng.uniform(0.2, 0.4))),
+    "siren_yelping": SoundClass(2.0, 6.0, 0.1, lambda rng, n: _siren(rng, n, rng.uniform(2.0, 4.0))),
+    "chime_rising": SoundClass(1.2, 2.4, 0.12, lambda rng, n: _chime(rng, n, True)),
+    "chime_falling": SoundClass(1.2, 2.4, 0.08, lambda rng, n: _chime(rng, n, False)),
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Settings of every soundscape of a part."""
+
+    scene_seconds: float
+    min_snr_db: float
+    max_snr_db: float
+    imbalance: float
+    """Exponent on the class weights: 1 as listed, 0 all classes alike."""
+
+
+def synthesise_scene(rng: Rng, scene: Scene) -> tuple[np.ndarray, list[Event]]:
+    """One soundscape: samples at 16 kHz, float32 in [-1, 1], and its events.
+
+    The signal-to-noise ratio of an event is that of its own mean power over the background's.
+    """
+    n = int(scene.scene_seconds * SAMPLE_RATE)
+    background = _background(rng, n)
+    mix = background.copy()
+    labels = list(SOUND_CLASSES)
+    weights = np.array([SOUND_CLASSES[label].weight for label in labels]) ** scene.imbalance
+    active = np.zeros(n, dtype=np.int8)
+    events: list[Event] = []
+    for _ in range(rng.integers(2, 10)):
+        label = labels[rng.choice(len(labels), p=weights / weights.sum())]
+        event = _place(rng, label, scene.scene_seconds, active, events)
+        if event is None:
+            continue
+        first, last = round(event.onset_s * SAMPLE_RATE), round(event.offset_s * SAMPLE_RATE)
+        sound = _faded(SOUND_CLASSES[label].synthesise(rng, last - first))
+        snr = 10 ** (rng.uniform(scene.min_snr_db, scene.max_snr_db) / 20)
+        mix[first:last] += sound * (snr * np.sqrt(np.mean(background**2) / max(np.mean(sound**2), 1e-12)))
+        active[first:last] += 1
+        events.append(event)
+    level = 10 ** (rng.uniform(-20, -3) / 20)
+    return (mix * (level / np.abs(mix).max())).astype(np.float32), sorted(events)
+
+
+def _background(rng: Rng, n: int) -> np.ndarray:
+    """Noise with a random spectral slope and slow changes of level."""
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    frequency = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
+    shaped = np.fft.irfft(spectrum / np.maximum(frequency, 50.0) ** rng.uniform(0.0, 1.0), n)
+    knots = rng.uniform(0.7, 1.3, 6)
+    noise = shaped * np.interp(np.arange(n), np.linspace(0, n, len(knots)), knots)
+    return np.asarray(noise / noise.std())
+
+
+def _place(rng: Rng, label: str, scene_seconds: float, active: np.ndarray, events: list[Event]) -> Event | None:
+    """A free spot: polyphony stays within the limit, events of one class stay apart. None if eight tries find none."""
+    sound = SOUND_CLASSES[label]
+    for _ in range(8):
+        duration = min(rng.uniform(sound.min_s, sound.max_s), scene_seconds)
+        onset = round(rng.uniform(0, scene_seconds - duration), 3)
+        offset = round(onset + duration, 3)
+        first, last = round(onset * SAMPLE_RATE), round(offset * SAMPLE_RATE)
+        is_apart = all(e.label != label or offset + MIN_GAP_S < e.onset_s or e.offset_s + MIN_GAP_S < onset for e in events)
+        if last <= len(active) and is_apart and active[first:last].max() < MAX_POLYPHONY:
+            return Event(onset, offset, label)
+    return None
+
+
+def _faded(sound: np.ndarray) -> np.ndarray:
+    n = min(int(FADE_S * SAMPLE_RATE), len(sound) // 4)
+    ramp = np.linspace(0, 1, n)
+    sound[:n] *= ramp
+    sound[len(sound) - n :] *= ramp[::-1]
+    return sound
+
+
+@DATASETS.register("synthetic")
+@dataclass(frozen=True)
+class SyntheticConfig(DataConfig):
+    """Soundscapes of generated sounds, written once and kept under `root`."""
+
+    root: str = "datasets"
+    """Folder that holds generated data sets."""
+    stream: Literal["benchmark", "pretraining"] = "benchmark"
+    """Random streams that share no event: what backbones are pre-trained on is never what models are compared on."""
+    seed: int = 0
+    num_train: int = 400
+    num_validation: int = 60
+    num_test: int = 200
+    scene_seconds: float = 10.0
+    min_snr_db: float = -3.0
+    max_snr_db: float = 20.0
+    median_frames: int = 1
+    """No filter: a window of three frames already erases clicks of 50 ms."""
+
+    SCENE_KEYS: ClassVar[tuple[str, ...]] = ("stream", "seed", "num_train", "num_validation", "num_test", "scene_seconds", "min_snr_db", "max_snr_db")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("num_train", "num_validation", "num_test"):
+            require(getattr(self, key) >= 1, f"data.{key}", getattr(self, key), "1 or more scenes")
+        require(self.seed >= 0, "data.seed", self.seed, "0 or more")
+        require(self.scene_seconds >= 3.0, "data.scene_seconds", self.scene_seconds, "at least 3 s")
+        require(self.min_snr_db <= self.max_snr_db, "data.min_snr_db", self.min_snr_db, f"at most data.max_snr_db={self.max_snr_db}")
+
+    @property
+    def folder(self) -> Path:
+        """Where this very data set lies; its name tells the settings."""
+        return Path(self.root) / (
+            f"synthetic_v{GENERATOR_VERSION}_{self.stream}_seed{self.seed}_{self.num_train}-{self.num_validation}-{self.num_test}"
+            f"x{self.scene_seconds:g}s_snr{self.min_snr_db:g}to{self.max_snr_db:g}"
+        )
+
+    def load(self) -> Splits:
+        if not self.folder.is_dir():
+            write_synthetic(self)
+        return read_folder(
+            self.folder / "audio",
+            {part: self.folder / f"{part}.tsv" for part in PARTS},
+            classes=tuple(SOUND_CLASSES),
+            on_error=self.on_error,
+            num_workers=self.num_workers,
+        )
+
+
+def write_synthetic(config: SyntheticConfig) -> Path:
+    """Write audio/<part>/*.flac, <part>.tsv and settings.json; the folder appears only when it is complete.
+
+    Raises:
+        DataError: If the folder cannot be written.
+    """
+    try:
+        Path(config.root).mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished_", dir=config.root))
+    except OSError as error:
+        raise DataError(f"data.root={config.root}: cannot be written ({error.strerror}); give a writable folder as data.root=DIR") from error
+    try:
+        for part in PARTS:
+            (unfinished / "audio" / part).mkdir(parents=True)
+            scene = Scene(config.scene_seconds, config.min_snr_db, config.max_snr_db, IMBALANCE[part])
+            jobs = [(str(unfinished), config.stream, config.seed, part, index, scene) for index in range(getattr(config, f"num_{part}"))]
+            with ProcessPoolExecutor(max_workers=max(1, config.num_workers)) as pool:
+                rows = [row for clip_rows in pool.map(_write_scene, jobs, chunksize=8) for row in clip_rows]
+            (unfinished / f"{part}.tsv").write_text("\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n")
+        settings = {"generator": GENERATOR_VERSION, **{k: v for k, v in asdict(config).items() if k in config.SCENE_KEYS}}
+        (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+        os.replace(unfinished, config.folder)
+    except OSError as error:
+        if config.folder.is_dir():  # another process finished the same data set first
+            return config.folder
+        raise DataError(f"{config.folder}: cannot be written ({error.strerror}); free some space or give another folder as data.root=DIR") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return config.folder
+
+
+def _write_scene(job: tuple[str, str, int, str, int, Scene]) -> list[str]:
+    folder, stream, seed, part, index, scene = job
+    rng = np.random.default_rng([STREAMS[stream], seed, PARTS[part], index])
+    samples, events = synthesise_scene(rng, scene)
+    name = f"{part}/{index:06d}.flac"
+    soundfile.write(f"{folder}/audio/{name}", samples, SAMPLE_RATE, subtype="PCM_16")
+    return [f"{name}\t{e.onset_s:g}\t{e.offset_s:g}\t{e.label}" for e in events] or [f"{name}\t\t\t"]

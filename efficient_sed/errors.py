@@ -1,0 +1,38 @@
+"""The errors a user can cause. The command line prints their message on one line and exits with status 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EfficientSedError(Exception):
+    """Base of every error whose message is meant for the user."""
+
+
+class ConfigError(EfficientSedError):
+    """A configuration key or value is not allowed."""
+
+
+class DataError(EfficientSedError):
+    """A file, an annotation or a data set cannot be used."""
+
+
+class CheckpointError(EfficientSedError):
+    """A checkpoint cannot be found, read or fitted to the model."""
+
+
+class MissingDependencyError(EfficientSedError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs the package {package}: pip install 'efficient-sed[{extra}]'")
+        self.what, self.package, self.extra = what, package, extra
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """A hint such as `did you mean 'tf'? allowed: attn, gru, tf` for an unknown name."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(names) or 'none'}"

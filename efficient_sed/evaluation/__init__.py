@@ -1,0 +1,1 @@
+"""Scores to events, and events to metrics."""

@@ -1,0 +1,1 @@
+"""Models: parts by name, put together by SedModel."""

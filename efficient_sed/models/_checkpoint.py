@@ -1,0 +1,229 @@
+"""Trained weights in and out: our safetensors, the released .pt files, Lightning's .ckpt. Always strict, never executing a pickle."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from efficient_sed._files import write_atomically
+from efficient_sed.config._strict import from_dict
+from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.data.labels import default_classes
+from efficient_sed.errors import CheckpointError, ConfigError, nearest
+from efficient_sed.models._cards import Card, find_weights, list_cards
+from efficient_sed.models._names import GRAMMAR, parse_name
+from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+FORMAT = "efficient_sed/1"
+_HEADER_KEY = "efficient_sed"
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
+
+
+def model_header(model: SedModel) -> dict[str, Any]:
+    """Plain values that rebuild a model without its weights."""
+    spec = model.spec
+    return {
+        "format": FORMAT,
+        "backbone": to_dict(spec.backbone) | {"init": None},
+        "seq": to_dict(spec.seq),
+        "classes": list(spec.classes),
+        "provenance": asdict(model.provenance),
+    }
+
+
+def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None:
+    """Write weights and the header that rebuilds the model. The file appears when it is complete; one that was there stays until then.
+
+    Args:
+        half: Store floating-point weights as float16.
+
+    Raises:
+        CheckpointError: If the file cannot be written.
+    """
+    tensors = {key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    data = safetensors.torch.save(tensors, metadata={_HEADER_KEY: json.dumps(model_header(model))})
+    try:
+        write_atomically(Path(path), data)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); the file that was there is untouched") from error
+
+
+def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int | None = None) -> SedModel:
+    """A trained model, in evaluation mode.
+
+    Args:
+        name: A released name such as "fmn10_synthetic", a file of ours, or, with `checkpoint`, an architecture such as "fmn10+tf-256".
+        checkpoint: File with weights: .safetensors, .pt as released by EfficientSED, or a Lightning .ckpt.
+        num_classes: Replace the classifier by a random one of that size instead of loading it.
+
+    Raises:
+        CheckpointError: If no such weights exist, or they do not fit: missing, extra and misshapen keys are named.
+        ConfigError: If the name does not follow the grammar.
+    """
+    if checkpoint is None and Path(name).suffix in CHECKPOINT_SUFFIXES:
+        return _load_file(Path(name), None, num_classes)
+    if checkpoint is not None:
+        return _load_file(Path(checkpoint), name, num_classes)
+    card = _card(name)
+    return _load_file(find_weights(card), card.architecture, num_classes)
+
+
+def _card(name: str) -> Card:
+    cards = list_cards()
+    if name in cards:
+        return cards[name]
+    parsed = parse_name(name)
+    if parsed.tag is None:
+        raise CheckpointError(f"{name!r} names no weights: give checkpoint=FILE, or one of: {', '.join(cards)}")
+    raise CheckpointError(f"no released weights are called {name!r}; {nearest(name, cards)}; a file of yours is given by its path, or as checkpoint=FILE")
+
+
+def _load_file(path: Path, name: str | None, num_classes: int | None) -> SedModel:
+    state, header = read_checkpoint(path)
+    spec = spec_from_header(header, path) if header else None
+    if name is not None:
+        parsed = parse_name(name)
+        if spec is None:
+            spec = ModelSpec(parsed.backbone, parsed.seq, default_classes(_num_classes(state, path)))
+        elif (stored := _architecture(spec)) != parsed.architecture:
+            raise CheckpointError(f"{path}: holds {stored}, not {parsed.architecture}")
+    if spec is None:
+        raise CheckpointError(f"{path}: does not say which model it holds; name it, as in load_model('fmn10+tf-256', checkpoint={str(path)!r}): {GRAMMAR}")
+    if num_classes is not None:
+        spec = ModelSpec(spec.backbone, spec.seq, default_classes(num_classes))
+    model = SedModel(spec)
+    if num_classes is not None:
+        state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+        state |= {f"classifier.{key}": value for key, value in model.classifier.state_dict().items()}
+    load_strictly(model, rename_released(state, spec), path)
+    if header:
+        model.provenance = Provenance(**header["provenance"])
+    return model.eval()
+
+
+def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], path: Path | str) -> None:
+    """Copy weights, each key present once and in the right shape.
+
+    Raises:
+        CheckpointError: Otherwise; the message names the first missing, extra and misshapen key and how many there are.
+    """
+    own = module.state_dict()
+    problems = []
+    for word, keys in (("missing", own.keys() - state.keys()), ("unknown", state.keys() - own.keys())):
+        if keys:
+            problems.append(f"{len(keys)} {word}, first {min(keys)}")
+    misshapen = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
+    if misshapen:
+        key = misshapen[0]
+        problems.append(f"{len(misshapen)} misshapen, first {key}: {tuple(state[key].shape)} in the file, {tuple(own[key].shape)} in the model")
+    if problems:
+        raise CheckpointError(f"{path}: the weights do not fit: {'; '.join(problems)}")
+    module.load_state_dict(dict(state))
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """Tensors of a checkpoint file of any accepted kind, and the header that rebuilds its model if it has one.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or would need to run code.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint file")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: not a checkpoint of plain tensors ({str(error).splitlines()[0][:120]})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors")
+    if "state_dict" in content:  # Lightning
+        header = content.get("hyper_parameters", {}).get("model")
+        prefix = "model." if header else ""
+        content = {key.removeprefix(prefix): value for key, value in content["state_dict"].items()}
+        return content, header
+    bad = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if bad or not content:
+        raise CheckpointError(f"{path}: not a dictionary of tensors" + (f" ({bad[0]!r} is none)" if bad else " (it is empty)"))
+    return content, None
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or not a safetensors file ({error})") from error
+    if _HEADER_KEY not in metadata:
+        raise CheckpointError(f"{path}: a safetensors file, but not one of ours (no {_HEADER_KEY!r} header)")
+    header = json.loads(metadata[_HEADER_KEY])
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: format {header.get('format')!r} is not known here; this version reads {FORMAT}")
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, header
+
+
+def spec_from_header(header: Mapping[str, Any], path: Path | str) -> ModelSpec:
+    """Parts and classes that a stored header describes; `path` is where it came from, for messages."""
+    try:
+        backbone: BackboneConfig = from_dict(BACKBONES.get(header["backbone"]["name"]), header["backbone"], "backbone")
+        seq: SequenceHeadConfig = from_dict(SEQUENCE_HEADS.get(header["seq"]["name"]), header["seq"], "seq")
+    except (ConfigError, KeyError) as error:
+        raise CheckpointError(f"{path}: its header does not describe a model of this version ({error})") from error
+    return ModelSpec(backbone, seq, tuple(header["classes"]))
+
+
+def _architecture(spec: ModelSpec) -> str:
+    hidden = getattr(spec.seq, "hidden", None)
+    return spec.backbone.name if hidden is None else f"{spec.backbone.name}+{spec.seq.name}-{hidden}"
+
+
+def _num_classes(state: Mapping[str, Tensor], path: Path) -> int:
+    for key, value in state.items():
+        if key.endswith(("strong_head.bias", "classifier.strong.bias")):
+            return len(value)
+    raise CheckpointError(f"{path}: holds no classifier (strong_head.bias)")
+
+
+def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
+    """Keys in our names. The released files spell them with `net.` or `model.` before, or plainly with `model.fmn.` for the backbone."""
+    if any(key.startswith("classifier.") and key.count(".") == 2 for key in state) and not any("seq_model" in key or "strong_head" in key for key in state):
+        return dict(state)
+    rules = _rules(spec)
+    renamed = {}
+    for key, value in state.items():
+        short = re.sub(r"^(net|model)\.(?=(model|seq_model|strong_head|weak_head)\.)", "", key)
+        short = re.sub(r"^model\.(fmn\.)?", "backbone.", short)
+        short = re.sub(r"^(strong|weak)_head\.", r"classifier.\1.", short)
+        renamed[_apply(rules, short)] = value
+    return renamed
+
+
+def _rules(spec: ModelSpec) -> list[tuple[str, str, Sequence[tuple[str, str]]]]:
+    with torch.device("meta"):
+        backbone = spec.backbone.build()
+        sequence = spec.seq.build(backbone.out_dim)
+    return [("backbone.", "backbone.", backbone.RELEASED_NAMES), ("seq_model.", "sequence.", sequence.RELEASED_NAMES)]
+
+
+def _apply(rules: Sequence[tuple[str, str, Sequence[tuple[str, str]]]], key: str) -> str:
+    for prefix, replacement, patterns in rules:
+        if key.startswith(prefix):
+            rest = key.removeprefix(prefix)
+            for pattern, new in patterns:
+                rest, count = re.subn(pattern, new, rest)
+                if count:
+                    break
+            return replacement + rest
+    return key

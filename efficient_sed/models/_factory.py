@@ -1,0 +1,30 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from efficient_sed.data.labels import default_classes
+from efficient_sed.errors import ConfigError
+from efficient_sed.models._names import parse_name
+from efficient_sed.models.sed import ModelSpec, SedModel
+
+
+def create_model(name: str, num_classes: int | None = None, classes: Sequence[str] | None = None) -> SedModel:
+    """A model with random weights.
+
+    Args:
+        name: `<backbone>[+<head>-<hidden>]`, such as "fmn10+tf-256".
+        num_classes: Number of classes; 447 gives AudioSet Strong's labels, 527 AudioSet's, others are numbered.
+        classes: Labels in logit order, instead of a number.
+
+    Raises:
+        ConfigError: If the name does not follow the grammar or names weights, or not exactly one of num_classes and classes is given.
+    """
+    parsed = parse_name(name)
+    if parsed.tag is not None:
+        raise ConfigError(f"{name!r} names trained weights: load_model({name!r}) loads them, create_model({parsed.architecture!r}) makes random ones")
+    if (num_classes is None) == (classes is None):
+        raise ConfigError("create_model needs either num_classes=N or classes=[...]")
+    labels = default_classes(num_classes) if num_classes is not None else tuple(classes or ())
+    return SedModel(ModelSpec(parsed.backbone, parsed.seq, labels))

@@ -1,0 +1,1 @@
+"""Backbones, one architecture a file. Importing a file registers its names."""

@@ -1,0 +1,182 @@
+"""Frame-wise MobileNetV3 (fmn).
+
+Howard et al., "Searching for MobileNetV3", ICCV 2019 (https://arxiv.org/abs/1905.02244), in the frame-wise form of Morocutti et al.,
+"Exploring Performance-Complexity Trade-Offs in Sound Event Detection Models", 2025, section II-A: one input channel, strides moved from
+time to frequency so that 128 mel bins collapse to one and a step lasts four frames, no global pooling. The gate of squeeze-excitation is
+a sigmoid, as in the released weights, not a hard sigmoid as in the first paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.models.contracts import Backbone
+from efficient_sed.registry import BACKBONES
+
+
+class Block(NamedTuple):
+    """One inverted-residual block at width 1.0."""
+
+    channels_in: int
+    kernel: int
+    channels_expanded: int
+    channels_out: int
+    has_squeeze_excitation: bool
+    has_hardswish: bool
+    stride_frequency: int
+    stride_time: int
+
+
+LARGE = (
+    Block(16, 3, 16, 16, False, False, 1, 1),
+    Block(16, 3, 64, 24, False, False, 2, 2),
+    Block(24, 3, 72, 24, False, False, 2, 1),
+    Block(24, 5, 72, 40, True, False, 1, 1),
+    Block(40, 5, 120, 40, True, False, 1, 1),
+    Block(40, 5, 120, 40, True, False, 2, 1),
+    Block(40, 3, 240, 80, False, True, 1, 1),
+    Block(80, 3, 200, 80, False, True, 2, 1),
+    Block(80, 3, 184, 80, False, True, 1, 1),
+    Block(80, 3, 184, 80, False, True, 1, 1),
+    Block(80, 3, 480, 112, True, True, 2, 1),
+    Block(112, 3, 672, 112, True, True, 1, 1),
+    Block(112, 5, 672, 160, True, True, 1, 1),
+    Block(160, 5, 960, 160, True, True, 1, 1),
+    Block(160, 5, 960, 160, True, True, 2, 1),
+)
+MEL_BINS = 128
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """The multiple of `divisor` nearest to `value`, never more than a tenth below it."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * value else rounded + divisor
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by a gate computed from its mean over frequency and time."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = make_divisible(channels / 4)
+        self.fc1 = nn.Linear(channels, squeezed)
+        self.fc2 = nn.Linear(squeezed, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3))))))
+        return x * gate[:, :, None, None]
+
+
+def conv_norm_act(channels_in: int, channels_out: int, kernel: int, stride: tuple[int, int] = (1, 1), groups: int = 1, activation: type[nn.Module] | None = None) -> nn.Sequential:
+    """Convolution without bias, BatchNorm and, if given, an activation."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(channels_out, eps=1e-3, momentum=0.01),
+    ]
+    return nn.Sequential(*layers, *([activation(inplace=True)] if activation else []))  # type: ignore[call-arg]
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, gate, project; with a shortcut where shapes agree."""
+
+    def __init__(self, block: Block, width: float) -> None:
+        super().__init__()
+        scale = partial(_scaled, width=width)
+        channels_in, expanded, channels_out = scale(block.channels_in), scale(block.channels_expanded), scale(block.channels_out)
+        activation = nn.Hardswish if block.has_hardswish else nn.ReLU
+        stride = (block.stride_frequency, block.stride_time)
+        layers: list[nn.Module] = []
+        if expanded != channels_in:
+            layers.append(conv_norm_act(channels_in, expanded, 1, activation=activation))
+        layers.append(conv_norm_act(expanded, expanded, block.kernel, stride, groups=expanded, activation=activation))
+        if block.has_squeeze_excitation:
+            layers.append(SqueezeExcitation(expanded))
+        layers.append(conv_norm_act(expanded, channels_out, 1))
+        self.block = nn.Sequential(*layers)
+        self.has_shortcut = stride == (1, 1) and channels_in == channels_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x) if self.has_shortcut else self.block(x)
+
+
+def _scaled(channels: int, width: float) -> int:
+    return make_divisible(channels * width)
+
+
+class FrameMobileNet(Backbone):
+    """MobileNetV3-Large that keeps a step each four frames.
+
+    Args:
+        width: Factor on all channel counts; 1.0 gives 960 output features.
+    """
+
+    RELEASED_NAMES = ((r"\.conc_se_layers\.0\.", "."),)
+    time_stride = 4
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        channels_in, channels_last = _scaled(LARGE[0].channels_in, width), _scaled(LARGE[-1].channels_out, width)
+        self.out_dim = 6 * channels_last
+        self.features = nn.Sequential(
+            conv_norm_act(1, channels_in, 3, (2, 2), activation=nn.Hardswish),
+            *(InvertedResidual(block, width) for block in LARGE),
+            conv_norm_act(channels_last, self.out_dim, 1, activation=nn.Hardswish),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, 0, 0.01)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        if mel.ndim != 4 or mel.shape[1:3] != (1, MEL_BINS):
+            raise ValueError(f"fmn takes spectrograms of shape (batch, 1, {MEL_BINS}, frames), got {tuple(mel.shape)}")
+        features: Tensor = self.features(mel)  # (B, D, 1, T)
+        return features.squeeze(2).transpose(1, 2)
+
+    def stages(self) -> list[nn.Module]:
+        return list(self.features)
+
+
+class FmnConfig(BackboneConfig):
+    width: ClassVar[float]
+
+    def build(self) -> Backbone:
+        return FrameMobileNet(self.width)
+
+
+@BACKBONES.register("fmn04")
+@dataclass(frozen=True)
+class Fmn04Config(FmnConfig):
+    width: ClassVar[float] = 0.4
+
+
+@BACKBONES.register("fmn06")
+@dataclass(frozen=True)
+class Fmn06Config(FmnConfig):
+    width: ClassVar[float] = 0.6
+
+
+@BACKBONES.register("fmn10")
+@dataclass(frozen=True)
+class Fmn10Config(FmnConfig):
+    width: ClassVar[float] = 1.0
+
+
+@BACKBONES.register("fmn20")
+@dataclass(frozen=True)
+class Fmn20Config(FmnConfig):
+    width: ClassVar[float] = 2.0
+
+
+@BACKBONES.register("fmn30")
+@dataclass(frozen=True)
+class Fmn30Config(FmnConfig):
+    width: ClassVar[float] = 3.0

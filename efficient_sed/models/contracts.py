@@ -1,0 +1,52 @@
+"""What backbones and sequence heads promise each other, and the output of a model. See README, "How a model is put together"."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+
+class SedOutput(NamedTuple):
+    """Logits of one forward pass.
+
+    Attributes:
+        frame_logits: Shape (batch, classes, frames), one frame each 40 ms for fmn.
+        clip_logits: Shape (batch, classes).
+    """
+
+    frame_logits: Tensor
+    clip_logits: Tensor
+
+
+class _Part(nn.Module):
+    RELEASED_NAMES: ClassVar[Sequence[tuple[str, str]]] = ()
+    """Regular expressions and replacements from the released files' parameter names to ours."""
+
+
+class Backbone(_Part, abc.ABC):
+    """Spectrogram (batch, 1, mel_bins, frames), any number of frames -> features (batch, time, out_dim)."""
+
+    out_dim: int
+    time_stride: int
+    """Spectrogram frames per step."""
+
+    @abc.abstractmethod
+    def forward(self, mel: Tensor) -> Tensor: ...
+
+    @abc.abstractmethod
+    def stages(self) -> list[nn.Module]:
+        """Modules from input to output that together hold all parameters: the units of layer-wise learning rates."""
+
+
+class SequenceHead(_Part, abc.ABC):
+    """Features (batch, time, in_dim), any time -> (batch, time, out_dim)."""
+
+    out_dim: int
+    is_causal: bool = False
+    """Whether a step sees only itself and the past."""
+
+    @abc.abstractmethod
+    def forward(self, features: Tensor) -> Tensor: ...

@@ -1,0 +1,81 @@
+"""The model: front end -> backbone -> sequence head -> classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from efficient_sed.audio.frontend import FrameGrid, LogMel
+from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig
+from efficient_sed.models.contracts import Backbone, SedOutput, SequenceHead
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What rebuilds a model without its weights; stored beside them."""
+
+    backbone: BackboneConfig
+    seq: SequenceHeadConfig
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a user of the weights should know; stored beside them."""
+
+    clip_seconds: int = 10
+    """Length of the clips it was trained on; longer audio is scored in windows of it."""
+    median_frames: int = 9
+    """Window of the median filter its scores were evaluated with."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Free facts: data set, seed, scores."""
+
+
+class Classifier(nn.Module):
+    """Frame logits from each step, clip logits from the mean over time."""
+
+    def __init__(self, in_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.strong = nn.Linear(in_dim, num_classes)
+        self.weak = nn.Linear(in_dim, num_classes)
+
+    def forward(self, features: Tensor) -> SedOutput:
+        """Features (batch, time, in_dim)."""
+        return SedOutput(self.strong(features).transpose(1, 2), self.weak(features.mean(1)))
+
+
+class SedModel(nn.Module):
+    """A sound event detection model; its input is what `model.frontend(waveform)` gives.
+
+    Args:
+        spec: Parts and class labels, in logit order.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.provenance = Provenance()
+        self.frontend = LogMel()
+        self.backbone: Backbone = spec.backbone.build()
+        self.sequence: SequenceHead = spec.seq.build(self.backbone.out_dim)
+        self.classifier = Classifier(self.sequence.out_dim, len(spec.classes))
+        self.grid = FrameGrid(self.frontend.sample_rate, self.frontend.hop_length, self.backbone.time_stride)
+
+    @property
+    def classes(self) -> list[str]:
+        """Labels in logit order."""
+        return list(self.spec.classes)
+
+    def forward(self, mel: Tensor) -> SedOutput:
+        """Logits for a spectrogram of shape (batch, 1, mel_bins, frames)."""
+        output: SedOutput = self.classifier(self.sequence(self.backbone(mel)))
+        return output
+
+    @torch.inference_mode()
+    def score_frames(self, waveform: Tensor) -> Tensor:
+        """Probabilities (batch, frames, classes) for a waveform (batch, samples) at 16 kHz."""
+        return self(self.frontend(waveform)).frame_logits.sigmoid().float().transpose(1, 2)

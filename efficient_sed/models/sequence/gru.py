@@ -1,0 +1,45 @@
+"""Bidirectional GRU straight on the backbone's features.
+
+Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", EMNLP 2014
+(https://arxiv.org/abs/1406.1078); as used by Morocutti et al. 2025, section II-B: no input projection, output of both directions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.registry import SEQUENCE_HEADS
+
+
+class GruHead(SequenceHead):
+    """Features (batch, time, in_dim) -> (batch, time, 2 * hidden)."""
+
+    RELEASED_NAMES = ((r"^0\.gru\.", "gru."),)
+
+    def __init__(self, in_dim: int, hidden: int, num_layers: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(in_dim, hidden, num_layers, batch_first=True, bidirectional=True)
+        self.out_dim = 2 * hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        output: Tensor = self.gru(features)[0]
+        return output
+
+
+@SEQUENCE_HEADS.register("gru")
+@dataclass(frozen=True)
+class GruConfig(SequenceHeadConfig):
+    hidden: int = 256
+    """State size of each direction."""
+    num_layers: int = 2
+
+    def __post_init__(self) -> None:
+        require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
+        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
+
+    def build(self, in_dim: int) -> SequenceHead:
+        return GruHead(in_dim, self.hidden, self.num_layers)

@@ -1,0 +1,1 @@
+"""Losses, learning rates, the LightningModule, and the run that ties them together."""

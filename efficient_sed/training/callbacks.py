@@ -1,0 +1,61 @@
+"""What happens around training steps: checkpoints that survive a full disk, and progress that another process can read."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from efficient_sed._files import write_atomically
+from efficient_sed.errors import CheckpointError
+
+
+PROGRESS_FILE = "progress.json"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Replaces a checkpoint only by a complete one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        try:
+            write_atomically(Path(path), buffer.getvalue())
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be written ({error.strerror}); the checkpoint before it is intact: free some space and start the same command again") from error
+
+
+class ProgressFile(pl.Callback):
+    """Writes step, loss, last validation score and remaining time into the run's folder, at most once a second."""
+
+    def __init__(self, run_folder: Path, monitor: str) -> None:
+        self.path, self.monitor = run_folder / PROGRESS_FILE, monitor
+        self._started_at, self._first_step, self._written_at = 0.0, 0, 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started_at, self._first_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        now = time.monotonic()
+        if now - self._written_at < 1.0:
+            return
+        self._written_at = now
+        total, done = int(trainer.estimated_stepping_batches), trainer.global_step
+        seconds_per_step = (now - self._started_at) / max(1, done - self._first_step)
+        metrics = trainer.callback_metrics
+        progress = {
+            "step": done,
+            "steps": total,
+            "epoch": trainer.current_epoch + 1,
+            "epochs": trainer.max_epochs,
+            "loss": float(metrics["train/loss"]) if "train/loss" in metrics else None,
+            "score": float(metrics[self.monitor]) if self.monitor in metrics else None,
+            "eta_s": round(seconds_per_step * (total - done)),
+        }
+        write_atomically(self.path, json.dumps(progress).encode())

@@ -1,0 +1,110 @@
+"""The LightningModule: one training step, validation, optimiser. Detection and tagging differ in loss and metric only."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from efficient_sed.audio.augment import draw_mixup, draw_time_shifts, mix, roll_in_time
+from efficient_sed.audio.frontend import jittered_mel_bank
+from efficient_sed.config.schema import RunConfig
+from efficient_sed.data.clip_dataset import Batch
+from efficient_sed.evaluation.evaluate import ClipScores, handle_unreadable, task_metrics
+from efficient_sed.models._checkpoint import model_header
+from efficient_sed.models.sed import SedModel
+from efficient_sed.training.losses import detection_loss, tagging_loss
+from efficient_sed.training.optim import build_optimizer, set_batchnorm
+
+
+class SedModule(pl.LightningModule):
+    """Trains a model by a run's configuration.
+
+    Args:
+        model: With the data set's classes.
+        config: The run.
+    """
+
+    def __init__(self, model: SedModel, config: RunConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        self.save_hyperparameters({"model": model_header(model)})  # makes a .ckpt loadable by load_model
+        set_batchnorm(model, config.train.batchnorm_momentum)
+        model.backbone.requires_grad_(not config.train.is_backbone_frozen)
+        self.unreadable: list[str] = []
+        self._collected: ClipScores | None = None
+
+    @property
+    def monitor(self) -> str:
+        """The validation metric that chooses the best epoch; higher is better."""
+        return "val/map" if self.config.task == "tagging" else "val/psds1_macro"
+
+    def on_train_epoch_start(self) -> None:
+        train = self.config.train
+        if train.is_backbone_frozen:
+            self.model.backbone.eval()
+        elif train.is_batchnorm_frozen:
+            for module in self.model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
+        handle_unreadable(batch, self.config.data.on_error, self.unreadable)
+        if len(batch.index) == 0:
+            return None
+        mel, targets, teacher = self._augmented(batch, np.random.default_rng([self.config.seed, self.global_step, self.global_rank]))
+        output = self.model(mel)
+        if self.config.task == "tagging":
+            losses = tagging_loss(output.clip_logits, targets.amax(-1))
+        else:
+            weight = self.config.train.distillation_weight if self.config.data.pseudo_labels else 0.0
+            losses = detection_loss(output.frame_logits, targets, teacher, weight)
+        for name, value in losses.items():
+            self.log("train/loss" if name == "loss" else f"train/loss_{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=len(mel))
+        return losses["loss"]
+
+    def _augmented(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Spectrogram (batch, 1, mel_bins, frames), labels and teacher after mel jitter, time roll and mixup, as configured."""
+        augment = self.config.train.augment
+        bank = None
+        if augment.mel_jitter:
+            bank = jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))).to(self.device)
+        mel, targets, teacher = self.model.frontend(batch.waveform, bank), batch.targets, batch.teacher
+        if augment.time_roll_sigma > 0:
+            shifts = draw_time_shifts(rng, len(mel), targets.shape[-1], augment.time_roll_sigma)
+            mel = roll_in_time(mel, shifts * self.model.grid.stride)
+            targets, teacher = roll_in_time(targets, shifts), roll_in_time(teacher, shifts)
+        if rng.random() < augment.mixup_probability:
+            partners, share = draw_mixup(rng, len(mel), augment.mixup_alpha)
+            mel, targets, teacher = (mix(x, partners, share) for x in (mel, targets, teacher))
+        return mel, targets, teacher
+
+    def on_validation_epoch_start(self) -> None:
+        self._collected = ClipScores(cast(Any, self.trainer).datamodule.validation)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        handle_unreadable(batch, self.config.data.on_error, self.unreadable)
+        if len(batch.index) == 0 or self._collected is None:
+            return
+        output = self.model(self.model.frontend(batch.waveform))
+        if self.config.task == "tagging":
+            loss = tagging_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
+        else:
+            loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
+        self.log("val/loss", loss, batch_size=len(batch.index))
+        self._collected.add(batch.index, output.frame_logits.sigmoid(), output.clip_logits)
+
+    def on_validation_epoch_end(self) -> None:
+        if self._collected is None or self.trainer.sanity_checking:
+            return
+        metrics = task_metrics(self._collected, self.config.task, self.config.evaluation, self.config.data.median_frames, self.model.grid.hop_s)
+        for name, value in metrics.items():
+            if isinstance(value, float):
+                self.log(f"val/{name}", value, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer, schedule = build_optimizer(self.model, self.config.train, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

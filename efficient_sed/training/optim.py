@@ -1,0 +1,48 @@
+"""Adam with layer-wise learning rates, linear warm-up and cosine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
+
+from efficient_sed.config.schema import TrainConfig
+from efficient_sed.models.sed import SedModel
+
+
+def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any]]:
+    """One group per backbone stage, its rate falling by `layer_decay` from the last stage to the first, and one for the rest."""
+    groups: list[dict[str, Any]] = []
+    if not config.is_backbone_frozen:
+        stages = model.backbone.stages()
+        for depth, stage in enumerate(reversed(stages)):
+            rate = config.lr_backbone * config.layer_decay**depth
+            groups.append({"name": f"backbone.{len(stages) - 1 - depth}", "params": list(stage.parameters()), "lr": rate})
+    head = [*model.sequence.parameters(), *model.classifier.parameters()]
+    groups.append({"name": "head", "params": head, "lr": config.lr_head})
+    return groups
+
+
+def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: float) -> float:
+    """Factor on the learning rate: linear from 0 to 1 over the warm-up, then half a cosine down to `final_ratio`."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    return final_ratio + (1 - final_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> tuple[Adam, LambdaLR]:
+    """Adam without weight decay and its schedule per step. The warm-up takes at most a third of the training."""
+    warmup_steps = min(config.warmup_steps, total_steps // 3)
+    optimizer = Adam(parameter_groups(model, config), fused=next(model.parameters()).device.type in ("cpu", "cuda"))
+    return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio))
+
+
+def set_batchnorm(model: torch.nn.Module, momentum: float) -> None:
+    """Set the weight of a batch in all running statistics."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = momentum

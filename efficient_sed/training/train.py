@@ -1,0 +1,126 @@
+"""Fit a model by a run's configuration; resumes where the run's folder left off."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from efficient_sed.config.schema import RunConfig
+from efficient_sed.data.datamodule import SedDataModule
+from efficient_sed.data.events import Splits
+from efficient_sed.environment import device_name
+from efficient_sed.errors import CheckpointError, DataError, MissingDependencyError
+from efficient_sed.models._checkpoint import load_model, load_strictly
+from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
+from efficient_sed.training.callbacks import AtomicCheckpointIO, ProgressFile
+from efficient_sed.training.module import SedModule
+
+logger = logging.getLogger(__name__)
+LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
+
+
+def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
+    """The run's model before training: random from its seed, its backbone from `backbone.init` if given.
+
+    Raises:
+        CheckpointError: If the initial weights hold another backbone.
+    """
+    torch.manual_seed(config.seed)
+    model = SedModel(ModelSpec(config.backbone, config.seq, classes))
+    model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames)
+    if config.backbone.init is not None:
+        initial = load_model(config.backbone.init)
+        if initial.spec.backbone.name != config.backbone.name:
+            raise CheckpointError(f"backbone.init={config.backbone.init} holds {initial.spec.backbone.name}, the run's backbone is {config.backbone.name}")
+        load_strictly(model.backbone, initial.backbone.state_dict(), config.backbone.init)
+    return model
+
+
+def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: bool) -> tuple[SedModel, dict[str, Any]]:
+    """Train, and return the model of the best validation epoch with facts on the training.
+
+    Args:
+        run_folder: Holds `last.ckpt` (resumed from, if there), `best.ckpt`, logs and progress.
+        show_progress: Draw a progress bar on the terminal.
+
+    Raises:
+        DataError: If the training part is smaller than one batch can use, or a file cannot be read.
+        CheckpointError: If a checkpoint cannot be written or does not fit.
+    """
+    pl.seed_everything(config.seed, verbose=False)
+    model = build_model(config, splits.classes)
+    module = SedModule(model, config)
+    data = SedDataModule(config.data, splits, model.grid, config.train.batch_size, config.seed)
+    checkpoints = ModelCheckpoint(run_folder, filename=BEST_CHECKPOINT.removesuffix(".ckpt"), monitor=module.monitor, mode="max", save_last=True, enable_version_counter=False)
+    callbacks: list[pl.Callback] = [checkpoints, ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
+    if show_progress:
+        callbacks.append(RichProgressBar(leave=True))
+    last = run_folder / LAST_CHECKPOINT
+    if last.is_file():
+        logger.info("resuming from %s", last)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")  # its advice on workers, loggers and checkpoint folders
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        trainer = _trainer(config, run_folder, callbacks, show_progress)
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    best = run_folder / BEST_CHECKPOINT
+    if not best.is_file():
+        raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
+    model = load_model(str(best)).to(module.device)
+    facts = {
+        "best_score": float(checkpoints.best_model_score or 0.0),
+        "monitor": module.monitor,
+        "steps": trainer.global_step,
+        "num_with_teacher": data.num_with_teacher,
+        "unreadable": sorted(set(module.unreadable)),
+        "device": device_name(module.device),
+    }
+    return model, facts
+
+
+def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], show_progress: bool) -> pl.Trainer:
+    train = config.train
+    return pl.Trainer(
+        default_root_dir=run_folder,
+        max_epochs=train.epochs,
+        accelerator=train.accelerator,
+        devices=1,
+        precision=train.precision,
+        callbacks=callbacks,
+        logger=_logger(config, run_folder),
+        plugins=[AtomicCheckpointIO()],
+        check_val_every_n_epoch=train.validate_every,
+        gradient_clip_val=train.gradient_clip or None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=5,
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _logger(config: RunConfig, run_folder: Path) -> Logger:
+    if config.logger == "csv":
+        return CSVLogger(run_folder, name="", version="")
+    if config.logger == "tensorboard":
+        try:
+            return TensorBoardLogger(run_folder, name="tensorboard", version="")
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError("logger=tensorboard", "tensorboard", "tensorboard") from error
+    import os
+
+    os.environ.setdefault("WANDB_MODE", "offline")  # no account asked for; WANDB_MODE=online changes it
+    try:
+        from pytorch_lightning.loggers import WandbLogger
+
+        return WandbLogger(name=run_folder.name, save_dir=run_folder, project="efficient_sed", id=run_folder.name.split("_")[-1])
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("logger=wandb", "wandb", "wandb") from error
+
