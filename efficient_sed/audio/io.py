@@ -17,6 +17,7 @@ from efficient_sed.errors import DataError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
+_LAST_PAGE = 2**18  # samples that an Ogg page can hold (255 packets of 1024); libsndfile 1.2.2 lands too late by what the encoder trimmed if it seeks into the last page
 
 
 class AudioInfo(NamedTuple):
@@ -56,7 +57,7 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
         if not 0 <= first < last:
             raise DataError(f"{path}: no audio at {start_s:g} s (the file has {file.frames / rate:g} s)")
         low, high = max(0, first - _MARGIN_S * rate), min(file.frames, last + _MARGIN_S * rate)
-        if rate == SAMPLE_RATE or (low, high) == (0, 0):
+        if rate == SAMPLE_RATE:
             low, high = first, last
         samples = torch.from_numpy(_decode(file, path, low, high - low))
     if rate == SAMPLE_RATE:
@@ -88,14 +89,15 @@ def _open(path: str | Path) -> soundfile.SoundFile:
         raise DataError(f"{path}: the audio file is empty (0 bytes)")
     try:
         return soundfile.SoundFile(str(path))
-    except soundfile.LibsndfileError as error:
-        raise DataError(f"{path}: not readable as audio ({error.error_string}); supported: {', '.join(s[1:] for s in AUDIO_SUFFIXES)}") from error
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
+        raise DataError(f"{path}: not readable as audio ({getattr(error, 'error_string', error)}); supported: {', '.join(s[1:] for s in AUDIO_SUFFIXES)}") from error
 
 
 def _decode(file: soundfile.SoundFile, path: str | Path, first: int, count: int) -> np.ndarray:
+    origin = min(first, max(0, file.frames - _LAST_PAGE)) if file.format == "OGG" else first
     try:
-        file.seek(first)
-        samples = file.read(count, dtype="float32", always_2d=True)
+        file.seek(origin)
+        samples = file.read(first - origin + count, dtype="float32", always_2d=True)[first - origin :]
     except soundfile.LibsndfileError as error:
         raise DataError(f"{path}: damaged audio ({error.error_string})") from error
     if len(samples) < count:

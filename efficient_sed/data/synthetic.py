@@ -10,6 +10,7 @@ No event is ever repeated: every one is drawn anew from a random stream that bel
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -186,7 +187,7 @@ def synthesise_scene(rng: Rng, scene: Scene) -> tuple[np.ndarray, list[Event]]:
     weights = np.array([SOUND_CLASSES[label].weight for label in labels]) ** scene.imbalance
     active = np.zeros(n, dtype=np.int8)
     events: list[Event] = []
-    for _ in range(rng.integers(2, 10)):
+    for _ in range(math.ceil(rng.integers(2, 10) * scene.scene_seconds / 10)):
         label = labels[rng.choice(len(labels), p=weights / weights.sum())]
         event = _place(rng, label, scene.scene_seconds, active, events)
         if event is None:

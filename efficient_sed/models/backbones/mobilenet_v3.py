@@ -134,6 +134,7 @@ class FrameMobileNet(Backbone):
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
                 nn.init.zeros_(module.bias)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a training step takes two thirds of the time
 
     def forward(self, mel: Tensor) -> Tensor:
         if mel.ndim != 4 or mel.shape[1:3] != (1, MEL_BINS):

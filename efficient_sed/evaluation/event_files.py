@@ -1,0 +1,72 @@
+"""Detected events as text: tables for programs, label tracks for Audacity, a table for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from rich.table import Table
+from rich.text import Text
+
+from efficient_sed.data.events import Event
+from efficient_sed.errors import ConfigError, nearest
+
+EVENT_FORMATS = ("tsv", "json", "audacity")
+TSV_COLUMNS = ("filename", "onset", "offset", "event_label", "score")  # DESED's four, then ours
+_NO_DURATIONS: Mapping[str, float] = MappingProxyType({})
+
+
+def format_events(events_by_file: Mapping[str, Sequence[Event]], output_format: str, durations_s: Mapping[str, float] = _NO_DURATIONS) -> str:
+    """Text with a line break at its end; times in seconds.
+
+    Args:
+        output_format: "tsv", a row an event, and one with empty fields for a file without events; "json", a list of files;
+            "audacity", the label track of one file.
+        durations_s: Lengths of the files, used by "json"; null there for a file that is left out.
+
+    Raises:
+        ConfigError: If the format is unknown, or "audacity" is asked for other than one file.
+    """
+    if output_format not in EVENT_FORMATS:
+        raise ConfigError(f"format={output_format} is not allowed: {nearest(output_format, EVENT_FORMATS)}")
+    if output_format == "tsv":
+        return _tsv(events_by_file)
+    if output_format == "json":
+        return json.dumps([_entry(file, events, durations_s.get(file)) for file, events in events_by_file.items()], indent=2, ensure_ascii=False) + "\n"
+    if len(events_by_file) != 1:
+        raise ConfigError(f"format=audacity is not allowed for {len(events_by_file)} files: a label track belongs to one; call it for each, or take tsv or json")
+    (events,) = events_by_file.values()
+    return "".join(f"{event.onset_s:.6f}\t{event.offset_s:.6f}\t{' '.join(event.label.split())}\n" for event in events)
+
+
+def events_table(events_by_file: Mapping[str, Sequence[Event]]) -> Table:
+    """A table for the terminal: a row an event, files set apart by a line; labels are never read as markup."""
+    table = Table("file", "event")
+    for name in ("onset s", "offset s", "score"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for file, events in events_by_file.items():
+        for row, event in enumerate(events):
+            table.add_row(Text(file if row == 0 else ""), Text(event.label), f"{event.onset_s:.2f}", f"{event.offset_s:.2f}", f"{event.score:.2f}")
+        if not events:
+            table.add_row(Text(file), Text("no events", style="dim"))
+        table.add_section()
+    return table
+
+
+def _tsv(events_by_file: Mapping[str, Sequence[Event]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(TSV_COLUMNS)
+    for file, events in events_by_file.items():
+        writer.writerows([file, round(e.onset_s, 6), round(e.offset_s, 6), e.label, round(e.score, 4)] for e in events)
+        if not events:
+            writer.writerow([file, "", "", "", ""])
+    return text.getvalue()
+
+
+def _entry(file: str, events: Sequence[Event], duration_s: float | None) -> dict[str, object]:
+    rows = [{"onset_s": round(e.onset_s, 6), "offset_s": round(e.offset_s, 6), "label": e.label, "score": round(e.score, 4)} for e in events]
+    return {"file": file, "duration_s": None if duration_s is None else round(duration_s, 6), "events": rows}

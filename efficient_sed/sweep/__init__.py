@@ -1,0 +1,1 @@
+"""Grids of runs: expanded and validated before anything starts, then launched."""

@@ -1,0 +1,63 @@
+"""Comma lists -> the runs of a grid, all of them valid before one starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from efficient_sed.benchmark.runner import run_folder, signature
+from efficient_sed.config.compose import DEFAULTS, compose_run, expand_sweep, key_of
+from efficient_sed.config.schema import RunConfig
+from efficient_sed.errors import ConfigError
+from efficient_sed.registry import SEQUENCE_HEADS
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One run of a grid."""
+
+    overrides: tuple[str, ...]
+    config: RunConfig
+    signature: str
+
+    @property
+    def folder(self) -> Path:
+        return run_folder(self.config)
+
+
+def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
+    """Every distinct run that the comma lists describe, in the order they are written.
+
+    A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (none has no size); points that
+    then agree are one run.
+
+    Raises:
+        ConfigError: If any point is invalid; the message names the point.
+    """
+    points: dict[str, GridPoint] = {}
+    for point in expand_sweep(overrides):
+        kept = [override for override in point if _applies(override, point)]
+        try:
+            config = compose_run(kept)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (at the grid's point {' '.join(kept)})" if len(point) and _is_grid(overrides) else str(error)) from error
+        points.setdefault(signature(config), GridPoint(tuple(kept), config, signature(config)))
+    return list(points.values())
+
+
+def _is_grid(overrides: Sequence[str]) -> bool:
+    return len(expand_sweep(overrides)) > 1
+
+
+def _applies(override: str, point: Sequence[str]) -> bool:
+    key = key_of(override)
+    if not key.startswith("seq."):
+        return True
+    head = next((item.split("=", 1)[1] for item in point if key_of(item) == "seq"), DEFAULTS["seq"])
+    if head not in SEQUENCE_HEADS.names():
+        return True
+    own = {field.name for field in dataclasses.fields(SEQUENCE_HEADS.get(head))}
+    known = {field.name for name in SEQUENCE_HEADS.names() for field in dataclasses.fields(SEQUENCE_HEADS.get(name))}
+    return key.removeprefix("seq.") in own or key.removeprefix("seq.") not in known

@@ -1,0 +1,107 @@
+"""Runs the points of a grid, each in a process of its own: one that fails or is killed costs nobody else anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from efficient_sed.benchmark.runner import read_result
+from efficient_sed.errors import ConfigError, DataError, nearest
+from efficient_sed.sweep.grid import GridPoint
+from efficient_sed.training.callbacks import PROGRESS_FILE
+
+LAUNCHERS = ("local",)
+LOG_FILE = "run.log"
+POLL_S = 0.5
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass
+class RunStatus:
+    """Where one point of the grid stands."""
+
+    point: GridPoint
+    state: State = State.WAITING
+    started_at: float = 0.0
+    message: str = ""
+    score: float | None = None
+    """Score on the test part; none until finished."""
+    was_there: bool = False
+    """Finished before this sweep began."""
+
+    def progress(self) -> dict[str, float | None]:
+        """What the run last wrote of itself: step, steps, epoch, epochs, loss, score, eta_s; empty before training starts."""
+        try:
+            values: dict[str, float | None] = json.loads((self.point.folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return values
+
+
+def run_grid(points: Sequence[GridPoint], launcher: str, on_change: Callable[[Sequence[RunStatus]], None]) -> list[RunStatus]:
+    """Run what is not finished, one after the other, and return how each point ended.
+
+    Args:
+        on_change: Called about twice a second with all points, to draw them.
+
+    Raises:
+        ConfigError: If the launcher is unknown.
+    """
+    if launcher not in LAUNCHERS:
+        raise ConfigError(f"unknown launcher {launcher!r}; {nearest(launcher, LAUNCHERS)}")
+    statuses = [RunStatus(point) for point in points]
+    for status in statuses:
+        _take_result(status)
+        status.was_there = status.state is State.FINISHED
+    for status in statuses:
+        if status.state is State.FINISHED:
+            continue
+        _run_locally(status, lambda: on_change(statuses))
+    on_change(statuses)
+    return statuses
+
+
+def _run_locally(status: RunStatus, on_change: Callable[[], None]) -> None:
+    folder = status.point.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log = (folder / LOG_FILE).open("a", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
+    status.state, status.started_at = State.RUNNING, time.monotonic()
+    command = [sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", *status.point.overrides]
+    with log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None:
+                on_change()
+                time.sleep(POLL_S)
+        except BaseException:
+            process.terminate()
+            raise
+    _take_result(status)
+    if status.state is not State.FINISHED:
+        status.state, status.message = State.FAILED, f"exit status {process.returncode}: {_last_line(folder / LOG_FILE)}"
+
+
+def _take_result(status: RunStatus) -> None:
+    result = read_result(status.point.folder)
+    if result is not None:
+        metrics = result["metrics"]
+        status.state, status.score = State.FINISHED, metrics.get("psds1_macro", metrics.get("map"))
+
+
+def _last_line(path: Path) -> str:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "no output"

@@ -1,0 +1,104 @@
+"""Streaming equals offline, and both equal what a slow, obvious loop does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.data.events import Event
+from efficient_sed.data.windows import cut_windows
+from efficient_sed.evaluation.postprocess import decode_events, decode_stream, smooth_scores, smooth_stream
+
+GRID = FrameGrid()
+CLASSES = ["dog", "siren", "speech"]
+
+
+@st.composite
+def chunked_scores(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Scores (frames, 3) on a coarse scale, so that ties and the threshold itself occur, and their consecutive pieces."""
+    length = draw(st.integers(1, 80))
+    values = draw(st.lists(st.integers(0, 4), min_size=3 * length, max_size=3 * length))
+    scores = (np.array(values, dtype=np.float32) / 4).reshape(length, 3)
+    cuts = sorted(draw(st.lists(st.integers(0, length), max_size=10)))
+    return scores, [piece for piece in np.split(scores, cuts) if len(piece)]
+
+
+def smooth_slowly(scores: np.ndarray, median_frames: int) -> np.ndarray:
+    half, length = median_frames // 2, len(scores)
+    mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])  # 0 1 2 2 1 0 0 1 2 …
+    return np.stack([np.median(scores[[mirror[k % (2 * length)] for k in range(t - half, t + half + 1)]], axis=0) for t in range(length)])
+
+
+def decode_slowly(scores: np.ndarray, threshold: float, duration_s: float) -> list[Event]:
+    events = []
+    for index, label in enumerate(CLASSES):
+        run: list[int] = []
+        for frame in range(len(scores) + 1):
+            if frame < len(scores) and scores[frame, index] >= threshold:
+                run.append(frame)
+            elif run:
+                offset_s = min(round(0.04 * (run[-1] + 1), 6), duration_s)
+                events.append(Event(round(0.04 * run[0], 6), round(offset_s, 6), label, float(max(scores[run, index]))))
+                run = []
+    return sorted(events)
+
+
+@given(chunked_scores(), st.sampled_from([1, 3, 5, 9, 21, 101]))
+def test_smoothing_in_pieces(chunked: tuple[np.ndarray, list[np.ndarray]], median_frames: int) -> None:
+    scores, pieces = chunked
+    offline = smooth_scores(scores, median_frames)
+    np.testing.assert_array_equal(np.concatenate(list(smooth_stream(pieces, median_frames))), offline)
+    np.testing.assert_array_equal(offline, smooth_slowly(scores, median_frames))
+
+
+@given(chunked_scores(), st.sampled_from([0.25, 0.5, 0.6, 1.0]), st.floats(0, 0.0399))
+def test_decoding_in_pieces(chunked: tuple[np.ndarray, list[np.ndarray]], threshold: float, missing_s: float) -> None:
+    scores, pieces = chunked
+    duration_s = len(scores) * GRID.hop_s - missing_s
+    offline = decode_events(scores, CLASSES, GRID, threshold, duration_s)
+    assert offline == decode_slowly(scores, threshold, duration_s)
+    streamed = list(decode_stream(pieces, CLASSES, GRID, threshold, duration_s))
+    assert sorted(streamed) == offline
+    assert [event.offset_s for event in streamed] == sorted(event.offset_s for event in streamed)
+
+
+@given(chunked_scores(), st.sampled_from([1, 3, 9]))
+def test_whole_chain_in_pieces(chunked: tuple[np.ndarray, list[np.ndarray]], median_frames: int) -> None:
+    scores, pieces = chunked
+    duration_s = len(scores) * GRID.hop_s
+    offline = decode_events(smooth_scores(scores, median_frames), CLASSES, GRID, 0.5, duration_s)
+    assert sorted(decode_stream(smooth_stream(pieces, median_frames), CLASSES, GRID, 0.5, duration_s)) == offline
+
+
+def test_events_are_given_out_when_they_have_ended() -> None:
+    pieces = [np.full((5, 1), value, dtype=np.float32) for value in (0.9, 0.8, 0.1, 0.1)]
+    consumed = []
+    events = decode_stream((consumed.append(k) or piece for k, piece in enumerate(pieces)), ["dog"], GRID, 0.5, 0.8)
+    assert next(events) == Event(0.0, 0.4, "dog", float(np.float32(0.9)))
+    assert consumed == [0, 1, 2]
+
+
+@pytest.mark.parametrize("median_frames", [1, 9])
+def test_smoothing_holds_back_little(median_frames: int) -> None:
+    scores = np.random.default_rng(0).random((1000, 2), dtype=np.float32)
+    given_out = 0
+    for taken, piece in enumerate(smooth_stream(np.split(scores, 100), median_frames), start=1):
+        given_out += len(piece)
+        assert given_out >= min(1000, 10 * taken) - median_frames // 2
+    assert given_out == 1000
+
+
+@given(st.floats(1e-4, 200), st.integers(1, 30))
+def test_windows_keep_each_frame_once(duration_s: float, window_s: int) -> None:
+    windows = cut_windows(duration_s, window_s, GRID)
+    kept = [window.start_s * 25 + frame for window in windows for frame in range(window.first, window.last)]
+    assert kept == list(range(max(1, GRID.offset_frame(duration_s))))
+    for window in windows:
+        assert 0 <= window.first < window.last <= window_s * 25
+        assert window.start_s < duration_s
+    margin = 25 if window_s >= 4 else 0
+    assert all(window.first == margin for window in windows[1:])
+    assert all(window.last == window_s * 25 - margin for window in windows[:-1])
