@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event as Event
+    from efficient_sed.evaluation.detect import detect as detect
     from efficient_sed.evaluation.psds import psds1 as psds1
+    from efficient_sed.benchmark.macs import count_macs as count_macs
     from efficient_sed.models._checkpoint import load_model as load_model
     from efficient_sed.models._checkpoint import save_model as save_model
     from efficient_sed.models._factory import create_model as create_model
+    from efficient_sed.models._listing import list_models as list_models
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",
+    "count_macs": "efficient_sed.benchmark.macs",
     "create_model": "efficient_sed.models._factory",
+    "detect": "efficient_sed.evaluation.detect",
+    "list_models": "efficient_sed.models._listing",
     "load_model": "efficient_sed.models._checkpoint",
     "psds1": "efficient_sed.evaluation.psds",
     "save_model": "efficient_sed.models._checkpoint",

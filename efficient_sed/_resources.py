@@ -10,5 +10,5 @@ _IN_CHECKOUT = {"configs": "configs", "pretrained": "pretrained", "published": "
 
 def resource_folder(name: str) -> Path:
     """Folder of shipped files, "configs", "pretrained" or "published"."""
-    packaged = _PACKAGE / "_resources" / name
+    packaged = _PACKAGE / "_shipped" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CHECKOUT[name]

@@ -39,7 +39,10 @@ def git_commit() -> str:
     """Commit of the checkout that this package runs from, `+changes` if it has any; "unknown" for an installed copy."""
     folder = Path(__file__).resolve().parent
     try:
-        run = [subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=True).stdout for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "."])]
+        run = [
+            subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=True).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "."])
+        ]
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return run[0].strip() + ("+changes" if run[1].strip() else "")

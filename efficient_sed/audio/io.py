@@ -17,7 +17,7 @@ from efficient_sed.errors import DataError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
-_LAST_PAGE = 2**18  # samples that an Ogg page can hold (255 packets of 1024); libsndfile 1.2.2 lands too late by what the encoder trimmed if it seeks into the last page
+_LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
 
 
 class AudioInfo(NamedTuple):
@@ -65,7 +65,8 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     # Cut the margins on the 16 kHz side: `low` is a whole number of seconds before `first`, or the start of the file.
     begin = round((first - low) * SAMPLE_RATE / rate)
     count = max(1, round((last - first) * SAMPLE_RATE / rate))
-    return resample(samples, rate, SAMPLE_RATE)[begin : begin + count]
+    resampled: Tensor = resample(samples, rate, SAMPLE_RATE)
+    return resampled[begin : begin + count]
 
 
 def read_blocks(path: str | Path, block_s: int, hop_s: int) -> Iterator[tuple[float, Tensor]]:
@@ -94,7 +95,7 @@ def _open(path: str | Path) -> soundfile.SoundFile:
 
 
 def _decode(file: soundfile.SoundFile, path: str | Path, first: int, count: int) -> np.ndarray:
-    origin = min(first, max(0, file.frames - _LAST_PAGE)) if file.format == "OGG" else first
+    origin = _safe_start(file, first)
     try:
         file.seek(origin)
         samples = file.read(first - origin + count, dtype="float32", always_2d=True)[first - origin :]
@@ -105,3 +106,14 @@ def _decode(file: soundfile.SoundFile, path: str | Path, first: int, count: int)
     if not np.isfinite(samples).all():
         raise DataError(f"{path}: damaged audio (a sample is not a finite number)")
     return np.ascontiguousarray(samples.mean(axis=1))
+
+
+def _safe_start(file: soundfile.SoundFile, first: int) -> int:
+    """Where decoding must begin for `first` to come out as when the whole file is decoded; libsndfile 1.2.2 and mpg123 seek imprecisely."""
+    num_samples: int = file.frames
+    rate: int = file.samplerate
+    if file.format == "OGG":  # a seek into the last page lands too late, by what the encoder trimmed off its end
+        return min(first, max(0, num_samples - _LAST_PAGE))
+    if file.format in ("MP3", "MPEG"):  # a frame borrows bits from those before it, which a seek leaves out: errors of up to 0.09 were seen
+        return max(0, first - _MARGIN_S * rate)
+    return first

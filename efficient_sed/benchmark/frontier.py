@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -70,17 +70,26 @@ def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None =
     return front[::sign]
 
 
-def read_results(folder: Path) -> list[Point]:
-    """Every finished detection run below a folder; tagging has no PSDS1 and is left out.
+def find_runs(folder: Path) -> list[Path]:
+    """Folders of all finished runs below a folder.
 
     Raises:
-        DataError: If there is none, or a result is damaged; the message names the file.
+        DataError: If there is none.
     """
-    paths = sorted(folder.rglob("result.json"))
-    if not paths:
+    runs = sorted(path.parent for path in folder.rglob("result.json"))
+    if not runs:
         raise DataError(f"no finished run below {folder}; train one with: make sweep")
+    return runs
+
+
+def read_results(folders: Iterable[Path]) -> list[Point]:
+    """The detection runs among finished ones; tagging has no PSDS1 and is left out.
+
+    Raises:
+        DataError: If a result is damaged; the message names the file.
+    """
     points = []
-    for path in paths:
+    for path in (folder / "result.json" for folder in folders):
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
             if result["task"] == "detection":
@@ -88,12 +97,10 @@ def read_results(folder: Path) -> list[Point]:
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise DataError(f"{path}: not a complete result ({reason}); delete the file and start the run again") from error
-    if not points:
-        raise DataError(f"no detection run below {folder}: its {len(paths)} finished runs are of tagging, which has no PSDS1; train one with: make sweep")
     models = Counter(point.model for point, _, _ in points)
     seeded = Counter((point.model, seed) for point, seed, _ in points)
     extra = ["" if models[point.model] == 1 else f" {seed if seeded[point.model, seed] == 1 else signature[:6]}" for point, seed, signature in points]
-    return [Point(**{**vars(point), "label": point.model + suffix}) for (point, _, _), suffix in zip(points, extra, strict=True)]
+    return [replace(point, label=point.model + suffix) for (point, _, _), suffix in zip(points, extra, strict=True)]
 
 
 def _point(result: Mapping[str, Any], folder: Path) -> Point:

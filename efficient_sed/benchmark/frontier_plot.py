@@ -60,9 +60,10 @@ def draw_frontier(points: Sequence[Point], published: Sequence[Point], output: P
         raise DataError(f"{mismatch}; plot them apart, or together with allow_mixed")
     base = output / "frontier" if output.is_dir() else output.with_suffix("") if output.suffix in {".png", ".svg"} else output
     written = []
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", "font.family": "DejaVu Sans", "axes.spines.top": False}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(17, 7.8), dpi=DPI)
-        _draw(figure, FigureCanvasAgg(figure).get_renderer(), points, published, mismatch or "")
+        canvas: Any = FigureCanvasAgg(figure)
+        _draw(figure, canvas.get_renderer(), points, published, mismatch or "")
         for kind in ("png", "svg"):
             data = io.BytesIO()
             figure.savefig(data, format=kind, dpi="figure", metadata={"Date": None} if kind == "svg" else None)
@@ -77,9 +78,10 @@ def draw_frontier(points: Sequence[Point], published: Sequence[Point], output: P
 
 def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Sequence[Point], note: str) -> None:
     names = sorted({point.conditions["data"] for point in ours}) or [PUBLISHED_DATA]
-    is_shared = names == [PUBLISHED_DATA]
+    is_shared = names == [PUBLISHED_DATA] or not published
     colours = {family: COLOURS.get(family, OTHER_COLOUR) for family in sorted({point.family for point in ours})}
     markers = dict(zip(sorted({point.backbone for point in ours}), cycle(MARKERS), strict=False))
+    has_front = False
     margins = {"left": 0.05, "right": 0.95, "top": 0.88, "bottom": 0.19, "wspace": 0.06}
     panels = figure.subplots(1, len(COMPLEXITY_METRICS), sharey=True, gridspec_kw=margins)
     for ax, x in zip(panels, COMPLEXITY_METRICS, strict=True):
@@ -93,8 +95,7 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
         if not is_shared:
             behind.set_ylim(*_padded([point.score for point in published]))
             behind.tick_params(colors=GREY, right=ax is panels[-1], labelright=ax is panels[-1])
-            behind.spines["right"].set_color("#D0D0D0")
-            ax.spines["right"].set_visible(False)
+            behind.spines["right"].set(visible=True, color="#D0D0D0")
         grey, coloured = _coordinates(other, x), _coordinates(own, x)
         behind.plot(*grey.T, "o", color="#CDCDCD", markersize=4, zorder=1)
         _staircase(behind, other, x, "#B4B4B4", 0.8)
@@ -103,12 +104,13 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
         steps = _staircase(ax, own if is_comparable else [], x, INK, 1.2)
         for point, position in zip(own, coloured, strict=True):
             ax.plot(*position, markers[point.backbone], color=colours[point.family], markersize=7.5, markeredgecolor="white", markeredgewidth=0.7, zorder=4)
+        has_front |= len(steps) > 0
         _place_labels(ax, own, coloured, colours, np.concatenate([steps, behind.transData.transform(grey)]), renderer)
         _title(ax, x, own, bool(other), speeds)
     if published and not is_shared:
         behind.set_ylabel("published: PSDS1 on AudioSet Strong (grey)", color="#707070")
     panels[0].set_ylabel(f"PSDS1, macro — {', '.join('AudioSet Strong' if name == PUBLISHED_DATA else name for name in names)}")
-    _legend(figure, panels[0], colours, markers, published)
+    _legend(figure, panels[0], colours, markers, has_front, bool(published))
     _footnotes(figure, published, note)
 
 
@@ -148,7 +150,7 @@ def _staircase(ax: Axes, points: Sequence[Point], x: str, colour: str, width: fl
     path = np.concatenate([np.stack([line[:-1], corners], axis=1).reshape(-1, 2), line[-1:]])
     ax.plot(*path.T, color=colour, linewidth=width, zorder=2)
     pixels = ax.transData.transform(path)
-    return np.concatenate([np.linspace(start, end, 40) for start, end in pairwise(pixels)])
+    return np.concatenate([np.linspace(start, end, int(np.linalg.norm(end - start) / 6) + 2) for start, end in pairwise(pixels)])
 
 
 def _place_labels(ax: Axes, points: Sequence[Point], positions: np.ndarray, colours: dict[str, str], soft: np.ndarray, renderer: Any) -> None:
@@ -166,7 +168,7 @@ def _place_labels(ax: Axes, points: Sequence[Point], positions: np.ndarray, colo
         halves.append(np.array(probe.get_window_extent(renderer).size) / 2)
         probe.remove()
     crowding = (np.linalg.norm(centres[:, None] - centres, axis=-1) < 60 * PIXEL).sum(1)
-    orders = (np.argsort(key, kind="stable") for key in (-crowding, crowding, centres[:, 0], -centres[:, 0], centres[:, 1], -centres[:, 1]))
+    orders = (np.argsort(key, kind="stable") for key in (-crowding, crowding, *centres.T, *-centres.T))
     _, boxes = min((_arrange(order, centres, halves, frame, soft) for order in orders), key=lambda arrangement: arrangement[0])
     for index, point in enumerate(points):
         if index not in boxes:
@@ -183,33 +185,39 @@ def _arrange(order: np.ndarray, centres: np.ndarray, halves: Sequence[np.ndarray
     """Greedy places of names, in pixels: the total cost, and by point a box (left, bottom, right, top)."""
     markers = np.concatenate([centres - 4.5 * PIXEL, centres + 4.5 * PIXEL], axis=1)
     names = leaders = np.empty((0, 4))
+    soft = np.tile(soft, (1, 2))
     radius, angle = (grid.ravel() for grid in np.meshgrid(RADII, np.radians(np.arange(0, 360, 12)), indexing="ij"))
     directions = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     total, places = 0.0, {}
     for index in order.tolist():
         middle = centres[index] + directions * (halves[index] + radius[:, None] * PIXEL)
         boxes = np.concatenate([middle - halves[index], middle + halves[index]], axis=1)
-        near = np.clip(centres[index], boxes[:, :2], boxes[:, 2:])
-        dots = np.tile(np.linspace(centres[index], near, 32, axis=1), (1, 1, 2))  # (places, dots, 4): the leader as boxes without size
-        is_far = np.linalg.norm(near - centres[index], axis=1) > LEADER_FROM * PIXEL
         is_free = (boxes[:, :2] >= frame[:2]).all(1) & (boxes[:, 2:] <= frame[2:]).all(1)
         is_free &= _count_hits(boxes, np.concatenate([markers, names, leaders]), 1.5 * PIXEL) == 0
-        is_free &= ~is_far | (_count_hits(dots, names, PIXEL).sum(1) == 0)
-        crossed = is_far * _count_hits(dots, np.concatenate([np.delete(markers, index, axis=0), leaders]), 0).sum(1)
-        cost = np.where(is_free, radius + 2.0 * _count_hits(boxes, np.tile(soft, (1, 2)), 2 * PIXEL) + 3.0 * crossed, np.inf)
+        nearest = np.nonzero(is_free)[0][:80]
+        boxes = boxes[nearest]
+        ends = np.clip(centres[index], boxes[:, :2], boxes[:, 2:])
+        dots = np.tile(np.linspace(centres[index], ends, 24, axis=1), (1, 1, 2))  # (places, dots, 4): the leader as boxes without size
+        is_far = np.linalg.norm(ends - centres[index], axis=1) > LEADER_FROM * PIXEL
+        cost = radius[nearest] + 2.0 * _count_hits(boxes, soft, 2 * PIXEL)
+        cost += is_far * 3.0 * _count_hits(dots, np.concatenate([np.delete(markers, index, axis=0), leaders]), 0).sum(1)
+        cost[is_far & (_count_hits(dots, names, PIXEL).sum(1) > 0)] = np.inf
+        if not np.isfinite(cost).any():
+            total += 1e4
+            continue
         best = int(np.argmin(cost))
-        total += min(cost[best], 1e4)
-        if is_free[best]:
-            places[index] = boxes[best]
-            names = np.concatenate([names, boxes[best, None]])
-            leaders = np.concatenate([leaders, dots[best]]) if is_far[best] else leaders
+        total += cost[best]
+        places[index] = boxes[best]
+        names = np.concatenate([names, boxes[best, None]])
+        leaders = np.concatenate([leaders, dots[best]]) if is_far[best] else leaders
     return total, places
 
 
 def _count_hits(boxes: np.ndarray, others: np.ndarray, gap: float) -> np.ndarray:
     """For each of boxes (..., 4), how many others (others, 4) come nearer than a gap."""
     hits = (others[:, :2] < boxes[..., None, 2:] + gap) & (others[:, 2:] > boxes[..., None, :2] - gap)
-    return hits.all(-1).sum(-1)
+    counts: np.ndarray = hits.all(-1).sum(-1)
+    return counts
 
 
 def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: Sequence[str]) -> None:
@@ -223,15 +231,15 @@ def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: 
         lines = ["published MACs count BiGRU as zero and TCN twice"]
     ax.set_xlabel(f"{metric.label.format(seconds=seconds[0])} ({'lower' if metric.is_lower_better else 'higher'} is better)")
     ax.set_title(TITLES[x], loc="left", fontsize=12, fontweight="bold", pad=42)
-    text = "\n".join(part for line in lines for part in textwrap.wrap(line, 80))
+    text = "\n".join(part for line in lines for part in textwrap.wrap(line, 74))
     ax.annotate(text, (0, 1), (0, 38), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color="#606060", va="top")
 
 
-def _legend(figure: Figure, ax: Axes, colours: dict[str, str], markers: dict[str, str], published: Sequence[Point]) -> None:
+def _legend(figure: Figure, ax: Axes, colours: dict[str, str], markers: dict[str, str], has_front: bool, has_published: bool) -> None:
     heads = [ax.plot([], [], "s", color=colour, label=f"head {family}" if family != "none" else "no head")[0] for family, colour in colours.items()]
     shapes = [ax.plot([], [], marker, color="#707070", label=f"backbone {backbone}")[0] for backbone, marker in markers.items()]
-    shapes += ax.plot([], [], color=INK, linewidth=1.2, label="our Pareto front") if colours else []
-    shapes += ax.plot([], [], "o-", color="#BEBEBE", markersize=4, linewidth=0.8, label="published, with its front") if published else []
+    shapes += ax.plot([], [], color=INK, linewidth=1.2, label="our Pareto front") if has_front else []
+    shapes += ax.plot([], [], "o-", color="#BEBEBE", markersize=4, linewidth=0.8, label="published, with its front") if has_published else []
     for height, handles in ((0.105, heads), (0.075, shapes)):
         figure.legend(handles=handles, loc="center", bbox_to_anchor=(0.5, height), ncols=max(len(handles), 1), frameon=False, fontsize=8.5)
 

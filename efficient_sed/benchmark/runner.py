@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from efficient_sed._files import write_atomically
@@ -16,10 +17,13 @@ from efficient_sed.benchmark.throughput import measure_speed
 from efficient_sed.config.schema import UNSIGNED_KEYS, BenchmarkConfig, RunConfig, to_dict
 from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
+from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.environment import describe_environment
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.evaluate import evaluate_model
-from efficient_sed.models._checkpoint import save_model
+from efficient_sed.models._cards import list_cards
+from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
+from efficient_sed.models._factory import create_model
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.training.train import fit
 
@@ -74,16 +78,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
     model, training = fit(config, splits, folder, show_progress=show_progress)
-    metrics = evaluate_model(
-        model,
-        EvaluationWindows(splits.test, splits.classes, model.grid, config.data.clip_seconds),
-        task=config.task,
-        config=config.evaluation,
-        median_frames=config.data.median_frames,
-        batch_size=config.train.batch_size,
-        num_workers=config.data.num_workers,
-        on_error=config.data.on_error,
-    )
+    metrics = score_part(model, splits, config, "test")
     result = {
         "model": config.model_name,
         "backbone": config.backbone.name,
@@ -99,11 +94,40 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
         "config": to_dict(config),
         "environment": describe_environment(),
     }
-    notes = {"trained_on": config.data.name, "task": config.task, "seed": config.seed, "signature": result["signature"], "manifest_hash": splits.manifest_hash, "commit": result["environment"]["commit"]}
+    notes = {
+        "trained_on": config.data.name,
+        "task": config.task,
+        "seed": config.seed,
+        "signature": result["signature"],
+        "manifest_hash": splits.manifest_hash,
+        "commit": result["environment"]["commit"],
+    }
     model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, notes)
     save_model(model, folder / MODEL_FILE)
     write_atomically(folder / RESULT_FILE, json.dumps(result, indent=1).encode())
     return result
+
+
+def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str) -> dict[str, Any]:
+    """Metrics of the configured task on one part of a data set."""
+    return evaluate_model(
+        model,
+        EvaluationWindows(getattr(splits, part), splits.classes, model.grid, config.data.clip_seconds),
+        task=config.task,
+        config=config.evaluation,
+        median_frames=config.data.median_frames,
+        batch_size=config.train.batch_size,
+        num_workers=config.data.num_workers,
+        on_error=config.data.on_error,
+    )
+
+
+def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
+    """What a model costs: a released name or file, or an architecture with random weights and AudioSet Strong's 447 classes."""
+    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards()
+    model = load_model(name) if has_weights else create_model(name, num_classes=NUM_AUDIOSET_STRONG)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {"model": name, "complexity": measure_complexity(model.to(device), config), "environment": describe_environment()}
 
 
 def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:

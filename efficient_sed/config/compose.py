@@ -134,6 +134,8 @@ def _keys_near(key: str) -> str:
     if fields is not None:
         return nearest(rest, [f.name for f in dataclasses.fields(fields)])
     if group in GROUPS:
-        names = {f.name for name in GROUPS[group].names() for f in dataclasses.fields(GROUPS[group].get(name))}
-        return f"the chosen {GROUPS[group].kind} has no such key; {nearest(rest, names)}"
+        keys = {name: {f.name for f in dataclasses.fields(GROUPS[group].get(name))} for name in GROUPS[group].names()}
+        owners = [f"{group}={name}" for name in keys if rest in keys[name]]
+        hint = f" ({', '.join(owners)} {'have' if len(owners) > 1 else 'has'} it)" if owners else f"; {nearest(rest, set().union(*keys.values()))}"
+        return f"the chosen {GROUPS[group].kind} has no such key{hint}"
     return nearest(key, [f.name for f in dataclasses.fields(RunConfig)])

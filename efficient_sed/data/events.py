@@ -33,6 +33,15 @@ class Clip:
     events: tuple[Event, ...]
 
 
+class PartSummary(NamedTuple):
+    """Size of one part of a data set."""
+
+    clips: int
+    hours: float
+    events: dict[str, int]
+    """Events by class."""
+
+
 @dataclass(frozen=True)
 class Splits:
     """A data set: clips by part, labels in logit order, and what was left out."""
@@ -53,11 +62,11 @@ class Splits:
                 digest.update(repr((part, clip.id, clip.path.stat().st_size, round(clip.duration_s, 6), clip.events)).encode())
         return digest.hexdigest()[:16]
 
-    def summary(self, part: str) -> dict[str, object]:
-        """Clips, hours and events per class of one part."""
+    def summary(self, part: str) -> PartSummary:
+        """What one part holds."""
         clips: Sequence[Clip] = getattr(self, part)
         counts = Counter(event.label for clip in clips for event in clip.events)
-        return {"clips": len(clips), "hours": sum(clip.duration_s for clip in clips) / 3600, "events": {label: counts.get(label, 0) for label in self.classes}}
+        return PartSummary(len(clips), sum(clip.duration_s for clip in clips) / 3600, {label: counts.get(label, 0) for label in self.classes})
 
 
 def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:

@@ -65,7 +65,8 @@ def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], 
     if not labels:
         roll.text(0.5, 0.5, "no events", transform=roll.transAxes, ha="center", va="center", color="0.4")
     data = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(data)
+    FigureCanvasAgg(figure)  # becomes the figure's canvas: no window, no global state
+    figure.savefig(data, format="png")
     try:
         write_atomically(Path(output), data.getvalue())
     except OSError as error:

@@ -86,7 +86,7 @@ def _card(name: str) -> Card:
     parsed = parse_name(name)
     if parsed.tag is None:
         raise CheckpointError(f"{name!r} names no weights: give checkpoint=FILE, or one of: {', '.join(cards)}")
-    raise CheckpointError(f"no released weights are called {name!r}; {nearest(name, cards)}; a file of yours is given by its path, or as checkpoint=FILE")
+    raise CheckpointError(f"no released weights are called {name!r}; {nearest(name, cards)}; a file of yours is given by its path")
 
 
 def _load_file(path: Path, name: str | None, num_classes: int | None) -> SedModel:

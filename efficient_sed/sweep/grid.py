@@ -31,24 +31,25 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     """Every distinct run that the comma lists describe, in the order they are written.
 
     A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (none has no size); points that
-    then agree are one run.
+    then agree are one run. `seq=all` is every head.
 
     Raises:
         ConfigError: If any point is invalid; the message names the point.
     """
     points: dict[str, GridPoint] = {}
-    for point in expand_sweep(overrides):
+    for point in expand_sweep([_all_heads(override) for override in overrides]):
         kept = [override for override in point if _applies(override, point)]
         try:
             config = compose_run(kept)
         except ConfigError as error:
-            raise ConfigError(f"{error} (at the grid's point {' '.join(kept)})" if len(point) and _is_grid(overrides) else str(error)) from error
+            raise ConfigError(f"{error} (at the grid's point {' '.join(kept)})") from error
         points.setdefault(signature(config), GridPoint(tuple(kept), config, signature(config)))
     return list(points.values())
 
 
-def _is_grid(overrides: Sequence[str]) -> bool:
-    return len(expand_sweep(overrides)) > 1
+def _all_heads(override: str) -> str:
+    """`seq=all` stands for every registered head."""
+    return f"seq={','.join(SEQUENCE_HEADS.names())}" if override == "seq=all" else override
 
 
 def _applies(override: str, point: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ from efficient_sed.training.module import SedModule
 
 logger = logging.getLogger(__name__)
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
+LIGHTNING_ADVICE = (  # warnings about what is meant here
+    r".*does not have many workers",
+    r".*not empty",
+    r".*number of training batches",
+    r".*lr_scheduler\.step\(\)",
+    r"You're resuming from a checkpoint that ended before the epoch ended",
+)
 
 
 def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
@@ -35,11 +43,12 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
     torch.manual_seed(config.seed)
     model = SedModel(ModelSpec(config.backbone, config.seq, classes))
     model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames)
-    if config.backbone.init is not None:
-        initial = load_model(config.backbone.init)
+    weights = config.backbone.init_weights
+    if weights is not None:
+        initial = load_model(weights)
         if initial.spec.backbone.name != config.backbone.name:
             raise CheckpointError(f"backbone.init={config.backbone.init} holds {initial.spec.backbone.name}, the run's backbone is {config.backbone.name}")
-        load_strictly(model.backbone, initial.backbone.state_dict(), config.backbone.init)
+        load_strictly(model.backbone, initial.backbone.state_dict(), weights)
     return model
 
 
@@ -66,8 +75,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     if last.is_file():
         logger.info("resuming from %s", last)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")  # its advice on workers, loggers and checkpoint folders
-        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        for advice in LIGHTNING_ADVICE:
+            warnings.filterwarnings("ignore", message=advice)
         trainer = _trainer(config, run_folder, callbacks, show_progress)
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     best = run_folder / BEST_CHECKPOINT
@@ -106,16 +115,22 @@ def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], 
     )
 
 
+def _keep_old_metrics(run_folder: Path) -> None:
+    """Put the table of an interrupted training aside: the logger would begin it anew."""
+    current = run_folder / "metrics.csv"
+    if current.is_file():
+        current.rename(run_folder / f"metrics_part{1 + len(list(run_folder.glob('metrics_part*.csv')))}.csv")
+
+
 def _logger(config: RunConfig, run_folder: Path) -> Logger:
     if config.logger == "csv":
+        _keep_old_metrics(run_folder)
         return CSVLogger(run_folder, name="", version="")
     if config.logger == "tensorboard":
         try:
             return TensorBoardLogger(run_folder, name="tensorboard", version="")
         except ModuleNotFoundError as error:
             raise MissingDependencyError("logger=tensorboard", "tensorboard", "tensorboard") from error
-    import os
-
     os.environ.setdefault("WANDB_MODE", "offline")  # no account asked for; WANDB_MODE=online changes it
     try:
         from pytorch_lightning.loggers import WandbLogger
@@ -123,4 +138,3 @@ def _logger(config: RunConfig, run_folder: Path) -> Logger:
         return WandbLogger(name=run_folder.name, save_dir=run_folder, project="efficient_sed", id=run_folder.name.split("_")[-1])
     except ModuleNotFoundError as error:
         raise MissingDependencyError("logger=wandb", "wandb", "wandb") from error
-

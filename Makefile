@@ -1,0 +1,58 @@
+# Thin aliases of `efficient-sed` commands; nothing lives only here. `make` lists the targets.
+PYTHON   ?= python3
+VENV     ?= .venv
+BIN      := $(VENV)/bin
+# What a sweep varies; comma lists everywhere.
+BACKBONE ?= fmn10
+SEQ      ?= tf
+HIDDEN   ?= 256
+DATA     ?= synthetic
+# A file of configs/experiment; PRESET= for none
+PRESET   ?= finetune
+LAUNCHER ?= local
+# More key=value pairs, such as ARGS="train.epochs=20 seed=1"
+ARGS     ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep smoke plot benchmark models test check format clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Variables: BACKBONE=$(BACKBONE) SEQ=$(SEQ) HIDDEN=$(HIDDEN) DATA=$(DATA) PRESET=$(PRESET) LAUNCHER=$(LAUNCHER) ARGS=$(ARGS) PYTHON=$(PYTHON)'
+
+$(BIN)/efficient-sed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"PYTHON=$(PYTHON) is {sys.version.split()[0]}; efficient_sed needs 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	@echo 'installing torch and the rest into $(VENV): a few minutes'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,plot,dev]'
+	@touch $@
+
+sweep: $(BIN)/efficient-sed ## train, evaluate, benchmark and plot a grid: make sweep SEQ=tf,gru HIDDEN=128,256
+	$(BIN)/efficient-sed sweep $(if $(PRESET),experiment=$(PRESET)) backbone=$(BACKBONE) seq=$(SEQ) seq.hidden=$(HIDDEN) data=$(DATA) --launcher $(LAUNCHER) $(ARGS)
+
+smoke: $(BIN)/efficient-sed ## every sequence head for one short epoch
+	$(BIN)/efficient-sed sweep experiment=smoke backbone=fmn04 seq=all seq.hidden=64 --plot plots/smoke.png $(ARGS)
+
+plot: $(BIN)/efficient-sed ## table and frontier of all finished runs
+	$(BIN)/efficient-sed plot $(ARGS)
+
+benchmark: $(BIN)/efficient-sed ## parameters, MACs and speed without training: make benchmark BACKBONE=fmn04 SEQ=gru HIDDEN=128
+	$(BIN)/efficient-sed benchmark $(BACKBONE)+$(SEQ)-$(HIDDEN) $(ARGS)
+
+models: $(BIN)/efficient-sed ## list released models and parts
+	$(BIN)/efficient-sed models $(ARGS)
+
+test: $(BIN)/efficient-sed ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(BIN)/efficient-sed ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(BIN)/efficient-sed ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove the environment and caches; keeps datasets/ and runs/
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

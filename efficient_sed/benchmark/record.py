@@ -1,0 +1,139 @@
+"""Results as tables for the terminal and rows of a CSV that name their conditions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from efficient_sed._files import write_atomically
+from efficient_sed.errors import DataError
+
+COMPLEXITY_COLUMNS = (
+    "model", "params", "macs", "macs_deepspeed", "macs_frontend", "seconds", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size",
+    "latency_ms", "peak_memory_mb", "precision", "device", "torch", "commit", "created",
+)  # fmt: skip
+RESULT_COLUMNS = (
+    "model", "score", "metric", "psds1", "seed", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
+)  # fmt: skip
+
+
+def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat columns of what a model costs, from a result or a benchmark record."""
+    complexity, environment = record["complexity"], record["environment"]
+    throughput = complexity["throughput"]
+    return {
+        "model": record["model"],
+        "params": complexity["params"],
+        "macs": complexity["macs"],
+        "macs_deepspeed": complexity["macs_deepspeed"],
+        "macs_frontend": complexity["macs_by_part"]["frontend"],
+        "seconds": complexity["seconds"],
+        "clips_per_s": throughput["clips_per_s"],
+        "clips_per_s_q1": throughput["iqr"][0],
+        "clips_per_s_q3": throughput["iqr"][1],
+        "batch_size": throughput["batch_size"],
+        "latency_ms": complexity["latency"]["ms"],
+        "peak_memory_mb": complexity["peak_memory_mb"],
+        "precision": throughput["precision"],
+        "device": throughput["device"],
+        "torch": environment["versions"]["torch"],
+        "commit": environment["commit"],
+        "created": environment["created"],
+    }
+
+
+def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat columns of a run: score, conditions, cost."""
+    metrics, variant, training = result["metrics"], result["metrics"]["variant"], result["training"]
+    is_tagging = result["task"] == "tagging"
+    return {
+        **complexity_row(result),
+        "score": metrics["map" if is_tagging else "psds1_macro"],
+        "metric": "mAP" if is_tagging else "PSDS1 macro",
+        "psds1": metrics.get("psds1"),
+        "seed": result["seed"],
+        "signature": result["signature"],
+        "data": result["data"]["name"],
+        "manifest_hash": result["data"]["manifest_hash"],
+        "clips_scored": metrics["coverage"]["clips_scored"],
+        "median_frames": variant.get("median_frames"),
+        "epochs": result["config"]["train"]["epochs"],
+        "steps": training["steps"],
+        "trained_on": training["device"],
+    }
+
+
+def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per run, the best score first."""
+    rows = sorted((result_row(result) for result in results), key=lambda row: -row["score"])
+    table = Table(title="What it achieves and what it costs", title_justify="left")
+    for column in ("model", "seed", "data", "metric", "score", "with alpha_st", "parameters", "MACs", "clips/s", "ms a clip"):
+        table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
+    for row in rows:
+        psds = "" if row["psds1"] is None else f"{row['psds1']:.3f}"
+        table.add_row(row["model"], str(row["seed"]), row["data"], row["metric"], f"{row['score']:.3f}", psds, *_costs(row))
+    return _with_conditions(table, rows)
+
+
+def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per model: what it costs, without scores."""
+    rows = [complexity_row(record) for record in records]
+    table = Table(title="What it costs", title_justify="left")
+    for column in ("model", "parameters", "MACs", "clips/s", "ms a clip", "DeepSpeed's MACs", "peak MB"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for row in rows:
+        deepspeed = "not installed" if row["macs_deepspeed"] is None else f"{row['macs_deepspeed'] / 1e6:,.1f} M"
+        table.add_row(row["model"], *_costs(row), deepspeed, f"{row['peak_memory_mb']:.0f}")
+    return _with_conditions(table, rows)
+
+
+def _costs(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return f"{row['params']:,}", f"{row['macs'] / 1e6:,.1f} M", f"{row['clips_per_s']:.1f}", f"{row['latency_ms']:.1f}"
+
+
+def _with_conditions(table: Table, rows: Sequence[Mapping[str, Any]]) -> Table:
+    conditions = sorted({f"{row['device']}, {row['precision']}, batch {row['batch_size']}, clips of {row['seconds']:g} s" for row in rows})
+    table.caption, table.caption_justify = f"clips/s: {'; '.join(conditions)}; latency at batch 1; front end left out", "left"
+    return table
+
+
+def write_csv(path: Path, results: Sequence[Mapping[str, Any]]) -> Path:
+    """One row per run with its conditions.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    _write(path, RESULT_COLUMNS, [result_row(result) for result in results])
+    return path
+
+
+def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Add one row per benchmarked model to a file that may exist.
+
+    Raises:
+        DataError: If the file has other columns or cannot be written; it is left as it was.
+    """
+    rows: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COMPLEXITY_COLUMNS:
+                raise DataError(f"{path}: its columns are not those of a benchmark; give another file")
+            rows = list(reader)
+    _write(path, COMPLEXITY_COLUMNS, [*rows, *(complexity_row(record) for record in records)])
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    try:
+        write_atomically(path, text.getvalue().encode())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error

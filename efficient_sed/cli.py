@@ -1,0 +1,248 @@
+"""The command line. One subcommand a function; a user's mistake is one line on stderr and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from efficient_sed import __version__
+from efficient_sed.errors import ConfigError, EfficientSedError
+
+OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, 1 if a run of a grid failed, 2 for a mistake of the user."""
+    parser = build_parser()
+    options, rest = parser.parse_known_args(arguments)
+    if any(item.startswith("-") or "=" not in item for item in rest) or (rest and not hasattr(options, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # key=value behind an option, which argparse leaves over
+        options.overrides += rest
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        command: Callable[[argparse.Namespace], int] = options.run
+        return command(options)
+    except EfficientSedError as error:
+        print(f"efficient-sed: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("efficient-sed: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
+    parser = argparse.ArgumentParser(prog="efficient-sed", description="Train, measure and compare small networks for sound event detection.")
+    parser.add_argument("--version", action="version", version=f"efficient-sed {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        command.set_defaults(run=run)
+        return command
+
+    train = add("train", run_train, "Train one model, evaluate it and measure its cost; an interrupted run is resumed.")
+    train.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES_HELP)
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
+
+    sweep = add("sweep", run_sweep, "Train every point of a grid given by comma lists, then draw the frontier; finished points are skipped.")
+    sweep.add_argument("overrides", nargs="*", metavar="key=value[,value…]", help=OVERRIDES_HELP)
+    sweep.add_argument("--launcher", default="local", help="where runs are carried out: local")
+    sweep.add_argument("--plot", type=Path, default=Path("plots/frontier.png"), help="picture to draw at the end (PNG; an SVG is written beside it)")
+
+    evaluate = add("evaluate", run_evaluate, "Score a trained model on the test part of a data set.")
+    evaluate.add_argument("model", help="released name or checkpoint file")
+    evaluate.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and evaluation.…, as for train")
+    evaluate.add_argument("--part", choices=("train", "validation", "test"), default="test")
+
+    benchmark = add("benchmark", run_benchmark, "Measure parameters, MACs, throughput, latency and memory of a model.")
+    benchmark.add_argument("models", nargs="+", metavar="MODEL", help="released name, file, or architecture such as fmn10+tf-256 (random weights, 447 classes)")
+    benchmark.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="default: fp16 on a GPU, fp32 on a CPU")
+    benchmark.add_argument("--batch-size", type=int, default=64, help="clips per pass for throughput (a CPU takes at most 4)")
+    benchmark.add_argument("--csv", type=Path, help="append one row per model to this file")
+    benchmark.add_argument("--json", action="store_true", help="print everything measured as JSON")
+
+    plot = add("plot", run_plot, "Draw the performance-complexity frontier of finished runs, and print it as a table.")
+    plot.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
+    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG and a CSV are written beside it")
+    plot.add_argument("--allow-mixed", action="store_true", help="draw results of different data or metric variants together")
+
+    detect = add("detect", run_detect, "Find sound events in recordings of any length.")
+    detect.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    detect.add_argument("--model", help="released name or checkpoint file (default: the detector shipped with the package)")
+    detect.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
+    detect.add_argument("--format", choices=("table", "tsv", "json", "audacity"), default="table")
+    detect.add_argument("--output", type=Path, help="write to this file instead of the terminal")
+    detect.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+
+    data = add("data", run_data, "Make or read a data set and print what is in it.")
+    data.add_argument("action", choices=("check",), help="check: clips, hours and events per class and part; decodes every file")
+    data.add_argument("overrides", nargs="*", metavar="key=value", help="data=synthetic data.seed=1, or data=folder data.root=DIR")
+
+    models = add("models", run_models, "List released models and the parts that others are composed of.")
+    models.add_argument("--json", action="store_true")
+    return parser
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from efficient_sed.config.compose import compose_run
+
+    config = compose_run(options.overrides)
+    if options.show_config:
+        from efficient_sed.config.schema import to_dict
+
+        print(json.dumps(to_dict(config), indent=1))
+        return 0
+    from efficient_sed.benchmark.record import result_table
+    from efficient_sed.benchmark.runner import run_experiment, run_folder
+
+    result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
+    _print_rich(result_table([result]))
+    print(f"everything about this run: {run_folder(config)}")
+    return 0
+
+
+def run_sweep(options: argparse.Namespace) -> int:
+    from efficient_sed.sweep.grid import expand_grid
+    from efficient_sed.sweep.launch import State, run_grid
+    from efficient_sed.sweep.live import LiveGrid
+
+    points = expand_grid(options.overrides)
+    with LiveGrid() as live:
+        statuses = run_grid(points, options.launcher, live.show)
+    failed = [status for status in statuses if status.state is State.FAILED]
+    if len(failed) < len(statuses):
+        folders = [status.point.folder for status in statuses if status.state is State.FINISHED]
+        _report(folders, options.plot, allow_mixed=False)
+    for status in failed:
+        print(f"efficient-sed: {status.point.folder} failed: {status.message}", file=sys.stderr)
+    return EXIT_FAILED if failed else 0
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    from efficient_sed.benchmark.runner import score_part
+    from efficient_sed.config.compose import compose_run
+    from efficient_sed.models._checkpoint import load_model
+
+    config = compose_run(options.overrides)
+    metrics = score_part(load_model(options.model), config.data.load(), config, options.part)
+    print(json.dumps({"model": options.model, "part": options.part, **metrics}, indent=1))
+    return 0
+
+
+def run_benchmark(options: argparse.Namespace) -> int:
+    from efficient_sed.benchmark.record import append_csv, complexity_table
+    from efficient_sed.benchmark.runner import benchmark_model
+    from efficient_sed.config.schema import BenchmarkConfig
+
+    config = BenchmarkConfig(precision=options.precision, batch_size=options.batch_size)
+    records = [benchmark_model(name, config) for name in options.models]
+    if options.csv:
+        append_csv(options.csv, records)
+    if options.json:
+        print(json.dumps(records, indent=1))
+    else:
+        _print_rich(complexity_table(records))
+    return 0
+
+
+def run_plot(options: argparse.Namespace) -> int:
+    from efficient_sed.benchmark.frontier import find_runs
+
+    return _report(find_runs(options.runs), options.output, allow_mixed=options.allow_mixed)
+
+
+def run_detect(options: argparse.Namespace) -> int:
+    from efficient_sed._files import write_atomically
+    from efficient_sed.audio.io import audio_info
+    from efficient_sed.evaluation.detect import detect
+    from efficient_sed.evaluation.detection_plot import plot_detections
+    from efficient_sed.evaluation.event_files import events_table, format_events
+    from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
+    from efficient_sed.models._checkpoint import load_model
+
+    if options.plot and len(options.files) > 1:
+        raise ConfigError(f"--plot draws one file, got {len(options.files)}; give them one at a time")
+    if options.model is None:
+        print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
+    model = load_model(options.model or DEFAULT_DETECTOR)
+    durations = {str(path): audio_info(path).duration_s for path in options.files}  # every file is opened before the first is scored
+    events = {str(path): detect(path, model, options.threshold) for path in options.files}
+    if options.format == "table" and options.output is None:
+        _print_rich(events_table(events))
+    else:
+        text = format_events(events, "tsv" if options.format == "table" else options.format, durations)
+        if options.output is None:
+            print(text, end="")
+        else:
+            try:
+                write_atomically(options.output, text.encode())
+            except OSError as error:
+                raise ConfigError(f"--output {options.output}: cannot be written ({error.strerror})") from error
+    if options.plot:
+        plot_detections(options.files[0], model, events[str(options.files[0])], options.plot)
+    return 0
+
+
+def run_data(options: argparse.Namespace) -> int:
+    from efficient_sed.config.compose import compose_run
+    from efficient_sed.data.check import check_data, data_table
+
+    config = compose_run(options.overrides)
+    splits, problems = check_data(config.data)
+    _print_rich(data_table(splits))
+    print(f"manifest hash {splits.manifest_hash}; unreadable files: {len(problems)}")
+    for problem in problems:
+        print(f"efficient-sed: {problem}", file=sys.stderr)
+    return EXIT_FAILED if problems else 0
+
+
+def run_models(options: argparse.Namespace) -> int:
+    from efficient_sed.models._listing import list_models, models_table
+
+    if options.json:
+        print(json.dumps(list_models(), indent=1))
+    else:
+        _print_rich(models_table())
+    return 0
+
+
+def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool) -> int:
+    """Table, CSV and, for detection, the picture of finished runs."""
+    from efficient_sed.benchmark.frontier import read_published, read_results
+    from efficient_sed.benchmark.frontier_plot import draw_frontier
+    from efficient_sed.benchmark.record import result_table, write_csv
+    from efficient_sed.benchmark.runner import read_result
+
+    results = [result for folder in folders if (result := read_result(folder)) is not None]
+    _print_rich(result_table(results))
+    written = [write_csv(output.with_suffix(".csv"), results)]
+    points = read_results(folders)
+    if points:
+        written += draw_frontier(points, read_published(), output, allow_mixed=allow_mixed)
+    print("wrote " + ", ".join(str(path) for path in written))
+    return 0
+
+
+def _print_rich(table: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The table of a grid while it runs: redrawn in place on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from efficient_sed.sweep.launch import RunStatus, State
+
+STYLES = {State.WAITING: "dim", State.RUNNING: "bold cyan", State.FINISHED: "green", State.FAILED: "bold red"}
+
+
+class LiveGrid:
+    """Context in which `show` may be called with the states of all runs."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        self._told: dict[str, object] = {}
+
+    def __enter__(self) -> LiveGrid:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, statuses: Sequence[RunStatus]) -> None:
+        """Draw, or print what changed: a state or an epoch."""
+        if self._live:
+            self._live.update(grid_table(statuses), refresh=True)
+            return
+        for index, status in enumerate(statuses):
+            progress = status.progress() if status.state is State.RUNNING else {}
+            news = (status.state, progress.get("epoch"))
+            if self._told.get(status.point.signature) != news:
+                self._told[status.point.signature] = news
+                if status.state is not State.WAITING:
+                    self.console.print(f"[{index + 1}/{len(statuses)}] {status.point.folder.name}: {describe(status, progress)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def describe(status: RunStatus, progress: dict[str, float | None]) -> str:
+    """State of a run in a few words."""
+    if status.state is State.FINISHED:
+        return f"finished{' before' if status.was_there else ''}, score {status.score:.3f}"
+    if status.state is State.FAILED:
+        return f"failed: {status.message}"
+    if status.state is State.RUNNING and progress:
+        score = "" if progress["score"] is None else f", validation {progress['score']:.3f}"
+        loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
+        return f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {_clock(progress['eta_s'] or 0)} of training left"
+    return "starting" if status.state is State.RUNNING else str(status.state)
+
+
+def grid_table(statuses: Sequence[RunStatus]) -> Table:
+    """One row per run."""
+    done = sum(status.state in (State.FINISHED, State.FAILED) for status in statuses)
+    table = Table(title=f"{done} of {len(statuses)} runs done", title_justify="left")
+    for column in ("run", "state", "time"):
+        table.add_column(column, overflow="fold")
+    for status in statuses:
+        progress = status.progress() if status.state is State.RUNNING else {}
+        elapsed = _clock(time.monotonic() - status.started_at) if status.state is State.RUNNING else ""
+        table.add_row(status.point.folder.name, describe(status, progress), elapsed, style=STYLES[status.state])
+    return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,154 @@
+"""What a user types becomes exactly one valid configuration, or one line that says what to type instead."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from efficient_sed.config._strict import from_dict, run_config_from_dict
+from efficient_sed.config.compose import compose_run, expand_sweep, presets
+from efficient_sed.config.schema import RunConfig, TrainConfig, to_dict
+from efficient_sed.errors import ConfigError
+from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
+
+
+def test_overrides_take_effect() -> None:
+    config = compose_run("backbone=fmn04 seq=gru seq.hidden=64 data=folder data.root=recordings data.classes=[b,a] train.epochs=5 train.augment.mel_jitter=false seed=3".split())
+    assert config.model_name == "fmn04+gru-64"
+    assert (config.data.name, config.data.root, config.data.classes) == ("folder", "recordings", ("b", "a"))  # type: ignore[attr-defined]
+    assert (config.train.epochs, config.train.augment.mel_jitter, config.seed) == (5, False, 3)
+
+
+def test_nothing_typed_gives_the_defaults() -> None:
+    config = compose_run([])
+    assert config == RunConfig(BACKBONES.get("fmn10")(), SEQUENCE_HEADS.get("tf")(), DATASETS.get("synthetic")())
+    assert config.model_name == "fmn10+tf-256"
+
+
+@pytest.mark.parametrize("name", presets("experiment"))
+def test_experiments_compose(name: str) -> None:
+    config = compose_run([f"experiment={name}"])
+    assert run_config_from_dict(to_dict(config)) == config
+    assert compose_run([f"experiment={name}", "train.epochs=77"]).train.epochs == 77
+
+
+def test_pretraining_preset() -> None:
+    config = compose_run(["experiment=pretrain_synthetic", "backbone=fmn04"])
+    assert (config.task, config.model_name, config.data.stream) == ("tagging", "fmn04", "pretraining")  # type: ignore[attr-defined]
+
+
+def test_data_presets_compose() -> None:
+    for name in presets("data"):
+        assert compose_run([f"data={name}"]).data.name in DATASETS.names()
+
+
+def every_choice() -> list[list[str]]:
+    choices = [[f"{group}={name}"] for group, registry in (("backbone", BACKBONES), ("seq", SEQUENCE_HEADS), ("data", DATASETS)) for name in registry.names()]
+    return [*choices, ["data=folder", "data.classes=[dog,cat]", "train.precision=bf16-mixed", "benchmark.precision=fp16", "backbone.init=fmn10_synthetic"]]
+
+
+@pytest.mark.parametrize("overrides", every_choice(), ids=" ".join)
+def test_plain_values_and_back(overrides: list[str]) -> None:
+    config = compose_run(overrides)
+    values = to_dict(config)
+    assert run_config_from_dict(values) == config
+    assert run_config_from_dict(json.loads(json.dumps(values))) == config
+
+
+BAD = [
+    ("seq=tff", r"unknown sequence head seq=tff; did you mean 'tf'\? allowed: .*gru.*"),
+    ("seq=tf-256", r"unknown sequence head seq=tf-256; did you mean 'tf'\? .*"),
+    ("backbone=fmn03", r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: .*fmn04, fmn06, fmn10, fmn20, fmn30"),
+    ("data=foldr", r"unknown data set data=foldr; did you mean 'folder'\? allowed: .*folder, .*synthetic"),
+    ("experiment=pretrain_syntetic", r"unknown preset experiment=pretrain_syntetic; did you mean 'pretrain_synthetic'\? .*"),
+    ("trian.epochs=3", r"unknown key trian\.epochs=3; did you mean 'train'\? allowed: .*"),
+    ("train.epoch=3", r"unknown key train\.epoch; did you mean 'epochs'\? allowed: .*"),
+    ("++train.epoch=3", r"unknown key train\.epoch=3; did you mean 'epochs'\? allowed: .*"),
+    ("train.augment.mixup_prob=1", r"unknown key train\.augment\.mixup_prob; did you mean 'mixup_probability'\? .*"),
+    ("seq.hiden=64", r"unknown key seq\.hiden; .*did you mean 'hidden'\? .*"),
+    ("seq=none seq.hidden=64", r"unknown key seq\.hidden; the chosen sequence head has no such key \(.*seq=gru, .*seq=tf.* (has|have) it\)"),
+    ("data=folder data.num_train=3", r"unknown key data\.num_train; the chosen data set has no such key \(data=synthetic has it\)"),
+    ("hydra.run.dir=x", r"unknown key hydra\.run\.dir=x; .*"),
+    ("seq.hidden=250", r"seq\.hidden=250 is not allowed: it must be divisible by 2 \* seq\.num_heads = 16 .*; nearest: 256"),
+    ("seq.num_heads=0", r"seq\.num_heads=0 is not allowed: 1 or more"),
+    ("seq=gru seq.hidden=0", r"seq\.hidden=0 is not allowed: 1 or more"),
+    ("seq=tf,gru", r"seq=tf,gru: a list of alternatives is for `sweep`; a run takes one value"),
+    ("seq.hidden=64,128", r"seq\.hidden=64,128: a list of alternatives is for `sweep`; a run takes one value"),
+    ("seq=[tf,gru]", r"unknown sequence head seq=\['tf', 'gru'\]; .*"),
+    ("train.epochs=[1,2]", r"train\.epochs=\[1, 2\] must be a whole number"),
+    ("train.epochs=abc", r"train\.epochs='abc' must be a whole number"),
+    ("train.epochs=1.5", r"train\.epochs=1\.5 must be a whole number"),
+    ("train.epochs=true", r"train\.epochs=True must be a whole number"),
+    ("train.epochs=", r"train\.epochs='' must be a whole number"),
+    ("train.epochs=0", r"train\.epochs=0 is not allowed: 1 or more"),
+    ("train.epochs", r"'train\.epochs' is not key=value"),
+    ("seq==tf", r"Error parsing override 'seq==tf'"),
+    ("~seq=tf", r"seq is missing: give seq=VALUE"),
+    ("train=3", r"train=3 must be a group of keys: epochs, .*"),
+    ("train.lr_head=fast", r"train\.lr_head='fast' must be a number"),
+    ("train.lr_head=nan", r"train\.lr_head=nan is not allowed: above 0"),
+    ("train.augment.mel_jitter=1", r"train\.augment\.mel_jitter=1 must be true or false"),
+    ("train.precision=fp16", r"train\.precision='fp16' is not allowed; allowed: 16-mixed, 32-true, bf16-mixed"),
+    ("task=tag", r"task='tag' is not allowed; did you mean 'tagging'\? allowed: detection, tagging"),
+    ("seed=-1", r"seed=-1 is not allowed: 0 to 4294967295"),
+    ("train.is_backbone_frozen=true", r"train\.is_backbone_frozen=True is not allowed: only with backbone\.init=NAME, else .*"),
+    ("data.median_frames=4", r"data\.median_frames=4 is not allowed: an odd number of frames, 1 for no filter"),
+    ("data.scene_seconds=1", r"data\.scene_seconds=1\.0 is not allowed: at least 3 s"),
+    ("data.min_snr_db=30", r"data\.min_snr_db=30\.0 is not allowed: at most data\.max_snr_db=20\.0"),
+    ("data=folder data.classes=dog", r"data\.classes='dog' must be a list, such as \[a,b\]"),
+    ("data=folder data.classes=[dog,dog]", r"data\.classes=\('dog', 'dog'\) is not allowed: at least one label, none twice"),
+    ("output_dir=${nope}", r"Interpolation key 'nope' not found"),
+]
+
+
+@pytest.mark.parametrize(("typed", "message"), BAD, ids=[row[0] for row in BAD])
+def test_bad_overrides(typed: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_run(typed.split())
+    assert re.fullmatch(message, str(caught.value)), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "backbone is missing: give backbone=VALUE"),
+        ({"backbone": "fmn10"}, r"backbone='fmn10' must name a backbone; did you mean 'fmn10'\? .*"),
+        ({"backbone": {"init": None}}, r"backbone=\{'init': None\} must name a backbone; .*"),
+        ({"backbone": {"name": "fmn10", "width": 2}}, r"unknown key backbone\.width=2; .*allowed: init"),
+        ({"backbone": {"name": "fmn10"}, "sequence": {}}, r"unknown key sequence=\{\}; did you mean 'seq'\? .*"),
+        ({"backbone": {"name": "fmn10"}, "seq": {"name": "tf", "hidden": "256"}}, r"seq\.hidden='256' must be a whole number"),
+        ([], r"=\[\] must be a group of keys: .*"),
+    ],
+)
+def test_bad_stored_values(values: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run_config_from_dict(values)
+    assert re.fullmatch(message, str(caught.value)), str(caught.value)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert from_dict(TrainConfig, {"lr_head": 1}, "train") == TrainConfig(lr_head=1.0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "points"),
+    [
+        ("seq=tf", ["seq=tf"]),
+        ("", [""]),
+        ("seq=tf,gru seed=0,1", ["seq=tf seed=0", "seq=tf seed=1", "seq=gru seed=0", "seq=gru seed=1"]),
+        ("seed=3,1,2 seq=tf", ["seed=3 seq=tf", "seed=1 seq=tf", "seed=2 seq=tf"]),
+        ("seed=range(0,3)", ["seed=0", "seed=1", "seed=2"]),
+        ("data.classes=[a,b] seq.hidden=64,128", ["data.classes=[a,b] seq.hidden=64", "data.classes=[a,b] seq.hidden=128"]),
+    ],
+)
+def test_sweeps_keep_the_order_typed(typed: str, points: list[str]) -> None:
+    assert expand_sweep(typed.split()) == [point.split() for point in points]
+
+
+def test_bad_sweep() -> None:
+    with pytest.raises(ConfigError, match=r"^'seq' is not key=value$"):
+        expand_sweep(["seq"])

@@ -1,0 +1,46 @@
+"""A name means one thing; an unknown one says what was probably meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from efficient_sed.errors import ConfigError
+from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
+
+
+class First: ...
+
+
+class Second: ...
+
+
+def test_a_name_is_taken_once() -> None:
+    registry: Registry[object] = Registry("sequence head", "efficient_sed.models.sequence")
+    registry.register("mine")(First)
+    with pytest.raises(ValueError, match=r"sequence head 'mine' is registered twice: .*First.*Second"):
+        registry.register("mine")(Second)
+    assert registry.get("mine") is First
+    assert First.name == "mine"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "message"),
+    [
+        (BACKBONES, "fmn03", r"unknown backbone 'fmn03'; did you mean 'fmn\d\d'\? allowed: .*fmn04, fmn06, fmn10, fmn20, fmn30"),
+        (SEQUENCE_HEADS, "tff", r"unknown sequence head 'tff'; did you mean 'tf'\? allowed: .*gru, .*none, .*tf"),
+        (SEQUENCE_HEADS, "", r"unknown sequence head ''; allowed: "),
+        (SEQUENCE_HEADS, "TF", r"unknown sequence head 'TF'; .*allowed: "),
+        (DATASETS, "synthetics", r"unknown data set 'synthetics'; did you mean 'synthetic'\? allowed: .*folder, .*synthetic"),
+    ],
+)
+def test_unknown_names(registry: Registry[object], name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        registry.get(name)
+
+
+@pytest.mark.parametrize("registry", [BACKBONES, SEQUENCE_HEADS, DATASETS], ids=lambda registry: registry.kind)
+def test_an_entry_knows_its_name(registry: Registry[object]) -> None:
+    names = registry.names()
+    assert len(names) >= 2
+    assert names == sorted(names)
+    assert [registry.get(name).name for name in names] == names  # type: ignore[attr-defined]
