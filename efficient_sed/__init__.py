@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from efficient_sed.benchmark.macs import count_macs as count_macs
     from efficient_sed.data.events import Event as Event
     from efficient_sed.evaluation.detect import detect as detect
     from efficient_sed.evaluation.psds import psds1 as psds1
-    from efficient_sed.benchmark.macs import count_macs as count_macs
     from efficient_sed.models._checkpoint import load_model as load_model
     from efficient_sed.models._checkpoint import save_model as save_model
     from efficient_sed.models._factory import create_model as create_model

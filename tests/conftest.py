@@ -15,9 +15,7 @@ settings.load_profile("suite")
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> SyntheticConfig:
     """Settings of a generated data set of 16 scenes of 3 s."""
-    return SyntheticConfig(
-        root=str(tmp_path_factory.mktemp("datasets")), num_train=8, num_validation=4, num_test=4, scene_seconds=3.0, clip_seconds=3, num_workers=0
-    )
+    return SyntheticConfig(root=str(tmp_path_factory.mktemp("datasets")), num_train=8, num_validation=4, num_test=4, scene_seconds=3.0, clip_seconds=3, num_workers=0)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +84,7 @@ class LogMel(nn.Module):
             spectrum = torch.stft(emphasised, FFT_LENGTH, HOP_LENGTH, WINDOW_LENGTH, self.window.float(), center=True, pad_mode="reflect", return_complex=True)
             power = torch.view_as_real(spectrum).square().sum(-1)  # (B, 257, frames)
             mel = (self.bank if bank is None else bank).float() @ power
-            return cast(Tensor, ((mel.clamp_(min=1e-7).log_() + 4.5) / 5).unsqueeze(1))
+            return ((mel.clamp_(min=1e-7).log_() + 4.5) / 5).unsqueeze(1)
 
 
 def mel_bank(low_hz: float, high_hz: float) -> Tensor:

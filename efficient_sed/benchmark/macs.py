@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.audio.frontend import FFT_LENGTH, HOP_LENGTH, MEL_BINS, SAMPLE_RATE, WINDOW_LENGTH, LogMel
+from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, SAMPLE_RATE, WINDOW_LENGTH, LogMel
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.sequence.transformer import GatedAttention, RMSNorm, RotaryEmbedding
 
@@ -121,9 +121,9 @@ def deepspeed_macs(model: SedModel, seconds: float = 10.0) -> int | None:
 
     if importlib.util.find_spec("deepspeed") is None:
         return None
-    from efficient_sed.models._checkpoint import model_header
-
     import json
+
+    from efficient_sed.models._checkpoint import model_header
 
     done = subprocess.run([sys.executable, "-m", "efficient_sed.benchmark._deepspeed", json.dumps(model_header(model)), str(seconds)], capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -79,6 +79,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
     model, training = fit(config, splits, folder, show_progress=show_progress)
     metrics = score_part(model, splits, config, "test")
+    environment = describe_environment()
     result = {
         "model": config.model_name,
         "backbone": config.backbone.name,
@@ -92,7 +93,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
         "training": training,
         "data": describe_data(config, splits),
         "config": to_dict(config),
-        "environment": describe_environment(),
+        "environment": environment,
     }
     notes = {
         "trained_on": config.data.name,
@@ -100,7 +101,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
         "seed": config.seed,
         "signature": result["signature"],
         "manifest_hash": splits.manifest_hash,
-        "commit": result["environment"]["commit"],
+        "commit": environment["commit"],
     }
     model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, notes)
     save_model(model, folder / MODEL_FILE)

@@ -28,7 +28,7 @@ def run_config_from_dict(values: Mapping[str, Any]) -> RunConfig:
 def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     """An instance of a config dataclass; `path` is the key that holds it, for messages."""
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}={values!r} must be a group of keys: {', '.join(f.name for f in dataclasses.fields(cls))}")  # type: ignore[arg-type]
+        raise ConfigError(f"{path}={values!r} must be a group of keys: {', '.join(f.name for f in dataclasses.fields(cls))}")
     values = dict(values)
     if hasattr(cls, "name"):
         values.pop("name", None)

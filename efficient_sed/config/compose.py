@@ -110,7 +110,7 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 
 def _plain_default(field: dataclasses.Field[Any]) -> Any:
-    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[operator]
     return list(value) if isinstance(value, tuple) else to_dict(value) if dataclasses.is_dataclass(value) else value
 
 
@@ -130,7 +130,7 @@ def _keys_near(key: str) -> str:
     if key.startswith("train.augment."):
         from efficient_sed.config.schema import AugmentConfig
 
-        return nearest(key.split(".")[-1], [f.name for f in dataclasses.fields(AugmentConfig)])
+        return nearest(key.rsplit(".", maxsplit=1)[-1], [f.name for f in dataclasses.fields(AugmentConfig)])
     if fields is not None:
         return nearest(rest, [f.name for f in dataclasses.fields(fields)])
     if group in GROUPS:

@@ -25,14 +25,14 @@ class Batch(NamedTuple):
         waveform: (batch, samples), 16 kHz, zero-padded to one length.
         targets: (batch, classes, frames) in {0, 1}.
         teacher: Frame probabilities of a teacher, same shape; the targets themselves for clips without one.
-        index: (batch,), position of the item in its data set.
+        positions: (batch,), position of the item in its data set.
         errors: Messages of files that could not be read; they are missing from the batch.
     """
 
     waveform: Tensor
     targets: Tensor
     teacher: Tensor
-    index: Tensor
+    positions: Tensor
     errors: list[str]
 
 
@@ -42,7 +42,7 @@ class Item(NamedTuple):
     waveform: Tensor
     targets: Tensor
     teacher: Tensor
-    index: int
+    position: int
 
 
 class _ClipDataset:
@@ -123,4 +123,4 @@ def collate(items: Sequence[Item | str]) -> Batch:
         nothing = torch.zeros(0)
         return Batch(nothing, nothing, nothing, nothing.long(), errors)
     waveform, targets, teacher = (torch.stack(tensors) for tensors in zip(*(item[:3] for item in good), strict=True))
-    return Batch(waveform, targets, teacher, torch.tensor([item.index for item in good]), errors)
+    return Batch(waveform, targets, teacher, torch.tensor([item.position for item in good]), errors)

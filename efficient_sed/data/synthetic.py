@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -99,7 +98,7 @@ def _beep(rng: Rng, n: int) -> np.ndarray:
 
 
 def _click(rng: Rng, n: int) -> np.ndarray:
-    return rng.standard_normal(n) * np.exp(-_time(n) / 0.012)
+    return np.asarray(rng.standard_normal(n) * np.exp(-_time(n) / 0.012))
 
 
 def _knock(rng: Rng, n: int) -> np.ndarray:
@@ -120,7 +119,7 @@ def _siren(rng: Rng, n: int, rate_hz: float) -> np.ndarray:
 
 def _pulse_train(rng: Rng, n: int, period_s: float) -> np.ndarray:
     carrier = _harmonics(rng, _phase(np.full(n, rng.uniform(500, 2500))), 2)
-    return carrier * _pulses(n, period_s, rng.uniform(0.09, 0.14))
+    return np.asarray(carrier * _pulses(n, period_s, rng.uniform(0.09, 0.14)))
 
 
 def _chime(rng: Rng, n: int, is_rising: bool) -> np.ndarray:
@@ -137,7 +136,7 @@ def _flutter(rng: Rng, n: int, rate_hz: float) -> np.ndarray:
     swells = max(1, round(rate_hz * n / SAMPLE_RATE))  # whole ones, so that the event's borders can be heard
     envelope = np.sin(np.pi * swells * np.arange(n) / n) ** 4
     low = rng.uniform(500, 1500)
-    return _band_noise(rng, n, low, 2 * low) * envelope
+    return np.asarray(_band_noise(rng, n, low, 2 * low) * envelope)
 
 
 SOUND_CLASSES: dict[str, SoundClass] = {
@@ -304,7 +303,7 @@ def write_synthetic(config: SyntheticConfig) -> Path:
             (unfinished / f"{part}.tsv").write_text("\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n")
         settings = {"generator": GENERATOR_VERSION, **{k: v for k, v in asdict(config).items() if k in config.SCENE_KEYS}}
         (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
-        os.replace(unfinished, config.folder)
+        unfinished.replace(config.folder)
     except OSError as error:
         if config.folder.is_dir():  # another process finished the same data set first
             return config.folder

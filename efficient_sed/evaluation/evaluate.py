@@ -28,11 +28,11 @@ class ClipScores:
         self._pieces: dict[int, np.ndarray] = {}
         self._clip_logits: dict[int, np.ndarray] = {}
 
-    def add(self, index: Tensor, frame_scores: Tensor, clip_logits: Tensor) -> None:
-        """Scores (batch, classes, frames) and clip logits (batch, classes) of the windows `index`."""
+    def add(self, positions: Tensor, frame_scores: Tensor, clip_logits: Tensor) -> None:
+        """Scores (batch, classes, frames) and clip logits (batch, classes) of the windows at `positions`."""
         frames = frame_scores.float().cpu().numpy()
         logits = clip_logits.float().cpu().numpy()
-        for row, window in enumerate(index.tolist()):
+        for row, window in enumerate(positions.tolist()):
             _, cut = self.dataset.windows[window]
             self._pieces[window] = frames[row, :, cut.first : cut.last].T
             self._clip_logits[window] = logits[row]
@@ -91,9 +91,9 @@ def evaluate_model(
     with torch.inference_mode():
         for batch in loader:
             handle_unreadable(batch, on_error, unreadable)
-            for part in torch.arange(len(batch.index)).split(batch_size if device.type == "cuda" else 1):  # small batches keep a CPU's cache warm
+            for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # small batches keep a CPU's cache warm
                 output = model(model.frontend(batch.waveform[part].to(device)))
-                collected.add(batch.index[part], output.frame_logits.sigmoid(), output.clip_logits)
+                collected.add(batch.positions[part], output.frame_logits.sigmoid(), output.clip_logits)
     return {
         "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.complete()[0])},
         **task_metrics(collected, task, config, median_frames, model.grid.hop_s),

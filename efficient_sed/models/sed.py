@@ -78,4 +78,5 @@ class SedModel(nn.Module):
     @torch.inference_mode()
     def score_frames(self, waveform: Tensor) -> Tensor:
         """Probabilities (batch, frames, classes) for a waveform (batch, samples) at 16 kHz."""
-        return self(self.frontend(waveform)).frame_logits.sigmoid().float().transpose(1, 2)
+        output: SedOutput = self(self.frontend(waveform))
+        return output.frame_logits.sigmoid().float().transpose(1, 2)

@@ -15,7 +15,6 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from efficient_sed._files import write_atomically
 from efficient_sed.errors import CheckpointError
 
-
 PROGRESS_FILE = "progress.json"
 
 

@@ -53,7 +53,7 @@ class SedModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
-        if len(batch.index) == 0:
+        if len(batch.positions) == 0:
             return None
         mel, targets, teacher = self._augmented(batch, np.random.default_rng([self.config.seed, self.global_step, self.global_rank]))
         output = self.model(mel)
@@ -87,15 +87,15 @@ class SedModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
-        if len(batch.index) == 0 or self._collected is None:
+        if len(batch.positions) == 0 or self._collected is None:
             return
         output = self.model(self.model.frontend(batch.waveform))
         if self.config.task == "tagging":
             loss = tagging_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
         else:
             loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
-        self.log("val/loss", loss, batch_size=len(batch.index))
-        self._collected.add(batch.index, output.frame_logits.sigmoid(), output.clip_logits)
+        self.log("val/loss", loss, batch_size=len(batch.positions))
+        self._collected.add(batch.positions, output.frame_logits.sigmoid(), output.clip_logits)
 
     def on_validation_epoch_end(self) -> None:
         if self._collected is None or self.trainer.sanity_checking:

@@ -16,7 +16,9 @@ from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 
 def test_overrides_take_effect() -> None:
-    config = compose_run("backbone=fmn04 seq=gru seq.hidden=64 data=folder data.root=recordings data.classes=[b,a] train.epochs=5 train.augment.mel_jitter=false seed=3".split())
+    config = compose_run(
+        ["backbone=fmn04", "seq=gru", "seq.hidden=64", "data=folder", "data.root=recordings", "data.classes=[b,a]", "train.epochs=5", "train.augment.mel_jitter=false", "seed=3"]
+    )
     assert config.model_name == "fmn04+gru-64"
     assert (config.data.name, config.data.root, config.data.classes) == ("folder", "recordings", ("b", "a"))  # type: ignore[attr-defined]
     assert (config.train.epochs, config.train.augment.mel_jitter, config.seed) == (5, False, 3)

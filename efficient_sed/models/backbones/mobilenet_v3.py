@@ -79,7 +79,7 @@ def conv_norm_act(channels_in: int, channels_out: int, kernel: int, stride: tupl
         nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
         nn.BatchNorm2d(channels_out, eps=1e-3, momentum=0.01),
     ]
-    return nn.Sequential(*layers, *([activation(inplace=True)] if activation else []))  # type: ignore[call-arg]
+    return nn.Sequential(*layers, *([activation(inplace=True)] if activation else []))
 
 
 class InvertedResidual(nn.Module):
@@ -102,7 +102,8 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == (1, 1) and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.block(x) if self.has_shortcut else self.block(x)
+        output: Tensor = self.block(x)
+        return x + output if self.has_shortcut else output
 
 
 def _scaled(channels: int, width: float) -> int:

@@ -81,8 +81,9 @@ class TransformerBlock(nn.Module):
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(x)
-        return x + self.feed_forward(x)
+        attended: Tensor = x + self.attention(x)
+        output: Tensor = attended + self.feed_forward(attended)
+        return output
 
 
 class TransformerHead(SequenceHead):

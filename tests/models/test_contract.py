@@ -1,0 +1,164 @@
+"""What every registered backbone and sequence head promises; a new part is tested by existing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from efficient_sed.audio.frontend import HOP_LENGTH
+from efficient_sed.config._strict import from_dict
+from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.models._names import parse_name
+from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+CLASSES = ("bell", "dog", "siren")
+IN_DIM = 40
+LARGE = 5_000_000  # parameters; larger backbones are looked at without being run
+FRAMES = (37, 100, 1013)
+
+
+def small_head(name: str) -> SequenceHeadConfig:
+    entry = SEQUENCE_HEADS.get(name)
+    return entry(hidden=64) if "hidden" in {field.name for field in dataclasses.fields(entry)} else entry()
+
+
+def create(backbone: str, head: str) -> SedModel:
+    """A random model whose BatchNorm knows its input: as initialised, the deep ones give the same output for any input."""
+    torch.manual_seed(0)
+    model = SedModel(ModelSpec(BACKBONES.get(backbone)(), small_head(head), CLASSES))
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(random_mel(4, 100))
+    return model
+
+
+@cache
+def backbone_size(name: str) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in BACKBONES.get(name)().build().parameters())
+
+
+def random_mel(batch: int, frames: int) -> Tensor:
+    return torch.randn(batch, 1, 128, frames, generator=torch.Generator().manual_seed(frames))
+
+
+RUN = [(name, "none") for name in BACKBONES.names() if backbone_size(name) < LARGE] + [(BACKBONES.names()[0], head) for head in SEQUENCE_HEADS.names() if head != "none"]
+run_every_part = pytest.mark.parametrize(("backbone", "head"), RUN, ids=["+".join(pair) for pair in RUN])
+
+
+def test_how_many_were_seen() -> None:
+    assert len(BACKBONES.names()) >= 5
+    assert len(SEQUENCE_HEADS.names()) >= 3
+    assert len(RUN) >= 5
+    assert {head for _, head in RUN} == set(SEQUENCE_HEADS.names())
+
+
+@run_every_part
+@torch.inference_mode()
+def test_any_number_of_frames(backbone: str, head: str) -> None:
+    model = create(backbone, head).eval()
+    for frames in FRAMES:
+        steps = math.ceil(frames / model.grid.stride)
+        output = model(random_mel(2, frames))
+        assert output.frame_logits.shape == (2, len(CLASSES), steps)
+        assert output.clip_logits.shape == (2, len(CLASSES))
+        assert torch.isfinite(output.frame_logits).all()
+        assert torch.isfinite(output.clip_logits).all()
+        for num_samples in ((frames - 1) * HOP_LENGTH + 1, frames * HOP_LENGTH):
+            assert model.grid.num_frames(num_samples) == steps
+
+
+@run_every_part
+@torch.inference_mode()
+def test_neighbours_in_a_batch_do_not_matter(backbone: str, head: str) -> None:
+    model = create(backbone, head).eval()
+    mel = random_mel(3, 100)
+    together = model(mel)
+    for index in range(3):
+        alone = model(mel[index : index + 1])
+        for a, b in zip(alone, together, strict=True):
+            assert (a[0] - b[index]).abs().max() <= 1e-4 * b.std()
+    assert (together.frame_logits[0] - together.frame_logits[1]).abs().max() > 1e-3 * together.frame_logits.std()
+
+
+@run_every_part
+@torch.inference_mode()
+def test_half_precision_and_silence(backbone: str, head: str) -> None:
+    model = create(backbone, head).eval()
+    mel = torch.cat([model.frontend(torch.zeros(1, 100 * HOP_LENGTH)), random_mel(1, 100)])
+    features = model.backbone(mel)
+    full = model.sequence(features)
+    with torch.autocast("cpu", torch.bfloat16):
+        half, output = model.sequence(features), model(mel)
+    for logits in (*model(mel), *output):
+        assert torch.isfinite(logits).all()
+    assert (half.float() - full).abs().max() < 0.05 * full.abs().max()
+
+
+@run_every_part
+def test_gradients_reach_every_parameter(backbone: str, head: str) -> None:
+    model = create(backbone, head).train()
+    output = model(random_mel(2, 100))
+    (output.frame_logits.square().mean() + output.clip_logits.square().mean()).backward()
+    without = [key for key, value in model.named_parameters() if value.grad is None or not torch.isfinite(value.grad).all() or not value.grad.any()]
+    assert not without
+
+
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_stages_hold_all_parameters(name: str) -> None:
+    with torch.device("meta"):
+        backbone = BACKBONES.get(name)().build()
+    in_stages = [parameter for stage in backbone.stages() for parameter in stage.parameters()]
+    assert len(in_stages) == len({id(parameter) for parameter in in_stages})
+    assert {id(parameter) for parameter in in_stages} == {id(parameter) for parameter in backbone.parameters()}
+
+
+def test_wrong_spectrogram_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"spectrograms of shape \(batch, 1, 128, frames\), got \(2, 1, 64, 100\)"):
+        create("fmn04", "none")(torch.zeros(2, 1, 64, 100))
+
+
+@pytest.mark.parametrize("name", SEQUENCE_HEADS.names())
+@torch.inference_mode()
+def test_causality_is_told_truly(name: str) -> None:
+    torch.manual_seed(0)
+    head: SequenceHead = small_head(name).build(IN_DIM).eval()
+    past, future, other = torch.randn(3, 2, 30, IN_DIM)
+    first, second = head(torch.cat([past, future], 1)), head(torch.cat([past, other], 1))
+    assert first.shape == (2, 60, head.out_dim)
+    change = (first - second).abs().amax((0, 2))
+    assert change[30:].max() > 1e-3
+    if head.is_causal:
+        assert change[:30].max() <= 1e-5
+    else:
+        assert change[:30].max() > 1e-4
+
+
+CONFIGS: list[BackboneConfig | SequenceHeadConfig] = [registry.get(name)() for registry in (BACKBONES, SEQUENCE_HEADS) for name in registry.names()]
+
+
+@pytest.mark.parametrize("config", [*CONFIGS, *map(small_head, SEQUENCE_HEADS.names())], ids=lambda config: config.name)
+def test_config_as_plain_values(config: BackboneConfig | SequenceHeadConfig) -> None:
+    values = json.loads(json.dumps(to_dict(config)))
+    assert values["name"] == config.name
+    assert from_dict(type(config), values) == config
+
+
+@pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+def test_a_model_is_named_by_its_parts(backbone: str, head: str) -> None:
+    config = small_head(head)
+    name = f"{backbone}+{head}-{config.hidden}" if hasattr(config, "hidden") else backbone
+    parsed = parse_name(f"{name}_tag")
+    assert (parsed.backbone, parsed.seq, parsed.tag) == (BACKBONES.get(backbone)(), config, "tag")
+    assert parsed.architecture == name

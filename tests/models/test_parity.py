@@ -1,0 +1,122 @@
+"""Weights in the released layout give the released models' numbers, and every published parameter count is met exactly.
+
+The files in tests/parity were computed by the published implementation from weights and a waveform that `rule_tensor` and `rule_waveform` make again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import efficient_sed as es
+from efficient_sed._resources import resource_folder
+from efficient_sed.models._names import parse_name
+from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.registry import SEQUENCE_HEADS
+
+FOLDER = Path(__file__).parent.parent / "parity"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
+STRONG_CLASSES, MEL_FRAMES = slice(None, None, 29), slice(None, None, 50)
+
+
+def rule_tensor(key: str, shape: list[int]) -> torch.Tensor:
+    if key.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.int64)
+    if key.endswith("freqs"):  # as initialised
+        return (1 / 10_000 ** (torch.arange(shape[0], dtype=torch.float64) / shape[0])).float()
+    x = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode()))).standard_normal(shape).astype(np.float32)
+    if key.endswith("running_var"):
+        x = 1 + 0.1 * np.abs(x)
+    elif key.endswith("running_mean"):
+        x = 0.02 * x
+    elif len(shape) == 1 or key.endswith("gamma"):
+        x = 0.02 * x if "bias" in key else 1 + 0.1 * x
+    elif key.endswith("weight_g"):
+        x = 0.5 + 0.05 * x
+    else:
+        x = x * np.float32((1.5 if "features" in key else 1.4) / np.sqrt(np.prod(shape[1:])))
+    return torch.from_numpy(x)
+
+
+def rule_waveform() -> torch.Tensor:
+    t = np.arange(160_000) / 16_000
+    noise = np.random.Generator(np.random.PCG64(7)).standard_normal(len(t))
+    chirp = np.where((t > 2) & (t < 5), np.sin(2 * np.pi * (300 + 400 * t) * t), 0)
+    beeps = np.where((np.sin(2 * np.pi * 3 * t) > 0) & (t > 6), np.sin(2 * np.pi * 1200 * t), 0)
+    return torch.from_numpy((0.05 * noise + 0.3 * chirp + 0.2 * beeps).astype(np.float32))[None]
+
+
+def plainly(key: str) -> str:
+    return key.replace("net.model.", "model.fmn.", 1) if key.startswith("net.model.") else key.removeprefix("net.")
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {"net": lambda key: key, "model": lambda key: key.replace("net.", "model.", 1), "plain": plainly}
+
+
+def reference(name: str) -> dict[str, Any]:
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return dict(file)
+
+
+def save_released(name: str, path: Path, spelling: str = "net") -> Path:
+    layout = json.loads(str(reference(name)["layout"]))
+    torch.save({SPELLINGS[spelling](key): rule_tensor(key, shape) for key, shape in layout.items()}, path)
+    return path
+
+
+def test_references_are_here() -> None:
+    assert len(NAMES) >= 5
+    assert {parse_name(name).seq.name for name in NAMES} >= {"none", "tf", "gru"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.inference_mode()
+def test_released_layout(name: str, tmp_path: Path) -> None:
+    expected = reference(name)
+    model = es.load_model(name, checkpoint=save_released(name, tmp_path / "released.pt"))
+    assert not model.training
+    assert sum(parameter.numel() for parameter in model.parameters()) == int(expected["params"])
+    assert model.classes[0] != "class_0"
+    mel = model.frontend(rule_waveform())
+    output = model(mel)
+    assert mel.shape == (1, 1, 128, 1000)
+    assert output.frame_logits.shape == (1, 447, 250)
+    np.testing.assert_allclose(mel[0, 0, :, MEL_FRAMES].numpy(), expected["mel"], rtol=0, atol=1e-4)
+    scale = expected["strong"].std(axis=1).mean()
+    assert np.abs(output.frame_logits[0, STRONG_CLASSES].numpy() - expected["strong"]).max() < 1e-3 * scale
+    assert np.abs(output.clip_logits[0].numpy() - expected["weak"]).max() < 1e-2 * scale
+
+
+@pytest.mark.parametrize("name", ["fmn04", "fmn04+tf-104", "fmn10+gru-128"])
+def test_three_spellings_of_one_file(name: str, tmp_path: Path) -> None:
+    states = [es.load_model(name, checkpoint=save_released(name, tmp_path / f"{spelling}.pt", spelling)).state_dict() for spelling in SPELLINGS]
+    assert len(states) == 3
+    for state in states[1:]:
+        assert state.keys() == states[0].keys()
+        assert all(torch.equal(state[key], states[0][key]) for key in state)
+
+
+def published_counts() -> list[tuple[str, int]]:
+    with (resource_folder("published") / "efficientsed_audioset_strong.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["head"] in SEQUENCE_HEADS.names()]
+    return sorted({(row["backbone"] + (f"+{row['head']}-{row['hidden']}" if row["hidden"] else ""), int(row["params"])) for row in rows})
+
+
+@pytest.mark.parametrize(("name", "count"), published_counts(), ids=[name for name, _ in published_counts()])
+def test_published_parameter_counts(name: str, count: int) -> None:
+    parsed = parse_name(name)
+    with torch.device("meta"):
+        model = SedModel(ModelSpec(parsed.backbone, parsed.seq, tuple(map(str, range(447)))))
+    assert sum(parameter.numel() for parameter in model.parameters()) == count
+
+
+def test_how_many_counts_were_seen() -> None:
+    assert len(published_counts()) >= 21  # none, tf and gru
