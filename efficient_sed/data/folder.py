@@ -6,6 +6,7 @@ A clip without events has one row with empty fields. Parts (train, validation, t
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -108,7 +109,11 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
     if not path.is_file():
         raise DataError(f"{path}: no such annotation file")
     by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    with io.StringIO(text) as file:
         reader = csv.DictReader(file, delimiter="\t")
         for column in (*EVENT_COLUMNS, *([split_column] if split_column else [])):
             if column not in (reader.fieldnames or ()):

@@ -9,6 +9,7 @@ No event is ever repeated: every one is drawn anew from a random stream that bel
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -318,5 +319,7 @@ def _write_scene(job: tuple[str, str, int, str, int, Scene]) -> list[str]:
     rng = np.random.default_rng([STREAMS[stream], seed, PARTS[part], index])
     samples, events = synthesise_scene(rng, scene)
     name = f"{part}/{index:06d}.flac"
-    soundfile.write(f"{folder}/audio/{name}", samples, SAMPLE_RATE, subtype="PCM_16")
+    encoded = io.BytesIO()  # libsndfile does not report a full disk as an OSError
+    soundfile.write(encoded, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    (Path(folder) / "audio" / name).write_bytes(encoded.getvalue())
     return [f"{name}\t{e.onset_s:g}\t{e.offset_s:g}\t{e.label}" for e in events] or [f"{name}\t\t\t"]

@@ -144,19 +144,30 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
         return _read_safetensors(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: not a checkpoint of plain tensors ({str(error).splitlines()[0][:120]})") from error
+    except Exception as error:  # a damaged file makes the unpickler raise almost anything
+        raise CheckpointError(f"{path}: not a checkpoint of plain tensors: {_diagnose(path, error)}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors")
+    header = None
     if "state_dict" in content:  # Lightning
-        header = content.get("hyper_parameters", {}).get("model")
-        prefix = "model." if header else ""
-        content = {key.removeprefix(prefix): value for key, value in content["state_dict"].items()}
-        return content, header
-    bad = [key for key, value in content.items() if not isinstance(value, Tensor)]
+        header, content = content.get("hyper_parameters", {}).get("model"), content["state_dict"]
+    bad = [key for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))] if isinstance(content, dict) else ["state_dict"]
     if bad or not content:
         raise CheckpointError(f"{path}: not a dictionary of tensors" + (f" ({bad[0]!r} is none)" if bad else " (it is empty)"))
-    return content, None
+    return {key.removeprefix("model.") if header else key: value for key, value in content.items()}, header
+
+
+def _diagnose(path: Path, error: Exception) -> str:
+    """What is wrong with a file, without torch's advice to load it unsafely."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if not start:
+        return "it is empty"
+    if start.startswith(b"<"):
+        return "it is a web page; download the file itself"
+    if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+        return "it holds code, which is never run"
+    return f"it is damaged or of another kind ({type(error).__name__})"
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -168,9 +179,13 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error})") from error
     if _HEADER_KEY not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not one of ours (no {_HEADER_KEY!r} header)")
-    header = json.loads(metadata[_HEADER_KEY])
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {header.get('format')!r} is not known here; this version reads {FORMAT}")
+    try:
+        header = json.loads(metadata[_HEADER_KEY])
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its header is damaged ({error})") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else header
+        raise CheckpointError(f"{path}: format {found!r} is not known here; this version reads {FORMAT}")
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, header
 
 
@@ -179,9 +194,9 @@ def spec_from_header(header: Mapping[str, Any], path: Path | str) -> ModelSpec:
     try:
         backbone: BackboneConfig = from_dict(BACKBONES.get(header["backbone"]["name"]), header["backbone"], "backbone")
         seq: SequenceHeadConfig = from_dict(SEQUENCE_HEADS.get(header["seq"]["name"]), header["seq"], "seq")
-    except (ConfigError, KeyError) as error:
+        return ModelSpec(backbone, seq, tuple(header["classes"]))
+    except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: its header does not describe a model of this version ({error})") from error
-    return ModelSpec(backbone, seq, tuple(header["classes"]))
 
 
 def _architecture(spec: ModelSpec) -> str:

@@ -55,7 +55,9 @@ class SedModule(pl.LightningModule):
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
         if len(batch.positions) == 0:
             return None
-        mel, targets, teacher = self._augmented(batch, np.random.default_rng([self.config.seed, self.global_step, self.global_rank]))
+        rng = np.random.default_rng([self.config.seed, self.global_step, self.global_rank])
+        mel, targets, teacher = self._augmented(batch, rng)
+        torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
         output = self.model(mel)
         if self.config.task == "tagging":
             losses = tagging_loss(output.clip_logits, targets.amax(-1))

@@ -31,6 +31,7 @@ LIGHTNING_ADVICE = (  # warnings about what is meant here
     r".*number of training batches",
     r".*lr_scheduler\.step\(\)",
     r"You're resuming from a checkpoint that ended before the epoch ended",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own, with torch 2.11
 )
 
 
@@ -67,8 +68,10 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     model = build_model(config, splits.classes)
     module = SedModule(model, config)
     data = SedDataModule(config.data, splits, model.grid, config.train.batch_size, config.seed)
-    checkpoints = ModelCheckpoint(run_folder, filename=BEST_CHECKPOINT.removesuffix(".ckpt"), monitor=module.monitor, mode="max", save_last=True, enable_version_counter=False)
-    callbacks: list[pl.Callback] = [checkpoints, ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
+    best_checkpoint = ModelCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=module.monitor, mode="max", enable_version_counter=False)
+    # one of its own: Lightning's save_last writes only in epochs that are the best so far
+    last_checkpoint = ModelCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    callbacks: list[pl.Callback] = [best_checkpoint, last_checkpoint, ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
     if show_progress:
         callbacks.append(RichProgressBar(leave=True))
     last = run_folder / LAST_CHECKPOINT
@@ -78,13 +81,16 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         for advice in LIGHTNING_ADVICE:
             warnings.filterwarnings("ignore", message=advice)
         trainer = _trainer(config, run_folder, callbacks, show_progress)
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
     best = run_folder / BEST_CHECKPOINT
     if not best.is_file():
         raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
     model = load_model(str(best)).to(module.device)
     facts = {
-        "best_score": float(checkpoints.best_model_score or 0.0),
+        "best_score": float(best_checkpoint.best_model_score or 0.0),
         "monitor": module.monitor,
         "steps": trainer.global_step,
         "num_with_teacher": data.num_with_teacher,

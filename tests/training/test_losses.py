@@ -1,0 +1,45 @@
+"""Losses against the formulas of the paper."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from efficient_sed.training.losses import detection_loss, tagging_loss
+
+
+def binary_cross_entropy(probability: float, target: float) -> float:
+    return -target * math.log(probability) - (1 - target) * math.log(1 - probability)
+
+
+def test_detection_loss_by_hand() -> None:
+    logits, labels, teacher = torch.tensor([[[0.0, math.log(3)]]]), torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.8, 0.25]]])  # probabilities 0.5 and 0.75
+    losses = detection_loss(logits, labels, teacher, weight=0.9)
+    supervised = (binary_cross_entropy(0.5, 1) + binary_cross_entropy(0.75, 0)) / 2
+    distillation = (binary_cross_entropy(0.5, 0.8) + binary_cross_entropy(0.75, 0.25)) / 2
+    assert losses["supervised"].item() == pytest.approx(supervised)
+    assert losses["distillation"].item() == pytest.approx(distillation)
+    assert losses["loss"].item() == pytest.approx(0.1 * supervised + 0.9 * distillation)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.9, 1.0])
+def test_labels_as_teacher_are_supervised_training(weight: float) -> None:
+    logits, labels = torch.randn(3, 5, 7), (torch.rand(3, 5, 7) > 0.7).float()
+    losses = detection_loss(logits, labels, labels, weight)
+    torch.testing.assert_close(losses["loss"], torch.nn.functional.binary_cross_entropy_with_logits(logits, labels))
+
+
+@pytest.mark.parametrize("place", ["labels", "teacher"])
+def test_shapes_that_differ_are_named(place: str) -> None:
+    shapes = {"student": (2, 3, 75), "labels": (2, 3, 75), "teacher": (2, 3, 75)} | {place: (2, 3, 74)}
+    message = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    with pytest.raises(ValueError, match="shapes differ") as caught:
+        detection_loss(*(torch.zeros(shape) for shape in shapes.values()), 0.9)
+    assert str(caught.value) == f"shapes differ: {message}"
+
+
+def test_tagging_loss_by_hand() -> None:
+    losses = tagging_loss(torch.tensor([[0.0, math.log(3)]]), torch.tensor([[1.0, 1.0]]))
+    assert losses["loss"].item() == losses["supervised"].item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)

@@ -1,0 +1,74 @@
+"""Learning rates of every parameter, and their course over a training."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from efficient_sed.config.schema import TrainConfig
+from efficient_sed.models._factory import create_model
+from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import BACKBONES
+from efficient_sed.training.optim import build_optimizer, parameter_groups, set_batchnorm, warmup_cosine
+
+
+@pytest.fixture(scope="module")
+def model() -> SedModel:
+    return create_model("fmn04+tf-64", num_classes=4)
+
+
+def test_rates_fall_by_stage(model: SedModel) -> None:
+    groups = parameter_groups(model, TrainConfig(lr_backbone=2e-3, lr_head=5e-4, layer_decay=0.9))
+    rates = {group["name"]: group["lr"] for group in groups}
+    assert rates.pop("head") == 5e-4
+    assert rates == {f"backbone.{stage}": pytest.approx(2e-3 * 0.9 ** (16 - stage)) for stage in range(17)}
+    first = next(group for group in groups if group["name"] == "backbone.0")
+    assert first["params"][0] is model.backbone.features[0][0].weight  # type: ignore[union-attr,index]
+
+
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_every_parameter_is_in_one_group(name: str) -> None:
+    with torch.device("meta"):
+        model = create_model(f"{name}+gru-16", num_classes=4)
+    grouped = [id(parameter) for group in parameter_groups(model, TrainConfig()) for parameter in group["params"]]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == {id(parameter) for parameter in model.parameters()}
+
+
+def test_frozen_backbone_is_left_out(model: SedModel) -> None:
+    (group,) = parameter_groups(model, TrainConfig(is_backbone_frozen=True))
+    assert {id(p) for p in group["params"]} == {id(p) for p in itertools.chain(model.sequence.parameters(), model.classifier.parameters())}
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"), [(0, 0.1), (4, 0.5), (9, 1.0), (10, 1.0), (55, (1 + 0.02) / 2), (100, 0.02), (170, 0.02), (10 + 30, 0.02 + 0.98 * (1 + math.cos(math.pi / 3)) / 2)]
+)
+def test_warmup_and_cosine(step: int, factor: float) -> None:
+    assert warmup_cosine(step, warmup_steps=10, total_steps=100, final_ratio=0.02) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("total_steps", [0, 1])
+def test_without_warmup_the_first_step_is_full(total_steps: int) -> None:
+    assert warmup_cosine(0, 0, total_steps, 0.5) == 1.0
+
+
+@pytest.mark.parametrize(("warmup_steps", "total_steps", "expected"), [(5000, 300, 100), (50, 300, 50), (5000, 2, 0)])
+def test_warmup_takes_at_most_a_third(model: SedModel, warmup_steps: int, total_steps: int, expected: int) -> None:
+    optimizer, schedule = build_optimizer(model, TrainConfig(warmup_steps=warmup_steps, lr_head=1.0), total_steps)
+    assert optimizer.param_groups[-1]["lr"] == pytest.approx(1 / max(1, expected))
+    assert all(group["weight_decay"] == 0 for group in optimizer.param_groups)
+    factor = schedule.lr_lambdas[-1]
+    assert factor(total_steps) == pytest.approx(0.01)
+    if expected:
+        assert factor(expected - 2) < factor(expected - 1) == 1.0 == factor(expected) > factor(expected + 1)
+
+
+def test_batchnorm_momentum_reaches_every_layer() -> None:
+    model = create_model("fmn04", num_classes=2)
+    set_batchnorm(model, 0.07)
+    momenta = [module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert momenta == [0.07] * len(momenta)
+    assert len(momenta) > 40

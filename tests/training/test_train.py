@@ -1,0 +1,307 @@
+"""Training on a handful of short scenes: what it writes, that it goes on where it stopped, and how it fails."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+import efficient_sed as es
+from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.data.events import Splits
+from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.errors import CheckpointError, DataError
+from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.training.module import SedModule
+from efficient_sed.training.train import build_model, fit
+
+NO_AUGMENT = AugmentConfig(mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
+
+
+class Finished(NamedTuple):
+    config: RunConfig
+    folder: Path
+    model: SedModel
+    facts: dict[str, Any]
+
+
+def make_config(data: SyntheticConfig, seq: str = "none", init: str | None = None, **options: Any) -> RunConfig:
+    train = {"epochs": 2, "batch_size": 4, "accelerator": "cpu"} | options.pop("train", {})
+    head = SEQUENCE_HEADS.get(seq)() if seq == "none" else SEQUENCE_HEADS.get(seq)(hidden=16)
+    return RunConfig(BACKBONES.get("fmn04")(init), head, data, TrainConfig(**train), **options)
+
+
+def train(config: RunConfig, splits: Splits, folder: Path) -> Finished:
+    return Finished(config, folder, *fit(config, splits, folder, show_progress=False))
+
+
+def read_metrics(folder: Path, column: str) -> list[float]:
+    with (folder / "metrics.csv").open() as file:
+        return [float(row[column]) for row in csv.DictReader(file) if row[column]]
+
+
+def assert_same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], atol: float = 0.0) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        torch.testing.assert_close(value, other[key], rtol=0, atol=atol, msg=key)
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return state
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return train(make_config(tiny_config), tiny_data, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture
+def damaged(tiny_config: SyntheticConfig, tmp_path: Path) -> Callable[[str], tuple[SyntheticConfig, Path]]:
+    """A copy of the data set in which one file of a part has an intact header and nothing decodable behind it."""
+
+    def damage(part: str) -> tuple[SyntheticConfig, Path]:
+        config = replace(tiny_config, root=str(tmp_path / "damaged"))
+        shutil.copytree(tiny_config.folder, config.folder)
+        path = sorted((config.folder / "audio" / part).iterdir())[1]
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 4])
+        return config, path
+
+    return damage
+
+
+def test_what_training_writes(plain: Finished) -> None:
+    assert {"best.ckpt", "last.ckpt", "metrics.csv", "progress.json"} <= {path.name for path in plain.folder.iterdir()}
+    progress = json.loads((plain.folder / "progress.json").read_text())
+    assert progress.keys() == {"step", "steps", "epoch", "epochs", "loss", "score", "eta_s"}
+    assert (progress["steps"], progress["epochs"]) == (4, 2)
+    assert plain.facts["steps"] == 4
+    assert plain.facts["monitor"] == "val/psds1_macro"
+    assert plain.facts["best_score"] == max(read_metrics(plain.folder, "val/psds1_macro"))
+    assert (plain.facts["num_with_teacher"], plain.facts["unreadable"]) == (0, [])
+    assert all(math.isfinite(loss) for loss in read_metrics(plain.folder, "train/loss_epoch"))
+    assert torch.load(plain.folder / "last.ckpt", weights_only=True)["global_step"] == 4  # not only the best epoch
+
+
+def test_the_best_epoch_comes_back(plain: Finished, tiny_config: SyntheticConfig) -> None:
+    assert_same_weights({f"model.{key}": value for key, value in plain.model.state_dict().items()}, read_state(plain.folder / "best.ckpt"))
+    assert not plain.model.training
+
+
+def test_lightning_checkpoint_loads(plain: Finished, tiny_data: Splits) -> None:
+    model = es.load_model(str(plain.folder / "last.ckpt"))
+    assert model.classes == list(tiny_data.classes)
+    assert (model.provenance.clip_seconds, model.provenance.median_frames) == (3, 1)
+    assert_same_weights({f"model.{key}": value for key, value in model.state_dict().items()}, read_state(plain.folder / "last.ckpt"))
+    assert_same_weights(es.load_model("fmn04", checkpoint=plain.folder / "last.ckpt").state_dict(), model.state_dict())
+    with pytest.raises(CheckpointError, match=r"holds fmn04, not fmn06"):
+        es.load_model("fmn06", checkpoint=plain.folder / "last.ckpt")
+
+
+def test_a_finished_training_is_not_repeated(plain: Finished, tiny_data: Splits, tmp_path: Path) -> None:
+    folder = shutil.copytree(plain.folder, tmp_path / "run")
+    before = (plain.folder / "best.ckpt").stat().st_mtime_ns
+    again = train(plain.config, tiny_data, plain.folder)
+    assert (plain.folder / "best.ckpt").stat().st_mtime_ns == before
+    assert again.facts == plain.facts
+    assert_same_weights(again.model.state_dict(), plain.model.state_dict())
+    assert (folder / "metrics.csv").read_bytes() == (plain.folder / "metrics_part1.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("seq", "batch_index", "validate_every"), [("tf", 0, 1), ("tf", 1, 2), ("gru", 1, 1)])
+def test_resumed_equals_uninterrupted(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seq: str, batch_index: int, validate_every: int
+) -> None:
+    """Killed in the third of four epochs, with augmentation and dropout."""
+    config = make_config(tiny_config, seq, train={"epochs": 4, "validate_every": validate_every, "augment": AugmentConfig(mixup_probability=0.5)})
+    whole = train(config, tiny_data, tmp_path / "whole")
+    step = SedModule.training_step
+
+    def die(self: SedModule, batch: Any, index: int) -> Any:
+        if (self.current_epoch, index) == (2, batch_index):
+            raise MemoryError("killed")
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(SedModule, "training_step", die)
+        train(config, tiny_data, tmp_path / "resumed")
+    assert torch.load(tmp_path / "resumed" / "last.ckpt", weights_only=True)["global_step"] == 4
+    resumed = train(config, tiny_data, tmp_path / "resumed")
+    assert resumed.facts == whole.facts
+    assert read_metrics(resumed.folder, "train/loss_epoch")[-2:] == pytest.approx(read_metrics(whole.folder, "train/loss_epoch")[-2:], abs=1e-6)
+    for file in ("last.ckpt", "best.ckpt"):
+        assert_same_weights(read_state(resumed.folder / file), read_state(whole.folder / file), atol=1e-6)
+    assert (resumed.folder / "metrics_part1.csv").is_file()
+
+
+def test_interrupt_stays_an_interrupt(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SedModule, "training_step", interrupt)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(make_config(tiny_config), tiny_data, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores it from then on
+
+
+def test_loss_falls_on_one_batch(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    few = replace(tiny_data, train=tiny_data.train[:4])
+    options = {"epochs": 12, "validate_every": 12, "warmup_steps": 0, "final_lr_ratio": 1.0, "augment": NO_AUGMENT, "batchnorm_momentum": 0.1}
+    train(make_config(tiny_config, train=options), few, tmp_path)
+    losses = read_metrics(tmp_path, "train/loss_epoch")
+    assert len(losses) == 12
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def write_pseudo_labels(path: Path, splits: Splits, names: list[str]) -> None:
+    logits = np.random.default_rng(0).normal(size=(len(names), len(splits.classes), 75)).astype(np.float16)
+    with h5py.File(path, "w") as file:
+        file["filenames"], file["strong_logits"] = np.array(names, dtype="S"), logits
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_distillation(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, num_workers: int) -> None:
+    write_pseudo_labels(tmp_path / "teacher.hdf5", tiny_data, [clip.id for clip in tiny_data.train[:7]])
+    data = replace(tiny_config, pseudo_labels=str(tmp_path / "teacher.hdf5"), num_workers=num_workers)
+    done = train(make_config(data, train={"epochs": 1, "distillation_weight": 0.75}), tiny_data, tmp_path / "run")
+    assert done.facts["num_with_teacher"] == 7
+    total, supervised, distillation = (read_metrics(tmp_path / "run", f"train/loss{part}_epoch") for part in ("", "_supervised", "_distillation"))
+    assert supervised != pytest.approx(distillation)
+    assert total[0] == pytest.approx(0.25 * supervised[0] + 0.75 * distillation[0], abs=1e-5)
+
+
+def test_tagging(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    done = train(make_config(tiny_config, task="tagging", train={"epochs": 1}), tiny_data, tmp_path)
+    assert done.facts["monitor"] == "val/map"
+    assert 0 < done.facts["best_score"] == read_metrics(tmp_path, "val/map")[0] <= 1
+    before = build_model(done.config, tiny_data.classes)
+    assert torch.equal(done.model.classifier.strong.weight, before.classifier.strong.weight)  # frame logits take no part
+    assert not torch.equal(done.model.classifier.weak.weight, before.classifier.weak.weight)
+
+
+def statistics(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state.items() if key.endswith(("running_mean", "running_var"))}
+
+
+def test_frozen_batchnorm(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    config = make_config(tiny_config, train={"is_batchnorm_frozen": True})
+    done = train(config, tiny_data, tmp_path)
+    before = build_model(config, tiny_data.classes).state_dict()
+    last = {key.removeprefix("model."): value for key, value in read_state(done.folder / "last.ckpt").items()}
+    assert_same_weights(statistics(last), statistics(before))
+    assert not torch.equal(last["backbone.features.0.0.weight"], before["backbone.features.0.0.weight"])
+
+
+def test_batchnorm_that_is_not_frozen_learns(plain: Finished, tiny_data: Splits) -> None:
+    before = build_model(plain.config, tiny_data.classes).state_dict()
+    last = {key.removeprefix("model."): value for key, value in read_state(plain.folder / "last.ckpt").items()}
+    assert all(not torch.equal(value, before[key]) for key, value in statistics(last).items())
+
+
+def test_frozen_backbone(plain: Finished, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    es.save_model(plain.model, tmp_path / "start.safetensors")
+    done = train(make_config(tiny_config, "gru", str(tmp_path / "start.safetensors"), train={"is_backbone_frozen": True}), tiny_data, tmp_path / "run")
+    last = read_state(done.folder / "last.ckpt")
+    assert_same_weights({key: last[f"model.backbone.{key}"] for key in plain.model.backbone.state_dict()}, plain.model.backbone.state_dict())
+    fresh = build_model(done.config, tiny_data.classes).state_dict()
+    assert not torch.equal(last["model.sequence.gru.weight_ih_l0"], fresh["sequence.gru.weight_ih_l0"])
+
+
+@pytest.mark.parametrize(
+    ("init", "weights"),
+    [(None, None), ("synthetic", "fmn04_synthetic"), ("advanced-kd-weak", "fmn04_advanced-kd-weak"), ("fmn04_synthetic", "fmn04_synthetic")]
+    + [(path, path) for path in ("runs/a/model.safetensors", "model.safetensors", "last.ckpt", "./x.pt")],
+)
+def test_what_init_stands_for(init: str | None, weights: str | None) -> None:
+    assert BACKBONES.get("fmn04")(init).init_weights == weights
+
+
+def test_init_takes_the_backbone_alone(plain: Finished, tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    path = str(tmp_path / "start.safetensors")
+    es.save_model(plain.model, path)
+    model = build_model(make_config(tiny_config, "gru", path), ("a", "b", "c"))
+    assert_same_weights(model.backbone.state_dict(), plain.model.backbone.state_dict())
+    assert model.classes == ["a", "b", "c"]
+    fresh = build_model(make_config(tiny_config, "gru"), ("a", "b", "c"))
+    assert_same_weights(model.sequence.state_dict(), fresh.sequence.state_dict())  # the seed decides, with or without initial weights
+
+
+def test_init_that_cannot_be_used(plain: Finished, tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    es.save_model(plain.model, path)
+    config = make_config(tiny_config, init=str(path))
+    with pytest.raises(CheckpointError, match=rf"^backbone\.init={path} holds fmn04, the run's backbone is fmn06$"):
+        build_model(replace(config, backbone=BACKBONES.get("fmn06")(str(path))), ("a",))
+    with pytest.raises(CheckpointError, match=r"absent\.safetensors: no such checkpoint file"):
+        build_model(make_config(tiny_config, init=str(tmp_path / "absent.safetensors")), ("a",))
+
+
+@pytest.mark.parametrize(("part", "num_workers"), [("train", 0), ("validation", 1)])
+def test_damaged_audio_stops_training(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path, part: str, num_workers: int) -> None:
+    data, path = damaged(part)
+    with pytest.raises(DataError, match=r"damaged audio .*; data\.on_error=skip leaves such files out$") as caught:
+        train(make_config(replace(data, num_workers=num_workers)), data.load(), tmp_path / "run")
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_damaged_audio_is_skipped_and_counted(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path) -> None:
+    data, path = damaged("train")
+    done = train(make_config(replace(data, on_error="skip")), data.load(), tmp_path / "run")
+    (message,) = done.facts["unreadable"]
+    assert message.startswith(f"{path}: damaged audio")
+    assert done.facts["steps"] == 4
+
+
+def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(tiny_config)
+    fsync, start = os.fsync, SedModule.on_train_epoch_start
+    is_full = False
+
+    def fill_up(self: SedModule) -> None:
+        nonlocal is_full
+        is_full = self.current_epoch == 1
+        start(self)
+
+    def full(handle: int) -> None:
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be written \(No space left on device\); the checkpoint before it is intact") as caught,
+    ):
+        patch.setattr(os, "fsync", full)
+        patch.setattr(SedModule, "on_train_epoch_start", fill_up)
+        train(config, tiny_data, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 2
+    assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+    assert train(config, tiny_data, tmp_path / "run").facts["steps"] == 4
+
+
+def test_nothing_to_validate(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path) -> None:
+    data, _ = damaged("validation")
+    splits = data.load()
+    broken = replace(splits, validation=splits.validation[1:2])
+    with pytest.raises(DataError, match="is every validation file unreadable"):
+        train(make_config(replace(data, on_error="skip")), broken, tmp_path / "run")
