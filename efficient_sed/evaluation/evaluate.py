@@ -101,7 +101,13 @@ def evaluate_model(
 
 
 def task_metrics(collected: ClipScores, task: str, config: EvaluationConfig, median_frames: int, frame_hop_s: float) -> dict[str, Any]:
-    """The metrics that a result carries: PSDS1 for detection, mAP for tagging; each with its exact variant."""
+    """The metrics that a result carries: PSDS1 for detection, mAP for tagging; each with its exact variant.
+
+    Raises:
+        DataError: If no clip was scored whole.
+    """
+    if not collected.complete()[0]:
+        raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
     if task == "tagging":
         value, per_class = mean_average_precision(*collected.clip_logits(), collected.dataset.classes)
         return {"map": value, "per_class": per_class, "variant": {"metric": "map", "num_classes": len(per_class), "back_end": "torchmetrics"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import time
@@ -57,4 +58,5 @@ class ProgressFile(pl.Callback):
             "score": float(metrics[self.monitor]) if self.monitor in metrics else None,
             "eta_s": round(seconds_per_step * (total - done)),
         }
-        write_atomically(self.path, json.dumps(progress).encode())
+        with contextlib.suppress(OSError):  # a full disk is told of by the next checkpoint; until then training goes on
+            write_atomically(self.path, json.dumps(progress).encode())

@@ -13,6 +13,7 @@ from efficient_sed.audio.augment import draw_mixup, draw_time_shifts, mix, roll_
 from efficient_sed.audio.frontend import jittered_mel_bank
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.clip_dataset import Batch
+from efficient_sed.errors import DataError
 from efficient_sed.evaluation.evaluate import ClipScores, handle_unreadable, task_metrics
 from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.sed import SedModel
@@ -83,6 +84,10 @@ class SedModule(pl.LightningModule):
             partners, share = draw_mixup(rng, len(mel), augment.mixup_alpha)
             mel, targets, teacher = (mix(x, partners, share) for x in (mel, targets, teacher))
         return mel, targets, teacher
+
+    def on_train_epoch_end(self) -> None:
+        if "train/loss" not in self.trainer.callback_metrics:
+            raise DataError(f"not one training file could be read; the last one: {self.unreadable[-1]}")
 
     def on_validation_epoch_start(self) -> None:
         self._collected = ClipScores(cast(Any, self.trainer).datamodule.validation)

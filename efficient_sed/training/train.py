@@ -31,6 +31,7 @@ LIGHTNING_ADVICE = (  # warnings about what is meant here
     r".*number of training batches",
     r".*lr_scheduler\.step\(\)",
     r"You're resuming from a checkpoint that ended before the epoch ended",
+    r"`training_step` returned `None`",  # a batch of which no file can be read, with data.on_error=skip
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own, with torch 2.11
 )
 

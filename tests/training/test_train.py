@@ -70,7 +70,7 @@ def plain(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path_factory: pyt
 
 
 @pytest.fixture
-def damaged(tiny_config: SyntheticConfig, tmp_path: Path) -> Callable[[str], tuple[SyntheticConfig, Path]]:
+def damaged(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> Callable[[str], tuple[SyntheticConfig, Path]]:
     """A copy of the data set in which one file of a part has an intact header and nothing decodable behind it."""
 
     def damage(part: str) -> tuple[SyntheticConfig, Path]:
@@ -299,9 +299,14 @@ def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, ti
     assert train(config, tiny_data, tmp_path / "run").facts["steps"] == 4
 
 
-def test_nothing_to_validate(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path) -> None:
-    data, _ = damaged("validation")
+@pytest.mark.parametrize(
+    ("part", "task", "message"),
+    [("validation", task, "nothing to score: of 1 clips none could be read") for task in ("detection", "tagging")] + [("train", "detection", "not one training file could be read; the last one: ")],
+)
+def test_not_one_readable_file(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path, part: str, task: str, message: str) -> None:
+    data, _ = damaged(part)
     splits = data.load()
-    broken = replace(splits, validation=splits.validation[1:2])
-    with pytest.raises(DataError, match="is every validation file unreadable"):
-        train(make_config(replace(data, on_error="skip")), broken, tmp_path / "run")
+    broken = replace(splits, **{part: getattr(splits, part)[1:2]})
+    with pytest.raises(DataError) as caught:
+        train(make_config(replace(data, on_error="skip"), task=task), broken, tmp_path / "run")
+    assert message in str(caught.value)

@@ -1,0 +1,137 @@
+"""Scores of windows become scores of clips, and metrics do not depend on how they were computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.data.clip_dataset import EvaluationWindows
+from efficient_sed.data.events import Clip, Event, Splits
+from efficient_sed.errors import DataError
+from efficient_sed.evaluation.evaluate import ClipScores, check_classes, detection_metrics, evaluate_model, task_metrics
+from efficient_sed.models._factory import create_model
+from efficient_sed.models.sed import SedModel
+
+DURATIONS_S = (3.0, 20.0, 7.3, 0.03)
+CLASSES = ("dog", "siren")
+
+
+@pytest.fixture
+def windows() -> EvaluationWindows:
+    clips = [Clip(f"clip{i}", Path("unused"), duration_s, (Event(0.0, duration_s, "siren"),)) for i, duration_s in enumerate(DURATIONS_S)]
+    return EvaluationWindows(clips, CLASSES, create_model("fmn04", num_classes=2).grid, 5)
+
+
+def add_window(collected: ClipScores, index: int) -> None:
+    """Scores that tell which frame of the clip they belong to; clip logits that tell the window."""
+    first = round(collected.dataset.windows[index][1].start_s / 0.04)
+    frames = torch.arange(first, first + 126).float().expand(1, len(CLASSES), -1)
+    collected.add(torch.tensor([index]), frames, torch.tensor([[float(index), -float(index)]]))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_windows_are_put_together(windows: EvaluationWindows, order: int) -> None:
+    collected = ClipScores(windows)
+    assert len(windows) > len(DURATIONS_S)
+    for index in range(len(windows))[::order]:
+        add_window(collected, index)
+    clips, scores = collected.complete()
+    assert [clip.id for clip in clips] == list(scores) == ["clip0", "clip1", "clip2", "clip3"]
+    for clip in clips:
+        np.testing.assert_array_equal(scores[clip.id], np.repeat(np.arange(int(np.ceil(round(clip.duration_s / 0.04, 6))))[:, None], 2, axis=1))
+
+
+def test_clips_that_miss_a_window_are_left_out(windows: EvaluationWindows) -> None:
+    collected = ClipScores(windows)
+    missing = next(i for i, (clip, _) in enumerate(windows.windows) if clip == 1)
+    for index in range(len(windows)):
+        if index != missing:
+            add_window(collected, index)
+    assert list(collected.complete()[1]) == ["clip0", "clip2", "clip3"]
+
+
+def test_a_clip_takes_its_highest_logits(windows: EvaluationWindows) -> None:
+    collected = ClipScores(windows)
+    for index in range(len(windows)):
+        add_window(collected, index)
+    logits, targets = collected.clip_logits()
+    owners = np.array([clip for clip, _ in windows.windows])
+    expected = [[np.flatnonzero(owners == clip).max(), -np.flatnonzero(owners == clip).min()] for clip in range(4)]
+    assert logits.tolist() == expected
+    assert targets.tolist() == [[0.0, 1.0]] * 4
+
+
+def test_median_filter_comes_before_the_metric(windows: EvaluationWindows) -> None:
+    collected = ClipScores(windows)
+    for index in range(len(windows)):
+        scores = torch.zeros(1, 2, 126)
+        scores[:, 1] = 0.9
+        scores[:, 1, 50:52] = 0.0  # a gap of two frames
+        collected.add(torch.tensor([index]), scores, torch.zeros(1, 2))
+    config = EvaluationConfig(gtc=1.0)
+    assert detection_metrics(collected, config, 9, 0.04).macro == 1.0
+    assert detection_metrics(collected, config, 1, 0.04).macro < 1.0
+
+
+@pytest.mark.parametrize("task", ["detection", "tagging"])
+def test_nothing_scored(windows: EvaluationWindows, task: str) -> None:
+    with pytest.raises(DataError, match=r"^nothing to score: of 4 clips none could be read$"):
+        task_metrics(ClipScores(windows), task, EvaluationConfig(), 9, 0.04)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_data: Splits) -> SedModel:
+    torch.manual_seed(1)
+    return create_model("fmn04+gru-16", classes=tiny_data.classes)
+
+
+def evaluate(model: SedModel, splits: Splits, clip_seconds: int = 3, **options: Any) -> dict[str, Any]:
+    dataset = EvaluationWindows(splits.test, splits.classes, model.grid, clip_seconds)
+    settings: dict[str, Any] = {"task": "detection", "config": EvaluationConfig(max_efpr=10_000.0), "median_frames": 3, "batch_size": 4, "num_workers": 0, "on_error": "raise"}
+    return evaluate_model(model, dataset, **settings | options)
+
+
+@pytest.mark.parametrize(("task", "metric"), [("detection", "psds1_macro"), ("tagging", "map")])
+def test_batches_and_workers_change_nothing(model: SedModel, tiny_data: Splits, task: str, metric: str) -> None:
+    model.train()
+    first = evaluate(model, tiny_data, task=task, batch_size=1)
+    assert first["coverage"] == {"clips_expected": 4, "clips_scored": 4}
+    assert 0 <= first[metric] <= 1
+    assert evaluate(model, tiny_data, task=task, batch_size=3) == first
+    assert evaluate(model, tiny_data, task=task, num_workers=1) == first
+
+
+def test_variant_names_the_filter(model: SedModel, tiny_data: Splits) -> None:
+    variant = evaluate(model, tiny_data)["variant"]
+    assert (variant["median_frames"], variant["max_efpr"]) == (3, 10_000.0)
+
+
+def test_unreadable_files_lower_the_coverage(model: SedModel, tiny_data: Splits, tmp_path: Path) -> None:
+    good, bad, *rest = tiny_data.test
+    samples, rate = soundfile.read(bad.path)
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, samples, rate)
+    path.write_bytes(path.read_bytes()[:2000])
+    splits = replace(tiny_data, test=(good, replace(bad, path=path), *rest))
+    with pytest.raises(DataError, match=rf"^{path}: .*; data\.on_error=skip leaves such files out$"):
+        evaluate(model, splits)
+    assert evaluate(model, splits, on_error="skip")["coverage"] == {"clips_expected": 4, "clips_scored": 3}
+
+
+@pytest.mark.parametrize(
+    ("classes", "difference"),
+    [(("dog", "cat"), "'siren' against 'cat'"), (("siren", "dog"), "'dog' against 'siren'"), (("dog",), "2 against 1 labels"), (("dog", "siren", "cat"), "2 against 3 labels")],
+)
+def test_other_classes_are_refused(classes: tuple[str, ...], difference: str) -> None:
+    own = create_model("fmn04", classes=CLASSES)
+    check_classes(own, CLASSES)
+    with pytest.raises(DataError, match="different class lists") as caught:
+        check_classes(own, classes)
+    assert f"({difference})" in str(caught.value)

@@ -1,0 +1,47 @@
+"""What README tells people to type exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import efficient_sed as es
+from efficient_sed.cli import build_parser
+from efficient_sed.config.compose import compose_run
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"`(efficient-sed [a-z][^`]*)`", README)
+
+
+def test_readme_names_commands() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_parses(command: str) -> None:
+    options = build_parser().parse_args(shlex.split(command)[1:])
+    if hasattr(options, "overrides"):
+        compose_run([item for item in options.overrides if "=" in item])
+
+
+def test_make_targets_and_variables_exist() -> None:
+    targets = re.findall(r"`?make ([a-z]+)", README)
+    assert {"sweep", "test"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+    for variable in ("BACKBONE", "SEQ", "HIDDEN", "DATA", "PRESET", "LAUNCHER", "ARGS", "PYTHON"):
+        assert f"`{variable}" in README, variable
+        assert re.search(rf"^{variable} +\?=", MAKEFILE, re.MULTILINE), variable
+
+
+def test_public_names_exist() -> None:
+    for name in set(re.findall(r"\bes\.(\w+)\(", README)):
+        assert callable(getattr(es, name))
+
+
+def test_files_exist() -> None:
+    for path in re.findall(r"`((?:efficient_sed|configs|benchmarks|pretrained)/[\w./]*)`", README):
+        assert (ROOT / path).exists(), path
