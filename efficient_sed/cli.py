@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     train = add("train", run_train, "Train one model, evaluate it and measure its cost; an interrupted run is resumed.")
     train.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES_HELP)
     train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.add_argument("--exit-with-parent", action="store_true", help=argparse.SUPPRESS)
     train.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
 
     sweep = add("sweep", run_sweep, "Train every point of a grid given by comma lists, then draw the frontier; finished points are skipped.")
@@ -110,10 +112,18 @@ def run_train(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.record import result_table
     from efficient_sed.benchmark.runner import run_experiment, run_folder
 
+    if options.exit_with_parent:
+        threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
     _print_rich(result_table([result]))
     print(f"everything about this run: {run_folder(config)}")
     return 0
+
+
+def _exit_at_end_of_input() -> None:
+    """The sweep holds the other end of the pipe: if it is killed, its run must not go on beside the one of the next start."""
+    sys.stdin.buffer.read()
+    os._exit(EXIT_FAILED)
 
 
 def run_sweep(options: argparse.Namespace) -> int:

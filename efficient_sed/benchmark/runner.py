@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from omegaconf import OmegaConf
 
 from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
+from efficient_sed.benchmark.record import result_row
 from efficient_sed.benchmark.throughput import measure_speed
 from efficient_sed.config.schema import UNSIGNED_KEYS, BenchmarkConfig, RunConfig, to_dict
 from efficient_sed.data.clip_dataset import EvaluationWindows
@@ -28,7 +32,7 @@ from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.training.train import fit
 
 logger = logging.getLogger(__name__)
-RESULT_FILE, MODEL_FILE, CONFIG_FILE = "result.json", "model.safetensors", "config.yaml"
+RESULT_FILE, MODEL_FILE, CONFIG_FILE, LOCK_FILE = "result.json", "model.safetensors", "config.yaml", ".lock"
 
 
 def signature(config: RunConfig) -> str:
@@ -56,8 +60,10 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: damaged ({error}); delete the file and start the run again") from error
+        result_row(result)  # holds all that tables need
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise DataError(f"{path}: damaged ({reason}); delete the file and start the run again") from error
     return result
 
 
@@ -73,6 +79,27 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
         logger.info("%s is finished", folder)
         return finished
     splits = config.data.load()
+    with _locked(folder, config):
+        return _run(config, splits, folder, show_progress=show_progress)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, config: RunConfig) -> Iterator[None]:
+    """Keep two processes from training one run into one folder. The lock goes with the process, however that ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"{folder}: another process is training this run; wait for it or stop it") from error
+        yield
+
+
+def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool) -> dict[str, Any]:
     try:
         write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(to_dict(config))).encode())
     except OSError as error:

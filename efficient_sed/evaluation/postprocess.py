@@ -13,7 +13,11 @@ from efficient_sed.data.events import Event
 
 def smooth_scores(scores: np.ndarray, median_frames: int) -> np.ndarray:
     """Median over an odd window of frames, for scores (frames, classes). Borders are reflected, the edge frame repeated."""
-    return scores if median_frames == 1 else median_filter(scores, size=(median_frames, 1), mode="reflect")
+    if median_frames == 1:
+        return scores
+    half = median_frames // 2
+    padded = np.pad(scores, ((half, half), (0, 0)), mode="symmetric")  # not by scipy: 1.17.1 reads foreign memory where the window is much longer than the scores
+    return np.asarray(median_filter(padded, size=(median_frames, 1))[half : half + len(scores)])
 
 
 def decode_events(scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float) -> list[Event]:

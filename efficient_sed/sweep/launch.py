@@ -81,8 +81,8 @@ def _run_locally(status: RunStatus, on_change: Callable[[], None]) -> None:
     except OSError as error:
         raise DataError(f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
     status.state, status.started_at = State.RUNNING, time.monotonic()
-    command = [sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", *status.point.overrides]
-    with log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", "--exit-with-parent", *status.point.overrides]
+    with log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.PIPE) as process:
         try:
             while process.poll() is None:
                 on_change()

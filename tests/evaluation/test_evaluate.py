@@ -69,15 +69,15 @@ def test_a_clip_takes_its_highest_logits(windows: EvaluationWindows) -> None:
 
 
 def test_median_filter_comes_before_the_metric(windows: EvaluationWindows) -> None:
-    collected = ClipScores(windows)
-    for index in range(len(windows)):
-        scores = torch.zeros(1, 2, 126)
-        scores[:, 1] = 0.9
-        scores[:, 1, 50:52] = 0.0  # a gap of two frames
-        collected.add(torch.tensor([index]), scores, torch.zeros(1, 2))
-    config = EvaluationConfig(gtc=1.0)
-    assert detection_metrics(collected, config, 9, 0.04).macro == 1.0
-    assert detection_metrics(collected, config, 1, 0.04).macro < 1.0
+    clip = Clip("clip", Path("unused"), 4.8, (Event(0.0, 2.4, "siren"),))
+    collected = ClipScores(EvaluationWindows([clip], CLASSES, windows.grid, 5))
+    scores = torch.zeros(1, 2, 126)
+    scores[:, 1, :60] = 0.9
+    scores[:, 1, 20:22] = 0.0  # a gap of two frames
+    collected.add(torch.tensor([0]), scores, torch.zeros(1, 2))
+    whole_events = EvaluationConfig(gtc=1.0)
+    assert detection_metrics(collected, whole_events, 9, 0.04).macro == 1.0
+    assert detection_metrics(collected, whole_events, 1, 0.04).macro == 0.0
 
 
 @pytest.mark.parametrize("task", ["detection", "tagging"])

@@ -91,7 +91,7 @@ def test_toy_case() -> None:
 @pytest.mark.parametrize(("frames_found", "expected"), [(7, 1.0), (6, 0.0)])
 def test_tolerances_include_their_border(frames_found: int, expected: float) -> None:
     truth = {"x": [(0.0, 1.0, "a")]}
-    assert score({"x": active((0, frames_found, 0.9))[:, None]}, truth, ["a"]).macro == expected  # seven tenths of the event
+    assert score({"x": active((0, frames_found, 0.9), frames=100)[:, None]}, truth, ["a"], 10.0).macro == expected  # seven tenths of the event
     truth = {"x": [(0.0, frames_found / 10, "a")]}
     assert score({"x": np.full((10, 1), 0.9)}, truth, ["a"]).macro == expected  # seven tenths of the detection
 
@@ -114,8 +114,8 @@ def test_absent_classes_are_left_out() -> None:
 
 def test_overlapping_events_are_one() -> None:
     truth = {"x": [(0.1, 0.4, "a"), (0.3, 0.8, "a"), (0.3, 0.5, "a")]}
-    assert score({"x": active((1, 8, 0.9))[:, None]}, truth, ["a"]).macro == 1.0
-    assert score({"x": active((1, 4, 0.9))[:, None]}, truth, ["a"]).macro == 0.0
+    assert score({"x": active((1, 8, 0.9), frames=100)[:, None]}, truth, ["a"], 10.0).macro == 1.0
+    assert score({"x": active((1, 4, 0.9), frames=100)[:, None]}, truth, ["a"], 10.0).macro == 0.0
 
 
 def test_frames_end_with_the_clip() -> None:

@@ -1,0 +1,95 @@
+"""Rows of tables, and files of them that grow."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from efficient_sed.benchmark.record import COMPLEXITY_COLUMNS, RESULT_COLUMNS, append_csv, complexity_row, complexity_table, result_row, result_table, write_csv
+from efficient_sed.errors import DataError
+
+RECORD: dict[str, Any] = {
+    "model": "fmn04",
+    "complexity": {
+        "params": 528_448, "macs": 184_500_000, "macs_by_part": {"frontend": 38_000_000, "backbone": 181_100_000}, "macs_deepspeed": None, "seconds": 10.0,
+        "throughput": {"clips_per_s": 31.5, "iqr": [30.0, 33.0], "batch_size": 4, "precision": "fp32", "device": "CPU of a kind, 1 threads"},
+        "latency": {"ms": 33.25}, "peak_memory_mb": 700.5,
+    },
+    "environment": {"versions": {"torch": "2.11.0"}, "commit": "abc", "created": "2026-11-20T00:00:00+00:00"},
+}  # fmt: skip
+RESULT: dict[str, Any] = RECORD | {
+    "task": "detection",
+    "seed": 1,
+    "signature": "0123456789",
+    "metrics": {"psds1_macro": 0.4567, "psds1": 0.3, "coverage": {"clips_scored": 16}, "variant": {"median_frames": 1}},
+    "data": {"name": "synthetic", "manifest_hash": "cafe"},
+    "config": {"train": {"epochs": 5}},
+    "training": {"steps": 60, "device": "CPU of a kind"},
+}
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def text_of(table: Table) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+def test_every_column_is_filled() -> None:
+    assert tuple(complexity_row(RECORD)) == COMPLEXITY_COLUMNS
+    assert result_row(RESULT).keys() == set(RESULT_COLUMNS)
+
+
+def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "costs.csv"
+    append_csv(path, [RECORD])
+    first = path.read_text()
+    append_csv(path, [RECORD | {"model": "a, \"quoted\" name"}, RECORD])
+    assert path.read_text().startswith(first)
+    rows = read(path)
+    assert [row["model"] for row in rows] == ["fmn04", 'a, "quoted" name', "fmn04"]
+    assert rows[0] == rows[2] == {key: "" if value is None else str(value) for key, value in complexity_row(RECORD).items()}
+
+
+@pytest.mark.parametrize("content", ["model,params\nfmn10,1\n", "", "not a table"])
+def test_foreign_files_are_left_alone(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "costs.csv"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"costs\.csv: its columns are not those of a benchmark; give another file$"):
+        append_csv(path, [RECORD])
+    assert path.read_text() == content
+
+
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"costs\.csv: cannot be written"):
+        append_csv(tmp_path / "file" / "costs.csv", [RECORD])
+    with pytest.raises(DataError, match=r"results\.csv: cannot be written"):
+        write_csv(tmp_path / "file" / "results.csv", [RESULT])
+
+
+def test_results_of_both_tasks(tmp_path: Path) -> None:
+    tagging = copy.deepcopy(RESULT) | {"task": "tagging", "metrics": {"map": 0.5, "coverage": {"clips_scored": 16}, "variant": {}}}
+    rows = read(write_csv(tmp_path / "results.csv", [RESULT, tagging]))
+    assert [(row["metric"], row["score"], row["psds1"], row["median_frames"]) for row in rows] == [("PSDS1 macro", "0.4567", "0.3", "1"), ("mAP", "0.5", "", "")]
+
+
+def test_tables_name_their_conditions() -> None:
+    costs = text_of(complexity_table([RECORD]))
+    for piece in ("528,448", "184.5 M", "31.5", "33.2", "not installed", "CPU of a kind, 1 threads, fp32, batch 4, clips of 10 s", "front end left out"):
+        assert piece in costs
+    better = RESULT | {"model": "fmn10", "metrics": RESULT["metrics"] | {"psds1_macro": 0.9}}
+    results = text_of(result_table([RESULT, better]))
+    assert results.index("fmn10") < results.index("fmn04")
+    assert "0.457" in results
