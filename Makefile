@@ -37,7 +37,7 @@ plot: $(BIN)/efficient-sed ## table and frontier of all finished runs
 	$(BIN)/efficient-sed plot $(ARGS)
 
 benchmark: $(BIN)/efficient-sed ## parameters, MACs and speed without training: make benchmark BACKBONE=fmn04 SEQ=gru HIDDEN=128
-	$(BIN)/efficient-sed benchmark $(BACKBONE)+$(SEQ)-$(HIDDEN) $(ARGS)
+	$(BIN)/efficient-sed benchmark $(BACKBONE)$(if $(filter-out none,$(SEQ)),+$(SEQ)-$(HIDDEN)) $(ARGS)
 
 models: $(BIN)/efficient-sed ## list released models and parts
 	$(BIN)/efficient-sed models $(ARGS)

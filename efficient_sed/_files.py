@@ -13,6 +13,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written; what was there before is untouched.
     """
+    path = path.resolve()  # a link is followed, not replaced
+    if path.exists() and not path.is_file():  # a device or a pipe
+        path.write_bytes(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)

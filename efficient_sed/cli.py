@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from efficient_sed import __version__
 from efficient_sed.errors import ConfigError, EfficientSedError
@@ -39,14 +39,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except OSError as error:  # a full disk, a folder without permission
+        print(f"efficient-sed: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
-        print("efficient-sed: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        print("efficient-sed: interrupted; a training goes on from its last finished epoch when the same command is typed again", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands with their options."""
-    parser = argparse.ArgumentParser(prog="efficient-sed", description="Train, measure and compare small networks for sound event detection.")
+    parser = _Parser(prog="efficient-sed", description="Train, measure and compare small networks for sound event detection.")
     parser.add_argument("--version", action="version", version=f"efficient-sed {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -122,34 +132,36 @@ def run_train(options: argparse.Namespace) -> int:
 
 def _exit_at_end_of_input() -> None:
     """The sweep holds the other end of the pipe: if it is killed, its run must not go on beside the one of the next start."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # not through sys.stdin, whose lock this thread would hold when the interpreter ends
+        pass
     os._exit(EXIT_FAILED)
 
 
 def run_sweep(options: argparse.Namespace) -> int:
     from efficient_sed.sweep.grid import expand_grid
-    from efficient_sed.sweep.launch import State, run_grid
+    from efficient_sed.sweep.launch import State, check_launcher, run_grid
     from efficient_sed.sweep.live import LiveGrid
+    from efficient_sed.sweep.preflight import check_points
 
     points = expand_grid(options.overrides)
+    check_launcher(options.launcher)
+    check_points(points)
     with LiveGrid() as live:
-        statuses = run_grid(points, options.launcher, live.show)
+        statuses = run_grid(points, live.show)
     failed = [status for status in statuses if status.state is State.FAILED]
-    if len(failed) < len(statuses):
-        folders = [status.point.folder for status in statuses if status.state is State.FINISHED]
-        _report(folders, options.plot, allow_mixed=False)
     for status in failed:
         print(f"efficient-sed: {status.point.folder} failed: {status.message}", file=sys.stderr)
+    if len(failed) < len(statuses):
+        _report([status.point.folder for status in statuses if status.state is State.FINISHED], options.plot, allow_mixed=False, is_split=True)
     return EXIT_FAILED if failed else 0
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.runner import score_part
-    from efficient_sed.config.compose import compose_run
-    from efficient_sed.models._checkpoint import load_model
+    from efficient_sed.benchmark.runner import score_checkpoint
+    from efficient_sed.config.compose import compose_run, key_of
 
     config = compose_run(options.overrides)
-    metrics = score_part(load_model(options.model), config.data.load(), config, options.part)
+    metrics = score_checkpoint(options.model, config, options.part, {key_of(override) for override in options.overrides})
     print(json.dumps({"model": options.model, "part": options.part, **metrics}, indent=1))
     return 0
 
@@ -177,6 +189,8 @@ def run_plot(options: argparse.Namespace) -> int:
 
 
 def run_detect(options: argparse.Namespace) -> int:
+    import torch
+
     from efficient_sed._files import write_atomically
     from efficient_sed.audio.io import audio_info
     from efficient_sed.evaluation.detect import detect
@@ -189,7 +203,7 @@ def run_detect(options: argparse.Namespace) -> int:
         raise ConfigError(f"--plot draws one file, got {len(options.files)}; give them one at a time")
     if options.model is None:
         print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
-    model = load_model(options.model or DEFAULT_DETECTOR)
+    model = load_model(options.model or DEFAULT_DETECTOR).to("cuda" if torch.cuda.is_available() else "cpu")
     durations = {str(path): audio_info(path).duration_s for path in options.files}  # every file is opened before the first is scored
     events = {str(path): detect(path, model, options.threshold) for path in options.files}
     if options.format == "table" and options.output is None:
@@ -231,9 +245,9 @@ def run_models(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool) -> int:
-    """Table, CSV and, for detection, the picture of finished runs."""
-    from efficient_sed.benchmark.frontier import read_published, read_results
+def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split: bool = False) -> int:
+    """Table, CSV and, for detection, the picture of finished runs; if `is_split`, a picture for each set of runs that compare."""
+    from efficient_sed.benchmark.frontier import group_comparable, read_published, read_results
     from efficient_sed.benchmark.frontier_plot import draw_frontier
     from efficient_sed.benchmark.record import result_table, write_csv
     from efficient_sed.benchmark.runner import read_result
@@ -242,8 +256,12 @@ def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool) -> int:
     _print_rich(result_table(results))
     written = [write_csv(output.with_suffix(".csv"), results)]
     points = read_results(folders)
-    if points:
-        written += draw_frontier(points, read_published(), output, allow_mixed=allow_mixed)
+    groups = group_comparable(points) if is_split else [points] if points else []
+    for index, group in enumerate(groups):
+        picture = output if index == 0 else output.with_stem(f"{output.stem}_{index + 1}")
+        written += draw_frontier(group, read_published(), picture, allow_mixed=allow_mixed)
+    if len(groups) > 1:
+        print(f"efficient-sed: the runs differ in data or metric and do not compare: {len(groups)} pictures", file=sys.stderr)
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
 

@@ -41,11 +41,12 @@ def git_commit() -> str:
     try:
         run = [
             subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=True).stdout
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "."])
+            for command in (["ls-files", "--error-unmatch", Path(__file__).name], ["rev-parse", "HEAD"], ["status", "--porcelain", "--", "."])
         ]
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return run[0].strip() + ("+changes" if run[1].strip() else "")
+    _, commit, changes = run
+    return commit.strip() + ("+changes" if changes.strip() else "")
 
 
 def _version(package: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 
 
@@ -28,6 +29,12 @@ class MissingDependencyError(EfficientSedError):
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(f"{what} needs the package {package}: pip install 'efficient-sed[{extra}]'")
         self.what, self.package, self.extra = what, package, extra
+
+
+def require_package(what: str, package: str, extra: str) -> None:
+    """Raise a MissingDependencyError now if a package that is needed later is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise MissingDependencyError(what, package, extra)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -34,10 +34,6 @@ class FrameGrid:
     def hop_s(self) -> float:
         return self.hop_length * self.stride / self.sample_rate
 
-    @property
-    def samples_per_frame(self) -> int:
-        return self.hop_length * self.stride
-
     def num_frames(self, num_samples: int) -> int:
         """Output frames for that many samples: pre-emphasis drops one, the STFT is centred, strides round up."""
         return math.ceil((1 + (num_samples - 1) // self.hop_length) / self.stride)
@@ -49,10 +45,6 @@ class FrameGrid:
     def offset_frame(self, offset_s: float) -> int:
         """Frame after the last one that an event touches."""
         return math.ceil(round(offset_s / self.hop_s, 6))
-
-    def timestamps(self, num_frames: int, duration_s: float) -> list[float]:
-        """The num_frames + 1 borders of frames in seconds, clipped to the clip's duration."""
-        return [min(round(k * self.hop_s, 6), duration_s) for k in range(num_frames + 1)]
 
 
 class LogMel(nn.Module):

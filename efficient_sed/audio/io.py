@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,20 +66,6 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     count = max(1, round((last - first) * SAMPLE_RATE / rate))
     resampled: Tensor = resample(samples, rate, SAMPLE_RATE)
     return resampled[begin : begin + count]
-
-
-def read_blocks(path: str | Path, block_s: int, hop_s: int) -> Iterator[tuple[float, Tensor]]:
-    """Overlapping blocks of a file as (start in seconds, samples at 16 kHz), holding one at a time in memory.
-
-    Block k covers [k * hop_s, k * hop_s + block_s), cut at the end of the file.
-    """
-    duration_s = audio_info(path).duration_s
-    start_s = 0
-    while True:
-        yield float(start_s), read_audio(path, start_s, block_s)
-        if start_s + block_s >= duration_s:
-            return
-        start_s += hop_s
 
 
 def _open(path: str | Path) -> soundfile.SoundFile:

@@ -131,6 +131,18 @@ def read_published() -> list[Point]:
     return points
 
 
+def group_comparable(points: Iterable[Point]) -> list[list[Point]]:
+    """Sets of points whose data and metric variant agree, the largest first."""
+    groups: list[list[Point]] = []
+    for point in points:
+        group = next((group for group in groups if group[0].conditions == point.conditions), None)
+        if group is None:
+            groups.append([point])
+        else:
+            group.append(point)
+    return sorted(groups, key=len, reverse=True)
+
+
 def find_mismatch(points: Sequence[Point]) -> str | None:
     """The first two runs whose scores do not compare, and what differs in data or metric variant; none if all do."""
     for point in points[1:]:

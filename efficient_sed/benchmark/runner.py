@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.record import result_row
 from efficient_sed.benchmark.throughput import measure_speed
-from efficient_sed.config.schema import UNSIGNED_KEYS, BenchmarkConfig, RunConfig, to_dict
+from efficient_sed.config.compose import to_yaml
+from efficient_sed.config.schema import BenchmarkConfig, RunConfig, to_dict
 from efficient_sed.data.clip_dataset import EvaluationWindows
-from efficient_sed.data.events import Splits
+from efficient_sed.data.events import PARTS, Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.environment import describe_environment
-from efficient_sed.errors import DataError
+from efficient_sed.errors import ConfigError, DataError, require_package
 from efficient_sed.evaluation.evaluate import evaluate_model
+from efficient_sed.evaluation.psds import BACK_END
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
 from efficient_sed.models._factory import create_model
-from efficient_sed.models.sed import Provenance, SedModel
-from efficient_sed.training.train import fit
+from efficient_sed.models.sed import SedModel
+from efficient_sed.training.train import build_model, fit
 
 logger = logging.getLogger(__name__)
+MANIFEST_FILE = "manifest.txt"
 RESULT_FILE, MODEL_FILE, CONFIG_FILE, LOCK_FILE = "result.json", "model.safetensors", "config.yaml", ".lock"
 
 
 def signature(config: RunConfig) -> str:
     """Ten digits that name what a run computes: equal for configurations that differ only in where and how it is carried out."""
-    values = to_dict(config)
-    for key in UNSIGNED_KEYS:
-        group, _, name = key.partition(".")
-        values.get(group, {}).pop(name, None) if name else values.pop(group, None)
+    values = to_dict(config) | {"data": config.data.identity()}
+    del values["output_dir"], values["logger"], values["train"]["accelerator"]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -74,11 +75,14 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
         DataError: If data or output folder cannot be used; nothing of a finished run is lost.
     """
     folder = run_folder(config)
+    if config.task == "detection":
+        require_package("PSDS", BACK_END, "eval")  # now, not after the first epoch
+    splits = config.data.load()
+    check_same_data(folder, splits)
     finished = read_result(folder)
     if finished is not None:
         logger.info("%s is finished", folder)
         return finished
-    splits = config.data.load()
     with _locked(folder, config):
         return _run(config, splits, folder, show_progress=show_progress)
 
@@ -99,11 +103,24 @@ def _locked(folder: Path, config: RunConfig) -> Iterator[None]:
         yield
 
 
+def check_same_data(folder: Path, splits: Splits) -> None:
+    """Refuse to mix a run that was begun, or finished, on data that have changed since.
+
+    Raises:
+        DataError: If the folder's manifest is another one; the message names both hashes.
+    """
+    path = folder / MANIFEST_FILE
+    if path.is_file() and (begun := path.read_text(encoding="utf-8").strip()) != splits.manifest_hash:
+        raise DataError(f"{folder}: begun on data with hash {begun}, they now have {splits.manifest_hash}; restore the data, or move that folder away to start anew")
+
+
 def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool) -> dict[str, Any]:
     try:
-        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(to_dict(config))).encode())
+        write_atomically(folder / CONFIG_FILE, to_yaml(config).encode())
+        write_atomically(folder / MANIFEST_FILE, splits.manifest_hash.encode())
     except OSError as error:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
+    count_macs(build_model(config, splits.classes), 1.0)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
     metrics = score_part(model, splits, config, "test")
     environment = describe_environment()
@@ -130,7 +147,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
         "manifest_hash": splits.manifest_hash,
         "commit": environment["commit"],
     }
-    model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, notes)
+    model.provenance = dataclasses.replace(model.provenance, notes=notes)
     save_model(model, folder / MODEL_FILE)
     write_atomically(folder / RESULT_FILE, json.dumps(result, indent=1).encode())
     return result
@@ -148,6 +165,22 @@ def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str) ->
         num_workers=config.data.num_workers,
         on_error=config.data.on_error,
     )
+
+
+def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str]) -> dict[str, Any]:
+    """Metrics of trained weights, scored the way they were trained: with their own window and median filter, unless those keys were typed.
+
+    Raises:
+        ConfigError: If the weights were trained for another task.
+    """
+    model = load_model(name).to("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
+    if model.provenance.task != config.task:
+        raise ConfigError(f"{name} was trained for task={model.provenance.task}, not task={config.task}; give task={model.provenance.task}")
+    own: dict[str, Any] = {key: getattr(model.provenance, key) for key in ("clip_seconds", "median_frames") if f"data.{key}" not in typed}
+    if getattr(config.data, "classes", ()) is None:
+        own["classes"] = tuple(model.classes)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, **own))
+    return score_part(model, config.data.load(), config, part)
 
 
 def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
@@ -173,5 +206,5 @@ def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, An
 
 def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
     """Name, hash and coverage of a data set."""
-    clips = {part: len(getattr(splits, part)) for part in ("train", "validation", "test")}
+    clips = {part: len(getattr(splits, part)) for part in PARTS}
     return {"name": config.data.name, "manifest_hash": splits.manifest_hash, "clips": clips, "num_classes": len(splits.classes), "skipped": list(splits.skipped)}

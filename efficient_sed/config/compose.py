@@ -55,9 +55,17 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     """
     points: list[list[str]] = [[]]
     for override in _parse(overrides):
-        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.get_value_element_as_str()]
+        try:
+            values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.get_value_element_as_str()]
+        except HydraException as error:
+            raise ConfigError(f"{override.input_line}: a grid takes comma lists only") from error
         points = [[*point, f"{override.input_line.split('=', 1)[0]}={value}"] for point in points for value in values]
     return points
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The effective configuration as text; `compose_run` takes any of its values as `key=value`."""
+    return OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))
 
 
 def key_of(override: str) -> str:

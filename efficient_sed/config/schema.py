@@ -53,6 +53,12 @@ class SequenceHeadConfig:
         raise TypeError(f"{type(self).__name__} does not say how to build a sequence head")
 
 
+def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig) -> str:
+    """A model's name in the grammar `<backbone>[+<head>-<hidden>]`."""
+    hidden = getattr(seq, "hidden", None)
+    return backbone.name if hidden is None else f"{backbone.name}+{seq.name}-{hidden}"
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where clips and their events come from, and how they are fed."""
@@ -74,6 +80,10 @@ class DataConfig:
         require(self.clip_seconds >= 1, "data.clip_seconds", self.clip_seconds, "1 or more seconds")
         require(self.median_frames >= 1 and self.median_frames % 2 == 1, "data.median_frames", self.median_frames, "an odd number of frames, 1 for no filter")
         require(self.num_workers >= 0, "data.num_workers", self.num_workers, "0 or more")
+
+    def identity(self) -> dict[str, Any]:
+        """The values that decide what a run computes; part of its signature."""
+        return {key: value for key, value in to_dict(self).items() if key != "num_workers"}
 
     def load(self) -> Splits:
         """Read (or first make) the data set and return its clips by part."""
@@ -214,14 +224,7 @@ class RunConfig:
 
     @property
     def model_name(self) -> str:
-        """The model's name in the grammar `<backbone>[+<head>-<hidden>]`."""
-        if self.seq.name == "none":
-            return self.backbone.name
-        return f"{self.backbone.name}+{self.seq.name}-{self.seq.hidden}"  # type: ignore[attr-defined]
-
-
-# Keys that say where and how a run is carried out, not what it computes: two runs that differ only here are the same run.
-UNSIGNED_KEYS = ("output_dir", "logger", "data.num_workers", "data.root", "train.accelerator", "benchmark")
+        return architecture_name(self.backbone, self.seq)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

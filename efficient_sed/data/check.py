@@ -8,10 +8,8 @@ from rich.table import Table
 
 from efficient_sed.audio.io import read_audio
 from efficient_sed.config.schema import DataConfig
-from efficient_sed.data.events import Clip, Splits
+from efficient_sed.data.events import PARTS, Clip, Splits
 from efficient_sed.errors import DataError
-
-PARTS = ("train", "validation", "test")
 
 
 def check_data(config: DataConfig) -> tuple[Splits, list[str]]:

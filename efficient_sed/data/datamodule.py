@@ -13,6 +13,7 @@ from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.clip_dataset import EpochSampler, EvaluationWindows, TrainingClips, collate
 from efficient_sed.data.events import Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels
+from efficient_sed.errors import DataError
 
 
 class SedDataModule(pl.LightningDataModule):
@@ -31,8 +32,9 @@ class SedDataModule(pl.LightningDataModule):
         pseudo_labels = PseudoLabels(config.pseudo_labels, splits.classes) if config.pseudo_labels else None
         self.training = TrainingClips(splits.train, splits.classes, grid, config.clip_seconds, seed, pseudo_labels)
         self.validation = EvaluationWindows(splits.validation, splits.classes, grid, config.clip_seconds)
-        self.test = EvaluationWindows(splits.test, splits.classes, grid, config.clip_seconds)
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
+        if pseudo_labels and self.num_with_teacher == 0:
+            raise DataError(f"data.pseudo_labels={config.pseudo_labels}: holds none of the {len(splits.train)} training clips (such as {splits.train[0].id!r})")
 
     def train_dataloader(self) -> DataLoader[Any]:
         sampler = EpochSampler(len(self.training), self.seed)
@@ -40,9 +42,6 @@ class SedDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.validation)
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.test)
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
         workers = self.config.num_workers

@@ -6,12 +6,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from efficient_sed.audio.frontend import FrameGrid
+
+PARTS = ("train", "validation", "test")
 
 
 class Event(NamedTuple):
@@ -53,13 +56,13 @@ class Splits:
     skipped: tuple[str, ...] = field(default=())
     """Messages of unreadable files that `data.on_error=skip` left out."""
 
-    @property
+    @cached_property
     def manifest_hash(self) -> str:
-        """Hash over every clip's part, name, size in bytes, duration and events: equal hashes mean equal data."""
+        """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data."""
         digest = hashlib.sha256(repr(self.classes).encode())
-        for part in ("train", "validation", "test"):
+        for part in PARTS:
             for clip in getattr(self, part):
-                digest.update(repr((part, clip.id, clip.path.stat().st_size, round(clip.duration_s, 6), clip.events)).encode())
+                digest.update(repr((part, clip.id, _content_hash(clip.path), round(clip.duration_s, 6), clip.events)).encode())
         return digest.hexdigest()[:16]
 
     def summary(self, part: str) -> PartSummary:
@@ -67,6 +70,11 @@ class Splits:
         clips: Sequence[Clip] = getattr(self, part)
         counts = Counter(event.label for clip in clips for event in clip.events)
         return PartSummary(len(clips), sum(clip.duration_s for clip in clips) / 3600, {label: counts.get(label, 0) for label in self.classes})
+
+
+def _content_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:

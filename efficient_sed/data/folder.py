@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,11 @@ from typing import Literal
 
 from efficient_sed.audio.io import audio_info
 from efficient_sed.config.schema import DataConfig, require
-from efficient_sed.data.events import Clip, Event, Splits, merge_overlapping
+from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import DATASETS
 
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
-PARTS = ("train", "validation", "test")
 OVERHANG_S = 0.1  # annotations may end a little after the file does: rounding, padding of codecs
 
 
@@ -85,6 +85,9 @@ def read_folder(
         by_part = read_annotations(annotations, split_column)
     else:
         by_part = {part: read_annotations(path)[""] for part, path in annotations.items()}
+    for first, second in itertools.combinations(by_part, 2):
+        if shared := by_part[first].keys() & by_part[second].keys():
+            raise DataError(f"{audio / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing")
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:
         classes = sorted(labels)
@@ -114,7 +117,7 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
     with io.StringIO(text) as file:
-        reader = csv.DictReader(file, delimiter="\t")
+        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         for column in (*EVENT_COLUMNS, *([split_column] if split_column else [])):
             if column not in (reader.fieldnames or ()):
                 raise DataError(

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import soundfile
@@ -26,7 +26,7 @@ from scipy.signal import butter, sosfilt
 
 from efficient_sed.audio.frontend import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig, require
-from efficient_sed.data.events import Event, Splits
+from efficient_sed.data.events import PARTS, Event, Splits
 from efficient_sed.data.folder import EVENT_COLUMNS, read_folder
 from efficient_sed.errors import DataError
 from efficient_sed.registry import DATASETS
@@ -36,7 +36,6 @@ MAX_POLYPHONY = 5
 MIN_GAP_S = 0.3  # between events of one class, so that they stay apart on the frame grid
 FADE_S = 0.005
 STREAMS = {"benchmark": 0, "pretraining": 1}
-PARTS = {"train": 0, "validation": 1, "test": 2}
 IMBALANCE = {"train": 1.0, "validation": 0.5, "test": 0.5}  # rare classes need enough events for a steady mean over classes
 
 Rng = np.random.Generator
@@ -271,6 +270,10 @@ class SyntheticConfig(DataConfig):
             f"x{self.scene_seconds:g}s_snr{self.min_snr_db:g}to{self.max_snr_db:g}"
         )
 
+    def identity(self) -> dict[str, Any]:
+        """Wherever it lies, the same settings give the same data."""
+        return {**{key: value for key, value in super().identity().items() if key != "root"}, "generator": GENERATOR_VERSION}
+
     def load(self) -> Splits:
         if not self.folder.is_dir():
             write_synthetic(self)
@@ -304,6 +307,7 @@ def write_synthetic(config: SyntheticConfig) -> Path:
             (unfinished / f"{part}.tsv").write_text("\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n")
         settings = {"generator": GENERATOR_VERSION, **{k: v for k, v in asdict(config).items() if k in config.SCENE_KEYS}}
         (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+        unfinished.chmod(0o755)  # mkdtemp keeps others out
         unfinished.replace(config.folder)
     except OSError as error:
         if config.folder.is_dir():  # another process finished the same data set first
@@ -316,7 +320,7 @@ def write_synthetic(config: SyntheticConfig) -> Path:
 
 def _write_scene(job: tuple[str, str, int, str, int, Scene]) -> list[str]:
     folder, stream, seed, part, index, scene = job
-    rng = np.random.default_rng([STREAMS[stream], seed, PARTS[part], index])
+    rng = np.random.default_rng([STREAMS[stream], seed, PARTS.index(part), index])
     samples, events = synthesise_scene(rng, scene)
     name = f"{part}/{index:06d}.flac"
     encoded = io.BytesIO()  # libsndfile does not report a full disk as an OSError

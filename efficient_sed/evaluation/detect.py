@@ -43,6 +43,8 @@ def iterate_events(path: str | Path, model: SedModel | str | Path, threshold: fl
     duration_s = audio_info(path).duration_s
     if not isinstance(model, SedModel):
         model = load_model(str(model))
+    if model.provenance.task != "detection":
+        raise ConfigError("the model was trained on clip labels only: its frame scores are random; fine-tune it first, as backbone.init=NAME of a training")
     smoothed = smooth_stream(_score_windows(path, model.eval()), model.provenance.median_frames if median_frames is None else median_frames)
     return decode_stream(smoothed, model.classes, model.grid, threshold, duration_s)
 

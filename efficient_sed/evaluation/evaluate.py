@@ -91,11 +91,13 @@ def evaluate_model(
     with torch.inference_mode():
         for batch in loader:
             handle_unreadable(batch, on_error, unreadable)
+            if len(batch.positions) == 0:
+                continue
             for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # small batches keep a CPU's cache warm
                 output = model(model.frontend(batch.waveform[part].to(device)))
-                collected.add(batch.positions[part], output.frame_logits.sigmoid(), output.clip_logits)
+                collected.add(batch.positions[part], output.frame_logits.float().sigmoid(), output.clip_logits)
     return {
-        "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.complete()[0])},
+        "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.complete()[0]), "unreadable": sorted(set(unreadable))},
         **task_metrics(collected, task, config, median_frames, model.grid.hop_s),
     }
 

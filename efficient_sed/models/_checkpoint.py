@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from efficient_sed._files import write_atomically
 from efficient_sed.config._strict import from_dict
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, architecture_name, to_dict
 from efficient_sed.data.labels import default_classes
 from efficient_sed.errors import CheckpointError, ConfigError, nearest
 from efficient_sed.models._cards import Card, find_weights, list_cards
@@ -25,6 +26,7 @@ from efficient_sed.models._names import GRAMMAR, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
+logger = logging.getLogger(__name__)
 FORMAT = "efficient_sed/1"
 _HEADER_KEY = "efficient_sed"
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
@@ -49,9 +51,12 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
         half: Store floating-point weights as float16.
 
     Raises:
-        CheckpointError: If the file cannot be written.
+        CheckpointError: If the file cannot be written, or a weight does not fit into float16.
     """
     tensors = {key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    for key, value in tensors.items():
+        if half and not torch.isfinite(value).all():
+            raise CheckpointError(f"{path}: {key} does not fit into float16; save it in full precision")
     data = safetensors.torch.save(tensors, metadata={_HEADER_KEY: json.dumps(model_header(model))})
     try:
         write_atomically(Path(path), data)
@@ -96,19 +101,24 @@ def _load_file(path: Path, name: str | None, num_classes: int | None) -> SedMode
         parsed = parse_name(name)
         if spec is None:
             spec = ModelSpec(parsed.backbone, parsed.seq, default_classes(_num_classes(state, path)))
-        elif (stored := _architecture(spec)) != parsed.architecture:
+        elif (stored := architecture_name(spec.backbone, spec.seq)) != parsed.architecture:
             raise CheckpointError(f"{path}: holds {stored}, not {parsed.architecture}")
     if spec is None:
         raise CheckpointError(f"{path}: does not say which model it holds; name it, as in load_model('fmn10+tf-256', checkpoint={str(path)!r}): {GRAMMAR}")
+    stored_classes = spec.classes
     if num_classes is not None:
         spec = ModelSpec(spec.backbone, spec.seq, default_classes(num_classes))
     model = SedModel(spec)
     if num_classes is not None:
         state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+        logger.warning("%s: its classifier of %d classes is replaced by a random one of %d", path, len(stored_classes), num_classes)
         state |= {f"classifier.{key}": value for key, value in model.classifier.state_dict().items()}
     load_strictly(model, rename_released(state, spec), path)
     if header:
-        model.provenance = Provenance(**header["provenance"])
+        try:
+            model.provenance = Provenance(**header["provenance"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{path}: its header does not say where the weights come from ({error})") from error
     return model.eval()
 
 
@@ -199,11 +209,6 @@ def spec_from_header(header: Mapping[str, Any], path: Path | str) -> ModelSpec:
         raise CheckpointError(f"{path}: its header does not describe a model of this version ({error})") from error
 
 
-def _architecture(spec: ModelSpec) -> str:
-    hidden = getattr(spec.seq, "hidden", None)
-    return spec.backbone.name if hidden is None else f"{spec.backbone.name}+{spec.seq.name}-{hidden}"
-
-
 def _num_classes(state: Mapping[str, Tensor], path: Path) -> int:
     for key, value in state.items():
         if key.endswith(("strong_head.bias", "classifier.strong.bias")):
@@ -221,7 +226,10 @@ def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, T
         short = re.sub(r"^(net|model)\.(?=(model|seq_model|strong_head|weak_head)\.)", "", key)
         short = re.sub(r"^model\.(fmn\.)?", "backbone.", short)
         short = re.sub(r"^(strong|weak)_head\.", r"classifier.\1.", short)
-        renamed[_apply(rules, short)] = value
+        own = _apply(rules, short)
+        if own in renamed:
+            raise CheckpointError(f"{key} spells {own}, which another key of the file spells too")
+        renamed[own] = value
     return renamed
 
 

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from efficient_sed.config._strict import from_dict
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, architecture_name
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -24,8 +24,7 @@ class ParsedName(NamedTuple):
     @property
     def architecture(self) -> str:
         """The name without its weights tag."""
-        hidden = getattr(self.seq, "hidden", None)
-        return self.backbone.name if hidden is None else f"{self.backbone.name}+{self.seq.name}-{hidden}"
+        return architecture_name(self.backbone, self.seq)
 
 
 def parse_name(name: str) -> ParsedName:

@@ -31,6 +31,8 @@ class Provenance:
     """Length of the clips it was trained on; longer audio is scored in windows of it."""
     median_frames: int = 9
     """Window of the median filter its scores were evaluated with."""
+    task: str = "detection"
+    """What it was trained for; the frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Free facts: data set, seed, scores."""
 
@@ -79,4 +81,4 @@ class SedModel(nn.Module):
     def score_frames(self, waveform: Tensor) -> Tensor:
         """Probabilities (batch, frames, classes) for a waveform (batch, samples) at 16 kHz."""
         output: SedOutput = self(self.frontend(waveform))
-        return output.frame_logits.sigmoid().float().transpose(1, 2)
+        return output.frame_logits.float().sigmoid().transpose(1, 2)

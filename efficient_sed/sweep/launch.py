@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -50,17 +51,18 @@ class RunStatus:
         return values
 
 
-def run_grid(points: Sequence[GridPoint], launcher: str, on_change: Callable[[Sequence[RunStatus]], None]) -> list[RunStatus]:
+def check_launcher(launcher: str) -> None:
+    """Raise a ConfigError for a launcher that does not exist."""
+    if launcher not in LAUNCHERS:
+        raise ConfigError(f"unknown launcher {launcher!r}; {nearest(launcher, LAUNCHERS)}")
+
+
+def run_grid(points: Sequence[GridPoint], on_change: Callable[[Sequence[RunStatus]], None]) -> list[RunStatus]:
     """Run what is not finished, one after the other, and return how each point ended.
 
     Args:
         on_change: Called about twice a second with all points, to draw them.
-
-    Raises:
-        ConfigError: If the launcher is unknown.
     """
-    if launcher not in LAUNCHERS:
-        raise ConfigError(f"unknown launcher {launcher!r}; {nearest(launcher, LAUNCHERS)}")
     statuses = [RunStatus(point) for point in points]
     for status in statuses:
         _take_result(status)
@@ -80,6 +82,9 @@ def _run_locally(status: RunStatus, on_change: Callable[[], None]) -> None:
         log = (folder / LOG_FILE).open("a", encoding="utf-8")
     except OSError as error:
         raise DataError(f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
+    (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
+    log.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} start\n")
+    log.flush()
     status.state, status.started_at = State.RUNNING, time.monotonic()
     command = [sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", "--exit-with-parent", *status.point.overrides]
     with log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.PIPE) as process:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from efficient_sed._files import write_atomically
@@ -29,6 +30,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             write_atomically(Path(path), buffer.getvalue())
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be written ({error.strerror}); the checkpoint before it is intact: free some space and start the same command again") from error
+
+
+class MovableCheckpoint(ModelCheckpoint):
+    """Remembers the best score when the run's folder was moved or renamed between an interruption and the resume."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        old, new = str(state_dict["dirpath"]), str(self.dirpath)
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {moved(key): moved(item) for key, item in value.items()}
+            return new + value.removeprefix(old) if isinstance(value, str) and value.startswith(old) else value
+
+        super().load_state_dict(moved(state_dict))
 
 
 class ProgressFile(pl.Callback):

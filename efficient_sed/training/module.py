@@ -102,7 +102,7 @@ class SedModule(pl.LightningModule):
         else:
             loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
         self.log("val/loss", loss, batch_size=len(batch.positions))
-        self._collected.add(batch.positions, output.frame_logits.sigmoid(), output.clip_logits)
+        self._collected.add(batch.positions, output.frame_logits.float().sigmoid(), output.clip_logits)
 
     def on_validation_epoch_end(self) -> None:
         if self._collected is None or self.trainer.sanity_checking:

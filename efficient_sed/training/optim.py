@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -20,10 +21,14 @@ def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any
         stages = model.backbone.stages()
         for depth, stage in enumerate(reversed(stages)):
             rate = config.lr_backbone * config.layer_decay**depth
-            groups.append({"name": f"backbone.{len(stages) - 1 - depth}", "params": list(stage.parameters()), "lr": rate})
-    head = [*model.sequence.parameters(), *model.classifier.parameters()]
+            groups.append({"name": f"backbone.{len(stages) - 1 - depth}", "params": _trainable(stage), "lr": rate})
+    head = [*_trainable(model.sequence), *_trainable(model.classifier)]
     groups.append({"name": "head", "params": head, "lr": config.lr_head})
     return groups
+
+
+def _trainable(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: float) -> float:
@@ -37,7 +42,9 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: f
 def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> tuple[Adam, LambdaLR]:
     """Adam without weight decay and its schedule per step. The warm-up takes at most a third of the training."""
     warmup_steps = min(config.warmup_steps, total_steps // 3)
-    optimizer = Adam(parameter_groups(model, config), fused=next(model.parameters()).device.type in ("cpu", "cuda"))
+    # a fused step cannot be clipped under float16 mixed precision
+    is_fused = next(model.parameters()).device.type in ("cpu", "cuda") and not (config.precision == "16-mixed" and config.gradient_clip > 0)
+    optimizer = Adam(parameter_groups(model, config), fused=is_fused)
     return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio))
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.environment import device_name
-from efficient_sed.errors import CheckpointError, DataError, MissingDependencyError
+from efficient_sed.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
 from efficient_sed.models._checkpoint import load_model, load_strictly
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.training.callbacks import AtomicCheckpointIO, ProgressFile
+from efficient_sed.training.callbacks import AtomicCheckpointIO, MovableCheckpoint, ProgressFile
 from efficient_sed.training.module import SedModule
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
     """
     torch.manual_seed(config.seed)
     model = SedModel(ModelSpec(config.backbone, config.seq, classes))
-    model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames)
+    model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, config.task)
     weights = config.backbone.init_weights
     if weights is not None:
         initial = load_model(weights)
@@ -69,9 +69,9 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     model = build_model(config, splits.classes)
     module = SedModule(model, config)
     data = SedDataModule(config.data, splits, model.grid, config.train.batch_size, config.seed)
-    best_checkpoint = ModelCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=module.monitor, mode="max", enable_version_counter=False)
+    best_checkpoint = MovableCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=module.monitor, mode="max", enable_version_counter=False)
     # one of its own: Lightning's save_last writes only in epochs that are the best so far
-    last_checkpoint = ModelCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    last_checkpoint = MovableCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[pl.Callback] = [best_checkpoint, last_checkpoint, ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
     if show_progress:
         callbacks.append(RichProgressBar(leave=True))
@@ -89,20 +89,23 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     best = run_folder / BEST_CHECKPOINT
     if not best.is_file():
         raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
-    model = load_model(str(best)).to(module.device)
+    device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
+    model = load_model(str(best)).to(device)
     facts = {
         "best_score": float(best_checkpoint.best_model_score or 0.0),
         "monitor": module.monitor,
         "steps": trainer.global_step,
         "num_with_teacher": data.num_with_teacher,
         "unreadable": sorted(set(module.unreadable)),
-        "device": device_name(module.device),
+        "device": device_name(device),
     }
     return model, facts
 
 
 def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], show_progress: bool) -> pl.Trainer:
     train = config.train
+    if train.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise ConfigError("train.accelerator=gpu is not allowed: this machine has no GPU that torch can use; give train.accelerator=cpu")
     return pl.Trainer(
         default_root_dir=run_folder,
         max_epochs=train.epochs,

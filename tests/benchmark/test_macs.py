@@ -20,8 +20,11 @@ def test_backbones(name: str, mega: float, digits: int) -> None:
 
 @pytest.mark.parametrize(
     ("head", "mega"),
-    [("", 1055.08), ("+tf-128", 1123.3), ("+tf-256", 1495.8), ("+tf-512", 2830.6), ("+tf-1024", 7859.6)]
-    + [("+gru-128", 1258.7), ("+gru-256", 1766.7), ("+gru-512", 3372.4), ("+gru-1024", 8943.2)],
+    [
+        ("", 1055.08),
+        *(("+tf-128", 1123.3), ("+tf-256", 1495.8), ("+tf-512", 2830.6), ("+tf-1024", 7859.6)),
+        *(("+gru-128", 1258.7), ("+gru-256", 1766.7), ("+gru-512", 3372.4), ("+gru-1024", 8943.2)),
+    ],
 )
 def test_systems_of_447_classes(head: str, mega: float) -> None:
     report = es.count_macs(es.create_model(f"fmn10{head}", num_classes=447), seconds=10.0)

@@ -55,7 +55,7 @@ def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "new" / "costs.csv"
     append_csv(path, [RECORD])
     first = path.read_text()
-    append_csv(path, [RECORD | {"model": "a, \"quoted\" name"}, RECORD])
+    append_csv(path, [RECORD | {"model": 'a, "quoted" name'}, RECORD])
     assert path.read_text().startswith(first)
     rows = read(path)
     assert [row["model"] for row in rows] == ["fmn04", 'a, "quoted" name', "fmn04"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,6 +103,14 @@ def test_a_finished_run_is_not_repeated(finished: Finished, monkeypatch: pytest.
         run_experiment(replace(finished.config, seed=4), show_progress=False)
 
 
+def test_changed_data_are_refused(finished: Finished, tmp_path: Path) -> None:
+    config = replace(finished.config, output_dir=str(tmp_path))
+    folder = shutil.copytree(finished.folder, run_folder(config))
+    (folder / "manifest.txt").write_text("0123456789abcdef")
+    with pytest.raises(DataError, match=rf"^{re.escape(str(folder))}: begun on data with hash 0123456789abcdef, they now have {finished.result['data']['manifest_hash']}; "):
+        run_experiment(config, show_progress=False)
+
+
 BASE = ("backbone=fmn04", "seq=tf", "seq.hidden=64")
 
 
@@ -112,12 +121,11 @@ def test_signature_ignores_where_and_how(extra: str) -> None:
 
 @pytest.mark.parametrize(
     "extra",
-    [("seed=1",), ("train.lr_head=0.1",), ("data.seed=1",), ("seq.hidden=128",), ("seq=gru",), ("backbone=fmn06",), ("backbone.init=x.pt",), ("task=tagging",)]
-    + [("evaluation.dtc=0.5",), ("train.augment.mixup_alpha=0.3",), ("data.median_frames=3",), ("data.pseudo_labels=x",), ("data=folder",), ("data=folder", "data.test=x.tsv")],
-    ids=" ".join,
+    ["seed=1", "train.lr_head=0.1", "data.seed=1", "seq.hidden=128", "seq=gru", "backbone=fmn06", "backbone.init=x.pt", "task=tagging", "evaluation.dtc=0.5"]
+    + ["train.augment.mixup_alpha=0.3", "data.median_frames=3", "data.pseudo_labels=x", "data=folder"],
 )
-def test_signature_follows_what_is_computed(extra: Sequence[str]) -> None:
-    assert signature(compose_run([*BASE, *extra])) != signature(compose_run(BASE))
+def test_signature_follows_what_is_computed(extra: str) -> None:
+    assert signature(compose_run([*BASE, extra])) != signature(compose_run(BASE))
 
 
 def test_folders_are_one_per_signature() -> None:

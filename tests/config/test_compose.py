@@ -90,7 +90,7 @@ BAD = [
     ("seq==tf", r"Error parsing override 'seq==tf'"),
     ("~seq=tf", r"seq is missing: give seq=VALUE"),
     ("train=3", r"train=3 must be a group of keys: epochs, .*"),
-    ("train.lr_head=fast", r"train\.lr_head='fast' must be a number"),
+    ("train.lr_head=fast", r"train\.lr_head='fast' must be a finite number"),
     ("train.lr_head=nan", r"train\.lr_head=nan is not allowed: above 0"),
     ("train.augment.mel_jitter=1", r"train\.augment\.mel_jitter=1 must be true or false"),
     ("train.precision=fp16", r"train\.precision='fp16' is not allowed; allowed: 16-mixed, 32-true, bf16-mixed"),

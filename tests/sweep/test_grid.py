@@ -57,7 +57,7 @@ def test_points_carry_what_a_run_is_started_with() -> None:
         ("seq=none,tf seq.hiden=64", "unknown key seq.hiden", "seq=none seq.hiden=64"),
         ("train.epochs=2,0 seed=0,1", "train.epochs=0 is not allowed: 1 or more", "train.epochs=0 seed=0"),
         ("backbone=fmn04,fmn03", "unknown backbone backbone=fmn03", "backbone=fmn03"),
-        ("seq=none train.is_backbone_frozen=false,true", "train.is_backbone_frozen=True is not allowed", "seq=none train.is_backbone_frozen=true"),
+        ("seq=none train.is_backbone_frozen=false,true", "train.is_backbone_frozen=True is not allowed", "seq=none train.is_backbone_frozen=True"),
     ],
 )
 def test_one_invalid_point_refuses_all(typed: str, message: str, point: str) -> None:

@@ -29,18 +29,19 @@ def test_rates_fall_by_stage(model: SedModel) -> None:
     assert first["params"][0] is model.backbone.features[0][0].weight  # type: ignore[union-attr,index]
 
 
+@pytest.mark.parametrize("head", ["gru-16", "tf-64"])
 @pytest.mark.parametrize("name", BACKBONES.names())
-def test_every_parameter_is_in_one_group(name: str) -> None:
+def test_every_trainable_parameter_is_in_one_group(name: str, head: str) -> None:
     with torch.device("meta"):
-        model = create_model(f"{name}+gru-16", num_classes=4)
+        model = create_model(f"{name}+{head}", num_classes=4)
     grouped = [id(parameter) for group in parameter_groups(model, TrainConfig()) for parameter in group["params"]]
     assert len(grouped) == len(set(grouped))
-    assert set(grouped) == {id(parameter) for parameter in model.parameters()}
+    assert set(grouped) == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
 
 
 def test_frozen_backbone_is_left_out(model: SedModel) -> None:
     (group,) = parameter_groups(model, TrainConfig(is_backbone_frozen=True))
-    assert {id(p) for p in group["params"]} == {id(p) for p in itertools.chain(model.sequence.parameters(), model.classifier.parameters())}
+    assert {id(p) for p in group["params"]} == {id(p) for p in itertools.chain(model.sequence.parameters(), model.classifier.parameters()) if p.requires_grad}
 
 
 @pytest.mark.parametrize(

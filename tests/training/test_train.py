@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -70,11 +71,12 @@ def plain(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path_factory: pyt
 
 
 @pytest.fixture
-def damaged(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> Callable[[str], tuple[SyntheticConfig, Path]]:
+def damaged(tiny_config: SyntheticConfig, tmp_path: Path) -> Callable[[str], tuple[SyntheticConfig, Path]]:
     """A copy of the data set in which one file of a part has an intact header and nothing decodable behind it."""
 
     def damage(part: str) -> tuple[SyntheticConfig, Path]:
         config = replace(tiny_config, root=str(tmp_path / "damaged"))
+        tiny_config.load()
         shutil.copytree(tiny_config.folder, config.folder)
         path = sorted((config.folder / "audio" / part).iterdir())[1]
         content = path.read_bytes()
@@ -97,7 +99,7 @@ def test_what_training_writes(plain: Finished) -> None:
     assert torch.load(plain.folder / "last.ckpt", weights_only=True)["global_step"] == 4  # not only the best epoch
 
 
-def test_the_best_epoch_comes_back(plain: Finished, tiny_config: SyntheticConfig) -> None:
+def test_the_best_epoch_comes_back(plain: Finished) -> None:
     assert_same_weights({f"model.{key}": value for key, value in plain.model.state_dict().items()}, read_state(plain.folder / "best.ckpt"))
     assert not plain.model.training
 
@@ -136,9 +138,10 @@ def test_resumed_equals_uninterrupted(
             raise MemoryError("killed")
         return step(self, batch, index)
 
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    with monkeypatch.context() as patch:
         patch.setattr(SedModule, "training_step", die)
-        train(config, tiny_data, tmp_path / "resumed")
+        with pytest.raises(MemoryError):
+            train(config, tiny_data, tmp_path / "resumed")
     assert torch.load(tmp_path / "resumed" / "last.ckpt", weights_only=True)["global_step"] == 4
     resumed = train(config, tiny_data, tmp_path / "resumed")
     assert resumed.facts == whole.facts
@@ -149,8 +152,6 @@ def test_resumed_equals_uninterrupted(
 
 
 def test_interrupt_stays_an_interrupt(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import signal
-
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -286,13 +287,11 @@ def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, ti
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(handle)
 
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be written \(No space left on device\); the checkpoint before it is intact") as caught,
-    ):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         patch.setattr(SedModule, "on_train_epoch_start", fill_up)
-        train(config, tiny_data, tmp_path / "run")
+        with pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be written \(No space left on device\); the checkpoint before it is intact") as caught:
+            train(config, tiny_data, tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 2
     assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
@@ -301,7 +300,8 @@ def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, ti
 
 @pytest.mark.parametrize(
     ("part", "task", "message"),
-    [("validation", task, "nothing to score: of 1 clips none could be read") for task in ("detection", "tagging")] + [("train", "detection", "not one training file could be read; the last one: ")],
+    [("validation", task, "nothing to score: of 1 clips none could be read") for task in ("detection", "tagging")]
+    + [("train", "detection", "not one training file could be read; the last one: ")],
 )
 def test_not_one_readable_file(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path, part: str, task: str, message: str) -> None:
     data, _ = damaged(part)

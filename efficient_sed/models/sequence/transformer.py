@@ -31,11 +31,11 @@ class RMSNorm(nn.Module):
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotates neighbouring pairs of features by an angle that grows with time. The released files store the frequencies as parameters."""
+    """Rotates neighbouring pairs of features by an angle that grows with time. The released files store the fixed frequencies as parameters."""
 
     def __init__(self, head_dim: int) -> None:
         super().__init__()
-        self.freqs = nn.Parameter(10000.0 ** (-torch.arange(0, head_dim, 2) / head_dim))
+        self.freqs = nn.Parameter(10000.0 ** (-torch.arange(0, head_dim, 2) / head_dim), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rotate x of shape (..., time, head_dim)."""

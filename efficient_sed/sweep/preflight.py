@@ -1,0 +1,33 @@
+"""What can fail only later is tried before the first run of a grid starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from efficient_sed.benchmark.runner import check_same_data
+from efficient_sed.errors import CheckpointError, require_package
+from efficient_sed.evaluation.psds import BACK_END
+from efficient_sed.models._checkpoint import load_model
+from efficient_sed.sweep.grid import GridPoint
+
+
+def check_points(points: Sequence[GridPoint]) -> None:
+    """Read (or make) each data set once, open each file of initial weights, look for the packages.
+
+    Raises:
+        DataError, CheckpointError, MissingDependencyError: For the first thing that a run could not use.
+    """
+    if any(point.config.task == "detection" for point in points):
+        require_package("PSDS", BACK_END, "eval")
+        require_package("the plot", "matplotlib", "plot")
+    by_data: dict[str, list[GridPoint]] = {}
+    for point in points:
+        by_data.setdefault(json.dumps(point.config.data.identity(), sort_keys=True), []).append(point)
+    for weights, backbone in sorted({(point.config.backbone.init_weights or "", point.config.backbone.name) for point in points}):
+        if weights and (held := load_model(weights).spec.backbone.name) != backbone:
+            raise CheckpointError(f"backbone.init={weights} holds {held}, a run's backbone is {backbone}")
+    for same_data in by_data.values():
+        splits = same_data[0].config.data.load()
+        for point in same_data:
+            check_same_data(point.folder, splits)

@@ -1,0 +1,102 @@
+"""Grids of real runs, each in a process of its own, that fail, are killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import efficient_sed as es
+from efficient_sed.cli import main
+from efficient_sed.data.events import Splits
+from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.sweep.grid import GridPoint, expand_grid
+from efficient_sed.sweep.launch import RunStatus, State, run_grid
+
+
+def two_points(output: Path) -> list[GridPoint]:
+    return expand_grid(["backbone=fmn04", "seq=none", "seed=0,1", f"output_dir={output}"])
+
+
+def fake_python(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+
+
+def test_each_point_fails_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_python(tmp_path, monkeypatch, 'echo "$@"; case "$*" in *seed=0*) echo "no luck" >&2; echo; exit 3;; esac; kill -9 $$')
+    seen: list[list[State]] = []
+    statuses = run_grid(two_points(tmp_path / "runs"), "local", lambda s: seen.append([status.state for status in s]))
+    assert [(status.state, status.message) for status in statuses] == [
+        (State.FAILED, "exit status 3: no luck"),
+        (State.FAILED, f"exit status -9: -m efficient_sed.cli train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 output_dir={tmp_path}/runs"),
+    ]
+    assert [State.RUNNING, State.WAITING] in seen
+    assert [State.FAILED, State.RUNNING] in seen
+    assert seen[-1] == [State.FAILED, State.FAILED]
+
+
+def test_an_interrupt_ends_the_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_python(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+
+    def interrupt(_: Sequence[RunStatus]) -> None:
+        if (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_grid(two_points(tmp_path / "runs"), "local", interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_what_cannot_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^unknown launcher 'slrm'; allowed: local$"):
+        run_grid(two_points(tmp_path), "slrm", lambda _: None)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"^output_dir=.*file/runs: cannot be written \(.*\); give a writable folder as output_dir=DIR$"):
+        run_grid(two_points(tmp_path / "file" / "runs"), "local", lambda _: None)
+
+
+@pytest.mark.slow
+def test_failed_killed_and_started_again(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second of two points first lacks its initial weights, then dies in training because its sweep is killed, then finishes."""
+    weights = tmp_path / "start.safetensors"
+    overrides = ["backbone=fmn04", "seq=none", f"backbone.init=null,{weights}", f"data.root={tiny_config.root}", f"output_dir={tmp_path}/runs"]
+    overrides += ["data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3", "data.num_workers=0"]
+    overrides += ["train.epochs=6", "train.batch_size=4", "train.accelerator=cpu", "benchmark.repeats=3", "benchmark.seconds=1"]
+    command = ["sweep", *overrides, "--plot", str(tmp_path / "frontier.png")]
+    first, second = (point.folder for point in expand_grid(overrides))
+
+    assert main(command) == 1
+    assert f"efficient-sed: {second} failed: exit status 2: efficient-sed: {weights}: no such checkpoint file\n" in capsys.readouterr().err
+    assert (tmp_path / "frontier.png").is_file()
+    assert not (second / "result.json").exists()
+    finished_at = (first / "result.json").stat().st_mtime_ns
+
+    es.save_model(es.create_model("fmn04", classes=tiny_data.classes), weights)
+    sweep = subprocess.Popen([sys.executable, "-m", "efficient_sed.cli", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (second / "last.ckpt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    sweep.kill()  # its run notices
+    assert sweep.wait() == -signal.SIGKILL
+    assert (second / "last.ckpt").is_file()
+    assert not (second / "result.json").exists()
+
+    assert main(command) == 0
+    assert (first / "result.json").stat().st_mtime_ns == finished_at
+    assert (second / "result.json").is_file()
+    assert "resuming from" in (second / "run.log").read_text()
+    output = capsys.readouterr()
+    assert "[1/2]" in output.err
+    assert "finished before, score" in output.err
+    assert (tmp_path / "frontier.csv").read_text().count("\n") == 3

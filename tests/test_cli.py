@@ -1,0 +1,254 @@
+"""The command line: what a user types wrong costs one line, and what is right prints what it should."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import efficient_sed as es
+from efficient_sed.cli import main
+from efficient_sed.data.events import Splits
+from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+TSV = "filename\tonset\toffset\tevent_label\n"
+
+
+class Output(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[[str], Output]
+
+
+@pytest.fixture(scope="module")
+def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Paths that the tables below speak of."""
+    folder = tmp_path_factory.mktemp("cli")
+    torch.manual_seed(0)
+    es.save_model(es.create_model("fmn04", classes=["dog", "siren"]), folder / "model.safetensors")
+    rng = np.random.default_rng(0)
+    for name in ("a.wav", "b.wav", "c.wav"):
+        soundfile.write(folder / name, rng.normal(size=12_000) * 0.1, 16_000)
+    (folder / "empty.wav").touch()
+    soundfile.write(folder / "silent.wav", np.zeros(0), 16_000)
+    (folder / "text.wav").write_text("this is not audio\n" * 100)
+    (folder / "cut.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+    (folder / "nothing").mkdir()
+    (folder / "damaged" / "run").mkdir(parents=True)
+    (folder / "damaged" / "run" / "result.json").write_text("{}")
+    tables = {
+        **{part: f"{TSV}{name}.wav\t0.1\t0.3\tdog\n" for part, name in (("train", "a"), ("validation", "b"), ("test", "c"))},
+        "no_column": "filename\tonset\tevent_label\na.wav\t0\tdog\n",
+        "reversed": TSV + "a.wav\t0.5\t0.2\tdog\n",
+        "unknown_label": TSV + "a.wav\t0.1\t0.3\tdgo\n",
+        "absent_audio": TSV + "absent.wav\t0.1\t0.3\tdog\n",
+        "empty_audio": TSV + "empty.wav\t0.1\t0.3\tdog\n",
+    }
+    for name, text in tables.items():
+        (folder / f"{name}.tsv").write_text(text)
+    tiny = f"data.root={tiny_config.root} data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3 data.num_workers=0"
+    own = f"data=folder data.root={folder} data.audio=. data.classes=[dog,siren] data.num_workers=0"
+    return {"d": str(folder), "model": f"{folder}/model.safetensors", "tiny": tiny, "own": own}
+
+
+@pytest.fixture
+def run(here: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)  # what goes to a default place goes there
+
+    def call(typed: str) -> Output:
+        status = main(typed.format(**here).split())
+        return Output(status, *capsys.readouterr())
+
+    return call
+
+
+BAD = [
+    ("train seq=tff", "unknown sequence head seq=tff; did you mean 'tf'?"),
+    ("train backbone=fmn03", "unknown backbone backbone=fmn03; did you mean 'fmn"),
+    ("train train.epoch=3", "unknown key train.epoch; did you mean 'epochs'?"),
+    ("train seq=tf seq.hidden=250", "seq.hidden=250 is not allowed: it must be divisible by"),
+    ("train epochs", "'epochs' is not key=value"),
+    ("train seq.hidden=64,128", "a list of alternatives is for `sweep`"),
+    ("train data=folder data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
+    ("train {own} data.audio=absent", "{d}/absent: no such directory of audio files"),
+    ("train {own} data.train=absent.tsv", "{d}/absent.tsv: no such annotation file"),
+    ("train {own} data.train=no_column.tsv", "{d}/no_column.tsv: column 'offset' is missing; found: filename, onset, event_label"),
+    ("train {own} data.train=reversed.tsv", "{d}/reversed.tsv:2: onset=0.5 must be at least 0 and before offset=0.2"),
+    ("train {own} data.train=unknown_label.tsv", "label 'dgo' in the annotations is not in the class list; did you mean 'dog'?"),
+    ("train {own} data.train=absent_audio.tsv", "absent.wav: no such audio file"),
+    ("train {own} data.train=empty_audio.tsv", "empty.wav: the audio file is empty (0 bytes)"),
+    ("train {tiny} output_dir={d}/a.wav/runs", "output_dir={d}/a.wav/runs: cannot be written"),
+    ("train {tiny} backbone=fmn06 backbone.init={model}", "holds fmn04, the run's backbone is fmn06"),
+    ("train data.root={d}/a.wav/data", "data.root={d}/a.wav/data: cannot be written"),
+    ("sweep seq=tf,gru seq.hidden=64,250", "seq.hidden=250 is not allowed: it must be divisible by"),
+    ("sweep {tiny} --launcher slrum", "unknown launcher 'slrum'; allowed: local"),
+    ("sweep {tiny} output_dir={d}/a.wav/runs", "output_dir={d}/a.wav/runs: cannot be written"),
+    ("evaluate fmn10+tf-256 {tiny}", "'fmn10+tf-256' names no weights: give checkpoint=FILE"),
+    ("evaluate {d}/absent.safetensors {tiny}", "{d}/absent.safetensors: no such checkpoint file"),
+    ("evaluate {d}/cut.safetensors {tiny}", "{d}/cut.safetensors: damaged or not a safetensors file"),
+    ("evaluate {model} {tiny}", "model and data set have different class lists"),
+    ("benchmark fmn04 fmn4", "'fmn4' is not a model name: unknown backbone 'fmn4'; did you mean 'fmn04'?"),
+    ("benchmark fmn04+tf-250", "seq.hidden=250 is not allowed"),
+    ("benchmark {d}/absent.pt", "{d}/absent.pt: no such checkpoint file"),
+    ("benchmark {model} --batch-size 0", "benchmark.batch_size=0 is not allowed: 1 or more"),
+    ("benchmark {model} --batch-size 1 --csv {d}/a.wav/x.csv", "{d}/a.wav/x.csv: cannot be written"),
+    ("benchmark {model} --batch-size 1 --csv {d}/test.tsv", "{d}/test.tsv: its columns are not those of a benchmark"),
+    ("plot {d}/nothing", "no finished run below {d}/nothing; train one with: make sweep"),
+    ("plot {d}/absent", "no finished run below {d}/absent"),
+    ("plot {d}/damaged", "{d}/damaged/run/result.json: damaged ("),
+    ("detect {d}/a.wav --model fmn10_stronk", "no released weights are called 'fmn10_stronk'"),
+    ("detect {d}/a.wav --model {d}/text.wav", "is not a model name"),
+    ("detect {d}/text.wav --model {model}", "{d}/text.wav: not readable as audio"),
+    ("detect {d}/empty.wav --model {model}", "{d}/empty.wav: the audio file is empty (0 bytes)"),
+    ("detect {d}/silent.wav --model {model}", "{d}/silent.wav: the audio file is empty (0 samples)"),
+    ("detect {d}/a.wav {d}/absent.wav --model {model}", "{d}/absent.wav: no such audio file"),
+    ("detect {d}/a.wav --threshold 2 --model {model}", "threshold=2.0 is not allowed"),
+    ("detect {d}/a.wav --output {d}/b.wav/x.tsv --model {model}", "--output {d}/b.wav/x.tsv: cannot be written"),
+    ("detect {d}/a.wav {d}/b.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
+    ("detect {d}/a.wav {d}/b.wav --format audacity --model {model}", "format=audacity is not allowed for 2 files"),
+    ("data check data=foldr", "unknown data set data=foldr; did you mean 'folder'?"),
+    ("data check {own} data.test=reversed.tsv", "{d}/reversed.tsv:2: onset=0.5"),
+]
+
+
+@pytest.mark.parametrize(("typed", "words"), BAD, ids=[row[0] for row in BAD])
+def test_mistakes(run: Run, here: dict[str, str], typed: str, words: str) -> None:
+    status, out, err = run(typed)
+    assert (status, out) == (2, "")
+    assert err.startswith("efficient-sed: ")
+    assert err.count("\n") == 1
+    assert words.format(**here) in err
+
+
+@pytest.mark.parametrize("typed", ["", "trian", "train --quite", "detect", "detect a.wav --threshold loud", "models seq=tf", "data chek", "evaluate", "--nothing"])
+def test_usage(run: Run, capsys: pytest.CaptureFixture[str], typed: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(typed)
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("typed", ["train seq=tff", "detect {d}/text.wav --model {model}", "plot {d}/damaged"])
+def test_mistakes_in_a_process(here: dict[str, str], tmp_path: Path, typed: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "efficient_sed.cli", *typed.format(**here).split()], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"efficient-sed: [^\n]+\n", done.stderr), done.stderr
+
+
+def test_detect_in_all_formats(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    command = "detect {d}/a.wav --model {model} --threshold 0.05 "
+    expected = [(round(event.onset_s, 6), round(event.offset_s, 6), event.label) for event in es.detect(here["d"] + "/a.wav", here["model"], 0.05)]
+    assert expected
+    for format_, read in {
+        "tsv": lambda text: [(float(r["onset"]), float(r["offset"]), r["event_label"]) for r in csv.DictReader(text.splitlines(), delimiter="\t")],
+        "json": lambda text: [(e["onset_s"], e["offset_s"], e["label"]) for e in json.loads(text)[0]["events"]],
+        "audacity": lambda text: [(float(on), float(off), label) for on, off, label in (line.split("\t") for line in text.splitlines())],
+    }.items():
+        status, out, err = run(command + f"--format {format_}")
+        assert (status, err) == (0, "")
+        assert read(out) == expected
+        assert run(command + f"--format {format_} --output events.{format_}") == (0, "", "")
+        assert (tmp_path / f"events.{format_}").read_text() == out
+    status, out, _ = run(command)
+    assert status == 0
+    assert all(label in out for _, _, label in expected)
+
+
+def test_detect_draws(run: Run, tmp_path: Path) -> None:
+    assert run("detect {d}/a.wav --model {model} --plot picture.png").status == 0
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_show_config(run: Run) -> None:
+    status, out, err = run("train seq=gru --show-config seq.hidden=64 train.epochs=7")
+    config = json.loads(out)
+    assert (status, err) == (0, "")
+    assert config["seq"] == {"name": "gru", "hidden": 64, "num_layers": 2}
+    assert config["train"]["epochs"] == 7
+
+
+def test_train_evaluate_plot(run: Run, tmp_path: Path) -> None:
+    typed = "train {tiny} backbone=fmn04 seq=none train.epochs=1 train.batch_size=4 train.accelerator=cpu benchmark.repeats=3 benchmark.seconds=1 --quiet"
+    status, out, _ = run(typed)
+    assert status == 0
+    assert "fmn04" in out
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"everything about this run: runs/{folder.name}" in out
+    result = json.loads((folder / "result.json").read_text())
+    status, out, _ = run(f"evaluate {folder}/model.safetensors {{tiny}} train.batch_size=2")
+    assert status == 0
+    assert json.loads(out) == {"model": f"{folder}/model.safetensors", "part": "test", **result["metrics"]}
+    assert json.loads(run(f"evaluate {folder}/best.ckpt {{tiny}} --part validation").out)["part"] == "validation"
+    status, out, _ = run("plot")
+    assert status == 0
+    assert "fmn04" in out
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["frontier.csv", "frontier.png", "frontier.svg"]
+    status, _, err = run(f"plot --output {folder}/result.json/frontier.png")
+    assert status == 2
+    assert err.count("\n") == 1
+
+
+def test_data_check(run: Run, tiny_data: Splits) -> None:
+    status, out, err = run("data check {tiny}")
+    assert (status, err) == (0, "")
+    assert f"manifest hash {tiny_data.manifest_hash}; unreadable files: 0" in out
+    assert "8 clips" in out
+    for label in tiny_data.classes:
+        total = [sum(event.label == label for clip in part for event in clip.events) for part in (tiny_data.train, tiny_data.validation, tiny_data.test)]
+        (line,) = [line for line in out.splitlines() if re.search(rf"\b{label}\b", line)]
+        assert [int(number) for number in re.findall(r"\d+", line)] == total
+
+
+def test_data_check_names_what_is_damaged(run: Run, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "cut.flac", np.random.default_rng(0).normal(size=16_000) * 0.1, 16_000)
+    (tmp_path / "cut.flac").write_bytes((tmp_path / "cut.flac").read_bytes()[:3000])
+    (tmp_path / "cut.tsv").write_text(TSV + f"{tmp_path}/cut.flac\t0.1\t0.3\tdog\n")
+    status, out, err = run(f"data check {{own}} data.validation={tmp_path}/cut.tsv")
+    assert status == 1
+    assert "unreadable files: 1" in out
+    assert err.startswith(f"efficient-sed: {tmp_path}/cut.flac: damaged audio")
+    assert err.count("\n") == 1
+
+
+def test_models(run: Run) -> None:
+    status, out, _ = run("models")
+    assert status == 0
+    assert all(name in out for name in [*BACKBONES.names(), *SEQUENCE_HEADS.names()])
+    listing = json.loads(run("models --json").out)
+    assert (listing["backbones"], listing["heads"]) == (BACKBONES.names(), SEQUENCE_HEADS.names())
+    assert listing == es.list_models()
+
+
+def test_benchmark(run: Run, tmp_path: Path) -> None:
+    status, out, err = run("benchmark {model} --csv costs.csv --batch-size 1")
+    assert (status, err) == (0, "")
+    assert "What it costs" in out
+    status, out, _ = run("benchmark fmn04 --csv costs.csv --json --batch-size 1")
+    (record,) = json.loads(out)
+    assert round(record["complexity"]["macs_by_part"]["backbone"] / 1e6, 1) == 181.1
+    with (tmp_path / "costs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"].rpartition("/")[2] for row in rows] == ["model.safetensors", "fmn04"]
+    assert rows[1]["params"] == str(record["complexity"]["params"])
+
+
+def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("efficient_sed.benchmark.runner.run_experiment", interrupt)
+    assert run("train {tiny}") == (130, "", "efficient-sed: interrupted; the same command goes on from the last finished epoch\n")
