@@ -134,12 +134,28 @@ def test_mistakes(run: Run, here: dict[str, str], typed: str, words: str) -> Non
     assert words.format(**here) in err
 
 
-@pytest.mark.parametrize("typed", ["", "trian", "train --quite", "detect", "detect a.wav --threshold loud", "models seq=tf", "data chek", "evaluate", "--nothing"])
-def test_usage(run: Run, capsys: pytest.CaptureFixture[str], typed: str) -> None:
+USAGE = [
+    ("", "the following arguments are required: COMMAND"),
+    ("trian", "invalid choice: 'trian'"),
+    ("train --quite", "--quite"),
+    ("detect", "the following arguments are required: FILE"),
+    ("detect a.wav --threshold loud", "argument --threshold: invalid float value: 'loud'"),
+    ("detect a.wav --format cvs", "argument --format: invalid choice: 'cvs'"),
+    ("models seq=tf", "unrecognized arguments: seq=tf"),
+    ("data chek", "invalid choice: 'chek'"),
+    ("evaluate", "the following arguments are required: model"),
+]
+
+
+@pytest.mark.parametrize(("typed", "words"), USAGE, ids=[row[0] for row in USAGE])
+def test_usage(run: Run, capsys: pytest.CaptureFixture[str], typed: str, words: str) -> None:
     with pytest.raises(SystemExit) as caught:
         run(typed)
     assert caught.value.code == 2
-    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"efficient-sed[^\n]*\n", err)
+    assert words in err
+    assert out == ""
 
 
 @pytest.mark.parametrize("typed", ["train seq=tff", "detect {d}/text.wav --model {model}", "plot {d}/damaged"])
@@ -251,4 +267,4 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("efficient_sed.benchmark.runner.run_experiment", interrupt)
-    assert run("train {tiny}") == (130, "", "efficient-sed: interrupted; the same command goes on from the last finished epoch\n")
+    assert run("train {tiny}") == (130, "", "efficient-sed: interrupted; a training goes on from its last finished epoch when the same command is typed again\n")

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import efficient_sed as es
 from efficient_sed.benchmark.macs import PARTS
+from efficient_sed.errors import ConfigError
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -69,7 +70,7 @@ def test_front_end_is_apart() -> None:
 def test_unknown_modules_with_weights_are_refused() -> None:
     model = es.create_model("fmn04", num_classes=5)
     model.sequence.add_module("extra", nn.Conv1d(2, 3, 1))
-    with pytest.raises(TypeError, match=r"^sequence\.extra \(Conv1d\) holds weights but count_macs has no formula for it$"):
+    with pytest.raises(ConfigError, match=r"^sequence\.extra \(Conv1d\) holds weights but count_macs has no formula for it: add one to FORMULAS"):
         es.count_macs(model, 1.0)
 
 

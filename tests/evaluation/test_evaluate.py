@@ -102,7 +102,7 @@ def evaluate(model: SedModel, splits: Splits, clip_seconds: int = 3, **options: 
 def test_batches_and_workers_change_nothing(model: SedModel, tiny_data: Splits, task: str, metric: str) -> None:
     model.train()
     first = evaluate(model, tiny_data, task=task, batch_size=1)
-    assert first["coverage"] == {"clips_expected": 4, "clips_scored": 4}
+    assert first["coverage"] == {"clips_expected": 4, "clips_scored": 4, "unreadable": []}
     assert 0 <= first[metric] <= 1
     assert evaluate(model, tiny_data, task=task, batch_size=3) == first
     assert evaluate(model, tiny_data, task=task, num_workers=1) == first
@@ -122,7 +122,10 @@ def test_unreadable_files_lower_the_coverage(model: SedModel, tiny_data: Splits,
     splits = replace(tiny_data, test=(good, replace(bad, path=path), *rest))
     with pytest.raises(DataError, match=rf"^{path}: .*; data\.on_error=skip leaves such files out$"):
         evaluate(model, splits)
-    assert evaluate(model, splits, on_error="skip")["coverage"] == {"clips_expected": 4, "clips_scored": 3}
+    coverage = evaluate(model, splits, on_error="skip")["coverage"]
+    assert (coverage["clips_expected"], coverage["clips_scored"]) == (4, 3)
+    (message,) = coverage["unreadable"]
+    assert message.startswith(f"{path}: damaged audio")
 
 
 @pytest.mark.parametrize(
