@@ -31,7 +31,7 @@ from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
 from efficient_sed.models._factory import create_model
 from efficient_sed.models.sed import SedModel
-from efficient_sed.training.train import build_model, fit
+from efficient_sed.training.train import LAST_CHECKPOINT, build_model, fit
 
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
@@ -110,7 +110,8 @@ def check_same_data(folder: Path, splits: Splits) -> None:
         DataError: If the folder's manifest is another one; the message names both hashes.
     """
     path = folder / MANIFEST_FILE
-    if path.is_file() and (begun := path.read_text(encoding="utf-8").strip()) != splits.manifest_hash:
+    has_progress = (folder / LAST_CHECKPOINT).is_file() or (folder / RESULT_FILE).is_file()
+    if has_progress and path.is_file() and (begun := path.read_text(encoding="utf-8").strip()) != splits.manifest_hash:
         raise DataError(f"{folder}: begun on data with hash {begun}, they now have {splits.manifest_hash}; restore the data, or move that folder away to start anew")
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,27 +66,25 @@ def test_what_cannot_start(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_failed_killed_and_started_again(tiny_config: SyntheticConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The second of two points first meets a damaged file, then dies in training because its sweep is killed, then finishes."""
-    overrides = [f"data.root={tmp_path}/data", "data.seed=0,1", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3"]
+    """The second of two points first finds its folder blocked, then dies in training because its sweep is killed, then finishes."""
+    overrides = [f"data.root={tiny_config.root}", "seed=0,1", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3"]
     overrides += ["data.num_workers=0", "train.epochs=6", "train.batch_size=4", "train.accelerator=cpu", "benchmark.repeats=3", "benchmark.seconds=1"]
     overrides += ["backbone=fmn04", "seq=none", f"output_dir={tmp_path}/runs"]
     command = ["sweep", *overrides, "--plot", str(tmp_path / "frontier.png")]
     first, second = (point.folder for point in expand_grid(overrides))
-    clip = replace(tiny_config, root=f"{tmp_path}/data", seed=1).load().train[3].path
-    intact = clip.read_bytes()
 
-    clip.write_bytes(intact[: len(intact) // 4].ljust(len(intact), b"\0"))
+    (second / "config.yaml").mkdir(parents=True)
     assert main(command) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("efficient-sed: ")]
-    assert line.startswith(f"efficient-sed: {second} failed: exit status 2: efficient-sed: {clip}: damaged audio")
+    assert line.startswith(f"efficient-sed: {second} failed: exit status 2: efficient-sed: output_dir={tmp_path}/runs: cannot be written (Is a directory)")
     assert (tmp_path / "frontier.csv").is_file()
     assert not (second / "result.json").exists()
     finished_at = (first / "result.json").stat().st_mtime_ns
 
-    clip.write_bytes(intact)
+    (second / "config.yaml").rmdir()
     sweep = subprocess.Popen([sys.executable, "-m", "efficient_sed.cli", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (second / "last.ckpt").is_file() and time.monotonic() < deadline:
+    while not (second / "last.ckpt").is_file() and sweep.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     sweep.kill()  # its run notices
     assert sweep.wait() == -signal.SIGKILL
