@@ -7,6 +7,7 @@ thresholds as in Ebbers et al., "Threshold independent evaluation of sound event
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.data.events import Event, merge_overlapping
-from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
+from efficient_sed.errors import ConfigError, DataError, require_package
 
 BACK_END = "sed_scores_eval"
 
@@ -62,10 +63,10 @@ def psds1(
         DataError: If clips, shapes, labels or times make no sense; the message names clip and value.
         MissingDependencyError: If the back end is not installed.
     """
-    try:
+    require_package("PSDS", BACK_END, "eval")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # by a package that the back end needs
         from sed_scores_eval import intersection_based
-    except ImportError as error:
-        raise MissingDependencyError("PSDS", BACK_END, "eval") from error
     events = _validated(scores, ground_truth, durations, classes)
     present = [label for label in classes if any(event.label == label for clip in events.values() for event in clip)]
     if not present:

@@ -82,9 +82,9 @@ def test_hash_and_summary(tmp_path: Path) -> None:
         hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, **change),)).manifest_hash)  # type: ignore[arg-type]
     hashes |= {dataclasses.replace(splits, classes=CLASSES[::-1]).manifest_hash, dataclasses.replace(splits, train=(clip,)).manifest_hash}
     moved = tmp_path / "elsewhere.wav"
-    moved.write_bytes(b"34")
+    moved.write_bytes(clip.path.read_bytes())
     assert dataclasses.replace(splits, validation=(dataclasses.replace(clip, path=moved),)).manifest_hash in hashes
-    moved.write_bytes(b"345")
+    moved.write_bytes(b"x" * clip.path.stat().st_size)  # as long, with another content
     hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, path=moved),)).manifest_hash)
     assert len(hashes) == 7
 

@@ -159,8 +159,8 @@ def test_bad_folders(root: Path, spoil: Callable[[Path], Any], options: dict[str
 
 
 def test_no_event_at_all(root: Path) -> None:
-    for part in ROWS:
-        annotate(root, part, ["a.wav\t\t\t"])
+    for part, name in zip(ROWS, ("a.wav", "b.flac", "c.wav"), strict=True):
+        annotate(root, part, [f"{name}\t\t\t"])
     with pytest.raises(DataError, match=r"the annotations hold no event, so there is nothing to learn; name the classes as data\.classes="):
         load(root)
     assert load(root, classes=("dog",)).classes == ("dog",)
@@ -168,13 +168,25 @@ def test_no_event_at_all(root: Path) -> None:
 
 def test_bad_files_are_skipped_and_counted(root: Path) -> None:
     (root / "audio/a.wav").write_text("hello")
-    annotate(root, "validation", [*ROWS["validation"], "sub/d.wav\t0\t9\tdog"])
+    (root / "audio/e.wav").write_bytes((root / "audio/sub/d.wav").read_bytes())
+    annotate(root, "validation", [*ROWS["validation"], "e.wav\t0\t9\tdog"])
     splits = load(root, on_error="skip")
     assert [clip.id for clip in splits.train] == ["b.flac"]
     assert [clip.id for clip in splits.validation] == ["c.wav"]
     assert len(splits.skipped) == 2
     assert splits.skipped[0].startswith(f"{root}/audio/a.wav: not readable as audio")
-    assert "sub/d.wav: event 'dog' at 0-9 s lies beyond" in splits.skipped[1]
+    assert "e.wav: event 'dog' at 0-9 s lies beyond" in splits.skipped[1]
     (root / "audio/b.flac").write_text("hello")
     with pytest.raises(DataError, match=r"0 clips for training; add rows to its annotations \(.*a\.wav: not readable"):
         load(root, on_error="skip")
+
+
+def test_a_file_in_two_parts_is_refused(root: Path) -> None:
+    annotate(root, "test", [*ROWS["test"], ROWS["train"][0]])
+    with pytest.raises(DataError, match=r"stands in the parts train and test; a file belongs to one"):
+        load(root)
+
+
+def test_a_quotation_mark_swallows_nothing(root: Path) -> None:
+    annotate(root, "train", ['a.wav\t0\t0.5\t"dog', "b.flac\t0\t0.5\tcat"])
+    assert {clip.id for clip in load(root).train} == {"a.wav", "b.flac"}
