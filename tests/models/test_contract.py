@@ -14,6 +14,7 @@ from torch import Tensor
 from efficient_sed.audio.frontend import HOP_LENGTH
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.models._factory import create_model
 from efficient_sed.models._names import parse_name
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sed import ModelSpec, SedModel
