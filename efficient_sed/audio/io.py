@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from torchaudio.functional import resample
 from efficient_sed.audio.frontend import SAMPLE_RATE
 from efficient_sed.errors import DataError
 
+MAX_FILTER_SIZE = 10**8
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
 _LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
@@ -51,6 +53,7 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     """
     with _open(path) as file:
         rate = file.samplerate
+        _check_rate(path, rate)
         first = round(start_s * rate)
         last = file.frames if duration_s is None else min(file.frames, first + round(duration_s * rate))
         if not 0 <= first < last:
@@ -66,6 +69,13 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     count = max(1, round((last - first) * SAMPLE_RATE / rate))
     resampled: Tensor = resample(samples, rate, SAMPLE_RATE)
     return resampled[begin : begin + count]
+
+
+def _check_rate(path: str | Path, rate: int) -> None:
+    """Refuse a rate whose resampling filter would take gigabytes, such as 44101 Hz."""
+    common = math.gcd(rate, SAMPLE_RATE)
+    if (SAMPLE_RATE // common) * (rate // common) > MAX_FILTER_SIZE:
+        raise DataError(f"{path}: a sample rate of {rate} Hz cannot be resampled here; convert it first: ffmpeg -i IN -ar {SAMPLE_RATE} OUT.wav")
 
 
 def _open(path: str | Path) -> soundfile.SoundFile:

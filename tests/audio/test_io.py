@@ -133,3 +133,9 @@ def test_start_outside_the_file(tmp_path: Path, start_s: float) -> None:
     write_noise(tmp_path / "noise.wav", 16_000, 1)
     with pytest.raises(DataError, match=r"noise\.wav: no audio at"):
         read_audio(tmp_path / "noise.wav", start_s, 1)
+
+
+def test_a_rate_that_cannot_be_resampled(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "odd.wav", np.zeros(1000), 44_101)
+    with pytest.raises(DataError, match=r"odd\.wav: a sample rate of 44101 Hz cannot be resampled here"):
+        read_audio(tmp_path / "odd.wav")
