@@ -57,7 +57,7 @@ def draw_frontier(points: Sequence[Point], published: Sequence[Point], output: P
         raise DataError("the plot has no points; train a model with: make sweep")
     mismatch = find_mismatch(points)
     if mismatch and not allow_mixed:
-        raise DataError(f"{mismatch}; plot them apart, or together with allow_mixed")
+        raise DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")
     base = output / "frontier" if output.is_dir() else output.with_suffix("") if output.suffix in {".png", ".svg"} else output
     written = []
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}):
@@ -121,7 +121,7 @@ def _coordinates(points: Sequence[Point], x: str) -> np.ndarray:
 def _padded(scores: Sequence[float]) -> tuple[float, float]:
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
     margin = max(0.1 * (high - low), 0.03 - (high - low) / 2)
-    return low - margin, high + margin
+    return max(low - margin, -0.01), high + margin  # no score is negative; a point at zero still shows whole
 
 
 def _scale(ax: Axes, x: str, shown: Sequence[Point], scored: Sequence[Point]) -> None:

@@ -276,6 +276,8 @@ class SyntheticConfig(DataConfig):
 
     def load(self) -> Splits:
         if not self.folder.is_dir():
+            if (Path(self.root) / "audio").is_dir() or any(Path(self.root).glob("*.tsv")):
+                raise DataError(f"data.root={self.root}: holds recordings of yours, generated ones would be written beside them; did you mean data=folder?")
             write_synthetic(self)
         return read_folder(
             self.folder / "audio",

@@ -20,6 +20,7 @@ from efficient_sed.training.callbacks import PROGRESS_FILE
 LAUNCHERS = ("local",)
 LOG_FILE = "run.log"
 POLL_S = 0.5
+START_MARK = "--- "
 
 
 class State(StrEnum):
@@ -83,7 +84,7 @@ def _run_locally(status: RunStatus, on_change: Callable[[], None]) -> None:
     except OSError as error:
         raise DataError(f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
     (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
-    log.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} start\n")
+    log.write(f"{START_MARK}{datetime.now(UTC).isoformat(timespec='seconds')} start\n")
     log.flush()
     status.state, status.started_at = State.RUNNING, time.monotonic()
     command = [sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", "--exit-with-parent", *status.point.overrides]
@@ -108,5 +109,8 @@ def _take_result(status: RunStatus) -> None:
 
 
 def _last_line(path: Path) -> str:
+    """The error that a run printed last, or else its last line; two sweeps of one grid write into the same file."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "no output"
+    start = max((index for index, line in enumerate(lines) if line.startswith(START_MARK)), default=0)
+    errors = [line for line in lines[start:] if line.startswith("efficient-sed: ")]
+    return (errors or lines or ["no output"])[-1]

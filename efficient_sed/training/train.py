@@ -65,6 +65,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         DataError: If the training part is smaller than one batch can use, or a file cannot be read.
         CheckpointError: If a checkpoint cannot be written or does not fit.
     """
+    for chatty in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when imported
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     pl.seed_everything(config.seed, verbose=False)
     model = build_model(config, splits.classes)
     module = SedModule(model, config)
