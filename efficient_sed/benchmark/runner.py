@@ -78,6 +78,9 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     if config.task == "detection":
         require_package("PSDS", BACK_END, "eval")  # now, not after the first epoch
     splits = config.data.load()
+    for part in ("validation", "test"):
+        if not any(clip.events for clip in getattr(splits, part)):
+            raise DataError(f"the {part} part of data={config.data.name} holds no event, so there is nothing to score; add some to its annotations")
     check_same_data(folder, splits)
     finished = read_result(folder)
     if finished is not None:
