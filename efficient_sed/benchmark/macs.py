@@ -22,7 +22,10 @@ from torch import Tensor, nn
 from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, SAMPLE_RATE, WINDOW_LENGTH, LogMel
 from efficient_sed.errors import ConfigError
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.sequence.transformer import GatedAttention, RMSNorm, RotaryEmbedding
+from efficient_sed.models.sequence._blocks import GatedAttention, RMSNorm, RotaryEmbedding
+from efficient_sed.models.sequence.hybrid import HybridMixer
+from efficient_sed.models.sequence.mamba import STATE_DIM, Mamba2
+from efficient_sed.models.sequence.tcn import WeightNormConv
 
 logger = logging.getLogger(__name__)
 PARTS = ("frontend", "backbone", "sequence", "classifier")
@@ -39,8 +42,8 @@ class MacsReport:
     seconds: float
 
 
-def _conv2d(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-    weight: Tensor = module.weight  # type: ignore[assignment]
+def _convolution(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    weight: Tensor = module.weight_v if isinstance(module, WeightNormConv) else module.weight  # type: ignore[assignment]
     return output[0, 0].numel() * weight.numel()
 
 
@@ -59,6 +62,10 @@ def _attention_products(module: nn.Module, inputs: tuple[Tensor, ...], output: T
     return 2 * T * T * D  # queries by keys, weights by values; the projections are Linear modules of their own
 
 
+def _state_products(module: Mamba2, inputs: tuple[Tensor, ...], output: Any) -> int:
+    return 2 * inputs[0].shape[1] * module.inner * STATE_DIM  # into the state and out of it, each step
+
+
 def _nothing(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
     return 0
 
@@ -70,12 +77,17 @@ def _log_mel(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> i
 
 
 FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
-    nn.Conv2d: _conv2d,
+    nn.Conv1d: _convolution,
+    nn.Conv2d: _convolution,
+    WeightNormConv: _convolution,
     nn.Linear: _linear,
     nn.GRU: _gru,
     GatedAttention: _attention_products,
+    HybridMixer: _attention_products,
+    Mamba2: _state_products,
     LogMel: _log_mel,
     nn.BatchNorm2d: _nothing,
+    nn.LayerNorm: _nothing,
     RMSNorm: _nothing,
     RotaryEmbedding: _nothing,
 }

@@ -227,26 +227,31 @@ def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, T
         short = re.sub(r"^model\.(fmn\.)?", "backbone.", short)
         short = re.sub(r"^(strong|weak)_head\.", r"classifier.\1.", short)
         own = _apply(rules, short)
+        if own is None:
+            continue
         if own in renamed:
             raise CheckpointError(f"{key} spells {own}, which another key of the file spells too")
         renamed[own] = value
     return renamed
 
 
-def _rules(spec: ModelSpec) -> list[tuple[str, str, Sequence[tuple[str, str]]]]:
+_Rules = list[tuple[str, str, Sequence[tuple[str, str | None]]]]
+
+
+def _rules(spec: ModelSpec) -> _Rules:
     with torch.device("meta"):
         backbone = spec.backbone.build()
         sequence = spec.seq.build(backbone.out_dim)
     return [("backbone.", "backbone.", backbone.RELEASED_NAMES), ("seq_model.", "sequence.", sequence.RELEASED_NAMES)]
 
 
-def _apply(rules: Sequence[tuple[str, str, Sequence[tuple[str, str]]]], key: str) -> str:
+def _apply(rules: _Rules, key: str) -> str | None:
+    """Our name of a released key; none for a second copy."""
     for prefix, replacement, patterns in rules:
         if key.startswith(prefix):
             rest = key.removeprefix(prefix)
             for pattern, new in patterns:
-                rest, count = re.subn(pattern, new, rest)
-                if count:
-                    break
+                if re.search(pattern, rest):
+                    return None if new is None else replacement + re.sub(pattern, new, rest)
             return replacement + rest
     return key

@@ -21,9 +21,13 @@ class SedOutput(NamedTuple):
     clip_logits: Tensor
 
 
+State = tuple[Tensor, ...]
+"""What a causal head remembers between two chunks; each tensor has the batch in front."""
+
+
 class _Part(nn.Module):
-    RELEASED_NAMES: ClassVar[Sequence[tuple[str, str]]] = ()
-    """Regular expressions and replacements from the released files' parameter names to ours."""
+    RELEASED_NAMES: ClassVar[Sequence[tuple[str, str | None]]] = ()
+    """Regular expressions and replacements from the released files' parameter names to ours; none for a second copy, which is left out."""
 
 
 class Backbone(_Part, abc.ABC):
@@ -50,3 +54,21 @@ class SequenceHead(_Part, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, features: Tensor) -> Tensor: ...
+
+
+class CausalHead(SequenceHead):
+    """A head that can be fed chunk by chunk: `stream` over the chunks gives what `forward` gives at once."""
+
+    is_causal = True
+
+    @abc.abstractmethod
+    def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Output for a chunk of any length, and the state to pass with the next one.
+
+        Args:
+            features: Shape (batch, time, in_dim).
+            state: What the call on the chunk before returned; none at the start.
+        """
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.stream(features, None)[0]

@@ -16,7 +16,7 @@ from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
 from efficient_sed.models._factory import create_model
 from efficient_sed.models._names import parse_name
-from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.contracts import CausalHead, SequenceHead
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -54,12 +54,15 @@ def random_mel(batch: int, frames: int) -> Tensor:
 
 
 RUN = [(name, "none") for name in BACKBONES.names() if backbone_size(name) < LARGE] + [(BACKBONES.names()[0], head) for head in SEQUENCE_HEADS.names() if head != "none"]
+with torch.device("meta"):
+    CAUSAL = [name for name in SEQUENCE_HEADS.names() if small_head(name).build(IN_DIM).is_causal]
 run_every_part = pytest.mark.parametrize(("backbone", "head"), RUN, ids=["+".join(pair) for pair in RUN])
 
 
 def test_how_many_were_seen() -> None:
     assert len(BACKBONES.names()) >= 5
-    assert len(SEQUENCE_HEADS.names()) >= 3
+    assert len(SEQUENCE_HEADS.names()) >= 12
+    assert len(CAUSAL) >= 5
     assert len(RUN) >= 5
     assert {head for _, head in RUN} == set(SEQUENCE_HEADS.names())
 
@@ -92,17 +95,30 @@ def test_neighbours_in_a_batch_do_not_matter(backbone: str, head: str) -> None:
     assert (together.frame_logits[0] - together.frame_logits[1]).abs().max() > 1e-3 * together.frame_logits.std()
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
 @run_every_part
 @torch.inference_mode()
-def test_half_precision_and_silence(backbone: str, head: str) -> None:
+def test_half_precision_and_silence(backbone: str, head: str, precision: torch.dtype) -> None:
     model = create(backbone, head).eval()
     mel = torch.cat([model.frontend(torch.zeros(1, 100 * HOP_LENGTH)), random_mel(1, 100)])
     features = model.backbone(mel)
     full = model.sequence(features)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", precision):
         half, output = model.sequence(features), model(mel)
     for logits in (*model(mel), *output):
         assert torch.isfinite(logits).all()
+    assert (half.float() - full).abs().max() < 0.05 * full.abs().max()
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", SEQUENCE_HEADS.names())
+@torch.inference_mode()
+def test_weights_in_half_precision(name: str, precision: torch.dtype) -> None:
+    torch.manual_seed(0)
+    head, features = small_head(name).build(IN_DIM).eval(), torch.randn(2, 100, IN_DIM)
+    full = head(features)
+    half = head.to(precision)(features.to(precision))
+    assert half.dtype == precision
     assert (half.float() - full).abs().max() < 0.05 * full.abs().max()
 
 
@@ -145,10 +161,28 @@ def test_causality_is_told_truly(name: str) -> None:
     assert first.shape == (2, 60, head.out_dim)
     change = (first - second).abs().amax((0, 2))
     assert change[30:].max() > 1e-3
+    assert head.is_causal == isinstance(head, CausalHead)
     if head.is_causal:
         assert change[:30].max() <= 1e-5
     else:
         assert change[:30].max() > 1e-4
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("chunks", [(1,) * 12, (250, 1, 3), (7, 16, 50, 130)], ids=str)
+@torch.inference_mode()
+def test_a_stream_equals_the_whole(name: str, chunks: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    head = small_head(name).build(IN_DIM).eval()
+    assert isinstance(head, CausalHead)
+    features = torch.randn(2, sum(chunks), IN_DIM)
+    state, outputs = None, []
+    for chunk in features.split(chunks, dim=1):
+        output, state = head.stream(chunk, state)
+        assert all(len(part) == len(chunk) for part in state)
+        outputs.append(output)
+    whole = head(features)
+    assert (torch.cat(outputs, dim=1) - whole).abs().max() <= 1e-5 * whole.abs().max().clamp(min=1)
 
 
 CONFIGS: list[BackboneConfig | SequenceHeadConfig] = [registry.get(name)() for registry in (BACKBONES, SEQUENCE_HEADS) for name in registry.names()]

@@ -73,8 +73,8 @@ def save_released(name: str, path: Path, spelling: str = "net") -> Path:
 
 
 def test_references_are_here() -> None:
-    assert len(NAMES) >= 5
-    assert {parse_name(name).seq.name for name in NAMES} >= {"none", "tf", "gru"}
+    assert len(NAMES) >= 9
+    assert {parse_name(name).seq.name for name in NAMES} >= {"none", "tf", "gru", "attn", "hybrid", "mamba", "tcn"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,11 +91,15 @@ def test_released_layout(name: str, tmp_path: Path) -> None:
     assert output.frame_logits.shape == (1, 447, 250)
     np.testing.assert_allclose(mel[0, 0, :, MEL_FRAMES].numpy(), expected["mel"], rtol=0, atol=1e-4)
     scale = expected["strong"].std(axis=1).mean()
-    assert np.abs(output.frame_logits[0, STRONG_CLASSES].numpy() - expected["strong"]).max() < 1e-3 * scale
+    strong = output.frame_logits[0, STRONG_CLASSES].numpy()
+    rounding = np.abs(strong - model.double()(mel.double()).frame_logits[0, STRONG_CLASSES].numpy()).max()
+    # these weights magnify rounding: float32 alone moves the logits of gru and mamba by up to 2e-3 of the scale, and differently on each processor
+    assert np.abs(strong - expected["strong"]).max() < max(1e-3 * scale, 3 * rounding)
+    assert rounding < 2e-3 * scale
     assert np.abs(output.clip_logits[0].numpy() - expected["weak"]).max() < 1e-2 * scale
 
 
-@pytest.mark.parametrize("name", ["fmn04", "fmn04+tf-104", "fmn10+gru-128"])
+@pytest.mark.parametrize("name", ["fmn04", "fmn04+tf-104", "fmn10+gru-128", "fmn10+tcn-128"])
 def test_three_spellings_of_one_file(name: str, tmp_path: Path) -> None:
     states = [es.load_model(name, checkpoint=save_released(name, tmp_path / f"{spelling}.pt", spelling)).state_dict() for spelling in SPELLINGS]
     assert len(states) == 3
@@ -119,4 +123,4 @@ def test_published_parameter_counts(name: str, count: int) -> None:
 
 
 def test_how_many_counts_were_seen() -> None:
-    assert len(published_counts()) >= 21  # none, tf and gru
+    assert len(published_counts()) >= 41  # every row of the table

@@ -1,7 +1,8 @@
-"""Bidirectional GRU straight on the backbone's features.
+"""GRU straight on the backbone's features, in both directions or in one.
 
 Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", EMNLP 2014
-(https://arxiv.org/abs/1406.1078); as used by Morocutti et al. 2025, section II-B: no input projection, output of both directions.
+(https://arxiv.org/abs/1406.1078). `gru` is the bidirectional one of Morocutti et al. 2025, section II-B: no input projection, output of
+both directions. `causalgru` is the same one way, so that it can run on a stream; it is ours.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
-from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -30,6 +31,20 @@ class GruHead(SequenceHead):
         return output
 
 
+class CausalGruHead(CausalHead):
+    """Features (batch, time, in_dim) -> (batch, time, hidden). State: one (batch, num_layers, hidden)."""
+
+    def __init__(self, in_dim: int, hidden: int, num_layers: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(in_dim, hidden, num_layers, batch_first=True)
+        self.out_dim = hidden
+
+    def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        initial = None if state is None else state[0].transpose(0, 1).contiguous()
+        output, last = self.gru(features, initial)
+        return output, (last.transpose(0, 1),)
+
+
 @SEQUENCE_HEADS.register("gru")
 @dataclass(frozen=True)
 class GruConfig(SequenceHeadConfig):
@@ -43,3 +58,13 @@ class GruConfig(SequenceHeadConfig):
 
     def build(self, in_dim: int) -> SequenceHead:
         return GruHead(in_dim, self.hidden, self.num_layers)
+
+
+@SEQUENCE_HEADS.register("causalgru")
+@dataclass(frozen=True)
+class CausalGruConfig(GruConfig):
+    hidden: int = 256
+    """State size."""
+
+    def build(self, in_dim: int) -> SequenceHead:
+        return CausalGruHead(in_dim, self.hidden, self.num_layers)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from efficient_sed.config.schema import SequenceHeadConfig
-from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
-class IdentityHead(SequenceHead):
-    is_causal = True
+class IdentityHead(CausalHead):
+    """Features (batch, time, in_dim) as they are."""
 
     def __init__(self, in_dim: int) -> None:
         super().__init__()
         self.out_dim = in_dim
 
-    def forward(self, features: Tensor) -> Tensor:
-        return features
+    def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        return features, ()
 
 
 @SEQUENCE_HEADS.register("none")

@@ -7,71 +7,14 @@ from its input; as used by Morocutti et al. 2025, section II-B.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.sequence._blocks import FeedForward, GatedAttention, RMSNorm, input_projection, require_multiple
 from efficient_sed.registry import SEQUENCE_HEADS
-
-
-class RMSNorm(nn.Module):
-    """x / ||x|| * sqrt(dim) * gamma."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(x, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)
-
-
-class RotaryEmbedding(nn.Module):
-    """Rotates neighbouring pairs of features by an angle that grows with time. The released files store the fixed frequencies as parameters."""
-
-    def __init__(self, head_dim: int) -> None:
-        super().__init__()
-        self.freqs = nn.Parameter(10000.0 ** (-torch.arange(0, head_dim, 2) / head_dim), requires_grad=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Rotate x of shape (..., time, head_dim)."""
-        time = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)
-        angle = time[:, None] * self.freqs.float()  # (T, head_dim / 2)
-        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        return torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2)
-
-
-class GatedAttention(nn.Module):
-    """Multi-head self-attention over all steps; each head's output is scaled by a sigmoid gate of the normalised input."""
-
-    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.num_heads, self.dropout = num_heads, dropout
-        self.norm = RMSNorm(dim)
-        self.rotary = RotaryEmbedding(dim // num_heads)
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
-        self.gates = nn.Linear(dim, num_heads)
-        self.out = nn.Linear(dim, dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        B, T, D = x.shape
-        x = self.norm(x)
-        q, k, v = self.qkv(x).view(B, T, 3, self.num_heads, D // self.num_heads).permute(2, 0, 3, 1, 4)  # each (B, heads, T, head_dim)
-        attended = F.scaled_dot_product_attention(self.rotary(q), self.rotary(k), v, dropout_p=self.dropout if self.training else 0.0)
-        gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
-        return F.dropout(self.out(gated.transpose(1, 2).reshape(B, T, D)), self.dropout, self.training)
-
-
-class FeedForward(nn.Sequential):
-    """Two layers on each step, four times as wide between them."""
-
-    def __init__(self, dim: int, dropout: float) -> None:
-        super().__init__(RMSNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim), nn.Dropout(dropout))
 
 
 class TransformerBlock(nn.Module):
@@ -101,7 +44,7 @@ class TransformerHead(SequenceHead):
 
     def __init__(self, in_dim: int, hidden: int, num_layers: int, num_heads: int, dropout: float) -> None:
         super().__init__()
-        self.projection = nn.Linear(in_dim, hidden)
+        self.projection = input_projection(in_dim, hidden)
         self.blocks = nn.Sequential(*(TransformerBlock(hidden, num_heads, dropout) for _ in range(num_layers)))
         self.norm = RMSNorm(hidden)
         self.out_dim = hidden
@@ -122,13 +65,10 @@ class TransformerConfig(SequenceHeadConfig):
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
         require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
         require(0 <= self.dropout < 1, "seq.dropout", self.dropout, "0 to below 1")
         require(self.heads >= 1, "seq.num_heads", self.heads, "1 or more")
-        unit = 2 * self.heads
-        nearest = max(1, round(self.hidden / unit)) * unit
-        require(self.hidden % unit == 0, "seq.hidden", self.hidden, f"it must be divisible by 2 * seq.num_heads = {unit} (rotary embedding turns pairs); nearest: {nearest}")
+        require_multiple(self.hidden, 2 * self.heads, f"2 * seq.num_heads = {2 * self.heads} (rotary embedding turns pairs)")
 
     @property
     def heads(self) -> int:

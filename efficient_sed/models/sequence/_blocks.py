@@ -1,0 +1,90 @@
+"""What several heads are built of: projection, norms, rotary positions, gated attention, feed-forward.
+
+Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https://arxiv.org/abs/1910.07467); Su et al., "RoFormer", 2021
+(https://arxiv.org/abs/2104.09864); put together as in Morocutti et al. 2025, section II-B.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from efficient_sed.config.schema import require
+
+
+def input_projection(in_dim: int, hidden: int) -> nn.Module:
+    """The layer between backbone and head: none where the sizes agree."""
+    return nn.Linear(in_dim, hidden) if in_dim != hidden else nn.Identity()
+
+
+def require_multiple(hidden: int, unit: int, why: str) -> None:
+    """Raise a ConfigError that names the nearest allowed size, unless `hidden` is a multiple of `unit`."""
+    nearest = max(1, round(hidden / unit)) * unit
+    require(hidden >= 1 and hidden % unit == 0, "seq.hidden", hidden, f"it must be divisible by {why}; nearest: {nearest}")
+
+
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(batch, time, dim) -> (batch, heads, time, dim / heads)."""
+    return x.reshape(*x.shape[:2], num_heads, -1).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(batch, heads, time, head_dim) -> (batch, time, heads * head_dim)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class RMSNorm(nn.Module):
+    """x / ||x|| * sqrt(dim) * gamma."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)
+
+
+class RotaryEmbedding(nn.Module):
+    """Rotates neighbouring pairs of features by an angle that grows with time. The released files store the fixed frequencies as parameters."""
+
+    def __init__(self, head_dim: int) -> None:
+        super().__init__()
+        self.freqs = nn.Parameter(10000.0 ** (-torch.arange(0, head_dim, 2) / head_dim), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rotate x of shape (..., time, head_dim)."""
+        time = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)
+        angle = time[:, None] * self.freqs.float()  # (T, head_dim / 2)
+        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        even, odd = x[..., 0::2], x[..., 1::2]
+        return torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2)
+
+
+class GatedAttention(nn.Module):
+    """Multi-head self-attention over all steps; each head's output is scaled by a sigmoid gate of the normalised input."""
+
+    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads, self.dropout = num_heads, dropout
+        self.norm = RMSNorm(dim)
+        self.rotary = RotaryEmbedding(dim // num_heads)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.gates = nn.Linear(dim, num_heads)
+        self.out = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        q, k, v = (split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1))  # each (B, heads, T, head_dim)
+        attended = F.scaled_dot_product_attention(self.rotary(q), self.rotary(k), v, dropout_p=self.dropout if self.training else 0.0)
+        gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
+        return F.dropout(self.out(merge_heads(gated)), self.dropout, self.training)
+
+
+class FeedForward(nn.Sequential):
+    """Two layers on each step, four times as wide between them."""
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__(RMSNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim), nn.Dropout(dropout))

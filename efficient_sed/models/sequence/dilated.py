@@ -1,0 +1,60 @@
+"""Dilated convolution over time and features, the head of dnd-sed.
+
+Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020 (https://arxiv.org/abs/2002.00476),
+section II-C: the features of all steps are one image, filtered by one layer of two-dimensional kernels that are dilated in time. Kernel and
+dilation default to the paper's best. Changed: a linear layer in front fits any backbone (none where the sizes agree, as in the paper).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.sequence._blocks import input_projection
+from efficient_sed.registry import SEQUENCE_HEADS
+
+
+class DilatedHead(SequenceHead):
+    """Features (batch, time, in_dim) -> (batch, time, channels * width), width = (hidden - kernel) // stride + 1."""
+
+    def __init__(self, in_dim: int, hidden: int, channels: int, kernel: int, dilation: int, feature_stride: int) -> None:
+        super().__init__()
+        self.projection = input_projection(in_dim, hidden)
+        self.conv = nn.Conv2d(1, channels, kernel, stride=(1, feature_stride), padding=(dilation * (kernel - 1) // 2, 0), dilation=(dilation, 1))
+        self.norm = nn.BatchNorm2d(channels)
+        self.out_dim = channels * ((hidden - kernel) // feature_stride + 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        image = self.projection(features).unsqueeze(1)  # (B, 1, T, hidden)
+        filtered: Tensor = self.norm(torch.relu(self.conv(image)))
+        return filtered.transpose(1, 2).flatten(2)
+
+
+@SEQUENCE_HEADS.register("dilated")
+@dataclass(frozen=True)
+class DilatedConfig(SequenceHeadConfig):
+    hidden: int = 256
+    """Features that the image is wide. The classifier reads channels * (hidden - kernel) / stride features a step, which makes it large."""
+    channels: int = 256
+    kernel: int = 7
+    """3, 5 or 7, over time and features."""
+    dilation: int = 10
+    """Steps between the taps in time; the paper's are 1, 10, 50 and 100."""
+
+    def __post_init__(self) -> None:
+        require(self.kernel in (3, 5, 7), "seq.kernel", self.kernel, "3, 5 or 7")
+        require(self.dilation >= 1, "seq.dilation", self.dilation, "1 or more steps")
+        require(self.channels >= 1, "seq.channels", self.channels, "1 or more")
+        require(self.hidden >= self.kernel, "seq.hidden", self.hidden, f"at least seq.kernel = {self.kernel}")
+
+    @property
+    def feature_stride(self) -> int:
+        """As the paper's parameter counts tell."""
+        return 3 if self.kernel == 7 else 2
+
+    def build(self, in_dim: int) -> SequenceHead:
+        return DilatedHead(in_dim, self.hidden, self.channels, self.kernel, self.dilation, self.feature_stride)

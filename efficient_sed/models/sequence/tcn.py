@@ -1,0 +1,139 @@
+"""Temporal convolutional network.
+
+Bai et al., "An empirical evaluation of generic convolutional and recurrent networks for sequence modeling", 2018
+(https://arxiv.org/abs/1803.01271), as used by Morocutti et al. 2025, section II-B: blocks of five residual stages with doubling dilation
+and weight-normalised convolutions. `tcn` sees only the past, as published; `bitcn` is ours: the same convolutions centred on their step,
+with the same parameters and MACs, so that it compares with heads that see both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.models.contracts import CausalHead, SequenceHead, State
+from efficient_sed.models.sequence._blocks import input_projection
+from efficient_sed.registry import SEQUENCE_HEADS
+
+NUM_STAGES = 5
+KERNEL = 3
+
+
+class WeightNormConv(nn.Module):
+    """Dilated convolution of (batch, channels, time) without padding; each kernel is a direction `weight_v` times a length `weight_g`.
+
+    Salimans and Kingma, "Weight normalization", NeurIPS 2016 (https://arxiv.org/abs/1602.07868).
+    """
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.weight_v = nn.Parameter(torch.empty(channels, channels, KERNEL).normal_(0, 0.01))
+        self.weight_g = nn.Parameter(torch.linalg.vector_norm(self.weight_v.detach(), dim=(1, 2), keepdim=True))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    @property
+    def context(self) -> int:
+        """Steps beside its own that an output step needs."""
+        return (KERNEL - 1) * self.dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight_v * (self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True))
+        return F.conv1d(x, weight, self.bias, dilation=self.dilation)
+
+
+class TcnStage(nn.Module):
+    """Two convolutions with ReLU and dropout, and a ReLU over their sum with the input."""
+
+    def __init__(self, channels: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.conv1 = WeightNormConv(channels, dilation)
+        self.conv2 = WeightNormConv(channels, dilation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, tails: Iterator[Tensor] | None, new_tails: list[Tensor]) -> Tensor:
+        """x of shape (batch, channels, time); before it comes the next of `tails` for each convolution, or, if none, zeros on both sides."""
+        y = x
+        for conv in (self.conv1, self.conv2):
+            if tails is None:
+                y = F.pad(y, (conv.context // 2, conv.context // 2))
+            else:
+                y = torch.cat([next(tails), y], dim=2)
+                new_tails.append(y[:, :, y.shape[2] - conv.context :])
+            y = self.dropout(torch.relu(conv(y)))
+        return torch.relu(x + y)
+
+
+class _Tcn(SequenceHead):
+    def __init__(self, in_dim: int, hidden: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.projection = input_projection(in_dim, hidden)
+        self.blocks = nn.ModuleList(nn.ModuleList(TcnStage(hidden, 2**index, dropout) for index in range(NUM_STAGES)) for _ in range(num_layers))
+        self.out_dim = hidden
+
+    def _run(self, features: Tensor, tails: Iterator[Tensor] | None) -> tuple[Tensor, State]:
+        x = self.projection(features).transpose(1, 2)  # (B, D, T)
+        new_tails: list[Tensor] = []
+        for stages in self.blocks:
+            y = x
+            for stage in stages:  # type: ignore[attr-defined]
+                y = stage(y, tails, new_tails)
+            x = x + y
+        return x.transpose(1, 2), tuple(new_tails)
+
+
+class TcnHead(_Tcn, CausalHead):
+    """Features (batch, time, in_dim) -> (batch, time, hidden). State: for each convolution its last (batch, hidden, context) inputs."""
+
+    RELEASED_NAMES = (
+        (r"^0\.", "projection."),
+        (r"^1\.layers\.(\d+)\.network\.(\d+)\.net\.0\.", r"blocks.\1.\2.conv1."),
+        (r"^1\.layers\.(\d+)\.network\.(\d+)\.net\.4\.", r"blocks.\1.\2.conv2."),
+        (r"^1\.layers\.\d+\.network\.\d+\.conv[12]\..*", None),  # each convolution is stored under two names; of two contents `net` counts
+    )
+
+    def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        if state is None:
+            convs = [module for module in self.blocks.modules() if isinstance(module, WeightNormConv)]
+            empty = features.new_zeros(len(features), self.out_dim, max(conv.context for conv in convs))
+            state = tuple(empty[:, :, : conv.context] for conv in convs)
+        return self._run(features, iter(state))
+
+
+class BiTcnHead(_Tcn):
+    """Features (batch, time, in_dim) -> (batch, time, hidden), each step seeing as far ahead as back."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self._run(features, None)[0]
+
+
+@SEQUENCE_HEADS.register("tcn")
+@dataclass(frozen=True)
+class TcnConfig(SequenceHeadConfig):
+    head: ClassVar[type[_Tcn]] = TcnHead
+
+    hidden: int = 256
+    """Channels of all convolutions."""
+    num_layers: int = 2
+    """Blocks of five stages."""
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
+        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
+        require(0 <= self.dropout < 1, "seq.dropout", self.dropout, "0 to below 1")
+
+    def build(self, in_dim: int) -> SequenceHead:
+        return self.head(in_dim, self.hidden, self.num_layers, self.dropout)
+
+
+@SEQUENCE_HEADS.register("bitcn")
+@dataclass(frozen=True)
+class BiTcnConfig(TcnConfig):
+    head: ClassVar[type[_Tcn]] = BiTcnHead
