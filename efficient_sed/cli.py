@@ -16,17 +16,14 @@ from efficient_sed import __version__
 from efficient_sed.errors import ConfigError, EfficientSedError
 
 OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0, 1 if a run of a grid failed, 2 for a mistake of the user."""
+    """Run a command and return its exit status: 0, 1 if a run of a grid or a verification failed, 2 for a mistake of the user, 3 for data that do not compare."""
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
-    if any(item.startswith("-") or "=" not in item for item in rest) or (rest and not hasattr(options, "overrides")):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:  # key=value behind an option, which argparse leaves over
-        options.overrides += rest
+    _take_rest(parser, options, rest)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -45,6 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("efficient-sed: interrupted; a training goes on from its last finished epoch when the same command is typed again", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _take_rest(parser: argparse.ArgumentParser, options: argparse.Namespace, rest: list[str]) -> None:
+    """Words behind an option, which argparse leaves over: more key=value, or the files of `models convert --half IN OUT`."""
+    if any(item.startswith("-") for item in rest):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if hasattr(options, "words"):
+        options.words += rest
+    elif rest and hasattr(options, "overrides") and all("=" in item for item in rest):
+        options.overrides += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,9 +114,30 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("check",), help="check: clips, hours and events per class and part; decodes every file")
     data.add_argument("overrides", nargs="*", metavar="key=value", help="data=synthetic data.seed=1, or data=folder data.root=DIR")
 
-    models = add("models", run_models, "List released models and the parts that others are composed of.")
-    models.add_argument("--json", action="store_true")
+    _add_released(add)
     return parser
+
+
+def _add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
+    """The commands about released models."""
+    models = add("models", run_models, "List released models, print the card of one, or convert a file of weights to ours.")
+    models.add_argument(
+        "words", nargs="*", metavar="[PATTERN | convert IN OUT.safetensors]", help="names such as 'fmn10*'; one name prints its card; convert: rewrite a checkpoint"
+    )
+    models.add_argument("--sort", choices=("name", "params", "macs", "score"), help="order of the list (default: by task, then parameters)")
+    models.add_argument("--composable", action="store_true", help="list every backbone with every head instead, a fifth of a second each")
+    models.add_argument("--hidden", metavar="N[,N…]", help="with --composable: sizes of the heads, such as 128,512; 256 if none are given")
+    models.add_argument("--json", action="store_true", help="print everything known as JSON")
+    models.add_argument("--name", metavar="ARCH", help="convert: architecture such as fmn10+tf-256 (default: what the file says, or its name)")
+    models.add_argument("--half", action="store_true", help="convert: store weights as float16")
+    models.add_argument("--force", action="store_true", help="convert: overwrite OUT")
+
+    verify = add("verify", run_verify, "Compare a released model's score with its card. Exit status: 0 pass, 1 fail, 3 the data do not compare.")
+    verify.add_argument("model", metavar="NAME", help="released name")
+    verify.add_argument("overrides", nargs="*", metavar="key=value", help="data.…, such as data.num_workers=8, and train.batch_size")
+    verify.add_argument("--data", required=True, help="data set such as synthetic, or the directory of a folder data set")
+    verify.add_argument("--tolerance", type=float, default=0.005, help="largest difference that passes")
+    verify.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -236,13 +266,53 @@ def run_data(options: argparse.Namespace) -> int:
 
 
 def run_models(options: argparse.Namespace) -> int:
-    from efficient_sed.models._listing import list_models, models_table
+    from efficient_sed.models import _listing
 
-    if options.json:
-        print(json.dumps(list_models(), indent=1))
+    is_conversion = options.words[:1] == ["convert"]
+    if is_conversion and (options.sort or options.composable or options.hidden or options.json):
+        raise ConfigError("models convert takes --name, --half and --force; the other options belong to the list")
+    if is_conversion:
+        return _convert(options)
+    if options.name or options.half or options.force:
+        raise ConfigError("--name, --half and --force belong to: efficient-sed models convert IN OUT.safetensors")
+    if options.hidden and not options.composable:
+        raise ConfigError(f"--hidden {options.hidden} belongs to: efficient-sed models --composable")
+    if len(options.words) > 1:
+        raise ConfigError(f"models takes one PATTERN, got {' '.join(options.words)!r}; quote patterns for the shell: 'fmn10*'")
+    pattern = options.words[0] if options.words else "*"
+    if options.composable:
+        rows = _listing.list_composable(pattern, _listing.parse_sizes(options.hidden or "256"), options.sort)
     else:
-        _print_rich(models_table())
+        rows = _listing.list_released(pattern, options.sort)
+    _listing.check_found(pattern, rows)
+    if options.json:
+        whole = {} if options.words or options.composable else _listing.list_models()
+        print(json.dumps({**whole, "composable" if options.composable else "released": rows}, indent=1))
+    elif options.composable:
+        _print_rich(_listing.composable_table(rows))
+    else:
+        _print_rich(_listing.card_table(rows[0]) if rows[0]["name"] == pattern else _listing.released_table(rows))
     return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from efficient_sed.models._convert import convert_checkpoint
+
+    if len(options.words) != 3:
+        raise ConfigError(f"models convert takes IN and OUT.safetensors, got {' '.join(options.words[1:]) or 'neither'}")
+    source, target = map(Path, options.words[1:])
+    print(f"wrote {target}: {convert_checkpoint(source, target, options.name, half=options.half, overwrite=options.force)}")
+    return 0
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    import dataclasses
+
+    from efficient_sed.evaluation.verify import Outcome, verify_model
+
+    verdict = verify_model(options.model, options.data, options.overrides, options.tolerance)
+    print(json.dumps(dataclasses.asdict(verdict), indent=1) if options.json else "\n".join(verdict.lines()))
+    return {Outcome.PASS: 0, Outcome.FAIL: EXIT_FAILED, Outcome.NOT_COMPARABLE: EXIT_NOT_COMPARABLE}[verdict.outcome]
 
 
 def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split: bool = False) -> int:

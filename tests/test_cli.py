@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import subprocess
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from rich.console import Console
 
 import efficient_sed as es
 from efficient_sed.cli import main
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.models._cards import list_cards
+from efficient_sed.models._listing import list_released, released_table
+from efficient_sed.registry import SEQUENCE_HEADS
 
 TSV = "filename\tonset\toffset\tevent_label\n"
 
@@ -120,6 +124,28 @@ BAD = [
     ("detect {d}/a.wav --output {d}/b.wav/x.tsv --model {model}", "--output {d}/b.wav/x.tsv: cannot be written"),
     ("detect {d}/a.wav {d}/b.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
     ("detect {d}/a.wav {d}/b.wav --format audacity --model {model}", "format=audacity is not allowed for 2 files"),
+    ("models fmn10_stronk", "no model matches 'fmn10_stronk'; the nearest: fmn10_strong, "),
+    ("models xyz*", "no model matches 'xyz*'; `efficient-sed models` lists all"),
+    ("models fmn10 fmn20", "models takes one PATTERN, got 'fmn10 fmn20'"),
+    ("models --hidden 64", "--hidden 64 belongs to: efficient-sed models --composable"),
+    ("models --composable --hidden 64,x", "--hidden 64,x: 'x' is not a positive whole number"),
+    ("models --composable --sort score", "--sort score: composable models have random weights"),
+    ("models fmn04+tf* --composable --hidden 250", "seq.hidden=250 is not allowed"),
+    ("models fmn10 --half", "--name, --half and --force belong to: efficient-sed models convert"),
+    ("models convert", "models convert takes IN and OUT.safetensors, got neither"),
+    ("models convert {model} --json x.safetensors", "models convert takes --name, --half and --force"),
+    ("models convert {model} x.pt", "x.pt: models are written as .safetensors files; name it x.safetensors"),
+    ("models convert {model} {model}", "{model}: is there already; give another name, or --force"),
+    ("models convert {d}/absent.pt x.safetensors", "{d}/absent.pt: no such checkpoint file"),
+    ("models convert {d}/text.wav x.safetensors", "{d}/text.wav: not a checkpoint of plain tensors"),
+    ("models convert {d}/cut.safetensors x.safetensors", "{d}/cut.safetensors: damaged or not a safetensors file"),
+    ("models convert {model} x.safetensors --name fmn4", "'fmn4' is not a model name"),
+    ("models convert {model} x.safetensors --name fmn04_strong", "--name fmn04_strong: give the architecture alone, fmn04"),
+    ("models convert {model} {d}/a.wav/x.safetensors", "{d}/a.wav/x.safetensors: cannot be written"),
+    ("verify fmn10_stronk --data synthetic", "no released weights are called 'fmn10_stronk'"),
+    ("verify fmn10_strong synthetic --data synthetic", "'synthetic' is not key=value"),
+    ("verify fmn10_strong --data {d}/absent", "--data {d}/absent: neither a directory nor a data set"),
+    ("verify fmn10_strong --data synthetic train.epochs=5", "train.epochs=5: verify scores as the card was scored"),
     ("data check data=foldr", "unknown data set data=foldr; did you mean 'folder'?"),
     ("data check {own} data.test=reversed.tsv", "{d}/reversed.tsv:2: onset=0.5"),
 ]
@@ -141,7 +167,8 @@ USAGE = [
     ("detect", "the following arguments are required: FILE"),
     ("detect a.wav --threshold loud", "argument --threshold: invalid float value: 'loud'"),
     ("detect a.wav --format cvs", "argument --format: invalid choice: 'cvs'"),
-    ("models seq=tf", "unrecognized arguments: seq=tf"),
+    ("models --sort size", "argument --sort: invalid choice: 'size'"),
+    ("verify fmn10_strong", "the following arguments are required: --data"),
     ("data chek", "invalid choice: 'chek'"),
     ("evaluate", "the following arguments are required: model"),
 ]
@@ -241,12 +268,73 @@ def test_data_check_names_what_is_damaged(run: Run, tmp_path: Path) -> None:
 
 
 def test_models(run: Run) -> None:
-    status, out, _ = run("models")
-    assert status == 0
-    assert all(name in out for name in [*BACKBONES.names(), *SEQUENCE_HEADS.names()])
-    listing = json.loads(run("models --json").out)
-    assert (listing["backbones"], listing["heads"]) == (BACKBONES.names(), SEQUENCE_HEADS.names())
-    assert listing == es.list_models()
+    status, out, err = run("models")
+    assert (status, err) == (0, "")
+    assert all(re.search(rf"^{re.escape(name)} +{card.task} ", out, re.MULTILINE) for name, card in list_cards().items())
+    assert [line.split()[-1] for line in out.splitlines() if "_synthetic" in line] == ["yes"] * 3
+    assert json.loads(run("models --json").out) == es.list_models()
+
+
+def test_models_at_eighty_columns() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(released_table(list_released()))
+    lines = console.export_text().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert all(any(line.startswith(f"{name} ") for line in lines) for name in list_cards())
+
+
+@pytest.mark.parametrize(("key", "sign"), [("name", 1), ("params", 1), ("macs", 1), ("score", -1)])
+def test_models_sorted(run: Run, key: str, sign: int) -> None:
+    rows = json.loads(run(f"models fmn?0* --sort {key} --json").out)["released"]
+    values = [row["scores"][0]["value"] if key == "score" else row[key] for row in rows]
+    assert len(values) == 26
+    assert values == sorted(values)[::sign]
+
+
+def test_models_by_pattern(run: Run) -> None:
+    assert [line.split()[0] for line in run("models fmn10*weak").out.splitlines()[2:3]] == ["fmn10_weak"]
+    card = run("models fmn10+tf-256_strong").out
+    assert all(words in card for words in ("5,028,286", "0.4386 on AudioSet Strong evaluation part", "16,935 clips, 407 classes", "https://arxiv.org/abs/2503.11373", "MIT"))
+
+
+def test_models_composable(run: Run) -> None:
+    rows = json.loads(run("models fmn04* --composable --hidden 64,128 --json").out)["composable"]
+    costs = {row["name"]: row for row in rows}
+    sized = [head for head in SEQUENCE_HEADS.names() if hasattr(SEQUENCE_HEADS.get(head), "hidden")]
+    assert len(sized) >= 7
+    assert costs.keys() >= {"fmn04", *(f"fmn04+{head}-{hidden}" for head in sized for hidden in (64, 128))}
+    model = es.create_model("fmn04+gru-64", 447)
+    assert (costs["fmn04+gru-64"]["params"], costs["fmn04+gru-64"]["macs"]) == (sum(p.numel() for p in model.parameters()), es.count_macs(model).total)
+    assert "fmn04+tf-256" in run("models fmn04+tf* --composable").out
+
+
+def test_convert(run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = es.create_model("fmn04", num_classes=447)
+    keys = {"backbone.": "model.", "classifier.strong.": "strong_head.", "classifier.weak.": "weak_head."}
+    released = {next(new + key.removeprefix(old) for old, new in keys.items() if key.startswith(old)): value for key, value in model.state_dict().items()}
+    for name in ("fmn04_strong.pt", "mine.pt"):
+        torch.save(released, tmp_path / name)
+    assert run("models convert fmn04_strong.pt out.safetensors") == (0, "wrote out.safetensors: fmn04\n", "")
+    converted = es.load_model(str(tmp_path / "out.safetensors"))
+    assert (converted.classes, converted.provenance.notes["released_as"]) == (model.classes, "fmn04_strong")
+    assert all(torch.equal(value, converted.state_dict()[key]) for key, value in model.state_dict().items())
+    assert run("models convert --half --name fmn04 mine.pt half.safetensors").status == 0
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * (tmp_path / "out.safetensors").stat().st_size
+    for typed, words in (
+        ("mine.pt new.safetensors", "mine.pt: neither the file nor its name says which model it holds; give --name ARCH"),
+        ("mine.pt out.safetensors --name fmn04", "out.safetensors: is there already; give another name, or --force"),
+        ("mine.pt new.safetensors --name fmn06", "mine.pt: the weights do not fit"),
+        ("mine.pt new.safetensors --name fmn04+tf-64", "mine.pt: holds fmn04, not fmn04+tf-64"),
+        ("out.safetensors new.safetensors --name fmn04+tf-64", "out.safetensors: holds fmn04, not fmn04+tf-64"),
+        ("out.safetensors new.safetensors --name fmn06", "out.safetensors: holds fmn04, not fmn06"),
+    ):
+        status, out, err = run(f"models convert {typed}")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert words in err
+        assert not (tmp_path / "new.safetensors").exists()
+    assert run("models convert mine.pt out.safetensors --name fmn04 --force").status == 0
+    assert run("models convert out.safetensors again.safetensors").out == "wrote again.safetensors: fmn04\n"
 
 
 def test_benchmark(run: Run, tmp_path: Path) -> None:

@@ -1,20 +1,62 @@
-"""Cards of released weights: one JSON file each in `pretrained/`."""
+"""Cards of released weights, one JSON file each in `pretrained/`, and where the weights themselves are found."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import logging
 import os
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from efficient_sed._files import write_atomically
 from efficient_sed._resources import resource_folder
 from efficient_sed.config._strict import from_dict
 from efficient_sed.errors import CheckpointError
+from efficient_sed.models._download import download
 
+if TYPE_CHECKING:
+    from efficient_sed.models.sed import Provenance
+
+logger = logging.getLogger(__name__)
 DEFAULT_DETECTOR = "fmn04+tf-128_synthetic"
+HOME_VARIABLE, DEFAULT_HOME = "EFFICIENT_SED_HOME", "~/.cache/efficient_sed"
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """Audio that the weights were trained on."""
+
+    sample_rate: int
+    mel_bins: int
+    frames_per_s: int
+    clip_seconds: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its conditions."""
+
+    metric: Literal["PSDS1 macro", "mAP"]
+    value: float
+    """In [0, 1]."""
+    data: Literal["audioset_strong", "audioset_weak", "synthetic"]
+    evaluated_on: str
+    source: str
+    """Paper and table, or the run."""
+    clips: int | None = None
+    """Clips that were scored; none where the source does not say."""
+    clips_in_part: int | None = None
+    """Clips that the evaluated part has in full; none where the source does not say."""
+    num_classes: int | None = None
+    """Classes that the mean is taken over."""
+    manifest_hash: str | None = None
+    """Hash of the very data, where they can be made again."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +66,34 @@ class Card:
     name: str
     architecture: str
     file: str
-    task: str
+    task: Literal["detection", "tagging", "backbone"]
+    """What the weights do; "backbone" ones are only a starting point for training, as `backbone.init=NAME`."""
     summary: str
-    """One sentence: what it is and what it is not."""
-    sha256: str | None = None
-    """Checksum of the file; none while unknown."""
+    """What it is, what it was trained on, and by whom."""
+    licence: str
+    params: int
+    """Parameters; of the backbone alone for the task "backbone"."""
+    macs: int
+    """Multiply-accumulates of a 10 s clip as `count_macs` gives them; of the backbone alone for the task "backbone"."""
+    class_list: Literal["audioset_strong", "audioset_weak", "synthetic"] | None = None
+    """Labels of the classifier, in logit order; none for the task "backbone"."""
+    num_classes: int | None = None
+    input: InputContract | None = None
+    """None if the weights were trained on something else than sound."""
+    release: str | None = None
+    """Page of the release; none for weights shipped with the package."""
     url: str | None = None
-    metrics: tuple[str, ...] = ()
-    """Scores with their conditions."""
-    recipe: tuple[str, ...] = field(default=())
-    """Command, seed, data hash, time and machine of the training."""
+    sha256: str | None = None
+    """Checksum of the file; none while unknown: then the first file seen is the measure of later ones."""
+    scores: tuple[Score, ...] = ()
+    """The first is the one that tables show."""
+    recipe: tuple[str, ...] = ()
+    """Command, seed, data hash, time and machine of a training of ours."""
+
+    @property
+    def score(self) -> Score | None:
+        """The score that tables show."""
+        return self.scores[0] if self.scores else None
 
 
 @cache
@@ -46,19 +106,83 @@ def list_cards() -> dict[str, Card]:
     return cards
 
 
-def find_weights(card: Card) -> Path:
-    """The card's file, in EFFICIENT_SED_HOME or shipped in `pretrained/weights`.
+def get_card(name: str) -> Card:
+    """The card of released weights.
 
     Raises:
-        CheckpointError: If it is in neither place, or its checksum is not the card's.
+        CheckpointError: If there is none of that name; the message gives the nearest ones.
     """
-    folders = [resource_folder("pretrained") / "weights"]
-    if home := os.environ.get("EFFICIENT_SED_HOME"):
-        folders.insert(0, Path(home))
-    for folder in folders:
-        path = folder / card.file
-        if path.is_file():
-            if card.sha256 is not None and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != card.sha256:
-                raise CheckpointError(f"{path}: checksum {found[:12]}… is not the card's {card.sha256[:12]}…; delete the file and fetch it again")
-            return path
-    raise CheckpointError(f"weights {card.name!r} are not here: put {card.file} into {folders[0]}" + (f" (from {card.url})" if card.url else ""))
+    cards = list_cards()
+    if name not in cards:
+        raise CheckpointError(f"no released weights are called {name!r}; {nearest_names(name, cards)}a file of yours is given by its path")
+    return cards[name]
+
+
+def provenance_of(card: Card) -> Provenance:
+    """What a model should know of itself whose file says nothing: what it was trained for, and where it comes from."""
+    from efficient_sed.models.sed import Provenance
+
+    clip_seconds = card.input.clip_seconds if card.input else Provenance.clip_seconds
+    return Provenance(clip_seconds=clip_seconds, task=card.task, notes={"released_as": card.name, "release": card.release, "licence": card.licence})
+
+
+def nearest_names(name: str, names: Iterable[str]) -> str:
+    """A hint such as "the nearest: fmn10_strong, fmn10_weak; ", for lists that are too long to be printed whole."""
+    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)
+    return (f"the nearest: {', '.join(close)}; " if close else "") + "`efficient-sed models` lists all; "
+
+
+def home_folder() -> Path:
+    """Where released weights are looked for first, and downloaded to.
+
+    Raises:
+        CheckpointError: If nothing says where the user's home is.
+    """
+    try:
+        return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser()
+    except RuntimeError as error:
+        raise CheckpointError(f"no folder for weights: {os.environ.get(HOME_VARIABLE) or DEFAULT_HOME} names no home; set {HOME_VARIABLE}=DIR") from error
+
+
+def local_weights(card: Card) -> Path | None:
+    """The card's file if it is here, unread: in the home folder, or shipped with the package."""
+    return next((path for folder in (home_folder(), resource_folder("pretrained") / "weights") if (path := folder / card.file).is_file()), None)
+
+
+def find_weights(card: Card) -> Path:
+    """The card's file, downloaded if it is not here, with its checksum verified.
+
+    Raises:
+        CheckpointError: If it is not here and cannot be downloaded, or is not the file that the card, or the record of the first file, speaks of.
+    """
+    path = local_weights(card)
+    if path is None:
+        path = home_folder() / card.file
+        if card.url is None:
+            raise CheckpointError(f"weights {card.name!r} are not here: put {card.file} into {path.parent}, or set {HOME_VARIABLE} to the folder that holds it")
+        try:
+            download(card.url, path)
+        except CheckpointError as error:
+            raise CheckpointError(f"weights {card.name!r} are not here: {error}; {HOME_VARIABLE}=DIR names another folder") from error
+    _verify_checksum(card, path)
+    return path
+
+
+def _verify_checksum(card: Card, path: Path) -> None:
+    record = path.with_name(f"{path.name}.sha256")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if card.sha256 is not None:
+        if found != card.sha256:
+            raise CheckpointError(f"{path}: checksum {found[:12]}… is not the card's {card.sha256[:12]}…; delete the file and type the same command again")
+    elif record.is_file():
+        words = record.read_text(encoding="utf-8", errors="replace").split()
+        if not words or not re.fullmatch("[0-9a-f]{64}", words[0]):
+            raise CheckpointError(f"{record}: not a checksum; delete it if you trust {path.name}")
+        if found != words[0]:
+            raise CheckpointError(f"{path}: checksum {found[:12]}… is not {words[0][:12]}… of the first download; delete {path.name}, or {record.name} if you replaced the file")
+    else:
+        try:
+            write_atomically(record, f"{found}  {path.name}\n".encode())
+        except OSError as error:
+            logger.debug("%s: not recorded (%s)", record, error.strerror)

@@ -20,8 +20,8 @@ from efficient_sed._files import write_atomically
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, architecture_name, to_dict
 from efficient_sed.data.labels import default_classes
-from efficient_sed.errors import CheckpointError, ConfigError, nearest
-from efficient_sed.models._cards import Card, find_weights, list_cards
+from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.models._cards import Card, find_weights, get_card, list_cards, nearest_names, provenance_of
 from efficient_sed.models._names import GRAMMAR, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
@@ -67,10 +67,13 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
 def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int | None = None) -> SedModel:
     """A trained model, in evaluation mode.
 
+    A file without a sequence head can be loaded into a model with one: then only the backbone is taken, and a warning says what was left out.
+
     Args:
-        name: A released name such as "fmn10_synthetic", a file of ours, or, with `checkpoint`, an architecture such as "fmn10+tf-256".
+        name: A released name such as "fmn10+tf-256_strong", a file that says what it holds (ours, or a released one under its own name),
+            or, with `checkpoint`, an architecture such as "fmn10+tf-256".
         checkpoint: File with weights: .safetensors, .pt as released by EfficientSED, or a Lightning .ckpt.
-        num_classes: Replace the classifier by a random one of that size instead of loading it.
+        num_classes: Where the weights are for another number of classes, replace their classifier by a random one of this size.
 
     Raises:
         CheckpointError: If no such weights exist, or they do not fit: missing, extra and misshapen keys are named.
@@ -81,45 +84,68 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
     if checkpoint is not None:
         return _load_file(Path(checkpoint), name, num_classes)
     card = _card(name)
-    return _load_file(find_weights(card), card.architecture, num_classes)
+    return _load_file(find_weights(card), card.architecture, num_classes, card)
 
 
 def _card(name: str) -> Card:
-    cards = list_cards()
-    if name in cards:
-        return cards[name]
-    parsed = parse_name(name)
-    if parsed.tag is None:
-        raise CheckpointError(f"{name!r} names no weights: give checkpoint=FILE, or one of: {', '.join(cards)}")
-    raise CheckpointError(f"no released weights are called {name!r}; {nearest(name, cards)}; a file of yours is given by its path")
+    if name not in list_cards() and parse_name(name).tag is None:
+        raise CheckpointError(f"{name!r} names no weights: give checkpoint=FILE, or a released name; {nearest_names(name, list_cards())}".rstrip("; "))
+    card = get_card(name)
+    if card.task == "backbone":
+        raise CheckpointError(f"{name!r} is a starting point for training, not a model: use it as backbone.init={name}")
+    return card
 
 
-def _load_file(path: Path, name: str | None, num_classes: int | None) -> SedModel:
+def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card | None = None) -> SedModel:
     state, header = read_checkpoint(path)
-    spec = spec_from_header(header, path) if header else None
-    if name is not None:
-        parsed = parse_name(name)
-        if spec is None:
-            spec = ModelSpec(parsed.backbone, parsed.seq, default_classes(_num_classes(state, path)))
-        elif (stored := architecture_name(spec.backbone, spec.seq)) != parsed.architecture:
-            raise CheckpointError(f"{path}: holds {stored}, not {parsed.architecture}")
-    if spec is None:
-        raise CheckpointError(f"{path}: does not say which model it holds; name it, as in load_model('fmn10+tf-256', checkpoint={str(path)!r}): {GRAMMAR}")
-    stored_classes = spec.classes
-    if num_classes is not None:
-        spec = ModelSpec(spec.backbone, spec.seq, default_classes(num_classes))
-    model = SedModel(spec)
-    if num_classes is not None:
+    stored, wanted = stored_and_wanted(path, state, header, name)
+    if card is None and header is None and (named := list_cards().get(path.stem)) is not None and named.file == path.name:
+        card = named
+    if card is not None and card.num_classes != len(stored.classes):
+        raise CheckpointError(f"{path}: holds {len(stored.classes)} classes, {card.name} has {card.num_classes}")
+    state = rename_released(state, stored)
+    has_new_head = stored.seq != wanted
+    has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
+    model = SedModel(ModelSpec(stored.backbone, wanted, default_classes(num_classes) if has_new_classifier and num_classes is not None else stored.classes))
+    if has_new_classifier:
+        replaced = ("sequence.", "classifier.") if has_new_head else ("classifier.",)
         state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
-        logger.warning("%s: its classifier of %d classes is replaced by a random one of %d", path, len(stored_classes), num_classes)
-        state |= {f"classifier.{key}": value for key, value in model.classifier.state_dict().items()}
-    load_strictly(model, rename_released(state, spec), path)
-    if header:
+        state |= {key: value for key, value in model.state_dict().items() if key.startswith(replaced)}
+        what = f"only its backbone is taken: the head {wanted.name} and the classifier are random" if has_new_head else "its classifier is left out"
+        logger.warning("%s: %s (%d classes in the file, %d in the model)", path, what, len(stored.classes), len(model.classes))
+    load_strictly(model, state, path)
+    if header and not has_new_head:
         try:
             model.provenance = Provenance(**header["provenance"])
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path}: its header does not say where the weights come from ({error})") from error
+    elif card is not None:
+        model.provenance = provenance_of(card)
     return model.eval()
+
+
+def stored_and_wanted(path: Path, state: Mapping[str, Tensor], header: dict[str, Any] | None, name: str | None) -> tuple[ModelSpec, SequenceHeadConfig]:
+    """What a file holds, and the head of the model to be made: another one only where the file has none."""
+    if header:
+        stored = spec_from_header(header, path)
+        if name is None:
+            return stored, stored.seq
+        parsed = parse_name(name)
+        held = architecture_name(stored.backbone, stored.seq)
+        if held == parsed.architecture:
+            return stored, stored.seq
+        if held == parsed.backbone.name:
+            return stored, parsed.seq
+        raise CheckpointError(f"{path}: holds {held}, not {parsed.architecture}")
+    try:
+        parsed = parse_name(name if name is not None else path.stem)
+    except ConfigError as error:
+        if name is not None:
+            raise
+        raise CheckpointError(f"{path}: does not say which model it holds; name it, as in load_model('fmn10+tf-256', checkpoint={str(path)!r}): {GRAMMAR}") from error
+    has_head = any(key.removeprefix("net.").removeprefix("model.").startswith(("seq_model.", "sequence.")) for key in state)
+    seq = parsed.seq if has_head else SEQUENCE_HEADS.get("none")()
+    return ModelSpec(parsed.backbone, seq, default_classes(_num_classes(state, path))), parsed.seq
 
 
 def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], path: Path | str) -> None:

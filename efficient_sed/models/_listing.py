@@ -1,37 +1,165 @@
-"""What can be loaded and what can be composed."""
+"""What can be loaded and what can be composed, for people and for scripts. Released weights are listed from their cards, without torch."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
-from efficient_sed.errors import CheckpointError
-from efficient_sed.models._cards import find_weights, list_cards
+from efficient_sed.errors import ConfigError
+from efficient_sed.models._cards import Card, list_cards, local_weights, nearest_names
 from efficient_sed.models._names import GRAMMAR
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+TASKS = ("detection", "tagging", "backbone")
+SORT_KEYS = {
+    "name": lambda row: row["name"],
+    "params": lambda row: row["params"],
+    "macs": lambda row: row["macs"],
+    "score": lambda row: -_score(row),
+}
+Row = dict[str, Any]
 
 
 def list_models() -> dict[str, Any]:
     """Released weights with their facts, and the parts of the name grammar."""
-    released = []
-    for card in list_cards().values():
-        try:
-            path: str | None = str(find_weights(card))
-        except CheckpointError:
-            path = None
-        released.append({"name": card.name, "architecture": card.architecture, "task": card.task, "summary": card.summary, "metrics": list(card.metrics), "path": path})
-    return {"released": released, "grammar": GRAMMAR, "backbones": BACKBONES.names(), "heads": SEQUENCE_HEADS.names()}
+    return {"released": list_released(), "grammar": GRAMMAR, "backbones": BACKBONES.names(), "heads": SEQUENCE_HEADS.names()}
 
 
-def models_table() -> Table:
-    """The same for a terminal."""
-    listing = list_models()
-    table = Table(title="Released weights", title_justify="left")
-    for column in ("name", "task", "here", "scores", "what it is"):
-        table.add_column(column, no_wrap=column in ("name", "task", "here"))
-    for item in listing["released"]:
-        table.add_row(item["name"], item["task"], "yes" if item["path"] else "no", "; ".join(item["metrics"]), item["summary"])
-    table.caption = f"{listing['grammar']}. Backbones: {', '.join(listing['backbones'])}. Heads: {', '.join(listing['heads'])}."
-    table.caption_justify = "left"
+def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
+    """Facts of the cards whose name matches, and where their weights lie: "path" is none for those that would be downloaded.
+
+    Args:
+        pattern: As for file names: `fmn10*`.
+        sort: Key of `SORT_KEYS`; none: by task, then parameters.
+    """
+    rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
+    return sorted(rows, key=SORT_KEYS[sort] if sort else lambda row: (TASKS.index(row["task"]), row["params"], row["name"]))
+
+
+def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447) -> list[Row]:
+    """Name and cost of every backbone with every head whose name matches: a fifth of a second each.
+
+    Raises:
+        ConfigError: If a head does not come in one of the sizes.
+    """
+    if sort == "score":
+        raise ConfigError("--sort score: composable models have random weights and no score; allowed: name, params, macs")
+    names = []
+    for backbone in BACKBONES.names():
+        for head in SEQUENCE_HEADS.names():
+            has_size = any(field.name == "hidden" for field in dataclasses.fields(SEQUENCE_HEADS.get(head)))
+            names += [f"{backbone}+{head}-{size}" for size in hidden] if has_size else [backbone]
+    rows = []
+    for name in names:
+        if fnmatchcase(name, pattern):
+            params, macs = count_costs(name, num_classes)
+            rows.append({"name": name, "params": params, "macs": macs})
+    return sorted(rows, key=SORT_KEYS[sort]) if sort else rows
+
+
+def parse_sizes(text: str) -> list[int]:
+    """Sizes of heads from a comma list.
+
+    Raises:
+        ConfigError: If one is not a positive whole number.
+    """
+    words = text.split(",")
+    for word in words:
+        if not (word.isdecimal() and int(word) >= 1):
+            raise ConfigError(f"--hidden {text}: {word!r} is not a positive whole number; give sizes such as 128,512")
+    return [int(word) for word in words]
+
+
+def count_costs(name: str, num_classes: int) -> tuple[int, int]:
+    """Parameters and MACs (10 s) of an architecture.
+
+    Built without drawing weights, then run on whatever the memory holds: the meta device itself takes seconds for recurrent layers.
+    """
+    import torch
+
+    from efficient_sed.benchmark.macs import count_macs
+    from efficient_sed.models._factory import create_model
+
+    with torch.device("meta"):
+        model = create_model(name, num_classes)
+    model = model.to_empty(device="cpu")
+    return sum(parameter.numel() for parameter in model.parameters()), count_macs(model).total
+
+
+def check_found(pattern: str, rows: Iterable[Row]) -> None:
+    """Raise a ConfigError with the nearest names if nothing matches."""
+    if not list(rows):
+        raise ConfigError(f"no model matches {pattern!r}; {nearest_names(pattern.strip('*'), list_cards())}others are composed: {GRAMMAR}")
+
+
+def released_table(rows: Sequence[Row]) -> Table:
+    """Released weights for a terminal of 80 columns."""
+    table = _table("Released weights (MACs of a 10 s clip)", ("name", "task", "params", "MACs", "score", "here"))
+    for row in rows:
+        score = f"{_score(row):.3f}" if row["scores"] else ""
+        table.add_row(row["name"], row["task"], _millions(row["params"]), _millions(row["macs"]), score, "yes" if row["path"] else "no")
+    table.caption = (
+        "score: macro PSDS1 for detection, mAP else; on different data they do not compare. "
+        "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME. "
+        "Others are composed: efficient-sed models --composable"
+    )
+    return table
+
+
+def composable_table(rows: Sequence[Row]) -> Table:
+    """Architectures for a terminal."""
+    table = _table("Composable models, 447 classes (MACs of a 10 s clip)", ("name", "params", "MACs"))
+    for row in rows:
+        table.add_row(row["name"], _millions(row["params"]), _millions(row["macs"]))
+    return table
+
+
+def card_table(row: Row) -> Table:
+    """Everything about one released model."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for key, value in row.items():
+        if key == "scores":
+            for score in value:
+                table.add_row(score["metric"], Text(f"{score['value']:.4g} on {score['evaluated_on']}{_conditions(score)}; {score['source']}"))
+        elif key == "input":
+            table.add_row(key, ", ".join(f"{name} {number}" for name, number in value.items()) if value else "not sound")
+        elif key == "path":
+            table.add_row("here", Text(value or f"no: {row['file']} is downloaded when it is loaded"))
+        elif value is not None and value != []:
+            table.add_row(key, Text("\n".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else value))
+    return table
+
+
+def _row(card: Card) -> Row:
+    path = local_weights(card)
+    values = dataclasses.asdict(card)
+    values |= {"scores": list(values["scores"]), "recipe": list(values["recipe"])}
+    return {**values, "path": None if path is None else str(path)}
+
+
+def _score(row: Row) -> float:
+    return float(row["scores"][0]["value"]) if row.get("scores") else 0.0
+
+
+def _conditions(score: Row) -> str:
+    parts = [f"{score[key]:,} {word}" for key, word in (("clips", "clips"), ("num_classes", "classes")) if score[key]]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.1f} M" if number < 1e8 else f"{number / 1e6:,.0f} M"
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        is_text = column in ("name", "task", "here")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "name", overflow="fold")
     return table

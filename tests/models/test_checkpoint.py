@@ -224,7 +224,9 @@ def test_new_classifier(tmp_path: Path) -> None:
     es.save_model(model, tmp_path / "mine.safetensors")
     torch.save(model.state_dict(), tmp_path / "mine.pt")
     for name, checkpoint in [(str(tmp_path / "mine.safetensors"), None), ("fmn04+tf-64", tmp_path / "mine.pt")]:
-        for num_classes in (3, 5, 527):
+        kept = es.load_model(name, checkpoint=checkpoint, num_classes=3)
+        assert all(torch.equal(value, model.state_dict()[key]) for key, value in kept.state_dict().items())
+        for num_classes in (5, 527):
             loaded = es.load_model(name, checkpoint=checkpoint, num_classes=num_classes)
             assert len(loaded.classes) == loaded.classifier.strong.out_features == loaded.classifier.weak.out_features == num_classes
             assert tuple(loaded.classes) == (audioset_labels("weak") if num_classes == 527 else tuple(f"class_{k}" for k in range(num_classes)))
@@ -240,6 +242,13 @@ BAD_NAMES = [
     ("fmn03", f"'fmn03' is not a model name: unknown backbone 'fmn03'; did you mean 'fmn\\d0'\\? allowed: .*fmn04, .*; {GRAMMAR}"),
     ("fmn10+tff-256", f"'fmn10\\+tff-256' is not a model name: unknown sequence head 'tff'; did you mean 'tf'\\? allowed: .*; {GRAMMAR}"),
     ("fmn10+tf-250", f"'fmn10\\+tf-250' is not a model name: seq.hidden=250 is not allowed: .*divisible by .* 16 .*; nearest: 256; {GRAMMAR}"),
+    ("fmn10+attn-129", f".* seq.hidden=129 is not allowed: it must be divisible by 2 \\* seq.num_heads = 16 .*; nearest: 128; {GRAMMAR}"),
+    ("fmn10+hybrid-105", f".* seq.hidden=105 is not allowed: it must be divisible by seq.num_heads = 8; nearest: 104; {GRAMMAR}"),
+    ("fmn10+mamba-100", f".* seq.hidden=100 is not allowed: it must be divisible by 16 .*seq.head_dim = 32.*; nearest: 96; {GRAMMAR}"),
+    ("fmn10+bimamba-1000", f".* seq.hidden=1000 is not allowed: it must be divisible by 32 .*seq.head_dim = 64.*; nearest: 992; {GRAMMAR}"),
+    ("fmn10+dilated-5", f".* seq.hidden=5 is not allowed: at least seq.kernel = 7; {GRAMMAR}"),
+    ("fmn10+tcn-0", f".* seq.hidden=0 is not allowed: 1 or more; {GRAMMAR}"),
+    ("fmn10+mingru-0", f".* seq.hidden=0 is not allowed: 1 or more; {GRAMMAR}"),
     ("fmn10+tf", f"'fmn10\\+tf' is not a model name: {GRAMMAR}"),
     ("fmn10+tf-", f"'fmn10\\+tf-' is not a model name: {GRAMMAR}"),
     ("fmn10+tf-256+gru-128", f".* is not a model name: {GRAMMAR}"),
@@ -261,9 +270,9 @@ def test_bad_names(tmp_path: Path, name: str, message: str) -> None:
 def test_names_with_and_without_weights() -> None:
     with pytest.raises(ConfigError, match=r"'fmn10_mine' names trained weights: load_model\('fmn10_mine'\) loads them, create_model\('fmn10'\) makes random ones"):
         es.create_model("fmn10_mine", num_classes=3)
-    with pytest.raises(CheckpointError, match=r"^'fmn10\+tf-256' names no weights: give checkpoint=FILE, or one of: "):
+    with pytest.raises(CheckpointError, match=r"^'fmn10\+tf-256' names no weights: give checkpoint=FILE, or a released name; the nearest: fmn10\+tf-256_strong, "):
         es.load_model("fmn10+tf-256")
-    with pytest.raises(CheckpointError, match=r"^no released weights are called 'fmn10_mine'; .*allowed: .*; a file of yours is given by its path"):
+    with pytest.raises(CheckpointError, match=r"^no released weights are called 'fmn10_mine'; the nearest: .*; a file of yours is given by its path"):
         es.load_model("fmn10_mine")
     for options in ({}, {"num_classes": 3, "classes": ["a"]}):
         with pytest.raises(ConfigError, match="either num_classes=N or classes="):

@@ -18,6 +18,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed._resources import resource_folder
+from efficient_sed.errors import CheckpointError
 from efficient_sed.models._names import parse_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -106,6 +107,43 @@ def test_three_spellings_of_one_file(name: str, tmp_path: Path) -> None:
     for state in states[1:]:
         assert state.keys() == states[0].keys()
         assert all(torch.equal(state[key], states[0][key]) for key in state)
+
+
+def test_a_released_file_is_named_by_its_stem(tmp_path: Path) -> None:
+    model = es.load_model(str(save_released("fmn04+tf-104", tmp_path / "fmn04+tf-104_strong.pt")))
+    assert len(model.classes) == 447
+    assert model.spec == es.create_model("fmn04+tf-104", num_classes=447).spec
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("num_classes", [None, 447, 5])
+def test_a_file_without_a_head_into_a_model_with_one(tmp_path: Path, suffix: str, num_classes: int | None, caplog: pytest.LogCaptureFixture) -> None:
+    headless = es.load_model("fmn04", checkpoint=save_released("fmn04", tmp_path / "fmn04.pt"))
+    es.save_model(headless, tmp_path / "fmn04.safetensors")
+    path = tmp_path / f"fmn04{suffix}"
+    model = es.load_model("fmn04+hybrid-104", checkpoint=path, num_classes=num_classes)
+    size = num_classes or 447
+    assert caplog.messages == [f"{path}: only its backbone is taken: the head hybrid and the classifier are random (447 classes in the file, {size} in the model)"]
+    assert (model.spec.seq.name, len(model.classes), model.classifier.strong.in_features) == ("hybrid", size, 104)
+    for key, value in headless.backbone.state_dict().items():
+        assert torch.equal(model.backbone.state_dict()[key], value), key
+
+
+def test_a_file_with_another_head_is_refused(tmp_path: Path) -> None:
+    path = save_released("fmn04+tf-104", tmp_path / "released.pt")
+    for name in ("fmn04", "fmn04+gru-104", "fmn04+tf-64", "fmn06+tf-104"):
+        with pytest.raises(CheckpointError, match=r"released\.pt: the weights do not fit: .*first "):
+            es.load_model(name, checkpoint=path)
+
+
+def test_copies_of_a_convolution_are_not_needed(tmp_path: Path) -> None:
+    path = save_released("fmn10+tcn-128", tmp_path / "all.pt")
+    state = torch.load(path, weights_only=True)
+    once = {key: value for key, value in state.items() if ".conv1." not in key and ".conv2." not in key}
+    assert len(once) == len(state) - 60
+    torch.save(once, tmp_path / "once.pt")
+    first, second = (es.load_model("fmn10+tcn-128", checkpoint=file).state_dict() for file in (path, tmp_path / "once.pt"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 def published_counts() -> list[tuple[str, int]]:
