@@ -224,15 +224,11 @@ def mingru_head(weights: Weights, x: Tensor, scan: Scan) -> Tensor:
 
 
 def dilated(weights: Weights, x: Tensor, dilation: int, stride: int) -> Tensor:
-    """One shifted copy of the image for each tap of the kernel."""
-    kernel = weights["conv.weight"][:, 0]  # (channels, k, k)
-    k = kernel.shape[-1]
-    T, width = x.shape[1], (x.shape[2] - k) // stride + 1
-    margin = dilation * (k - 1) // 2
-    image = F.pad(x, (0, 0, margin, margin))
-    output = weights["conv.bias"][:, None, None] + sum(
-        kernel[:, i, j, None, None] * image[:, None, i * dilation : i * dilation + T, j : j + stride * (width - 1) + 1 : stride] for i in range(k) for j in range(k)
-    )
+    """The patches under the kernel laid out as columns, times the kernel."""
+    kernel = weights["conv.weight"]  # (channels, 1, k, k)
+    C, k = len(kernel), kernel.shape[-1]
+    columns = F.unfold(x[:, None], k, dilation=(dilation, 1), padding=(dilation * (k - 1) // 2, 0), stride=(1, stride))  # (B, k * k, T * width)
+    output = torch.relu(kernel.view(C, k * k) @ columns + weights["conv.bias"][:, None]).view(len(x), C, x.shape[1], -1)
     scale = weights["norm.weight"] / torch.sqrt(weights["norm.running_var"] + 1e-5)
-    normed = (torch.relu(output) - weights["norm.running_mean"][:, None, None]) * scale[:, None, None] + weights["norm.bias"][:, None, None]
+    normed = (output - weights["norm.running_mean"][:, None, None]) * scale[:, None, None] + weights["norm.bias"][:, None, None]
     return normed.permute(0, 2, 1, 3).flatten(2)

@@ -9,7 +9,7 @@ import pytest
 
 import efficient_sed
 
-HEAVY = ("torch", "numpy", "hydra", "pytorch_lightning", "soundfile")
+HEAVY = ("torch", "numpy", "hydra", "pytorch_lightning", "soundfile", "timm")
 REPORT = f"\nimport sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
 HELP = """
 from efficient_sed.cli import main
@@ -17,6 +17,28 @@ try:
     main([{}'--help'])
 except SystemExit as stop:
     assert stop.code == 0, stop.code
+"""
+
+
+NOT_FOR_MODELS = (
+    *("mamba_ssm", "causal_conv1d", "deepspeed", "wandb", "tensorboard", "hydra", "omegaconf", "pytorch_lightning", "lightning_fabric", "torchmetrics"),
+    *("timm", "torchvision", "matplotlib", "sed_scores_eval", "psds_eval", "pandas", "scipy", "h5py", "soundfile", "safetensors", "rich"),
+)
+MODELS = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {NOT_FOR_MODELS}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+import torch
+import efficient_sed as es
+from efficient_sed.registry import SEQUENCE_HEADS
+count = 0
+for head in SEQUENCE_HEADS.names():
+    model = es.create_model("fmn04" if head == "none" else f"fmn04+{{head}}-64", num_classes=3).eval()
+    count += model(torch.randn(1, 1, 128, 40)).frame_logits.shape == (1, 3, 10)
+print(count)
 """
 
 
@@ -31,6 +53,10 @@ def last_line(code: str) -> str:
 )
 def test_nothing_heavy_is_imported(code: str) -> None:
     assert last_line(code + REPORT) == "[]"
+
+
+def test_models_need_torch_and_torchaudio_alone() -> None:
+    assert int(last_line(MODELS)) >= 12
 
 
 def test_public_names_exist() -> None:

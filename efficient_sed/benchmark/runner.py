@@ -30,8 +30,8 @@ from efficient_sed.evaluation.psds import BACK_END
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
 from efficient_sed.models._factory import create_model
-from efficient_sed.models.sed import SedModel
-from efficient_sed.training.train import LAST_CHECKPOINT, build_model, fit
+from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.training.train import LAST_CHECKPOINT, fit
 
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
@@ -124,7 +124,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
         write_atomically(folder / MANIFEST_FILE, splits.manifest_hash.encode())
     except OSError as error:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
-    count_macs(build_model(config, splits.classes), 1.0)  # a part without a formula must fail now, not after the training
+    count_macs(SedModel(ModelSpec(config.backbone, config.seq, splits.classes)), 1.0)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
     metrics = score_part(model, splits, config, "test")
     environment = describe_environment()

@@ -30,14 +30,8 @@ class BackboneConfig:
     name: ClassVar[str]
 
     init: str | None = None
-    """Weights to start from, of which only the backbone is taken: a tag (`synthetic` stands for fmn10_synthetic, and so on for each
-    backbone), or a name or file that `load_model` accepts."""
-
-    @property
-    def init_weights(self) -> str | None:
-        """The name or file that `init` stands for."""
-        is_tag = self.init is not None and self.init.replace("-", "").isalnum() and not self.init.startswith(self.name)
-        return f"{self.name}_{self.init}" if is_tag else self.init
+    """Weights to start from, of which only the backbone is taken: a tag (`synthetic` stands for fmn10_synthetic and so on for each backbone,
+    `im` and `as` for the ImageNet and AudioSet weights of EfficientAT), a released name, `mobilenetv3_large_100` from timm, or a file."""
 
     def build(self) -> Backbone:
         raise TypeError(f"{type(self).__name__} does not say how to build a backbone")

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 
 from efficient_sed.benchmark.runner import check_same_data
-from efficient_sed.errors import CheckpointError, require_package
+from efficient_sed.errors import require_package
 from efficient_sed.evaluation.psds import BACK_END
-from efficient_sed.models._checkpoint import load_model
+from efficient_sed.models._initial import load_initial
 from efficient_sed.sweep.grid import GridPoint
 
 
 def check_points(points: Sequence[GridPoint]) -> None:
-    """Read (or make) each data set once, open each file of initial weights, look for the packages.
+    """Read (or make) each data set once, load each backbone's initial weights, look for the packages.
 
     Raises:
         DataError, CheckpointError, MissingDependencyError: For the first thing that a run could not use.
@@ -24,9 +24,9 @@ def check_points(points: Sequence[GridPoint]) -> None:
     by_data: dict[str, list[GridPoint]] = {}
     for point in points:
         by_data.setdefault(json.dumps(point.config.data.identity(), sort_keys=True), []).append(point)
-    for weights, backbone in sorted({(point.config.backbone.init_weights or "", point.config.backbone.name) for point in points}):
-        if weights and (held := load_model(weights).spec.backbone.name) != backbone:
-            raise CheckpointError(f"backbone.init={weights} holds {held}, a run's backbone is {backbone}")
+    for backbone in dict.fromkeys(point.config.backbone for point in points):
+        if backbone.init is not None:
+            load_initial(backbone.build(), backbone)
     for same_data in by_data.values():
         splits = same_data[0].config.data.load()
         for point in same_data:

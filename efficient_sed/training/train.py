@@ -17,8 +17,9 @@ from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.environment import device_name
-from efficient_sed.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
-from efficient_sed.models._checkpoint import load_model, load_strictly
+from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
+from efficient_sed.models._checkpoint import load_model
+from efficient_sed.models._initial import load_initial
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.callbacks import AtomicCheckpointIO, MovableCheckpoint, ProgressFile
 from efficient_sed.training.module import SedModule
@@ -40,17 +41,12 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
     """The run's model before training: random from its seed, its backbone from `backbone.init` if given.
 
     Raises:
-        CheckpointError: If the initial weights hold another backbone.
+        CheckpointError: If the initial weights cannot be had or hold another backbone.
     """
     torch.manual_seed(config.seed)
     model = SedModel(ModelSpec(config.backbone, config.seq, classes))
     model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, config.task)
-    weights = config.backbone.init_weights
-    if weights is not None:
-        initial = load_model(weights)
-        if initial.spec.backbone.name != config.backbone.name:
-            raise CheckpointError(f"backbone.init={config.backbone.init} holds {initial.spec.backbone.name}, the run's backbone is {config.backbone.name}")
-        load_strictly(model.backbone, initial.backbone.state_dict(), weights)
+    load_initial(model.backbone, config.backbone)
     return model
 
 

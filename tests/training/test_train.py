@@ -227,15 +227,6 @@ def test_frozen_backbone(plain: Finished, tiny_config: SyntheticConfig, tiny_dat
     assert not torch.equal(last["model.sequence.gru.weight_ih_l0"], fresh["sequence.gru.weight_ih_l0"])
 
 
-@pytest.mark.parametrize(
-    ("init", "weights"),
-    [(None, None), ("synthetic", "fmn04_synthetic"), ("advanced-kd-weak", "fmn04_advanced-kd-weak"), ("fmn04_synthetic", "fmn04_synthetic")]
-    + [(path, path) for path in ("runs/a/model.safetensors", "model.safetensors", "last.ckpt", "./x.pt")],
-)
-def test_what_init_stands_for(init: str | None, weights: str | None) -> None:
-    assert BACKBONES.get("fmn04")(init).init_weights == weights
-
-
 def test_init_takes_the_backbone_alone(plain: Finished, tiny_config: SyntheticConfig, tmp_path: Path) -> None:
     path = str(tmp_path / "start.safetensors")
     es.save_model(plain.model, path)

@@ -56,7 +56,7 @@ class Mamba2(nn.Module):
         z, convolved, dt = torch.split(self.in_proj(x), [self.inner, self.conv1d.in_channels, num_heads], dim=-1)
         padded = torch.cat([tail.to(convolved.dtype), convolved.transpose(1, 2)], dim=2)
         values, B, C = torch.split(F.silu(self.conv1d(padded)).transpose(1, 2), [self.inner, STATE_DIM, STATE_DIM], dim=-1)
-        with torch.autocast(x.device.type, enabled=False):  # decays multiply over hundreds of steps
+        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):  # decays multiply over hundreds of steps; autocast knows no meta device
             values = values.float().reshape(*values.shape[:2], num_heads, self.head_dim)
             dt = F.softplus(dt.float() + self.dt_bias.float())
             y, memory = selective_scan(values, dt, -self.A_log.float().exp(), B.float(), C.float(), memory)
@@ -103,7 +103,7 @@ class _Mamba(SequenceHead):
 
     def precision(self, features: Tensor) -> AbstractContextManager[object]:
         """Training takes place in float32 whatever the rest does, as published."""
-        return torch.autocast(features.device.type, enabled=False) if self.training else nullcontext()
+        return torch.autocast(features.device.type, enabled=False) if self.training and not features.is_meta else nullcontext()
 
     def prepare(self, features: Tensor) -> Tensor:
         """What the blocks read."""
