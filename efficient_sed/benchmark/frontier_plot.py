@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
-COLOURS = {"none": "#000000", "tf": "#0072B2", "hybrid": "#D55E00", "gru": "#009E73", "attn": "#E69F00", "tcn": "#CC79A7", "mamba": "#56B4E9", "dilated": "#7F3C8D"}
+COLOURS = {
+    **{"none": "#000000", "tf": "#0072B2", "hybrid": "#D55E00", "gru": "#009E73", "attn": "#E69F00", "tcn": "#CC79A7", "mamba": "#56B4E9", "dilated": "#7F3C8D"},
+    **{"bitcn": "#8E3B6B", "bimamba": "#1F5F86", "causalgru": "#7FCFB4", "mingru": "#F2A683"},  # darker or lighter than their kin
+}
 OTHER_COLOUR = "#8C6D31"
 MARKERS = "os^DvPX*<>"
 GREY, INK, LABEL_SIZE, LEADER_FROM, DPI = "#9A9A9A", "#333333", 7.5, 13, 150

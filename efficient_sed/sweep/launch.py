@@ -87,12 +87,13 @@ def _run_locally(status: RunStatus, on_change: Callable[[], None]) -> None:
     log.write(f"{START_MARK}{datetime.now(UTC).isoformat(timespec='seconds')} start\n")
     log.flush()
     status.state, status.started_at = State.RUNNING, time.monotonic()
+    on_change()
     command = [sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", "--exit-with-parent", *status.point.overrides]
     with log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.PIPE) as process:
         try:
             while process.poll() is None:
-                on_change()
                 time.sleep(POLL_S)
+                on_change()
         except BaseException:
             process.terminate()
             raise
