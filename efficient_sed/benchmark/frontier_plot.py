@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 COLOURS = {
-    **{"none": "#000000", "tf": "#0072B2", "hybrid": "#D55E00", "gru": "#009E73", "attn": "#E69F00", "tcn": "#CC79A7", "mamba": "#56B4E9", "dilated": "#7F3C8D"},
-    **{"bitcn": "#8E3B6B", "bimamba": "#1F5F86", "causalgru": "#7FCFB4", "mingru": "#F2A683"},  # darker or lighter than their kin
+    "none": "#000000",
+    "tf": "#0072B2",
+    "hybrid": "#D55E00",
+    "gru": "#009E73",
+    "attn": "#E69F00",
+    "tcn": "#CC79A7",
+    "mamba": "#56B4E9",
+    "dilated": "#7F3C8D",
+    "bitcn": "#8E3B6B",
+    "bimamba": "#1F5F86",
+    "causalgru": "#7FCFB4",
+    "mingru": "#F2A683",  # darker or lighter than their kin
 }
 OTHER_COLOUR = "#8C6D31"
 MARKERS = "os^DvPX*<>"
