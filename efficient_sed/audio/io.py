@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,21 @@ class AudioInfo(NamedTuple):
     channels: int
 
 
-def audio_info(path: str | Path) -> AudioInfo:
+class EncodedAudio(NamedTuple):
+    """An audio file in memory."""
+
+    name: str
+    """For messages."""
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+AudioInput = str | Path | EncodedAudio
+
+
+def audio_info(path: AudioInput) -> AudioInfo:
     """Length, rate and channels from the header.
 
     Raises:
@@ -41,10 +56,11 @@ def audio_info(path: str | Path) -> AudioInfo:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
 
 
-def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
-    """Mean over channels, resampled to 16 kHz, shape (samples,).
+def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None = None, *, only_first_channel: bool = False) -> Tensor:
+    """Mean over channels, or the first alone, resampled to 16 kHz, shape (samples,).
 
     Args:
+        path: A file, or its content.
         start_s: Where to begin; must lie inside the file.
         duration_s: How much to read; none for the rest. What lies beyond the end is left out.
 
@@ -61,7 +77,7 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
         low, high = max(0, first - _MARGIN_S * rate), min(file.frames, last + _MARGIN_S * rate)
         if rate == SAMPLE_RATE:
             low, high = first, last
-        samples = torch.from_numpy(_decode(file, path, low, high - low))
+        samples = torch.from_numpy(_decode(file, path, low, high - low, only_first_channel))
     if rate == SAMPLE_RATE:
         return samples
     # Cut the margins on the 16 kHz side: `low` is a whole number of seconds before `first`, or the start of the file.
@@ -71,25 +87,25 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     return resampled[begin : begin + count]
 
 
-def _check_rate(path: str | Path, rate: int) -> None:
+def _check_rate(path: AudioInput, rate: int) -> None:
     """Refuse a rate whose resampling filter would take gigabytes, such as 44101 Hz."""
     common = math.gcd(rate, SAMPLE_RATE)
     if (SAMPLE_RATE // common) * (rate // common) > MAX_FILTER_SIZE:
         raise DataError(f"{path}: a sample rate of {rate} Hz cannot be resampled here; convert it first: ffmpeg -i IN -ar {SAMPLE_RATE} OUT.wav")
 
 
-def _open(path: str | Path) -> soundfile.SoundFile:
-    if not Path(path).is_file():
+def _open(path: AudioInput) -> soundfile.SoundFile:
+    if not isinstance(path, EncodedAudio) and not Path(path).is_file():
         raise DataError(f"{path}: no such audio file")
-    if Path(path).stat().st_size == 0:
+    if (len(path.data) if isinstance(path, EncodedAudio) else Path(path).stat().st_size) == 0:
         raise DataError(f"{path}: the audio file is empty (0 bytes)")
     try:
-        return soundfile.SoundFile(str(path))
+        return soundfile.SoundFile(io.BytesIO(path.data) if isinstance(path, EncodedAudio) else str(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
         raise DataError(f"{path}: not readable as audio ({getattr(error, 'error_string', error)}); supported: {', '.join(s[1:] for s in AUDIO_SUFFIXES)}") from error
 
 
-def _decode(file: soundfile.SoundFile, path: str | Path, first: int, count: int) -> np.ndarray:
+def _decode(file: soundfile.SoundFile, path: AudioInput, first: int, count: int, only_first_channel: bool) -> np.ndarray:
     origin = _safe_start(file, first)
     try:
         file.seek(origin)
@@ -100,7 +116,7 @@ def _decode(file: soundfile.SoundFile, path: str | Path, first: int, count: int)
         raise DataError(f"{path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)")
     if not np.isfinite(samples).all():
         raise DataError(f"{path}: damaged audio (a sample is not a finite number)")
-    return np.ascontiguousarray(samples.mean(axis=1))
+    return np.ascontiguousarray(samples[:, 0] if only_first_channel else samples.mean(axis=1))
 
 
 def _safe_start(file: soundfile.SoundFile, first: int) -> int:

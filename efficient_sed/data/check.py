@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rich.table import Table
 
-from efficient_sed.audio.io import read_audio
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.events import PARTS, Clip, Splits
 from efficient_sed.errors import DataError
@@ -23,7 +22,7 @@ def check_data(config: DataConfig) -> tuple[Splits, list[str]]:
 
 def _decode(clip: Clip) -> str | None:
     try:
-        read_audio(clip.path)
+        clip.audio.read()
     except DataError as error:
         return str(error)
     return None

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from efficient_sed.audio.frontend import SAMPLE_RATE, FrameGrid
-from efficient_sed.audio.io import read_audio
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.windows import Window, cut_windows
@@ -52,7 +51,7 @@ class _ClipDataset:
     def _excerpt(self, clip: Clip, start_s: float, index: int, pseudo_labels: PseudoLabels | None = None) -> Item | str:
         """The item, or the message of a file that cannot be read: an exception would lose its type on the way out of a worker."""
         try:
-            samples = read_audio(clip.path, start_s, self.clip_seconds)
+            samples = clip.audio.read(start_s, self.clip_seconds)
         except DataError as error:
             return str(error)
         length = self.clip_seconds * SAMPLE_RATE

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.data.sources import AudioSource
 
 PARTS = ("train", "validation", "test")
 
@@ -28,10 +28,10 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Clip:
-    """One audio file of a data set."""
+    """One recording of a data set."""
 
     id: str
-    path: Path
+    audio: AudioSource
     duration_s: float
     events: tuple[Event, ...]
 
@@ -62,7 +62,7 @@ class Splits:
         digest = hashlib.sha256(repr(self.classes).encode())
         for part in PARTS:
             for clip in getattr(self, part):
-                digest.update(repr((part, clip.id, _content_hash(clip.path), round(clip.duration_s, 6), clip.events)).encode())
+                digest.update(repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode())
         return digest.hexdigest()[:16]
 
     def summary(self, part: str) -> PartSummary:
@@ -70,11 +70,6 @@ class Splits:
         clips: Sequence[Clip] = getattr(self, part)
         counts = Counter(event.label for clip in clips for event in clip.events)
         return PartSummary(len(clips), sum(clip.duration_s for clip in clips) / 3600, {label: counts.get(label, 0) for label in self.classes})
-
-
-def _content_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:

@@ -18,6 +18,7 @@ from typing import Literal
 from efficient_sed.audio.io import audio_info
 from efficient_sed.config.schema import DataConfig, require
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
+from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import DATASETS
 
@@ -160,7 +161,7 @@ def _clips(audio: Path, events_by_file: Mapping[str, list[Event]], on_error: str
             if event.onset_s >= duration_s or event.offset_s > duration_s + OVERHANG_S:
                 return f"{path}: event {event.label!r} at {event.onset_s:g}-{event.offset_s:g} s lies beyond the file's end at {duration_s:g} s"
         inside = tuple(event._replace(offset_s=min(event.offset_s, duration_s)) for event in events)
-        return Clip(name, path, duration_s, inside)
+        return Clip(name, AudioFile(path), duration_s, inside)
 
     with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
         results = list(pool.map(read, events_by_file))

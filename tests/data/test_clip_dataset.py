@@ -18,6 +18,7 @@ from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.data.clip_dataset import EpochSampler, EvaluationWindows, Item, TrainingClips, collate
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels
+from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError
 
 GRID = FrameGrid()
@@ -30,7 +31,7 @@ def coded_clip(folder: Path, name: str, num_frames: int) -> Clip:
     samples = np.repeat(np.arange(num_frames) / 1024, STEP)
     soundfile.write(folder / name, samples, 16_000, subtype="PCM_24")
     events = tuple(Event(round(0.04 * k, 2), round(0.04 * (k + 1), 2), CLASSES[k % 2]) for k in range(num_frames))
-    return Clip(name, folder / name, 0.04 * num_frames, events)
+    return Clip(name, AudioFile(folder / name), 0.04 * num_frames, events)
 
 
 @pytest.fixture
@@ -210,14 +211,14 @@ def test_sampler() -> None:
 
 
 def test_unreadable_files_are_reported(clips: list[Clip]) -> None:
-    clips[1].path.write_text("not audio")
+    Path(str(clips[1].audio)).write_text("not audio")
     dataset = training(clips)
     batch = collate([dataset[0, index] for index in range(3)])
     assert batch.waveform.shape == (2, 32_000)
     assert batch.targets.shape == batch.teacher.shape == (2, 2, 50)
     assert batch.positions.tolist() == [0, 2]
     assert len(batch.errors) == 1
-    assert batch.errors[0].startswith(f"{clips[1].path}: not readable as audio")
+    assert batch.errors[0].startswith(f"{clips[1].audio}: not readable as audio")
     nothing = collate([dataset[0, 1]])
     assert len(nothing.positions) == 0
     assert len(nothing.errors) == 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.data.events import Clip, Event, Splits, encode_events, merge_overlapping
+from efficient_sed.data.sources import AudioFile
 
 GRID = FrameGrid()
 CLASSES = ("bell", "dog", "siren")
@@ -73,7 +74,7 @@ def test_merging(events: list[Event], random: object) -> None:
 def test_hash_and_summary(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"12")
-    clip = Clip("a", path, 36.0, (Event(0, 1, "dog"), Event(2, 3, "dog"), Event(2, 3, "bell")))
+    clip = Clip("a", AudioFile(path), 36.0, (Event(0, 1, "dog"), Event(2, 3, "dog"), Event(2, 3, "bell")))
     splits = Splits(CLASSES, (clip, clip), (clip,), (dataclasses.replace(clip, events=()),))
     assert splits.summary("train") == (2, 0.02, {"bell": 2, "dog": 4, "siren": 0})
     assert splits.summary("test").events == dict.fromkeys(CLASSES, 0)
@@ -82,10 +83,10 @@ def test_hash_and_summary(tmp_path: Path) -> None:
         hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, **change),)).manifest_hash)  # type: ignore[arg-type]
     hashes |= {dataclasses.replace(splits, classes=CLASSES[::-1]).manifest_hash, dataclasses.replace(splits, train=(clip,)).manifest_hash}
     moved = tmp_path / "elsewhere.wav"
-    moved.write_bytes(clip.path.read_bytes())
-    assert dataclasses.replace(splits, validation=(dataclasses.replace(clip, path=moved),)).manifest_hash in hashes
-    moved.write_bytes(b"x" * clip.path.stat().st_size)  # as long, with another content
-    hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, path=moved),)).manifest_hash)
+    moved.write_bytes(path.read_bytes())
+    assert dataclasses.replace(splits, validation=(dataclasses.replace(clip, audio=AudioFile(moved)),)).manifest_hash in hashes
+    moved.write_bytes(b"x" * path.stat().st_size)  # as long, with another content
+    hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, audio=AudioFile(moved)),)).manifest_hash)
     assert len(hashes) == 7
 
 

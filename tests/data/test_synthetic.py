@@ -53,7 +53,7 @@ def test_written_once_and_read_back(tiny_config: SyntheticConfig, tiny_data: Spl
     clip = tiny_data.train[3]
     assert clip.duration_s == 3.0
     assert list(clip.events) == events
-    np.testing.assert_allclose(soundfile.read(clip.path)[0], samples, atol=2**-15)
+    np.testing.assert_allclose(soundfile.read(str(clip.audio))[0], samples, atol=2**-15)
 
 
 @pytest.mark.usefixtures("tiny_data")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
+from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
 from efficient_sed.evaluation.detect import detect, iterate_events
 from efficient_sed.evaluation.detection_plot import MAX_COLUMNS, plot_detections, pool_spectrogram
@@ -76,7 +77,7 @@ def test_same_events_as_evaluation(tmp_path: Path, random_model: SedModel, durat
     path = tmp_path / "noise.wav"
     soundfile.write(path, samples, RATE)
     random_model.eval()
-    dataset = EvaluationWindows([Clip("noise", path, duration_s, ())], random_model.classes, random_model.grid, 10)
+    dataset = EvaluationWindows([Clip("noise", AudioFile(path), duration_s, ())], random_model.classes, random_model.grid, 10)
     pieces = [random_model.score_frames(dataset[i].waveform[None])[0, w.first : w.last].numpy() for i, (_, w) in enumerate(dataset.windows)]
     scores = np.concatenate(pieces)
     threshold = float(np.clip(np.median(scores), 0.01, 0.99))

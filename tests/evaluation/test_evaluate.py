@@ -14,6 +14,7 @@ import torch
 from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event, Splits
+from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.evaluate import ClipScores, check_classes, detection_metrics, evaluate_model, task_metrics
 from efficient_sed.models._factory import create_model
@@ -25,7 +26,7 @@ CLASSES = ("dog", "siren")
 
 @pytest.fixture
 def windows() -> EvaluationWindows:
-    clips = [Clip(f"clip{i}", Path("unused"), duration_s, (Event(0.0, duration_s, "siren"),)) for i, duration_s in enumerate(DURATIONS_S)]
+    clips = [Clip(f"clip{i}", AudioFile(Path("unused")), duration_s, (Event(0.0, duration_s, "siren"),)) for i, duration_s in enumerate(DURATIONS_S)]
     return EvaluationWindows(clips, CLASSES, create_model("fmn04", num_classes=2).grid, 5)
 
 
@@ -69,7 +70,7 @@ def test_a_clip_takes_its_highest_logits(windows: EvaluationWindows) -> None:
 
 
 def test_median_filter_comes_before_the_metric(windows: EvaluationWindows) -> None:
-    clip = Clip("clip", Path("unused"), 4.8, (Event(0.0, 2.4, "siren"),))
+    clip = Clip("clip", AudioFile(Path("unused")), 4.8, (Event(0.0, 2.4, "siren"),))
     collected = ClipScores(EvaluationWindows([clip], CLASSES, windows.grid, 5))
     scores = torch.zeros(1, 2, 126)
     scores[:, 1, :60] = 0.9
