@@ -116,11 +116,11 @@ def test_variant_names_the_filter(model: SedModel, tiny_data: Splits) -> None:
 
 def test_unreadable_files_lower_the_coverage(model: SedModel, tiny_data: Splits, tmp_path: Path) -> None:
     good, bad, *rest = tiny_data.test
-    samples, rate = soundfile.read(bad.path)
+    samples, rate = soundfile.read(str(bad.audio))
     path = tmp_path / "cut.flac"
     soundfile.write(path, samples, rate)
     path.write_bytes(path.read_bytes()[:2000])
-    splits = replace(tiny_data, test=(good, replace(bad, path=path), *rest))
+    splits = replace(tiny_data, test=(good, replace(bad, audio=AudioFile(path)), *rest))
     with pytest.raises(DataError, match=rf"^{path}: .*; data\.on_error=skip leaves such files out$"):
         evaluate(model, splits)
     coverage = evaluate(model, splits, on_error="skip")["coverage"]
