@@ -15,8 +15,8 @@ from efficient_sed.config.compose import compose_run, key_of, presets
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels
-from efficient_sed.errors import CheckpointError, ConfigError, nearest
-from efficient_sed.models._cards import Card, Score, get_card
+from efficient_sed.errors import CheckpointError, ConfigError, DataError, nearest
+from efficient_sed.models._cards import Card, Score, get_card, list_cards
 from efficient_sed.registry import DATASETS
 
 MIN_SHARE = 0.9  # of the clips and classes of a published evaluation; videos vanish, and nobody has all of them
@@ -91,6 +91,10 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
         CheckpointError: If there is no such card, or it says nothing that could be verified.
         ConfigError: If an option is not allowed.
     """
+    if name not in list_cards() and (Path(name).suffix or "/" in name):
+        raise CheckpointError(f"{name}: verify compares released models with their cards; `efficient-sed evaluate {name} data={data or 'DATA'}` scores a file of yours")
+    if not data:
+        raise ConfigError("--data is empty: give a data set such as synthetic, or a directory")
     card = get_card(name)
     if card.task == "backbone":
         raise CheckpointError(f"{name} is a starting point for training (backbone.init={name}) and detects nothing that could be verified")
@@ -103,8 +107,11 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     if reason is not None:
         return judge(card, score, facts, tolerance, None, reason)
     metrics = score_checkpoint(name, config, "test", set())
+    measured = metrics[RESULT_KEYS[score.metric]]
+    if not math.isfinite(measured):
+        raise DataError(f"{name}: the score on these data is {measured}; are there events in the test part?")
     facts = replace(facts, num_clips=metrics["coverage"]["clips_scored"])  # data.on_error=skip may have left some out
-    return judge(card, score, facts, tolerance, metrics[RESULT_KEYS[score.metric]], why_not_comparable(card, score, facts))
+    return judge(card, score, facts, tolerance, measured, why_not_comparable(card, score, facts))
 
 
 def judge(card: Card, score: Score, facts: DataFacts, tolerance: float, measured: float | None, reason: str | None) -> Verdict:

@@ -118,12 +118,18 @@ def get_card(name: str) -> Card:
     return cards[name]
 
 
-def provenance_of(card: Card) -> Provenance:
-    """What a model should know of itself whose file says nothing: what it was trained for, and where it comes from."""
+def provenance_of(card: Card, *, is_released: bool) -> Provenance:
+    """What a model should know of itself whose file says nothing: what it was trained for, and where it comes from.
+
+    Args:
+        is_released: Whether the file was found as the released one; else it only bears that name.
+    """
     from efficient_sed.models.sed import Provenance
 
     clip_seconds = card.input.clip_seconds if card.input else Provenance.clip_seconds
-    return Provenance(clip_seconds=clip_seconds, task=card.task, notes={"released_as": card.name, "release": card.release, "licence": card.licence})
+    return Provenance(
+        clip_seconds=clip_seconds, task=card.task, notes={"released_as" if is_released else "named_like": card.name, "release": card.release, "licence": card.licence}
+    )
 
 
 def nearest_names(name: str, names: Iterable[str]) -> str:
@@ -150,7 +156,7 @@ def local_weights(card: Card) -> Path | None:
 
 
 def find_weights(card: Card) -> Path:
-    """The card's file, downloaded if it is not here, with its checksum verified.
+    """The card's file, downloaded if it is not here, with its checksum verified as far as one is known: see `record_checksum`.
 
     Raises:
         CheckpointError: If it is not here and cannot be downloaded, or is not the file that the card, or the record of the first file, speaks of.
@@ -169,20 +175,34 @@ def find_weights(card: Card) -> Path:
 
 
 def _verify_checksum(card: Card, path: Path) -> None:
-    record = path.with_name(f"{path.name}.sha256")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    record, found = _record_of(path), _checksum(path)
     if card.sha256 is not None:
         if found != card.sha256:
-            raise CheckpointError(f"{path}: checksum {found[:12]}… is not the card's {card.sha256[:12]}…; delete the file and type the same command again")
+            cure = "delete the file and type the same command again" if card.url else "install the package again"
+            raise CheckpointError(f"{path}: checksum {found[:12]}… is not the card's {card.sha256[:12]}…; {cure}")
     elif record.is_file():
         words = record.read_text(encoding="utf-8", errors="replace").split()
         if not words or not re.fullmatch("[0-9a-f]{64}", words[0]):
             raise CheckpointError(f"{record}: not a checksum; delete it if you trust {path.name}")
         if found != words[0]:
-            raise CheckpointError(f"{path}: checksum {found[:12]}… is not {words[0][:12]}… of the first download; delete {path.name}, or {record.name} if you replaced the file")
-    else:
-        try:
-            write_atomically(record, f"{found}  {path.name}\n".encode())
-        except OSError as error:
-            logger.debug("%s: not recorded (%s)", record, error.strerror)
+            raise CheckpointError(f"{path}: checksum {found[:12]}… is not {words[0][:12]}… of the first file; delete {path.name}, or {record.name} if you replaced the file")
+
+
+def record_checksum(card: Card, path: Path) -> None:
+    """Keep the checksum of a file that proved good, where the card knows none: later files are measured by it."""
+    record = _record_of(path)
+    if card.sha256 is not None or record.is_file():
+        return
+    try:
+        write_atomically(record, f"{_checksum(path)}  {path.name}\n".encode())
+    except OSError as error:
+        logger.warning("%s: the checksum of %s is not recorded (%s), so that a later change will not be noticed", record.parent, path.name, error.strerror)
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,7 +21,7 @@ from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, architecture_name, to_dict
 from efficient_sed.data.labels import default_classes
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.models._cards import Card, find_weights, get_card, list_cards, nearest_names, provenance_of
+from efficient_sed.models._cards import Card, find_weights, get_card, list_cards, nearest_names, provenance_of, record_checksum
 from efficient_sed.models._names import GRAMMAR, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
@@ -61,7 +61,7 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
     try:
         write_atomically(Path(path), data)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); the file that was there is untouched") from error
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); what was there before is untouched") from error
 
 
 def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int | None = None) -> SedModel:
@@ -82,9 +82,15 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
     if checkpoint is None and Path(name).suffix in CHECKPOINT_SUFFIXES:
         return _load_file(Path(name), None, num_classes)
     if checkpoint is not None:
-        return _load_file(Path(checkpoint), name, num_classes)
+        parsed = parse_name(name)
+        if parsed.tag is not None and name not in list_cards():
+            raise ConfigError(f"{name!r}: with checkpoint=FILE give the architecture alone, {parsed.architecture}")
+        return _load_file(Path(checkpoint), parsed.architecture, num_classes)
     card = _card(name)
-    return _load_file(find_weights(card), card.architecture, num_classes, card)
+    path = find_weights(card)
+    model = _load_file(path, card.architecture, num_classes, card)
+    record_checksum(card, path)  # not before the file has proved good
+    return model
 
 
 def _card(name: str) -> Card:
@@ -99,6 +105,7 @@ def _card(name: str) -> Card:
 def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card | None = None) -> SedModel:
     state, header = read_checkpoint(path)
     stored, wanted = stored_and_wanted(path, state, header, name)
+    is_released = card is not None
     if card is None and header is None and (named := list_cards().get(path.stem)) is not None and named.file == path.name:
         card = named
     if card is not None and card.num_classes != len(stored.classes):
@@ -114,14 +121,20 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
         what = f"only its backbone is taken: the head {wanted.name} and the classifier are random" if has_new_head else "its classifier is left out"
         logger.warning("%s: %s (%d classes in the file, %d in the model)", path, what, len(stored.classes), len(model.classes))
     load_strictly(model, state, path)
-    if header and not has_new_head:
-        try:
-            model.provenance = Provenance(**header["provenance"])
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{path}: its header does not say where the weights come from ({error})") from error
+    if has_new_classifier:
+        model.provenance = Provenance(notes={"trained_part_from": path.name})
+    elif header:
+        model.provenance = _provenance(header, path)
     elif card is not None:
-        model.provenance = provenance_of(card)
+        model.provenance = provenance_of(card, is_released=is_released)
     return model.eval()
+
+
+def _provenance(header: Mapping[str, Any], path: Path) -> Provenance:
+    try:
+        return Provenance(**header["provenance"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: its header does not say where the weights come from ({error})") from error
 
 
 def stored_and_wanted(path: Path, state: Mapping[str, Tensor], header: dict[str, Any] | None, name: str | None) -> tuple[ModelSpec, SequenceHeadConfig]:
@@ -165,6 +178,9 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], path: Pa
         problems.append(f"{len(misshapen)} misshapen, first {key}: {tuple(state[key].shape)} in the file, {tuple(own[key].shape)} in the model")
     if problems:
         raise CheckpointError(f"{path}: the weights do not fit: {'; '.join(problems)}")
+    bad = [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if bad:
+        raise CheckpointError(f"{path}: {len(bad)} weights are not finite numbers, first {min(bad)}")
     module.load_state_dict(dict(state))
 
 
@@ -186,11 +202,19 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors")
     header = None
     if "state_dict" in content:  # Lightning
-        header, content = content.get("hyper_parameters", {}).get("model"), content["state_dict"]
-    bad = [key for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))] if isinstance(content, dict) else ["state_dict"]
+        hyper_parameters, content = content.get("hyper_parameters"), content["state_dict"]
+        header = hyper_parameters.get("model") if isinstance(hyper_parameters, dict) else None
+        if not (isinstance(header, dict) and header.get("format") == FORMAT):  # somebody else's
+            header = None
+    bad = [key for key, value in content.items() if not (isinstance(key, str) and _is_plain(value))] if isinstance(content, dict) else ["state_dict"]
     if bad or not content:
         raise CheckpointError(f"{path}: not a dictionary of tensors" + (f" ({bad[0]!r} is none)" if bad else " (it is empty)"))
     return {key.removeprefix("model.") if header else key: value for key, value in content.items()}, header
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a dense tensor of real numbers that holds its data."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_complex() or value.is_quantized)
 
 
 def _diagnose(path: Path, error: Exception) -> str:
@@ -237,7 +261,7 @@ def spec_from_header(header: Mapping[str, Any], path: Path | str) -> ModelSpec:
 
 def _num_classes(state: Mapping[str, Tensor], path: Path) -> int:
     for key, value in state.items():
-        if key.endswith(("strong_head.bias", "classifier.strong.bias")):
+        if key.endswith(("strong_head.bias", "classifier.strong.bias")) and value.ndim == 1 and len(value):
             return len(value)
     raise CheckpointError(f"{path}: holds no classifier (strong_head.bias)")
 

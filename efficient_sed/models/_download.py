@@ -78,6 +78,9 @@ def _fetch(url: str, path: Path) -> None:
         first = next(chunks, b"")
         if response.headers.get_content_type() == "text/html" or (start == 0 and _WEB_PAGE.match(first)):
             raise CheckpointError(f"download failed (a web page came instead of the file): {by_hand}")
+        kind, encoding = response.headers.get_content_type(), response.headers.get("Content-Encoding", "identity")
+        if kind == "application/json" or encoding != "identity":
+            raise CheckpointError(f"download failed ({kind} in the encoding {encoding} came instead of the file): {by_hand}")
         free = shutil.disk_usage(path.parent).free
         if total is not None and total - num_bytes > free:
             raise CheckpointError(f"{url}: {_mb(total - num_bytes)} MB are missing and {path.parent} has {_mb(free)} MB free; free some space and type the same command again")
@@ -130,7 +133,7 @@ class _SafeRedirects(HTTPRedirectHandler):
 
 
 def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
-    request = Request(url, headers={"User-Agent": f"efficient-sed/{__version__}", **headers})
+    request = Request(url, headers={"User-Agent": f"efficient-sed/{__version__}", "Accept-Encoding": "identity", **headers})
     response: HTTPResponse = build_opener(_SafeRedirects).open(request, timeout=TIMEOUT_S)
     return response
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.errors import CheckpointError, MissingDependencyError, nearest
-from efficient_sed.models._cards import Card, find_weights, list_cards
+from efficient_sed.models._cards import Card, find_weights, list_cards, record_checksum
 from efficient_sed.models._checkpoint import _HEADER_KEY, CHECKPOINT_SUFFIXES, load_strictly, read_checkpoint, rename_released, spec_from_header
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec
@@ -40,7 +40,7 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """
     if config.init is None:
         return
-    source, state, header = _read_start(config)
+    card, source, state, header = _read_start(config)
     if header:
         _require_same(spec_from_header(header, source).backbone.name, config)
     named = _in_our_names(state, config)
@@ -59,23 +59,26 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
         if (held := _architecture(tensors)) is not None:
             _require_same(held, config)
         raise
+    if card is not None:
+        record_checksum(card, Path(source))
     left_out = Counter(key.split(".")[0] for key in named if not key.startswith("backbone."))
     notes.insert(0, "left out: " + (", ".join(f"{part} ({count})" for part, count in sorted(left_out.items())) or "nothing"))
     logger.info("%s starts from %s: %d backbone tensors; %s", config.name, source, len(tensors), "; ".join(notes))
 
 
-def _read_start(config: BackboneConfig) -> tuple[str, dict[str, Tensor], dict[str, Any] | None]:
-    """A file or name for messages, its tensors, and the header that describes them if there is one."""
+def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Tensor], dict[str, Any] | None]:
+    """The card if it has one, a file or name for messages, its tensors, and the header that describes them if there is one."""
     init = str(config.init)
     if init == TIMM_NAME:
         _require_same(TIMM_BACKBONE, config)
-        return init, _fetch_from_timm(), None
-    path = Path(init)
-    if path.suffix not in FILE_SUFFIXES and len(path.parts) < 2:
-        path = find_weights(_card(config))
+        return None, init, _fetch_from_timm(), None
+    path, card = Path(init).expanduser(), None
+    if path.suffix not in FILE_SUFFIXES and "/" not in init and not path.is_file():
+        card = _card(config)
+        path = find_weights(card)
     if _is_foreign_safetensors(path):
-        return str(path), safetensors.torch.load_file(path), None
-    return str(path), *read_checkpoint(path)
+        return card, str(path), safetensors.torch.load_file(path), None
+    return card, str(path), *read_checkpoint(path)
 
 
 def _card(config: BackboneConfig) -> Card:

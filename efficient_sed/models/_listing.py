@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,6 +16,8 @@ from efficient_sed.models._cards import Card, list_cards, local_weights, nearest
 from efficient_sed.models._names import GRAMMAR
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
+logger = logging.getLogger(__name__)
+MAX_HIDDEN = 8192  # ten times the largest released
 TASKS = ("detection", "tagging", "backbone")
 SORT_KEYS = {
     "name": lambda row: row["name"],
@@ -44,21 +47,32 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447) -> list[Row]:
     """Name and cost of every backbone with every head whose name matches: a fifth of a second each.
 
+    Heads that do not come in one of the sizes are left out, which a warning says.
+
     Raises:
-        ConfigError: If a head does not come in one of the sizes.
+        ConfigError: If they are to be sorted by score, which they have not.
     """
     if sort == "score":
         raise ConfigError("--sort score: composable models have random weights and no score; allowed: name, params, macs")
-    names = []
-    for backbone in BACKBONES.names():
-        for head in SEQUENCE_HEADS.names():
-            has_size = any(field.name == "hidden" for field in dataclasses.fields(SEQUENCE_HEADS.get(head)))
-            names += [f"{backbone}+{head}-{size}" for size in hidden] if has_size else [backbone]
+    endings, unfit = [], []
+    for head in SEQUENCE_HEADS.names():
+        entry = SEQUENCE_HEADS.get(head)
+        if not any(field.name == "hidden" for field in dataclasses.fields(entry)):
+            endings.append("")
+            continue
+        for size in hidden:
+            try:
+                entry(hidden=size)
+                endings.append(f"+{head}-{size}")
+            except ConfigError as error:
+                unfit.append(f"{head}-{size} ({error})")
     rows = []
-    for name in names:
+    for name in (f"{backbone}{ending}" for backbone in BACKBONES.names() for ending in endings):
         if fnmatchcase(name, pattern):
             params, macs = count_costs(name, num_classes)
             rows.append({"name": name, "params": params, "macs": macs})
+    for message in unfit:
+        logger.warning("left out: %s", message)
     return sorted(rows, key=SORT_KEYS[sort]) if sort else rows
 
 
@@ -70,8 +84,8 @@ def parse_sizes(text: str) -> list[int]:
     """
     words = text.split(",")
     for word in words:
-        if not (word.isdecimal() and int(word) >= 1):
-            raise ConfigError(f"--hidden {text}: {word!r} is not a positive whole number; give sizes such as 128,512")
+        if not (word.isdecimal() and 1 <= int(word) <= MAX_HIDDEN):
+            raise ConfigError(f"--hidden {text}: {word!r} is not a whole number from 1 to {MAX_HIDDEN}; give sizes such as 128,512")
     return [int(word) for word in words]
 
 

@@ -63,7 +63,7 @@ class CausalHead(SequenceHead):
 
     @abc.abstractmethod
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Output for a chunk of any length, and the state to pass with the next one.
+        """Output for a chunk of one step or more, and the state to pass with the next one.
 
         Args:
             features: Shape (batch, time, in_dim).

@@ -134,7 +134,7 @@ def test_a_released_file_on_a_directory(tmp_path: Path, monkeypatch: pytest.Monk
 
 BAD = [
     ("fmn10_stronk", "synthetic", [], 0.005, "no released weights are called 'fmn10_stronk'; the nearest: fmn10_strong"),
-    ("file.safetensors", "synthetic", [], 0.005, "no released weights are called 'file.safetensors'"),
+    ("file.safetensors", "synthetic", [], 0.005, "`efficient-sed evaluate file.safetensors data=synthetic` scores a file of yours"),
     ("mn10_im", "synthetic", [], 0.005, "mn10_im is a starting point for training (backbone.init=mn10_im)"),
     ("fmn10_strong", "sythetic", [], 0.005, "--data sythetic: neither a directory nor a data set; did you mean 'synthetic'?"),
     ("fmn10_strong", "synthetic", ["evaluation.dtc=0.5"], 0.005, "evaluation.dtc=0.5: verify scores as the card was scored"),

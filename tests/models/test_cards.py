@@ -22,7 +22,7 @@ from efficient_sed.benchmark.macs import MacsReport, count_macs
 from efficient_sed.data.synthetic import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError
 from efficient_sed.models import _cards, _download
-from efficient_sed.models._cards import DEFAULT_DETECTOR, Card, find_weights, get_card, list_cards, local_weights, provenance_of
+from efficient_sed.models._cards import DEFAULT_DETECTOR, Card, find_weights, get_card, list_cards, local_weights, provenance_of, record_checksum
 from efficient_sed.models._names import parse_name
 
 CARDS = list_cards()
@@ -114,8 +114,9 @@ def test_an_unknown_name_shows_the_nearest() -> None:
 
 
 def test_provenance_of_a_file_that_says_nothing() -> None:
-    provenance = provenance_of(CARDS["fmn10_weak"])
-    assert (provenance.task, provenance.clip_seconds, provenance.notes["released_as"]) == ("tagging", 10, "fmn10_weak")
+    for is_released, note in ((True, "released_as"), (False, "named_like")):
+        provenance = provenance_of(CARDS["fmn10_weak"], is_released=is_released)
+        assert (provenance.task, provenance.clip_seconds, provenance.notes[note]) == ("tagging", 10, "fmn10_weak")
 
 
 # --- finding weights ---
@@ -150,19 +151,42 @@ def test_weights_are_fetched_once_and_their_checksum_is_kept(home: Path, fetched
     assert [find_weights(AWAY), find_weights(AWAY)] == [home / "away.pt"] * 2
     assert fetched == [AWAY.url]
     assert local_weights(AWAY) == home / "away.pt"
+    assert not (home / "away.pt.sha256").exists()  # nobody has read the file yet
+    record_checksum(AWAY, home / "away.pt")
     assert (home / "away.pt.sha256").read_text() == f"{hashlib.sha256(b'weights').hexdigest()}  away.pt\n"
 
 
 def test_a_file_that_changed_since_it_was_first_seen_is_refused(fetched: list[str]) -> None:
     path = find_weights(AWAY)
+    record_checksum(AWAY, path)
     path.write_bytes(b"other weights")
+    record_checksum(AWAY, path)  # the first counts
     first, second = (hashlib.sha256(content).hexdigest()[:12] for content in (b"weights", b"other weights"))
-    expected = f"{path}: checksum {second}… is not {first}… of the first download; delete away.pt, or away.pt.sha256 if you replaced the file"
+    expected = f"{path}: checksum {second}… is not {first}… of the first file; delete away.pt, or away.pt.sha256 if you replaced the file"
     with pytest.raises(CheckpointError, match=f"^{re.escape(expected)}$"):
         find_weights(AWAY)
     path.unlink()
     assert find_weights(AWAY) == path
     assert len(fetched) == 2
+
+
+def test_a_bad_first_file_does_not_lock_out_the_right_one(home: Path) -> None:
+    card = CARDS["fmn04_strong"]
+    home.mkdir()
+    (home / card.file).write_text("<html>not found</html>")
+    with pytest.raises(CheckpointError, match="web page"):
+        es.load_model(card.name)
+    model = es.create_model("fmn04", num_classes=447)
+    torch.save(model.state_dict(), home / card.file)
+    loaded = es.load_model(card.name)
+    assert loaded.provenance.notes["released_as"] == card.name
+    assert (home / f"{card.file}.sha256").is_file()
+    torch.save(es.create_model("fmn04", num_classes=447).state_dict(), home / card.file)
+    with pytest.raises(CheckpointError, match="of the first file"):
+        es.load_model(card.name)
+    by_path = es.load_model(str(home / card.file))
+    assert by_path.provenance.notes["named_like"] == card.name
+    assert "released_as" not in by_path.provenance.notes
 
 
 @pytest.mark.usefixtures("fetched")
@@ -190,9 +214,8 @@ def test_a_folder_without_permission_keeps_no_record(home: Path, monkeypatch: py
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(_cards, "write_atomically", refuse)
-    with caplog.at_level("DEBUG", "efficient_sed"):
-        assert find_weights(AWAY) == home / "away.pt"
-    assert "away.pt.sha256: not recorded (Permission denied)" in caplog.text
+    record_checksum(AWAY, find_weights(AWAY))
+    assert caplog.messages == [f"{home}: the checksum of away.pt is not recorded (Permission denied), so that a later change will not be noticed"]
 
 
 def test_own_files_come_before_shipped_ones(home: Path) -> None:

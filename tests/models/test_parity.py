@@ -25,6 +25,9 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 FOLDER = Path(__file__).parent.parent / "parity"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
+MAGNIFIED = ("fmn10+gru-128", "fmn10+mamba-128")
+"""Their logits vary little, so that the float32 rounding of the backbone, which differs between processors, is up to 2e-3 of them; the heads
+alone are compared in test_sequence.py."""
 STRONG_CLASSES, MEL_FRAMES = slice(None, None, 29), slice(None, None, 50)
 
 
@@ -94,9 +97,12 @@ def test_released_layout(name: str, tmp_path: Path) -> None:
     scale = expected["strong"].std(axis=1).mean()
     strong = output.frame_logits[0, STRONG_CLASSES].numpy()
     rounding = np.abs(strong - model.double()(mel.double()).frame_logits[0, STRONG_CLASSES].numpy()).max()
-    # these weights magnify rounding: float32 alone moves the logits of gru and mamba by up to 2e-3 of the scale, and differently on each processor
-    assert np.abs(strong - expected["strong"]).max() < max(1e-3 * scale, 3 * rounding)
-    assert rounding < 2e-3 * scale
+    limit = 1e-3 * scale
+    if name in MAGNIFIED:
+        rounding = np.abs(strong - model.double()(mel.double()).frame_logits[0, STRONG_CLASSES].numpy()).max()
+        assert rounding < 2e-3 * scale
+        limit = max(limit, 3 * rounding)
+    assert np.abs(strong - expected["strong"]).max() < limit
     assert np.abs(output.clip_logits[0].numpy() - expected["weak"]).max() < 1e-2 * scale
 
 

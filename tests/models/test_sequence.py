@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from textbook_heads import mingru_log_space, mingru_loop, textbook
 from torch import Tensor
 
-from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.contracts import CausalHead, SequenceHead
+from efficient_sed.models.sequence._blocks import RMSNorm
 from efficient_sed.models.sequence._scan import chunked_scan, doubling_scan, linear_scan
 from efficient_sed.models.sequence._ssd import chunked_selective_scan, has_kernels, selective_scan
 from efficient_sed.models.sequence.mingru import mingru_states
@@ -117,14 +118,47 @@ def test_open_and_shut_gates() -> None:
     assert (states[10:] == 1.5).all()
 
 
-def test_the_scan_exports() -> None:
+@pytest.mark.filterwarnings("ignore:The tensor attributes self.gru._flat_weights")  # torch's own list of an nn.GRU's weights
+@pytest.mark.parametrize("name", SEQUENCE_HEADS.names())
+def test_export(name: str) -> None:
+    """At one length; the scans as a few operations on the whole sequence, not one for each step."""
+    head, x = random_head(name), features(300)
+    program = torch.export.export(head, (x,))
+    assert len(program.graph.nodes) < 400
+    with torch.inference_mode():
+        torch.testing.assert_close(program.module()(x), head(x), rtol=1e-4, atol=1e-4)
+
+
+def test_the_scan_exports_as_doubling() -> None:
     class Scan(torch.nn.Module):
         def forward(self, decay: Tensor, value: Tensor) -> Tensor:
             return linear_scan(decay, value)
 
     decay, value, _ = scan_inputs(300)
-    exported = torch.export.export(Scan(), (decay, value)).module()
-    torch.testing.assert_close(exported(decay, value), linear_scan(decay, value), rtol=0, atol=1e-12)
+    program = torch.export.export(Scan(), (decay, value))
+    assert len(program.graph.nodes) < 100
+    torch.testing.assert_close(program.module()(decay, value), linear_scan(decay, value), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16], ids=str)
+@torch.inference_mode()
+def test_norm_in_half_precision(precision: torch.dtype) -> None:
+    norm = RMSNorm(1024)
+    for scale in (0.0, 1e-4, 1.0, 3000.0):
+        x = torch.full((1, 1024), scale, dtype=precision)
+        expected = torch.full((1, 1024), float(scale > 0))
+        torch.testing.assert_close(norm(x).float(), expected, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(RMSNorm(1024).to(precision)(x).float(), expected, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in SEQUENCE_HEADS.names() if random_head(name).is_causal])
+@torch.inference_mode()
+def test_a_state_keeps_no_chunk_alive(name: str) -> None:
+    head = random_head(name)
+    assert isinstance(head, CausalHead)
+    _, state = head.stream(features(250), None)
+    for part in state:
+        assert part.untyped_storage().nbytes() == part.numel() * part.element_size()
 
 
 @settings(max_examples=30, deadline=None)

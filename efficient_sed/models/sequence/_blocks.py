@@ -20,6 +20,12 @@ def input_projection(in_dim: int, hidden: int) -> nn.Module:
     return nn.Linear(in_dim, hidden) if in_dim != hidden else nn.Identity()
 
 
+def require_layers(num_layers: int, dropout: float = 0.0) -> None:
+    """Raise a ConfigError unless there is a layer and the dropout is a share."""
+    require(num_layers >= 1, "seq.num_layers", num_layers, "1 or more")
+    require(0 <= dropout < 1, "seq.dropout", dropout, "0 to below 1")
+
+
 def require_multiple(hidden: int, unit: int, why: str) -> None:
     """Raise a ConfigError that names the nearest allowed size, unless `hidden` is a multiple of `unit`."""
     nearest = max(1, round(hidden / unit)) * unit
@@ -44,7 +50,8 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(x, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # float16 loses small sums of squares and overflows on large ones
+        return (F.normalize(wide, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)).to(x.dtype)
 
 
 class RotaryEmbedding(nn.Module):
@@ -54,13 +61,14 @@ class RotaryEmbedding(nn.Module):
         super().__init__()
         self.freqs = nn.Parameter(10000.0 ** (-torch.arange(0, head_dim, 2) / head_dim), requires_grad=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Rotate x of shape (..., time, head_dim)."""
+    def forward(self, *tensors: Tensor) -> list[Tensor]:
+        """Rotate tensors that share the shape (..., time, head_dim)."""
+        x = tensors[0]
         time = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)
         angle = time[:, None] * self.freqs.float()  # (T, head_dim / 2)
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        even, odd = x[..., 0::2], x[..., 1::2]
-        return torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2)
+        pairs = ((x[..., 0::2], x[..., 1::2]) for x in tensors)
+        return [torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2) for even, odd in pairs]
 
 
 class GatedAttention(nn.Module):
@@ -78,7 +86,8 @@ class GatedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x)
         q, k, v = (split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1))  # each (B, heads, T, head_dim)
-        attended = F.scaled_dot_product_attention(self.rotary(q), self.rotary(k), v, dropout_p=self.dropout if self.training else 0.0)
+        q, k = self.rotary(q, k)
+        attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
         return F.dropout(self.out(merge_heads(gated)), self.dropout, self.training)
 

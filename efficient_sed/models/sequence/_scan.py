@@ -2,7 +2,7 @@
 
 In linear space: with a in (0, 1) nothing can overflow and nothing is lost, while the usual log-space form (Heinsen 2023,
 https://arxiv.org/abs/2311.06281) subtracts large cumulated logarithms. `chunked_scan` computes; `doubling_scan` (Hillis and Steele 1986)
-is the same in a fixed number of whole-sequence operations, which exporters understand.
+is the same in a few whole-sequence operations, which exporters understand.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def linear_scan(decay: Tensor, value: Tensor, initial: Tensor | None = None) -> 
 
 
 def doubling_scan(decay: Tensor, value: Tensor, initial: Tensor) -> Tensor:
-    """`linear_scan` by log2(time) steps, each of which joins neighbours twice as far apart."""
+    """`linear_scan` by log2(time) steps, each of which joins neighbours twice as far apart. An export of it has one length."""
     T = value.shape[1]
     value = torch.cat([value[:, :1] + decay[:, :1] * initial[:, None], value[:, 1:]], dim=1)
-    for exponent in range(math.ceil(math.log2(max(T, 1)))):
+    for exponent in range(math.ceil(math.log2(T))):
         shift = (0, 0, 2**exponent, 0)
         value = value + decay * F.pad(value, shift)[:, :T]
         decay = decay * F.pad(decay, shift)[:, :T]
@@ -74,7 +74,7 @@ def chunked_scan(decay: Tensor, value: Tensor, initial: Tensor, *, is_reversed: 
     Takes 2 * chunk + time / chunk vectorised operations; not differentiable.
     """
     B, T, D = value.shape
-    chunk = min(range(8, 25), key=lambda size: (-T % size, 2 * size + T // size)) if T > 24 else max(T, 1)
+    chunk = min(range(8, 129), key=lambda size: 2 * size + -(-T // size) + (4 if T % size else 0)) if T > 24 else T  # padding costs copies
     padding = (0, 0, -T % chunk, 0) if is_reversed else (0, 0, 0, -T % chunk)
     decay, value = (F.pad(x, padding) if any(padding) else x for x in (decay, value))
     decay, value = (x.reshape(B, -1, chunk, D) for x in (decay, value))

@@ -6,12 +6,16 @@ between chunks as a recurrence of their states. In plain PyTorch, so that it run
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import logging
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+logger = logging.getLogger(__name__)
 CHUNK_CPU, CHUNK_GPU = 50, 128  # a 10 s clip is 250 steps; a GPU prefers fewer, larger products
 
 
@@ -19,7 +23,7 @@ def selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, in
     """S_t = exp(dt_t rate) S_{t-1} + dt_t x_t B_t^T and y_t = S_t C_t.
 
     Args:
-        x: Shape (batch, time, heads, head_dim), float32.
+        x: Shape (batch, time, heads, head_dim), float32 or better.
         dt: Step sizes, shape (batch, time, heads), positive.
         rate: Shape (heads,), negative.
         B: Shape (batch, time, state_dim); shared by the heads.
@@ -61,9 +65,17 @@ def chunked_selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Te
     return y.transpose(2, 3).flatten(1, 2)[:, :T], state
 
 
+@cache
 def has_kernels() -> bool:
-    """Whether the package mamba_ssm is installed."""
-    return importlib.util.find_spec("mamba_ssm") is not None
+    """Whether the package mamba_ssm is installed and can be imported; one that cannot is told of once."""
+    if importlib.util.find_spec("mamba_ssm") is None:
+        return False
+    try:
+        importlib.import_module("mamba_ssm.ops.triton.ssd_combined")
+    except ImportError as error:
+        logger.warning("mamba_ssm is installed but cannot be imported (%s); Mamba runs in plain PyTorch", error)
+        return False
+    return True
 
 
 def _by_kernels(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:

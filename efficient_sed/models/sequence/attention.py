@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import GatedAttention, input_projection, require_multiple
+from efficient_sed.models.sequence._blocks import GatedAttention, input_projection, require_layers, require_multiple
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -50,8 +50,7 @@ class AttentionConfig(SequenceHeadConfig):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
-        require(0 <= self.dropout < 1, "seq.dropout", self.dropout, "0 to below 1")
+        require_layers(self.num_layers, self.dropout)
         require(self.num_heads >= 1, "seq.num_heads", self.num_heads, "1 or more")
         require_multiple(self.hidden, 2 * self.num_heads, f"2 * seq.num_heads = {2 * self.num_heads} (rotary embedding turns pairs)")
 

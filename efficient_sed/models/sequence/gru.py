@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
+from efficient_sed.models.sequence._blocks import require_layers
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -54,7 +55,7 @@ class GruConfig(SequenceHeadConfig):
 
     def __post_init__(self) -> None:
         require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
-        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
+        require_layers(self.num_layers)
 
     def build(self, in_dim: int) -> SequenceHead:
         return GruHead(in_dim, self.hidden, self.num_layers)

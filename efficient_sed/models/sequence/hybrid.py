@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, merge_heads, require_multiple, split_heads
+from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, merge_heads, require_layers, require_multiple, split_heads
 from efficient_sed.models.sequence.mingru import mingru_states
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -111,8 +111,7 @@ class HybridConfig(SequenceHeadConfig):
     """In the feed-forward parts."""
 
     def __post_init__(self) -> None:
-        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
-        require(0 <= self.dropout < 1, "seq.dropout", self.dropout, "0 to below 1")
+        require_layers(self.num_layers, self.dropout)
         require(self.num_heads >= 1, "seq.num_heads", self.num_heads, "1 or more")
         require_multiple(self.hidden, self.num_heads, f"seq.num_heads = {self.num_heads}")
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import input_projection, require_multiple
+from efficient_sed.models.sequence._blocks import input_projection, require_layers, require_multiple
 from efficient_sed.models.sequence._ssd import selective_scan
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -57,12 +57,13 @@ class Mamba2(nn.Module):
         padded = torch.cat([tail.to(convolved.dtype), convolved.transpose(1, 2)], dim=2)
         values, B, C = torch.split(F.silu(self.conv1d(padded)).transpose(1, 2), [self.inner, STATE_DIM, STATE_DIM], dim=-1)
         with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):  # decays multiply over hundreds of steps; autocast knows no meta device
-            values = values.float().reshape(*values.shape[:2], num_heads, self.head_dim)
-            dt = F.softplus(dt.float() + self.dt_bias.float())
-            y, memory = selective_scan(values, dt, -self.A_log.float().exp(), B.float(), C.float(), memory)
-            y = (y + self.D.float()[:, None] * values).flatten(2)
+            precision = torch.promote_types(values.dtype, torch.float32)
+            dt_bias, A_log, D, values, dt, B, C = (tensor.to(precision) for tensor in (self.dt_bias, self.A_log, self.D, values, dt, B, C))
+            values = values.reshape(*values.shape[:2], num_heads, self.head_dim)
+            y, memory = selective_scan(values, F.softplus(dt + dt_bias), -A_log.exp(), B, C, memory)
+            y = (y + D[:, None] * values).flatten(2)
         output = self.out_proj(y.to(z.dtype) * F.silu(z))
-        return output, (padded[:, :, -(KERNEL - 1) :], memory)
+        return output, (padded[:, :, -(KERNEL - 1) :].clone(), memory)  # a view would keep the whole chunk
 
 
 class MambaBlock(nn.Module):
@@ -152,17 +153,17 @@ class MambaConfig(SequenceHeadConfig):
     """Model dimension."""
     num_layers: int = 2
     head_dim: int | None = None
-    """Features that share one decay; none: 64, or 32 where hidden is below 256, as in the published models."""
+    """Features that share one decay; none: 64, or 32 where hidden is 128, as in the published models, or does not allow 64."""
 
     def __post_init__(self) -> None:
-        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
+        require_layers(self.num_layers)
         require(self.head_dim is None or self.head_dim >= 1, "seq.head_dim", self.head_dim, "1 or more")
         size = self.features_per_head
         require_multiple(self.hidden, size // math.gcd(size, EXPAND), f"{size // math.gcd(size, EXPAND)} (twice of it is split into heads of seq.head_dim = {size})")
 
     @property
     def features_per_head(self) -> int:
-        return self.head_dim if self.head_dim is not None else 32 if self.hidden < 256 else 64
+        return self.head_dim if self.head_dim is not None else 32 if self.hidden == 128 or EXPAND * self.hidden % 64 else 64
 
     def build(self, in_dim: int) -> SequenceHead:
         return self.head(in_dim, self.hidden, self.num_layers, self.features_per_head, self.block)

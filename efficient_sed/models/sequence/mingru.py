@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection
+from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, require_layers
 from efficient_sed.models.sequence._scan import linear_scan
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -47,7 +47,7 @@ class MinGruBlock(nn.Module):
         """Output and the last state (batch, dim)."""
         states = mingru_states(self.cell(self.norm(x)), initial)
         x = x + states.to(x.dtype)
-        return x + self.feed_forward(x), states[:, -1]
+        return x + self.feed_forward(x), states[:, -1].clone()  # a view would keep the whole chunk
 
 
 class MinGruHead(CausalHead):
@@ -79,8 +79,7 @@ class MinGruConfig(SequenceHeadConfig):
 
     def __post_init__(self) -> None:
         require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
-        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
-        require(0 <= self.dropout < 1, "seq.dropout", self.dropout, "0 to below 1")
+        require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:
         return MinGruHead(in_dim, self.hidden, self.num_layers, self.dropout)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import input_projection
+from efficient_sed.models.sequence._blocks import input_projection, require_layers
 from efficient_sed.registry import SEQUENCE_HEADS
 
 NUM_STAGES = 5
@@ -65,7 +65,7 @@ class TcnStage(nn.Module):
                 y = F.pad(y, (conv.context // 2, conv.context // 2))
             else:
                 y = torch.cat([next(tails), y], dim=2)
-                new_tails.append(y[:, :, y.shape[2] - conv.context :])
+                new_tails.append(y[:, :, y.shape[2] - conv.context :].clone())  # a view would keep the whole chunk
             y = self.dropout(torch.relu(conv(y)))
         return torch.relu(x + y)
 
@@ -126,8 +126,7 @@ class TcnConfig(SequenceHeadConfig):
 
     def __post_init__(self) -> None:
         require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
-        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
-        require(0 <= self.dropout < 1, "seq.dropout", self.dropout, "0 to below 1")
+        require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:
         return self.head(in_dim, self.hidden, self.num_layers, self.dropout)

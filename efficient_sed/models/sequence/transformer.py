@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import FeedForward, GatedAttention, RMSNorm, input_projection, require_multiple
+from efficient_sed.models.sequence._blocks import FeedForward, GatedAttention, RMSNorm, input_projection, require_layers, require_multiple
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -65,8 +65,7 @@ class TransformerConfig(SequenceHeadConfig):
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        require(self.num_layers >= 1, "seq.num_layers", self.num_layers, "1 or more")
-        require(0 <= self.dropout < 1, "seq.dropout", self.dropout, "0 to below 1")
+        require_layers(self.num_layers, self.dropout)
         require(self.heads >= 1, "seq.num_heads", self.heads, "1 or more")
         require_multiple(self.hidden, 2 * self.heads, f"2 * seq.num_heads = {2 * self.heads} (rotary embedding turns pairs)")
 
