@@ -30,7 +30,8 @@ def mingru_states(hidden_and_gate: Tensor, initial: Tensor | None = None) -> Ten
     """
     hidden, gate = hidden_and_gate.to(torch.promote_types(hidden_and_gate.dtype, torch.float32)).chunk(2, dim=-1)
     update = gate.sigmoid()
-    candidate = hidden.relu() + hidden.clamp(max=0).sigmoid()  # g without a branch
+    positive = hidden.relu()
+    candidate = positive + (hidden - positive).sigmoid()  # g without a branch
     return linear_scan(1 - update, update * candidate, initial)
 
 
