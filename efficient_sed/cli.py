@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from efficient_sed import __version__
-from efficient_sed.errors import ConfigError, EfficientSedError
+from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 
 OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
-EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status: 0, 1 if a run of a grid or a verification failed, 2 for a mistake of the user, 3 for data that do not compare."""
+    """Run a command and return its exit status.
+
+    0; 1 if a run of a grid or a verification failed, 2 for a mistake of the user, 3 for data that do not compare, 130 and 143 after Ctrl-C and SIGTERM.
+    """
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
     _take_rest(parser, options, rest)
@@ -30,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command: Callable[[argparse.Namespace], int] = options.run
         return command(options)
+    except PreemptedError as error:
+        print(f"efficient-sed: {error}", file=sys.stderr)
+        return EXIT_TERMINATED
     except EfficientSedError as error:
         print(f"efficient-sed: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -111,8 +117,17 @@ def build_parser() -> argparse.ArgumentParser:
     detect.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
 
     data = add("data", run_data, "Make or read a data set and print what is in it.")
-    data.add_argument("action", choices=("check",), help="check: clips, hours and events per class and part; decodes every file")
-    data.add_argument("overrides", nargs="*", metavar="key=value", help="data=synthetic data.seed=1, or data=folder data.root=DIR")
+    data.add_argument("action", choices=("check", "pack"), help="check: what is here of what is expected, events per class; decodes every file. pack: write a 16 kHz copy")
+    data.add_argument("words", nargs="*", metavar="key=value | OUT.h5", help="data=synthetic data.seed=1, or data=audioset_strong data.root=DIR; for pack the file to write, too")
+    data.add_argument("--manifest", type=Path, metavar="FILE", help="check: write part, id, duration and hash of every clip, one JSON line each")
+    data.add_argument("--classes", action="store_true", help="check: show every class of a long list")
+    data.add_argument("--force", action="store_true", help="pack: overwrite OUT.h5")
+
+    pseudo_label = add("pseudo-label", run_pseudo_label, "Write teachers' frame logits of a data set into an HDF5 file, for data.pseudo_labels=FILE of a training.")
+    pseudo_label.add_argument("--teacher", required=True, metavar="NAME[,NAME…]", help="released names, checkpoint files or files of logits; of several the logits are averaged")
+    pseudo_label.add_argument("--part", choices=("train", "validation", "test"), default="train")
+    pseudo_label.add_argument("output", type=Path, metavar="OUT.h5", help="file to write; until it is whole, OUT.h5.part keeps what is done")
+    pseudo_label.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and data.…, as for train; train.batch_size=N clips a pass on a GPU")
 
     _add_released(add)
     return parser
@@ -196,6 +211,16 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_pseudo_label(options: argparse.Namespace) -> int:
+    from efficient_sed.config.compose import compose_run
+    from efficient_sed.teachers._write import write_pseudo_labels
+
+    config = compose_run(options.overrides)
+    written = write_pseudo_labels(options.teacher.split(","), options.output, config, options.part, show_progress=sys.stderr.isatty())
+    print(f"{options.output}: logits of {written.num_clips} clips; left out: {written.num_left_out}")
+    return 0
+
+
 def run_benchmark(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.record import append_csv, complexity_table
     from efficient_sed.benchmark.runner import benchmark_model
@@ -254,15 +279,25 @@ def run_detect(options: argparse.Namespace) -> int:
 
 def run_data(options: argparse.Namespace) -> int:
     from efficient_sed.config.compose import compose_run
-    from efficient_sed.data.check import check_data, data_table
+    from efficient_sed.data._packing import pack_command
+    from efficient_sed.data.check import check_data, coverage_table, data_table, write_manifest
 
-    config = compose_run(options.overrides)
-    splits, problems = check_data(config.data)
-    _print_rich(data_table(splits))
-    print(f"manifest hash {splits.manifest_hash}; unreadable files: {len(problems)}")
-    for problem in problems:
+    if options.action == "pack":
+        if options.manifest or options.classes:
+            raise ConfigError("--manifest and --classes belong to: efficient-sed data check")
+        print(pack_command(options.words, is_forced=options.force))
+        return 0
+    if options.force:
+        raise ConfigError("--force belongs to: efficient-sed data pack")
+    report = check_data(compose_run(options.words).data)
+    _print_rich(coverage_table(report))
+    _print_rich(data_table(report.splits, is_whole=options.classes))
+    print(f"manifest hash {report.splits.manifest_hash}; unreadable files: {len(report.problems)}")
+    if options.manifest:
+        write_manifest(report.splits, options.manifest)
+    for problem in report.problems:
         print(f"efficient-sed: {problem}", file=sys.stderr)
-    return EXIT_FAILED if problems else 0
+    return EXIT_FAILED if report.problems else 0
 
 
 def run_models(options: argparse.Namespace) -> int:

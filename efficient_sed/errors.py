@@ -23,6 +23,10 @@ class CheckpointError(EfficientSedError):
     """A checkpoint cannot be found, read or fitted to the model."""
 
 
+class PreemptedError(EfficientSedError):
+    """A training was asked to stop and has saved its state."""
+
+
 class MissingDependencyError(EfficientSedError):
     """An optional package is needed and not installed."""
 

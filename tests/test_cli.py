@@ -128,7 +128,7 @@ BAD = [
     ("models xyz*", "no model matches 'xyz*'; `efficient-sed models` lists all"),
     ("models fmn10 fmn20", "models takes one PATTERN, got 'fmn10 fmn20'"),
     ("models --hidden 64", "--hidden 64 belongs to: efficient-sed models --composable"),
-    ("models --composable --hidden 64,x", "--hidden 64,x: 'x' is not a positive whole number"),
+    ("models --composable --hidden 64,x", "--hidden 64,x: 'x' is not a whole number from 1 to 8192"),
     ("models --composable --sort score", "--sort score: composable models have random weights"),
     ("models fmn04+tf* --composable --hidden 250", "seq.hidden=250 is not allowed"),
     ("models fmn10 --half", "--name, --half and --force belong to: efficient-sed models convert"),
@@ -317,7 +317,7 @@ def test_convert(run: Run, tmp_path: Path) -> None:
         torch.save(released, tmp_path / name)
     assert run("models convert fmn04_strong.pt out.safetensors") == (0, "wrote out.safetensors: fmn04\n", "")
     converted = es.load_model(str(tmp_path / "out.safetensors"))
-    assert (converted.classes, converted.provenance.notes["released_as"]) == (model.classes, "fmn04_strong")
+    assert (converted.classes, converted.provenance.notes["named_like"]) == (model.classes, "fmn04_strong")
     assert all(torch.equal(value, converted.state_dict()[key]) for key, value in model.state_dict().items())
     assert run("models convert --half --name fmn04 mine.pt half.safetensors").status == 0
     assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * (tmp_path / "out.safetensors").stat().st_size

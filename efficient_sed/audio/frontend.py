@@ -19,6 +19,7 @@ FFT_LENGTH = 512
 MEL_BINS = 128
 LOW_HZ, HIGH_HZ = 0.0, 7000.0
 PRE_EMPHASIS = 0.97
+LOG_OFFSET, LOG_SCALE = 4.5, 5.0  # (log power + 4.5) / 5
 MIN_SAMPLES = FFT_LENGTH // 2 + 2  # reflect padding needs more samples than it adds, pre-emphasis takes one
 
 
@@ -76,7 +77,7 @@ class LogMel(nn.Module):
             spectrum = torch.stft(emphasised, FFT_LENGTH, HOP_LENGTH, WINDOW_LENGTH, self.window.float(), center=True, pad_mode="reflect", return_complex=True)
             power = torch.view_as_real(spectrum).square().sum(-1)  # (B, 257, frames)
             mel = (self.bank if bank is None else bank).float() @ power
-            return ((mel.clamp_(min=1e-7).log_() + 4.5) / 5).unsqueeze(1)
+            return ((mel.clamp_(min=1e-7).log_() + LOG_OFFSET) / LOG_SCALE).unsqueeze(1)
 
 
 def mel_bank(low_hz: float, high_hz: float) -> Tensor:

@@ -31,7 +31,8 @@ from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
 from efficient_sed.models._factory import create_model
 from efficient_sed.models.sed import ModelSpec, SedModel
-from efficient_sed.training.train import LAST_CHECKPOINT, fit
+from efficient_sed.training.curves import draw_curves
+from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_process
 
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
@@ -41,7 +42,7 @@ RESULT_FILE, MODEL_FILE, CONFIG_FILE, LOCK_FILE = "result.json", "model.safetens
 def signature(config: RunConfig) -> str:
     """Ten digits that name what a run computes: equal for configurations that differ only in where and how it is carried out."""
     values = to_dict(config) | {"data": config.data.identity()}
-    del values["output_dir"], values["logger"], values["train"]["accelerator"]
+    del values["output_dir"], values["logger"], values["train"]["accelerator"], values["train"]["strategy"]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -86,6 +87,8 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     if finished is not None:
         logger.info("%s is finished", folder)
         return finished
+    if not is_first_process():
+        follow(config, splits, folder)
     with _locked(folder, config):
         return _run(config, splits, folder, show_progress=show_progress)
 
@@ -126,6 +129,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
     count_macs(SedModel(ModelSpec(config.backbone, config.seq, splits.classes)), 1.0)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
+    draw_curves(folder)
     metrics = score_part(model, splits, config, "test")
     environment = describe_environment()
     result = {
@@ -161,7 +165,7 @@ def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str) ->
     """Metrics of the configured task on one part of a data set."""
     return evaluate_model(
         model,
-        EvaluationWindows(getattr(splits, part), splits.classes, model.grid, config.data.clip_seconds),
+        EvaluationWindows(getattr(splits, part), splits.classes, model.grid, config.data.clip_seconds, splits.evaluated_classes),
         task=config.task,
         config=config.evaluation,
         median_frames=config.data.median_frames,
@@ -211,4 +215,11 @@ def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, An
 def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
     """Name, hash and coverage of a data set."""
     clips = {part: len(getattr(splits, part)) for part in PARTS}
-    return {"name": config.data.name, "manifest_hash": splits.manifest_hash, "clips": clips, "num_classes": len(splits.classes), "skipped": list(splits.skipped)}
+    return {
+        "name": config.data.name,
+        "manifest_hash": splits.manifest_hash,
+        "clips": clips,
+        "clips_expected": None if splits.expected is None else dict(splits.expected),
+        "num_classes": len(splits.classes),
+        "skipped": list(splits.skipped),
+    }

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from efficient_sed.config.schema import BackboneConfig, DataConfig, RunConfig, SequenceHeadConfig
+from efficient_sed.config.schema import ONE_OR_LIST, BackboneConfig, DataConfig, RunConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
 
@@ -41,7 +41,8 @@ def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     arguments = {}
     for key, item in fields.items():
         if key in values:
-            arguments[key] = _convert(hints[key], values[key], _join(path, key))
+            value = [values[key]] if ONE_OR_LIST in item.metadata and isinstance(values[key], str) else values[key]
+            arguments[key] = _convert(hints[key], value, _join(path, key))
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{_join(path, key)} is missing: give {_join(path, key)}=VALUE")
     return cls(**arguments)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from efficient_sed.models.contracts import Backbone, SequenceHead
 
 
+ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
+
+
 def require(condition: bool, key: str, value: object, allowed: str) -> None:
     """Raise a ConfigError that names key, value and what is allowed, unless the condition holds."""
     if not condition:
@@ -68,12 +71,21 @@ class DataConfig:
     on_error: Literal["raise", "skip"] = "raise"
     """What an unreadable audio file does: stop with its name, or be left out and counted in the result."""
     pseudo_labels: str | None = None
-    """HDF5 file with a teacher's frame logits (`filenames`, `strong_logits`) for the training clips."""
+    """HDF5 file with a teacher's frame logits (`filenames`, `strong_logits`) for the training clips; `efficient-sed pseudo-label` writes one."""
+    clip_teacher: str | None = None
+    """Array of a teacher's clip logits (clips x classes, numpy's format) for task=tagging, as published for AudioSet."""
+    clip_teacher_index: str | None = None
+    """Pickled dictionary from file name to row of `clip_teacher`."""
 
     def __post_init__(self) -> None:
         require(self.clip_seconds >= 1, "data.clip_seconds", self.clip_seconds, "1 or more seconds")
         require(self.median_frames >= 1 and self.median_frames % 2 == 1, "data.median_frames", self.median_frames, "an odd number of frames, 1 for no filter")
         require(self.num_workers >= 0, "data.num_workers", self.num_workers, "0 or more")
+        require(
+            (self.clip_teacher is None) == (self.clip_teacher_index is None),
+            *(("data.clip_teacher", self.clip_teacher) if self.clip_teacher_index is None else ("data.clip_teacher_index", self.clip_teacher_index)),
+            "only data.clip_teacher=NPY and data.clip_teacher_index=PKL together",
+        )
 
     def identity(self) -> dict[str, Any]:
         """The values that decide what a run computes; part of its signature."""
@@ -86,21 +98,47 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Augmentations of training batches; Morocutti et al. 2025, section III-B."""
+    """Augmentations of training batches, in the order in which they are applied; what is on by default is what the released models were trained with."""
 
+    wave_mix_probability: float = 0.5
+    """Share of clips whose waveform is mixed with that of another clip of the batch; labels and teacher are mixed alike."""
+    wave_mix_alpha: float = 2.0
+    """Parameter of the symmetric Beta distribution of the mixing weight; the clip's own is the larger share."""
+    mel_jitter: bool = True
+    """Draw the edges of the mel bank anew for every batch (low edge 0-10 Hz, high edge 7000 Hz +- 1000)."""
+    time_roll_sigma: float = 0.125
+    """Standard deviation of the circular shift in time, as a share of the clip; 0 for none."""
     mixup_probability: float = 0.3
     """Share of batches whose spectrograms are mixed pairwise."""
     mixup_alpha: float = 0.2
     """Parameter of the symmetric Beta distribution of the mixing weight."""
-    time_roll_sigma: float = 0.125
-    """Standard deviation of the circular shift in time, as a share of the clip; 0 for none."""
-    mel_jitter: bool = True
-    """Draw the edges of the mel bank anew for every batch (low edge 0-10 Hz, high edge 7000 Hz +- 1000)."""
+    mixstyle_probability: float = 0.0
+    """Share of batches in which clips take on part of another clip's mean and deviation in each mel bin."""
+    mixstyle_alpha: float = 0.4
+    """Parameter of the symmetric Beta distribution of the mixing weight."""
+    filter_probability: float = 0.0
+    """Share of batches whose clips are each filtered by three to five random frequency bands."""
+    filter_db: float = 6.0
+    """Largest gain and attenuation of a band."""
+    filter_type: Literal["linear", "step"] = "linear"
+    """Gain along frequency: straight lines between the bands' edges, or constant in each band."""
+    freq_warp_probability: float = 0.0
+    """Share of batches in which a random range of each clip's mel bins is stretched over all of them."""
+    freq_warp_min: float = 0.6
+    """Smallest such range, as a share of the mel bins."""
+    time_mask_max: float = 0.0
+    """Longest stretch that is blanked in every clip, in its labels and its teacher too, as a share of the clip; 0 for none, the shortest is 0.05."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.mixup_probability <= 1, "train.augment.mixup_probability", self.mixup_probability, "0 to 1")
-        require(self.mixup_alpha > 0, "train.augment.mixup_alpha", self.mixup_alpha, "above 0")
+        for name in ("wave_mix", "mixup", "mixstyle", "filter", "freq_warp"):
+            probability = getattr(self, f"{name}_probability")
+            require(0 <= probability <= 1, f"train.augment.{name}_probability", probability, "0 to 1")
+        for name in ("wave_mix_alpha", "mixup_alpha", "mixstyle_alpha"):
+            require(getattr(self, name) > 0, f"train.augment.{name}", getattr(self, name), "above 0")
         require(self.time_roll_sigma >= 0, "train.augment.time_roll_sigma", self.time_roll_sigma, "0 or more")
+        require(self.time_mask_max == 0 or 0.05 <= self.time_mask_max <= 0.9, "train.augment.time_mask_max", self.time_mask_max, "0.05 to 0.9, or 0 for no mask")
+        require(self.filter_db >= 0, "train.augment.filter_db", self.filter_db, "0 dB or more")
+        require(0 < self.freq_warp_min <= 1, "train.augment.freq_warp_min", self.freq_warp_min, "above 0, at most 1")
 
 
 @dataclass(frozen=True)
@@ -109,6 +147,14 @@ class TrainConfig:
 
     epochs: int = 10
     batch_size: int = 32
+    """Clips in one forward pass of one process."""
+    accumulate: int = 1
+    """Forward passes whose gradients make one step: the effective batch is train.batch_size * train.accumulate in each process."""
+    sampler: Literal["uniform", "balanced"] = "uniform"
+    """How clips are drawn: all alike, or more often the rarer their classes, with replacement (detection: by frames of each class, tagging: by
+    clips; a clip without events is then never drawn)."""
+    draws_per_epoch: int | None = None
+    """Clips in an epoch, over all processes; none: as many as there are. Published: 100,000."""
     lr_backbone: float = 3e-3
     """Peak learning rate of the backbone's last stage."""
     lr_head: float = 3e-3
@@ -116,11 +162,16 @@ class TrainConfig:
     layer_decay: float = 0.9
     """Factor on the learning rate per backbone stage, from the last towards the first."""
     warmup_steps: int = 5000
-    """Steps of linear warm-up; the paper's value. Capped at a third of the training."""
+    """Steps of linear warm-up; the paper's value. Capped at half of the training."""
     final_lr_ratio: float = 0.01
     """Learning rate at the end of the cosine, as a share of the peak."""
     distillation_weight: float = 0.9
     """Share of the teacher's term in the loss for clips that have a teacher."""
+    teacher: tuple[str, ...] = field(default=(), metadata={ONE_OR_LIST: True})
+    """Trained models that teach while the student trains, one NAME or [NAME,NAME], each what `load_model` accepts; of several the logits are averaged.
+    They hear the very spectrogram that the student gets, mel jitter included: turn that off for a teacher that was trained without it."""
+    weak_teacher_share: float = 0.0
+    """Share of the teacher's term that compares clip logits instead of frame logits; needs train.teacher."""
     is_backbone_frozen: bool = False
     """Train head and classifier only, on the features of the initial backbone."""
     is_batchnorm_frozen: bool = False
@@ -131,17 +182,27 @@ class TrainConfig:
     """Maximum norm of the gradient; 0 for no clipping."""
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    """Processes that share every step, one for each GPU; on a CPU they only divide its cores. The effective batch grows with them."""
+    strategy: Literal["ddp", "deepspeed_stage_2"] = "ddp"
+    """How several processes work together; deepspeed_stage_2 also divides gradients and optimiser state among the GPUs."""
     validate_every: int = 1
     """Epochs between validations."""
+    select: Literal["best", "last"] = "best"
+    """Which epoch's weights are evaluated and kept: that of the best validation score, or the last (published)."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validate_every"):
+        for name in ("epochs", "batch_size", "accumulate", "devices", "validate_every"):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "1 or more")
+        require(self.draws_per_epoch is None or self.draws_per_epoch >= 1, "train.draws_per_epoch", self.draws_per_epoch, "1 or more, or null for one pass")
         for name in ("lr_backbone", "lr_head"):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         require(0 < self.layer_decay <= 1, "train.layer_decay", self.layer_decay, "above 0, at most 1")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
+        require(0 <= self.weak_teacher_share <= 1, "train.weak_teacher_share", self.weak_teacher_share, "0 to 1")
+        require(self.weak_teacher_share == 0 or bool(self.teacher), "train.weak_teacher_share", self.weak_teacher_share, "0 without train.teacher=NAME")
+        require(len(set(self.teacher)) == len(self.teacher) and all(self.teacher), "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
         require(0 <= self.final_lr_ratio <= 1, "train.final_lr_ratio", self.final_lr_ratio, "0 to 1")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         require(0 < self.batchnorm_momentum <= 1, "train.batchnorm_momentum", self.batchnorm_momentum, "above 0, at most 1")
@@ -215,6 +276,12 @@ class RunConfig:
             True,
             "only with backbone.init=NAME, else its features are random",
         )
+        require(self.data.clip_teacher is None or self.task == "tagging", "data.clip_teacher", self.data.clip_teacher, "only with task=tagging")
+        require(self.train.weak_teacher_share == 0 or self.task == "detection", "train.weak_teacher_share", self.train.weak_teacher_share, "only with task=detection")
+        given = {"data.pseudo_labels": self.data.pseudo_labels, "data.clip_teacher": self.data.clip_teacher, "train.teacher": ",".join(self.train.teacher)}
+        teachers = [f"{key}={value}" for key, value in given.items() if value]
+        if len(teachers) > 1:
+            raise ConfigError(f"{' and '.join(teachers)}: a run has one kind of teacher; give one of them")
 
     @property
     def model_name(self) -> str:

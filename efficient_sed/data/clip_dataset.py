@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from efficient_sed.audio.frontend import SAMPLE_RATE, FrameGrid
+from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
+from efficient_sed.data.sampler import Draw
 from efficient_sed.data.windows import Window, cut_windows
 from efficient_sed.errors import DataError
+
+StoredTeacher = PseudoLabels | ClipTeacher
 
 
 class Batch(NamedTuple):
@@ -23,7 +27,7 @@ class Batch(NamedTuple):
     Attributes:
         waveform: (batch, samples), 16 kHz, zero-padded to one length.
         targets: (batch, classes, frames) in {0, 1}.
-        teacher: Frame probabilities of a teacher, same shape; the targets themselves for clips without one.
+        teacher: Probabilities of a teacher, same shape, those of a clip-level one in each frame; the targets themselves where there is none.
         positions: (batch,), position of the item in its data set.
         errors: Messages of files that could not be read; they are missing from the batch.
     """
@@ -48,45 +52,50 @@ class _ClipDataset:
     def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int) -> None:
         self.clips, self.classes, self.grid, self.clip_seconds = clips, classes, grid, clip_seconds
 
-    def _excerpt(self, clip: Clip, start_s: float, index: int, pseudo_labels: PseudoLabels | None = None) -> Item | str:
+    def _excerpt(self, clip: Clip, start_s: float, index: int, pseudo_labels: StoredTeacher | None = None) -> Item | str:
         """The item, or the message of a file that cannot be read: an exception would lose its type on the way out of a worker."""
-        try:
-            samples = clip.audio.read(start_s, self.clip_seconds)
-        except DataError as error:
-            return str(error)
         length = self.clip_seconds * SAMPLE_RATE
-        waveform = torch.nn.functional.pad(samples, (0, length - len(samples)))
         num_frames = self.grid.num_frames(length)
         targets = torch.from_numpy(encode_events(clip.events, self.classes, self.grid, num_frames, start_s))
         teacher = targets
-        if pseudo_labels is not None and clip.id in pseudo_labels:
-            teacher = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
+        try:
+            samples = clip.audio.read(start_s, self.clip_seconds)
+            if pseudo_labels is not None and clip.id in pseudo_labels:
+                stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
+                teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)  # where the teacher ends, the labels go on
+        except DataError as error:
+            return str(error)
+        waveform = torch.nn.functional.pad(samples, (0, length - len(samples)))
         return Item(waveform, targets, teacher, index)
 
 
 class TrainingClips(_ClipDataset, Dataset[Item | str]):
-    """One excerpt of each clip, at a place that depends on seed, epoch and clip alone. Indexed by (epoch, clip)."""
+    """Excerpts at places that depend on the seed and the draw alone. Indexed by a Draw, or its (epoch, clip)."""
 
-    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int, seed: int, pseudo_labels: PseudoLabels | None = None) -> None:
+    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int, seed: int, pseudo_labels: StoredTeacher | None = None) -> None:
         super().__init__(clips, classes, grid, clip_seconds)
         self.seed, self.pseudo_labels = seed, pseudo_labels
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, key: tuple[int, int]) -> Item | str:
-        epoch, index = key
-        clip = self.clips[index]
+    def __getitem__(self, key: tuple[int, int] | Draw) -> Item | str:
+        draw = Draw(*key)
+        clip = self.clips[draw.clip]
         spare_frames = int(max(0.0, clip.duration_s - self.clip_seconds) / self.grid.hop_s)
-        start_frame = int(np.random.default_rng([self.seed, epoch, index]).integers(spare_frames + 1))
-        return self._excerpt(clip, start_frame * self.grid.hop_s, index, self.pseudo_labels)
+        start_frame = int(np.random.default_rng([self.seed, *draw]).integers(spare_frames + 1))
+        return self._excerpt(clip, start_frame * self.grid.hop_s, draw.clip, self.pseudo_labels)
 
 
 class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
-    """Every window of every clip; all have one length, so that a batch never changes a score."""
+    """Every window of every clip; all have one length, so that a batch never changes a score.
 
-    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int) -> None:
+    `evaluated_classes` are those that metrics are taken over; none: all.
+    """
+
+    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int, evaluated_classes: Sequence[str] | None = None) -> None:
         super().__init__(clips, classes, grid, clip_seconds)
+        self.evaluated_classes = evaluated_classes
         self.windows: list[tuple[int, Window]] = [(i, w) for i, clip in enumerate(clips) for w in cut_windows(clip.duration_s, clip_seconds, grid)]
 
     def __len__(self) -> int:
@@ -95,23 +104,6 @@ class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
     def __getitem__(self, index: int) -> Item | str:
         clip_index, window = self.windows[index]
         return self._excerpt(self.clips[clip_index], float(window.start_s), index)
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """A permutation per epoch, fixed by seed and epoch. Lightning calls `set_epoch`, after a resume too."""
-
-    def __init__(self, num_clips: int, seed: int) -> None:
-        self.num_clips, self.seed, self.epoch = num_clips, seed, 0
-
-    def __len__(self) -> int:
-        return self.num_clips
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_clips)
-        return ((self.epoch, int(index)) for index in order)
 
 
 def collate(items: Sequence[Item | str]) -> Batch:

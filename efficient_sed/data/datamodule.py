@@ -9,40 +9,82 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.frontend import FrameGrid
-from efficient_sed.config.schema import DataConfig
-from efficient_sed.data.clip_dataset import EpochSampler, EvaluationWindows, TrainingClips, collate
+from efficient_sed.config.schema import DataConfig, RunConfig
+from efficient_sed.data.clip_dataset import EvaluationWindows, StoredTeacher, TrainingClips, collate
+from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels
+from efficient_sed.data.sampler import WEIGHTS, EpochSampler
 from efficient_sed.errors import DataError
+
+
+def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid) -> StoredTeacher | None:
+    """The teacher that the data come with, if any.
+
+    Raises:
+        DataError: If it cannot be used, or knows none of the training clips.
+    """
+    if config.pseudo_labels:
+        teacher: StoredTeacher = PseudoLabels(config.pseudo_labels, splits.classes, grid.hop_s, config.clip_seconds)
+    elif config.clip_teacher and config.clip_teacher_index:
+        teacher = ClipTeacher(config.clip_teacher, config.clip_teacher_index, splits.classes)
+    else:
+        return None
+    if not any(clip.id in teacher for clip in splits.train):
+        raise DataError(f"{teacher.path}: holds none of the {len(splits.train)} training clips (such as {splits.train[0].id!r})")
+    return teacher
 
 
 class SedDataModule(pl.LightningDataModule):
     """Training excerpts and evaluation windows of one data set.
 
     Args:
+        run: Its seed fixes order and excerpts; `train.batch_size` clips a step and process, in evaluation too.
         splits: The loaded data set.
         grid: The model's frame grid.
-        batch_size: Training clips a step; evaluation takes the same.
-        seed: Fixes order and excerpts.
+
+    Raises:
+        DataError: If the training part holds nothing that the configured sampler or teacher could use.
     """
 
-    def __init__(self, config: DataConfig, splits: Splits, grid: FrameGrid, batch_size: int, seed: int) -> None:
+    def __init__(self, run: RunConfig, splits: Splits, grid: FrameGrid) -> None:
         super().__init__()
-        self.config, self.splits, self.batch_size, self.seed = config, splits, batch_size, seed
-        pseudo_labels = PseudoLabels(config.pseudo_labels, splits.classes) if config.pseudo_labels else None
-        self.training = TrainingClips(splits.train, splits.classes, grid, config.clip_seconds, seed, pseudo_labels)
-        self.validation = EvaluationWindows(splits.validation, splits.classes, grid, config.clip_seconds)
+        self.run, self.config, self.splits, self.grid = run, run.data, splits, grid
+        pseudo_labels = stored_teacher(self.config, splits, grid)
+        self.training = TrainingClips(splits.train, splits.classes, grid, self.config.clip_seconds, run.seed, pseudo_labels)
+        self.validation = EvaluationWindows(splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes)
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
-        if pseudo_labels and self.num_with_teacher == 0:
-            raise DataError(f"data.pseudo_labels={config.pseudo_labels}: holds none of the {len(splits.train)} training clips (such as {splits.train[0].id!r})")
+        self._batches_done = 0
+        self._weights = WEIGHTS[run.task](splits.train, grid) if run.train.sampler == "balanced" else None
+        if self._weights is not None and not self._weights.any():
+            raise DataError("train.sampler=balanced draws clips by their events, and the train part holds none; give train.sampler=uniform")
 
     def train_dataloader(self) -> DataLoader[Any]:
-        sampler = EpochSampler(len(self.training), self.seed)
-        return self._loader(self.training, sampler=sampler, drop_last=len(self.training) >= self.batch_size)
+        rank, world_size = self._process()
+        sampler = EpochSampler(len(self.training), self.run.seed, self.run.train.draws_per_epoch, self._weights, rank, world_size)
+        sampler.num_done, self._batches_done = self._batches_done * self.run.train.batch_size, 0
+        if len(sampler) == 0:
+            raise DataError(f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give fewer devices")
+        return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= self.run.train.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.validation)
+        rank, world_size = self._process()
+        return self._loader(self.validation, sampler=range(rank, len(self.validation), world_size))
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far into its epoch a training is, so that one that was stopped there goes on with the next batch."""
+        if self.trainer is None:
+            return {}
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        return {"batches_done": 0 if progress.is_last_batch else progress.current.ready}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._batches_done = int(state_dict.get("batches_done", 0))
+
+    def _process(self) -> tuple[int, int]:
+        """This process and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
-        workers = self.config.num_workers
-        return DataLoader(dataset, self.batch_size, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0, pin_memory=torch.cuda.is_available(), **options)
+        workers, is_pinned = self.config.num_workers, torch.cuda.is_available()
+        return DataLoader(dataset, self.run.train.batch_size, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0, pin_memory=is_pinned, **options)

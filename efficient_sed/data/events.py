@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -55,6 +55,12 @@ class Splits:
     test: tuple[Clip, ...]
     skipped: tuple[str, ...] = field(default=())
     """Messages of unreadable files that `data.on_error=skip` left out."""
+    num_skipped: Mapping[str, int] = field(default_factory=dict)
+    """How many of them each part would have."""
+    evaluated_classes: tuple[str, ...] | None = None
+    """Those of the classes that metrics are taken over; none: all."""
+    expected: Mapping[str, int] | None = None
+    """Clips by part that the complete data set has; none where nothing says so."""
 
     @cached_property
     def manifest_hash(self) -> str:
@@ -76,14 +82,14 @@ def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:
     """Events in order of onset, those of one class that overlap or touch joined into one."""
     merged: list[Event] = []
     last: dict[str, int] = {}
-    for event in sorted(events, key=lambda e: (e.onset_s, e.offset_s, e.label)):
+    for event in sorted(events):
         index = last.get(event.label)
         if index is not None and event.onset_s <= merged[index].offset_s:
             merged[index] = merged[index]._replace(offset_s=max(merged[index].offset_s, event.offset_s))
         else:
             last[event.label] = len(merged)
             merged.append(event)
-    return tuple(sorted(merged, key=lambda e: (e.onset_s, e.offset_s, e.label)))
+    return tuple(sorted(merged))
 
 
 def encode_events(events: Iterable[Event], classes: Sequence[str], grid: FrameGrid, num_frames: int, start_s: float = 0.0) -> np.ndarray:

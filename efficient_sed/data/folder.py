@@ -97,11 +97,16 @@ def read_folder(
     for label in sorted(labels - set(classes)):
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
     skipped: list[str] = []
-    parts = {part: _clips(audio, by_part.get(part, {}), on_error, num_workers, skipped) for part in PARTS}
+    parts: dict[str, tuple[Clip, ...]] = {}
+    num_skipped = {}
+    for part in PARTS:
+        before = len(skipped)
+        parts[part] = _clips(audio, by_part.get(part, {}), on_error, num_workers, skipped)
+        num_skipped[part] = len(skipped) - before
     for part in PARTS:
         if not parts[part]:
             raise DataError(f"{audio}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
-    return Splits(tuple(classes), **parts, skipped=tuple(skipped))
+    return Splits(tuple(classes), parts["train"], parts["validation"], parts["test"], skipped=tuple(skipped), num_skipped=num_skipped)
 
 
 def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
 from efficient_sed.errors import ConfigError
 
 NUM_AUDIOSET_STRONG, NUM_AUDIOSET_WEAK = 447, 527
+EVALUATION_ONLY = {  # the classes that AudioSet Strong's evaluation set has and its training set has not
+    "/m/01j3j8": "Studio recording", "/m/01jg1z": "Heart murmur", "/m/01jwx6": "Vibration", "/m/028v0c": "Silence", "/m/07hvw1": "Unmodified field recording",
+    "/m/07p_0gm": "Throbbing", "/t/dd00098": "Source-ambiguous sounds", "/t/dd00129": "Outside, rural or natural", "/t/dd00133": "Specific impact sounds",
+}  # fmt: skip
 
 
 @cache
 def audioset_labels(which: str) -> tuple[str, ...]:
     """Labels of AudioSet "strong" (447 classes of the strongly labelled training set) or "weak" (527)."""
+    return tuple(row["label"] for row in _class_list(which))
+
+
+@cache
+def _class_list(which: str) -> tuple[Mapping[str, str], ...]:
     with (files("efficient_sed.data") / "class_lists" / f"audioset_{which}_classes.csv").open(encoding="utf-8") as file:
-        return tuple(row["label"] for row in csv.DictReader(file))
+        return tuple(csv.DictReader(file))
+
+
+@cache
+def audioset_evaluated_labels() -> tuple[str, ...]:
+    """Those of the strong labels that occur in training and evaluation: the 407 that published means are taken over."""
+    return tuple(row["label"] for row in _class_list("strong") if row["in_eval"] == "1")
+
+
+@cache
+def audioset_vocabulary(which: str) -> Mapping[str, str | None]:
+    """Label by mid and by label itself; none for what AudioSet has besides, such as the classes that only the strong evaluation set knows."""
+    vocabulary: dict[str, str | None] = {}
+    for row in _class_list(which):
+        vocabulary[row["mid"]] = vocabulary[row["label"]] = row["label"]
+    for row in [*_class_list("strong"), *_class_list("weak")]:
+        vocabulary.setdefault(row["mid"], None)
+        vocabulary.setdefault(row["label"], None)
+    for name in (*EVALUATION_ONLY, *EVALUATION_ONLY.values()):
+        vocabulary.setdefault(name, None)
+    return vocabulary
 
 
 def default_classes(num_classes: int) -> tuple[str, ...]:

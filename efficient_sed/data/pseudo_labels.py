@@ -1,7 +1,15 @@
-"""A teacher's frame logits in HDF5: `filenames` (bytes) and `strong_logits` (float16, clips x classes x frames)."""
+"""A teacher's frame logits in HDF5: `filenames` (bytes) and `strong_logits` (float16, clips x classes x frames), as published.
+
+Ours, written by `efficient-sed pseudo-label`, also name their `classes` and, as attributes, their origin and the length of a frame
+(`frame_hop_s`). A row is as long as the longest clip; what lies behind a shorter clip's end holds `BEYOND`, and where that fills whole chunks
+it takes no space in the file. The logits of a clip begin at its first sample, so that any excerpt of it is a range of columns.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,38 +19,119 @@ import numpy as np
 
 from efficient_sed.errors import DataError
 
+PUBLISHED_HOP_S, PUBLISHED_FRAMES = 0.04, 250  # 10 s
+BEYOND = -30.0  # logit of a probability of zero
+_AUDIOSET = re.compile(r"(?:.*/)?Y([\w-]{11})(?:\.\w+)?")
+
+
+def spellings(clip_id: str) -> tuple[str, ...]:
+    """Names under which files of teachers may hold a clip: its id and, for AudioSet, the forms of it that are around."""
+    youtube_id = _AUDIOSET.fullmatch(clip_id)
+    return (clip_id, f"Y{youtube_id[1]}.mp3", f"Y{youtube_id[1]}", youtube_id[1]) if youtube_id else (clip_id,)
+
 
 class PseudoLabels:
-    """Logits by file name. The file is opened by each process on first use: handles must not cross a fork, nor be pickled.
+    """Logits by clip, on the grid and with the classes of a data set. Each process opens the file on first use: handles must not cross a fork, nor be pickled.
+
+    Args:
+        path: The file.
+        classes: Labels of the data set. A file that names its own may hold more, in any order; one that does not must hold as many.
+        hop_s: Length of a frame of the model to be trained.
+        clip_seconds: Length of the clips of a file that does not state its own grid, besides the published 10 s; none for any.
 
     Raises:
-        DataError: If the file is missing, lacks a data set, or holds another number of classes.
+        DataError: If the file is missing, damaged, or holds other classes, another grid, or a clip twice.
     """
 
-    def __init__(self, path: str | Path, classes: Sequence[str]) -> None:
+    def __init__(self, path: str | Path, classes: Sequence[str], hop_s: float = PUBLISHED_HOP_S, clip_seconds: int | None = None) -> None:
         self.path = Path(path)
         self._file: Any = None
+        self._inherited: Any = None
+        self._process = 0
         if not self.path.is_file():
             raise DataError(f"data.pseudo_labels={path}: no such file")
         try:
             with h5py.File(self.path, "r") as file:
-                names, logits = file["filenames"][:], file["strong_logits"]
-                shape = logits.shape
-        except (OSError, KeyError) as error:
-            raise DataError(f"{path}: not a file of pseudo-labels (needed: data sets `filenames` and `strong_logits`)") from error
-        if len(shape) != 3 or shape[0] != len(names) or shape[1] != len(classes):
-            raise DataError(f"{path}: strong_logits has shape {shape}; needed: {len(names)} clips x {len(classes)} classes x frames")
-        self._row = {name.decode() if isinstance(name, bytes) else str(name): row for row, name in enumerate(names)}
+                names, shape = [_text(name) for name in file["filenames"][:]], file["strong_logits"].shape
+                own_classes = [_text(label) for label in file["classes"][:]] if "classes" in file else None
+                own_hop_s = float(file.attrs["frame_hop_s"]) if "frame_hop_s" in file.attrs else None
+        except (OSError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+            is_cut = isinstance(error, OSError) and h5py.is_hdf5(self.path)
+            reason = "a damaged HDF5 file, probably cut off" if is_cut else "not a file of pseudo-labels (needed: data sets `filenames` and `strong_logits`)"
+            raise DataError(f"{path}: {reason}") from error
+        if len(shape) != 3 or shape[0] != len(names):
+            raise DataError(f"{path}: strong_logits has shape {shape}; needed: {len(names)} clips x classes x frames")
+        self._columns = self._select(own_classes, shape[1], classes)
+        self.num_frames: int = shape[2]
+        self._check_grid(own_hop_s, hop_s, clip_seconds)
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise DataError(f"{path}: holds {len(twice)} clips more than once, first {twice[0]!r}")
+        self._row = {name: row for row, name in enumerate(names)}
+
+    def _select(self, own: Sequence[str] | None, num_stored: int, classes: Sequence[str]) -> list[int] | None:
+        """Which stored rows to take for the data set's classes; none for all as they are."""
+        if own is None:
+            if num_stored != len(classes):
+                hint = "a data set `classes` in the file would tell which is which"
+                raise DataError(f"{self.path}: holds {num_stored} classes without naming them, the data set has {len(classes)}; {hint}")
+            return None
+        if len(own) != num_stored:
+            raise DataError(f"{self.path}: names {len(own)} classes for {num_stored} rows of logits")
+        return select_classes(own, classes, str(self.path))
+
+    def _check_grid(self, own_hop_s: float | None, hop_s: float, clip_seconds: int | None) -> None:
+        if own_hop_s is not None and abs(own_hop_s - hop_s) > 1e-9:
+            raise DataError(f"{self.path}: its frames last {own_hop_s:g} s, the model's {hop_s:g} s; write it anew with a teacher on the model's grid")
+        expected = None if clip_seconds is None else round(clip_seconds / hop_s)
+        is_published = hop_s == PUBLISHED_HOP_S and self.num_frames == PUBLISHED_FRAMES
+        if own_hop_s is None and expected is not None and self.num_frames != expected and not is_published:
+            raise DataError(
+                f"{self.path}: holds {self.num_frames} frames a clip, data.clip_seconds={clip_seconds} has {expected} of {hop_s:g} s; "
+                "if its frames last as long, add the attribute `frame_hop_s` to the file"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}
+        return {**self.__dict__, "_file": None, "_inherited": None}
 
     def __contains__(self, clip_id: str) -> bool:
-        return clip_id in self._row
+        return any(name in self._row for name in spellings(clip_id))
 
     def read(self, clip_id: str, first_frame: int, num_frames: int) -> np.ndarray:
-        """Logits (classes, num_frames) of an excerpt; what lies beyond the stored frames is padded with -30, a probability of zero."""
+        """Logits (classes, frames) of an excerpt in float32; fewer than `num_frames` where the stored ones end.
+
+        Raises:
+            DataError: If they cannot be read, or one is not a finite number.
+        """
+        row = next(self._row[name] for name in spellings(clip_id) if name in self._row)
+        try:
+            stored: np.ndarray = self._open()["strong_logits"][row, :, first_frame : first_frame + num_frames].astype(np.float32)
+        except OSError as error:
+            raise DataError(f"{self.path}: the logits of {clip_id!r} cannot be read; the file is damaged") from error
+        if not np.isfinite(stored).all():
+            raise DataError(f"{self.path}: a logit of {clip_id!r} is not a finite number")
+        return stored if self._columns is None else stored[self._columns]
+
+    def _open(self) -> Any:
+        if self._process != os.getpid():  # closing a handle from before the fork would touch the parent's, so it is kept
+            self._inherited, self._file = self._file, None
         if self._file is None:
-            self._file = h5py.File(self.path, "r")
-        stored = self._file["strong_logits"][self._row[clip_id], :, first_frame : first_frame + num_frames].astype(np.float32)
-        return np.pad(stored, ((0, 0), (0, num_frames - stored.shape[1])), constant_values=-30.0)
+            self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+        return self._file
+
+
+def select_classes(own: Sequence[str], wanted: Sequence[str], owner: str) -> list[int] | None:
+    """Positions of a data set's labels among a teacher's; none if both lists are equal.
+
+    Raises:
+        DataError: If the teacher lacks one.
+    """
+    if list(own) == list(wanted):
+        return None
+    position = {label: index for index, label in enumerate(own)}
+    if missing := [label for label in wanted if label not in position]:
+        raise DataError(f"{owner}: its {len(own)} classes lack {len(missing)} of the data set's {len(wanted)}, first {missing[0]!r}")
+    return [position[label] for label in wanted]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

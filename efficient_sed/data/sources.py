@@ -9,7 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from efficient_sed.audio.io import read_audio
+from efficient_sed.audio.io import EncodedAudio, read_audio
+from efficient_sed.data._containers import Kind, open_container
+from efficient_sed.errors import DataError
 
 
 class AudioSource(abc.ABC):
@@ -32,18 +34,67 @@ class AudioSource(abc.ABC):
         """Changes when the content changes."""
 
 
+class EncodedSource(AudioSource):
+    """Audio in an encoded form that can be had as bytes."""
+
+    @abc.abstractmethod
+    def encoded(self) -> bytes:
+        """The content of an audio file.
+
+        Raises:
+            DataError: If it cannot be read; the message names it.
+        """
+
+
 @dataclass(frozen=True)
-class AudioFile(AudioSource):
-    """A file; its channels are averaged."""
+class AudioFile(EncodedSource):
+    """A file; its channels are averaged, or the first is taken."""
 
     path: Path
+    only_first_channel: bool = False
+    digest: str = ""
+    """SHA-256 of the content where an index holds it, so that it need not be read again."""
 
     def __str__(self) -> str:
         return str(self.path)
 
+    def encoded(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({error.strerror})") from error
+
     def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
-        return read_audio(self.path, start_s, duration_s)
+        return read_audio(self.path, start_s, duration_s, only_first_channel=self.only_first_channel)
 
     def content_hash(self) -> str:
+        if self.digest:
+            return self.digest
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class ContainerAudio(EncodedSource):
+    """An encoded clip in one row of an HDF5 file or of a split of an Arrow data set; decoded in memory, first channel only, as published."""
+
+    kind: Kind
+    path: Path
+    row: int
+    clip_id: str
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}[{self.row}] {self.clip_id}"
+
+    def encoded(self) -> bytes:
+        try:
+            return open_container(self.kind, self.path).encoded(self.row)
+        except DataError as error:
+            raise DataError(f"{self}: {error}") from error
+
+    def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
+        return read_audio(EncodedAudio(str(self), self.encoded()), start_s, duration_s, only_first_channel=True)
+
+    def content_hash(self) -> str:
+        return self.digest or hashlib.sha256(self.encoded()).hexdigest()

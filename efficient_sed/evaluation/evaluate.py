@@ -37,6 +37,16 @@ class ClipScores:
             self._pieces[window] = frames[row, :, cut.first : cut.last].T
             self._clip_logits[window] = logits[row]
 
+    def gather(self) -> None:
+        """Take over what the other processes of a distributed run collected; all then hold the same."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return
+        parts: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(parts, (self._pieces, self._clip_logits))
+        for pieces, clip_logits in parts:
+            self._pieces |= pieces
+            self._clip_logits |= clip_logits
+
     def complete(self) -> tuple[list[Clip], dict[str, np.ndarray]]:
         """Clips all of whose windows were scored, and their scores (frames, classes)."""
         windows: dict[int, list[int]] = {}
@@ -45,6 +55,12 @@ class ClipScores:
         whole = {clip: indices for clip, indices in windows.items() if all(i in self._pieces for i in indices)}
         clips = [self.dataset.clips[clip] for clip in whole]
         return clips, {self.dataset.clips[clip].id: np.concatenate([self._pieces[i] for i in indices]) for clip, indices in whole.items()}
+
+    def evaluated(self) -> tuple[list[str], list[int]]:
+        """Labels that metrics are taken over, and their columns."""
+        labels, evaluated = self.dataset.classes, self.dataset.evaluated_classes
+        columns = [column for column, label in enumerate(labels) if evaluated is None or label in evaluated]
+        return [labels[column] for column in columns], columns
 
     def clip_logits(self) -> tuple[Tensor, Tensor]:
         """Logits and targets (clips, classes) of complete clips; a clip of several windows takes their maximum."""
@@ -59,13 +75,15 @@ class ClipScores:
 
 
 def detection_metrics(collected: ClipScores, config: EvaluationConfig, median_frames: int, frame_hop_s: float) -> PsdsResult:
-    """PSDS1 of collected scores after the median filter."""
+    """PSDS1 of collected scores of the evaluated classes after the median filter."""
     clips, scores = collected.complete()
+    classes, columns = collected.evaluated()
+    allowed = frozenset(classes)
     return psds1(
-        {clip: smooth_scores(array, median_frames) for clip, array in scores.items()},
-        {clip.id: clip.events for clip in clips},
+        {clip: smooth_scores(array[:, columns], median_frames) for clip, array in scores.items()},
+        {clip.id: [event for event in clip.events if event.label in allowed] for clip in clips},
         {clip.id: clip.duration_s for clip in clips},
-        classes=collected.dataset.classes,
+        classes=classes,
         frame_hop_s=frame_hop_s,
         dtc=config.dtc,
         gtc=config.gtc,
@@ -110,11 +128,14 @@ def task_metrics(collected: ClipScores, task: str, config: EvaluationConfig, med
     """
     if not collected.complete()[0]:
         raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
+    classes, columns = collected.evaluated()
+    class_set = {} if collected.dataset.evaluated_classes is None else {"num_classes_evaluated": len(classes)}
     if task == "tagging":
-        value, per_class = mean_average_precision(*collected.clip_logits(), collected.dataset.classes)
-        return {"map": value, "per_class": per_class, "variant": {"metric": "map", "num_classes": len(per_class), "back_end": "torchmetrics"}}
+        logits, targets = collected.clip_logits()
+        value, per_class = mean_average_precision(logits[:, columns], targets[:, columns], classes)
+        return {"map": value, "per_class": per_class, "variant": {"metric": "map", "num_classes": len(per_class), "back_end": "torchmetrics", **class_set}}
     result = detection_metrics(collected, config, median_frames, frame_hop_s)
-    return {"psds1_macro": result.macro, "psds1": result.psds, "per_class": dict(result.per_class), "variant": {**result.variant, "median_frames": median_frames}}
+    return {"psds1_macro": result.macro, "psds1": result.psds, "per_class": dict(result.per_class), "variant": {**result.variant, "median_frames": median_frames, **class_set}}
 
 
 def check_classes(model: SedModel, classes: Sequence[str]) -> None:

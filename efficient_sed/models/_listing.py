@@ -50,7 +50,7 @@ def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: st
     Heads that do not come in one of the sizes are left out, which a warning says.
 
     Raises:
-        ConfigError: If they are to be sorted by score, which they have not.
+        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the sizes.
     """
     if sort == "score":
         raise ConfigError("--sort score: composable models have random weights and no score; allowed: name, params, macs")
@@ -65,12 +65,15 @@ def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: st
                 entry(hidden=size)
                 endings.append(f"+{head}-{size}")
             except ConfigError as error:
-                unfit.append(f"{head}-{size} ({error})")
+                if any(fnmatchcase(f"{backbone}+{head}-{size}", pattern) for backbone in BACKBONES.names()):
+                    unfit.append(f"{head}-{size}: {error}")
     rows = []
     for name in (f"{backbone}{ending}" for backbone in BACKBONES.names() for ending in endings):
         if fnmatchcase(name, pattern):
             params, macs = count_costs(name, num_classes)
             rows.append({"name": name, "params": params, "macs": macs})
+    if unfit and not rows:
+        raise ConfigError(unfit[0])
     for message in unfit:
         logger.warning("left out: %s", message)
     return sorted(rows, key=SORT_KEYS[sort]) if sort else rows

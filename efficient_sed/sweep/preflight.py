@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.benchmark.runner import check_same_data
+from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.errors import require_package
 from efficient_sed.evaluation.psds import BACK_END
 from efficient_sed.models._initial import load_initial
 from efficient_sed.sweep.grid import GridPoint
+from efficient_sed.teachers.model import ModelConfig
 
 
 def check_points(points: Sequence[GridPoint]) -> None:
-    """Read (or make) each data set once, load each backbone's initial weights, look for the packages.
+    """Read (or make) each data set once, load each backbone's initial weights and the teachers, look for the packages.
 
     Raises:
         DataError, CheckpointError, MissingDependencyError: For the first thing that a run could not use.
@@ -29,5 +32,8 @@ def check_points(points: Sequence[GridPoint]) -> None:
             load_initial(backbone.build(), backbone)
     for same_data in by_data.values():
         splits = same_data[0].config.data.load()
+        stored_teacher(same_data[0].config.data, splits, FrameGrid())
+        for teacher in dict.fromkeys((point.config.train.teacher, point.config.task) for point in same_data if point.config.train.teacher):
+            ModelConfig(*teacher).build(splits.classes, FrameGrid())
         for point in same_data:
             check_same_data(point.folder, splits)

@@ -1,1 +1,1 @@
-"""What can produce frame logits for distillation, one teacher a file. Stored logits are read by `efficient_sed.data.pseudo_labels`."""
+"""What can produce frame logits for distillation, one kind a file: `stored` reads them, `model` computes them. See `_contract.py` for what a kind must do."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from efficient_sed._files import write_atomically
-from efficient_sed.errors import CheckpointError
+from efficient_sed.errors import CheckpointError, PreemptedError
 
 PROGRESS_FILE = "progress.json"
 
@@ -46,6 +48,39 @@ class MovableCheckpoint(ModelCheckpoint):
         super().load_state_dict(moved(state_dict))
 
 
+class StopOnSignal(pl.Callback):
+    """On SIGTERM, which a cluster sends before it takes a machine away: finish the step, save, and raise a PreemptedError.
+
+    Args:
+        checkpoint: File to save to; the one that a resume reads.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        self._is_asked = False
+        self._before: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self._is_asked = True
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        is_asked = trainer.strategy.reduce_boolean_decision(self._is_asked, all=False) if trainer.world_size > 1 else self._is_asked
+        is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
+        if not is_asked or is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:  # an epoch's end is saved after its validation
+            return
+        trainer.save_checkpoint(self.checkpoint)
+        raise PreemptedError(f"stopped by SIGTERM after step {trainer.global_step}; the same command goes on from there")
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+            self._before = None
+
+
 class ProgressFile(pl.Callback):
     """Writes step, loss, last validation score and remaining time into the run's folder, at most once a second."""
 
@@ -58,7 +93,7 @@ class ProgressFile(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.monotonic()
-        if now - self._written_at < 1.0:
+        if now - self._written_at < 1.0 or not trainer.is_global_zero:
             return
         self._written_at = now
         total, done = int(trainer.estimated_stepping_batches), trainer.global_step

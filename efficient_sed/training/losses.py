@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -31,7 +33,67 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
     return {"loss": (1 - weight) * supervised + weight * distillation, "supervised": supervised, "distillation": distillation}
 
 
-def tagging_loss(clip_logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Binary cross-entropy of clip logits (batch, classes) against the classes that occur anywhere in the clip."""
-    loss = binary_cross_entropy_with_logits(clip_logits, targets)
-    return {"loss": loss, "supervised": loss}
+def add_clip_term(losses: Mapping[str, Tensor], clip_logits: Tensor, clip_teacher: Tensor, weight: float, share: float) -> dict[str, Tensor]:
+    """Let a share of the distillation term of `detection_loss` compare clip logits; an addition of ours, the published trainings compare frames alone.
+
+    Args:
+        losses: What `detection_loss` gave for the same batch and weight.
+        clip_logits: The student's, shape (batch, classes).
+        clip_teacher: Probabilities in [0, 1], same shape.
+        weight: Share of the whole distillation term in the loss, in [0, 1].
+        share: Share of the clip logits in that term, in [0, 1].
+
+    Returns:
+        The losses with "distillation" mixed, its clip part as "distillation_clip" and "loss" to match.
+    """
+    clip_part = binary_cross_entropy_with_logits(clip_logits, clip_teacher)
+    distillation = (1 - share) * losses["distillation"] + share * clip_part
+    loss = (1 - weight) * losses["supervised"] + weight * distillation
+    return {"loss": loss, "supervised": losses["supervised"], "distillation": distillation, "distillation_clip": clip_part}
+
+
+def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, is_weak: Tensor, weight: float, weak_share: float) -> dict[str, Tensor]:
+    """`detection_loss` of a batch in which some clips have clip labels only: those learn from the teacher's frames alone.
+
+    Morocutti et al. 2025, section IV-D ("advanced" distillation), by the released code: (1 - weight) * supervised on strong clips
+    + weight * ((1 - weak_share) * distillation on strong clips + weak_share * distillation on weak clips), each a mean over its own clips; there
+    weight 0.9, weak_share 0.5, and no clip logits take part. Where a batch holds one kind of clips alone, that kind takes the whole distillation term.
+
+    Args:
+        frame_logits: The student's, shape (batch, classes, frames).
+        targets: Labels in [0, 1], same shape; of weak clips they are not looked at.
+        teacher: Probabilities in [0, 1], same shape.
+        is_weak: Which clips have clip labels only, boolean, shape (batch,).
+
+    Returns:
+        "loss" to minimise and its parts "supervised", "distillation", "distillation_strong" and "distillation_weak", scalars.
+    """
+    if not is_weak.any():
+        return detection_loss(frame_logits, targets, teacher, weight)
+    weak = binary_cross_entropy_with_logits(frame_logits[is_weak], teacher[is_weak])
+    if is_weak.all():
+        return {"loss": weight * weak, "supervised": weak.new_zeros(()), "distillation": weak, "distillation_weak": weak}
+    strong = detection_loss(frame_logits[~is_weak], targets[~is_weak], teacher[~is_weak], weight)
+    distillation = (1 - weak_share) * strong["distillation"] + weak_share * weak
+    return {
+        "loss": (1 - weight) * strong["supervised"] + weight * distillation,
+        "supervised": strong["supervised"],
+        "distillation": distillation,
+        "distillation_strong": strong["distillation"],
+        "distillation_weak": weak,
+    }
+
+
+def tagging_loss(clip_logits: Tensor, targets: Tensor, teacher: Tensor | None = None, weight: float = 0.0) -> dict[str, Tensor]:
+    """Binary cross-entropy of clip logits against the classes that occur anywhere in the clip, and against a teacher's clip probabilities.
+
+    Args:
+        clip_logits: The student's, shape (batch, classes).
+        targets: Labels in [0, 1], same shape.
+        teacher: Probabilities in [0, 1], same shape, the labels where there is no teacher; none for labels alone.
+        weight: Share of the distillation term, in [0, 1].
+
+    Returns:
+        "loss" to minimise and its parts "supervised" and "distillation", scalars.
+    """
+    return detection_loss(clip_logits, targets, targets if teacher is None else teacher, weight)

@@ -9,15 +9,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.augment import draw_mixup, draw_time_shifts, mix, roll_in_time
-from efficient_sed.audio.frontend import jittered_mel_bank
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.evaluate import ClipScores, handle_unreadable, task_metrics
 from efficient_sed.models._checkpoint import model_header
+from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
-from efficient_sed.training.losses import detection_loss, tagging_loss
+from efficient_sed.teachers.model import ModelConfig
+from efficient_sed.training.augmentation import augment_batch
+from efficient_sed.training.losses import add_clip_term, detection_loss, tagging_loss
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
 
@@ -35,6 +36,7 @@ class SedModule(pl.LightningModule):
         self.save_hyperparameters({"model": model_header(model)})  # makes a .ckpt loadable by load_model
         set_batchnorm(model, config.train.batchnorm_momentum)
         model.backbone.requires_grad_(not config.train.is_backbone_frozen)
+        self.teacher = ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid) if config.train.teacher else None
         self.unreadable: list[str] = []
         self._collected: ClipScores | None = None
 
@@ -56,34 +58,29 @@ class SedModule(pl.LightningModule):
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
         if len(batch.positions) == 0:
             return None
-        rng = np.random.default_rng([self.config.seed, self.global_step, self.global_rank])
+        rng = np.random.default_rng([self.config.seed, self.current_epoch, batch_index, self.global_rank])  # not the step: several batches may make one
         mel, targets, teacher = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
         output = self.model(mel)
-        if self.config.task == "tagging":
-            losses = tagging_loss(output.clip_logits, targets.amax(-1))
-        else:
-            weight = self.config.train.distillation_weight if self.config.data.pseudo_labels else 0.0
-            losses = detection_loss(output.frame_logits, targets, teacher, weight)
+        losses = self._losses(mel, output, targets, teacher)
         for name, value in losses.items():
             self.log("train/loss" if name == "loss" else f"train/loss_{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=len(mel))
         return losses["loss"]
 
     def _augmented(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Spectrogram (batch, 1, mel_bins, frames), labels and teacher after mel jitter, time roll and mixup, as configured."""
-        augment = self.config.train.augment
-        bank = None
-        if augment.mel_jitter:
-            bank = jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))).to(self.device)
-        mel, targets, teacher = self.model.frontend(batch.waveform, bank), batch.targets, batch.teacher
-        if augment.time_roll_sigma > 0:
-            shifts = draw_time_shifts(rng, len(mel), targets.shape[-1], augment.time_roll_sigma)
-            mel = roll_in_time(mel, shifts * self.model.grid.stride)
-            targets, teacher = roll_in_time(targets, shifts), roll_in_time(teacher, shifts)
-        if rng.random() < augment.mixup_probability:
-            partners, share = draw_mixup(rng, len(mel), augment.mixup_alpha)
-            mel, targets, teacher = (mix(x, partners, share) for x in (mel, targets, teacher))
-        return mel, targets, teacher
+        """Spectrogram (batch, 1, mel_bins, frames), labels and teacher, as `train.augment` has it."""
+        return augment_batch(batch, self.model, self.config.train.augment, rng)
+
+    def _losses(self, mel: Tensor, output: SedOutput, targets: Tensor, teacher: Tensor) -> dict[str, Tensor]:
+        train, data = self.config.train, self.config.data
+        weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
+        clip_teacher = teacher.amax(-1)
+        if self.teacher is not None:
+            teacher, clip_teacher = (logits.sigmoid() for logits in self.teacher(mel))
+        if self.config.task == "tagging":
+            return tagging_loss(output.clip_logits, targets.amax(-1), clip_teacher, weight)
+        losses = detection_loss(output.frame_logits, targets, teacher, weight)
+        return add_clip_term(losses, output.clip_logits, clip_teacher, weight, train.weak_teacher_share) if train.weak_teacher_share else losses
 
     def on_train_epoch_end(self) -> None:
         if "train/loss" not in self.trainer.callback_metrics:
@@ -101,12 +98,13 @@ class SedModule(pl.LightningModule):
             loss = tagging_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
         else:
             loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
-        self.log("val/loss", loss, batch_size=len(batch.positions))
+        self.log("val/loss", loss, batch_size=len(batch.positions), sync_dist=True)
         self._collected.add(batch.positions, output.frame_logits.float().sigmoid(), output.clip_logits)
 
     def on_validation_epoch_end(self) -> None:
         if self._collected is None or self.trainer.sanity_checking:
             return
+        self._collected.gather()
         metrics = task_metrics(self._collected, self.config.task, self.config.evaluation, self.config.data.median_frames, self.model.grid.hop_s)
         for name, value in metrics.items():
             if isinstance(value, float):

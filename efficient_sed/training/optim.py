@@ -40,8 +40,8 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: f
 
 
 def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> tuple[Adam, LambdaLR]:
-    """Adam without weight decay and its schedule per step. The warm-up takes at most a third of the training."""
-    warmup_steps = min(config.warmup_steps, total_steps // 3)
+    """Adam without weight decay and its schedule per step. The warm-up takes at most half of the training."""
+    warmup_steps = min(config.warmup_steps, total_steps // 2)
     # a fused step cannot be clipped under float16 mixed precision
     is_fused = next(model.parameters()).device.type in ("cpu", "cuda") and not (config.precision == "16-mixed" and config.gradient_clip > 0)
     optimizer = Adam(parameter_groups(model, config), fused=is_fused)

@@ -6,22 +6,23 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.schema import RunConfig, TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.environment import device_name
-from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
+from efficient_sed.errors import ConfigError, DataError, MissingDependencyError, require_package
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models._initial import load_initial
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.training.callbacks import AtomicCheckpointIO, MovableCheckpoint, ProgressFile
+from efficient_sed.training.callbacks import AtomicCheckpointIO, MovableCheckpoint, ProgressFile, StopOnSignal
 from efficient_sed.training.module import SedModule
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
 
 
 def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: bool) -> tuple[SedModel, dict[str, Any]]:
-    """Train, and return the model of the best validation epoch with facts on the training.
+    """Train, and return the model of the epoch that `train.select` names with facts on the training.
 
     Args:
         run_folder: Holds `last.ckpt` (resumed from, if there), `best.ckpt`, logs and progress.
@@ -66,14 +67,14 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     pl.seed_everything(config.seed, verbose=False)
     model = build_model(config, splits.classes)
     module = SedModule(model, config)
-    data = SedDataModule(config.data, splits, model.grid, config.train.batch_size, config.seed)
+    data = SedDataModule(config, splits, model.grid)
     best_checkpoint = MovableCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=module.monitor, mode="max", enable_version_counter=False)
     # one of its own: Lightning's save_last writes only in epochs that are the best so far
     last_checkpoint = MovableCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[pl.Callback] = [best_checkpoint, last_checkpoint, ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
+    last = run_folder / LAST_CHECKPOINT
+    callbacks: list[pl.Callback] = [best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
     if show_progress:
         callbacks.append(RichProgressBar(leave=True))
-    last = run_folder / LAST_CHECKPOINT
     if last.is_file():
         logger.info("resuming from %s", last)
     with warnings.catch_warnings():
@@ -84,36 +85,62 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
             trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
-    best = run_folder / BEST_CHECKPOINT
-    if not best.is_file():
+    if not trainer.is_global_zero:
+        raise SystemExit(0)
+    if not (run_folder / BEST_CHECKPOINT).is_file():
         raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
-    model = load_model(str(best)).to(device)
+    model = load_model(str(run_folder / (BEST_CHECKPOINT if config.train.select == "best" else LAST_CHECKPOINT))).to(device)
     facts = {
+        "select": config.train.select,
         "best_score": float(best_checkpoint.best_model_score or 0.0),
         "monitor": module.monitor,
         "steps": trainer.global_step,
-        "num_with_teacher": data.num_with_teacher,
+        "num_with_teacher": len(splits.train) if module.teacher else data.num_with_teacher,
+        "teacher": module.teacher.fingerprint if module.teacher else None,
         "unreadable": sorted(set(module.unreadable)),
         "device": device_name(device),
     }
     return model, facts
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that evaluates and writes; the others only train."""
+    return int(rank_zero_only.rank or 0) == 0  # type: ignore[attr-defined]  # Lightning sets it from what the launcher left in the environment
+
+
+def follow(config: RunConfig, splits: Splits, run_folder: Path) -> NoReturn:
+    """Train as one of the further processes that the first one started, then end."""
+    fit(config, splits, run_folder, show_progress=False)
+    raise SystemExit(0)
+
+
+def _strategy(train: TrainConfig) -> str:
+    if train.strategy == "deepspeed_stage_2":
+        require_package("train.strategy=deepspeed_stage_2", "deepspeed", "deepspeed")
+        return train.strategy
+    # a detector's clip classifier, or a tagger's frame classifier, takes part in no loss
+    return "ddp_find_unused_parameters_true" if train.devices > 1 else "auto"
+
+
 def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], show_progress: bool) -> pl.Trainer:
     train = config.train
     if train.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         raise ConfigError("train.accelerator=gpu is not allowed: this machine has no GPU that torch can use; give train.accelerator=cpu")
+    if train.precision == "16-mixed" and (train.accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())):
+        raise ConfigError("train.precision=16-mixed is not allowed: float16 needs a GPU; give train.precision=bf16-mixed or 32-true")
     return pl.Trainer(
         default_root_dir=run_folder,
         max_epochs=train.epochs,
         accelerator=train.accelerator,
-        devices=1,
+        devices=train.devices,
+        strategy=_strategy(train),
         precision=train.precision,
         callbacks=callbacks,
         logger=_logger(config, run_folder),
         plugins=[AtomicCheckpointIO()],
         check_val_every_n_epoch=train.validate_every,
+        accumulate_grad_batches=train.accumulate,
         gradient_clip_val=train.gradient_clip or None,
         num_sanity_val_steps=0,
         log_every_n_steps=5,
@@ -132,7 +159,8 @@ def _keep_old_metrics(run_folder: Path) -> None:
 
 def _logger(config: RunConfig, run_folder: Path) -> Logger:
     if config.logger == "csv":
-        _keep_old_metrics(run_folder)
+        if is_first_process():
+            _keep_old_metrics(run_folder)
         return CSVLogger(run_folder, name="", version="")
     if config.logger == "tensorboard":
         try:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import beta
 
-from efficient_sed.audio.augment import draw_mixup, draw_time_shifts, mix, roll_in_time
+from efficient_sed.audio.augment import draw_mixup, draw_time_masks, draw_time_shifts, mask_in_time, mix, mix_waveforms, roll_in_time
 from efficient_sed.audio.frontend import FrameGrid, LogMel
 
 STRIDE = FrameGrid().stride
@@ -65,6 +67,48 @@ def test_own_share_is_at_least_half(alpha: float) -> None:
         assert float((share > limit).float().mean()) == pytest.approx(2 * beta.sf(limit, alpha, alpha), abs=0.05)
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_only_some_are_mixed(probability: float) -> None:
+    _, share = draw_mixup(np.random.default_rng(0), 2000, 2.0, probability)
+    assert float((share < 1).float().mean()) == pytest.approx(probability, abs=0.03)
+
+
+def test_waveforms_are_mixed_without_their_means() -> None:
+    partners, share = torch.tensor([2, 0, 1]), torch.tensor([0.75, 1.0, 0.5])
+    waveform = torch.randn(3, 1000) + torch.tensor([[0.5], [-0.25], [0.0]])
+    mixed = mix_waveforms(waveform, partners, share)
+    centred = waveform - waveform.mean(1, keepdim=True)
+    torch.testing.assert_close(mixed[0], 0.75 * centred[0] + 0.25 * centred[2])
+    torch.testing.assert_close(mixed[2], 0.5 * centred[2] + 0.5 * centred[1])
+    assert torch.equal(mixed[1], waveform[1])  # not even centred
+    assert mixed[[0, 2]].mean(1).abs().max() < 1e-6
+    assert torch.equal(mix_waveforms(waveform, partners, torch.ones(3)), waveform)
+
+
+@given(seed=st.integers(0, 1000), num_frames=st.integers(20, 260), max_share=st.floats(0.05, 0.9))
+def test_masks_are_one_stretch_of_the_right_length(seed: int, num_frames: int, max_share: float) -> None:
+    kept = draw_time_masks(np.random.default_rng(seed), 16, num_frames, max_share)
+    assert kept.shape == (16, num_frames)
+    for row in kept.tolist():
+        masked = [k for k, keep in enumerate(row) if not keep]
+        assert masked == list(range(masked[0], masked[0] + len(masked)))
+        assert round(0.05 * num_frames) - 1 <= len(masked) <= round(max_share * num_frames) + 1
+
+
+def test_masks_reach_every_frame_and_differ() -> None:
+    kept = draw_time_masks(np.random.default_rng(0), 500, 50, 0.2)
+    assert not kept.all(0).any()
+    assert len({tuple(row) for row in kept.tolist()}) > 100
+
+
+def test_a_mask_covers_the_same_time_in_spectrogram_and_labels() -> None:
+    kept = draw_time_masks(np.random.default_rng(1), 6, 25, 0.4)
+    mel, labels = mask_in_time(torch.ones(6, 1, 8, 100), kept, STRIDE), mask_in_time(torch.ones(6, 3, 25), kept)
+    assert torch.equal(labels, kept.float()[:, None].expand(6, 3, 25))
+    assert torch.equal(mel, kept.float().repeat_interleave(4, 1)[:, None, None].expand(6, 1, 8, 100))
+    assert torch.equal(mask_in_time(mel, torch.ones_like(kept), STRIDE), mel)
+
+
 def test_shifts_are_whole_frames_of_the_right_spread() -> None:
     shifts = draw_time_shifts(np.random.default_rng(0), 20_000, 250, sigma=0.125)
     assert shifts.dtype == torch.int64
@@ -75,7 +119,15 @@ def test_shifts_are_whole_frames_of_the_right_spread() -> None:
 Draw = Callable[[np.random.Generator], object]
 
 
-@pytest.mark.parametrize("draw", [lambda rng: draw_time_shifts(rng, 16, 250, 0.125).tolist(), lambda rng: [t.tolist() for t in draw_mixup(rng, 16, 0.2)]], ids=["shifts", "mixup"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: draw_time_shifts(rng, 16, 250, 0.125).tolist(),
+        lambda rng: [t.tolist() for t in draw_mixup(rng, 16, 0.2)],
+        lambda rng: draw_time_masks(rng, 16, 250, 0.2).tolist(),
+    ],
+    ids=["shifts", "mixup", "masks"],
+)
 def test_a_seed_decides(draw: Draw) -> None:
     assert draw(np.random.default_rng([3, 7])) == draw(np.random.default_rng([3, 7]))
     assert draw(np.random.default_rng([3, 7])) != draw(np.random.default_rng([3, 8]))

@@ -123,6 +123,7 @@ def test_signature_ignores_where_and_how(extra: str) -> None:
     "extra",
     [
         *("seed=1", "train.lr_head=0.1", "seq.hidden=128", "seq=gru", "backbone=fmn06", "backbone.init=x.pt", "task=tagging", "evaluation.dtc=0.5", "benchmark.seconds=5"),
+        *("train.accumulate=2", "train.sampler=balanced", "train.draws_per_epoch=9", "train.select=last", "train.augment.time_mask_max=0.1"),
         *("train.augment.mixup_alpha=0.3", "data.seed=1", "data.median_frames=3", "data.pseudo_labels=x", "data=folder"),
     ],
 )

@@ -34,7 +34,7 @@ def test_nothing_typed_gives_the_defaults() -> None:
 def test_experiments_compose(name: str) -> None:
     config = compose_run([f"experiment={name}"])
     assert run_config_from_dict(to_dict(config)) == config
-    assert compose_run([f"experiment={name}", "train.epochs=77"]).train.epochs == 77
+    assert compose_run([f"experiment={name}", "train.epochs=75"]).train.epochs == 75
 
 
 def test_pretraining_preset() -> None:
@@ -98,6 +98,20 @@ BAD = [
     ("task=tag", r"task='tag' is not allowed; did you mean 'tagging'\? allowed: detection, tagging"),
     ("seed=-1", r"seed=-1 is not allowed: 0 to 4294967295"),
     ("train.is_backbone_frozen=true", r"train\.is_backbone_frozen=True is not allowed: only with backbone\.init=NAME, else .*"),
+    ("train.accumulate=0", r"train\.accumulate=0 is not allowed: 1 or more"),
+    ("train.draws_per_epoch=0", r"train\.draws_per_epoch=0 is not allowed: 1 or more, or null for one pass"),
+    ("train.sampler=balance", r"train\.sampler='balance' is not allowed; did you mean 'balanced'\? allowed: balanced, uniform"),
+    ("train.select=first", r"train\.select='first' is not allowed; allowed: best, last"),
+    *(
+        (f"train.augment.{name}_probability=1.5", rf"train\.augment\.{name}_probability=1\.5 is not allowed: 0 to 1")
+        for name in ("wave_mix", "mixup", "mixstyle", "filter", "freq_warp")
+    ),
+    *((f"train.augment.{name}_alpha=0", rf"train\.augment\.{name}_alpha=0\.0 is not allowed: above 0") for name in ("wave_mix", "mixup", "mixstyle")),
+    ("train.augment.time_mask_max=0.01", r"train\.augment\.time_mask_max=0\.01 is not allowed: 0\.05 to 0\.9, or 0 for no mask"),
+    ("train.augment.time_mask_max=1", r"train\.augment\.time_mask_max=1\.0 is not allowed: 0\.05 to 0\.9, or 0 for no mask"),
+    ("train.augment.filter_db=-3", r"train\.augment\.filter_db=-3\.0 is not allowed: 0 dB or more"),
+    ("train.augment.filter_type=lines", r"train\.augment\.filter_type='lines' is not allowed; (did you mean 'linear'\? )?allowed: linear, step"),
+    ("train.augment.freq_warp_min=0", r"train\.augment\.freq_warp_min=0\.0 is not allowed: above 0, at most 1"),
     ("data.median_frames=4", r"data\.median_frames=4 is not allowed: an odd number of frames, 1 for no filter"),
     ("data.scene_seconds=1", r"data\.scene_seconds=1\.0 is not allowed: at least 3 s"),
     ("data.min_snr_db=30", r"data\.min_snr_db=30\.0 is not allowed: at most data\.max_snr_db=20\.0"),

@@ -15,11 +15,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.frontend import FrameGrid
-from efficient_sed.data.clip_dataset import EpochSampler, EvaluationWindows, Item, TrainingClips, collate
+from efficient_sed.data.clip_dataset import EvaluationWindows, Item, TrainingClips, collate
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels
+from efficient_sed.data.sampler import Draw, EpochSampler
 from efficient_sed.data.sources import AudioFile
-from efficient_sed.errors import DataError
 
 GRID = FrameGrid()
 CLASSES = ("even", "odd")
@@ -39,11 +39,11 @@ def clips(tmp_path: Path) -> list[Clip]:
     return [coded_clip(tmp_path, "short.wav", 20), coded_clip(tmp_path, "exact.wav", 50), coded_clip(tmp_path, "Ylong.mp3.wav", 331)]
 
 
-def write_teacher(path: Path, names: Sequence[str], num_frames: int = 250, num_classes: int = 2, variable_length: bool = False) -> Path:
+def write_teacher(path: Path, names: Sequence[str], num_frames: int = 250) -> Path:
     """The published layout; the logit of class c in frame k of row r is 5 * ((k + c + r) % 2) - 2."""
-    r, c, k = np.ogrid[: len(names), :num_classes, :num_frames]
+    r, c, k = np.ogrid[: len(names), :2, :num_frames]
     with h5py.File(path, "w") as file:
-        file["filenames"] = np.array(names, dtype=h5py.string_dtype() if variable_length else "S")
+        file["filenames"] = np.array(names, dtype="S")
         file["strong_logits"] = (5.0 * ((k + c + r) % 2) - 2).astype(np.float16)
     return path
 
@@ -99,6 +99,12 @@ def test_place_depends_on_seed_epoch_and_clip_alone(clips: list[Clip]) -> None:
     assert len({start(0, 0, index, [clips[2]] * 8) for index in range(8)}) > 4
 
 
+def test_a_clip_drawn_twice_in_an_epoch_is_not_heard_twice(clips: list[Clip]) -> None:
+    starts = [frame_numbers(get(training(clips), Draw(0, 2, repeat)))[0] for repeat in range(10)]
+    assert len(set(starts)) > 7
+    assert starts[0] == frame_numbers(get(training(clips), (0, 2)))[0]
+
+
 def test_windows_put_together_are_the_clip(clips: list[Clip]) -> None:
     dataset = EvaluationWindows(clips, CLASSES, GRID, 5)
     kept: dict[int, list[int]] = {index: [] for index in range(3)}
@@ -130,17 +136,6 @@ def test_teacher_is_cropped_with_the_sound(clips: list[Clip], tmp_path: Path) ->
     assert not torch.equal(get(dataset, (0, 0)).teacher, get(dataset, (0, 0)).targets)
 
 
-@pytest.mark.parametrize("variable_length", [False, True])
-def test_published_layout(tmp_path: Path, variable_length: bool) -> None:
-    labels = PseudoLabels(write_teacher(tmp_path / "a.h5", ["Yaaaaaaaaaaa.mp3", "Ybbbbbbbbbbb.mp3"], variable_length=variable_length), CLASSES)
-    assert "Ybbbbbbbbbbb.mp3" in labels
-    assert "Yccccccccccc.mp3" not in labels
-    assert labels.read("Yaaaaaaaaaaa.mp3", 3, 4).tolist() == [[3, -2, 3, -2], [-2, 3, -2, 3]]
-    beyond = labels.read("Ybbbbbbbbbbb.mp3", 248, 5)
-    assert beyond.tolist() == [[3, -2, -30, -30, -30], [-2, 3, -30, -30, -30]]
-    assert labels.read("Ybbbbbbbbbbb.mp3", 300, 2).tolist() == [[-30, -30]] * 2
-
-
 def test_file_is_opened_by_each_process(clips: list[Clip], tmp_path: Path) -> None:
     labels = PseudoLabels(write_teacher(tmp_path / "a.h5", [clip.id for clip in clips]), CLASSES)
     assert labels._file is None  # nothing open that a fork could carry over
@@ -154,60 +149,6 @@ def test_file_is_opened_by_each_process(clips: list[Clip], tmp_path: Path) -> No
     copy = pickle.loads(pickle.dumps(labels))
     assert copy._file is None
     np.testing.assert_array_equal(copy.read("exact.wav", 0, 50), labels.read("exact.wav", 0, 50))
-
-
-def other_file(path: Path) -> None:
-    path.write_text("no HDF5")
-
-
-def no_logits(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file["filenames"] = np.array(["a"], dtype="S")
-
-
-def other_length(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file["filenames"] = np.array(["a", "b", "c"], dtype="S")
-        file["strong_logits"] = np.zeros((2, 2, 250), np.float16)
-
-
-def clip_level(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file["filenames"] = np.array(["a"], dtype="S")
-        file["strong_logits"] = np.zeros((1, 2), np.float16)
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (Path.exists, r"^data\.pseudo_labels={path}: no such file$"),
-        (other_file, r"^{path}: not a file of pseudo-labels \(needed: data sets `filenames` and `strong_logits`\)$"),
-        (no_logits, r"^{path}: not a file of pseudo-labels \(needed: .*`strong_logits`\)$"),
-        (lambda path: write_teacher(path, ["a"], num_classes=447), r"^{path}: strong_logits has shape \(1, 447, 250\); needed: 1 clips x 2 classes x frames$"),
-        (other_length, r"^{path}: strong_logits has shape \(2, 2, 250\); needed: 3 clips x 2 classes x frames$"),
-        (clip_level, r"^{path}: strong_logits has shape \(1, 2\); needed: 1 clips x 2 classes x frames$"),
-    ],
-    ids=["missing", "other", "no logits", "447 classes", "other length", "clip level"],
-)
-def test_bad_pseudo_labels(tmp_path: Path, make: Any, reason: str) -> None:
-    path = tmp_path / "teacher.h5"
-    make(path)
-    with pytest.raises(DataError, match=reason.replace("{path}", str(path))):
-        PseudoLabels(path, CLASSES)
-
-
-def test_sampler() -> None:
-    def order(seed: int, epoch: int) -> list[tuple[int, int]]:
-        sampler = EpochSampler(50, seed)
-        assert len(sampler) == 50
-        sampler.set_epoch(epoch)
-        return list(sampler)
-
-    for epoch in range(3):
-        assert {e for e, _ in order(0, epoch)} == {epoch}
-        assert sorted(index for _, index in order(0, epoch)) == list(range(50))
-        assert order(0, epoch) == order(0, epoch)
-    assert len({tuple(index for _, index in order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
 
 
 def test_unreadable_files_are_reported(clips: list[Clip]) -> None:

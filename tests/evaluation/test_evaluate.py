@@ -139,3 +139,20 @@ def test_other_classes_are_refused(classes: tuple[str, ...], difference: str) ->
     with pytest.raises(DataError, match="different class lists") as caught:
         check_classes(own, classes)
     assert f"({difference})" in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["detection", "tagging"])
+def test_metrics_over_some_of_the_classes(windows: EvaluationWindows, task: str) -> None:
+    """Of three classes two are evaluated: the third changes nothing, whether it is scored or occurs."""
+    clips = [replace(clip, events=(*clip.events, Event(0.0, clip.duration_s / 2, "dog" if index % 2 else "cat"))) for index, clip in enumerate(windows.clips)]
+    plain = [replace(clip, events=tuple(event for event in clip.events if event.label != "cat")) for clip in clips]
+    grid, rng = windows.grid, np.random.default_rng(0)
+    some = ClipScores(EvaluationWindows(clips, ("dog", "cat", "siren"), grid, 5, ("siren", "dog")))
+    two = ClipScores(EvaluationWindows(plain, ("dog", "siren"), grid, 5))
+    for index in range(len(windows)):
+        frames, logits = (torch.from_numpy(rng.random(shape, dtype=np.float32)) for shape in ((1, 3, 126), (1, 3)))
+        some.add(torch.tensor([index]), frames, logits)
+        two.add(torch.tensor([index]), frames[:, [0, 2]], logits[:, [0, 2]])
+    result, reference = (task_metrics(collected, task, EvaluationConfig(), 1, grid.hop_s) for collected in (some, two))
+    assert result.pop("variant") == {**reference.pop("variant"), "num_classes_evaluated": 2}
+    assert result == reference

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from efficient_sed.training.losses import detection_loss, tagging_loss
+from efficient_sed.training.losses import add_clip_term, detection_loss, half_weak_loss, tagging_loss
 
 
 def binary_cross_entropy(probability: float, target: float) -> float:
@@ -43,3 +43,37 @@ def test_shapes_that_differ_are_named(place: str) -> None:
 def test_tagging_loss_by_hand() -> None:
     losses = tagging_loss(torch.tensor([[0.0, math.log(3)]]), torch.tensor([[1.0, 1.0]]))
     assert losses["loss"].item() == losses["supervised"].item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
+
+
+def test_tagging_with_a_teacher_by_hand() -> None:
+    losses = tagging_loss(torch.tensor([[0.0, math.log(3)]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[0.3, 0.6]]), 0.9)
+    supervised = (math.log(2) + math.log(4 / 3)) / 2
+    distillation = (binary_cross_entropy(0.5, 0.3) + binary_cross_entropy(0.75, 0.6)) / 2
+    assert losses["loss"].item() == pytest.approx(0.1 * supervised + 0.9 * distillation)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_clip_term_by_hand(share: float) -> None:
+    frames, labels, teacher = torch.randn(2, 3, 5), torch.rand(2, 3, 5).round(), torch.rand(2, 3, 5)
+    losses = detection_loss(frames, labels, teacher, 0.9)
+    mixed = add_clip_term(losses, torch.tensor([[0.0], [math.log(3)]]), torch.tensor([[0.2], [0.9]]), 0.9, share)
+    clip = (binary_cross_entropy(0.5, 0.2) + binary_cross_entropy(0.75, 0.9)) / 2
+    assert mixed["distillation_clip"].item() == pytest.approx(clip)
+    assert mixed["loss"].item() == pytest.approx(0.1 * losses["supervised"].item() + 0.9 * ((1 - share) * losses["distillation"].item() + share * clip), rel=1e-5)
+
+
+def test_half_weak_by_hand() -> None:
+    """0.1 supervised on strong clips + 0.9 (0.5 teacher on strong + 0.5 teacher on weak clips), each a mean over its own clips."""
+    logits, labels, teacher = torch.randn(5, 3, 7), torch.rand(5, 3, 7).round(), torch.rand(5, 3, 7)
+    is_weak = torch.tensor([True, False, True, True, False])
+    losses = half_weak_loss(logits, labels, teacher, is_weak, 0.9, 0.5)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    strong, weak = [1, 4], [0, 2, 3]
+    expected = 0.1 * bce(logits[strong], labels[strong]) + 0.9 * (0.5 * bce(logits[strong], teacher[strong]) + 0.5 * bce(logits[weak], teacher[weak]))
+    torch.testing.assert_close(losses["loss"], expected)
+    labels[is_weak] = torch.nan  # not looked at
+    torch.testing.assert_close(half_weak_loss(logits, labels, teacher, is_weak, 0.9, 0.5)["loss"], expected)
+    for all_weak in (False, True):
+        same = half_weak_loss(logits, teacher, teacher, torch.full((5,), all_weak), 0.9, 0.5)
+        torch.testing.assert_close(same["loss"], (0.9 if all_weak else 1.0) * bce(logits, teacher))
+        torch.testing.assert_close(same["distillation"], bce(logits, teacher))

@@ -1,0 +1,159 @@
+"""What opening a data set of a hundred thousand clips needs to know of each, kept between runs: duration, size and hash of the content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import time
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+
+from efficient_sed._files import write_atomically
+from efficient_sed.audio.io import EncodedAudio, audio_info
+from efficient_sed.data.sources import EncodedSource
+from efficient_sed.errors import DataError
+from efficient_sed.models._cards import HOME_VARIABLE, home_folder
+
+logger = logging.getLogger(__name__)
+INDEX_VERSION = 1  # raise it when entries would come out otherwise
+SAVE_EVERY = 20_000  # clips after which an interrupted pass need not begin anew
+REPORT_EVERY_S = 10.0
+
+
+class IndexRow(NamedTuple):
+    """A clip to be looked up.
+
+    Attributes:
+        key: Names it within its container.
+        stamp: Size and time of change of the file that holds it; another stamp means another content.
+        source: Where to read it if it is not known.
+    """
+
+    key: str
+    stamp: str
+    source: EncodedSource
+
+
+class IndexEntry(NamedTuple):
+    """What is known of a clip; `problem` says why it cannot be used, else it is empty."""
+
+    duration_s: float
+    num_bytes: int
+    digest: str
+    problem: str
+
+
+def file_stamp(*paths: Path) -> str:
+    """Size and time of change of files that make up one container."""
+    states = [(path.name, (status := path.stat()).st_size, status.st_mtime_ns) for path in paths]
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
+
+
+def look_up(container: Path, rows: Sequence[IndexRow], num_workers: int) -> list[IndexEntry]:
+    """Entries of clips in order; what the stored index lacks is read once, and stored.
+
+    Args:
+        container: File or folder that the index belongs to.
+
+    Raises:
+        DataError: If the index cannot be stored.
+    """
+    path = index_file(container)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # two runs that start together read the clips once
+            known = _load(path)
+            missing = [row for row in rows if _key(row) not in known]
+            if missing:
+                _drop_changed(known, rows)
+                _read_missing(container, path, known, missing, num_workers)
+    except OSError as error:
+        raise DataError(f"{path}: the index of {container} cannot be written ({error.strerror}); give a writable folder: {HOME_VARIABLE}=DIR") from error
+    return [known[_key(row)] for row in rows]
+
+
+def index_file(container: Path) -> Path:
+    """Where the index of a container lies."""
+    name = hashlib.sha256(str(container.resolve()).encode()).hexdigest()[:12]
+    return home_folder() / "index" / f"{container.stem}_{name}.npz"
+
+
+def _key(row: IndexRow) -> str:
+    return f"{row.stamp} {row.key}"
+
+
+def _drop_changed(known: dict[str, IndexEntry], rows: Sequence[IndexRow]) -> None:
+    """Forget what these clips were before their container changed."""
+    current, names = {_key(row) for row in rows}, {row.key for row in rows}
+    for key in [key for key in known if key not in current and key.split(" ", 1)[1] in names]:
+        del known[key]
+
+
+def _read_missing(container: Path, path: Path, known: dict[str, IndexEntry], missing: Sequence[IndexRow], num_workers: int) -> None:
+    logger.info("%s: reading the durations of %s clips, once", container, f"{len(missing):,}")
+    begun = reported = time.monotonic()
+    pool = ThreadPoolExecutor(max_workers=max(1, num_workers))
+    try:
+        for first in range(0, len(missing), SAVE_EVERY):
+            chunk = missing[first : first + SAVE_EVERY]
+            for count, (row, entry) in enumerate(zip(chunk, pool.map(_probe, chunk), strict=True), first + 1):
+                known[_key(row)] = entry
+                if (now := time.monotonic()) - reported > REPORT_EVERY_S:
+                    reported = now
+                    logger.info("%s: %s of %s clips, %.0f a second", container, f"{count:,}", f"{len(missing):,}", count / (now - begun))
+            _store(path, {key: entry for key, entry in known.items() if entry.digest})  # what could not be read at all may be there the next time
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _probe(row: IndexRow) -> IndexEntry:
+    """Read one clip. A damaged one is an entry too: it would be read again at every start."""
+    try:
+        data = row.source.encoded()
+        digest = hashlib.sha256(data).hexdigest()
+    except DataError as error:
+        return IndexEntry(0.0, 0, "", str(error))
+    try:
+        return IndexEntry(audio_info(EncodedAudio(str(row.source), data)).duration_s, len(data), digest, "")
+    except DataError as error:
+        return IndexEntry(0.0, len(data), digest, str(error))
+
+
+def _store(path: Path, known: dict[str, IndexEntry]) -> None:
+    entries = list(known.values())
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        version=np.int64(INDEX_VERSION),
+        key=np.array([key.encode() for key in known]),
+        duration_s=np.array([entry.duration_s for entry in entries]),
+        num_bytes=np.array([entry.num_bytes for entry in entries]),
+        digest=np.frombuffer(b"".join(bytes.fromhex(entry.digest) for entry in entries), np.uint8),
+        problem=np.frombuffer(json.dumps({i: entry.problem for i, entry in enumerate(entries) if entry.problem}).encode(), np.uint8),
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def _load(path: Path) -> dict[str, IndexEntry]:
+    """The stored entries; none if the file is missing, of another version, or damaged: then it is made anew."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if int(stored["version"]) != INDEX_VERSION:
+                return {}
+            digests = stored["digest"].tobytes().hex()
+            problems = json.loads(stored["problem"].tobytes())
+            rows = zip(stored["key"].tolist(), stored["duration_s"].tolist(), stored["num_bytes"].tolist(), strict=True)
+            return {key.decode(): IndexEntry(seconds, size, digests[64 * i : 64 * (i + 1)], problems.get(str(i), "")) for i, (key, seconds, size) in enumerate(rows)}
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        logger.warning("%s: damaged (%s), made anew", path, " ".join(str(error).split()))
+        return {}

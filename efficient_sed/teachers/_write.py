@@ -1,0 +1,200 @@
+"""Run teachers over a data set and keep their frame logits: `efficient-sed pseudo-label`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.config.schema import RunConfig
+from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
+from efficient_sed.data.events import Clip, Splits
+from efficient_sed.data.pseudo_labels import BEYOND
+from efficient_sed.environment import describe_environment
+from efficient_sed.errors import DataError
+from efficient_sed.registry import TEACHERS
+from efficient_sed.teachers._contract import Teacher
+from efficient_sed.teachers._journal import Journal, check_same_header, open_journal
+from efficient_sed.teachers.stored import SUFFIXES
+
+logger = logging.getLogger(__name__)
+_LOG_EVERY_S = 60.0
+
+
+class Written(NamedTuple):
+    """What came of it."""
+
+    num_clips: int
+    num_left_out: int
+    """Clips that cannot be read, or that a stored teacher does not know."""
+
+
+def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, part: str, *, show_progress: bool) -> Written:
+    """Mean frame logits of the teachers for every clip of a part, in the published layout; see `efficient_sed.data.pseudo_labels`.
+
+    What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than `data.clip_seconds` is heard in
+    windows of it, as in evaluation; of a shorter one the padding is kept too, so that a training that pads alike finds a teacher for every frame.
+
+    Args:
+        names: Released models, files of own ones, or HDF5 files of logits.
+        config: Of it, the data set, `train.batch_size` and `train.accelerator` are used.
+        show_progress: Draw a progress bar instead of logging.
+
+    Raises:
+        DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, or the file was begun otherwise.
+    """
+    grid = FrameGrid()
+    data = dataclasses.replace(config.data, on_error="skip")
+    splits = data.load()
+    teachers = [_load(name, splits.classes, grid) for name in names]
+    header = _header(names, teachers, data.name, splits, part, grid, data.clip_seconds)
+    clips: Sequence[Clip] = getattr(splits, part)
+    if output.is_file():
+        return _finished(output, header, len(clips))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = output.with_name(f"{output.name}.part")
+        with open_journal(unfinished, header) as journal:
+            missing = [clip for clip in clips if clip.id not in journal]
+            if len(journal):
+                logger.info("going on with %s: %d of %d clips are there", unfinished, len(journal), len(clips))
+            windows = EvaluationWindows(missing, splits.classes, grid, data.clip_seconds)
+            loader: Iterable[Batch] = DataLoader(windows, config.train.batch_size, collate_fn=collate, num_workers=data.num_workers)
+            device = torch.device("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
+            with _progress(len(clips), len(journal), show_progress) as advance:
+                for clip_id, logits in _listen(teachers, windows, loader, device):
+                    journal.append(clip_id, logits)
+                    advance()
+            if len(journal) == 0:
+                raise DataError(f"none of the {len(clips)} clips of the {part} part could be read, or is known to every teacher")
+            written = Written(len(journal), len(clips) - len(journal) + len(splits.skipped))
+            _assemble(journal, output, header, grid.num_frames(data.clip_seconds * grid.sample_rate), written)
+        unfinished.unlink()
+    except OSError as error:
+        raise DataError(f"{output}: cannot be written ({error.strerror or error}); give what it lacks and type the same command to go on") from error
+    return written
+
+
+def _load(name: str, classes: Sequence[str], grid: FrameGrid) -> Teacher:
+    teacher: Teacher = (TEACHERS.get("stored")(name) if name.endswith(SUFFIXES) else TEACHERS.get("model")((name,))).build(classes, grid)
+    return teacher
+
+
+def _header(names: Sequence[str], teachers: Sequence[Teacher], data: str, splits: Splits, part: str, grid: FrameGrid, clip_seconds: int) -> dict[str, Any]:
+    """Where the logits come from; equal headers mean equal logits."""
+    environment = describe_environment()
+    return {
+        "format": "efficient_sed pseudo-labels/1",
+        "teachers": list(names),
+        "teacher_hashes": [teacher.fingerprint for teacher in teachers],
+        "data": data,
+        "part": part,
+        "manifest_hash": splits.manifest_hash,
+        "clip_seconds": clip_seconds,
+        "frame_hop_s": grid.hop_s,
+        "classes": list(splits.classes),
+        "versions": {key: environment[key] for key in ("commit", "versions", "device")},
+    }
+
+
+def _finished(output: Path, header: dict[str, Any], num_clips: int) -> Written:
+    try:
+        with h5py.File(output, "r") as file:
+            begun, count = file["header"].asstr()[()], len(file["filenames"])
+    except (OSError, KeyError, TypeError) as error:
+        raise DataError(f"{output}: exists and is not a file of pseudo-labels; delete it or give another name") from error
+    check_same_header(output, begun, header)
+    logger.info("%s is finished", output)
+    return Written(count, num_clips - count)
+
+
+def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
+    """Clips with their logits (classes, frames), each as soon as its last window was heard."""
+    pieces: dict[int, dict[int, np.ndarray]] = {}
+    num_windows = np.bincount([clip for clip, _ in windows.windows], minlength=len(windows.clips))
+    for batch in loader:
+        for message in batch.errors:
+            logger.warning("left out: %s", message)
+        for part in torch.split(torch.arange(len(batch.positions)), len(batch.positions) if device.type == "cuda" else 1):
+            positions = batch.positions[part].tolist()
+            for position, logits in zip(positions, _mean_logits(teachers, windows, positions, batch.waveform[part].to(device)), strict=True):
+                clip, window = windows.windows[position]
+                if logits is None:
+                    continue
+                last = logits.shape[1] if num_windows[clip] == 1 else window.last
+                pieces.setdefault(clip, {})[position] = logits[:, window.first : last]
+                if len(pieces[clip]) == num_windows[clip]:
+                    yield windows.clips[clip].id, np.concatenate([piece for _, piece in sorted(pieces.pop(clip).items())], axis=1)
+
+
+def _mean_logits(teachers: Sequence[Teacher], windows: EvaluationWindows, positions: Sequence[int], waveform: torch.Tensor) -> list[np.ndarray | None]:
+    """Of each window in float16; none where a teacher does not know the clip."""
+    ids = [windows.clips[windows.windows[position][0]].id for position in positions]
+    first_frames = [windows.grid.onset_frame(windows.windows[position][1].start_s) for position in positions]
+    means: list[np.ndarray | None] = []
+    for clip_id, logits in zip(ids, zip(*(teacher.frame_logits(ids, first_frames, waveform) for teacher in teachers), strict=True), strict=True):
+        known = [item for item in logits if item is not None]
+        if len(known) < len(logits):
+            means.append(None)
+            continue
+        mean = torch.stack(known).mean(0).half()
+        if not torch.isfinite(mean).all():
+            raise DataError(f"a teacher's logit of {clip_id!r} is not a finite number, or too large for float16")
+        means.append(mean.numpy())
+    return means
+
+
+def _assemble(journal: Journal, output: Path, header: dict[str, Any], window_frames: int, written: Written) -> None:
+    """Write the HDF5 file beside its place, then put it there."""
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    shape = (len(journal), len(header["classes"]), journal.max_frames)
+    names = []
+    with h5py.File(unfinished, "w") as file:
+        # chunks that lie behind a clip's end are never written, and so take no space
+        stored = file.create_dataset("strong_logits", shape, np.float16, chunks=(1, shape[1], min(window_frames, shape[2])), fillvalue=BEYOND)
+        for row, (clip_id, logits) in enumerate(journal):
+            stored[row, :, : logits.shape[1]] = logits
+            names.append(clip_id.encode())
+        file["filenames"] = np.array(names, dtype="S")
+        file["classes"] = np.array(header["classes"], dtype=h5py.string_dtype())
+        file.attrs.update({key: json.dumps(value) if isinstance(value, dict) else value for key, value in header.items() if key != "classes"})
+        file.attrs["num_left_out"] = written.num_left_out
+        file["header"] = json.dumps(header)
+    with unfinished.open("rb") as done:
+        os.fsync(done.fileno())
+    unfinished.replace(output)
+
+
+@contextlib.contextmanager
+def _progress(total: int, done: int, is_drawn: bool) -> Iterator[Callable[[], None]]:
+    """A function to call after each clip: it moves a bar, or logs once a minute."""
+    if is_drawn:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task("clips", total=total, completed=done)
+            yield lambda: bar.advance(task)
+        return
+    count, logged_at = done, time.monotonic()
+
+    def advance() -> None:
+        nonlocal count, logged_at
+        count += 1
+        if time.monotonic() - logged_at > _LOG_EVERY_S:
+            logged_at = time.monotonic()
+            logger.info("%d of %d clips", count, total)
+
+    yield advance

@@ -1,0 +1,87 @@
+"""Trained models that listen: one, or an ensemble that averages logits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.data.pseudo_labels import select_classes
+from efficient_sed.errors import ConfigError
+from efficient_sed.models._checkpoint import load_model
+from efficient_sed.models.contracts import SedOutput
+from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import TEACHERS
+from efficient_sed.teachers._contract import Teacher, TeacherConfig
+from efficient_sed.teachers.stored import SUFFIXES
+
+
+@TEACHERS.register("model")
+@dataclass(frozen=True)
+class ModelConfig(TeacherConfig):
+    """Released models, or files of own ones, in evaluation mode."""
+
+    names: tuple[str, ...]
+    task: Literal["detection", "tagging"] = "detection"
+    """What is asked of them: frame logits, which a model trained on clip labels cannot give, or clip logits."""
+
+    def build(self, classes: Sequence[str], grid: FrameGrid) -> ModelTeacher:
+        return ModelTeacher([_load_member(name, self.task, classes, grid) for name in self.names])
+
+
+class _Member(NamedTuple):
+    model: SedModel
+    columns: list[int] | None
+    """Its logits in the order of the data set's classes; none if that is its own."""
+
+
+def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) -> _Member:
+    if name.endswith(SUFFIXES):
+        raise ConfigError(f"teacher {name}: a file of logits, not a model; a training takes it as data.pseudo_labels={name}")
+    model = load_model(name).eval().requires_grad_(False)
+    if model.grid != grid:
+        raise ConfigError(f"teacher {name}: its frames last {model.grid.hop_s:g} s, the student's {grid.hop_s:g} s; choose a teacher on the student's grid")
+    if task == "detection" and model.provenance.task != "detection":
+        raise ConfigError(f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging")
+    return _Member(model, select_classes(model.classes, classes, f"teacher {name}"))
+
+
+class ModelTeacher(Teacher):
+    """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it follows its input's device."""
+
+    def __init__(self, members: Sequence[_Member]) -> None:
+        self.members = members
+        self.fingerprint = ",".join(_weights_hash(member.model) for member in members)
+
+    @torch.no_grad()
+    def __call__(self, mel: Tensor) -> SedOutput:
+        """Mean logits of the members for spectrograms (batch, 1, mel_bins, frames), float32."""
+        outputs = [_select(_listen(model, mel), columns) for model, columns in self.members]
+        return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
+
+    def frame_logits(self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor) -> list[Tensor | None]:
+        frontend = self.members[0].model.to(waveform.device).frontend  # that of all models
+        return list(self(frontend(waveform)).frame_logits.cpu())
+
+
+def _listen(model: SedModel, mel: Tensor) -> SedOutput:
+    """Logits; those of the clip are the highest of its frames unless the model was trained on clip labels."""
+    output: SedOutput = model.to(mel.device)(mel)
+    frame_logits = output.frame_logits.float()
+    return SedOutput(frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float())
+
+
+def _select(output: SedOutput, columns: list[int] | None) -> SedOutput:
+    return output if columns is None else SedOutput(output.frame_logits[:, columns], output.clip_logits[:, columns])
+
+
+def _weights_hash(model: SedModel) -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,60 @@
+"""A training's curves as a picture: losses, validation scores, learning rates over steps."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+from efficient_sed._files import write_atomically
+
+logger = logging.getLogger(__name__)
+METRICS_FILE, CURVES_FILE = "metrics.csv", "curves.png"
+Curves = dict[str, list[tuple[int, float]]]
+PANELS = (("losses", ("train/loss", "val/loss")), ("validation", ("val/",)), ("learning rate", ("lr-",)))
+MAX_LABELS = 8  # a group for each backbone stage: the last ones stand for the rest
+
+
+def read_curves(run_folder: Path) -> Curves:
+    """Values over steps by name, from the run's `metrics.csv` and those of its interrupted parts; empty if there is none."""
+    curves: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    parts = sorted(run_folder.glob("metrics_part*.csv"), key=lambda path: int(path.stem.removeprefix("metrics_part")))
+    for path in [*parts, run_folder / METRICS_FILE]:
+        if not path.is_file():
+            continue
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                for name, text in row.items():
+                    if name not in ("epoch", "step") and text:
+                        curves[name][int(row["step"])] = float(text)  # a step that was repeated after an interruption counts once
+    return {name: sorted(values.items()) for name, values in curves.items()}
+
+
+def draw_curves(run_folder: Path) -> Path | None:
+    """Draw `curves.png` beside `metrics.csv`; none if there is nothing to draw or matplotlib is not installed."""
+    curves = read_curves(run_folder)
+    if not curves or importlib.util.find_spec("matplotlib") is None:
+        logger.debug("%s: no curves drawn", run_folder)
+        return None
+    from io import BytesIO
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    for ax, (title, prefixes) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        names = [name for name in curves if name.startswith(prefixes) and not (title == "validation" and name == "val/loss") and not name.endswith("_step")]
+        for name in sorted(names)[-MAX_LABELS:]:
+            ax.plot(*zip(*curves[name], strict=True), marker="." if len(curves[name]) < 50 else None, linewidth=1.2, label=name.removesuffix("_epoch"))
+        ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
+        ax.set_xlabel("step")
+        ax.grid(color="#EAEAEA", linewidth=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+        if names:
+            ax.legend(frameon=False, fontsize=7.5)
+    figure.suptitle(run_folder.name, fontsize=9, color="#606060")
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    write_atomically(run_folder / CURVES_FILE, picture.getvalue())
+    return run_folder / CURVES_FILE

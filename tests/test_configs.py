@@ -1,0 +1,141 @@
+"""Every shipped preset trains, on data of its own format; the commands in its head are valid; together they are the published table."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from audioset_files import VIDEOS, mp3_files, write_hdf5, write_segments, write_tables
+
+import efficient_sed as es
+from efficient_sed._resources import resource_folder
+from efficient_sed.config.compose import compose_run, presets
+from efficient_sed.config.schema import RunConfig
+from efficient_sed.sweep.grid import GridPoint, expand_grid
+from efficient_sed.training.train import fit
+
+CONFIGS = resource_folder("configs")
+SCENES = ("data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3")
+
+
+@pytest.fixture(scope="module")
+def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine clips in the published HDF5 files, pseudo-labels and a clip-level teacher for them, and a backbone to start from."""
+    root = tmp_path_factory.mktemp("audioset")
+    files = mp3_files()
+    write_hdf5(root, files)
+    write_tables(root)
+    write_segments(root)
+    rng = np.random.default_rng(0)
+    with h5py.File(root / "pseudo.hdf5", "w") as file:
+        file["filenames"] = np.array([f"Y{video}.mp3" for video in VIDEOS], dtype="S")
+        file["strong_logits"] = rng.normal(-4, 1, (len(VIDEOS), 447, 250)).astype(np.float16)
+    np.save(root / "clip_teacher.npy", rng.normal(-4, 1, (len(VIDEOS), 527)).astype(np.float32))
+    (root / "index.pkl").write_bytes(pickle.dumps({video: row for row, video in enumerate(VIDEOS)}))
+    es.save_model(es.create_model("fmn04", num_classes=2), root / "start.safetensors")
+    return root
+
+
+def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
+    """A preset with few short clips, the smallest backbone and two steps; all else is its own."""
+    config = compose_run([f"experiment={name}"])
+    typed = [f"experiment={name}", "backbone=fmn04", "data.num_workers=0", "train.accelerator=cpu", "train.epochs=1", "train.validate_every=1"]
+    typed += ["train.batch_size=2", f"train.draws_per_epoch={4 * config.train.accumulate}"]
+    if config.train.precision == "16-mixed":
+        typed.append("train.precision=bf16-mixed")  # float16 needs a GPU
+    if config.data.name == "synthetic":
+        return compose_run([*typed, *SCENES, f"data.root={scenes}"])
+    if config.data.pseudo_labels:
+        typed.append(f"data.pseudo_labels={audioset / 'pseudo.hdf5'}")
+    if config.data.clip_teacher:
+        typed += [f"data.clip_teacher={audioset / 'clip_teacher.npy'}", f"data.clip_teacher_index={audioset / 'index.pkl'}"]
+    return compose_run([*typed, f"backbone.init={audioset / 'start.safetensors'}", f"data.root={audioset}", "data.layout=hdf5", "data.clip_seconds=2"])
+
+
+def test_every_file_is_a_preset_that_is_tested() -> None:
+    files = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob("*") if path.is_file())
+    assert {path.suffix for path in files} == {".yaml"}
+    assert {path.parent.name for path in files} <= {"experiment", "data"}  # test_compose has those of data
+    assert sorted(path.stem for path in files if path.parent.name == "experiment") == presets("experiment")
+    assert len(presets("experiment")) >= 14
+
+
+@pytest.mark.parametrize("name", presets("experiment"))
+def test_presets_train(name: str, audioset: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    config = small(name, audioset, tmp_path_factory.getbasetemp() / "scenes")
+    splits = config.data.load()
+    _, facts = fit(config, splits, tmp_path, show_progress=False)
+    assert facts["steps"] == 2
+    assert facts["num_with_teacher"] == (len(splits.train) if config.data.pseudo_labels or config.data.clip_teacher else 0)
+    with (tmp_path / "metrics.csv").open() as file:
+        (loss,) = [float(row["train/loss_epoch"]) for row in csv.DictReader(file) if row["train/loss_epoch"]]
+    assert 0 < loss < 5
+
+
+def typed_commands() -> Iterator[tuple[str, str]]:
+    for name in presets("experiment"):
+        text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
+        for command in re.findall(r"^#   efficient-sed (?:sweep|train) (.+)$", text, flags=re.MULTILINE):
+            yield name, command
+
+
+@functools.cache
+def expand(command: str) -> list[GridPoint]:
+    return expand_grid(command.split())
+
+
+@pytest.mark.parametrize(("name", "command"), list(typed_commands()))
+def test_commands_in_the_heads_are_valid(name: str, command: str) -> None:
+    points = expand(command)
+    assert f"experiment={name}" in command.split()
+    assert all(point.config.train.batch_size * point.config.train.accumulate in (256, 120) for point in points)
+
+
+def published_rows() -> list[dict[str, str]]:
+    with (resource_folder("published") / "efficientsed_audioset_strong.csv").open() as file:
+        return [row for row in csv.DictReader(file) if "advanced" not in row["checkpoint"]]
+
+
+def test_the_grids_are_the_published_rows() -> None:
+    """Figures 1 and 2 by model and learning rates; where the head's rate is not published, the whole grid it was chosen from is run."""
+    points = {}
+    for name, command in typed_commands():
+        if name in ("figure1", "figure2"):
+            for point in expand(command):
+                points.setdefault(point.config.model_name, set()).add((point.config.train.lr_backbone, point.config.train.lr_head))
+    expected = {}
+    for row in published_rows():
+        model = row["backbone"] + (f"+{row['head']}-{row['hidden']}" if row["head"] != "none" else "")
+        rate = float(row["lr_backbone"])
+        heads = [float(row["lr_head"])] if row["lr_head"] else [rate] if row["head"] == "none" else [5e-4, 8e-4, 3e-3]
+        expected[model] = {(rate, head) for head in heads}
+    assert points == expected
+    assert len(points) == 41
+
+
+@pytest.mark.parametrize("name", [name for name in presets("experiment") if name.startswith(("audioset_strong", "table1", "figure"))])
+def test_the_published_recipe(name: str) -> None:
+    """Facts on the released models' training that no preset of it may change."""
+    config = compose_run([f"experiment={name}"])
+    train, augment = config.train, config.train.augment
+    assert (config.backbone.name, config.backbone.init, config.data.name, config.task) == ("fmn10", "weak", "audioset_strong", "detection")
+    assert (train.epochs, train.draws_per_epoch, train.batch_size, train.accumulate, train.sampler) == (120, 100_000, 64, 4, "uniform")
+    assert (train.precision, train.layer_decay, train.distillation_weight, train.select) == ("16-mixed", 0.9, 0.9, "last")
+    assert train.warmup_steps == (20_000 if "20000" in name else 5_000)
+    assert (train.lr_backbone, train.lr_head) == ((1e-4, 1e-4) if "no_kd" in name else (3e-3, 3e-3))
+    assert (config.data.pseudo_labels is None) == ("no_kd" in name)
+    assert train.is_backbone_frozen == ("frozen" in name)
+    assert config.data.median_frames == 9
+    assert (augment.wave_mix_probability, augment.wave_mix_alpha, augment.time_roll_sigma, augment.mixup_probability, augment.mixup_alpha) == (0.5, 2.0, 0.125, 0.3, 0.2)
+    assert augment.mixstyle_probability == augment.filter_probability == augment.freq_warp_probability == augment.time_mask_max == 0
+
+
+def test_what_is_on_by_default_is_published() -> None:
+    assert compose_run([]).train.augment == compose_run(["experiment=audioset_strong"]).train.augment

@@ -1,0 +1,87 @@
+"""Training in several processes, and training that is told to stop."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig, to_dict
+from efficient_sed.data.events import Splits
+from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.errors import PreemptedError
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.training.callbacks import ProgressFile
+from efficient_sed.training.train import LAST_CHECKPOINT, fit
+
+
+def make_config(data: SyntheticConfig, **train: Any) -> RunConfig:
+    options = {"epochs": 2, "batch_size": 2, "accelerator": "cpu", "select": "last", "augment": AugmentConfig()} | train
+    return RunConfig(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("mingru")(hidden=16), data, TrainConfig(**options))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(folder / LAST_CHECKPOINT, weights_only=True)["state_dict"]
+    return state
+
+
+@pytest.mark.parametrize(("stop_after", "accumulate"), [(1, 1), (2, 2), (4, 1)])
+def test_sigterm_saves_and_the_same_call_goes_on(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, accumulate: int
+) -> None:
+    config = make_config(tiny_config, accumulate=accumulate)
+    fit(config, tiny_data, tmp_path / "whole", show_progress=False)
+    steps = 0
+
+    def terminate(self: ProgressFile, trainer: pl.Trainer, *_: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressFile, "on_train_batch_start", terminate, raising=False)
+        with pytest.raises(PreemptedError, match=r"^stopped by SIGTERM after step \d+; the same command goes on from there$"):
+            fit(config, tiny_data, tmp_path / "stopped", show_progress=False)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert torch.load(tmp_path / "stopped" / LAST_CHECKPOINT, weights_only=True)["global_step"] * accumulate >= stop_after
+    _, facts = fit(config, tiny_data, tmp_path / "stopped", show_progress=False)
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert facts["steps"] == torch.load(tmp_path / "whole" / LAST_CHECKPOINT, weights_only=True)["global_step"]
+    for key, value in whole.items():
+        assert torch.equal(value, resumed[key]), key
+
+
+def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "efficient_sed.cli", *arguments], capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_score_like_one(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    data = [f"data.{key}={value}" for key, value in to_dict(tiny_config).items() if key != "name" and value is not None]
+    data.append("data=synthetic")
+    done = run_cli(
+        *("train", "--quiet", "backbone=fmn04", "seq=mingru", "seq.hidden=16", "train.epochs=1", "train.batch_size=2", "train.accelerator=cpu", "train.select=last"),
+        *("train.devices=2", f"output_dir={tmp_path}", "benchmark.repeats=3", *data),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (folder,) = (path.parent for path in tmp_path.glob("*/result.json"))
+    result = json.loads((folder / "result.json").read_text())
+    assert result["training"]["steps"] == len(tiny_data.train) // 4
+    with (folder / "metrics.csv").open() as file:
+        (score,) = (float(row["val/psds1_macro"]) for row in csv.DictReader(file) if row["val/psds1_macro"])
+    alone = run_cli("evaluate", str(folder / "model.safetensors"), "--part", "validation", *data)
+    assert alone.returncode == 0, alone.stderr[-2000:]
+    assert abs(json.loads(alone.stdout)["psds1_macro"] - score) <= 1e-9
