@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig, to_dict
@@ -42,7 +41,7 @@ def test_sigterm_saves_and_the_same_call_goes_on(
     fit(config, tiny_data, tmp_path / "whole", show_progress=False)
     steps = 0
 
-    def terminate(self: ProgressFile, trainer: pl.Trainer, *_: object) -> None:
+    def terminate(*_: object) -> None:
         nonlocal steps
         steps += 1
         if steps == stop_after:
