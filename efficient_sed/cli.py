@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     _take_rest(parser, options, rest)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    warnings.filterwarnings("ignore", message="This DataLoader will create")  # two decoding processes on one core are no mistake
     for noisy in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -140,7 +142,7 @@ def _add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str],
         "words", nargs="*", metavar="[PATTERN | convert IN OUT.safetensors]", help="names such as 'fmn10*'; one name prints its card; convert: rewrite a checkpoint"
     )
     models.add_argument("--sort", choices=("name", "params", "macs", "score"), help="order of the list (default: by task, then parameters)")
-    models.add_argument("--composable", action="store_true", help="list every backbone with every head instead, a fifth of a second each")
+    models.add_argument("--composable", action="store_true", help="list every backbone with every head instead, up to a second each")
     models.add_argument("--hidden", metavar="N[,N…]", help="with --composable: sizes of the heads, such as 128,512; 256 if none are given")
     models.add_argument("--json", action="store_true", help="print everything known as JSON")
     models.add_argument("--name", metavar="ARCH", help="convert: architecture such as fmn10+tf-256 (default: what the file says, or its name)")
@@ -319,7 +321,7 @@ def run_models(options: argparse.Namespace) -> int:
         rows = _listing.list_composable(pattern, _listing.parse_sizes(options.hidden or "256"), options.sort)
     else:
         rows = _listing.list_released(pattern, options.sort)
-    _listing.check_found(pattern, rows)
+    _listing.check_found(pattern, rows, is_composable=options.composable)
     if options.json:
         whole = {} if options.words or options.composable else _listing.list_models()
         print(json.dumps({**whole, "composable" if options.composable else "released": rows}, indent=1))

@@ -6,6 +6,8 @@ import difflib
 import importlib.util
 from collections.abc import Iterable
 
+MAX_LISTED = 40  # names that a message still lists in full
+
 
 class EfficientSedError(Exception):
     """Base of every error whose message is meant for the user."""
@@ -46,4 +48,4 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}allowed: {', '.join(names) or 'none'}"
+    return f"{hint}allowed: {', '.join(names) or 'none'}" if len(names) <= MAX_LISTED else f"{hint}allowed: {len(names)} names, such as {', '.join(map(repr, names[:3]))}"

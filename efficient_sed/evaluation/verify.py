@@ -92,7 +92,8 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
         ConfigError: If an option is not allowed.
     """
     if name not in list_cards() and (Path(name).suffix or "/" in name):
-        raise CheckpointError(f"{name}: verify compares released models with their cards; `efficient-sed evaluate {name} data={data or 'DATA'}` scores a file of yours")
+        where = f"data={data}" if data in DATASETS.names() else f"data=folder data.root={data or 'DIR'}"
+        raise CheckpointError(f"{name}: verify compares released models with their cards; `efficient-sed evaluate {name} {where}` scores a file of yours")
     if not data:
         raise ConfigError("--data is empty: give a data set such as synthetic, or a directory")
     card = get_card(name)

@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -95,7 +96,7 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
 
 def _card(name: str) -> Card:
     if name not in list_cards() and parse_name(name).tag is None:
-        raise CheckpointError(f"{name!r} names no weights: give checkpoint=FILE, or a released name; {nearest_names(name, list_cards())}".rstrip("; "))
+        raise CheckpointError(f"{name!r} names no weights: give a file, load_model's checkpoint=FILE, or a released name; {nearest_names(name, list_cards())}".rstrip("; "))
     card = get_card(name)
     if card.task == "backbone":
         raise CheckpointError(f"{name!r} is a starting point for training, not a model: use it as backbone.init={name}")
@@ -155,7 +156,8 @@ def stored_and_wanted(path: Path, state: Mapping[str, Tensor], header: dict[str,
     except ConfigError as error:
         if name is not None:
             raise
-        raise CheckpointError(f"{path}: does not say which model it holds; name it, as in load_model('fmn10+tf-256', checkpoint={str(path)!r}): {GRAMMAR}") from error
+        ways = f"load_model('fmn10+tf-256', checkpoint={str(path)!r}) or `efficient-sed models convert {path} OUT.safetensors --name fmn10+tf-256`"
+        raise CheckpointError(f"{path}: does not say which model it holds; name it, as in {ways}: {GRAMMAR}") from error
     has_head = any(key.removeprefix("net.").removeprefix("model.").startswith(("seq_model.", "sequence.")) for key in state)
     seq = parsed.seq if has_head else SEQUENCE_HEADS.get("none")()
     return ModelSpec(parsed.backbone, seq, default_classes(_num_classes(state, path))), parsed.seq
@@ -195,6 +197,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
+        if zipfile.is_zipfile(path) and (damaged := zipfile.ZipFile(path).testzip()) is not None:  # torch.load does not look at checksums
+            raise zipfile.BadZipFile(damaged)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise almost anything
         raise CheckpointError(f"{path}: not a checkpoint of plain tensors: {_diagnose(path, error)}") from error
@@ -227,7 +231,7 @@ def _diagnose(path: Path, error: Exception) -> str:
         return "it is a web page; download the file itself"
     if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
         return "it holds code, which is never run"
-    return f"it is damaged or of another kind ({type(error).__name__})"
+    return "it is damaged, cut short, or of another kind"
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from efficient_sed.config.schema import architecture_name
 from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.models._cards import find_weights, list_cards
 from efficient_sed.models._checkpoint import load_model, read_checkpoint, save_model, stored_and_wanted
 from efficient_sed.models._names import GRAMMAR, parse_name
 
@@ -14,12 +15,15 @@ def convert_checkpoint(source: Path, target: Path, name: str | None = None, *, h
     """Load strictly, write `target`, and return the architecture.
 
     Args:
+        source: A file, or a released name.
         name: Architecture; none: what the file's header says, else what its name begins with, as in fmn10+tf-256_strong.pt.
 
     Raises:
         CheckpointError: If the source cannot be loaded, or the target is there and not to be overwritten, or cannot be written.
         ConfigError: If the target is not a .safetensors file, or nothing says which architecture the source holds.
     """
+    if not source.is_file() and str(source) in list_cards():
+        source = find_weights(list_cards()[str(source)])
     if target.suffix != ".safetensors":
         raise ConfigError(f"{target}: models are written as .safetensors files; name it {target.stem}.safetensors")
     if target.exists() and not overwrite:

@@ -1,4 +1,4 @@
-"""Where a training starts: the backbone of released or own weights, whatever file they come in."""
+"""Where a training starts: released or own weights, whatever file they come in; their backbone alone, or the sequence head too."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.schema import BackboneConfig, architecture_name
 from efficient_sed.errors import CheckpointError, MissingDependencyError, nearest
 from efficient_sed.models._cards import Card, find_weights, list_cards, record_checksum
-from efficient_sed.models._checkpoint import _HEADER_KEY, CHECKPOINT_SUFFIXES, load_strictly, read_checkpoint, rename_released, spec_from_header
+from efficient_sed.models._checkpoint import _HEADER_KEY, CHECKPOINT_SUFFIXES, load_strictly, read_checkpoint, rename_released, spec_from_header, stored_and_wanted
 from efficient_sed.models.contracts import Backbone
-from efficient_sed.models.sed import ModelSpec
+from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,38 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
     left_out = Counter(key.split(".")[0] for key in named if not key.startswith("backbone."))
     notes.insert(0, "left out: " + (", ".join(f"{part} ({count})" for part, count in sorted(left_out.items())) or "nothing"))
     logger.info("%s starts from %s: %d backbone tensors; %s", config.name, source, len(tensors), "; ".join(notes))
+
+
+def load_initial_model(model: SedModel, init_from: str) -> None:
+    """Fill backbone and sequence head with those of a trained model of the same architecture; its classifier too if the classes are the same.
+
+    Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A log line says what was taken.
+
+    Raises:
+        CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another model.
+    """
+    wanted = architecture_name(model.spec.backbone, model.spec.seq)
+    card = list_cards().get(init_from)
+    if card is not None and card.task == "backbone":
+        raise CheckpointError(f"train.init_from={init_from} is a backbone alone; give it as backbone.init={init_from}")
+    if card is not None and card.architecture != wanted:
+        raise CheckpointError(f"train.init_from={init_from} holds {card.architecture}, the run's model is {wanted}")
+    path = find_weights(card) if card is not None else Path(init_from).expanduser()
+    state, header = read_checkpoint(path)
+    stored, seq = stored_and_wanted(path, state, header, wanted)
+    if stored.seq != seq:
+        raise CheckpointError(f"train.init_from={init_from} holds {architecture_name(stored.backbone, stored.seq)}, the run's model is {wanted}")
+    tensors = rename_released(state, stored)
+    is_kept = stored.classes == model.spec.classes
+    if not is_kept:
+        own = {key: value for key, value in model.state_dict().items() if key.startswith("classifier.")}
+        tensors = {key: value for key, value in tensors.items() if not key.startswith("classifier.")} | own
+    load_strictly(model, tensors, path)
+    if card is not None:
+        record_checksum(card, path)
+    classifier = "classifier" if is_kept else f"its classifier of {len(stored.classes)} classes is left out, that of {len(model.classes)} is random"
+    parts = "backbone" if stored.seq.name == "none" else "backbone, sequence head"
+    logger.info("%s starts from %s: %s%s %s", wanted, path, parts, " and" if is_kept else ";", classifier)
 
 
 def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Tensor], dict[str, Any] | None]:

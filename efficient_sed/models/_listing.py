@@ -45,7 +45,7 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 
 
 def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447) -> list[Row]:
-    """Name and cost of every backbone with every head whose name matches: a fifth of a second each.
+    """Name and cost of every backbone with every head whose name matches: up to a second each.
 
     Heads that do not come in one of the sizes are left out, which a warning says.
 
@@ -108,10 +108,14 @@ def count_costs(name: str, num_classes: int) -> tuple[int, int]:
     return sum(parameter.numel() for parameter in model.parameters()), count_macs(model).total
 
 
-def check_found(pattern: str, rows: Iterable[Row]) -> None:
+def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = False) -> None:
     """Raise a ConfigError with the nearest names if nothing matches."""
-    if not list(rows):
-        raise ConfigError(f"no model matches {pattern!r}; {nearest_names(pattern.strip('*'), list_cards())}others are composed: {GRAMMAR}")
+    if list(rows):
+        return
+    if is_composable:
+        parts = f"backbones: {', '.join(BACKBONES.names())}; heads: {', '.join(SEQUENCE_HEADS.names())}"
+        raise ConfigError(f"no composable model matches {pattern!r}, as in 'fmn04+tf*'; {parts}")
+    raise ConfigError(f"no model matches {pattern!r}; {nearest_names(pattern.strip('*'), list_cards())}others are composed: {GRAMMAR}")
 
 
 def released_table(rows: Sequence[Row]) -> Table:

@@ -6,7 +6,10 @@ import abc
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
+
+from efficient_sed.registry import SEQUENCE_HEADS
 
 
 class SedOutput(NamedTuple):
@@ -54,6 +57,24 @@ class SequenceHead(_Part, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, features: Tensor) -> Tensor: ...
+
+    def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `CausalHead`.
+
+        Raises:
+            TypeError: For a head that sees the future.
+        """
+        raise TypeError(f"{type(self).__name__} sees the future and cannot be fed in pieces; heads that can: {', '.join(causal_heads())}")
+
+
+def causal_heads() -> list[str]:
+    """Names of the heads that see only the past."""
+    names = []
+    for name in SEQUENCE_HEADS.names():
+        with torch.device("meta"):
+            if SEQUENCE_HEADS.get(name)().build(8).is_causal:
+                names.append(name)
+    return names
 
 
 class CausalHead(SequenceHead):

@@ -153,10 +153,10 @@ BAD: list[tuple[str, str, Callable[[Path], Any], str]] = [
     ("missing", "a.pt", Path.exists, "no such checkpoint file"),
     ("folder", "a.safetensors", Path.mkdir, "no such checkpoint file"),
     ("web page", "a.pt", lambda path: path.write_text("<!DOCTYPE html>\n<html><body>Not Found</body></html>\n"), "web page"),
-    ("text", "a.ckpt", lambda path: path.write_text("hello\n"), "damaged or of another kind"),
+    ("text", "a.ckpt", lambda path: path.write_text("hello\n"), "damaged, cut short, or of another kind"),
     ("no bytes", "a.pt", lambda path: path.write_bytes(b""), "it is empty"),
-    ("truncated", "a.pt", lambda path: zipped(WEIGHTS, path, 0.5), "damaged or of another kind"),
-    ("truncated, old format", "a.pt", lambda path: zipped(WEIGHTS, path, 0.01, _use_new_zipfile_serialization=False), "damaged or of another kind"),
+    ("truncated", "a.pt", lambda path: zipped(WEIGHTS, path, 0.5), "damaged, cut short, or of another kind"),
+    ("truncated, old format", "a.pt", lambda path: zipped(WEIGHTS, path, 0.01, _use_new_zipfile_serialization=False), "damaged, cut short, or of another kind"),
     ("list", "a.pt", lambda path: zipped([1], path), "holds a list, not a dictionary of tensors"),
     ("numbers", "a.pt", lambda path: zipped({"epoch": 3}, path), "'epoch' is none"),
     ("numbered", "a.pt", lambda path: zipped({1: torch.zeros(1)}, path), "1 is none"),
@@ -270,7 +270,7 @@ def test_bad_names(tmp_path: Path, name: str, message: str) -> None:
 def test_names_with_and_without_weights() -> None:
     with pytest.raises(ConfigError, match=r"'fmn10_mine' names trained weights: load_model\('fmn10_mine'\) loads them, create_model\('fmn10'\) makes random ones"):
         es.create_model("fmn10_mine", num_classes=3)
-    with pytest.raises(CheckpointError, match=r"^'fmn10\+tf-256' names no weights: give checkpoint=FILE, or a released name; the nearest: fmn10\+tf-256_strong, "):
+    with pytest.raises(CheckpointError, match=r"^'fmn10\+tf-256' names no weights: give a file, load_model's checkpoint=FILE, or a released name; the nearest: fmn10\+tf-256_strong, "):
         es.load_model("fmn10+tf-256")
     with pytest.raises(CheckpointError, match=r"^no released weights are called 'fmn10_mine'; the nearest: .*; a file of yours is given by its path"):
         es.load_model("fmn10_mine")

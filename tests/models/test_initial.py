@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +25,10 @@ from efficient_sed.errors import CheckpointError
 from efficient_sed.models import _initial
 from efficient_sed.models._cards import Card
 from efficient_sed.models._checkpoint import model_header
-from efficient_sed.models._initial import TIMM_NAME, load_initial
+from efficient_sed.models._initial import TIMM_NAME, load_initial, load_initial_model
 from efficient_sed.models.backbones.mobilenet_v3 import FrameMobileNet, InvertedResidual, SqueezeExcitation
 from efficient_sed.models.contracts import Backbone
+from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES
 
 State = dict[str, Tensor]
@@ -227,7 +229,7 @@ def without(state: State, key: str) -> State:
 
 FOUR = efficientat(own("fmn04"))
 BAD_FILES: list[tuple[str, str, Callable[[Path], Any], str]] = [
-    ("truncated", "mn04_im.pt", lambda path: cut(FOUR, path), "not a checkpoint of plain tensors: it is damaged or of another kind"),
+    ("truncated", "mn04_im.pt", lambda path: cut(FOUR, path), "not a checkpoint of plain tensors: it is damaged, cut short, or of another kind"),
     ("truncated", "mn04_im.safetensors", lambda path: cut(FOUR, path), "damaged or not a safetensors file"),
     ("web page", "mn04_im.pt", lambda path: path.write_text("<!DOCTYPE html>\n"), "it is a web page; download the file itself"),
     ("web page", "a.safetensors", lambda path: path.write_text("<!DOCTYPE html>\n"), "damaged or not a safetensors file"),
@@ -379,3 +381,76 @@ def test_without_init_nothing_changes() -> None:
     before = {key: value.clone() for key, value in module.state_dict().items()}
     load_initial(module, replace(config, init=None))
     assert_holds(module, before)
+
+
+def whole(architecture: str = "fmn04+gru-16", classes: tuple[str, ...] = ("dog", "cat"), seed: int = 0) -> SedModel:
+    model = es.create_model(architecture, classes=classes)
+    model.load_state_dict(randomised(model, seed))
+    return model
+
+
+def released(model: SedModel, path: Path) -> Path:
+    """A file as EfficientSED releases them."""
+    state = model.state_dict()
+    names = {"sequence.": "seq_model.", "classifier.strong.": "strong_head.", "classifier.weak.": "weak_head."}
+    spelled = published({f"model.fmn.{key.removeprefix('backbone.')}": value for key, value in state.items() if key.startswith("backbone.")})
+    for key, value in state.items():
+        for own_prefix, prefix in names.items():
+            if key.startswith(own_prefix):
+                spelled[prefix + key.removeprefix(own_prefix)] = value
+    return saved({f"net.{key}": value for key, value in spelled.items()}, path)
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize(("classes", "rest"), [(("dog", "cat"), "backbone, sequence head and classifier"), (("cat", "dog"), None), (("a", "b", "c"), None)])
+def test_a_whole_model(tmp_path: Path, caplog: pytest.LogCaptureFixture, classes: tuple[str, ...], rest: str | None, half: bool) -> None:
+    """The classifier is kept where labels and their order agree."""
+    held, path = whole(), tmp_path / "m.safetensors"
+    es.save_model(held, path, half=half)
+    model = whole(classes=classes, seed=1)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with caplog.at_level(logging.INFO):
+        load_initial_model(model, str(path))
+    expected = held.state_dict()
+    for key, value in model.state_dict().items():
+        source = before if rest is None and key.startswith("classifier.") else expected
+        torch.testing.assert_close(value, source[key], rtol=2e-3 if half else 0, atol=1e-4 if half else 0, msg=key)
+    rest = rest or f"backbone, sequence head; its classifier of 2 classes is left out, that of {len(classes)} is random"
+    assert caplog.messages == [f"fmn04+gru-16 starts from {path}: {rest}"]
+
+
+@pytest.mark.parametrize("architecture", ["fmn04", "fmn04+tf-16"])
+def test_a_whole_released_model(tmp_path: Path, architecture: str, caplog: pytest.LogCaptureFixture) -> None:
+    held, model = whole(architecture, tuple("abc")), whole(architecture, ("dog",), seed=1)
+    path = released(held, tmp_path / "any name.pt")
+    with caplog.at_level(logging.INFO):
+        load_initial_model(model, str(path))
+    assert_holds(model.backbone, held.backbone.state_dict())
+    assert_holds(model.sequence, held.sequence.state_dict())
+    parts = "backbone" if architecture == "fmn04" else "backbone, sequence head"
+    assert caplog.messages == [f"{architecture} starts from {path}: {parts}; its classifier of 3 classes is left out, that of 1 is random"]
+
+
+def test_a_whole_model_that_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    es.save_model(whole(), path)
+    for architecture in ("fmn04+gru-32", "fmn04+tf-16", "fmn06+gru-16", "fmn04"):
+        with pytest.raises(CheckpointError, match=rf"^{path}: holds fmn04\+gru-16, not {re.escape(architecture)}$"):
+            load_initial_model(whole(architecture), str(path))
+    es.save_model(whole("fmn04"), path)
+    with pytest.raises(CheckpointError, match=rf"^train\.init_from={path} holds fmn04, the run's model is fmn04\+gru-16$"):
+        load_initial_model(whole(), str(path))
+    with pytest.raises(CheckpointError, match=r"^train\.init_from=fmn10_synthetic holds fmn10, the run's model is fmn04\+gru-16$"):
+        load_initial_model(whole(), "fmn10_synthetic")
+    with pytest.raises(CheckpointError, match=r"^train\.init_from=mn04_im is a backbone alone; give it as backbone\.init=mn04_im$"):
+        load_initial_model(whole(), "mn04_im")
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}/gone\.pt: no such checkpoint file$"):
+        load_initial_model(whole(), str(tmp_path / "gone.pt"))
+
+
+def test_a_whole_model_by_name() -> None:
+    """A shipped one; its file is found as load_model finds it."""
+    held = es.load_model("fmn04+tf-128_synthetic")
+    model = whole("fmn04+tf-128", tuple(held.classes), seed=1)
+    load_initial_model(model, "fmn04+tf-128_synthetic")
+    assert_holds(model, held.state_dict())
