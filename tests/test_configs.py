@@ -7,17 +7,20 @@ import functools
 import pickle
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from audioset_files import VIDEOS, mp3_files, write_hdf5, write_segments, write_tables
+from dcase2016_files import write_dcase2016
 
 import efficient_sed as es
 from efficient_sed._resources import resource_folder
 from efficient_sed.config.compose import compose_run, presets
 from efficient_sed.config.schema import RunConfig
+from efficient_sed.data.audioset_strong import AudioSetStrongConfig
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.training.train import fit
 
@@ -27,9 +30,10 @@ SCENES = ("data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.
 
 @pytest.fixture(scope="module")
 def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine clips in the published HDF5 files, pseudo-labels and a clip-level teacher for them, and a backbone to start from."""
+    """Nine clips in the published HDF5 files, pseudo-labels and a clip-level teacher for them, and a backbone to start from; seven recordings in HEAR's layout beside."""
     root = tmp_path_factory.mktemp("audioset")
     files = mp3_files()
+    write_dcase2016(root / "hear", seconds=4.0)
     write_hdf5(root, files)
     write_tables(root)
     write_segments(root)
@@ -40,6 +44,7 @@ def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(root / "clip_teacher.npy", rng.normal(-4, 1, (len(VIDEOS), 527)).astype(np.float32))
     (root / "index.pkl").write_bytes(pickle.dumps({video: row for row, video in enumerate(VIDEOS)}))
     es.save_model(es.create_model("fmn04", num_classes=2), root / "start.safetensors")
+    es.save_model(es.create_model("fmn04", num_classes=447), root / "teacher.safetensors")
     return root
 
 
@@ -52,8 +57,12 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
         typed.append("train.precision=bf16-mixed")  # float16 needs a GPU
     if config.data.name == "synthetic":
         return compose_run([*typed, *SCENES, f"data.root={scenes}"])
+    if config.data.name == "dcase2016_task2":
+        return compose_run([*typed, f"backbone.init={audioset / 'start.safetensors'}", f"data.root={audioset / 'hear'}", "data.clip_seconds=2"])
     if config.data.pseudo_labels:
         typed.append(f"data.pseudo_labels={audioset / 'pseudo.hdf5'}")
+    if config.train.weak_share:
+        typed += [f"data.weak_root={audioset}", f"train.teacher={audioset / 'teacher.safetensors'}"]
     if config.data.clip_teacher:
         typed += [f"data.clip_teacher={audioset / 'clip_teacher.npy'}", f"data.clip_teacher_index={audioset / 'index.pkl'}"]
     return compose_run([*typed, f"backbone.init={audioset / 'start.safetensors'}", f"data.root={audioset}", "data.layout=hdf5", "data.clip_seconds=2"])
@@ -73,7 +82,8 @@ def test_presets_train(name: str, audioset: Path, tmp_path: Path, tmp_path_facto
     splits = config.data.load()
     _, facts = fit(config, splits, tmp_path, show_progress=False)
     assert facts["steps"] == 2
-    assert facts["num_with_teacher"] == (len(splits.train) if config.data.pseudo_labels or config.data.clip_teacher else 0)
+    assert facts["num_with_teacher"] == (len(splits.train) if config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher else 0)
+    assert facts["num_weak"] == len(splits.weak) == (5 if name.startswith("table2") else 0)
     with (tmp_path / "metrics.csv").open() as file:
         (loss,) = [float(row["train/loss_epoch"]) for row in csv.DictReader(file) if row["train/loss_epoch"]]
     assert 0 < loss < 5
@@ -135,6 +145,26 @@ def test_the_published_recipe(name: str) -> None:
     assert config.data.median_frames == 9
     assert (augment.wave_mix_probability, augment.wave_mix_alpha, augment.time_roll_sigma, augment.mixup_probability, augment.mixup_alpha) == (0.5, 2.0, 0.125, 0.3, 0.2)
     assert augment.mixstyle_probability == augment.filter_probability == augment.freq_warp_probability == augment.time_mask_max == 0
+
+
+def test_the_published_recipe_of_dcase2016() -> None:
+    config = compose_run(["experiment=dcase2016_task2"])
+    train, augment = config.train, config.train.augment
+    assert (config.data.name, config.has_event_scores, config.data.clip_seconds, config.backbone.init) == ("dcase2016_task2", True, 10, "strong")
+    assert (train.epochs, train.batch_size, train.accumulate, train.warmup_steps, train.select, train.validate_every) == (300, 256, 1, 100, "last", 5)
+    assert (train.lr_backbone, train.lr_head, train.weight_decay, train.layer_decay, train.final_lr_ratio) == (1.06e-4, 1.06e-4, 1e-3, 1.0, 0.0)
+    assert (augment.wave_mix_probability, augment.wave_mix_alpha, augment.mixup_probability, augment.time_roll_sigma) == (0.5, 0.2, 0.5, 0.0)
+
+
+@pytest.mark.parametrize(("name", "epochs", "score"), [("table2_fmn10_tf256_weak", 120, "44.70"), ("table2_fmn10_tf256_weak_extended", 240, "45.25")])
+def test_table_2(name: str, epochs: int, score: str) -> None:
+    """Its first row with weak clips and an online teacher, and nothing else."""
+    config, first = compose_run([f"experiment={name}"]), compose_run(["experiment=table1_fmn10_tf256"])
+    assert isinstance(config.data, AudioSetStrongConfig)
+    train = replace(first.train, teacher=config.train.teacher, weak_share=0.5, epochs=epochs)
+    assert config == replace(first, data=replace(first.data, pseudo_labels=None, weak_root=config.data.weak_root), train=train)
+    assert (train.weak_per_batch, train.batch_size, train.augment.weak_mixup_probability, train.augment.weak_mixup_alpha) == (32, 64, 1.0, 0.3)
+    assert f"Published PSDS1 {score}" in (CONFIGS / "experiment" / f"{name}.yaml").read_text()
 
 
 def test_what_is_on_by_default_is_published() -> None:

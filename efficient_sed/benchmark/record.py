@@ -18,7 +18,8 @@ COMPLEXITY_COLUMNS = (
     "latency_ms", "peak_memory_mb", "precision", "device", "torch", "commit", "created",
 )  # fmt: skip
 RESULT_COLUMNS = (
-    "model", "score", "metric", "psds1", "seed", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
+    "model", "score", "metric", "psds1", "onset_f", "segment_error_rate", "seed", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps",
+    "trained_on", *COMPLEXITY_COLUMNS[1:],
 )  # fmt: skip
 
 
@@ -56,6 +57,8 @@ def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
         "score": metrics["map" if is_tagging else "psds1_macro"],
         "metric": "mAP" if is_tagging else "PSDS1 macro",
         "psds1": metrics.get("psds1"),
+        "onset_f": metrics.get("onset_f"),
+        "segment_error_rate": metrics.get("segment_error_rate"),
         "seed": result["seed"],
         "signature": result["signature"],
         "data": result["data"]["name"],
@@ -72,11 +75,12 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
     """One row per run, the best score first."""
     rows = sorted((result_row(result) for result in results), key=lambda row: -row["score"])
     table = Table(title="What it achieves and what it costs", title_justify="left")
-    for column in ("model", "seed", "data", "metric", "score", "with alpha_st", "parameters", "MACs", "clips/s", "ms a clip"):
+    events = {"onset F": "onset_f", "error rate": "segment_error_rate"} if any(row["onset_f"] is not None for row in rows) else {}
+    for column in ("model", "seed", "data", "metric", "score", "with alpha_st", *events, "parameters", "MACs", "clips/s", "ms a clip"):
         table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
     for row in rows:
-        psds = "" if row["psds1"] is None else f"{row['psds1']:.3f}"
-        table.add_row(row["model"], str(row["seed"]), row["data"], row["metric"], f"{row['score']:.3f}", psds, *_costs(row))
+        others = ("" if row[key] is None else f"{row[key]:.3f}" for key in ("psds1", *events.values()))
+        table.add_row(row["model"], str(row["seed"]), row["data"], row["metric"], f"{row['score']:.3f}", *others, *_costs(row))
     return _with_conditions(table, rows)
 
 

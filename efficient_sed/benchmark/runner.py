@@ -21,7 +21,7 @@ from efficient_sed.benchmark.throughput import measure_speed
 from efficient_sed.config.compose import to_yaml
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, to_dict
 from efficient_sed.data.clip_dataset import EvaluationWindows
-from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.environment import describe_environment
 from efficient_sed.errors import ConfigError, DataError, require_package
@@ -162,16 +162,21 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
 
 
 def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str) -> dict[str, Any]:
-    """Metrics of the configured task on one part of a data set."""
+    """Metrics of the configured task on one part of a data set; event scores, where the data have them, are tuned on the validation part."""
+
+    def windows(part: str) -> EvaluationWindows:
+        return EvaluationWindows(getattr(splits, part), splits.classes, model.grid, config.data.clip_seconds, splits.evaluated_classes)
+
     return evaluate_model(
         model,
-        EvaluationWindows(getattr(splits, part), splits.classes, model.grid, config.data.clip_seconds, splits.evaluated_classes),
+        windows(part),
         task=config.task,
         config=config.evaluation,
         median_frames=config.data.median_frames,
         batch_size=config.train.batch_size,
         num_workers=config.data.num_workers,
         on_error=config.data.on_error,
+        tuning=windows("validation") if config.has_event_scores else None,
     )
 
 
@@ -214,7 +219,7 @@ def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, An
 
 def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
     """Name, hash and coverage of a data set."""
-    clips = {part: len(getattr(splits, part)) for part in PARTS}
+    clips = {part: len(getattr(splits, part)) for part in splits.parts}
     return {
         "name": config.data.name,
         "manifest_hash": splits.manifest_hash,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
+WHOLE = 1e-3  # as near to a whole number of clips as a share that was typed with six digits
 
 
 def require(condition: bool, key: str, value: object, allowed: str) -> None:
@@ -61,6 +62,8 @@ class DataConfig:
     """Where clips and their events come from, and how they are fed."""
 
     name: ClassVar[str]
+    has_event_scores: ClassVar[bool] = False
+    """Whether detection on these data is also scored by events at one threshold, as HEAR does."""
 
     clip_seconds: int = 10
     """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows of it."""
@@ -112,6 +115,10 @@ class AugmentConfig:
     """Share of batches whose spectrograms are mixed pairwise."""
     mixup_alpha: float = 0.2
     """Parameter of the symmetric Beta distribution of the mixing weight."""
+    weak_mixup_probability: float = 1.0
+    """As mixup_probability, of the weak clips of train.weak_share: they are mixed with each other only, and strong clips with strong ones."""
+    weak_mixup_alpha: float = 0.3
+    """Parameter of the symmetric Beta distribution of the mixing weight."""
     mixstyle_probability: float = 0.0
     """Share of batches in which clips take on part of another clip's mean and deviation in each mel bin."""
     mixstyle_alpha: float = 0.4
@@ -130,10 +137,10 @@ class AugmentConfig:
     """Longest stretch that is blanked in every clip, in its labels and its teacher too, as a share of the clip; 0 for none, the shortest is 0.05."""
 
     def __post_init__(self) -> None:
-        for name in ("wave_mix", "mixup", "mixstyle", "filter", "freq_warp"):
+        for name in ("wave_mix", "mixup", "weak_mixup", "mixstyle", "filter", "freq_warp"):
             probability = getattr(self, f"{name}_probability")
             require(0 <= probability <= 1, f"train.augment.{name}_probability", probability, "0 to 1")
-        for name in ("wave_mix_alpha", "mixup_alpha", "mixstyle_alpha"):
+        for name in ("wave_mix_alpha", "mixup_alpha", "weak_mixup_alpha", "mixstyle_alpha"):
             require(getattr(self, name) > 0, f"train.augment.{name}", getattr(self, name), "above 0")
         require(self.time_roll_sigma >= 0, "train.augment.time_roll_sigma", self.time_roll_sigma, "0 or more")
         require(self.time_mask_max == 0 or 0.05 <= self.time_mask_max <= 0.9, "train.augment.time_mask_max", self.time_mask_max, "0.05 to 0.9, or 0 for no mask")
@@ -143,7 +150,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Optimisation: Adam without weight decay, layer-wise learning rates, warm-up and cosine."""
+    """Optimisation: Adam or AdamW, layer-wise learning rates, warm-up and cosine."""
 
     epochs: int = 10
     batch_size: int = 32
@@ -154,13 +161,15 @@ class TrainConfig:
     """How clips are drawn: all alike, or more often the rarer their classes, with replacement (detection: by frames of each class, tagging: by
     clips; a clip without events is then never drawn)."""
     draws_per_epoch: int | None = None
-    """Clips in an epoch, over all processes; none: as many as there are. Published: 100,000."""
+    """Clips in an epoch, over all processes, weak ones of train.weak_share included; none: as many as there are (strong ones). Published: 100,000."""
     lr_backbone: float = 3e-3
     """Peak learning rate of the backbone's last stage."""
     lr_head: float = 3e-3
     """Peak learning rate of sequence head and classifier."""
     layer_decay: float = 0.9
     """Factor on the learning rate per backbone stage, from the last towards the first."""
+    weight_decay: float = 0.0
+    """Share of every weight that a step of AdamW takes off, times the learning rate: norms and biases too, as published for DCASE 2016; 0 for Adam."""
     warmup_steps: int = 5000
     """Steps of linear warm-up; the paper's value. Capped at half of the training."""
     final_lr_ratio: float = 0.01
@@ -170,8 +179,12 @@ class TrainConfig:
     teacher: tuple[str, ...] = field(default=(), metadata={ONE_OR_LIST: True})
     """Trained models that teach while the student trains, one NAME or [NAME,NAME], each what `load_model` accepts; of several the logits are averaged.
     They hear the very spectrogram that the student gets, mel jitter included: turn that off for a teacher that was trained without it."""
-    weak_teacher_share: float = 0.0
-    """Share of the teacher's term that compares clip logits instead of frame logits; needs train.teacher."""
+    weak_share: float = 0.0
+    """Share of weak clips in every batch and in the teacher's term; 0.5 published. Drawn from data.weak_root, balanced by clips of each class, they
+    learn from the frames of train.teacher alone."""
+    init_from: str | None = None
+    """A trained model of the same architecture to start from, NAME or FILE: backbone and sequence head, and its classifier where the classes are
+    the same. `backbone.init` takes the backbone alone, of any model that has it."""
     is_backbone_frozen: bool = False
     """Train head and classifier only, on the features of the initial backbone."""
     is_batchnorm_frozen: bool = False
@@ -200,16 +213,27 @@ class TrainConfig:
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         require(0 < self.layer_decay <= 1, "train.layer_decay", self.layer_decay, "above 0, at most 1")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
-        require(0 <= self.weak_teacher_share <= 1, "train.weak_teacher_share", self.weak_teacher_share, "0 to 1")
-        require(self.weak_teacher_share == 0 or bool(self.teacher), "train.weak_teacher_share", self.weak_teacher_share, "0 without train.teacher=NAME")
+        require(0 <= self.weak_share < 1, "train.weak_share", self.weak_share, "0 to below 1")
+        require(self.weak_share == 0 or bool(self.teacher), "train.weak_share", self.weak_share, "0 without train.teacher=NAME")
+        nearest_share = min(max(self.weak_per_batch, 1), self.batch_size - 1) / self.batch_size
+        require(
+            self.weak_share == 0 or (0 < self.weak_per_batch < self.batch_size and abs(self.weak_per_batch - self.weak_share * self.batch_size) < WHOLE),
+            *("train.weak_share", self.weak_share, f"a whole number of clips of train.batch_size={self.batch_size}; the nearest is {nearest_share:g}"),
+        )
         require(len(set(self.teacher)) == len(self.teacher) and all(self.teacher), "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
         require(0 <= self.final_lr_ratio <= 1, "train.final_lr_ratio", self.final_lr_ratio, "0 to 1")
+        require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         require(0 < self.batchnorm_momentum <= 1, "train.batchnorm_momentum", self.batchnorm_momentum, "above 0, at most 1")
         require(self.gradient_clip >= 0, "train.gradient_clip", self.gradient_clip, "0 or more")
         require(
             self.epochs % self.validate_every == 0, "train.validate_every", self.validate_every, f"a divisor of train.epochs={self.epochs}, so that the last epoch is validated"
         )
+
+    @property
+    def weak_per_batch(self) -> int:
+        """Weak clips in every batch."""
+        return round(self.weak_share * self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -271,13 +295,21 @@ class RunConfig:
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         require(
-            not (self.train.is_backbone_frozen and self.backbone.init is None),
+            not (self.train.is_backbone_frozen and self.backbone.init is None and self.train.init_from is None),
             "train.is_backbone_frozen",
             True,
             "only with backbone.init=NAME, else its features are random",
         )
+        require(
+            self.train.init_from is None or self.backbone.init is None,
+            "train.init_from",
+            self.train.init_from,
+            f"not beside backbone.init={self.backbone.init}; give backbone.init=null to start from the whole model",
+        )
         require(self.data.clip_teacher is None or self.task == "tagging", "data.clip_teacher", self.data.clip_teacher, "only with task=tagging")
-        require(self.train.weak_teacher_share == 0 or self.task == "detection", "train.weak_teacher_share", self.train.weak_teacher_share, "only with task=detection")
+        require(self.train.weak_share == 0 or self.task == "detection", "train.weak_share", self.train.weak_share, "only with task=detection")
+        has_weak = bool(getattr(self.data, "weak_root", None))
+        require(self.train.weak_share == 0 or has_weak, "train.weak_share", self.train.weak_share, "0 without data=audioset_strong data.weak_root=DIR")
         given = {"data.pseudo_labels": self.data.pseudo_labels, "data.clip_teacher": self.data.clip_teacher, "train.teacher": ",".join(self.train.teacher)}
         teachers = [f"{key}={value}" for key, value in given.items() if value]
         if len(teachers) > 1:
@@ -286,6 +318,10 @@ class RunConfig:
     @property
     def model_name(self) -> str:
         return architecture_name(self.backbone, self.seq)
+
+    @property
+    def has_event_scores(self) -> bool:
+        return self.data.has_event_scores and self.task == "detection"
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from efficient_sed.config.schema import DataConfig, require
 from efficient_sed.data._audioset_layouts import Layout, Located, Side, open_layout
@@ -22,6 +22,16 @@ from efficient_sed.data.sources import AudioFile, ContainerAudio
 from efficient_sed.errors import DataError
 
 logger = logging.getLogger(__name__)
+
+
+class WeakClips(NamedTuple):
+    """What `Splits.weak` is made of."""
+
+    clips: tuple[Clip, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Messages of unreadable files that `data.on_error=skip` left out."""
+    expected: int = 0
+    """Clips that the complete data set has."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
 
     OFFICIAL: ClassVar[Mapping[Side, int]]
     """Clips of each side in the official lists."""
+    ROOT_KEY: ClassVar[str] = "data.root"
+    """The option that names the folder, for messages."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,14 +66,19 @@ class AudioSetConfig(DataConfig, abc.ABC):
     def annotations(self, layout: Layout, side: Side) -> Annotations:
         """Events of the clips of one side."""
 
+    def weak_clips(self, held_out: Collection[str]) -> WeakClips:
+        """Further clips to train on, without those that are held out."""
+        return WeakClips()
+
     def load(self) -> Splits:
-        layout = open_layout(Path(self.root), self.layout)
+        layout = open_layout(Path(self.root), self.layout, self.ROOT_KEY)
         skipped: dict[Side, list[str]] = {"train": [], "eval": []}
         with _no_garbage_collection(), contextlib.closing(layout):
             sides: dict[Side, tuple[Clip, ...]] = {side: self._clips(layout, side, skipped[side]) for side in skipped}
         if shared := {clip.id for clip in sides["train"]} & {clip.id for clip in sides["eval"]}:
             raise DataError(f"data.root={self.root}: the clip {min(shared)} is in the training and in the evaluation part; a clip belongs to one, else scores mean nothing")
         train, test = sides["train"], self._evaluated(sides["eval"], "evaluation")
+        held_out: list[Clip] = []
         expected = {"train": self.OFFICIAL["train"], "test": self.OFFICIAL["eval"] - (len(sides["eval"]) - len(test))}
         num_skipped = {"train": len(skipped["train"]), "test": len(skipped["eval"])}
         if self.validation_share > 0:
@@ -72,13 +89,29 @@ class AudioSetConfig(DataConfig, abc.ABC):
         else:
             validation = test
             expected["validation"], num_skipped["validation"] = expected["test"], num_skipped["test"]
-        messages = (*skipped["train"], *skipped["eval"])
+        weak = self.weak_clips({clip.id for clip in (*sides["eval"], *held_out)})
+        if weak.clips:
+            expected["weak"], num_skipped["weak"] = weak.expected, len(weak.skipped)
+        messages = (*skipped["train"], *skipped["eval"], *weak.skipped)
         for part, clips in (("training", train), ("validation", validation), ("evaluation", test)):
             if not clips:
                 raise DataError(f"data.root={self.root}: 0 clips for {part}" + (f" ({messages[0]})" if messages else "; give more of AudioSet, or another data.validation_share"))
         return Splits(
-            self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped, evaluated_classes=self.evaluated_classes(), expected=expected
+            self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped, evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips
         )  # fmt: skip
+
+    def training_clips(self, held_out: Collection[str]) -> WeakClips:
+        """The training side alone, without clips that are held out elsewhere."""
+        skipped: list[str] = []
+        with _no_garbage_collection(), contextlib.closing(open_layout(Path(self.root), self.layout, self.ROOT_KEY)) as layout:
+            found = self._clips(layout, "train", skipped)
+        clips = tuple(clip for clip in found if clip.id not in held_out)
+        num_held_out = len(found) - len(clips)
+        if num_held_out:
+            logger.info("%s: %s weak clips also stand in the strong validation or evaluation part and are left out", self.root, f"{num_held_out:,}")
+        if not clips:
+            raise DataError(f"{self.ROOT_KEY}={self.root}: 0 weak clips are left for training; {num_held_out} stand in the strong evaluation part, {len(skipped)} are unreadable")
+        return WeakClips(clips, tuple(skipped), self.OFFICIAL["train"] - num_held_out)
 
     def _clips(self, layout: Layout, side: Side, skipped: list[str]) -> tuple[Clip, ...]:
         """Clips of one side in order of their ids: the same whichever layout they come from."""
@@ -92,7 +125,9 @@ class AudioSetConfig(DataConfig, abc.ABC):
         ids = sorted(annotations.events.keys() & located.keys())
         if not ids:
             wanted = min(annotations.events, default="none")
-            raise DataError(f"data.root={self.root}: none of the {len(annotations.events):,} annotated clips of the {side} part has audio here; looked for {wanted} and so on")
+            raise DataError(
+                f"{self.ROOT_KEY}={self.root}: none of the {len(annotations.events):,} annotated clips of the {side} part has audio here; looked for {wanted} and so on"
+            )
         logger.info("%s: %s of %s clips of the %s part are here", self.root, f"{len(ids):,}", f"{self.OFFICIAL[side]:,}", side)
         entries = _look_up_all({clip: located[clip] for clip in ids}, self.num_workers)
         problems = [entries[clip].problem for clip in ids if entries[clip].problem]

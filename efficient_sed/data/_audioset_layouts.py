@@ -221,14 +221,14 @@ class FolderLayout(Layout):
 LAYOUTS: dict[LayoutName, type[Layout]] = {"arrow": ArrowLayout, "hdf5": Hdf5Layout, "folder": FolderLayout}
 
 
-def open_layout(root: Path, name: Literal["auto", "arrow", "hdf5", "folder"]) -> Layout:
-    """The named form, or the one that is recognised.
+def open_layout(root: Path, name: Literal["auto", "arrow", "hdf5", "folder"], key: str = "data.root") -> Layout:
+    """The named form, or the one that is recognised; `key` is the option that named the folder.
 
     Raises:
         DataError: If the folder is missing, or holds no form that is known, or several.
     """
     if not root.is_dir():
-        raise DataError(f"data.root={root}: no such directory; give the folder of AudioSet as data.root=DIR")
+        raise DataError(f"{key}={root}: no such directory; give the folder of AudioSet as {key}=DIR")
     if name != "auto":
         return LAYOUTS[name](root)
     has = {
@@ -237,10 +237,10 @@ def open_layout(root: Path, name: Literal["auto", "arrow", "hdf5", "folder"]) ->
     }
     found: list[LayoutName] = [known for known in LAYOUTS if has.get(known)]
     if len(found) > 1:
-        raise DataError(f"data.root={root}: holds {' and '.join(found)}; choose with data.layout={found[0]}")
+        raise DataError(f"{key}={root}: holds {' and '.join(found)}; choose with data.layout={found[0]}")
     if not found and not any(path.is_file() for pattern in ("audioset_*_strong.*", "metadata/audioset_*_strong.*", "*_segments.csv") for path in root.glob(pattern)):
         raise DataError(
-            f"data.root={root}: no layout of AudioSet is recognised; needed: folders balanced_train, unbalanced_train, eval of an Arrow data set, "
+            f"{key}={root}: no layout of AudioSet is recognised; needed: folders balanced_train, unbalanced_train, eval of an Arrow data set, "
             "or *_segments_mp3.hdf files, or audio files with audioset_train_strong.tsv and audioset_eval_strong.tsv"
         )
     return LAYOUTS[found[0] if found else "folder"](root)

@@ -73,6 +73,8 @@ def pack_data(config: DataConfig, output: Path) -> Packed:
         DataError: If a clip cannot be read and `data.on_error` is not "skip", or the file cannot be written.
     """
     splits = config.load()
+    if splits.weak:
+        raise DataError(f"{output}: a packed file has no place for the {len(splits.weak)} weak clips; leave data.weak_root away")
     clips = list({clip.audio: clip for part in PARTS for clip in getattr(splits, part)}.values())
     capacity = sum(math.ceil(clip.duration_s * SAMPLE_RATE) + 1 for clip in clips)
     try:

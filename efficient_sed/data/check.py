@@ -55,7 +55,7 @@ def check_data(config: DataConfig) -> DataReport:
     """
     splits = dataclasses.replace(config, on_error="skip").load()
     teacher = stored_teacher(config, splits, FrameGrid())
-    sources = list({clip.audio: None for part in PARTS for clip in getattr(splits, part)})  # validation and test may be the same clips
+    sources = list({clip.audio: None for part in splits.parts for clip in getattr(splits, part)})  # validation and test may be the same clips
     problems: dict[AudioSource, str] = {}
     begun = reported = time.monotonic()
     with ThreadPoolExecutor(max_workers=max(1, config.num_workers)) as pool:
@@ -66,7 +66,7 @@ def check_data(config: DataConfig) -> DataReport:
                 reported = now
                 logger.info("decoded %s of %s clips, %.0f a second", f"{count:,}", f"{len(sources):,}", count / (now - begun))
     coverage = {}
-    for part in PARTS:
+    for part in splits.parts:
         clips: Sequence[Clip] = getattr(splits, part)
         skipped = splits.num_skipped.get(part, 0)
         coverage[part] = Coverage(
@@ -99,7 +99,7 @@ def write_manifest(splits: Splits, path: Path) -> None:
 
 
 def _manifest_lines(splits: Splits) -> Iterator[str]:
-    for part in PARTS:
+    for part in splits.parts:
         for clip in getattr(splits, part):
             yield json.dumps({"part": part, "id": clip.id, "duration_s": round(clip.duration_s, 6), "hash": clip.audio.content_hash()}) + "\n"
 

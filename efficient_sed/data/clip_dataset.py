@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
         targets: (batch, classes, frames) in {0, 1}.
         teacher: Probabilities of a teacher, same shape, those of a clip-level one in each frame; the targets themselves where there is none.
         positions: (batch,), position of the item in its data set.
+        is_weak: (batch,) bool, clips without labels for the frames: their targets are zeros that no loss looks at.
         errors: Messages of files that could not be read; they are missing from the batch.
     """
 
@@ -36,6 +38,7 @@ class Batch(NamedTuple):
     targets: Tensor
     teacher: Tensor
     positions: Tensor
+    is_weak: Tensor
     errors: list[str]
 
 
@@ -46,6 +49,7 @@ class Item(NamedTuple):
     targets: Tensor
     teacher: Tensor
     position: int
+    is_weak: bool = False
 
 
 class _ClipDataset:
@@ -70,20 +74,27 @@ class _ClipDataset:
 
 
 class TrainingClips(_ClipDataset, Dataset[Item | str]):
-    """Excerpts at places that depend on the seed and the draw alone. Indexed by a Draw, or its (epoch, clip)."""
+    """Excerpts at places that depend on the seed and the draw alone. Indexed by a Draw, or its (epoch, clip); weak clips are numbered on after the others."""
 
-    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int, seed: int, pseudo_labels: StoredTeacher | None = None) -> None:
+    def __init__(
+        self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int, seed: int, pseudo_labels: StoredTeacher | None = None,
+        weak: Sequence[Clip] = (),
+    ) -> None:  # fmt: skip
         super().__init__(clips, classes, grid, clip_seconds)
-        self.seed, self.pseudo_labels = seed, pseudo_labels
+        self.seed, self.pseudo_labels, self.weak = seed, pseudo_labels, weak
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self.clips) + len(self.weak)
 
     def __getitem__(self, key: tuple[int, int] | Draw) -> Item | str:
         draw = Draw(*key)
-        clip = self.clips[draw.clip]
+        is_weak = draw.clip >= len(self.clips)
+        clip = self.weak[draw.clip - len(self.clips)] if is_weak else self.clips[draw.clip]
         spare_frames = int(max(0.0, clip.duration_s - self.clip_seconds) / self.grid.hop_s)
         start_frame = int(np.random.default_rng([self.seed, *draw]).integers(spare_frames + 1))
+        if is_weak:
+            item = self._excerpt(replace(clip, events=()), start_frame * self.grid.hop_s, draw.clip)
+            return item._replace(is_weak=True) if isinstance(item, Item) else item
         return self._excerpt(clip, start_frame * self.grid.hop_s, draw.clip, self.pseudo_labels)
 
 
@@ -112,6 +123,6 @@ def collate(items: Sequence[Item | str]) -> Batch:
     errors = [item for item in items if isinstance(item, str)]
     if not good:
         nothing = torch.zeros(0)
-        return Batch(nothing, nothing, nothing, nothing.long(), errors)
+        return Batch(nothing, nothing, nothing, nothing.long(), nothing.bool(), errors)
     waveform, targets, teacher = (torch.stack(tensors) for tensors in zip(*(item[:3] for item in good), strict=True))
-    return Batch(waveform, targets, teacher, torch.tensor([item.position for item in good]), errors)
+    return Batch(waveform, targets, teacher, torch.tensor([item.position for item in good]), torch.tensor([item.is_weak for item in good]), errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,12 +11,15 @@ from torch.utils.data import DataLoader
 
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.config.schema import DataConfig, RunConfig
-from efficient_sed.data.clip_dataset import EvaluationWindows, StoredTeacher, TrainingClips, collate
+from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Splits
+from efficient_sed.data.mixed_sampler import MixedSampler
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sampler import WEIGHTS, EpochSampler
+from efficient_sed.data.sampler import WEIGHTS, EpochSampler, weights_by_clips
 from efficient_sed.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid) -> StoredTeacher | None:
@@ -51,25 +55,44 @@ class SedDataModule(pl.LightningDataModule):
         super().__init__()
         self.run, self.config, self.splits, self.grid = run, run.data, splits, grid
         pseudo_labels = stored_teacher(self.config, splits, grid)
-        self.training = TrainingClips(splits.train, splits.classes, grid, self.config.clip_seconds, run.seed, pseudo_labels)
+        self._weak_weights = weights_by_clips(splits.weak) if run.train.weak_share else None
+        weak = splits.weak if run.train.weak_share else ()
+        self.training = TrainingClips(splits.train, splits.classes, grid, self.config.clip_seconds, run.seed, pseudo_labels, weak)
         self.validation = EvaluationWindows(splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes)
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
         self._batches_done = 0
         self._weights = WEIGHTS[run.task](splits.train, grid) if run.train.sampler == "balanced" else None
         if self._weights is not None and not self._weights.any():
             raise DataError("train.sampler=balanced draws clips by their events, and the train part holds none; give train.sampler=uniform")
+        if self._weak_weights is not None and not self._weak_weights.any():
+            raise DataError(f"train.weak_share={run.train.weak_share} draws weak clips by their labels, and none of the {len(splits.weak)} has one")
+        if splits.weak and not run.train.weak_share:
+            logger.warning("%s weak clips are loaded and take part in no batch: train.weak_share=0", f"{len(splits.weak):,}")
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._process()
-        sampler = EpochSampler(len(self.training), self.run.seed, self.run.train.draws_per_epoch, self._weights, rank, world_size)
-        sampler.num_done, self._batches_done = self._batches_done * self.run.train.batch_size, 0
-        if len(sampler) == 0:
-            raise DataError(f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give fewer devices")
-        return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= self.run.train.batch_size)
+        train, num_clips = self.run.train, len(self.splits.train)
+        sampler: EpochSampler | MixedSampler
+        if self._weak_weights is None:
+            sampler = EpochSampler(num_clips, self.run.seed, train.draws_per_epoch, self._weights, rank, world_size)
+            if len(sampler) == 0:
+                raise DataError(f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give fewer devices")
+        else:
+            sampler = MixedSampler(*(num_clips, self.run.seed, self._weak_weights, train.batch_size, train.weak_per_batch, train.draws_per_epoch, self._weights, rank, world_size))
+            if len(sampler) == 0:
+                draws = f"one pass over {num_clips} strong clips" if train.draws_per_epoch is None else f"train.draws_per_epoch={train.draws_per_epoch}"
+                raise DataError(f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size} in each of {world_size} processes; give a smaller one")
+        sampler.num_done, self._batches_done = self._batches_done * train.batch_size, 0
+        return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= train.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._process()
         return self._loader(self.validation, sampler=range(rank, len(self.validation), world_size))
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """All but `is_weak`, which decides on the CPU what is mixed with what: a step need not wait for a GPU to ask it."""
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved._replace(is_weak=batch.is_weak)
 
     def state_dict(self) -> dict[str, Any]:
         """How far into its epoch a training is, so that one that was stopped there goes on with the next batch."""

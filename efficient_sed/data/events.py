@@ -61,12 +61,20 @@ class Splits:
     """Those of the classes that metrics are taken over; none: all."""
     expected: Mapping[str, int] | None = None
     """Clips by part that the complete data set has; none where nothing says so."""
+    weak: tuple[Clip, ...] = ()
+    """Further clips for a teacher to label in training (`train.weak_share`). Their events are labels of another list of classes: no targets, they say
+    how often to draw a clip."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that are here."""
+        return (*PARTS, "weak") if self.weak else PARTS
 
     @cached_property
     def manifest_hash(self) -> str:
         """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data."""
         digest = hashlib.sha256(repr(self.classes).encode())
-        for part in PARTS:
+        for part in self.parts:
             for clip in getattr(self, part):
                 digest.update(repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode())
         return digest.hexdigest()[:16]

@@ -86,9 +86,6 @@ def read_folder(
         by_part = read_annotations(annotations, split_column)
     else:
         by_part = {part: read_annotations(path)[""] for part, path in annotations.items()}
-    for first, second in itertools.combinations(by_part, 2):
-        if shared := by_part[first].keys() & by_part[second].keys():
-            raise DataError(f"{audio / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing")
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:
         classes = sorted(labels)
@@ -96,16 +93,34 @@ def read_folder(
             raise DataError(f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as data.classes=[…] if that is meant")
     for label in sorted(labels - set(classes)):
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
+    return read_parts(dict.fromkeys(PARTS, audio), by_part, classes, on_error, num_workers)
+
+
+def read_parts(
+    audio: Mapping[str, Path], events: Mapping[str, Mapping[str, Sequence[Event]]], classes: Sequence[str], on_error: Literal["raise", "skip"], num_workers: int
+) -> Splits:
+    """Clips of annotated files, durations read from the files.
+
+    Args:
+        audio: Folder of the files by part.
+        events: By part and file name.
+
+    Raises:
+        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or a part without clips.
+    """
+    for first, second in itertools.combinations(events, 2):
+        if shared := events[first].keys() & events[second].keys():
+            raise DataError(f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing")
     skipped: list[str] = []
     parts: dict[str, tuple[Clip, ...]] = {}
     num_skipped = {}
     for part in PARTS:
         before = len(skipped)
-        parts[part] = _clips(audio, by_part.get(part, {}), on_error, num_workers, skipped)
+        parts[part] = _clips(audio[part], events.get(part, {}), on_error, num_workers, skipped)
         num_skipped[part] = len(skipped) - before
     for part in PARTS:
         if not parts[part]:
-            raise DataError(f"{audio}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
+            raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
     return Splits(tuple(classes), parts["train"], parts["validation"], parts["test"], skipped=tuple(skipped), num_skipped=num_skipped)
 
 
@@ -154,7 +169,7 @@ def _event(row: dict[str, str], place: str) -> Event:
     return Event(onset, offset, row["event_label"])
 
 
-def _clips(audio: Path, events_by_file: Mapping[str, list[Event]], on_error: str, num_workers: int, skipped: list[str]) -> tuple[Clip, ...]:
+def _clips(audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str]) -> tuple[Clip, ...]:
     def read(name: str) -> Clip | str:
         path = audio / name
         try:

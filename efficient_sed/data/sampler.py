@@ -39,10 +39,13 @@ class EpochSampler(Sampler[Draw]):
         num_draws: Length of an epoch over all processes; none for one pass.
         weights: Relative frequency of each clip, shape (clips,).
         rank: This process, of `world_size`.
+        stream: Sets the draws of a second sampler of the same seed apart.
     """
 
-    def __init__(self, num_clips: int, seed: int, num_draws: int | None = None, weights: np.ndarray | None = None, rank: int = 0, world_size: int = 1) -> None:
-        self.num_clips, self.seed, self.epoch = num_clips, seed, 0
+    def __init__(
+        self, num_clips: int, seed: int, num_draws: int | None = None, weights: np.ndarray | None = None, rank: int = 0, world_size: int = 1, stream: Sequence[int] = ()
+    ) -> None:
+        self.num_clips, self.seed, self.epoch, self.stream = num_clips, seed, 0, stream
         self.num_draws = num_clips if num_draws is None else num_draws
         self.probabilities = None if weights is None else weights / weights.sum()
         self.rank, self.world_size = rank, world_size
@@ -57,9 +60,9 @@ class EpochSampler(Sampler[Draw]):
 
     def global_order(self) -> list[Draw]:
         """The draws of all processes."""
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, self.epoch, *self.stream])
         if self.probabilities is None:
-            passes = -(-self.num_draws // self.num_clips)
+            passes = max(1, -(-self.num_draws // self.num_clips))
             order = np.concatenate([rng.permutation(self.num_clips) for _ in range(passes)])[: self.num_draws]
         else:
             order = rng.choice(self.num_clips, self.num_draws, p=self.probabilities)

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 
 from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
-from efficient_sed.data.events import Clip
+from efficient_sed.data.events import Clip, Event
 from efficient_sed.errors import DataError
+from efficient_sed.evaluation.event_metrics import Postprocessing, event_metrics
 from efficient_sed.evaluation.postprocess import smooth_scores
 from efficient_sed.evaluation.psds import PsdsResult, psds1
 from efficient_sed.evaluation.tagging_metrics import mean_average_precision
@@ -62,6 +63,13 @@ class ClipScores:
         columns = [column for column, label in enumerate(labels) if evaluated is None or label in evaluated]
         return [labels[column] for column in columns], columns
 
+    def events_and_scores(self) -> tuple[list[str], dict[str, list[Event]], dict[str, np.ndarray]]:
+        """Evaluated labels, and of complete clips the events of these labels and their scores (frames, classes)."""
+        clips, scores = self.complete()
+        classes, columns = self.evaluated()
+        allowed = frozenset(classes)
+        return classes, {clip.id: [event for event in clip.events if event.label in allowed] for clip in clips}, {clip: array[:, columns] for clip, array in scores.items()}
+
     def clip_logits(self) -> tuple[Tensor, Tensor]:
         """Logits and targets (clips, classes) of complete clips; a clip of several windows takes their maximum."""
         rows: dict[int, list[np.ndarray]] = {}
@@ -76,13 +84,11 @@ class ClipScores:
 
 def detection_metrics(collected: ClipScores, config: EvaluationConfig, median_frames: int, frame_hop_s: float) -> PsdsResult:
     """PSDS1 of collected scores of the evaluated classes after the median filter."""
-    clips, scores = collected.complete()
-    classes, columns = collected.evaluated()
-    allowed = frozenset(classes)
+    classes, truth, scores = collected.events_and_scores()
     return psds1(
-        {clip: smooth_scores(array[:, columns], median_frames) for clip, array in scores.items()},
-        {clip.id: [event for event in clip.events if event.label in allowed] for clip in clips},
-        {clip.id: clip.duration_s for clip in clips},
+        {clip: smooth_scores(array, median_frames) for clip, array in scores.items()},
+        truth,
+        {clip.id: clip.duration_s for clip in collected.complete()[0]},
         classes=classes,
         frame_hop_s=frame_hop_s,
         dtc=config.dtc,
@@ -92,14 +98,46 @@ def detection_metrics(collected: ClipScores, config: EvaluationConfig, median_fr
     )
 
 
+def collected_event_metrics(collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None) -> dict[str, Any]:
+    """Event scores of collected scores of the evaluated classes; without a postprocessing, with the best one on these very clips."""
+    classes, truth, scores = collected.events_and_scores()
+    return event_metrics(truth, scores, classes, frame_hop_s, postprocessing)
+
+
 def evaluate_model(
-    model: SedModel, dataset: EvaluationWindows, *, task: str, config: EvaluationConfig, median_frames: int, batch_size: int, num_workers: int, on_error: str
+    model: SedModel,
+    dataset: EvaluationWindows,
+    *,
+    task: str,
+    config: EvaluationConfig,
+    median_frames: int,
+    batch_size: int,
+    num_workers: int,
+    on_error: str,
+    tuning: EvaluationWindows | None = None,
 ) -> dict[str, Any]:
     """Metrics of a task on a data set, with what they were computed on.
+
+    Args:
+        tuning: Clips on which the postprocessing of event scores is chosen; none: no event scores.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
     """
+    collected, unreadable = _score_windows(model, dataset, batch_size, num_workers, on_error)
+    metrics = {
+        "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.complete()[0]), "unreadable": sorted(set(unreadable))},
+        **task_metrics(collected, task, config, median_frames, model.grid.hop_s),
+    }
+    if tuning is not None:
+        tuned = collected if tuning.clips == dataset.clips else _score_windows(model, tuning, batch_size, num_workers, on_error)[0]
+        chosen = Postprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
+        metrics |= collected_event_metrics(collected, model.grid.hop_s, chosen)
+    return metrics
+
+
+def _score_windows(model: SedModel, dataset: EvaluationWindows, batch_size: int, num_workers: int, on_error: str) -> tuple[ClipScores, list[str]]:
+    """Scores of all windows, and the messages of files that could not be read."""
     check_classes(model, dataset.classes)
     device = next(model.parameters()).device
     collected = ClipScores(dataset)
@@ -114,10 +152,7 @@ def evaluate_model(
             for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # small batches keep a CPU's cache warm
                 output = model(model.frontend(batch.waveform[part].to(device)))
                 collected.add(batch.positions[part], output.frame_logits.float().sigmoid(), output.clip_logits)
-    return {
-        "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.complete()[0]), "unreadable": sorted(set(unreadable))},
-        **task_metrics(collected, task, config, median_frames, model.grid.hop_s),
-    }
+    return collected, unreadable
 
 
 def task_metrics(collected: ClipScores, task: str, config: EvaluationConfig, median_frames: int, frame_hop_s: float) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from efficient_sed.benchmark.runner import check_same_data
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.errors import require_package
 from efficient_sed.evaluation.psds import BACK_END
-from efficient_sed.models._initial import load_initial
+from efficient_sed.models._initial import load_initial, load_initial_model
+from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.teachers.model import ModelConfig
 
 
 def check_points(points: Sequence[GridPoint]) -> None:
-    """Read (or make) each data set once, load each backbone's initial weights and the teachers, look for the packages.
+    """Read (or make) each data set once, load all initial weights and the teachers, look for the packages.
 
     Raises:
         DataError, CheckpointError, MissingDependencyError: For the first thing that a run could not use.
@@ -35,5 +36,7 @@ def check_points(points: Sequence[GridPoint]) -> None:
         stored_teacher(same_data[0].config.data, splits, FrameGrid())
         for teacher in dict.fromkeys((point.config.train.teacher, point.config.task) for point in same_data if point.config.train.teacher):
             ModelConfig(*teacher).build(splits.classes, FrameGrid())
+        for start in dict.fromkeys((point.config.backbone, point.config.seq, point.config.train.init_from) for point in same_data if point.config.train.init_from):
+            load_initial_model(SedModel(ModelSpec(start[0], start[1], splits.classes)), str(start[2]))
         for point in same_data:
             check_same_data(point.folder, splits)

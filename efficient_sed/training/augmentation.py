@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,11 +19,14 @@ from efficient_sed.models.sed import SedModel
 def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Spectrogram (batch, 1, mel_bins, frames), labels and teacher, which go through every mix, roll and mask together.
 
-    Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight.
+    Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak clips are mixed with weak ones,
+    strong with strong ones.
     """
     waveform, targets, teacher = batch.waveform, batch.targets, batch.teacher
+    is_weak = batch.is_weak.cpu().numpy()
+    kinds = [(np.flatnonzero(~is_weak), config.mixup_probability, config.mixup_alpha), (np.flatnonzero(is_weak), config.weak_mixup_probability, config.weak_mixup_alpha)]
     if config.wave_mix_probability > 0:
-        partners, share = draw_mixup(rng, len(waveform), config.wave_mix_alpha, config.wave_mix_probability)
+        partners, share = _join(len(targets), [(kind, draw_mixup(rng, len(kind), config.wave_mix_alpha, config.wave_mix_probability)) for kind, _, _ in kinds])
         waveform = mix_waveforms(waveform, partners, share)
         targets, teacher = mix(targets, partners, share), mix(teacher, partners, share)
     bank = None
@@ -33,8 +38,9 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
         shifts = draw_time_shifts(rng, size, num_frames, config.time_roll_sigma)
         mel = roll_in_time(mel, shifts * model.grid.stride)
         targets, teacher = roll_in_time(targets, shifts), roll_in_time(teacher, shifts)
-    if rng.random() < config.mixup_probability:
-        partners, share = draw_mixup(rng, size, config.mixup_alpha)
+    mixups = [(kind, draw_mixup(rng, len(kind), alpha)) for kind, probability, alpha in kinds if len(kind) and rng.random() < probability]
+    if mixups:
+        partners, share = _join(size, mixups)
         mel, targets, teacher = (mix(x, partners, share) for x in (mel, targets, teacher))
     mel = _augment_spectrum(mel, config, rng)
     if config.time_mask_max > 0:
@@ -42,6 +48,15 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
         mel = mask_in_time(mel, kept, model.grid.stride)
         targets, teacher = mask_in_time(targets, kept), mask_in_time(teacher, kept)
     return mel, targets, teacher
+
+
+def _join(size: int, mixups: Sequence[tuple[np.ndarray, tuple[Tensor, Tensor]]]) -> tuple[Tensor, Tensor]:
+    """Partners and shares, shape (size,), from those among the clips at some places; the others keep a share of 1."""
+    partners, shares = torch.arange(size), torch.ones(size)
+    for places, (among, share) in mixups:
+        partners[places] = torch.from_numpy(places)[among]
+        shares[places] = share
+    return partners, shares
 
 
 def _augment_spectrum(mel: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Tensor:

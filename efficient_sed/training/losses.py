@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -33,37 +31,20 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
     return {"loss": (1 - weight) * supervised + weight * distillation, "supervised": supervised, "distillation": distillation}
 
 
-def add_clip_term(losses: Mapping[str, Tensor], clip_logits: Tensor, clip_teacher: Tensor, weight: float, share: float) -> dict[str, Tensor]:
-    """Let a share of the distillation term of `detection_loss` compare clip logits; an addition of ours, the published trainings compare frames alone.
-
-    Args:
-        losses: What `detection_loss` gave for the same batch and weight.
-        clip_logits: The student's, shape (batch, classes).
-        clip_teacher: Probabilities in [0, 1], same shape.
-        weight: Share of the whole distillation term in the loss, in [0, 1].
-        share: Share of the clip logits in that term, in [0, 1].
-
-    Returns:
-        The losses with "distillation" mixed, its clip part as "distillation_clip" and "loss" to match.
-    """
-    clip_part = binary_cross_entropy_with_logits(clip_logits, clip_teacher)
-    distillation = (1 - share) * losses["distillation"] + share * clip_part
-    loss = (1 - weight) * losses["supervised"] + weight * distillation
-    return {"loss": loss, "supervised": losses["supervised"], "distillation": distillation, "distillation_clip": clip_part}
-
-
 def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, is_weak: Tensor, weight: float, weak_share: float) -> dict[str, Tensor]:
     """`detection_loss` of a batch in which some clips have clip labels only: those learn from the teacher's frames alone.
 
     Morocutti et al. 2025, section IV-D ("advanced" distillation), by the released code: (1 - weight) * supervised on strong clips
     + weight * ((1 - weak_share) * distillation on strong clips + weak_share * distillation on weak clips), each a mean over its own clips; there
-    weight 0.9, weak_share 0.5, and no clip logits take part. Where a batch holds one kind of clips alone, that kind takes the whole distillation term.
+    weight 0.9, weak_share 0.5. Where unreadable files leave a batch with one kind of clips alone, that kind takes the whole distillation term.
 
     Args:
         frame_logits: The student's, shape (batch, classes, frames).
         targets: Labels in [0, 1], same shape; of weak clips they are not looked at.
         teacher: Probabilities in [0, 1], same shape.
         is_weak: Which clips have clip labels only, boolean, shape (batch,).
+        weight: Share of the distillation term in the loss, in [0, 1].
+        weak_share: Share of weak clips in that term, in [0, 1].
 
     Returns:
         "loss" to minimise and its parts "supervised", "distillation", "distillation_strong" and "distillation_weak", scalars.

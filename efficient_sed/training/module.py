@@ -12,13 +12,13 @@ from torch import Tensor
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.errors import DataError
-from efficient_sed.evaluation.evaluate import ClipScores, handle_unreadable, task_metrics
+from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metrics, handle_unreadable, task_metrics
 from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
 from efficient_sed.teachers.model import ModelConfig
 from efficient_sed.training.augmentation import augment_batch
-from efficient_sed.training.losses import add_clip_term, detection_loss, tagging_loss
+from efficient_sed.training.losses import detection_loss, half_weak_loss, tagging_loss
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
 
@@ -62,7 +62,7 @@ class SedModule(pl.LightningModule):
         mel, targets, teacher = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
         output = self.model(mel)
-        losses = self._losses(mel, output, targets, teacher)
+        losses = self._losses(mel, output, targets, teacher, batch.is_weak)
         for name, value in losses.items():
             self.log("train/loss" if name == "loss" else f"train/loss_{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=len(mel))
         return losses["loss"]
@@ -71,7 +71,7 @@ class SedModule(pl.LightningModule):
         """Spectrogram (batch, 1, mel_bins, frames), labels and teacher, as `train.augment` has it."""
         return augment_batch(batch, self.model, self.config.train.augment, rng)
 
-    def _losses(self, mel: Tensor, output: SedOutput, targets: Tensor, teacher: Tensor) -> dict[str, Tensor]:
+    def _losses(self, mel: Tensor, output: SedOutput, targets: Tensor, teacher: Tensor, is_weak: Tensor) -> dict[str, Tensor]:
         train, data = self.config.train, self.config.data
         weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher = teacher.amax(-1)
@@ -79,8 +79,7 @@ class SedModule(pl.LightningModule):
             teacher, clip_teacher = (logits.sigmoid() for logits in self.teacher(mel))
         if self.config.task == "tagging":
             return tagging_loss(output.clip_logits, targets.amax(-1), clip_teacher, weight)
-        losses = detection_loss(output.frame_logits, targets, teacher, weight)
-        return add_clip_term(losses, output.clip_logits, clip_teacher, weight, train.weak_teacher_share) if train.weak_teacher_share else losses
+        return half_weak_loss(output.frame_logits, targets, teacher, is_weak, weight, train.weak_share)
 
     def on_train_epoch_end(self) -> None:
         if "train/loss" not in self.trainer.callback_metrics:
@@ -106,6 +105,8 @@ class SedModule(pl.LightningModule):
             return
         self._collected.gather()
         metrics = task_metrics(self._collected, self.config.task, self.config.evaluation, self.config.data.median_frames, self.model.grid.hop_s)
+        if self.config.has_event_scores:
+            metrics |= collected_event_metrics(self._collected, self.model.grid.hop_s)
         for name, value in metrics.items():
             if isinstance(value, float):
                 self.log(f"val/{name}", value, prog_bar=True)

@@ -1,4 +1,4 @@
-"""Adam with layer-wise learning rates, linear warm-up and cosine."""
+"""Adam or AdamW with layer-wise learning rates, linear warm-up and cosine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Adam
+from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from efficient_sed.config.schema import TrainConfig
@@ -40,11 +40,12 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: f
 
 
 def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> tuple[Adam, LambdaLR]:
-    """Adam without weight decay and its schedule per step. The warm-up takes at most half of the training."""
+    """Adam, or AdamW where there is a weight decay, and its schedule per step. The warm-up takes at most half of the training."""
     warmup_steps = min(config.warmup_steps, total_steps // 2)
     # a fused step cannot be clipped under float16 mixed precision
     is_fused = next(model.parameters()).device.type in ("cpu", "cuda") and not (config.precision == "16-mixed" and config.gradient_clip > 0)
-    optimizer = Adam(parameter_groups(model, config), fused=is_fused)
+    groups = parameter_groups(model, config)
+    optimizer = AdamW(groups, weight_decay=config.weight_decay, fused=is_fused) if config.weight_decay else Adam(groups, fused=is_fused)
     return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio))
 
 

@@ -20,7 +20,7 @@ from efficient_sed.data.events import Splits
 from efficient_sed.environment import device_name
 from efficient_sed.errors import ConfigError, DataError, MissingDependencyError, require_package
 from efficient_sed.models._checkpoint import load_model
-from efficient_sed.models._initial import load_initial
+from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.callbacks import AtomicCheckpointIO, MovableCheckpoint, ProgressFile, StopOnSignal
 from efficient_sed.training.module import SedModule
@@ -39,15 +39,17 @@ LIGHTNING_ADVICE = (  # warnings about what is meant here
 
 
 def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
-    """The run's model before training: random from its seed, its backbone from `backbone.init` if given.
+    """The run's model before training: random from its seed, but for what `backbone.init` or `train.init_from` gives.
 
     Raises:
-        CheckpointError: If the initial weights cannot be had or hold another backbone.
+        CheckpointError: If the initial weights cannot be had or hold another backbone or model.
     """
     torch.manual_seed(config.seed)
     model = SedModel(ModelSpec(config.backbone, config.seq, classes))
     model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, config.task)
     load_initial(model.backbone, config.backbone)
+    if config.train.init_from is not None:
+        load_initial_model(model, config.train.init_from)
     return model
 
 
@@ -97,6 +99,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         "monitor": module.monitor,
         "steps": trainer.global_step,
         "num_with_teacher": len(splits.train) if module.teacher else data.num_with_teacher,
+        "num_weak": len(splits.weak) if config.train.weak_share else 0,
         "teacher": module.teacher.fingerprint if module.teacher else None,
         "unreadable": sorted(set(module.unreadable)),
         "device": device_name(device),

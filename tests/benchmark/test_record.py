@@ -93,3 +93,14 @@ def test_tables_name_their_conditions() -> None:
     results = text_of(result_table([RESULT, better]))
     assert results.index("fmn10") < results.index("fmn04")
     assert "0.457" in results
+
+
+def test_event_scores_have_columns_where_a_run_has_them(tmp_path: Path) -> None:
+    office = RESULT | {"model": "office", "metrics": RESULT["metrics"] | {"onset_f": 0.875, "segment_error_rate": 1.25}}
+    assert "onset F" not in text_of(result_table([RESULT]))
+    text = text_of(result_table([RESULT, office]))
+    assert "onset F" in text
+    assert "0.875" in text
+    assert "1.250" in text
+    rows = read(write_csv(tmp_path / "r.csv", [RESULT, office]))
+    assert [(row["onset_f"], row["segment_error_rate"]) for row in rows] == [("", ""), ("0.875", "1.25")]

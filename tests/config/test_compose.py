@@ -97,6 +97,11 @@ BAD = [
     ("train.precision=fp16", r"train\.precision='fp16' is not allowed; allowed: 16-mixed, 32-true, bf16-mixed"),
     ("task=tag", r"task='tag' is not allowed; did you mean 'tagging'\? allowed: detection, tagging"),
     ("seed=-1", r"seed=-1 is not allowed: 0 to 4294967295"),
+    ("train.weight_decay=-0.1", r"train\.weight_decay=-0\.1 is not allowed: 0 or more"),
+    (
+        "experiment=finetune train.init_from=own.pt",
+        r"train\.init_from=own\.pt is not allowed: not beside backbone\.init=synthetic; give backbone\.init=null to start from the whole model",
+    ),
     ("train.is_backbone_frozen=true", r"train\.is_backbone_frozen=True is not allowed: only with backbone\.init=NAME, else .*"),
     ("train.accumulate=0", r"train\.accumulate=0 is not allowed: 1 or more"),
     ("train.draws_per_epoch=0", r"train\.draws_per_epoch=0 is not allowed: 1 or more, or null for one pass"),

@@ -270,7 +270,7 @@ def test_bad_names(tmp_path: Path, name: str, message: str) -> None:
 def test_names_with_and_without_weights() -> None:
     with pytest.raises(ConfigError, match=r"'fmn10_mine' names trained weights: load_model\('fmn10_mine'\) loads them, create_model\('fmn10'\) makes random ones"):
         es.create_model("fmn10_mine", num_classes=3)
-    with pytest.raises(CheckpointError, match=r"^'fmn10\+tf-256' names no weights: give a file, load_model's checkpoint=FILE, or a released name; the nearest: fmn10\+tf-256_strong, "):
+    with pytest.raises(CheckpointError, match=r"^'fmn10\+tf-256' names no weights: .*checkpoint=FILE, or a released name; the nearest: fmn10\+tf-256_strong, "):
         es.load_model("fmn10+tf-256")
     with pytest.raises(CheckpointError, match=r"^no released weights are called 'fmn10_mine'; the nearest: .*; a file of yours is given by its path"):
         es.load_model("fmn10_mine")

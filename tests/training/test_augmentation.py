@@ -29,6 +29,7 @@ ON = {
     "freq_warp": replace(OFF, freq_warp_probability=1.0),
 }
 MOVES_LABELS = {"wave_mix", "time_roll", "mixup", "time_mask"}
+IS_WEAK = torch.tensor([True, False, True, False, False, True])
 TURN = {"mel_jitter": False, "filter_type": "step"}
 
 
@@ -43,7 +44,7 @@ def batch() -> Batch:
     generator = torch.Generator().manual_seed(0)
     targets = (torch.rand(6, 3, 50, generator=generator) > 0.8).float()
     loud = targets.amax(1).repeat_interleave(640, 1)
-    return Batch(0.01 + loud * torch.randn(6, 32_000, generator=generator), targets, 0.8 * targets, torch.arange(6), [])
+    return Batch(0.01 + loud * torch.randn(6, 32_000, generator=generator), targets, 0.8 * targets, torch.arange(6), torch.zeros(6, dtype=torch.bool), [])
 
 
 def augment(batch: Batch, model: SedModel, config: AugmentConfig, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -73,6 +74,8 @@ def test_each_one_alone(batch: Batch, model: SedModel, name: str) -> None:
 @pytest.mark.parametrize("key", [field.name for field in fields(AugmentConfig)])
 def test_every_option_has_an_effect(batch: Batch, model: SedModel, key: str) -> None:
     value = 0.0 if key.endswith("_probability") else TURN[key] if key in TURN else getattr(EVERYTHING, key) / 2
+    if key.startswith("weak"):
+        batch = batch._replace(is_weak=IS_WEAK)
     before, after = augment(batch, model, EVERYTHING), augment(batch, model, replace(EVERYTHING, **{key: value}))
     assert not torch.equal(before[0], after[0])
 

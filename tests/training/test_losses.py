@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from efficient_sed.training.losses import add_clip_term, detection_loss, half_weak_loss, tagging_loss
+from efficient_sed.training.losses import detection_loss, half_weak_loss, tagging_loss
 
 
 def binary_cross_entropy(probability: float, target: float) -> float:
@@ -52,16 +52,6 @@ def test_tagging_with_a_teacher_by_hand() -> None:
     assert losses["loss"].item() == pytest.approx(0.1 * supervised + 0.9 * distillation)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_clip_term_by_hand(share: float) -> None:
-    frames, labels, teacher = torch.randn(2, 3, 5), torch.rand(2, 3, 5).round(), torch.rand(2, 3, 5)
-    losses = detection_loss(frames, labels, teacher, 0.9)
-    mixed = add_clip_term(losses, torch.tensor([[0.0], [math.log(3)]]), torch.tensor([[0.2], [0.9]]), 0.9, share)
-    clip = (binary_cross_entropy(0.5, 0.2) + binary_cross_entropy(0.75, 0.9)) / 2
-    assert mixed["distillation_clip"].item() == pytest.approx(clip)
-    assert mixed["loss"].item() == pytest.approx(0.1 * losses["supervised"].item() + 0.9 * ((1 - share) * losses["distillation"].item() + share * clip), rel=1e-5)
-
-
 def test_half_weak_by_hand() -> None:
     """0.1 supervised on strong clips + 0.9 (0.5 teacher on strong + 0.5 teacher on weak clips), each a mean over its own clips."""
     logits, labels, teacher = torch.randn(5, 3, 7), torch.rand(5, 3, 7).round(), torch.rand(5, 3, 7)
@@ -71,6 +61,9 @@ def test_half_weak_by_hand() -> None:
     strong, weak = [1, 4], [0, 2, 3]
     expected = 0.1 * bce(logits[strong], labels[strong]) + 0.9 * (0.5 * bce(logits[strong], teacher[strong]) + 0.5 * bce(logits[weak], teacher[weak]))
     torch.testing.assert_close(losses["loss"], expected)
+    torch.testing.assert_close(losses["distillation_weak"], bce(logits[weak], teacher[weak]))
+    torch.testing.assert_close(losses["distillation_strong"], bce(logits[strong], teacher[strong]))
+    torch.testing.assert_close(losses["supervised"], bce(logits[strong], labels[strong]))
     labels[is_weak] = torch.nan  # not looked at
     torch.testing.assert_close(half_weak_loss(logits, labels, teacher, is_weak, 0.9, 0.5)["loss"], expected)
     for all_weak in (False, True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -59,12 +60,31 @@ def test_without_warmup_the_first_step_is_full(total_steps: int) -> None:
 @pytest.mark.parametrize(("warmup_steps", "total_steps", "expected"), [(5000, 300, 150), (50, 300, 50), (20_000, 46_920, 20_000), (5000, 1, 0)])
 def test_warmup_takes_at_most_half(model: SedModel, warmup_steps: int, total_steps: int, expected: int) -> None:
     optimizer, schedule = build_optimizer(model, TrainConfig(warmup_steps=warmup_steps, lr_head=1.0), total_steps)
+    assert type(optimizer) is torch.optim.Adam
     assert optimizer.param_groups[-1]["lr"] == pytest.approx(1 / max(1, expected))
     assert all(group["weight_decay"] == 0 for group in optimizer.param_groups)
     factor = schedule.lr_lambdas[-1]
     assert factor(total_steps) == pytest.approx(0.01)
     if expected:
         assert factor(expected - 2) < factor(expected - 1) == 1.0 == factor(expected) > factor(expected + 1)
+
+
+@pytest.mark.parametrize("is_backbone_frozen", [False, True])
+def test_weight_decay_is_adamw_of_every_parameter(model: SedModel, is_backbone_frozen: bool) -> None:
+    """Without a gradient Adam would leave weights as they are; AdamW shrinks norms and biases too, each by its own rate."""
+    model = copy.deepcopy(model)
+    config = TrainConfig(weight_decay=0.1, lr_backbone=2e-3, lr_head=5e-4, warmup_steps=0, is_backbone_frozen=is_backbone_frozen)
+    optimizer, _ = build_optimizer(model, config, 10)
+    assert type(optimizer) is torch.optim.AdamW
+    before = {parameter: parameter.detach().clone() for parameter in model.parameters()}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    shrunk = {parameter: 1 - group["lr"] * 0.1 for group in optimizer.param_groups for parameter in group["params"]}
+    assert len(shrunk) > (10 if is_backbone_frozen else 100)
+    for parameter, value in before.items():
+        torch.testing.assert_close(parameter.detach(), value * shrunk.get(parameter, 1.0))
 
 
 def test_batchnorm_momentum_reaches_every_layer() -> None:

@@ -1,0 +1,133 @@
+"""Scores of events at one threshold, as the HEAR benchmark takes them for DCASE 2016 Task 2.
+
+Turian et al., "HEAR: Holistic Evaluation of Audio Representations", NeurIPS 2021 competition track (https://arxiv.org/abs/2203.03022); the
+metrics are those of Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162), and equal
+sed_eval's. Changed: without any detection the F-measure is 0, there not a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from efficient_sed.data.events import Event
+from efficient_sed.errors import DataError
+from efficient_sed.evaluation.postprocess import smooth_scores
+
+ONSET_COLLAR_S, SEGMENT_S = 0.2, 1.0
+Events = Mapping[str, Sequence[Event]]
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """How frame scores become events."""
+
+    median_s: float
+    """Window of the median filter; it takes the nearest number of frames, even ones too, 0 for no filter."""
+    min_duration_s: float
+    """Shorter events are dropped, measured between the centres of their first and last frame."""
+    threshold: float
+    """A frame is active above this probability."""
+
+
+HEAR_GRID = tuple(Postprocessing(0.25, min_duration_s, 0.5) for min_duration_s in (0.125, 0.25))
+
+
+class EventScores(NamedTuple):
+    """Event scores of a data set."""
+
+    onset_f: float
+    """F-measure of onsets, over all events: the number that HEAR reports."""
+    onset_f_macro: float
+    """Its mean over the classes that occur in the ground truth."""
+    segment_error_rate: float
+    """Substitutions, deletions and insertions in segments of a second, as a share of the active ones in the ground truth; may exceed 1."""
+
+
+def cut_events(scores: np.ndarray, classes: Sequence[str], hop_s: float, postprocessing: Postprocessing) -> list[Event]:
+    """Events by onset from scores (frames, classes), from the centre of the first active frame to that of the last."""
+    smoothed = smooth_scores(scores, max(1, round(postprocessing.median_s / hop_s)))
+    active = np.pad(smoothed > postprocessing.threshold, ((1, 1), (0, 0)))
+    changes = np.diff(active.astype(np.int8), axis=0)
+    events = []
+    for column, label in enumerate(classes):
+        first, behind = np.flatnonzero(changes[:, column] > 0), np.flatnonzero(changes[:, column] < 0)
+        is_long = np.round((behind - 1 - first) * hop_s, 6) >= postprocessing.min_duration_s
+        for begin, end in zip(first[is_long].tolist(), behind[is_long].tolist(), strict=True):
+            events.append(Event(round((begin + 0.5) * hop_s, 6), round((end - 0.5) * hop_s, 6), label, float(smoothed[begin:end, column].max())))
+    return sorted(events)
+
+
+def score_events(truth: Events, detected: Events, classes: Sequence[str]) -> EventScores:
+    """Compare detected events with the true ones, clip by clip.
+
+    Args:
+        truth: Events by clip.
+        detected: Events of the same clips.
+        classes: Labels that are scored; all events have one of them.
+
+    Raises:
+        DataError: If there is no event in the ground truth.
+    """
+    if not any(truth.values()):
+        raise DataError("event scores need at least one event in the ground truth, found none")
+    hits, num_true, num_detected = (dict.fromkeys(classes, 0) for _ in range(3))
+    num_errors = num_active = 0
+    for clip, events in truth.items():
+        for label in classes:
+            onsets, found = (sorted(event.onset_s for event in some if event.label == label) for some in (events, detected[clip]))
+            hits[label] += count_hits(onsets, found)
+            num_true[label] += len(onsets)
+            num_detected[label] += len(found)
+        errors, active = _segment_errors(events, detected[clip], classes)
+        num_errors, num_active = num_errors + errors, num_active + active
+    by_class = [2 * hits[label] / (num_true[label] + num_detected[label]) for label in classes if num_true[label]]
+    overall = 2 * sum(hits.values()) / (sum(num_true.values()) + sum(num_detected.values()))
+    return EventScores(overall, float(np.mean(by_class)), num_errors / num_active if num_active else float(num_errors))
+
+
+def count_hits(onsets: Sequence[float], detected: Sequence[float], collar_s: float = ONSET_COLLAR_S) -> int:
+    """Pairs within the collar in the largest one-to-one matching of two ascending sequences.
+
+    All collars have one width, so that taking the earliest fitting pair first is the largest matching.
+    """
+    hits = row = column = 0
+    while row < len(onsets) and column < len(detected):
+        if abs(onsets[row] - detected[column]) <= collar_s:
+            hits, row, column = hits + 1, row + 1, column + 1
+        elif onsets[row] < detected[column]:
+            row += 1
+        else:
+            column += 1
+    return hits
+
+
+def choose_postprocessing(truth: Events, scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, grid: Sequence[Postprocessing] = HEAR_GRID) -> Postprocessing:
+    """That of the grid with the highest onset F-measure, the earlier of equals; `scores` (frames, classes) by clip."""
+    values = [score_events(truth, {clip: cut_events(array, classes, hop_s, entry) for clip, array in scores.items()}, classes).onset_f for entry in grid]
+    return grid[int(np.argmax(values))]
+
+
+def event_metrics(truth: Events, scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, postprocessing: Postprocessing | None = None) -> dict[str, Any]:
+    """Event scores as a result carries them; without a postprocessing, with the best one on these very clips."""
+    chosen = postprocessing or choose_postprocessing(truth, scores, classes, hop_s)
+    found = {clip: cut_events(array, classes, hop_s, chosen) for clip, array in scores.items()}
+    return {**score_events(truth, found, classes)._asdict(), "postprocessing": asdict(chosen)}
+
+
+def _segment_errors(events: Sequence[Event], detected: Sequence[Event], classes: Sequence[str]) -> tuple[int, int]:
+    """Errors in segments, and active segments of the ground truth: each class counts for itself."""
+    num_segments = max((int(np.ceil(event.offset_s / SEGMENT_S)) for event in (*events, *detected)), default=0)
+    truth, found = (_segments(some, classes, num_segments) for some in (events, detected))
+    missed, wrong = (truth & ~found).sum(1), (found & ~truth).sum(1)
+    return int(np.maximum(missed, wrong).sum()), int(truth.sum())  # a missed class and a wrong one in a segment make one substitution
+
+
+def _segments(events: Sequence[Event], classes: Sequence[str], num_segments: int) -> np.ndarray:
+    active = np.zeros((num_segments, len(classes)), dtype=bool)
+    for event in events:
+        active[int(event.onset_s // SEGMENT_S) : int(np.ceil(event.offset_s / SEGMENT_S)), list(classes).index(event.label)] = True
+    return active
