@@ -1,7 +1,9 @@
 """Multiply-accumulate operations, by formula per module.
 
-Counted: convolutions, linear and recurrent layers, attention products, the front end's filter bank and Fourier transform. Not counted,
-as everywhere: biases, norms, activations, element-wise gates. A module that holds weights and has no formula is an error, never zero.
+Counted: convolutions, linear and recurrent layers, attention products, what Mamba-2 puts into its state and reads from it, the front end's
+filter bank and Fourier transform. Not counted, as everywhere: biases, norms, activations, and what works element by element: gates, rotary
+embedding, the minGRU's scan. A module that holds weights and has no formula is an error, never zero; so is a product of tensors outside
+the modules that have one.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import importlib.util
 import json
 import logging
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +21,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
 
 from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, SAMPLE_RATE, WINDOW_LENGTH, LogMel
 from efficient_sed.errors import ConfigError
@@ -52,8 +57,8 @@ def _linear(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> in
     return output[0, ..., 0].numel() * weight.numel()
 
 
-def _gru(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> int:
-    steps = inputs[0].shape[1]
+def _recurrent(module: nn.RNNBase, inputs: tuple[Tensor, ...], output: Any) -> int:
+    steps = inputs[0].shape[1 if module.batch_first else 0]
     return steps * sum(weight.numel() for name, weight in module.named_parameters() if name.startswith("weight_"))
 
 
@@ -81,7 +86,8 @@ FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
     nn.Conv2d: _convolution,
     WeightNormConv: _convolution,
     nn.Linear: _linear,
-    nn.GRU: _gru,
+    nn.GRU: _recurrent,
+    nn.LSTM: _recurrent,
     GatedAttention: _attention_products,
     HybridMixer: _attention_products,
     Mamba2: _state_products,
@@ -93,40 +99,73 @@ FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
 }
 
 
+_ADVICE = "add one to FORMULAS in efficient_sed/benchmark/macs.py"
+_PRODUCT = re.compile(r"mm_?$|mv_?$|dot$|matmul|^linear$|einsum|^bilinear$|^_trilinear$|conv(olution|\d|_)|attention|gru|lstm|rnn|_fft_|stft|cdist")
+"""Names of torch's operations that multiply tensors otherwise than element by element."""
+
+
 def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
-    """Run one clip through the model and add up the formulas.
+    """Run one clip through the model and add up the formulas. A compiled model is counted as it was before.
 
     Raises:
-        ConfigError: If a module that owns weights has no formula; add one to `FORMULAS`.
+        ConfigError: If a module that owns weights, or that multiplies tensors otherwise than through its children, has no formula; add one to `FORMULAS`.
     """
-    by_module: dict[str, int] = {}
-    hooks = []
+    model = getattr(model, "_orig_mod", model)
+    counter = _Counter()
     for name, module in model.named_modules():
-        formula = FORMULAS.get(type(module))
-        if formula is None:
-            if next(module.parameters(recurse=False), None) is not None:
-                raise ConfigError(f"{name} ({type(module).__name__}) holds weights but count_macs has no formula for it: add one to FORMULAS in efficient_sed/benchmark/macs.py")
-            continue
-        hooks.append(module.register_forward_hook(_counter(name, formula, by_module)))
+        if type(module) not in FORMULAS and next(module.parameters(recurse=False), None) is not None:
+            raise ConfigError(f"{name or 'the model'} ({type(module).__name__}) holds weights but count_macs has no formula for it: {_ADVICE}")
+    hooks = [hook for name, module in model.named_modules() for hook in counter.watch(name, module)]
     was_training = model.training
     try:
         model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.compiler.set_stance("force_eager"), counter:
             device = next(model.parameters()).device
             model(model.frontend(torch.zeros(1, round(seconds * SAMPLE_RATE), device=device)))
     finally:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    by_part = {part: sum(macs for name, macs in by_module.items() if name.split(".")[0] == part) for part in PARTS}
-    return MacsReport(sum(by_part.values()) - by_part["frontend"], by_part, by_module, seconds)
+    by_part = {part: sum(macs for name, macs in counter.by_module.items() if name.split(".")[0] == part) for part in PARTS}
+    return MacsReport(sum(by_part.values()) - by_part["frontend"], by_part, counter.by_module, seconds)
 
 
-def _counter(name: str, formula: Callable[[Any, Any, Any], int], by_module: dict[str, int]) -> Callable[[Any, Any, Any], None]:
-    def count(module: nn.Module, inputs: Any, output: Any) -> None:
-        by_module[name] = by_module.get(name, 0) + formula(module, inputs, output)
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the formulas as modules are left, and refuses products that none of them answers for."""
 
-    return count
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.by_module: dict[str, int] = {}
+        self.inside: list[tuple[str, nn.Module]] = []
+
+    def watch(self, name: str, module: nn.Module) -> list[RemovableHandle]:
+        """Hooks for before and after the module's forward pass."""
+
+        def enter(module: nn.Module, inputs: Any) -> None:
+            self.inside.append((name, module))
+
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            self.inside.pop()
+            if formula := FORMULAS.get(type(module)):
+                self.by_module[name] = self.by_module.get(name, 0) + formula(module, inputs, output)
+
+        return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Called for every operation on tensors; those of modules with a formula pass unseen."""
+        kwargs = kwargs or {}
+        name, module = self.inside[-1] if self.inside else ("", None)
+        if module is not None and FORMULAS.get(type(module), _nothing) is _nothing:
+            called = operation.overloadpacket.__name__
+            if _PRODUCT.search(called) or operation.namespace not in ("aten", "prim"):
+                raise ConfigError(
+                    f"{name or 'the model'} ({type(module).__name__}) calls {called}, but count_macs has no formula that covers it: {_ADVICE}, or call a module that has one"
+                )
+            with self:  # what is composed of other operations is taken apart
+                result = operation.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        return operation(*args, **kwargs)
 
 
 def deepspeed_macs(model: SedModel, seconds: float = 10.0) -> int | None:
