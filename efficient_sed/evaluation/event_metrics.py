@@ -15,7 +15,7 @@ import numpy as np
 
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
-from efficient_sed.evaluation.postprocess import smooth_scores
+from efficient_sed.evaluation.postprocess import find_all_runs, smooth_scores
 
 ONSET_COLLAR_S, SEGMENT_S = 0.2, 1.0
 Events = Mapping[str, Sequence[Event]]
@@ -50,15 +50,11 @@ class EventScores(NamedTuple):
 def cut_events(scores: np.ndarray, classes: Sequence[str], hop_s: float, postprocessing: Postprocessing) -> list[Event]:
     """Events by onset from scores (frames, classes), from the centre of the first active frame to that of the last."""
     smoothed = smooth_scores(scores, max(1, round(postprocessing.median_s / hop_s)))
-    active = np.pad(smoothed > postprocessing.threshold, ((1, 1), (0, 0)))
-    changes = np.diff(active.astype(np.int8), axis=0)
-    events = []
-    for column, label in enumerate(classes):
-        first, behind = np.flatnonzero(changes[:, column] > 0), np.flatnonzero(changes[:, column] < 0)
-        is_long = np.round((behind - 1 - first) * hop_s, 6) >= postprocessing.min_duration_s
-        for begin, end in zip(first[is_long].tolist(), behind[is_long].tolist(), strict=True):
-            events.append(Event(round((begin + 0.5) * hop_s, 6), round((end - 0.5) * hop_s, 6), label, float(smoothed[begin:end, column].max())))
-    return sorted(events)
+    above = np.nextafter(smoothed.dtype.type(postprocessing.threshold), smoothed.dtype.type(np.inf))
+    runs = find_all_runs(smoothed, [above])
+    runs = runs.select(np.round((runs.last - 1 - runs.first) * hop_s, 6) >= postprocessing.min_duration_s)
+    onsets_s, offsets_s = np.round((runs.first + 0.5) * hop_s, 6), np.round((runs.last - 0.5) * hop_s, 6)
+    return sorted(map(Event, onsets_s.tolist(), offsets_s.tolist(), [classes[column] for column in runs.column], runs.peak.tolist()))
 
 
 def score_events(truth: Events, detected: Events, classes: Sequence[str]) -> EventScores:

@@ -3,49 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.data.events import Event
 
 
+class Runs(NamedTuple):
+    """Consecutive frames of one class that reach a threshold: arrays with an entry a run, by their end."""
+
+    level: np.ndarray
+    """Which of the ascending thresholds."""
+    column: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    """Frame behind the last one."""
+    peak: np.ndarray
+    """Highest score inside."""
+
+    def select(self, where: np.ndarray) -> Runs:
+        """Those of a mask, or in the order of an index."""
+        return Runs(*(values[where] for values in self))
+
+
+class RunFinder:
+    """Finds runs in consecutive pieces of scores (frames, classes), at ascending thresholds in one pass."""
+
+    def __init__(self, thresholds: Sequence[float], num_classes: int) -> None:
+        self.thresholds = thresholds
+        self._num_frames = 0
+        self._onset = np.full((len(thresholds), num_classes), -1)
+        self._peak = np.zeros((len(thresholds), num_classes))
+
+    def add(self, scores: np.ndarray) -> Runs:
+        """Runs that end in the next piece."""
+        from efficient_sed.evaluation._compiled import find_runs
+
+        levels = np.asarray(self.thresholds, dtype=scores.dtype)  # 0.7 is reached by the score nearest to it
+        runs, peaks = find_runs(_compilable(scores), _compilable(levels), self._num_frames, self._onset, self._peak)
+        self._num_frames += len(scores)
+        return Runs(*runs.T, peaks)
+
+    def close(self) -> Runs:
+        """Runs that the end of the scores ends."""
+        return self.add(np.full((1, self._onset.shape[1]), -np.inf, dtype=np.float32))
+
+
+def find_all_runs(scores: np.ndarray, thresholds: Sequence[float]) -> Runs:
+    """Runs at ascending thresholds in whole scores (frames, classes), by their begin."""
+    finder = RunFinder(thresholds, scores.shape[1])
+    runs = Runs(*map(np.concatenate, zip(finder.add(scores), finder.close(), strict=True)))
+    return runs.select(np.argsort(runs.first, kind="stable"))
+
+
 def smooth_scores(scores: np.ndarray, median_frames: int) -> np.ndarray:
-    """Median over an odd window of frames, for scores (frames, classes). Borders are reflected, the edge frame repeated."""
+    """Median over a window of frames, for scores (frames, classes) without NaN. Borders are reflected, the edge frame repeated.
+
+    An even window reaches one frame further back than ahead and takes the higher of its two middle scores, as scipy's filter does.
+    """
     if median_frames == 1:
         return scores
+    from efficient_sed.evaluation._compiled import sliding_median
+
     half = median_frames // 2
-    padded = np.pad(scores, ((half, half), (0, 0)), mode="symmetric")  # not by scipy: 1.17.1 reads foreign memory where the window is much longer than the scores
-    return np.asarray(median_filter(padded, size=(median_frames, 1))[half : half + len(scores)])
+    rows = np.pad(np.arange(len(scores)), (half, median_frames - 1 - half), mode="symmetric")
+    return np.asarray(sliding_median(_compilable(scores), rows, median_frames)).astype(scores.dtype, copy=False)
+
+
+def decode_thresholds(scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, thresholds: Iterable[float], duration_s: float) -> dict[float, list[Event]]:
+    """By threshold the runs of frames with at least that score, for scores (frames, classes); by onset, cut at the clip's duration."""
+    levels = sorted(set(thresholds))
+    runs = find_all_runs(scores, levels)
+    return {threshold: sorted(_events(runs.select(runs.level == level), classes, grid, duration_s)) for level, threshold in enumerate(levels)}
 
 
 def decode_events(scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float) -> list[Event]:
-    """Runs of frames with a score of at least `threshold`, for scores (frames, classes); by onset, cut at the clip's duration."""
-    return sorted(decode_stream([scores], classes, grid, threshold, duration_s))
+    """`decode_thresholds` for a single one."""
+    return decode_thresholds(scores, classes, grid, [threshold], duration_s)[threshold]
 
 
 def decode_stream(pieces: Iterable[np.ndarray], classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float) -> Iterator[Event]:
     """Events from consecutive pieces of scores (frames, classes), each yielded once it has ended; memory does not grow with length."""
-    first = 0
-    onset = np.full(len(classes), -1)
-    peak = np.zeros(len(classes))
+    finder = RunFinder([threshold], len(classes))
     for scores in pieces:
-        active = scores >= threshold
-        changes = np.diff(np.concatenate([(onset >= 0)[None], active]).astype(np.int8), axis=0)  # +1 where a run begins, -1 behind its end
-        for frame, index in zip(*np.nonzero(changes), strict=True):
-            if changes[frame, index] > 0:
-                onset[index], peak[index] = first + frame, 0.0
-            else:
-                begin = max(0, onset[index] - first)
-                score = max(peak[index], float(scores[begin:frame, index].max(initial=0.0)))
-                yield _event(onset[index], first + frame, classes[index], score, grid, duration_s)
-                onset[index] = -1
-        for index in np.nonzero(onset >= 0)[0]:
-            peak[index] = max(peak[index], scores[max(0, onset[index] - first) :, index].max(initial=0.0))
-        first += len(scores)
-    for index in np.nonzero(onset >= 0)[0]:
-        yield _event(onset[index], first, classes[index], float(peak[index]), grid, duration_s)
+        yield from _events(finder.add(scores), classes, grid, duration_s)
+    yield from _events(finder.close(), classes, grid, duration_s)
 
 
 def smooth_stream(pieces: Iterable[np.ndarray], median_frames: int) -> Iterator[np.ndarray]:
@@ -67,5 +111,12 @@ def smooth_stream(pieces: Iterable[np.ndarray], median_frames: int) -> Iterator[
         yield smooth_scores(context, median_frames)[len(context) - len(pending) :]
 
 
-def _event(first: int, last: int, label: str, score: float, grid: FrameGrid, duration_s: float) -> Event:
-    return Event(round(float(first * grid.hop_s), 6), round(min(float(last * grid.hop_s), duration_s), 6), label, float(score))
+def _compilable(scores: np.ndarray) -> np.ndarray:
+    """The same numbers row by row; half precision as single, which compiled loops need."""
+    return np.ascontiguousarray(scores, dtype=np.float32 if scores.dtype == np.float16 else None)
+
+
+def _events(runs: Runs, classes: Sequence[str], grid: FrameGrid, duration_s: float) -> list[Event]:
+    onsets_s = np.round(runs.first * grid.hop_s, 6)
+    offsets_s = np.round(np.minimum(runs.last * grid.hop_s, duration_s), 6)
+    return list(map(Event, onsets_s.tolist(), offsets_s.tolist(), [classes[column] for column in runs.column], runs.peak.tolist()))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import median_filter
 
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
-from efficient_sed.evaluation.postprocess import decode_events, decode_stream, smooth_scores, smooth_stream
+from efficient_sed.evaluation.postprocess import decode_events, decode_stream, decode_thresholds, smooth_scores, smooth_stream
 
 GRID = FrameGrid()
 CLASSES = ["dog", "siren", "speech"]
@@ -52,6 +53,39 @@ def test_smoothing_in_pieces(chunked: tuple[np.ndarray, list[np.ndarray]], media
     offline = smooth_scores(scores, median_frames)
     np.testing.assert_array_equal(np.concatenate(list(smooth_stream(pieces, median_frames))), offline)
     np.testing.assert_array_equal(offline, smooth_slowly(scores, median_frames))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("window", [1, 2, 3, 6, 9, 31, 100])
+def test_smoothing_equals_scipys_filter(dtype: type, window: int) -> None:
+    """Bit by bit, with ties, for odd and even windows, more classes than go side by side, and scores whose rows do not lie one behind another."""
+    rng = np.random.default_rng(window)
+    for scores in (rng.random((120, 150)), rng.integers(0, 4, (101, 5)) / 4, rng.standard_normal((130, 200)).T[:, ::3]):
+        given_in = scores.astype(dtype)
+        smoothed = smooth_scores(given_in, window)
+        assert smoothed.dtype == dtype
+        np.testing.assert_array_equal(smoothed, median_filter(given_in.astype(np.float64), size=(window, 1)).astype(dtype))
+        np.testing.assert_array_equal(given_in, scores.astype(dtype))
+
+
+def test_smoothing_keeps_infinite_scores() -> None:
+    scores = np.array([[np.inf, -np.inf], [np.inf, 0], [0, -np.inf], [-np.inf, 1]])
+    np.testing.assert_array_equal(smooth_scores(scores, 3), [[np.inf, -np.inf], [np.inf, -np.inf], [0, 0], [-np.inf, 1]])
+
+
+@given(chunked_scores(), st.lists(st.sampled_from([0.0, 0.25, 0.3, 0.5, 0.75, 1.0]), min_size=1, max_size=5), st.sampled_from([np.float16, np.float32, np.float64]))
+def test_decoding_many_thresholds(chunked: tuple[np.ndarray, list[np.ndarray]], thresholds: list[float], dtype: type) -> None:
+    scores, duration_s = chunked[0].astype(dtype), len(chunked[0]) * GRID.hop_s
+    found = decode_thresholds(scores, CLASSES, GRID, thresholds, duration_s)
+    assert found == {threshold: decode_slowly(scores, threshold, duration_s) for threshold in sorted(set(thresholds))}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_score_reaches_the_threshold_it_stands_for(dtype: type) -> None:
+    """Half and single precision hold 0.7 as a smaller number, and 0.1 as a larger one."""
+    scores = np.array([[0.1, 0.7, 0.6]], dtype=dtype)
+    found = decode_thresholds(scores, CLASSES, GRID, [0.1, 0.7], 0.04)
+    assert {threshold: [event.label for event in events] for threshold, events in found.items()} == {0.1: CLASSES, 0.7: ["siren"]}
 
 
 @given(chunked_scores(), st.sampled_from([0.25, 0.5, 0.6, 1.0]), st.floats(0, 0.0399))
