@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from efficient_sed.data.events import Event
-from efficient_sed.errors import DataError
+from efficient_sed.evaluation.collar_metrics import HitCounts
+from efficient_sed.evaluation.frame_metrics import count_errors
 from efficient_sed.evaluation.postprocess import find_all_runs, smooth_scores
+from efficient_sed.evaluation.segment_metrics import SEGMENT_S
 
-ONSET_COLLAR_S, SEGMENT_S = 0.2, 1.0
 Events = Mapping[str, Sequence[Event]]
 
 
@@ -68,37 +69,13 @@ def score_events(truth: Events, detected: Events, classes: Sequence[str]) -> Eve
     Raises:
         DataError: If there is no event in the ground truth.
     """
-    if not any(truth.values()):
-        raise DataError("event scores need at least one event in the ground truth, found none")
-    hits, num_true, num_detected = (dict.fromkeys(classes, 0) for _ in range(3))
+    hits = HitCounts(classes, has_offsets=False)
     num_errors = num_active = 0
     for clip, events in truth.items():
-        for label in classes:
-            onsets, found = (sorted(event.onset_s for event in some if event.label == label) for some in (events, detected[clip]))
-            hits[label] += count_hits(onsets, found)
-            num_true[label] += len(onsets)
-            num_detected[label] += len(found)
+        hits.add(events, detected[clip])
         errors, active = _segment_errors(events, detected[clip], classes)
         num_errors, num_active = num_errors + errors, num_active + active
-    by_class = [2 * hits[label] / (num_true[label] + num_detected[label]) for label in classes if num_true[label]]
-    overall = 2 * sum(hits.values()) / (sum(num_true.values()) + sum(num_detected.values()))
-    return EventScores(overall, float(np.mean(by_class)), num_errors / num_active if num_active else float(num_errors))
-
-
-def count_hits(onsets: Sequence[float], detected: Sequence[float], collar_s: float = ONSET_COLLAR_S) -> int:
-    """Pairs within the collar in the largest one-to-one matching of two ascending sequences.
-
-    All collars have one width, so that taking the earliest fitting pair first is the largest matching.
-    """
-    hits = row = column = 0
-    while row < len(onsets) and column < len(detected):
-        if abs(onsets[row] - detected[column]) <= collar_s:
-            hits, row, column = hits + 1, row + 1, column + 1
-        elif onsets[row] < detected[column]:
-            row += 1
-        else:
-            column += 1
-    return hits
+    return EventScores(*hits.f1(), num_errors / num_active if num_active else float(num_errors))
 
 
 def choose_postprocessing(truth: Events, scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, grid: Sequence[Postprocessing] = HEAR_GRID) -> Postprocessing:
@@ -118,8 +95,7 @@ def _segment_errors(events: Sequence[Event], detected: Sequence[Event], classes:
     """Errors in segments, and active segments of the ground truth: each class counts for itself."""
     num_segments = max((int(np.ceil(event.offset_s / SEGMENT_S)) for event in (*events, *detected)), default=0)
     truth, found = (_segments(some, classes, num_segments) for some in (events, detected))
-    missed, wrong = (truth & ~found).sum(1), (found & ~truth).sum(1)
-    return int(np.maximum(missed, wrong).sum()), int(truth.sum())  # a missed class and a wrong one in a segment make one substitution
+    return count_errors((truth & ~found).sum(1), (found & ~truth).sum(1)), int(truth.sum())
 
 
 def _segments(events: Sequence[Event], classes: Sequence[str], num_segments: int) -> np.ndarray:

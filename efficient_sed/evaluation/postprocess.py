@@ -44,7 +44,8 @@ class RunFinder:
         levels = np.asarray(self.thresholds, dtype=scores.dtype)  # 0.7 is reached by the score nearest to it
         runs, peaks = find_runs(_compilable(scores), _compilable(levels), self._num_frames, self._onset, self._peak)
         self._num_frames += len(scores)
-        return Runs(*runs.T, peaks)
+        level, column, first, last = runs.T
+        return Runs(level, column, first, last, peaks)
 
     def close(self) -> Runs:
         """Runs that the end of the scores ends."""

@@ -1,10 +1,16 @@
-"""Metrics of clip-level tagging."""
+"""Metrics of clip-level tagging.
+
+mAP, mAUC and d-prime as Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017
+(https://doi.org/10.1109/ICASSP.2017.7952261), reports them: means over classes, d-prime of the mean AUC.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
+from scipy.stats import norm, rankdata
 from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision
 
@@ -18,3 +24,26 @@ def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[st
         raise DataError("mAP needs at least one event in the ground truth, found none")
     values = torch.stack([binary_average_precision(logits[:, i].float(), targets[:, i].long()) for i in present])
     return float(values.mean()), {classes[int(i)]: float(value) for i, value in zip(present, values, strict=True)}
+
+
+def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
+    """mAUC over classes that some clips have and some have not, none if there is no such class; logits and targets of shape (clips, classes)."""
+    values = []
+    for scores, is_positive in zip(logits.T.float().numpy(), targets.T.bool().numpy(), strict=True):
+        num_positive, num_negative = int(is_positive.sum()), int((~is_positive).sum())
+        if num_positive and num_negative:
+            num_ordered = rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2  # pairs with the positive above, half of the ties
+            values.append(float(num_ordered) / (num_positive * num_negative))
+    return math.fsum(values) / len(values) if values else None
+
+
+def dprime(auc: float) -> float | None:
+    """Distance of two normal distributions of equal width with that AUC, in widths; none where it is infinite."""
+    return math.sqrt(2) * float(norm.ppf(auc)) if 0 < auc < 1 else None
+
+
+def single_label_accuracy(logits: Tensor, targets: Tensor) -> float | None:
+    """Share of clips whose highest logit is that of their label; none unless each has exactly one label of several."""
+    if targets.shape[1] < 2 or not (targets.sum(1) == 1).all():
+        return None
+    return float((logits.argmax(1) == targets.argmax(1)).double().mean())

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data.clip_dataset import EvaluationWindows
@@ -19,7 +17,7 @@ from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metrics, evaluate_model
-from efficient_sed.evaluation.event_metrics import HEAR_GRID, Postprocessing, choose_postprocessing, count_hits, cut_events, event_metrics, score_events
+from efficient_sed.evaluation.event_metrics import HEAR_GRID, Postprocessing, choose_postprocessing, cut_events, event_metrics, score_events
 from efficient_sed.models._factory import create_model
 
 with warnings.catch_warnings():
@@ -61,25 +59,6 @@ def test_equal_to_sed_eval(seed: int) -> None:
         warnings.simplefilter("ignore")
         expected = sed_eval_scores(truth, detected)
     assert score_events(truth, detected, CLASSES) == pytest.approx(expected, rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("onsets", "detected", "hits"),
-    [([], [], 0), ([1.0], [1.2], 1), ([1.0], [1.25], 0), ([1.0, 1.3], [1.15], 1), ([1.0, 1.3], [1.15, 1.2], 2), ([1.0, 1.1, 1.2], [1.3, 1.4, 1.5], 2)],
-)
-def test_hits_by_hand(onsets: list[float], detected: list[float], hits: int) -> None:
-    assert count_hits(onsets, detected) == hits
-
-
-@given(st.lists(st.integers(0, 20), max_size=6), st.lists(st.integers(0, 20), max_size=6))
-def test_hits_are_the_largest_matching(first: list[int], second: list[int]) -> None:
-    def largest(rows: list[int], columns: list[int]) -> int:
-        if not rows:
-            return 0
-        skipped = largest(rows[1:], columns)
-        return max([skipped, *(1 + largest(rows[1:], columns[:i] + columns[i + 1 :]) for i, column in enumerate(columns) if abs(rows[0] - column) <= 3)])
-
-    assert count_hits(sorted(first), sorted(second), collar_s=3) == largest(sorted(first), sorted(second))
 
 
 def test_perfect_and_empty() -> None:
