@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("efficient-sed", "torch", "torchaudio", "pytorch-lightning", "numpy", "scipy", "soundfile", "sed_scores_eval")
+PACKAGES = ("efficient-sed", "torch", "torchaudio", "pytorch-lightning", "numpy", "scipy", "numba", "soundfile", "sed_scores_eval")
 
 
 def describe_environment() -> dict[str, Any]:

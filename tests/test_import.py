@@ -9,7 +9,7 @@ import pytest
 
 import efficient_sed
 
-HEAVY = ("torch", "numpy", "hydra", "pytorch_lightning", "soundfile", "timm")
+HEAVY = ("torch", "numpy", "hydra", "pytorch_lightning", "soundfile", "timm", "numba")
 REPORT = f"\nimport sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
 HELP = """
 from efficient_sed.cli import main
@@ -22,7 +22,7 @@ except SystemExit as stop:
 
 NOT_FOR_MODELS = (
     *("mamba_ssm", "causal_conv1d", "deepspeed", "wandb", "tensorboard", "hydra", "omegaconf", "pytorch_lightning", "lightning_fabric", "torchmetrics"),
-    *("timm", "torchvision", "matplotlib", "sed_scores_eval", "psds_eval", "pandas", "scipy", "h5py", "soundfile", "safetensors", "rich"),
+    *("timm", "torchvision", "matplotlib", "sed_scores_eval", "psds_eval", "pandas", "scipy", "numba", "h5py", "soundfile", "safetensors", "rich"),
 )
 MODELS = f"""
 import sys

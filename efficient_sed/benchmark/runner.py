@@ -24,9 +24,9 @@ from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.environment import describe_environment
-from efficient_sed.errors import ConfigError, DataError, require_package
+from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.evaluate import evaluate_model
-from efficient_sed.evaluation.psds import BACK_END
+from efficient_sed.evaluation.psds import require_back_end
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
 from efficient_sed.models._factory import create_model
@@ -77,7 +77,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     """
     folder = run_folder(config)
     if config.task == "detection":
-        require_package("PSDS", BACK_END, "eval")  # now, not after the first epoch
+        require_back_end(config.evaluation.back_end)  # now, not after the first epoch
     splits = config.data.load()
     for part in ("validation", "test"):
         if not any(clip.events for clip in getattr(splits, part)):

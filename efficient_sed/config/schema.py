@@ -248,6 +248,8 @@ class EvaluationConfig:
     """Cost of instability across classes; the macro value beside it has none."""
     max_efpr: float = 100.0
     """False positives an hour at which the ROC is cut."""
+    back_end: Literal["exact", "sed_scores_eval", "psds_eval"] = "exact"
+    """What computes it: this project itself, or a package of the extra [eval], which keeps all scores in memory."""
 
     def __post_init__(self) -> None:
         require(0 < self.dtc <= 1, "evaluation.dtc", self.dtc, "above 0, at most 1")

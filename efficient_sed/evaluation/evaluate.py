@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,92 +16,142 @@ from efficient_sed.data.events import Clip, Event
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.event_metrics import Postprocessing, event_metrics
 from efficient_sed.evaluation.postprocess import smooth_scores
-from efficient_sed.evaluation.psds import PsdsResult, psds1
+from efficient_sed.evaluation.psds import PsdsParameters, create_back_end
 from efficient_sed.evaluation.tagging_metrics import mean_average_precision
 from efficient_sed.models.sed import SedModel
 
 
-class ClipScores:
-    """Collects the scores of windows, in any order, and puts clips together."""
+class ClipMetric(Protocol):
+    """Sees every whole clip once, keeps what it needs of it, and gives entries of a result at the end."""
 
-    def __init__(self, dataset: EvaluationWindows) -> None:
-        self.dataset = dataset
-        self._pieces: dict[int, np.ndarray] = {}
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+        """Smoothed scores (frames, classes) of a clip, columns and events of the evaluated classes alone; clips come in any order."""
+
+    def merge(self, other: Any) -> None:
+        """Take over what another process's metric saw: other clips."""
+
+    def metrics(self) -> dict[str, Any]:
+        """Entries of a result; what is under "variant" joins the other metrics' variants."""
+
+
+class ClipScores:
+    """Puts the scores of windows together, in any order, and hands each clip to the metrics as soon as it is whole.
+
+    Args:
+        dataset: What is scored.
+        metrics: See the clips' scores after a median over `median_frames`.
+        keeps_scores: Keep the scores of the evaluated classes before the filter; else they are dropped with their clip.
+    """
+
+    def __init__(self, dataset: EvaluationWindows, metrics: Sequence[ClipMetric] = (), *, median_frames: int = 1, keeps_scores: bool = False) -> None:
+        self.dataset, self.metrics, self.median_frames, self.keeps_scores = dataset, list(metrics), median_frames, keeps_scores
+        self.classes, self._columns = evaluated(dataset)
+        self._windows: dict[int, list[int]] = {}
+        for window, (clip, _) in enumerate(dataset.windows):
+            self._windows.setdefault(clip, []).append(window)
+        self._pieces: dict[int, dict[int, np.ndarray]] = {}  # of clips that are not whole yet, by window
         self._clip_logits: dict[int, np.ndarray] = {}
+        self._scores: dict[int, np.ndarray] = {}
+        self._whole: set[int] = set()
 
     def add(self, positions: Tensor, frame_scores: Tensor, clip_logits: Tensor) -> None:
         """Scores (batch, classes, frames) and clip logits (batch, classes) of the windows at `positions`."""
-        frames = frame_scores.float().cpu().numpy()
+        frames = frame_scores[:, self._columns].float().cpu().numpy()
         logits = clip_logits.float().cpu().numpy()
         for row, window in enumerate(positions.tolist()):
-            _, cut = self.dataset.windows[window]
-            self._pieces[window] = frames[row, :, cut.first : cut.last].T
-            self._clip_logits[window] = logits[row]
+            clip, cut = self.dataset.windows[window]
+            self._add_logits(clip, logits[row])
+            self._add_pieces(clip, {window: frames[row, :, cut.first : cut.last].T.copy()})
 
     def gather(self) -> None:
         """Take over what the other processes of a distributed run collected; all then hold the same."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return
         parts: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(parts, (self._pieces, self._clip_logits))
-        for pieces, clip_logits in parts:
-            self._pieces |= pieces
-            self._clip_logits |= clip_logits
+        torch.distributed.all_gather_object(parts, (self.metrics, self._pieces, self._clip_logits, self._scores, self._whole))
+        self.metrics, self._pieces, self._clip_logits, self._scores, self._whole = parts[0]  # in one order everywhere
+        for metrics, pieces, clip_logits, scores, whole in parts[1:]:
+            for metric, other in zip(self.metrics, metrics, strict=True):
+                metric.merge(other)
+            self._scores |= scores
+            self._whole |= whole
+            for clip, logits in clip_logits.items():
+                self._add_logits(clip, logits)
+            for clip, own in pieces.items():
+                self._add_pieces(clip, own)
 
-    def complete(self) -> tuple[list[Clip], dict[str, np.ndarray]]:
-        """Clips all of whose windows were scored, and their scores (frames, classes)."""
-        windows: dict[int, list[int]] = {}
-        for window, (clip, _) in enumerate(self.dataset.windows):
-            windows.setdefault(clip, []).append(window)
-        whole = {clip: indices for clip, indices in windows.items() if all(i in self._pieces for i in indices)}
-        clips = [self.dataset.clips[clip] for clip in whole]
-        return clips, {self.dataset.clips[clip].id: np.concatenate([self._pieces[i] for i in indices]) for clip, indices in whole.items()}
+    def clips(self) -> list[Clip]:
+        """Clips all of whose windows were scored, in the data set's order."""
+        return [self.dataset.clips[clip] for clip in sorted(self._whole)]
 
-    def evaluated(self) -> tuple[list[str], list[int]]:
-        """Labels that metrics are taken over, and their columns."""
-        labels, evaluated = self.dataset.classes, self.dataset.evaluated_classes
-        columns = [column for column, label in enumerate(labels) if evaluated is None or label in evaluated]
-        return [labels[column] for column in columns], columns
+    def events_and_scores(self) -> tuple[dict[str, list[Event]], dict[str, np.ndarray]]:
+        """Of whole clips the events and the scores (frames, classes) of the evaluated classes, before the median filter.
 
-    def events_and_scores(self) -> tuple[list[str], dict[str, list[Event]], dict[str, np.ndarray]]:
-        """Evaluated labels, and of complete clips the events of these labels and their scores (frames, classes)."""
-        clips, scores = self.complete()
-        classes, columns = self.evaluated()
-        allowed = frozenset(classes)
-        return classes, {clip.id: [event for event in clip.events if event.label in allowed] for clip in clips}, {clip: array[:, columns] for clip, array in scores.items()}
+        Raises:
+            RuntimeError: If they were not kept.
+        """
+        if not self.keeps_scores:
+            raise RuntimeError("scores were dropped: ClipScores(…, keeps_scores=True) keeps them")
+        return {clip.id: self._events(clip) for clip in self.clips()}, {self.dataset.clips[clip].id: self._scores[clip] for clip in sorted(self._whole)}
 
     def clip_logits(self) -> tuple[Tensor, Tensor]:
-        """Logits and targets (clips, classes) of complete clips; a clip of several windows takes their maximum."""
-        rows: dict[int, list[np.ndarray]] = {}
-        for window, logits in self._clip_logits.items():
-            rows.setdefault(self.dataset.windows[window][0], []).append(logits)
-        targets = np.zeros((len(rows), len(self.dataset.classes)), dtype=np.float32)
-        for row, clip in enumerate(rows):
-            for event in self.dataset.clips[clip].events:
-                targets[row, list(self.dataset.classes).index(event.label)] = 1
-        return torch.from_numpy(np.stack([np.max(logits, axis=0) for logits in rows.values()])), torch.from_numpy(targets)
+        """Logits and targets (clips, evaluated classes) of whole clips; a clip of several windows takes their maximum."""
+        column = {label: index for index, label in enumerate(self.classes)}
+        targets = np.zeros((len(self._whole), len(self.classes)), dtype=np.float32)
+        for row, clip in enumerate(self.clips()):
+            targets[row, [column[event.label] for event in self._events(clip)]] = 1
+        return torch.from_numpy(np.stack([self._clip_logits[clip][self._columns] for clip in sorted(self._whole)])), torch.from_numpy(targets)
+
+    def _add_logits(self, clip: int, logits: np.ndarray) -> None:
+        self._clip_logits[clip] = np.maximum(self._clip_logits[clip], logits) if clip in self._clip_logits else logits
+
+    def _add_pieces(self, index: int, pieces: Mapping[int, np.ndarray]) -> None:
+        """Scores (frames, evaluated classes) of a clip's windows; the last one makes the clip whole."""
+        known = self._pieces.setdefault(index, {})
+        known |= pieces
+        if len(known) < len(self._windows[index]):
+            return
+        clip, scores = self.dataset.clips[index], np.concatenate([known[window] for window in self._windows[index]])
+        del self._pieces[index]
+        self._whole.add(index)
+        if self.keeps_scores:
+            self._scores[index] = scores
+        if self.metrics:
+            smoothed, events = smooth_scores(scores, self.median_frames), self._events(clip)
+            for metric in self.metrics:
+                metric.update(clip.id, smoothed, events, clip.duration_s)
+
+    def _events(self, clip: Clip) -> list[Event]:
+        allowed = frozenset(self.classes)
+        return [event for event in clip.events if event.label in allowed]
 
 
-def detection_metrics(collected: ClipScores, config: EvaluationConfig, median_frames: int, frame_hop_s: float) -> PsdsResult:
-    """PSDS1 of collected scores of the evaluated classes after the median filter."""
-    classes, truth, scores = collected.events_and_scores()
-    return psds1(
-        {clip: smooth_scores(array, median_frames) for clip, array in scores.items()},
-        truth,
-        {clip.id: clip.duration_s for clip in collected.complete()[0]},
-        classes=classes,
-        frame_hop_s=frame_hop_s,
-        dtc=config.dtc,
-        gtc=config.gtc,
-        alpha_st=config.alpha_st,
-        max_efpr=config.max_efpr,
-    )
+def evaluated(dataset: EvaluationWindows) -> tuple[list[str], list[int]]:
+    """Labels that metrics are taken over, and their columns."""
+    columns = [column for column, label in enumerate(dataset.classes) if dataset.evaluated_classes is None or label in dataset.evaluated_classes]
+    return [dataset.classes[column] for column in columns], columns
+
+
+def start_scores(
+    dataset: EvaluationWindows, task: str, config: EvaluationConfig, median_frames: int, frame_hop_s: float, *, keeps_scores: bool = False, keeps_clips: bool = False
+) -> ClipScores:
+    """Empty scores with the metrics of a task.
+
+    Args:
+        keeps_scores: For event scores.
+        keeps_clips: For confidence intervals of PSDS1.
+    """
+    if task == "tagging":
+        return ClipScores(dataset)
+    parameters = PsdsParameters(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
+    psds = create_back_end(config.back_end, evaluated(dataset)[0], [clip.duration_s for clip in dataset.clips], frame_hop_s, parameters, keeps_clips=keeps_clips)
+    return ClipScores(dataset, [psds], median_frames=median_frames, keeps_scores=keeps_scores)
 
 
 def collected_event_metrics(collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None) -> dict[str, Any]:
     """Event scores of collected scores of the evaluated classes; without a postprocessing, with the best one on these very clips."""
-    classes, truth, scores = collected.events_and_scores()
-    return event_metrics(truth, scores, classes, frame_hop_s, postprocessing)
+    truth, scores = collected.events_and_scores()
+    return event_metrics(truth, scores, collected.classes, frame_hop_s, postprocessing)
 
 
 def evaluate_model(
@@ -124,23 +174,27 @@ def evaluate_model(
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
     """
-    collected, unreadable = _score_windows(model, dataset, batch_size, num_workers, on_error)
+    collected = start_scores(dataset, task, config, median_frames, model.grid.hop_s, keeps_scores=tuning is not None, keeps_clips=True)
+    unreadable = _score_windows(model, collected, batch_size, num_workers, on_error)
     metrics = {
-        "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.complete()[0]), "unreadable": sorted(set(unreadable))},
-        **task_metrics(collected, task, config, median_frames, model.grid.hop_s),
+        "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.clips()), "unreadable": sorted(set(unreadable))},
+        **task_metrics(collected, task),
     }
     if tuning is not None:
-        tuned = collected if tuning.clips == dataset.clips else _score_windows(model, tuning, batch_size, num_workers, on_error)[0]
+        tuned = collected
+        if tuning.clips != dataset.clips:
+            tuned = ClipScores(tuning, keeps_scores=True)
+            _score_windows(model, tuned, batch_size, num_workers, on_error)
         chosen = Postprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
         metrics |= collected_event_metrics(collected, model.grid.hop_s, chosen)
     return metrics
 
 
-def _score_windows(model: SedModel, dataset: EvaluationWindows, batch_size: int, num_workers: int, on_error: str) -> tuple[ClipScores, list[str]]:
-    """Scores of all windows, and the messages of files that could not be read."""
+def _score_windows(model: SedModel, collected: ClipScores, batch_size: int, num_workers: int, on_error: str) -> list[str]:
+    """Score all windows, and return the messages of files that could not be read."""
+    dataset = collected.dataset
     check_classes(model, dataset.classes)
     device = next(model.parameters()).device
-    collected = ClipScores(dataset)
     unreadable: list[str] = []
     loader: Iterable[Batch] = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=num_workers)
     model.eval()
@@ -152,25 +206,27 @@ def _score_windows(model: SedModel, dataset: EvaluationWindows, batch_size: int,
             for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # small batches keep a CPU's cache warm
                 output = model(model.frontend(batch.waveform[part].to(device)))
                 collected.add(batch.positions[part], output.frame_logits.float().sigmoid(), output.clip_logits)
-    return collected, unreadable
+    return unreadable
 
 
-def task_metrics(collected: ClipScores, task: str, config: EvaluationConfig, median_frames: int, frame_hop_s: float) -> dict[str, Any]:
+def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
     """The metrics that a result carries: PSDS1 for detection, mAP for tagging; each with its exact variant.
 
     Raises:
         DataError: If no clip was scored whole.
     """
-    if not collected.complete()[0]:
+    if not collected.clips():
         raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
-    classes, columns = collected.evaluated()
-    class_set = {} if collected.dataset.evaluated_classes is None else {"num_classes_evaluated": len(classes)}
+    class_set = {} if collected.dataset.evaluated_classes is None else {"num_classes_evaluated": len(collected.classes)}
     if task == "tagging":
-        logits, targets = collected.clip_logits()
-        value, per_class = mean_average_precision(logits[:, columns], targets[:, columns], classes)
+        value, per_class = mean_average_precision(*collected.clip_logits(), collected.classes)
         return {"map": value, "per_class": per_class, "variant": {"metric": "map", "num_classes": len(per_class), "back_end": "torchmetrics", **class_set}}
-    result = detection_metrics(collected, config, median_frames, frame_hop_s)
-    return {"psds1_macro": result.macro, "psds1": result.psds, "per_class": dict(result.per_class), "variant": {**result.variant, "median_frames": median_frames, **class_set}}
+    result: dict[str, Any] = {}
+    variant: dict[str, Any] = {}
+    for metric in collected.metrics:
+        result |= metric.metrics()
+        variant |= result.pop("variant", {})
+    return {**result, "variant": {**variant, "median_frames": collected.median_frames, **class_set}}
 
 
 def check_classes(model: SedModel, classes: Sequence[str]) -> None:

@@ -1,24 +1,57 @@
-"""Polyphonic sound detection score, PSDS1.
+"""Polyphonic sound detection score, PSDS1: exact over all thresholds, clip by clip.
 
 Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020 (https://arxiv.org/abs/1910.08440), over all
 thresholds as in Ebbers et al., "Threshold independent evaluation of sound event detection scores", ICASSP 2022
-(https://arxiv.org/abs/2201.13148).
+(https://arxiv.org/abs/2201.13148). Changed: counts are summed clip by clip, and of each class only thresholds that the cut at `max_efpr` can
+reach are kept. Values equal those of sed_scores_eval.
 """
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from efficient_sed.data.events import Event, merge_overlapping
-from efficient_sed.errors import ConfigError, DataError, require_package
+from efficient_sed import __version__
+from efficient_sed.errors import ConfigError, DataError, nearest, require_package
+from efficient_sed.evaluation._psds_checks import check_classes, check_clip, check_duration, nan_error
+from efficient_sed.evaluation._psds_entries import PsdsEntries
+from efficient_sed.evaluation.psds_roc import Curve, PsdRoc, area, class_curve, pool_classes
 
-BACK_END = "sed_scores_eval"
+BackEnd = Literal["exact", "sed_scores_eval", "psds_eval"]
+ALGORITHM = 1  # of the exact back end; goes up when a value could change
+MAX_EFPR = 1e9
+NO_EVENTS = "PSDS needs at least one event in the ground truth, found none"
+
+
+@dataclass(frozen=True)
+class PsdsParameters:
+    """What is measured."""
+
+    dtc: float = 0.7
+    gtc: float = 0.7
+    alpha_st: float = 1.0
+    max_efpr: float = 100.0
+    cttc: float | None = None
+    alpha_ct: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("dtc", "gtc"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: above 0, at most 1")
+        for name in ("alpha_st", "alpha_ct"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: 0 or more")
+        if not 0 < self.max_efpr <= MAX_EFPR:
+            raise ConfigError(f"max_efpr={self.max_efpr} is not allowed: above 0, at most {MAX_EFPR:g}")
+        if (self.cttc is None) != (self.alpha_ct == 0):
+            raise ConfigError(f"cttc={self.cttc} and alpha_ct={self.alpha_ct} do not go together: give both, or neither for no cost of cross-triggers")
+
+
+PSDS1 = PsdsParameters()
 
 
 @dataclass(frozen=True)
@@ -34,6 +67,32 @@ class PsdsResult:
     num_clips: int
     variant: Mapping[str, Any]
     """Parameters, back end and its version: two values compare only if these agree."""
+    roc: PsdRoc
+    """The curves whose areas these values are."""
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.per_class)
+
+    def metrics(self) -> dict[str, Any]:
+        """The form that results carry."""
+        return {"psds1_macro": self.macro, "psds1": self.psds, "per_class": dict(self.per_class), "variant": dict(self.variant)}
+
+
+class PsdsBackEnd(Protocol):
+    """Takes in clip after clip, in any order, and gives the score of all."""
+
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
+        """Take in one clip: scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds."""
+
+    def merge(self, other: Any) -> None:
+        """Take over the clips of another one."""
+
+    def compute(self) -> PsdsResult:
+        """The score of the clips so far."""
+
+    def metrics(self) -> dict[str, Any]:
+        """The score in the form that results carry."""
 
 
 def psds1(
@@ -47,8 +106,11 @@ def psds1(
     gtc: float = 0.7,
     alpha_st: float = 1.0,
     max_efpr: float = 100.0,
+    cttc: float | None = None,
+    alpha_ct: float = 0.0,
+    back_end: BackEnd = "exact",
 ) -> PsdsResult:
-    """Score detections over all thresholds, without cross-trigger cost.
+    """Score detections over all thresholds.
 
     Classes that never occur in the ground truth are left out; overlapping events of one class count as one.
 
@@ -58,64 +120,146 @@ def psds1(
         durations: Per clip its length in seconds.
         classes: Labels of the score columns.
         max_efpr: False positives an hour at which the curve is cut.
+        cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1); none: cross-triggers cost nothing.
+        back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are packages of the extra [eval].
 
     Raises:
         DataError: If clips, shapes, labels or times make no sense; the message names clip and value.
+        ConfigError: If a parameter is out of range, or the back end knows no cross-triggers.
         MissingDependencyError: If the back end is not installed.
     """
-    require_package("PSDS", BACK_END, "eval")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # by a package that the back end needs
-        from sed_scores_eval import intersection_based
-    events = _validated(scores, ground_truth, durations, classes)
-    present = [label for label in classes if any(event.label == label for clip in events.values() for event in clip)]
-    if not present:
-        raise DataError("PSDS needs at least one event in the ground truth, found none")
-    columns = [list(classes).index(label) for label in present]
-    frames = {clip: _score_frame(array[:, columns], present, durations[clip], frame_hop_s) for clip, array in scores.items()}
-    truth = {clip: [tuple(event[:3]) for event in clip_events] for clip, clip_events in events.items()}
-    value, per_class, _, _ = intersection_based.psds(
-        scores=frames, ground_truth=truth, audio_durations=dict(durations), dtc_threshold=dtc, gtc_threshold=gtc, cttc_threshold=None,
-        alpha_ct=0.0, alpha_st=alpha_st, max_efpr=max_efpr, unit_of_time="hour", num_jobs=1,
-    )  # fmt: skip
-    single = {label: float(per_class[label]) for label in present}
-    variant = {
-        "metric": "psds1", "dtc": dtc, "gtc": gtc, "alpha_ct": 0.0, "alpha_st": alpha_st, "max_efpr": max_efpr,
-        "num_classes": len(present), "back_end": BACK_END, "back_end_version": version(BACK_END),
-    }  # fmt: skip
-    return PsdsResult(float(value), float(np.mean(list(single.values()))), single, len(scores), variant)
-
-
-def _validated(
-    scores: Mapping[str, np.ndarray], ground_truth: Mapping[str, Sequence[Sequence[Any]]], durations: Mapping[str, float], classes: Sequence[str]
-) -> dict[str, tuple[Event, ...]]:
     if not scores:
         raise DataError("PSDS needs at least one clip, got none")
     for name, other in (("ground_truth", ground_truth), ("durations", durations)):
         if different := scores.keys() ^ other.keys():
             raise DataError(f"scores and {name} name different clips, such as {min(different)!r}")
-    events = {}
-    for clip, array in scores.items():
-        if array.ndim != 2 or array.shape[1] != len(classes) or len(array) == 0:
-            raise DataError(f"clip {clip!r}: scores have shape {array.shape}; needed: (frames, {len(classes)} classes)")
-        if np.isnan(array).any():
-            column = int(np.argwhere(np.isnan(array))[0, 1])
-            raise DataError(f"clip {clip!r}: a score of class {classes[column]!r} is not a number")
-        if not durations[clip] > 0:
-            raise DataError(f"clip {clip!r}: duration {durations[clip]} s must be above 0")
-        for onset_s, offset_s, label, *_ in ground_truth[clip]:
-            if label not in classes:
-                raise DataError(f"clip {clip!r}: event label {label!r} is not among the {len(classes)} classes")
-            if not 0 <= onset_s < offset_s:
-                raise DataError(f"clip {clip!r}: event {label!r} has onset {onset_s} s and offset {offset_s} s; the onset must come first")
-        events[clip] = merge_overlapping(Event(float(e[0]), float(e[1]), e[2]) for e in ground_truth[clip])
-    return events
+    for clip_id, duration_s in durations.items():
+        check_duration(clip_id, duration_s)
+    parameters = PsdsParameters(dtc, gtc, alpha_st, max_efpr, cttc, alpha_ct)
+    accumulator = create_back_end(back_end, classes, list(durations.values()), frame_hop_s, parameters)
+    for clip_id, array in scores.items():
+        accumulator.update(clip_id, array, ground_truth[clip_id], durations[clip_id])
+    return accumulator.compute()
 
 
-def _score_frame(array: np.ndarray, labels: Sequence[str], duration_s: float, frame_hop_s: float) -> Any:
-    from sed_scores_eval.base_modules.scores import create_score_dataframe
+def create_back_end(name: BackEnd, classes: Sequence[str], durations: Sequence[float], frame_hop_s: float, parameters: PsdsParameters, *, keeps_clips: bool = False) -> PsdsBackEnd:
+    """An empty accumulator; arguments as for `PsdsAccumulator`, of which the other back ends need fewer.
 
-    borders = np.minimum(np.round(np.arange(len(array) + 1) * frame_hop_s, 6), duration_s)
-    if not (np.diff(borders) > 0).all():
-        raise ConfigError(f"{len(array)} frames of {frame_hop_s} s are more than a clip of {duration_s:g} s has")
-    return create_score_dataframe(array, borders, list(labels))
+    Raises:
+        ConfigError: If there is no such back end, or it knows no cross-triggers and these are to cost something.
+        MissingDependencyError: If it is not installed.
+    """
+    require_back_end(name)
+    if name == "exact":
+        return PsdsAccumulator(classes, durations, frame_hop_s=frame_hop_s, parameters=parameters, keeps_clips=keeps_clips)
+    from efficient_sed.evaluation._psds_back_ends import LIBRARIES
+
+    return LIBRARIES[name](classes, frame_hop_s, parameters)
+
+
+def require_back_end(name: BackEnd) -> None:
+    """Raise a MissingDependencyError now if the back end is not installed, a ConfigError if there is none of this name."""
+    if name not in get_args(BackEnd):
+        raise ConfigError(f"unknown back end {name!r}; {nearest(name, get_args(BackEnd))}")
+    if name != "exact":
+        require_package(f"back_end={name}", name, "eval")
+
+
+class PsdsAccumulator:
+    """Exact PSDS1 of clips that come one by one, in any order and in several processes; their scores are not kept.
+
+    Args:
+        classes: Labels of the score columns.
+        durations: Lengths in seconds of the clips that may come; clips that stay away only cost memory.
+        frame_hop_s: Length of a frame.
+        parameters: What is measured; by default PSDS1.
+        keeps_clips: Keep counts apart by clip, with a margin, for `PsdsClips`: confidence intervals and paired tests.
+
+    Raises:
+        ConfigError: If cross-triggers are to cost something.
+    """
+
+    def __init__(self, classes: Sequence[str], durations: Sequence[float], *, frame_hop_s: float, parameters: PsdsParameters = PSDS1, keeps_clips: bool = False) -> None:
+        if parameters.alpha_ct:
+            raise ConfigError(f"back_end=exact knows no cross-triggers (alpha_ct={parameters.alpha_ct}); give back_end=sed_scores_eval or back_end=psds_eval")
+        check_classes(classes)
+        if not durations:
+            raise DataError("PSDS needs at least one clip, got none")
+        self.classes, self.frame_hop_s, self.parameters, self.keeps_clips = tuple(classes), frame_hop_s, parameters, keeps_clips
+        self._longest_s = math.fsum(durations)
+        self._durations: dict[str, float] = {}
+        self._seen_s = 0.0
+        self._num_events: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by clip: classes that occur, and how often
+        self._entries = PsdsEntries({label: column for column, label in enumerate(self.classes)}, durations, parameters, keeps_clips=keeps_clips)
+
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
+        """Take in one clip: scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds.
+
+        Raises:
+            DataError: If scores or events make no sense, the clip came before, or clips are longer than was said; the message names the clip.
+        """
+        merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
+        if clip_id in self._durations:
+            raise DataError(f"clip {clip_id!r} came before")
+        seen_s = self._seen_s + duration_s
+        if seen_s > self._longest_s * (1 + 1e-9):
+            raise DataError(f"clip {clip_id!r}: {len(self._durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced")
+        array = np.ascontiguousarray(scores, dtype=np.float32 if scores.dtype in (np.float16, np.float32) else np.float64)
+        num_events = self._entries.add_clip(array, merged, borders)
+        if num_events is None:
+            raise nan_error(clip_id, scores, self.classes)
+        self._durations[clip_id], self._num_events[clip_id], self._seen_s = float(duration_s), num_events, seen_s
+
+    def merge(self, other: PsdsAccumulator) -> None:
+        """Take over the clips of an accumulator of the same settings.
+
+        Raises:
+            DataError: If the settings differ or both have seen a clip.
+        """
+        if self._settings() != other._settings():
+            raise DataError("accumulators of different classes or parameters cannot be merged")
+        if twice := self._durations.keys() & other._durations.keys():
+            raise DataError(f"clip {min(twice)!r} came before")
+        self._durations |= other._durations
+        self._num_events |= other._num_events
+        self._seen_s += other._seen_s
+        self._entries.merge(other._entries)
+
+    def compute(self) -> PsdsResult:
+        """The score of the clips so far.
+
+        Raises:
+            DataError: If they hold no event.
+        """
+        num_events = self.num_events()
+        duration_s, max_efpr = math.fsum(self._durations.values()), self.parameters.max_efpr
+        curves = {}
+        for column, own in enumerate(self._entries.by_class()):
+            if num_events[column]:
+                curves[self.classes[column]] = class_curve(own.scores, own.hits, own.alarms, int(num_events[column]), duration_s, max_efpr)
+        if not curves:
+            raise DataError(NO_EVENTS)
+        roc = pool_classes(curves, self.parameters.alpha_st)
+        single = {label: area(curve, max_efpr) for label, curve in curves.items()}
+        variant = describe_variant(self.parameters, len(single), "exact", f"{__version__}, algorithm {ALGORITHM}")
+        psds = area(Curve(roc.efpr, roc.etpr), max_efpr)
+        return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self._durations), variant, roc)
+
+    def metrics(self) -> dict[str, Any]:
+        """The score in the form that results carry."""
+        return self.compute().metrics()
+
+    def num_events(self) -> np.ndarray:
+        """Events of each class so far."""
+        counts = np.zeros(len(self.classes), dtype=np.int64)
+        for columns, count in self._num_events.values():
+            counts[columns] += count
+        return counts
+
+    def _settings(self) -> tuple[Any, ...]:
+        return self.classes, self.frame_hop_s, self.parameters, self.keeps_clips, self._longest_s
+
+
+def describe_variant(parameters: PsdsParameters, num_classes: int, back_end: str, back_end_version: str) -> dict[str, Any]:
+    """What two values must share to be comparable."""
+    return {"metric": "psds1", **asdict(parameters), "num_classes": num_classes, "back_end": back_end, "back_end_version": back_end_version}

@@ -9,7 +9,7 @@ from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.benchmark.runner import check_same_data
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.errors import require_package
-from efficient_sed.evaluation.psds import BACK_END
+from efficient_sed.evaluation.psds import require_back_end
 from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.sweep.grid import GridPoint
@@ -22,8 +22,10 @@ def check_points(points: Sequence[GridPoint]) -> None:
     Raises:
         DataError, CheckpointError, MissingDependencyError: For the first thing that a run could not use.
     """
-    if any(point.config.task == "detection" for point in points):
-        require_package("PSDS", BACK_END, "eval")
+    detections = [point.config for point in points if point.config.task == "detection"]
+    for back_end in sorted({config.evaluation.back_end for config in detections}):
+        require_back_end(back_end)
+    if detections:
         require_package("the plot", "matplotlib", "plot")
     by_data: dict[str, list[GridPoint]] = {}
     for point in points:

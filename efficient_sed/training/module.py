@@ -12,7 +12,7 @@ from torch import Tensor
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.errors import DataError
-from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metrics, handle_unreadable, task_metrics
+from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metrics, handle_unreadable, start_scores, task_metrics
 from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
@@ -86,7 +86,8 @@ class SedModule(pl.LightningModule):
             raise DataError(f"not one training file could be read; the last one: {self.unreadable[-1]}")
 
     def on_validation_epoch_start(self) -> None:
-        self._collected = ClipScores(cast(Any, self.trainer).datamodule.validation)
+        config, dataset = self.config, cast(Any, self.trainer).datamodule.validation
+        self._collected = start_scores(dataset, config.task, config.evaluation, config.data.median_frames, self.model.grid.hop_s, keeps_scores=config.has_event_scores)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
@@ -104,12 +105,13 @@ class SedModule(pl.LightningModule):
         if self._collected is None or self.trainer.sanity_checking:
             return
         self._collected.gather()
-        metrics = task_metrics(self._collected, self.config.task, self.config.evaluation, self.config.data.median_frames, self.model.grid.hop_s)
+        metrics = task_metrics(self._collected, self.config.task)
         if self.config.has_event_scores:
             metrics |= collected_event_metrics(self._collected, self.model.grid.hop_s)
         for name, value in metrics.items():
             if isinstance(value, float):
                 self.log(f"val/{name}", value, prog_bar=True)
+        self._collected = None
 
     def configure_optimizers(self) -> Any:
         optimizer, schedule = build_optimizer(self.model, self.config.train, int(self.trainer.estimated_stepping_batches))

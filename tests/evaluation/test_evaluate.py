@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError
-from efficient_sed.evaluation.evaluate import ClipScores, check_classes, detection_metrics, evaluate_model, task_metrics
+from efficient_sed.evaluation.evaluate import ClipScores, check_classes, evaluate_model, start_scores, task_metrics
 from efficient_sed.models._factory import create_model
 from efficient_sed.models.sed import SedModel
 
@@ -39,12 +42,12 @@ def add_window(collected: ClipScores, index: int) -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_windows_are_put_together(windows: EvaluationWindows, order: int) -> None:
-    collected = ClipScores(windows)
+    collected = ClipScores(windows, keeps_scores=True)
     assert len(windows) > len(DURATIONS_S)
     for index in range(len(windows))[::order]:
         add_window(collected, index)
-    clips, scores = collected.complete()
-    assert [clip.id for clip in clips] == list(scores) == ["clip0", "clip1", "clip2", "clip3"]
+    clips, (events, scores) = collected.clips(), collected.events_and_scores()
+    assert [clip.id for clip in clips] == list(events) == list(scores) == ["clip0", "clip1", "clip2", "clip3"]
     for clip in clips:
         np.testing.assert_array_equal(scores[clip.id], np.repeat(np.arange(int(np.ceil(round(clip.duration_s / 0.04, 6))))[:, None], 2, axis=1))
 
@@ -55,7 +58,66 @@ def test_clips_that_miss_a_window_are_left_out(windows: EvaluationWindows) -> No
     for index in range(len(windows)):
         if index != missing:
             add_window(collected, index)
-    assert list(collected.complete()[1]) == ["clip0", "clip2", "clip3"]
+    assert [clip.id for clip in collected.clips()] == ["clip0", "clip2", "clip3"]
+    assert collected.clip_logits()[0].shape == (3, 2)
+
+
+class Recorder:
+    """A metric that remembers which clips it saw."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, tuple[int, ...], list[Event], float]] = []
+
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+        self.seen.append((clip_id, scores.shape, list(events), duration_s))
+
+    def merge(self, other: Recorder) -> None:
+        self.seen += other.seen
+
+    def metrics(self) -> dict[str, Any]:
+        return {"num_seen": len(self.seen), "variant": {"recorder": 1}}
+
+
+def test_metrics_see_each_clip_as_soon_as_it_is_whole(windows: EvaluationWindows) -> None:
+    first, second = Recorder(), Recorder()
+    collected = ClipScores(windows, [first, second], median_frames=3)
+    for index, (clip, _) in enumerate(windows.windows):
+        add_window(collected, index)
+        is_last = index + 1 == len(windows) or windows.windows[index + 1][0] != clip
+        assert len(first.seen) == len(second.seen) == clip + is_last
+    assert [entry[0] for entry in first.seen] == ["clip0", "clip1", "clip2", "clip3"]
+    assert first.seen == second.seen
+    assert first.seen[1][1:] == ((500, 2), [Event(0.0, 20.0, "siren")], 20.0)
+    assert task_metrics(collected, "detection") == {"num_seen": 4, "variant": {"recorder": 1, "median_frames": 3}}
+    with pytest.raises(RuntimeError, match=r"^scores were dropped"):
+        collected.events_and_scores()
+
+
+def test_several_processes_become_one(windows: EvaluationWindows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows are dealt out in turn, so that clips are split among the processes."""
+    alone = start_scores(windows, "detection", EvaluationConfig(max_efpr=10_000.0), 3, 0.04, keeps_scores=True)
+    parts = [start_scores(windows, "detection", EvaluationConfig(max_efpr=10_000.0), 3, 0.04, keeps_scores=True) for _ in range(3)]
+    generator = torch.Generator().manual_seed(0)
+    for index in range(len(windows)):
+        for collected in (alone, parts[index % 3]):
+            generator.manual_seed(index)
+            collected.add(torch.tensor([index]), torch.rand(1, 2, 126, generator=generator), torch.randn(1, 2, generator=generator))
+    sent: list[Any] = []
+    distributed = torch.distributed
+    for name, value in (("is_available", True), ("is_initialized", True), ("get_world_size", 3)):
+        monkeypatch.setattr(distributed, name, lambda value=value: value)
+    monkeypatch.setattr(distributed, "all_gather_object", lambda _, own: sent.append(pickle.dumps(own)))
+    for part in parts:
+        with contextlib.suppress(TypeError):  # nothing came back yet
+            part.gather()
+    for part in parts:
+        monkeypatch.setattr(distributed, "all_gather_object", lambda received, _: received.__setitem__(slice(None), map(pickle.loads, sent)))
+        part.gather()
+        assert part.clips() == alone.clips()
+        assert task_metrics(part, "detection") == task_metrics(alone, "detection")
+        assert torch.equal(part.clip_logits()[0], alone.clip_logits()[0])
+        for clip, scores in part.events_and_scores()[1].items():
+            np.testing.assert_array_equal(scores, alone.events_and_scores()[1][clip])
 
 
 def test_a_clip_takes_its_highest_logits(windows: EvaluationWindows) -> None:
@@ -71,20 +133,19 @@ def test_a_clip_takes_its_highest_logits(windows: EvaluationWindows) -> None:
 
 def test_median_filter_comes_before_the_metric(windows: EvaluationWindows) -> None:
     clip = Clip("clip", AudioFile(Path("unused")), 4.8, (Event(0.0, 2.4, "siren"),))
-    collected = ClipScores(EvaluationWindows([clip], CLASSES, windows.grid, 5))
     scores = torch.zeros(1, 2, 126)
     scores[:, 1, :60] = 0.9
     scores[:, 1, 20:22] = 0.0  # a gap of two frames
-    collected.add(torch.tensor([0]), scores, torch.zeros(1, 2))
-    whole_events = EvaluationConfig(gtc=1.0)
-    assert detection_metrics(collected, whole_events, 9, 0.04).macro == 1.0
-    assert detection_metrics(collected, whole_events, 1, 0.04).macro == 0.0
+    for median_frames, expected in ((9, 1.0), (1, 0.0)):
+        collected = start_scores(EvaluationWindows([clip], CLASSES, windows.grid, 5), "detection", EvaluationConfig(gtc=1.0), median_frames, 0.04)
+        collected.add(torch.tensor([0]), scores, torch.zeros(1, 2))
+        assert task_metrics(collected, "detection")["psds1_macro"] == expected
 
 
 @pytest.mark.parametrize("task", ["detection", "tagging"])
 def test_nothing_scored(windows: EvaluationWindows, task: str) -> None:
     with pytest.raises(DataError, match=r"^nothing to score: of 4 clips none could be read$"):
-        task_metrics(ClipScores(windows), task, EvaluationConfig(), 9, 0.04)
+        task_metrics(start_scores(windows, task, EvaluationConfig(), 9, 0.04), task)
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +208,14 @@ def test_metrics_over_some_of_the_classes(windows: EvaluationWindows, task: str)
     clips = [replace(clip, events=(*clip.events, Event(0.0, clip.duration_s / 2, "dog" if index % 2 else "cat"))) for index, clip in enumerate(windows.clips)]
     plain = [replace(clip, events=tuple(event for event in clip.events if event.label != "cat")) for clip in clips]
     grid, rng = windows.grid, np.random.default_rng(0)
-    some = ClipScores(EvaluationWindows(clips, ("dog", "cat", "siren"), grid, 5, ("siren", "dog")))
-    two = ClipScores(EvaluationWindows(plain, ("dog", "siren"), grid, 5))
+    some, two = (
+        start_scores(dataset, task, EvaluationConfig(), 1, grid.hop_s)
+        for dataset in (EvaluationWindows(clips, ("dog", "cat", "siren"), grid, 5, ("siren", "dog")), EvaluationWindows(plain, ("dog", "siren"), grid, 5))
+    )
     for index in range(len(windows)):
         frames, logits = (torch.from_numpy(rng.random(shape, dtype=np.float32)) for shape in ((1, 3, 126), (1, 3)))
         some.add(torch.tensor([index]), frames, logits)
         two.add(torch.tensor([index]), frames[:, [0, 2]], logits[:, [0, 2]])
-    result, reference = (task_metrics(collected, task, EvaluationConfig(), 1, grid.hop_s) for collected in (some, two))
+    result, reference = (task_metrics(collected, task) for collected in (some, two))
     assert result.pop("variant") == {**reference.pop("variant"), "num_classes_evaluated": 2}
     assert result == reference

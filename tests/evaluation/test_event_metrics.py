@@ -125,10 +125,9 @@ def test_what_is_tuned_on_one_part_is_applied_to_another(monkeypatch: pytest.Mon
     tuning, scored = (EvaluationWindows([clip], model.classes, model.grid, 10, ("knock",)) for clip in clips)
     frames = torch.from_numpy(np.concatenate([np.ones((249, 1)), blocks((20, 26), (50, 100), total=249)], axis=1).T[None])
 
-    def score(_model: Any, dataset: EvaluationWindows, *_: Any) -> tuple[ClipScores, list[str]]:
-        collected = ClipScores(dataset)
+    def score(_model: Any, collected: ClipScores, *_: Any) -> list[str]:
         collected.add(torch.tensor([0]), frames, torch.zeros(1, 2))
-        return collected, []
+        return []
 
     monkeypatch.setattr("efficient_sed.evaluation.evaluate._score_windows", score)
     options: dict[str, Any] = {"task": "detection", "config": EvaluationConfig(), "median_frames": 1, "batch_size": 1, "num_workers": 0, "on_error": "raise"}
@@ -137,4 +136,6 @@ def test_what_is_tuned_on_one_part_is_applied_to_another(monkeypatch: pytest.Mon
     assert result["postprocessing"]["min_duration_s"] == 0.125
     assert result["onset_f"] == pytest.approx(2 / 3)
     assert evaluate_model(model, scored, **options, tuning=scored)["postprocessing"]["min_duration_s"] == 0.25
-    assert collected_event_metrics(score(model, scored)[0], model.grid.hop_s)["onset_f"] == 1.0
+    collected = ClipScores(scored, keeps_scores=True)
+    score(model, collected)
+    assert collected_event_metrics(collected, model.grid.hop_s)["onset_f"] == 1.0

@@ -167,7 +167,7 @@ BAD: list[tuple[dict[str, Any], Truth, dict[str, float], type[Exception], str]] 
     ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"z": 1.0}, DataError, "scores and durations name different clips, such as 'x'"),
     ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"x": 0.0}, DataError, "clip 'x': duration 0.0 s must be above 0"),
     ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"x": float("nan")}, DataError, "clip 'x': duration nan s must be above 0"),
-    ({"x": GOOD}, {"x": [(0, 0.5, "a")]}, {"x": 0.9}, ConfigError, "10 frames of 0.1 s are more than a clip of 0.9 s has"),
+    ({"x": GOOD}, {"x": [(0, 0.5, "a")]}, {"x": 0.9}, ConfigError, "clip 'x': 10 frames of 0.1 s are more than a clip of 0.9 s has"),
 ]
 
 
