@@ -7,6 +7,7 @@ F-measure without any detection, which is 0, there not a number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -68,7 +69,7 @@ class CollarCounts:
         self.classes, self.grid = classes, grid
         self._both, self._onsets = (HitCounts(classes, has_offsets=has_offsets) for has_offsets in (True, False))
 
-    def update(self, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
         """Add a clip: scores (frames, classes), its events, its length."""
         detected = decode_events(scores, self.classes, self.grid, THRESHOLD, duration_s)
         self._both.add(events, detected)
@@ -79,14 +80,15 @@ class CollarCounts:
         self._both.merge(other._both)
         self._onsets.merge(other._onsets)
 
-    def compute(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, Any]:
         """F-measures over all events and as means over classes.
 
         Raises:
             DataError: If there is no event in the ground truth.
         """
         (both, both_macro), (onset, onset_macro) = self._both.f1(), self._onsets.f1()
-        return {"event_f1": both, "event_f1_macro": both_macro, "event_onset_f1": onset, "event_onset_f1_macro": onset_macro}
+        variant = {"event_threshold": THRESHOLD, "event_collar_s": COLLAR_S, "event_offset_share": OFFSET_SHARE}
+        return {"event_f1": both, "event_f1_macro": both_macro, "event_onset_f1": onset, "event_onset_f1_macro": onset_macro, "variant": variant}
 
 
 def count_hits(truth: Sequence[Event], detected: Sequence[Event], *, has_offsets: bool) -> int:

@@ -6,6 +6,7 @@ Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://do
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class FrameCounts:
         self.classes, self.grid = classes, grid
         self.num_hits = self.num_true = self.num_detected = self.num_errors = 0
 
-    def update(self, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
         """Add a clip: scores (frames, classes) and its events; its length is that of its scores."""
         labels = sorted({event.label for event in events})
         columns = [self.classes.index(label) for label in labels]
@@ -40,7 +41,7 @@ class FrameCounts:
         for name in ("num_hits", "num_true", "num_detected", "num_errors"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def compute(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, Any]:
         """F1 over all frames and classes, and errors as a share of the active frames; the latter may exceed 1.
 
         Raises:
@@ -48,7 +49,8 @@ class FrameCounts:
         """
         if self.num_true == 0:
             raise DataError("frame scores need at least one event in the ground truth, found none")
-        return {"frame_f1": 2 * self.num_hits / (self.num_true + self.num_detected), "frame_error_rate": self.num_errors / self.num_true}
+        f1 = 2 * self.num_hits / (self.num_true + self.num_detected)
+        return {"frame_f1": f1, "frame_error_rate": self.num_errors / self.num_true, "variant": {"frame_threshold": THRESHOLD}}
 
 
 def count_errors(missed: np.ndarray, wrong: np.ndarray) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class SegmentScores:
         self._scores: list[np.ndarray] = []
         self._targets: list[np.ndarray] = []
 
-    def update(self, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
         """Add a clip: scores (frames, classes), its events, its length. A segment scores the highest of the frames that overlap it, without any: 0."""
         borders = np.arange(math.ceil(round(duration_s / SEGMENT_S, 6)) + 1) * SEGMENT_S
         frames_s = np.minimum(np.round(np.arange(len(scores) + 1) * self.frame_hop_s, 6), duration_s)
@@ -52,10 +53,10 @@ class SegmentScores:
         columns = np.flatnonzero((num_positive > 0) & (num_positive < len(targets)))
         return {self.classes[c]: partial_auroc(scores[targets[:, c], c], scores[~targets[:, c], c], MAX_FPR) for c in columns}
 
-    def compute(self) -> dict[str, float | None]:
-        """Their mean; none if there is no such class."""
+    def metrics(self) -> dict[str, Any]:
+        """Their mean, none if there is no such class."""
         values = list(self.by_class().values())
-        return {"segment_pauroc": float(np.mean(values)) if values else None}
+        return {"segment_pauroc": float(np.mean(values)) if values else None, "variant": {"segment_s": SEGMENT_S, "segment_max_fpr": MAX_FPR}}
 
 
 def partial_auroc(positives: np.ndarray, negatives: np.ndarray, max_fpr: float) -> float:

@@ -96,14 +96,15 @@ def test_events_are_decoded_from_scores() -> None:
     whole, *parts = (CollarCounts(CLASSES, GRID) for _ in range(3))
     hits = [HitCounts(CLASSES, has_offsets=has_offsets) for has_offsets in (True, False)]
     for index, clip in enumerate(clips):
-        whole.update(*clip)
-        parts[index % 2].update(*clip)
+        whole.update(f"clip{index}", *clip)
+        parts[index % 2].update(f"clip{index}", *clip)
         for counts in hits:
             counts.add(clip[1], decode_events(clip[0], CLASSES, GRID, 0.5, 10.0))
     parts[0].merge(parts[1])
-    values = whole.compute()
+    values = whole.metrics()
+    assert parts[0].metrics() == values
+    assert values.pop("variant") == {"event_threshold": 0.5, "event_collar_s": 0.2, "event_offset_share": 0.2}
     assert tuple(values.values()) == (*hits[0].f1(), *hits[1].f1())
-    assert parts[0].compute() == values
     assert list(values) == ["event_f1", "event_f1_macro", "event_onset_f1", "event_onset_f1_macro"]
     assert values["event_onset_f1"] > values["event_f1"] > 0
 

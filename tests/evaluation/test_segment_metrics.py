@@ -18,6 +18,7 @@ with warnings.catch_warnings():
     from sed_scores_eval.base_modules.scores import create_score_dataframe
 
 CLASSES = ("cough", "keys", "knock", "phone")
+VARIANT = {"variant": {"segment_s": 1.0, "segment_max_fpr": 0.1}}
 Clips = dict[str, tuple[np.ndarray, list[Event], float]]
 
 
@@ -45,7 +46,7 @@ def test_equal_to_sed_scores_eval(seed: int, hop_s: float, levels: int) -> None:
     ours = SegmentScores(CLASSES, hop_s)
     frames = {}
     for clip, (scores, events, duration_s) in clips.items():
-        ours.update(scores, events, duration_s)
+        ours.update(clip, scores, events, duration_s)
         borders = np.minimum(np.round(np.arange(len(scores) + 1) * hop_s, 6), duration_s)
         frames[clip] = create_score_dataframe(scores, borders, list(CLASSES))
     truth = {clip: [tuple(event[:3]) for event in events] for clip, (_, events, _) in clips.items()}
@@ -53,7 +54,7 @@ def test_equal_to_sed_scores_eval(seed: int, hop_s: float, levels: int) -> None:
     expected, _ = segment_based.auroc(frames, truth, durations, segment_length=1.0, max_fpr=MAX_FPR)
     mean = expected.pop("mean")
     assert ours.by_class() == pytest.approx(expected, abs=1e-12)
-    assert ours.compute() == {"segment_pauroc": pytest.approx(mean, abs=1e-12)}
+    assert ours.metrics() == VARIANT | {"segment_pauroc": pytest.approx(mean, abs=1e-12)}
     assert 0 < mean < 1
 
 
@@ -81,15 +82,15 @@ def test_merging_equals_one_pass() -> None:
     clips = list(random_clips(5, 0.04, 50).values())
     whole, *parts = (SegmentScores(CLASSES, 0.04) for _ in range(3))
     for index, clip in enumerate(clips):
-        whole.update(*clip)
-        parts[index % 2].update(*clip)
+        whole.update(f"clip{index}", *clip)
+        parts[index % 2].update(f"clip{index}", *clip)
     parts[0].merge(parts[1])
     assert parts[0].by_class() == whole.by_class()
 
 
 def test_classes_without_two_kinds_of_segments() -> None:
     scores = SegmentScores(CLASSES, 0.04)
-    scores.update(np.random.default_rng(0).random((25, 4)), [Event(0.0, 1.0, "cough")], 1.0)
-    assert scores.compute() == {"segment_pauroc": None}
-    scores.update(np.random.default_rng(1).random((25, 4)), [], 1.0)
+    scores.update("clip", np.random.default_rng(0).random((25, 4)), [Event(0.0, 1.0, "cough")], 1.0)
+    assert scores.metrics() == VARIANT | {"segment_pauroc": None}
+    scores.update("clip", np.random.default_rng(1).random((25, 4)), [], 1.0)
     assert list(scores.by_class()) == ["cough"]
