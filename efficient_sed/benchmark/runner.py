@@ -16,6 +16,7 @@ import torch
 
 from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
+from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
 from efficient_sed.benchmark.record import result_row
 from efficient_sed.benchmark.throughput import measure_speed
 from efficient_sed.config.compose import to_yaml
@@ -130,7 +131,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     count_macs(SedModel(ModelSpec(config.backbone, config.seq, splits.classes)), 1.0)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
     draw_curves(folder)
-    metrics = score_part(model, splits, config, "test")
+    metrics = score_part(model, splits, config, "test", folder)
     environment = describe_environment()
     result = {
         "model": config.model_name,
@@ -161,8 +162,11 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     return result
 
 
-def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str) -> dict[str, Any]:
-    """Metrics of the configured task on one part of a data set; event scores, where the data have them, are tuned on the validation part."""
+def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None) -> dict[str, Any]:
+    """Metrics of the configured task on one part of a data set; event scores, where the data have them, are tuned on the validation part.
+
+    What lies behind PSDS1 is written into `folder`, if there is one.
+    """
 
     def windows(part: str) -> EvaluationWindows:
         return EvaluationWindows(getattr(splits, part), splits.classes, model.grid, config.data.clip_seconds, splits.evaluated_classes)
@@ -177,6 +181,7 @@ def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str) ->
         num_workers=config.data.num_workers,
         on_error=config.data.on_error,
         tuning=windows("validation") if config.has_event_scores else None,
+        folder=folder,
     )
 
 
@@ -206,12 +211,14 @@ def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
 
 def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
     """Parameters, MACs and speed of a model, in the form that results carry."""
-    macs = count_macs(model, config.seconds)
+    macs, by_deepspeed, published = count_macs(model, config.seconds), deepspeed_macs(model, config.seconds), published_macs(model, config.seconds)
     return {
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "macs": macs.total,
         "macs_by_part": dict(macs.by_part),
-        "macs_deepspeed": deepspeed_macs(model, config.seconds),
+        "macs_deepspeed": by_deepspeed,
+        "macs_published": published,
+        "macs_note": explain_macs(model, macs, by_deepspeed, published),
         "seconds": config.seconds,
         **measure_speed(model, config),
     }

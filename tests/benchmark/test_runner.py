@@ -16,6 +16,7 @@ import yaml
 import efficient_sed as es
 from efficient_sed.benchmark import runner
 from efficient_sed.benchmark.frontier import read_results
+from efficient_sed.benchmark.macs_notes import explain_macs
 from efficient_sed.benchmark.runner import benchmark_model, read_result, run_experiment, run_folder, signature
 from efficient_sed.config._strict import run_config_from_dict
 from efficient_sed.config.compose import compose_run
@@ -65,6 +66,7 @@ def test_a_result_says_what_the_model_costs(finished: Finished) -> None:
     complexity, model = finished.result["complexity"], es.load_model(str(finished.folder / "model.safetensors"))
     assert complexity["params"] == sum(parameter.numel() for parameter in model.parameters())
     assert complexity["macs"] == es.count_macs(model, 1.0).total
+    assert complexity["macs_note"] == explain_macs(model, es.count_macs(model, 1.0), complexity["macs_deepspeed"], complexity["macs_published"])
     assert complexity["throughput"]["clips_per_s"] > 0
     assert (complexity["throughput"]["batch_size"], complexity["throughput"]["precision"], complexity["repeats"], complexity["seconds"]) == (4, "fp32", 3, 1.0)
     assert complexity["latency"]["batch_size"] == 1
