@@ -14,10 +14,13 @@ from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.errors import DataError
+from efficient_sed.evaluation.collar_metrics import CollarCounts
 from efficient_sed.evaluation.event_metrics import Postprocessing, event_metrics
+from efficient_sed.evaluation.frame_metrics import FrameCounts
 from efficient_sed.evaluation.postprocess import smooth_scores
 from efficient_sed.evaluation.psds import PsdsParameters, create_back_end
-from efficient_sed.evaluation.tagging_metrics import mean_average_precision
+from efficient_sed.evaluation.segment_metrics import SegmentScores
+from efficient_sed.evaluation.tagging_metrics import tagging_metrics
 from efficient_sed.models.sed import SedModel
 
 
@@ -143,9 +146,11 @@ def start_scores(
     """
     if task == "tagging":
         return ClipScores(dataset)
+    classes, _ = evaluated(dataset)
     parameters = PsdsParameters(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
-    psds = create_back_end(config.back_end, evaluated(dataset)[0], [clip.duration_s for clip in dataset.clips], frame_hop_s, parameters, keeps_clips=keeps_clips)
-    return ClipScores(dataset, [psds], median_frames=median_frames, keeps_scores=keeps_scores)
+    psds = create_back_end(config.back_end, classes, [clip.duration_s for clip in dataset.clips], frame_hop_s, parameters, keeps_clips=keeps_clips)
+    others = (SegmentScores(classes, frame_hop_s), FrameCounts(classes, dataset.grid), CollarCounts(classes, dataset.grid))
+    return ClipScores(dataset, [psds, *others], median_frames=median_frames, keeps_scores=keeps_scores)
 
 
 def collected_event_metrics(collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None) -> dict[str, Any]:
@@ -210,7 +215,7 @@ def _score_windows(model: SedModel, collected: ClipScores, batch_size: int, num_
 
 
 def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
-    """The metrics that a result carries: PSDS1 for detection, mAP for tagging; each with its exact variant.
+    """The metrics that a result carries: PSDS1 and others for detection, mAP and others for tagging; with their exact variant.
 
     Raises:
         DataError: If no clip was scored whole.
@@ -219,14 +224,14 @@ def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
         raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
     class_set = {} if collected.dataset.evaluated_classes is None else {"num_classes_evaluated": len(collected.classes)}
     if task == "tagging":
-        value, per_class = mean_average_precision(*collected.clip_logits(), collected.classes)
-        return {"map": value, "per_class": per_class, "variant": {"metric": "map", "num_classes": len(per_class), "back_end": "torchmetrics", **class_set}}
-    result: dict[str, Any] = {}
+        result = tagging_metrics(*collected.clip_logits(), collected.classes)
+        return {**result, "variant": {**result["variant"], **class_set}}
+    metrics: dict[str, Any] = {}
     variant: dict[str, Any] = {}
     for metric in collected.metrics:
-        result |= metric.metrics()
-        variant |= result.pop("variant", {})
-    return {**result, "variant": {**variant, "median_frames": collected.median_frames, **class_set}}
+        metrics |= metric.metrics()
+        variant |= metrics.pop("variant", {})
+    return {**metrics, "variant": {**variant, "median_frames": collected.median_frames, **class_set}}
 
 
 def check_classes(model: SedModel, classes: Sequence[str]) -> None:

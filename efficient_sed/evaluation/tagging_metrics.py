@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from scipy.stats import norm, rankdata
@@ -15,6 +16,24 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision
 
 from efficient_sed.errors import DataError
+
+
+def tagging_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    """The metrics that a result carries, from logits and targets (clips, classes); accuracy only where each clip has one label.
+
+    Raises:
+        DataError: If there is no event in the ground truth.
+    """
+    value, per_class = mean_average_precision(logits, targets, classes)
+    auc, accuracy = mean_roc_auc(logits, targets), single_label_accuracy(logits, targets)
+    return {
+        "map": value,
+        "mauc": auc,
+        "dprime": None if auc is None else dprime(auc),
+        **({} if accuracy is None else {"accuracy": accuracy}),
+        "per_class": per_class,
+        "variant": {"metric": "map", "num_classes": len(per_class), "back_end": "torchmetrics"},
+    }
 
 
 def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> tuple[float, dict[str, float]]:

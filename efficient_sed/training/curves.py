@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 METRICS_FILE, CURVES_FILE = "metrics.csv", "curves.png"
 Curves = dict[str, list[tuple[int, float]]]
 PANELS = (("losses", ("train/loss", "val/loss")), ("validation", ("val/",)), ("learning rate", ("lr-",)))
+NOT_DRAWN = ("_step", "error_rate", "dprime")  # the latter two have no upper bound and would flatten the scores
 MAX_LABELS = 8  # a group for each backbone stage: the last ones stand for the rest
 
 
@@ -44,7 +45,7 @@ def draw_curves(run_folder: Path) -> Path | None:
 
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     for ax, (title, prefixes) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        names = [name for name in curves if name.startswith(prefixes) and not (title == "validation" and name == "val/loss") and not name.endswith("_step")]
+        names = [name for name in curves if name.startswith(prefixes) and not (title == "validation" and name == "val/loss") and not name.endswith(NOT_DRAWN)]
         for name in sorted(names)[-MAX_LABELS:]:
             ax.plot(*zip(*curves[name], strict=True), marker="." if len(curves[name]) < 50 else None, linewidth=1.2, label=name.removesuffix("_epoch"))
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")

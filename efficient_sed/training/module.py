@@ -110,7 +110,7 @@ class SedModule(pl.LightningModule):
             metrics |= collected_event_metrics(self._collected, self.model.grid.hop_s)
         for name, value in metrics.items():
             if isinstance(value, float):
-                self.log(f"val/{name}", value, prog_bar=True)
+                self.log(f"val/{name}", value, prog_bar=f"val/{name}" == self.monitor)
         self._collected = None
 
     def configure_optimizers(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ import torch
 
 from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data.clip_dataset import EvaluationWindows
-from efficient_sed.data.events import Clip, Event, Splits
+from efficient_sed.data.events import Clip, Event, Splits, encode_events
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.evaluate import ClipScores, check_classes, evaluate_model, start_scores, task_metrics
@@ -170,9 +171,31 @@ def test_batches_and_workers_change_nothing(model: SedModel, tiny_data: Splits, 
     assert evaluate(model, tiny_data, task=task, num_workers=1) == first
 
 
-def test_variant_names_the_filter(model: SedModel, tiny_data: Splits) -> None:
-    variant = evaluate(model, tiny_data)["variant"]
+def test_results_carry_every_metric_and_its_variant(model: SedModel, tiny_data: Splits) -> None:
+    result = evaluate(model, tiny_data)
+    variant = result.pop("variant")
     assert (variant["median_frames"], variant["max_efpr"]) == (3, 10_000.0)
+    assert (variant["segment_max_fpr"], variant["frame_threshold"], variant["event_threshold"], variant["event_collar_s"]) == (0.1, 0.5, 0.5, 0.2)
+    for name in ("segment_pauroc", "frame_f1", "event_f1", "event_f1_macro", "event_onset_f1", "event_onset_f1_macro"):
+        assert 0 <= result[name] <= 1
+    assert result["frame_error_rate"] >= 0
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_perfect_scores_are_perfect_in_every_metric(windows: EvaluationWindows) -> None:
+    clips = [Clip(f"clip{i}", AudioFile(Path("unused")), 4.8, (Event(i + 0.2, i + 1.2, CLASSES[i]),)) for i in range(2)]
+    dataset = EvaluationWindows(clips, CLASSES, windows.grid, 5)
+    collected, tagged = (start_scores(dataset, task, EvaluationConfig(), 1, 0.04) for task in ("detection", "tagging"))
+    for i, clip in enumerate(clips):
+        targets = torch.from_numpy(encode_events(clip.events, CLASSES, windows.grid, 126))[None]
+        for scores in (collected, tagged):
+            scores.add(torch.tensor([i]), targets, targets.amax(-1))
+    metrics = task_metrics(collected, "detection")
+    names = ("psds1_macro", "psds1", "segment_pauroc", "frame_f1", "event_f1", "event_f1_macro", "event_onset_f1", "event_onset_f1_macro")
+    assert {name: metrics[name] for name in names} == dict.fromkeys(names, 1.0)
+    assert metrics["frame_error_rate"] == 0
+    metrics = task_metrics(tagged, "tagging")
+    assert {name: metrics[name] for name in ("map", "mauc", "dprime", "accuracy")} == {"map": 1.0, "mauc": 1.0, "dprime": None, "accuracy": 1.0}
 
 
 def test_unreadable_files_lower_the_coverage(model: SedModel, tiny_data: Splits, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def test_what_training_writes(plain: Finished) -> None:
     assert plain.facts["steps"] == 4
     assert plain.facts["monitor"] == "val/psds1_macro"
     assert plain.facts["best_score"] == max(read_metrics(plain.folder, "val/psds1_macro"))
+    for name in ("segment_pauroc", "frame_f1", "frame_error_rate", "event_f1", "event_onset_f1"):
+        assert len(read_metrics(plain.folder, f"val/{name}")) == 2  # an epoch each
     assert (plain.facts["num_with_teacher"], plain.facts["unreadable"]) == (0, [])
     assert all(math.isfinite(loss) for loss in read_metrics(plain.folder, "train/loss_epoch"))
     assert torch.load(plain.folder / "last.ckpt", weights_only=True)["global_step"] == 4  # not only the best epoch
@@ -302,6 +304,7 @@ def test_tagging(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
     done = train(make_config(tiny_config, task="tagging", train={"epochs": 1}), tiny_data, tmp_path)
     assert done.facts["monitor"] == "val/map"
     assert 0 < done.facts["best_score"] == read_metrics(tmp_path, "val/map")[0] <= 1
+    assert 0 <= read_metrics(tmp_path, "val/mauc")[0] <= 1
     before = build_model(done.config, tiny_data.classes)
     assert torch.equal(done.model.classifier.strong.weight, before.classifier.strong.weight)  # frame logits take no part
     assert not torch.equal(done.model.classifier.weak.weight, before.classifier.weak.weight)
