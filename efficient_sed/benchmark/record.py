@@ -14,7 +14,7 @@ from efficient_sed._files import write_atomically
 from efficient_sed.errors import DataError
 
 COMPLEXITY_COLUMNS = (
-    "model", "params", "macs", "macs_deepspeed", "macs_frontend", "seconds", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size",
+    "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size",
     "latency_ms", "peak_memory_mb", "precision", "device", "torch", "commit", "created",
 )  # fmt: skip
 RESULT_COLUMNS = (
@@ -32,6 +32,8 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "params": complexity["params"],
         "macs": complexity["macs"],
         "macs_deepspeed": complexity["macs_deepspeed"],
+        "macs_published": complexity.get("macs_published"),  # not in results of early versions
+        "macs_note": complexity.get("macs_note"),
         "macs_frontend": complexity["macs_by_part"]["frontend"],
         "seconds": complexity["seconds"],
         "clips_per_s": throughput["clips_per_s"],

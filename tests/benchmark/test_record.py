@@ -51,6 +51,12 @@ def test_every_column_is_filled() -> None:
     assert result_row(RESULT).keys() == set(RESULT_COLUMNS)
 
 
+def test_records_of_early_versions_know_no_published_macs() -> None:
+    assert (complexity_row(RECORD)["macs_published"], complexity_row(RECORD)["macs_note"]) == (None, None)
+    known = RECORD | {"complexity": RECORD["complexity"] | {"macs_published": 223_000_000, "macs_note": "published agrees to -0.5%"}}
+    assert (complexity_row(known)["macs_published"], complexity_row(known)["macs_note"]) == (223_000_000, "published agrees to -0.5%")
+
+
 def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
     path = tmp_path / "new" / "costs.csv"
     append_csv(path, [RECORD])
