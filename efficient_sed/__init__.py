@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from efficient_sed.models._checkpoint import load_model as load_model
     from efficient_sed.models._checkpoint import save_model as save_model
     from efficient_sed.models._factory import create_model as create_model
+    from efficient_sed.models._fuse import fuse as fuse
     from efficient_sed.models._listing import list_models as list_models
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ _PUBLIC = {
     "count_macs": "efficient_sed.benchmark.macs",
     "create_model": "efficient_sed.models._factory",
     "detect": "efficient_sed.evaluation.detect",
+    "fuse": "efficient_sed.models._fuse",
     "list_models": "efficient_sed.models._listing",
     "load_model": "efficient_sed.models._checkpoint",
     "psds1": "efficient_sed.evaluation.psds",

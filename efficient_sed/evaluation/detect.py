@@ -15,6 +15,7 @@ from efficient_sed.data.windows import Window, cut_windows
 from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
 from efficient_sed.models._checkpoint import load_model
+from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
 
 
@@ -45,7 +46,7 @@ def iterate_events(path: str | Path, model: SedModel | str | Path, threshold: fl
         model = load_model(str(model))
     if model.provenance.task != "detection":
         raise ConfigError("the model was trained on clip labels only: its frame scores are random; fine-tune it first, as backbone.init=NAME of a training")
-    smoothed = smooth_stream(_score_windows(path, model.eval()), model.provenance.median_frames if median_frames is None else median_frames)
+    smoothed = smooth_stream(_score_windows(path, fuse(model.eval())), model.provenance.median_frames if median_frames is None else median_frames)
     return decode_stream(smoothed, model.classes, model.grid, threshold, duration_s)
 
 

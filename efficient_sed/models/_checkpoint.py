@@ -52,8 +52,10 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
         half: Store floating-point weights as float16.
 
     Raises:
-        CheckpointError: If the file cannot be written, or a weight does not fit into float16.
+        CheckpointError: If the file cannot be written, a weight does not fit into float16, or the model is a fused copy.
     """
+    if model.is_fused:
+        raise CheckpointError(f"{path}: a fused model cannot be saved, its weights are no longer those of its parts; save the model that was given to fuse()")
     tensors = {key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous() for key, value in model.state_dict().items()}
     for key, value in tensors.items():
         if half and not torch.isfinite(value).all():

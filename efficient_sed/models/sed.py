@@ -57,6 +57,9 @@ class SedModel(nn.Module):
         spec: Parts and class labels, in logit order.
     """
 
+    is_fused = False
+    """Whether it is a copy that `fuse` made, for inference alone."""
+
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec

@@ -25,6 +25,7 @@ from efficient_sed.evaluation.event_files import events_table, format_events
 from efficient_sed.evaluation.postprocess import decode_events, smooth_scores
 from efficient_sed.models._checkpoint import save_model
 from efficient_sed.models._factory import create_model
+from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import Provenance, SedModel
 
 RATE = 16_000
@@ -78,7 +79,7 @@ def test_same_events_as_evaluation(tmp_path: Path, random_model: SedModel, durat
     soundfile.write(path, samples, RATE)
     random_model.eval()
     dataset = EvaluationWindows([Clip("noise", AudioFile(path), duration_s, ())], random_model.classes, random_model.grid, 10)
-    pieces = [random_model.score_frames(dataset[i].waveform[None])[0, w.first : w.last].numpy() for i, (_, w) in enumerate(dataset.windows)]
+    pieces = [fuse(random_model).score_frames(dataset[i].waveform[None])[0, w.first : w.last].numpy() for i, (_, w) in enumerate(dataset.windows)]
     scores = np.concatenate(pieces)
     threshold = float(np.clip(np.median(scores), 0.01, 0.99))
     expected = decode_events(smooth_scores(scores, 9), random_model.classes, random_model.grid, threshold, duration_s)

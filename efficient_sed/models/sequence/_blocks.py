@@ -70,6 +70,29 @@ class RotaryEmbedding(nn.Module):
         pairs = ((x[..., 0::2], x[..., 1::2]) for x in tensors)
         return [torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2) for even, odd in pairs]
 
+    def fused(self) -> nn.Module:
+        return FusedRotaryEmbedding(self)
+
+
+class FusedRotaryEmbedding(nn.Module):
+    """The same as one complex product with a table that is made once; whatever is not float32, and exports, take the other way."""
+
+    def __init__(self, rotary: RotaryEmbedding) -> None:
+        super().__init__()
+        self.rotary = rotary
+        self.table = torch.empty(0, 0, dtype=torch.complex64)  # (time, head_dim / 2), grows with the longest input; no buffer, so that half() spares it
+
+    def forward(self, *tensors: Tensor) -> list[Tensor]:
+        x = tensors[0]
+        if x.dtype != torch.float32 or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+            output: list[Tensor] = self.rotary(*tensors)
+            return output
+        T = x.shape[-2]
+        if len(self.table) < T or self.table.device != x.device:
+            angle = torch.arange(T, device=x.device)[:, None] * self.rotary.freqs.float()
+            self.table = torch.polar(torch.ones_like(angle), angle)
+        return [torch.view_as_real(torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2)) * self.table[:T]).flatten(-2) for x in tensors]
+
 
 class GatedAttention(nn.Module):
     """Multi-head self-attention over all steps; each head's output is scaled by a sigmoid gate of the normalised input."""

@@ -33,19 +33,30 @@ class WeightNormConv(nn.Module):
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.dilation = dilation
+        self.dilation = (dilation,)
         self.weight_v = nn.Parameter(torch.empty(channels, channels, KERNEL).normal_(0, 0.01))
         self.weight_g = nn.Parameter(torch.linalg.vector_norm(self.weight_v.detach(), dim=(1, 2), keepdim=True))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     @property
-    def context(self) -> int:
-        """Steps beside its own that an output step needs."""
-        return (KERNEL - 1) * self.dilation
+    def weight(self) -> Tensor:
+        """The kernel, shape (channels, channels, 3)."""
+        kernel: Tensor = self.weight_v * (self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True))
+        return kernel
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight_v * (self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True))
-        return F.conv1d(x, weight, self.bias, dilation=self.dilation)
+        return F.conv1d(x, self.weight, self.bias, dilation=self.dilation)
+
+    def fused(self) -> nn.Module:
+        conv = nn.Conv1d(len(self.bias), len(self.bias), KERNEL, dilation=self.dilation, device="meta")
+        conv.weight, conv.bias = nn.Parameter(self.weight.detach(), requires_grad=False), self.bias
+        return conv
+
+
+def context(conv: nn.Module) -> int:
+    """Steps beside its own that an output step needs, of a WeightNormConv or its fused form."""
+    (dilation,) = conv.dilation  # type: ignore[misc]
+    return (KERNEL - 1) * int(dilation)
 
 
 class TcnStage(nn.Module):
@@ -62,10 +73,10 @@ class TcnStage(nn.Module):
         y = x
         for conv in (self.conv1, self.conv2):
             if tails is None:
-                y = F.pad(y, (conv.context // 2, conv.context // 2))
+                y = F.pad(y, (context(conv) // 2, context(conv) // 2))
             else:
                 y = torch.cat([next(tails), y], dim=2)
-                new_tails.append(y[:, :, y.shape[2] - conv.context :].clone())  # a view would keep the whole chunk
+                new_tails.append(y[:, :, y.shape[2] - context(conv) :].clone())  # a view would keep the whole chunk
             y = self.dropout(torch.relu(conv(y)))
         return torch.relu(x + y)
 
@@ -100,9 +111,9 @@ class TcnHead(_Tcn, CausalHead):
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
         if state is None:
-            convs = [module for module in self.blocks.modules() if isinstance(module, WeightNormConv)]
-            empty = features.new_zeros(len(features), self.out_dim, max(conv.context for conv in convs))
-            state = tuple(empty[:, :, : conv.context] for conv in convs)
+            lengths = [context(conv) for stages in self.blocks for stage in stages for conv in (stage.conv1, stage.conv2)]  # type: ignore[attr-defined]
+            empty = features.new_zeros(len(features), self.out_dim, max(lengths))
+            state = tuple(empty[:, :, :length] for length in lengths)
         return self._run(features, iter(state))
 
 

@@ -1,0 +1,143 @@
+"""A fused copy gives what its model gives, for every registered part; a new part is tested by existing."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from test_contract import CAUSAL, IN_DIM, RUN, create, random_mel, run_every_part, small_head
+from torch import Tensor, nn
+
+import efficient_sed as es
+from efficient_sed.errors import CheckpointError
+from efficient_sed.models._fuse import FusedConv2d, _fused
+from efficient_sed.models.contracts import CausalHead
+from efficient_sed.registry import SEQUENCE_HEADS
+
+
+def distance(output: Tensor, other: Tensor) -> float:
+    """Largest difference, relative to the largest value."""
+    return float((output - other).abs().max() / other.abs().max())
+
+
+@run_every_part
+@torch.inference_mode()
+def test_same_logits(backbone: str, head: str) -> None:
+    model = create(backbone, head).eval()
+    fused = es.fuse(model)
+    for frames in (100, 37, 213):  # the order in which tables must shrink and grow
+        mel = random_mel(3, frames)
+        for ours, theirs in zip(fused(mel), model(mel), strict=True):
+            assert distance(ours, theirs) < 2e-5  # random weights and few frames of statistics: either is 1e-5 from float64
+    mel = random_mel(1, 37).double()
+    for ours, theirs in zip(es.fuse(model.double())(mel), model(mel), strict=True):
+        assert distance(ours, theirs) < 1e-9
+
+
+@run_every_part
+@torch.inference_mode()
+def test_neighbours_in_a_batch_do_not_matter(backbone: str, head: str) -> None:
+    fused = es.fuse(create(backbone, head))
+    mel = random_mel(5, 100)
+    together = fused(mel)
+    for index in range(5):
+        for a, b in zip(fused(mel[index : index + 1]), together, strict=True):
+            assert (a[0] - b[index]).abs().max() <= 1e-4 * b.std()
+
+
+@run_every_part
+def test_the_model_stays_as_it_was(backbone: str, head: str) -> None:
+    model = create(backbone, head).train()
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    fused = es.fuse(model)
+    with torch.inference_mode():
+        fused(random_mel(2, 37))
+    assert model.training
+    assert not fused.training
+    assert (model.is_fused, fused.is_fused) == (False, True)
+    assert model.state_dict().keys() == state.keys()
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    assert any(parameter.requires_grad for parameter in model.parameters())
+    assert not any(parameter.requires_grad for parameter in fused.parameters())
+    assert (fused.spec, fused.grid, fused.provenance) == (model.spec, model.grid, model.provenance)
+    assert fused.sequence.is_causal == model.sequence.is_causal
+    assert es.fuse(fused) is fused
+
+
+def test_nothing_is_left_to_fold() -> None:
+    fused = es.fuse(es.create_model("fmn04+tcn-64", num_classes=2))
+    kinds = [type(module) for module in fused.modules()]
+    assert nn.BatchNorm2d not in kinds
+    assert nn.Conv2d not in kinds
+    assert not [key for key in fused.state_dict() if key.endswith("weight_g")]
+    assert kinds.count(FusedConv2d) == 46
+
+
+@run_every_part
+def test_it_costs_as_many_macs(backbone: str, head: str) -> None:
+    model = create(backbone, head)
+    assert es.count_macs(es.fuse(model), 1.0).by_part == es.count_macs(model, 1.0).by_part
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@torch.inference_mode()
+def test_streams(name: str) -> None:
+    torch.manual_seed(0)
+    head = small_head(name).build(IN_DIM).eval()
+    features = torch.randn(2, 60, IN_DIM)
+    whole = head(features)
+    fused = _fused(copy.deepcopy(head))
+    assert isinstance(fused, CausalHead)
+    first, state = fused.stream(features[:, :25], None)
+    second, _ = fused.stream(features[:, 25:], state)
+    assert (torch.cat([first, second], 1) - whole).abs().max() <= 1e-5 * whole.abs().max().clamp(min=1)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
+@torch.inference_mode()
+def test_half_precision(head: str, precision: torch.dtype) -> None:
+    model = create("fmn04", head).eval()
+    fused, mel = es.fuse(model), random_mel(2, 100)
+    full = fused(mel).frame_logits
+    with torch.autocast("cpu", precision):
+        half = fused(mel).frame_logits.float()
+    assert torch.isfinite(half).all()
+    assert (half.sigmoid() - full.sigmoid()).abs().max() < 0.1
+
+
+def test_layers_that_do_not_join() -> None:
+    """A convolution with reflecting borders, one whose activation comes before the norm, and one alone."""
+    torch.manual_seed(0)
+    convs = [nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 1, bias=False)]
+    layers = nn.Sequential(convs[0], nn.BatchNorm2d(3), convs[1], nn.ReLU(), nn.BatchNorm2d(3), nn.Tanh(), convs[2]).eval()
+    for norm in (layers[1], layers[4]):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        expected = layers(x)
+        fused = _fused(copy.deepcopy(layers))
+        assert [type(layer) for layer in fused] == [nn.Conv2d, nn.BatchNorm2d, FusedConv2d, nn.BatchNorm2d, nn.Tanh, FusedConv2d]
+        assert (fused(x) - expected).abs().max() < 1e-5
+
+
+def test_copies_after_use() -> None:
+    fused, mel = es.fuse(create("fmn04", "tf")), random_mel(1, 37)
+    with torch.inference_mode():
+        expected = fused(mel)
+        for other in (copy.deepcopy(fused), pickle.loads(pickle.dumps(fused))):
+            assert torch.equal(other(mel).frame_logits, expected.frame_logits)
+
+
+def test_saving_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: a fused model cannot be saved.*; save the model that was given to fuse\(\)$"):
+        es.save_model(es.fuse(es.create_model("fmn04", num_classes=2)), tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_head_was_seen() -> None:
+    assert {head for _, head in RUN} == set(SEQUENCE_HEADS.names())
