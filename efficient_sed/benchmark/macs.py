@@ -26,6 +26,7 @@ from torch.utils.hooks import RemovableHandle
 
 from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, SAMPLE_RATE, WINDOW_LENGTH, LogMel
 from efficient_sed.errors import ConfigError
+from efficient_sed.models._fuse import FusedConv2d
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.sequence._blocks import GatedAttention, RMSNorm, RotaryEmbedding
 from efficient_sed.models.sequence.hybrid import HybridMixer
@@ -84,6 +85,7 @@ def _log_mel(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> i
 FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
     nn.Conv1d: _convolution,
     nn.Conv2d: _convolution,
+    FusedConv2d: _convolution,
     WeightNormConv: _convolution,
     nn.Linear: _linear,
     nn.GRU: _recurrent,

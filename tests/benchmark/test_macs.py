@@ -217,6 +217,12 @@ def test_a_compiled_model_counts_the_same() -> None:
     assert es.count_macs(model, 1.0) == expected
 
 
+@pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
+def test_a_fused_model_counts_the_same(head: str) -> None:
+    model = es.create_model("fmn04" if head == "none" else f"fmn04+{head}-64", num_classes=5)
+    assert es.count_macs(es.fuse(model), 1.0).by_part == es.count_macs(model, 1.0).by_part
+
+
 @pytest.mark.parametrize("backbone", BACKBONES.names())
 def test_every_backbone_counts(backbone: str) -> None:
     assert es.count_macs(es.create_model(backbone, num_classes=5), 1.0).by_part["backbone"] > 1e6
