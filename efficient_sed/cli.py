@@ -89,9 +89,11 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
 
     sweep = add("sweep", run_sweep, "Train every point of a grid given by comma lists, then draw the frontier; finished points are skipped.")
-    sweep.add_argument("overrides", nargs="*", metavar="key=value[,value…]", help=OVERRIDES_HELP)
+    sweep.add_argument("overrides", nargs="*", metavar="key=value[,value…]", help=f"{OVERRIDES_HELP}; seeds=0,1,2 repeats every point, and tables show mean ± deviation")
     sweep.add_argument("--launcher", default="local", help="where runs are carried out: local")
-    sweep.add_argument("--plot", type=Path, default=Path("plots/frontier.png"), help="picture to draw at the end (PNG; an SVG is written beside it)")
+    sweep.add_argument(
+        "--plot", type=Path, default=Path("plots/frontier.png"), help="picture to draw at the end (PNG; an SVG, a CSV and an interactive page are written beside it)"
+    )
 
     evaluate = add("evaluate", run_evaluate, "Score a trained model on the test part of a data set.")
     evaluate.add_argument("model", help="released name or checkpoint file")
@@ -107,7 +109,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     plot = add("plot", run_plot, "Draw the performance-complexity frontier of finished runs, and print it as a table.")
     plot.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
-    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG and a CSV are written beside it")
+    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG, a CSV and an interactive page (HTML) are written beside it")
+    plot.add_argument("--published", action="store_true", help="draw published models alone, with their MACs as published and as we count them; needs no runs")
     plot.add_argument("--allow-mixed", action="store_true", help="draw results of different data or metric variants together")
 
     detect = add("detect", run_detect, "Find sound events in recordings of any length.")
@@ -240,9 +243,16 @@ def run_benchmark(options: argparse.Namespace) -> int:
 
 
 def run_plot(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.frontier import find_runs
+    from efficient_sed.benchmark.frontier import find_runs, read_published
 
-    return _report(find_runs(options.runs), options.output, allow_mixed=options.allow_mixed)
+    if not options.published:
+        return _report(find_runs(options.runs), options.output, allow_mixed=options.allow_mixed)
+    from efficient_sed.benchmark.corrected_plot import draw_corrected
+    from efficient_sed.benchmark.frontier_page import write_page
+
+    written = [*draw_corrected(read_published(), options.output), write_page([], options.output.with_suffix(".html"))]
+    print("wrote " + ", ".join(str(path) for path in written))
+    return 0
 
 
 def run_detect(options: argparse.Namespace) -> int:
@@ -353,16 +363,19 @@ def run_verify(options: argparse.Namespace) -> int:
 
 
 def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split: bool = False) -> int:
-    """Table, CSV and, for detection, the picture of finished runs; if `is_split`, a picture for each set of runs that compare."""
-    from efficient_sed.benchmark.frontier import group_comparable, read_published, read_results
+    """Table, CSV, page and, for detection, the picture of finished runs; if `is_split`, a picture for each set of runs that compare."""
+    from efficient_sed.benchmark.frontier import check_comparable, group_comparable, read_published, read_results
+    from efficient_sed.benchmark.frontier_page import write_page
     from efficient_sed.benchmark.frontier_plot import draw_frontier
     from efficient_sed.benchmark.record import result_table, write_csv
     from efficient_sed.benchmark.runner import read_result
 
-    results = [result for folder in folders if (result := read_result(folder)) is not None]
-    _print_rich(result_table(results))
-    written = [write_csv(output.with_suffix(".csv"), results)]
+    results = [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
     points = read_results(folders)
+    if not (allow_mixed or is_split):
+        check_comparable(points)
+    _print_rich(result_table([result for _, result in results]))
+    written = [write_csv(output.with_suffix(".csv"), [result for _, result in results]), write_page(results, output.with_suffix(".html"))]
     groups = group_comparable(points) if is_split else [points] if points else []
     for index, group in enumerate(groups):
         picture = output if index == 0 else output.with_stem(f"{output.stem}_{index + 1}")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from efficient_sed._resources import resource_folder
+from efficient_sed.benchmark.published import read_published_models
+from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
 from efficient_sed.errors import DataError
 
 PUBLISHED_DATA, PUBLISHED_SPEED, PUBLISHED_SECONDS = "audioset_strong", "RTX 3090, fp16", 10.0
@@ -22,13 +23,26 @@ class ComplexityMetric(NamedTuple):
 
     label: str
     is_lower_better: bool
+    path: tuple[str, ...] = ()
+    """Where a result's "complexity" holds it; empty for what only papers tell."""
 
 
 COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
-    "params": ComplexityMetric("parameters", True),
-    "macs": ComplexityMetric("MACs per {seconds:g} s", True),
-    "throughput_clips_s": ComplexityMetric("clips/s", False),
+    "params": ComplexityMetric("parameters", True, ("params",)),
+    "macs": ComplexityMetric("MACs per {seconds:g} s", True, ("macs",)),
+    "macs_published": ComplexityMetric("MACs as published", True, ("macs_published",)),
+    "macs_deepspeed": ComplexityMetric("MACs as DeepSpeed counts them", True, ("macs_deepspeed",)),
+    "macs_backbone": ComplexityMetric("MACs of the backbone", True, ("macs_by_part", "backbone")),
+    "macs_sequence": ComplexityMetric("MACs of the sequence head", True, ("macs_by_part", "sequence")),
+    "macs_classifier": ComplexityMetric("MACs of the classifier", True, ("macs_by_part", "classifier")),
+    "throughput_clips_s": ComplexityMetric("clips/s", False, ("throughput", "clips_per_s")),
+    "latency_ms": ComplexityMetric("latency of one clip in ms", True, ("latency", "ms")),
+    "peak_memory_mb": ComplexityMetric("peak memory in MB", True, ("peak_memory_mb",)),
+    "epoch_s": ComplexityMetric("seconds of training an epoch", True),
+    "training_h": ComplexityMetric("hours of training", True),
 }
+PANELS = ("params", "macs", "throughput_clips_s")
+"""What the picture shows; the page offers all."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +59,15 @@ class Point:
     """By keys of `COMPLEXITY_METRICS`; one that was not measured is absent."""
     source: Literal["ours", "published"]
     label: str
-    """The model, with seed or signature where several runs share it."""
+    """The model, with seed or signature where several configurations share it."""
     origin: str
-    """Folder of the run, or the source of a published value."""
+    """Folder of the (first) run, or the source of a published value."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
     """Data and metric variant: scores compare only where these agree."""
     speed: str = ""
     """Device, precision and batch of the throughput."""
+    interval: tuple[float, float] | None = None
+    """Score minus and plus one standard deviation over seeds, or of one run the bootstrap's 95 %."""
 
 
 def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None = None) -> list[Point]:
@@ -83,52 +99,105 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_results(folders: Iterable[Path]) -> list[Point]:
-    """The detection runs among finished ones; tagging has no PSDS1 and is left out.
+    """The detection runs among finished ones, a point for each configuration; tagging has no PSDS1 and is left out.
+
+    Scores of runs that differ in their seed alone are averaged.
 
     Raises:
         DataError: If a result is damaged; the message names the file.
     """
-    points = []
+    origins: dict[int, Path] = {}
+    results: list[Mapping[str, Any]] = []
     for path in (folder / "result.json" for folder in folders):
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
             if result["task"] == "detection":
-                points.append((_point(result, path.parent), f"s{result['seed']}", str(result["signature"])))
+                _point([result], path.parent)  # each for itself, so that the message names one file
+                group_repeats([result])
+                origins[id(result)] = path.parent
+                results.append(result)
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise DataError(f"{path}: not a complete result ({reason}); delete the file and start the run again") from error
-    models = Counter(point.model for point, _, _ in points)
-    seeded = Counter((point.model, seed) for point, seed, _ in points)
-    extra = ["" if models[point.model] == 1 else f" {seed if seeded[point.model, seed] == 1 else signature[:6]}" for point, seed, signature in points]
-    return [replace(point, label=point.model + suffix) for (point, _, _), suffix in zip(points, extra, strict=True)]
+    groups = group_repeats(results)
+    points = [_point(group, origins[id(group[0])]) for group in groups]
+    return [replace(point, label=label) for point, label in zip(points, distinct_labels(groups), strict=True)]
 
 
-def _point(result: Mapping[str, Any], folder: Path) -> Point:
-    metrics, complexity, data = result["metrics"], result["complexity"], result["data"]
-    score, speed = float(metrics["psds1_macro"]), complexity.get("throughput") or {}
-    values = {"params": complexity.get("params"), "macs": complexity.get("macs"), "throughput_clips_s": speed.get("clips_per_s")}
-    costs = {key: float(value) for key, value in values.items() if value is not None}
-    wrong = [f"{key}={value}" for key, value in costs.items() if not 0 < value < math.inf] + ([] if 0 <= score <= 1 else [f"psds1_macro={score}"])
+def distinct_labels(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """A name for each group of repetitions: the model; where several have it, with the seed of a single run, or else with a signature."""
+    models = Counter(group[0]["model"] for group in groups)
+    seeds = ["" if len(group) > 1 else f"s{group[0]['seed']}" for group in groups]
+    seeded = Counter((group[0]["model"], seed) for group, seed in zip(groups, seeds, strict=True))
+    labels = []
+    for group, seed in zip(groups, seeds, strict=True):
+        model, signature = group[0]["model"], str(group[0]["signature"])
+        suffix = "" if models[model] == 1 else f" {seed if seed and seeded[model, seed] == 1 else signature[:6]}"
+        labels.append(model + suffix)
+    return labels
+
+
+def _point(group: Sequence[Mapping[str, Any]], folder: Path) -> Point:
+    result = group[0]
+    scores = [float(each["metrics"]["psds1_macro"]) for each in group]
+    wrong = [f"psds1_macro={score}" for score in scores if not 0 <= score <= 1]
     if wrong:
         raise ValueError(f"{', '.join(wrong)} is out of range")
-    conditions = {"data": data["name"], "manifest_hash": data["manifest_hash"], **metrics["variant"]}
-    conditions |= {"clips_scored": metrics.get("coverage", {}).get("clips_scored"), "seconds": float(complexity["seconds"])}
+    interval = score_interval([each["metrics"] for each in group], "psds1_macro")
+    speed = result["complexity"].get("throughput") or {}
     measured = f"{speed['device']}, {speed['precision']}, batch {speed['batch_size']}" if speed else ""
-    return Point(result["model"], result["backbone"], result["head"], score, costs, "ours", result["model"], str(folder), conditions, measured)
+    mean, _ = mean_and_sd(scores)
+    costs, conditions = complexity_values(group), score_conditions(result)
+    return Point(result["model"], result["backbone"], result["head"], mean, costs, "ours", result["model"], str(folder), conditions, measured, interval)
+
+
+def score_interval(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[float, float] | None:
+    """What an error bar spans: one standard deviation over seeds either way; of one run the bootstrap's 95 %, if the result has it."""
+    mean, sd = mean_and_sd([float(each[key]) for each in metrics])
+    if sd is not None:
+        return mean - sd, mean + sd
+    bootstrap = metrics[0].get(f"{key}_ci95")
+    return None if bootstrap is None else (float(bootstrap[0]), float(bootstrap[1]))
+
+
+def complexity_values(group: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent.
+
+    Raises:
+        ValueError: If a value is not a positive number.
+    """
+    costs = {}
+    for key, metric in COMPLEXITY_METRICS.items():
+        values = [value for result in group if (value := _value_at(result["complexity"], metric.path)) is not None]
+        if values:
+            costs[key] = statistics.median(values)
+    wrong = [f"{key}={value}" for key, value in costs.items() if not 0 <= value < math.inf or (value == 0 and key in PANELS)]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is out of range")
+    return {key: value for key, value in costs.items() if value}  # a part that is not there costs 0
+
+
+def _value_at(complexity: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    value: Any = complexity if path else None
+    for key in path:
+        value = (value or {}).get(key)
+    return None if value is None else float(value)
+
+
+def score_conditions(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Data and metric variant of a result: scores compare only where these agree."""
+    metrics, data = result["metrics"], result["data"]
+    conditions = {"data": data["name"], "manifest_hash": data["manifest_hash"], **metrics["variant"]}
+    return conditions | {"clips_scored": metrics.get("coverage", {}).get("clips_scored"), "seconds": float(result["complexity"]["seconds"])}
 
 
 def read_published() -> list[Point]:
-    """Models of EfficientSED on AudioSet Strong, as published; MACs count BiGRU as zero and TCN twice there."""
-    with (resource_folder("published") / "efficientsed_audioset_strong.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    points = []
-    for row in rows:
-        model = f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"]
-        costs = {"params": float(row["params"]), "macs": float(row["macs_g_published"]) * 1e9, "throughput_clips_s": float(row["throughput_rtx3090_clips_s"])}
-        conditions = {"data": PUBLISHED_DATA, "seconds": PUBLISHED_SECONDS}
-        score, label = round(float(row["psds1"]) / 100, 6), row["checkpoint"] or model
-        points.append(Point(model, row["backbone"], row["head"], score, costs, "published", label, row["psds1_source"], conditions, PUBLISHED_SPEED))
-    return points
+    """Models of EfficientSED on AudioSet Strong: scores as published, MACs counted anew beside the published ones."""
+    conditions = {"data": PUBLISHED_DATA, "seconds": PUBLISHED_SECONDS}
+    return [
+        Point(row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label, row.score_source, conditions, row.speed)
+        for row in read_published_models("efficientsed_audioset_strong")
+    ]
 
 
 def group_comparable(points: Iterable[Point]) -> list[list[Point]]:
@@ -151,3 +220,10 @@ def find_mismatch(points: Sequence[Point]) -> str | None:
         if differing:
             return f"{points[0].origin} and {point.origin} differ in {', '.join(differing)}"
     return None
+
+
+def check_comparable(points: Sequence[Point]) -> None:
+    """Raise a DataError if two runs differ in data or metric variant."""
+    mismatch = find_mismatch(points)
+    if mismatch:
+        raise DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from efficient_sed._files import write_atomically
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_DATA, PUBLISHED_SECONDS, PUBLISHED_SPEED, Point, find_mismatch, pareto_front
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PANELS, PUBLISHED_DATA, PUBLISHED_SECONDS, PUBLISHED_SPEED, Point, check_comparable, find_mismatch, pareto_front
 from efficient_sed.errors import DataError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -41,11 +41,10 @@ GREY, INK, LABEL_SIZE, LEADER_FROM, DPI = "#9A9A9A", "#333333", 7.5, 13, 150
 PIXEL = DPI / 72  # pixels per point
 RADII = (8, 11, 15, 20, 27, 35, 45, 57, 70, 85, 100, 120, 145, 175, 210)
 TITLES = {"params": "Parameters", "macs": "Multiply-accumulates", "throughput_clips_s": "Throughput"}
-UNITS = {"params": (1e6, " M"), "macs": (1e9, " G"), "throughput_clips_s": (1.0, "")}
 
 
 def draw_frontier(points: Sequence[Point], published: Sequence[Point], output: Path, *, allow_mixed: bool = False) -> list[Path]:
-    """Write the frontier as PNG and SVG, one panel per complexity metric.
+    """Write the frontier as PNG and SVG, one panel per complexity metric, error bars where seeds were repeated.
 
     Published points of another data set than ours have a score axis of their own, on the right.
 
@@ -60,26 +59,41 @@ def draw_frontier(points: Sequence[Point], published: Sequence[Point], output: P
         DataError: If there is no point, runs do not compare, or a file cannot be written.
         MissingDependencyError: If matplotlib is not installed.
     """
+    if not points and not published:
+        raise DataError("the plot has no points; train a model with: make sweep")
+    if not allow_mixed:
+        check_comparable(points)
+    note = find_mismatch(points) or ""
+    return save_figure(lambda figure, renderer: _draw(figure, renderer, points, published, note), (17, 7.8), DPI, output)
+
+
+def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], dpi: int, output: Path) -> list[Path]:
+    """Write what `draw(figure, renderer)` draws as PNG and SVG.
+
+    Args:
+        size: Inches.
+        output: File, with or without ending, or an existing folder.
+
+    Raises:
+        DataError: If a file cannot be written.
+        MissingDependencyError: If matplotlib is not installed.
+    """
     try:
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingDependencyError("the plot", "matplotlib", "plot") from error
-    if not points and not published:
-        raise DataError("the plot has no points; train a model with: make sweep")
-    mismatch = find_mismatch(points)
-    if mismatch and not allow_mixed:
-        raise DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")
     base = output / "frontier" if output.is_dir() else output.with_suffix("") if output.suffix in {".png", ".svg"} else output
     written = []
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(17, 7.8), dpi=DPI)
+        figure = Figure(figsize=size, dpi=dpi)
         canvas: Any = FigureCanvasAgg(figure)
-        _draw(figure, canvas.get_renderer(), points, published, mismatch or "")
+        draw(figure, canvas.get_renderer())
         for kind in ("png", "svg"):
             data = io.BytesIO()
-            figure.savefig(data, format=kind, dpi="figure", metadata={"Date": None} if kind == "svg" else None)
+            options = {"pil_kwargs": {"optimize": True}} if kind == "png" else {"metadata": {"Date": None}}
+            figure.savefig(data, format=kind, dpi="figure", **options)
             path = base.with_name(f"{base.name}.{kind}")
             try:
                 write_atomically(path, data.getvalue())
@@ -96,56 +110,59 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
     markers = dict(zip(sorted({point.backbone for point in ours}), cycle(MARKERS), strict=False))
     has_front = False
     margins = {"left": 0.05, "right": 0.95, "top": 0.88, "bottom": 0.19, "wspace": 0.06}
-    panels = figure.subplots(1, len(COMPLEXITY_METRICS), sharey=True, gridspec_kw=margins)
-    for ax, x in zip(panels, COMPLEXITY_METRICS, strict=True):
+    panels = figure.subplots(1, len(PANELS), sharey=True, gridspec_kw=margins)
+    for ax, x in zip(panels, PANELS, strict=True):
         own, other = ([point for point in group if x in point.complexity] for group in (ours, published))
         behind = ax if is_shared else ax.twinx()
         ax.set_zorder(2 if is_shared else behind.get_zorder() + 1)
         ax.patch.set_visible(False)
         ax.grid(color="#EAEAEA", linewidth=0.6)
         ax.set_axisbelow(True)
-        _scale(ax, x, own + other, [*ours, *published] if is_shared else ours)
+        scale_cost(ax, x, own + other)
+        scored = [*ours, *published] if is_shared else ours
+        ax.set_ylim(*pad_scores([score for point in scored for score in (point.score, *(point.interval or ()))]))
         if not is_shared:
-            behind.set_ylim(*_padded([point.score for point in published]))
+            behind.set_ylim(*pad_scores([point.score for point in published]))
             behind.tick_params(colors=GREY, right=ax is panels[-1], labelright=ax is panels[-1])
             behind.spines["right"].set(visible=True, color="#D0D0D0")
         grey, coloured = _coordinates(other, x), _coordinates(own, x)
         behind.plot(*grey.T, "o", color="#CDCDCD", markersize=4, zorder=1)
-        _staircase(behind, other, x, "#B4B4B4", 0.8)
+        draw_staircase(behind, other, x, "#B4B4B4", 0.8)
         speeds = sorted({point.speed for point in own})
         is_comparable = x != "throughput_clips_s" or len(speeds) <= 1
-        steps = _staircase(ax, own if is_comparable else [], x, INK, 1.2)
+        steps = draw_staircase(ax, own if is_comparable else [], x, INK, 1.2)
         for point, position in zip(own, coloured, strict=True):
+            if point.interval:
+                ax.plot([position[0]] * 2, point.interval, color=colours[point.family], linewidth=1, zorder=3)
             ax.plot(*position, markers[point.backbone], color=colours[point.family], markersize=7.5, markeredgecolor="white", markeredgewidth=0.7, zorder=4)
         has_front |= len(steps) > 0
-        _place_labels(ax, own, coloured, colours, np.concatenate([steps, behind.transData.transform(grey)]), renderer)
+        place_labels(ax, own, coloured, colours, np.concatenate([steps, behind.transData.transform(grey)]), renderer)
         _title(ax, x, own, bool(other), speeds)
     if published and not is_shared:
         behind.set_ylabel("published: PSDS1 on AudioSet Strong (grey)", color="#707070")
     panels[0].set_ylabel(f"PSDS1, macro — {', '.join('AudioSet Strong' if name == PUBLISHED_DATA else name for name in names)}")
     _legend(figure, panels[0], colours, markers, has_front, bool(published))
-    _footnotes(figure, published, note)
+    _footnotes(figure, published, any(point.interval for point in ours), note)
 
 
 def _coordinates(points: Sequence[Point], x: str) -> np.ndarray:
     return np.array([(point.complexity[x], point.score) for point in points]).reshape(-1, 2)
 
 
-def _padded(scores: Sequence[float]) -> tuple[float, float]:
+def pad_scores(scores: Sequence[float]) -> tuple[float, float]:
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
     margin = max(0.1 * (high - low), 0.03 - (high - low) / 2)
     return max(low - margin, -0.01), high + margin  # no score is negative; a point at zero still shows whole
 
 
-def _scale(ax: Axes, x: str, shown: Sequence[Point], scored: Sequence[Point]) -> None:
+def scale_cost(ax: Axes, x: str, shown: Sequence[Point]) -> None:
     """Limits that leave room for labels, and ticks such as 0.1 G, 1 G."""
-    ax.set_ylim(*_padded([point.score for point in scored]))
     ax.set_xscale("log")
     values = [point.complexity[x] for point in shown] or [1.0]
     margin = max(1.25, (max(values) / min(values)) ** 0.08, 2.5 if len(values) == 1 else 1)
     low, high = min(values) / margin, max(values) * margin
     decades = np.log10(high / low)
-    unit, suffix = UNITS[x]
+    unit, suffix = (1e9, " G") if x.startswith("macs") else (1e6, " M") if x == "params" else (1.0, "")
     steps = (1,) if decades > 4 else (1, 3) if decades > 2.2 else (1, 2, 5)
     ticks = [step * 10.0**power for power in range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1) for step in steps if low <= step * 10.0**power <= high]
     ax.set_xticks(ticks, [f"{tick / unit:g}{suffix}" for tick in ticks])
@@ -153,7 +170,7 @@ def _scale(ax: Axes, x: str, shown: Sequence[Point], scored: Sequence[Point]) ->
     ax.set_xlim(low, high)
 
 
-def _staircase(ax: Axes, points: Sequence[Point], x: str, colour: str, width: float) -> np.ndarray:
+def draw_staircase(ax: Axes, points: Sequence[Point], x: str, colour: str, width: float) -> np.ndarray:
     """Draw the front as steps; returns pixels along them, (dots, 2)."""
     line = _coordinates(pareto_front(points, x), x)
     if len(line) < 2:
@@ -166,7 +183,7 @@ def _staircase(ax: Axes, points: Sequence[Point], x: str, colour: str, width: fl
     return np.concatenate([np.linspace(start, end, int(np.linalg.norm(end - start) / 6) + 2) for start, end in pairwise(pixels)])
 
 
-def _place_labels(ax: Axes, points: Sequence[Point], positions: np.ndarray, colours: dict[str, str], soft: np.ndarray, renderer: Any) -> None:
+def place_labels(ax: Axes, points: Sequence[Point], positions: np.ndarray, colours: dict[str, str], soft: np.ndarray, renderer: Any) -> None:
     """Names beside their points, covering no point, name or leader; those that find no room near get a leader line.
 
     Args:
@@ -241,7 +258,7 @@ def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: 
         lines = [f"ours: {speeds[0] if len(speeds) == 1 else f'{len(speeds)} different devices or precisions, no front drawn'}"] * bool(speeds)
         lines += [f"published: {PUBLISHED_SPEED}"] * has_published
     elif x == "macs" and has_published:
-        lines = ["published MACs count BiGRU as zero and TCN twice"]
+        lines = ["published MACs counted anew: the paper has BiGRU as zero and TCN twice"]
     ax.set_xlabel(f"{metric.label.format(seconds=seconds[0])} ({'lower' if metric.is_lower_better else 'higher'} is better)")
     ax.set_title(TITLES[x], loc="left", fontsize=12, fontweight="bold", pad=42)
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 74))
@@ -257,8 +274,9 @@ def _legend(figure: Figure, ax: Axes, colours: dict[str, str], markers: dict[str
         figure.legend(handles=handles, loc="center", bbox_to_anchor=(0.5, height), ncols=max(len(handles), 1), frameon=False, fontsize=8.5)
 
 
-def _footnotes(figure: Figure, published: Sequence[Point], note: str) -> None:
+def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note: str) -> None:
     figured = sum(point.origin == "figure" for point in published)
     notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {figured} of {len(published)} scores read off a figure."] if published else []
+    notes += ["Bars: one standard deviation over seeds, or of one run the bootstrap's 95 %."] if has_bars else []
     notes += [f"Mixed: {note}."] if note else []
     figure.text(0.5, 0.015, "\n".join(line for text in notes for line in textwrap.wrap(text, 230)), ha="center", va="bottom", fontsize=8, color="#606060")

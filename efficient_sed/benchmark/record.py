@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ from typing import Any
 from rich.table import Table
 
 from efficient_sed._files import write_atomically
+from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
 from efficient_sed.errors import DataError
 
 COMPLEXITY_COLUMNS = (
     "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size",
     "latency_ms", "peak_memory_mb", "precision", "device", "torch", "commit", "created",
 )  # fmt: skip
+SCORES = ("score", "psds1", "onset_f", "segment_error_rate")
+MEASURED = ("clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb")
 RESULT_COLUMNS = (
-    "model", "score", "metric", "psds1", "onset_f", "segment_error_rate", "seed", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps",
-    "trained_on", *COMPLEXITY_COLUMNS[1:],
+    "model", "score", "metric", "psds1", "onset_f", "segment_error_rate", "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "signature", "data", "manifest_hash",
+    "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
 )  # fmt: skip
 
 
@@ -73,17 +77,46 @@ def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own; of what was measured, medians.
+
+    Other columns in which the runs differ, such as seed and signature, hold all values, with spaces between.
+    """
+    rows = []
+    for group in group_repeats(results):
+        runs = [result_row(result) for result in group]
+        merged = {column: _merge([run[column] for run in runs]) for column in runs[0]}
+        merged |= {column: statistics.median(run[column] for run in runs) for column in MEASURED}
+        for column in SCORES:
+            is_known = all(run[column] is not None for run in runs)
+            merged[column], merged[f"{column}_sd"] = mean_and_sd([run[column] for run in runs]) if is_known else (None, None)
+        rows.append(merged | {"num_runs": len(runs)})
+    return rows
+
+
+def _merge(values: Sequence[Any]) -> Any:
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else " ".join(str(value) for value in distinct)
+
+
 def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per run, the best score first."""
-    rows = sorted((result_row(result) for result in results), key=lambda row: -row["score"])
+    """One row per configuration, the best score first; mean ± standard deviation where seeds were repeated."""
+    rows = sorted(repeated_rows(results), key=lambda row: -row["score"])
     table = Table(title="What it achieves and what it costs", title_justify="left")
     events = {"onset F": "onset_f", "error rate": "segment_error_rate"} if any(row["onset_f"] is not None for row in rows) else {}
-    for column in ("model", "seed", "data", "metric", "score", "with alpha_st", *events, "parameters", "MACs", "clips/s", "ms a clip"):
+    runs = ("runs",) if any(row["num_runs"] > 1 for row in rows) else ()
+    for column in ("model", *runs, "seed", "data", "metric", "score", "with alpha_st", *events, "parameters", "MACs", "clips/s", "ms a clip"):
         table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
     for row in rows:
-        others = ("" if row[key] is None else f"{row[key]:.3f}" for key in ("psds1", *events.values()))
-        table.add_row(row["model"], str(row["seed"]), row["data"], row["metric"], f"{row['score']:.3f}", *others, *_costs(row))
+        counted = [str(row["num_runs"])] * len(runs)
+        scores = (_with_sd(row, key) for key in ("score", "psds1", *events.values()))
+        table.add_row(row["model"], *counted, str(row["seed"]), row["data"], row["metric"], *scores, *_costs(row))
     return _with_conditions(table, rows)
+
+
+def _with_sd(row: Mapping[str, Any], key: str) -> str:
+    spread = row[f"{key}_sd"]
+    return "" if row[key] is None else f"{row[key]:.3f}" if spread is None else f"{row[key]:.3f} ± {spread:.3f}"
 
 
 def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
@@ -109,12 +142,12 @@ def _with_conditions(table: Table, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def write_csv(path: Path, results: Sequence[Mapping[str, Any]]) -> Path:
-    """One row per run with its conditions.
+    """One row per configuration with its conditions.
 
     Raises:
         DataError: If the file cannot be written.
     """
-    _write(path, RESULT_COLUMNS, [result_row(result) for result in results])
+    _write(path, RESULT_COLUMNS, repeated_rows(results))
     return path
 
 

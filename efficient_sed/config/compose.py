@@ -87,6 +87,8 @@ def _check_groups(overrides: Sequence[str]) -> None:
     """Unknown choices and keys, with the nearest name, before Hydra words it its own way."""
     for override in _parse(overrides):
         key, value = key_of(override.input_line), override.value()
+        if key == "seeds":
+            raise ConfigError(f"{override.input_line}: seeds are for `sweep`; a run takes one, such as seed=0")
         if override.is_sweep_override():
             raise ConfigError(f"{override.input_line}: a list of alternatives is for `sweep`; a run takes one value")
         if key in GROUPS:

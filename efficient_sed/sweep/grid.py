@@ -31,13 +31,16 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     """Every distinct run that the comma lists describe, in the order they are written.
 
     A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (none has no size); points that
-    then agree are one run. `seq=all` is every head.
+    then agree are one run. `seq=all` is every head, and `seeds=0,1,2` another word for `seed=0,1,2`.
 
     Raises:
         ConfigError: If any point is invalid; the message names the point.
     """
+    keys = [key_of(override) for override in overrides]
+    if "seed" in keys and "seeds" in keys:
+        raise ConfigError("seed and seeds mean the same in a grid; give one of them, such as seeds=0,1,2")
     points: dict[str, GridPoint] = {}
-    for point in expand_sweep([_all_heads(override) for override in overrides]):
+    for point in expand_sweep([_spell_out(override) for override in overrides]):
         kept = [override for override in point if _applies(override, point)]
         try:
             config = compose_run(kept)
@@ -47,8 +50,10 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     return list(points.values())
 
 
-def _all_heads(override: str) -> str:
-    """`seq=all` stands for every registered head."""
+def _spell_out(override: str) -> str:
+    """`seq=all` stands for every registered head, `seeds` for `seed`."""
+    if override.startswith("seeds="):
+        return override.replace("seeds=", "seed=", 1)
     return f"seq={','.join(SEQUENCE_HEADS.names())}" if override == "seq=all" else override
 
 

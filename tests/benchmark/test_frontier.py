@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from result_files import make_result, write_run
 
 from efficient_sed.benchmark import frontier_plot
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, Point, find_mismatch, find_runs, pareto_front, read_published, read_results
+from efficient_sed.benchmark.corrected_plot import draw_corrected
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PANELS, Point, find_mismatch, find_runs, pareto_front, read_published, read_results
 from efficient_sed.errors import DataError, MissingDependencyError
 
 draw_frontier = frontier_plot.draw_frontier
@@ -24,28 +26,6 @@ draw_frontier = frontier_plot.draw_frontier
 def make_point(score: float, cost: float, label: str = "fmn10", speed: str = "CPU, fp32, batch 4") -> Point:
     costs = {"params": 1e6 * cost, "macs": 1e8 * cost, "throughput_clips_s": 100 / cost}
     return Point(label, "fmn10", "none", score, costs, "ours", label, f"runs/{label}", {"data": "synthetic", "seconds": 10.0}, speed)
-
-
-def make_result(model: str = "fmn10+tf-256", seed: int = 0, **changes: Any) -> dict[str, Any]:
-    backbone, _, head = model.partition("+")
-    return {
-        "model": model,
-        "backbone": backbone,
-        "head": head.split("-")[0] or "none",
-        "task": "detection",
-        "seed": seed,
-        "signature": f"{seed}abcdef012",
-        "metrics": {"psds1_macro": 0.4, "variant": {"median_frames": 9, "back_end": "sed_scores_eval"}, "coverage": {"clips_scored": 16}},
-        "complexity": {"params": 5_000_000, "macs": 1_400_000_000, "seconds": 10.0, "throughput": {"clips_per_s": 30.0, "batch_size": 4, "precision": "fp32", "device": "CPU"}},
-        "data": {"name": "synthetic", "manifest_hash": "cafe"},
-    } | changes
-
-
-def write_run(folder: Path, name: str, result: dict[str, Any]) -> Path:
-    path = folder / name / "result.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(result), encoding="utf-8")
-    return path
 
 
 def dominates(one: Point, other: Point, x: str) -> bool:
@@ -58,7 +38,7 @@ few_values = st.integers(1, 6)  # few, so that ties and duplicates are common
 point_lists = st.lists(st.builds(lambda score, cost: make_point(score / 10, cost), few_values, few_values), max_size=25)
 
 
-@given(point_lists, st.sampled_from(sorted(COMPLEXITY_METRICS)))
+@given(point_lists, st.sampled_from(PANELS))
 def test_front_is_exactly_what_nothing_dominates(points: list[Point], x: str) -> None:
     front = pareto_front(points, x)
     expected = [point for point in points if not any(dominates(other, point, x) for other in points)]
@@ -93,14 +73,15 @@ def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     points = read_results(find_runs(tmp_path))
     assert [point.label for point in points] == ["fmn04", "fmn10+tf-256 s0", "fmn10+tf-256 s1"]
     assert points[0].family == "none"
-    assert points[1].complexity == {"params": 5e6, "macs": 1.4e9, "throughput_clips_s": 30.0}
+    parts = {"macs_backbone": 1e9, "macs_sequence": 399e6, "macs_classifier": 1e6}
+    assert points[1].complexity == {"params": 5e6, "macs": 1.4e9, **parts, "throughput_clips_s": 30.0, "latency_ms": 33.25, "peak_memory_mb": 700.5}
     assert "throughput_clips_s" not in points[2].complexity
     assert points[1].speed == "CPU, fp32, batch 4"
 
 
 def test_equal_model_and_seed_are_told_apart_by_signature(tmp_path: Path) -> None:
     for signature in ("111111aaaa", "222222bbbb"):
-        write_run(tmp_path, signature, make_result(signature=signature))
+        write_run(tmp_path, signature, make_result(signature=signature, config=make_result()["config"] | {"train": {"epochs": int(signature[0])}}))
     assert [point.label for point in read_results(find_runs(tmp_path))] == ["fmn10+tf-256 111111", "fmn10+tf-256 222222"]
 
 
@@ -111,7 +92,8 @@ def test_equal_model_and_seed_are_told_apart_by_signature(tmp_path: Path) -> Non
         ("", "Expecting value"),
         ("[]", "list indices"),
         (json.dumps({"task": "detection"}), "'metrics' is missing"),
-        (json.dumps(make_result(metrics={"psds1_macro": float("nan"), "variant": {}})), "psds1_macro=nan is out of range"),
+        (json.dumps(make_result(score=float("nan"))), "psds1_macro=nan is out of range"),
+        (json.dumps({key: value for key, value in make_result().items() if key != "config"}), "'config' is missing"),
         (json.dumps(make_result(complexity={"params": 0, "macs": 1, "seconds": 10.0})), "params=0.0 is out of range"),
     ],
 )
@@ -134,12 +116,40 @@ def test_tagging_is_left_out(tmp_path: Path) -> None:
     assert read_results(find_runs(tmp_path)) == []
 
 
-def test_published_table_is_read() -> None:
+def test_seeds_of_a_configuration_are_one_point_with_a_bar(tmp_path: Path) -> None:
+    for seed, score in enumerate((0.40, 0.42, 0.47)):
+        write_run(tmp_path, f"tf{seed}", make_result(seed=seed, score=score))
+    write_run(tmp_path, "gru", make_result("fmn10+gru-256", metrics=make_result()["metrics"] | {"psds1_macro_ci95": [0.31, 0.45]}))
+    gru, tf = read_results(find_runs(tmp_path))
+    assert (tf.label, tf.score) == ("fmn10+tf-256", pytest.approx(0.43))
+    assert tf.interval == pytest.approx((0.43 - np.std([0.40, 0.42, 0.47], ddof=1), 0.43 + np.std([0.40, 0.42, 0.47], ddof=1)))
+    assert gru.interval == (0.31, 0.45)
+    _, svg = draw_frontier([gru, tf], [], tmp_path / "plot.png")
+    assert "Bars: one standard deviation over seeds" in svg_text(svg)
+
+
+def test_published_models_have_both_counts_of_macs() -> None:
     points = {point.label: point for point in read_published()}
     assert len(points) == 42
     point = points["fmn10+tf-256_strong"]
     assert (point.score, point.family, point.source) == (0.4386, "tf", "published")
-    assert point.complexity == {"params": 5028286.0, "macs": 1.481e9, "throughput_clips_s": 2040.0}
+    costs = point.complexity
+    assert (costs["params"], costs["macs_published"], costs["throughput_clips_s"]) == (5028286.0, 1.481e9, 2040.0)
+    assert costs["macs"] == pytest.approx(costs["macs_published"], rel=0.02)
+    assert all(key in COMPLEXITY_METRICS for key in costs)
+    gru = points["fmn10+gru-1024_strong"].complexity
+    assert gru["macs"] > 7 * gru["macs_published"]
+
+
+def test_corrected_figure_counts_what_is_on_the_fronts(tmp_path: Path) -> None:
+    points = read_published()
+    png, svg = draw_corrected(points, tmp_path / "corrected.png")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    plain = [point for point in points if "advanced" not in point.label]
+    for title, x in (("As published", "macs_published"), ("All MACs counted", "macs")):
+        front = pareto_front(plain, x)
+        assert f"{title}: {sum(point.family == 'gru' for point in front)} of {len(front)} on the front are BiGRUs" in svg_text(svg)
+    assert "advanced" not in svg_text(svg)
 
 
 def test_mixed_variants_are_refused_unless_allowed(tmp_path: Path) -> None:
@@ -169,7 +179,7 @@ def test_drawing_writes_png_and_svg_with_names(tmp_path: Path, output: str) -> N
     assert png.read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([png.name, svg.name])
     text = svg_text(svg)
-    for line in ("fmn10+tf-256", "PSDS1, macro — synthetic", "published: PSDS1 on AudioSet Strong (grey)", "published MACs count BiGRU as zero and TCN twice", "1 M"):
+    for line in ("fmn10+tf-256", "PSDS1, macro — synthetic", "published: PSDS1 on AudioSet Strong (grey)", "published MACs counted anew", "1 M"):
         assert line in text
     assert "ours: CPU, fp32, batch 4" in text
     assert "published: RTX 3090, fp16" in text

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from efficient_sed.benchmark.record import COMPLEXITY_COLUMNS, RESULT_COLUMNS, append_csv, complexity_row, complexity_table, result_row, result_table, write_csv
+from efficient_sed.benchmark.record import COMPLEXITY_COLUMNS, RESULT_COLUMNS, append_csv, complexity_row, complexity_table, repeated_rows, result_table, write_csv
 from efficient_sed.errors import DataError
 
 RECORD: dict[str, Any] = {
@@ -48,7 +48,7 @@ def text_of(table: Table) -> str:
 
 def test_every_column_is_filled() -> None:
     assert tuple(complexity_row(RECORD)) == COMPLEXITY_COLUMNS
-    assert result_row(RESULT).keys() == set(RESULT_COLUMNS)
+    assert repeated_rows([RESULT])[0].keys() == set(RESULT_COLUMNS)
 
 
 def test_records_of_early_versions_know_no_published_macs() -> None:
@@ -110,3 +110,22 @@ def test_event_scores_have_columns_where_a_run_has_them(tmp_path: Path) -> None:
     assert "1.250" in text
     rows = read(write_csv(tmp_path / "r.csv", [RESULT, office]))
     assert [(row["onset_f"], row["segment_error_rate"]) for row in rows] == [("", ""), ("0.875", "1.25")]
+
+
+def test_seeds_are_averaged_in_tables(tmp_path: Path) -> None:
+    def run(seed: int, score: float, clips_per_s: float, **changes: Any) -> dict[str, Any]:
+        result = copy.deepcopy(RESULT) | {"seed": seed, "signature": f"s{seed}{changes}", "config": {"seed": seed, "train": {"epochs": 5}, "output_dir": f"runs{seed}"}} | changes
+        result["metrics"]["psds1_macro"] = score
+        result["complexity"]["throughput"]["clips_per_s"] = clips_per_s
+        return result
+
+    runs = [run(2, 0.5, 40.0), run(0, 0.3, 20.0), run(1, 0.4, 90.0)]
+    longer = run(0, 0.9, 20.0, config={"seed": 0, "train": {"epochs": 9}})
+    elsewhere = run(3, 0.8, 20.0, data={"name": "synthetic", "manifest_hash": "beef"})
+    text = text_of(result_table([*runs, longer, elsewhere, runs[0]]))
+    for piece in ("0.400 ± 0.100", "0 1 2", "40.0", "0.900", "0.800"):
+        assert piece in text
+    first, second, third = read(write_csv(tmp_path / "r.csv", [*runs, longer, elsewhere]))
+    assert [float(first[key]) for key in ("score", "score_sd", "num_runs", "clips_per_s")] == pytest.approx([0.4, 0.1, 3, 40])
+    assert (first["seed"], first["epochs"], first["onset_f_sd"]) == ("0 1 2", "5", "")
+    assert [(row["num_runs"], row["score_sd"], row["score"]) for row in (second, third)] == [("1", "", "0.9"), ("1", "", "0.8")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from efficient_sed.config.compose import compose_run
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import SEQUENCE_HEADS
 from efficient_sed.sweep.grid import expand_grid
@@ -26,6 +27,8 @@ def names(typed: str) -> list[str]:
         ("seq=gru,tf seq.hidden=64 seq.num_heads=4", ["fmn10+gru-64 s0", "fmn10+tf-64 s0"]),
         ("seq=tf seq.hidden=256", ["fmn10+tf-256 s0"]),
         ("output_dir=a,b", ["fmn10+tf-256 s0"]),
+        ("seq=none seeds=0,1,2", ["fmn10 s0", "fmn10 s1", "fmn10 s2"]),
+        ("seeds=3 seq=none,gru seq.hidden=64", ["fmn10 s3", "fmn10+gru-64 s3"]),
     ],
 )
 def test_points_in_the_order_typed(typed: str, expected: list[str]) -> None:
@@ -56,6 +59,7 @@ def test_points_carry_what_a_run_is_started_with() -> None:
         ("seq=tf,tff", "unknown sequence head seq=tff; did you mean 'tf'?", "seq=tff"),
         ("seq=none,tf seq.hiden=64", "unknown key seq.hiden", "seq=none seq.hiden=64"),
         ("train.epochs=2,0 seed=0,1", "train.epochs=0 is not allowed: 1 or more", "train.epochs=0 seed=0"),
+        ("seq=none seeds=0,x", "seed='x' must be a whole number", "seq=none seed=x"),
         ("backbone=fmn04,fmn03", "unknown backbone backbone=fmn03", "backbone=fmn03"),
         ("seq=none train.is_backbone_frozen=false,true", "train.is_backbone_frozen=True is not allowed", "seq=none train.is_backbone_frozen=True"),
     ],
@@ -66,3 +70,11 @@ def test_one_invalid_point_refuses_all(typed: str, message: str, point: str) -> 
     assert str(caught.value).startswith(message)
     assert str(caught.value).endswith(f"(at the grid's point {point})")
     assert "\n" not in str(caught.value)
+
+
+def test_seeds_belong_to_grids_and_are_given_once() -> None:
+    for typed in ("seeds=0,1", "seeds=0"):
+        with pytest.raises(ConfigError, match=rf"^{typed}: seeds are for `sweep`; a run takes one, such as seed=0$"):
+            compose_run([typed])
+    with pytest.raises(ConfigError, match=r"^seed and seeds mean the same in a grid; give one of them, such as seeds=0,1,2$"):
+        expand_grid(["seed=0", "seeds=1,2"])

@@ -1,0 +1,203 @@
+"""One HTML file to look around in: any score against any cost, of our runs and of the published tables.
+
+The page is our own plain JavaScript and SVG, some 40 kB, and not plotly: a page with plotly.js inside has 5 MB, which no mail or
+repository takes gladly, opens slowly on a phone, and its points cannot be reached with the keyboard. Nothing is fetched: a content security policy
+forbids it, and lets no script run but the page's own. Values come from the results; `page/*.js` only draws them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from efficient_sed import __version__
+from efficient_sed._files import write_atomically
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_SECONDS, complexity_values, distinct_labels, score_conditions, score_interval
+from efficient_sed.benchmark.frontier_plot import COLOURS
+from efficient_sed.benchmark.published import PAPERS, PublishedModel, read_published_models
+from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
+from efficient_sed.errors import DataError
+
+PAGE = Path(__file__).parent / "page"
+SCRIPTS = ("geometry.js", "chart.js", "table.js", "page.js")
+SCORES: Mapping[str, tuple[str, bool]] = {
+    "psds1_macro": ("PSDS1, macro", True),
+    "psds1": ("PSDS1 with penalty for unequal classes", True),
+    "frame_f1": ("F1 of frames", True),
+    "frame_error_rate": ("error rate of frames", False),
+    "segment_pauroc": ("partial AUROC of segments", True),
+    "event_f1": ("F1 of events, onset and offset", True),
+    "event_f1_macro": ("F1 of events, mean over classes", True),
+    "event_onset_f1": ("F1 of events, onset alone", True),
+    "event_onset_f1_macro": ("F1 of events, onset alone, mean over classes", True),
+    "onset_f": ("onset F-measure", True),
+    "onset_f_macro": ("onset F-measure, mean over classes", True),
+    "segment_error_rate": ("error rate of segments", False),
+    "map": ("mean average precision", True),
+    "mauc": ("mean AUC", True),
+    "dprime": ("d-prime", True),
+    "accuracy": ("accuracy", True),
+    "f1_micro": ("F1, micro", True),
+    "loss": ("loss", False),
+}
+"""Label, and whether higher is better; a score that is not here is offered by its key, without a front."""
+OTHER_COLOURS = ("#8C6D31", "#B8336A", "#4B7F52", "#7A6FB0", "#C1784B", "#3D8B8B", "#8A8A3A", "#A35D8F")
+SIGNIFICANT = 12  # digits of a mean
+
+
+def write_page(results: Iterable[tuple[Path, Mapping[str, Any]]], output: Path) -> Path:
+    """Write finished runs, each with its folder, and all published tables as one HTML file.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    data = page_data(results)
+    script = "\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    parts = {"digest": digest, "style": (PAGE / "page.css").read_text(encoding="utf-8"), "data": to_script_json(data), "script": script}
+    html = (PAGE / "page.html").read_text(encoding="utf-8")
+    for name, part in parts.items():  # the data come last but one, and hold no mark: "<" is escaped there
+        html = html.replace(f"<!--{name}-->", part)
+    try:
+        write_atomically(output, html.encode())
+    except OSError as error:
+        raise DataError(f"{output}: cannot be written ({error.strerror}); give a writable file as output") from error
+    return output
+
+
+def to_script_json(data: Any) -> str:
+    """JSON that can stand in a script element: no character of it can end the element or a line of it."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII, so that U+2028 is escaped, too
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def page_data(results: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, Any]:
+    """All that the page shows: axes, families with colours, sets of comparable scores, and a record for each model."""
+    runs = list(results)
+    folders = {str(result["signature"]): folder for folder, result in runs}
+    repeats = group_repeats(result for _, result in runs)
+    records = [_own_record(group, label, folders) for group, label in zip(repeats, distinct_labels(repeats), strict=True)]
+    records += [_published_record(model) for model in read_published_models()]
+    scores = {key for record in records for key in record["scores"]}
+    costs = {key for record in records for key in record["costs"]}
+    others = cycle(OTHER_COLOURS)
+    families = {family: COLOURS[family] if family in COLOURS else next(others) for family in dict.fromkeys(record["family"] for record in records)}
+    return {
+        "version": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="minutes"),
+        "scores": {key: {"label": SCORES[key][0], "isHigherBetter": SCORES[key][1]} for key in SCORES if key in scores}
+        | {key: {"label": key, "isHigherBetter": None} for key in sorted(scores - SCORES.keys())},
+        "costs": {key: {"label": _cost_label(key), "isHigherBetter": not metric.is_lower_better} for key, metric in COMPLEXITY_METRICS.items() if key in costs},
+        "families": families,
+        "groups": _name_groups(records),
+        "records": records,
+    }
+
+
+def _cost_label(key: str) -> str:
+    return COMPLEXITY_METRICS[key].label.replace(" per {seconds:g} s", "")
+
+
+def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[str, Path]) -> dict[str, Any]:
+    result = group[0]
+    metrics = [each["metrics"] for each in group]
+    complexity, environment = result["complexity"], result["environment"]
+    scores = {key: _score(metrics, key) for key, value in metrics[0].items() if _is_number(value) and all(_is_number(each.get(key)) for each in metrics)}
+    speed = complexity.get("throughput") or {}
+    measured = ", ".join(str(part) for part in (speed.get("device"), speed.get("precision")) if part)
+    clips = f"clips of {complexity['seconds']:g} s"
+    conditions = {"throughput_clips_s": f"{measured}, batch {speed.get('batch_size')}, {clips}", "latency_ms": f"{measured}, {clips}"}
+    conditions["peak_memory_mb"] = f"{complexity.get('peak_memory_of', 'memory')}, {measured}"
+    costs = {key: [value, conditions.get(key, clips if key.startswith("macs") else "")] for key, value in complexity_values(group).items()}
+    versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
+    provenance = [
+        ("data", f"{result['data']['name']}, hash {result['data']['manifest_hash']}"),
+        ("clips scored", str(result["metrics"].get("coverage", {}).get("clips_scored", ""))),
+        ("metric variant", _plain(result["metrics"]["variant"])),
+        ("note on MACs", complexity.get("macs_note") or ""),
+        ("speed measured on", conditions["throughput_clips_s"] if speed else ""),
+        ("device", environment.get("device", "")),
+        ("commit", ", ".join(dict.fromkeys(str(each["environment"]["commit"]) for each in group))),
+        ("versions", versions),
+    ]
+    for each in group:
+        main = ", ".join(f"{key} {each['metrics'][key]}" for key in scores)
+        provenance.append((f"seed {each['seed']}", f"{main}; signature {each['signature']}, {each['environment']['created']}, {folders[str(each['signature'])]}"))
+    provenance.append(("configuration", _plain({key: value for key, value in result["config"].items() if key != "seed"})))
+    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"], "source": "ours", "runs": len(group)}
+    return names | {"scores": scores, "costs": costs, "conditions": score_conditions(result), "provenance": [pair for pair in provenance if pair[1]]}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _score(metrics: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
+    """Value, low and high end of the error bar or none, and what the bar is."""
+    mean, sd = mean_and_sd([float(each[key]) for each in metrics])
+    ends = score_interval(metrics, key)
+    bar = "" if ends is None else f"± one standard deviation over {len(metrics)} seeds" if sd is not None else "95 % of bootstrap samples"
+    return [_rounded(value) for value in (mean, *(ends or (None, None)))] + [bar]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{SIGNIFICANT}g}")
+
+
+def _published_record(row: PublishedModel) -> dict[str, Any]:
+    scores = {}
+    for key, value in row.scores.items():
+        sd = row.spreads.get(key)
+        scores[key] = [value, None, None, ""] if sd is None else [value, _rounded(value - sd), _rounded(value + sd), "± one standard deviation, as published"]
+    costs = {key: [value, row.speed if key in {"throughput_clips_s", "epoch_s", "training_h"} else _clips(key)] for key, value in row.complexity.items() if value}
+    paper = PAPERS[row.table]
+    provenance = [
+        ("source", f"{paper.title} {paper.address}".strip()),
+        ("file", f"benchmarks/published/{row.table}.csv"),
+        ("data", row.data),
+        ("released as", row.label),
+        ("score", "read off a figure, ±0.02" if row.score_source == "figure" else "as in the paper's table"),
+        ("speed measured on", row.speed),
+        ("note", row.note),
+    ]
+    names = {"label": (row.label or row.model).removesuffix("_strong"), "model": row.model, "backbone": row.backbone, "family": row.family, "source": paper.title, "runs": 1}
+    conditions = {"data": row.data, "published by": paper.title}
+    return names | {"scores": scores, "costs": costs, "conditions": conditions, "provenance": [pair for pair in provenance if pair[1]]}
+
+
+def _clips(key: str) -> str:
+    return f"clips of {PUBLISHED_SECONDS:g} s" if key.startswith("macs") else ""
+
+
+def _plain(values: Mapping[str, Any], prefix: str = "") -> str:
+    """Nested values as `key=value` pairs."""
+    parts = [_plain(value, f"{prefix}{key}.") if isinstance(value, Mapping) else f"{prefix}{key}={value}" for key, value in values.items()]
+    return " ".join(part for part in parts if part)
+
+
+def _name_groups(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sets of records whose scores compare, ours first, each named by its data and what tells it from others on the same data.
+
+    Replaces each record's "conditions" by "group", an index into the sets.
+    """
+    found: list[dict[str, Any]] = []
+    for record in records:
+        conditions = record.pop("conditions")
+        if conditions not in found:
+            found.append(conditions)
+        record["group"] = found.index(conditions)
+    groups = []
+    for conditions in found:
+        kin = [other for other in found if other["data"] == conditions["data"]]
+        differing = [key for key in conditions if key != "data" and any(other.get(key) != conditions[key] for other in kin)]
+        publisher = [f"published: {conditions['published by']}"] if "published by" in conditions else []
+        own = [f"{key} {conditions[key]}" for key in differing if key != "published by"]
+        groups.append({"label": ", ".join([conditions["data"], *publisher, *own]), "isPublished": bool(publisher), "conditions": _plain(conditions)})
+    return groups
