@@ -14,7 +14,7 @@ LAUNCHER ?= local
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep smoke plot benchmark models test check format clean
+.PHONY: help sweep smoke plot benchmark models browser test check format clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ benchmark: $(BIN)/efficient-sed ## parameters, MACs and speed without training: 
 
 models: $(BIN)/efficient-sed ## list released models and parts
 	$(BIN)/efficient-sed models $(ARGS)
+
+# The test of the interactive page drives a real one; where none can be installed it is skipped, and says so.
+browser: ## install Chromium by apt, if there is none
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	echo 'no Chromium, and apt cannot install it here (it needs root): the test of the interactive page will be skipped'
 
 test: $(BIN)/efficient-sed ## run all tests
 	$(BIN)/python -m pytest $(ARGS)

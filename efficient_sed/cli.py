@@ -108,9 +108,10 @@ def build_parser() -> argparse.ArgumentParser:
     benchmark.add_argument("--json", action="store_true", help="print everything measured as JSON")
 
     plot = add("plot", run_plot, "Draw the performance-complexity frontier of finished runs, and print it as a table.")
-    plot.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
+    drawn = plot.add_mutually_exclusive_group()
+    drawn.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
+    drawn.add_argument("--published", action="store_true", help="draw published models alone, with their MACs as published and as we count them; needs no runs")
     plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG, a CSV and an interactive page (HTML) are written beside it")
-    plot.add_argument("--published", action="store_true", help="draw published models alone, with their MACs as published and as we count them; needs no runs")
     plot.add_argument("--allow-mixed", action="store_true", help="draw results of different data or metric variants together")
 
     detect = add("detect", run_detect, "Find sound events in recordings of any length.")

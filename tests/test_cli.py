@@ -239,7 +239,7 @@ def test_train_evaluate_plot(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("plot")
     assert status == 0
     assert "fmn04" in out
-    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["frontier.csv", "frontier.png", "frontier.svg"]
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["frontier.csv", "frontier.html", "frontier.png", "frontier.svg"]
     status, _, err = run(f"plot --output {folder}/result.json/frontier.png")
     assert status == 2
     assert err.count("\n") == 1

@@ -1,0 +1,75 @@
+"""`efficient-sed plot`: what it writes, and what it refuses before writing anything."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from result_files import make_result, write_run
+
+from efficient_sed.cli import main
+
+
+def plot(capsys: pytest.CaptureFixture[str], *typed: object) -> tuple[int, str, str]:
+    status = main(["plot", *map(str, typed)])
+    return status, *capsys.readouterr()
+
+
+def test_picture_table_and_page_are_written_with_seeds_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, score in enumerate((0.40, 0.42, 0.44)):
+        write_run(tmp_path / "runs", f"tf{seed}", make_result(seed=seed, score=score))
+    status, out, _ = plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")
+    assert status == 0
+    assert "0.420 ± 0.020" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["f.csv", "f.html", "f.png", "f.svg"]
+    (row,) = csv.DictReader((tmp_path / "out" / "f.csv").read_text(encoding="utf-8").splitlines())
+    assert (row["num_runs"], row["seed"]) == ("3", "0 1 2")
+
+
+def test_published_models_need_no_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = plot(capsys, "--published", "--output", tmp_path / "p.png")
+    assert status == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.html", "p.png", "p.svg"]
+    assert "p.html" in out
+    with pytest.raises(SystemExit, match="2"):
+        plot(capsys, tmp_path, "--published")
+    assert "--published: not allowed with argument runs" in capsys.readouterr().err
+
+
+def test_tagging_alone_has_table_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result(task="tagging", metrics={"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}))
+    assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["f.csv", "f.html"]
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (json.dumps(make_result("fmn04"))[:200], "b/result.json: damaged ("),
+        ("", "b/result.json: damaged (Expecting value"),
+        ("null", "b/result.json: damaged ("),
+        (
+            json.dumps(make_result("fmn04", data={"name": "synthetic", "manifest_hash": "beef"})),
+            "differ in manifest_hash 'cafe' against 'beef'; plot them apart, or together with --allow-mixed",
+        ),
+        (json.dumps(make_result("fmn04", metrics=make_result()["metrics"] | {"variant": {"median_frames": 7}})), "differ in median_frames 9 against 7"),
+        (json.dumps(make_result("fmn04", complexity=make_result()["complexity"] | {"macs": -1})), "b/result.json: not a complete result (macs=-1.0 is out of range)"),
+    ],
+)
+def test_bad_results_are_named_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], second: str, message: str) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(tmp_path / "runs", "b", {}).write_text(second, encoding="utf-8")
+    status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_mixed_results_are_drawn_when_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(tmp_path / "runs", "b", make_result("fmn04", data={"name": "synthetic", "manifest_hash": "beef"}))
+    assert plot(capsys, tmp_path / "runs", "--allow-mixed", "--output", tmp_path / "out" / "f.png")[0] == 0
+    assert len(list((tmp_path / "out").iterdir())) == 4
