@@ -35,7 +35,7 @@ def draw_mixup(rng: np.random.Generator, batch: int, alpha: float, probability: 
 
 def mix(x: Tensor, partners: Tensor, share: Tensor) -> Tensor:
     """share * x + (1 - share) * x[partners] for x of shape (batch, ...)."""
-    return torch.lerp(x[partners.to(x.device)], x, share.to(x).view(-1, *[1] * (x.ndim - 1)))
+    return x[partners.to(x.device)].lerp_(x, share.to(x).view(-1, *[1] * (x.ndim - 1)))  # in place: batches of waveforms are slow to allocate
 
 
 def mix_waveforms(waveform: Tensor, partners: Tensor, share: Tensor) -> Tensor:
@@ -43,8 +43,8 @@ def mix_waveforms(waveform: Tensor, partners: Tensor, share: Tensor) -> Tensor:
 
     Morocutti et al. 2025, released code; the partner is of the same batch, so that no second file is read for it (there: of the whole data set).
     """
-    mixed = mix(waveform - waveform.mean(-1, keepdim=True), partners, share)
-    return torch.where((share < 1).to(waveform.device)[:, None], mixed, waveform)
+    offset = mix(waveform.mean(-1, keepdim=True), partners, share)  # the mean of the mix, which is the mix of the means
+    return mix(waveform, partners, share).sub_(offset * (share < 1).to(offset)[:, None])
 
 
 def draw_time_masks(rng: np.random.Generator, batch: int, num_frames: int, max_share: float) -> Tensor:

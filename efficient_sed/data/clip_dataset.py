@@ -69,7 +69,7 @@ class _ClipDataset:
                 teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)  # where the teacher ends, the labels go on
         except DataError as error:
             return str(error)
-        waveform = torch.nn.functional.pad(samples, (0, length - len(samples)))
+        waveform = samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))  # which copies even if there's nothing to add
         return Item(waveform, targets, teacher, index)
 
 

@@ -47,7 +47,7 @@ class PackedAudio(AudioSource):
             samples = opened(self.path, "packed", open_packed)["samples"][self.first + begin : self.first + end]
         except OSError as error:
             raise DataError(f"{self}: damaged ({' '.join(str(error).split())}); pack the data set again") from error
-        return torch.from_numpy(samples.astype(np.float32)).mul_(self.scale / PEAK)
+        return torch.from_numpy(np.multiply(samples, self.scale / PEAK, dtype=np.float32))
 
     def content_hash(self) -> str:
         return self.digest
