@@ -100,19 +100,13 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and evaluation.…, as for train")
     evaluate.add_argument("--part", choices=("train", "validation", "test"), default="test")
 
-    benchmark = add("benchmark", run_benchmark, "Measure parameters, MACs, throughput, latency and memory of a model.")
-    benchmark.add_argument("models", nargs="+", metavar="MODEL", help="released name, file, or architecture such as fmn10+tf-256 (random weights, 447 classes)")
-    benchmark.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="default: fp16 on a GPU, fp32 on a CPU")
-    benchmark.add_argument("--batch-size", type=int, default=64, help="clips per pass for throughput (a CPU takes at most 4)")
-    benchmark.add_argument("--csv", type=Path, help="append one row per model to this file")
-    benchmark.add_argument("--json", action="store_true", help="print everything measured as JSON")
+    compare = add("compare", run_compare, "Say whether one finished run is better than another, or only luckier with its clips.")
+    compare.add_argument("first", type=Path, metavar="RUN_A", help="folder of a finished detection run")
+    compare.add_argument("second", type=Path, metavar="RUN_B", help="folder of another one on the same data")
+    compare.add_argument("--replicates", type=int, default=1000, help="draws of the clips")
+    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
-    plot = add("plot", run_plot, "Draw the performance-complexity frontier of finished runs, and print it as a table.")
-    drawn = plot.add_mutually_exclusive_group()
-    drawn.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
-    drawn.add_argument("--published", action="store_true", help="draw published models alone, with their MACs as published and as we count them; needs no runs")
-    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG, a CSV and an interactive page (HTML) are written beside it")
-    plot.add_argument("--allow-mixed", action="store_true", help="draw results of different data or metric variants together")
+    _add_costs(add)
 
     detect = add("detect", run_detect, "Find sound events in recordings of any length.")
     detect.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -137,6 +131,27 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_released(add)
     return parser
+
+
+def _add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
+    """The commands about costs, and scores against them."""
+    benchmark = add("benchmark", run_benchmark, "Measure parameters, MACs, throughput, latency and memory of a model.")
+    benchmark.add_argument("models", nargs="+", metavar="MODEL", help="released name, file, or architecture such as fmn10+tf-256 (random weights, 447 classes)")
+    benchmark.add_argument("--precision", metavar="P[,P…]", help="fp32, bf16, fp16; default: fp16 on a GPU, fp32 on a CPU")
+    benchmark.add_argument("--batch", metavar="N[,N…]", help="clips per pass, 1 beside them for latency; default: 64 on a GPU, 4 on a CPU")
+    benchmark.add_argument("--modes", metavar="M[,M…]", help="eager, fused, compiled, graphed (GPU); default: eager,fused")
+    benchmark.add_argument("--threads", type=int, help="threads on a CPU, kept to as many cores")
+    benchmark.add_argument("--processes", type=int, help="measure that many processes of one thread together, too")
+    benchmark.add_argument("--with-mel", action="store_true", default=None, help="measure from the waveform, too")
+    benchmark.add_argument("--csv", type=Path, help="append one row per model to this file")
+    benchmark.add_argument("--json", action="store_true", help="print everything measured as JSON")
+
+    plot = add("plot", run_plot, "Draw the performance-complexity frontier of finished runs, and print it as a table.")
+    drawn = plot.add_mutually_exclusive_group()
+    drawn.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
+    drawn.add_argument("--published", action="store_true", help="draw published models alone, with their MACs as published and as we count them; needs no runs")
+    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG, a CSV and an interactive page (HTML) are written beside it")
+    plot.add_argument("--allow-mixed", action="store_true", help="draw results of different data or metric variants together")
 
 
 def _add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
@@ -217,6 +232,16 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_compare(options: argparse.Namespace) -> int:
+    import dataclasses
+
+    from efficient_sed.evaluation.compare import compare_runs
+
+    comparison = compare_runs(options.first, options.second, options.replicates)
+    print(json.dumps({**dataclasses.asdict(comparison), "is_real": comparison.is_real}, indent=1) if options.json else "\n".join(comparison.lines()))
+    return 0
+
+
 def run_pseudo_label(options: argparse.Namespace) -> int:
     from efficient_sed.config.compose import compose_run
     from efficient_sed.teachers._write import write_pseudo_labels
@@ -228,11 +253,14 @@ def run_pseudo_label(options: argparse.Namespace) -> int:
 
 
 def run_benchmark(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.record import append_csv, complexity_table
+    from efficient_sed.benchmark.record import append_csv, complexity_table, speed_table
     from efficient_sed.benchmark.runner import benchmark_model
+    from efficient_sed.config._strict import from_dict
     from efficient_sed.config.schema import BenchmarkConfig
 
-    config = BenchmarkConfig(precision=options.precision, batch_size=options.batch_size)
+    typed = {"batches": options.batch and _numbers("--batch", options.batch), "threads": options.threads, "processes": options.processes, "with_mel": options.with_mel}
+    typed |= {key: getattr(options, key) and getattr(options, key).split(",") for key in ("precision", "modes")}
+    config = from_dict(BenchmarkConfig, {key: value for key, value in typed.items() if value is not None}, "benchmark")
     records = [benchmark_model(name, config) for name in options.models]
     if options.csv:
         append_csv(options.csv, records)
@@ -251,9 +279,17 @@ def run_plot(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.corrected_plot import draw_corrected
     from efficient_sed.benchmark.frontier_page import write_page
 
+        _print_rich(speed_table(records))
     written = [*draw_corrected(read_published(), options.output), write_page([], options.output.with_suffix(".html"))]
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{option} {text}: not a list of whole numbers such as 1,8,64") from None
+
+
 
 
 def run_detect(options: argparse.Namespace) -> int:

@@ -108,9 +108,14 @@ BAD = [
     ("benchmark fmn04 fmn4", "'fmn4' is not a model name: unknown backbone 'fmn4'; did you mean 'fmn04'?"),
     ("benchmark fmn04+tf-250", "seq.hidden=250 is not allowed"),
     ("benchmark {d}/absent.pt", "{d}/absent.pt: no such checkpoint file"),
-    ("benchmark {model} --batch-size 0", "benchmark.batch_size=0 is not allowed: 1 or more"),
-    ("benchmark {model} --batch-size 1 --csv {d}/a.wav/x.csv", "{d}/a.wav/x.csv: cannot be written"),
-    ("benchmark {model} --batch-size 1 --csv {d}/test.tsv", "{d}/test.tsv: its columns are not those of a benchmark"),
+    ("benchmark {model} --batch 0", "benchmark.batches=0 is not allowed: 1 or more each"),
+    ("benchmark {model} --batch a", "--batch a: not a list of whole numbers such as 1,8,64"),
+    ("benchmark {model} --modes fast", "benchmark.modes[0]='fast' is not allowed; "),
+    ("benchmark {model} --precision fp8", "benchmark.precision[0]='fp8' is not allowed; "),
+    ("benchmark {model} --threads 0", "benchmark.threads=0 is not allowed: 1 or more"),
+    ("benchmark {model} --processes 0", "benchmark.processes=0 is not allowed: 1 or more"),
+    ("benchmark {model} --batch 1 --csv {d}/a.wav/x.csv", "{d}/a.wav/x.csv: cannot be written"),
+    ("benchmark {model} --batch 1 --csv {d}/test.tsv", "{d}/test.tsv: its columns are not those of a benchmark"),
     ("plot {d}/nothing", "no finished run below {d}/nothing; train one with: make sweep"),
     ("plot {d}/absent", "no finished run below {d}/absent"),
     ("plot {d}/damaged", "{d}/damaged/run/result.json: damaged ("),
@@ -338,10 +343,10 @@ def test_convert(run: Run, tmp_path: Path) -> None:
 
 
 def test_benchmark(run: Run, tmp_path: Path) -> None:
-    status, out, err = run("benchmark {model} --csv costs.csv --batch-size 1")
+    status, out, err = run("benchmark {model} --csv costs.csv --batch 1")
     assert (status, err) == (0, "")
     assert "What it costs" in out
-    status, out, _ = run("benchmark fmn04 --csv costs.csv --json --batch-size 1")
+    status, out, _ = run("benchmark fmn04 --csv costs.csv --json --batch 1")
     (record,) = json.loads(out)
     assert round(record["complexity"]["macs_by_part"]["backbone"] / 1e6, 1) == 181.1
     with (tmp_path / "costs.csv").open(newline="") as file:

@@ -131,6 +131,27 @@ def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
     return _with_conditions(table, rows)
 
 
+def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per mode, precision and batch of each model."""
+    table = Table(title="How fast it is", title_justify="left")
+    for column in ("model", "mode", "precision", "batch", "mel", "processes", "clips/s", "quartiles", "ms a pass", "95 %", "peak MB", "score difference", "J a clip"):
+        table.add_column(column, justify="left" if column in ("model", "mode", "precision", "mel") else "right")
+    for record in records:
+        for row in record["complexity"]["speeds"]:
+            batch = f"{row['batch_size']}" if row["micro_batch"] is None else f"{row['batch_size']} by {min(row['micro_batch'], row['batch_size'])}"
+            others = ("" if row[key] is None else f"{row[key]:{form}}" for key, form in (("peak_memory_mb", ".0f"), ("max_score_difference", ".0e"), ("joules_per_clip", ".3g")))
+            rate = f"{row['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in row["iqr"])
+            times = f"{row['latency_ms']:.1f}", f"{row['latency_p95_ms']:.1f}"
+            table.add_row(record["model"], row["mode"], row["precision"], batch, row["mel"], str(row["processes"]), *rate, *times, *others)
+    states = {f"{record['complexity']['throughput']['device']}, {_state(record['complexity']['speed_conditions'])}" for record in records}
+    table.caption, table.caption_justify = "; ".join(sorted(states)), "left"
+    return table
+
+
+def _state(conditions: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {'unknown' if value is None else value}" for key, value in conditions.items())
+
+
 def _costs(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return f"{row['params']:,}", f"{row['macs'] / 1e6:,.1f} M", f"{row['clips_per_s']:.1f}", f"{row['latency_ms']:.1f}"
 

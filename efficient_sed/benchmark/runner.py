@@ -18,7 +18,7 @@ from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
 from efficient_sed.benchmark.record import result_row
-from efficient_sed.benchmark.throughput import measure_speed
+from efficient_sed.benchmark.throughput import check_protocol, measure_speed
 from efficient_sed.config.compose import to_yaml
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, to_dict
 from efficient_sed.data.clip_dataset import EvaluationWindows
@@ -129,6 +129,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     except OSError as error:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
     count_macs(SedModel(ModelSpec(config.backbone, config.seq, splits.classes)), 1.0)  # a part without a formula must fail now, not after the training
+    check_protocol(config.benchmark, torch.device("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu"))
     model, training = fit(config, splits, folder, show_progress=show_progress)
     draw_curves(folder)
     metrics = score_part(model, splits, config, "test", folder)

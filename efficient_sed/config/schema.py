@@ -266,14 +266,28 @@ class BenchmarkConfig:
     """Length of the clips that MACs, throughput and latency refer to."""
     batch_size: int = 64
     """Clips per forward pass when throughput is measured on a GPU; a CPU takes at most 4."""
-    precision: Literal["fp32", "bf16", "fp16"] | None = None
-    """Number format of the forward pass; none: fp16 on a GPU, as published, and fp32 on a CPU."""
+    batches: tuple[int, ...] = ()
+    """Batch sizes to measure instead, as given on a CPU too; throughput is that of the largest. Latency is that of one clip."""
+    precision: tuple[Literal["fp32", "bf16", "fp16"], ...] = field(default=(), metadata={ONE_OR_LIST: True})
+    """Number formats of the forward pass, the first one for throughput; none: fp16 on a GPU, as published, and fp32 on a CPU."""
+    modes: tuple[Literal["eager", "fused", "compiled", "graphed"], ...] = field(default=("eager", "fused"), metadata={ONE_OR_LIST: True})
+    """The model as it is, its copy for inference, that one by torch.compile (takes a minute), or as a CUDA graph."""
+    threads: int | None = None
+    """Threads on a CPU, kept to as many cores; none: as many as torch takes."""
+    processes: int = 1
+    """Above 1: a further row by that many processes of one thread, each on a core of its own."""
+    with_mel: bool = False
+    """Measure further rows that begin with the waveform."""
     repeats: int = 20
     """Timed forward passes, after three that warm up."""
 
     def __post_init__(self) -> None:
         require(self.seconds >= 0.5, "benchmark.seconds", self.seconds, "at least 0.5 s")
         require(self.batch_size >= 1, "benchmark.batch_size", self.batch_size, "1 or more")
+        require(all(batch >= 1 for batch in self.batches), "benchmark.batches", ",".join(map(str, self.batches)), "1 or more each")
+        require(len(self.modes) > 0, "benchmark.modes", "[]", "one or more of eager, fused, compiled, graphed")
+        require(self.threads is None or self.threads >= 1, "benchmark.threads", self.threads, "1 or more")
+        require(self.processes >= 1, "benchmark.processes", self.processes, "1 or more")
         require(self.repeats >= 3, "benchmark.repeats", self.repeats, "3 or more")
 
 

@@ -23,6 +23,7 @@ from efficient_sed.evaluation.segment_metrics import SegmentScores
 from efficient_sed.evaluation.tagging_metrics import tagging_metrics
 from efficient_sed.models.sed import SedModel
 
+from efficient_sed.models._fuse import MICRO_BATCH, fuse
 
 class ClipMetric(Protocol):
     """Sees every whole clip once, keeps what it needs of it, and gives entries of a result at the end."""
@@ -202,14 +203,14 @@ def _score_windows(model: SedModel, collected: ClipScores, batch_size: int, num_
     device = next(model.parameters()).device
     unreadable: list[str] = []
     loader: Iterable[Batch] = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=num_workers)
-    model.eval()
+    fused = fuse(model.eval())
     with torch.inference_mode():
         for batch in loader:
             handle_unreadable(batch, on_error, unreadable)
             if len(batch.positions) == 0:
                 continue
-            for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # small batches keep a CPU's cache warm
-                output = model(model.frontend(batch.waveform[part].to(device)))
+            for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else MICRO_BATCH):
+                output = fused(fused.frontend(batch.waveform[part].to(device)))
                 collected.add(batch.positions[part], output.frame_logits.float().sigmoid(), output.clip_logits)
     return unreadable
 

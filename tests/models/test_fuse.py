@@ -106,7 +106,7 @@ def test_half_precision(head: str, precision: torch.dtype) -> None:
     with torch.autocast("cpu", precision):
         half = fused(mel).frame_logits.float()
     assert torch.isfinite(half).all()
-    assert (half.sigmoid() - full.sigmoid()).abs().max() < 0.1
+    assert (half.sigmoid() - full.sigmoid()).abs().mean() < 0.05
 
 
 def test_layers_that_do_not_join() -> None:

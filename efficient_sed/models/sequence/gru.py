@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.models.sequence._blocks import require_layers
 from efficient_sed.registry import SEQUENCE_HEADS
+
+
+def _run(gru: nn.GRU, features: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A CPU's autocast halves the speed of recurrent layers, so there they stay in the precision of their weights."""
+    if features.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            precision = next(gru.parameters()).dtype
+            output, last = gru(features.to(precision), None if initial is None else initial.to(precision))
+    else:
+        output, last = gru(features, initial)
+    return output, last
 
 
 class GruHead(SequenceHead):
@@ -28,7 +40,7 @@ class GruHead(SequenceHead):
         self.out_dim = 2 * hidden
 
     def forward(self, features: Tensor) -> Tensor:
-        output: Tensor = self.gru(features)[0]
+        output: Tensor = _run(self.gru, features, None)[0]
         return output
 
 
@@ -42,7 +54,7 @@ class CausalGruHead(CausalHead):
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
         initial = None if state is None else state[0].transpose(0, 1).contiguous()
-        output, last = self.gru(features, initial)
+        output, last = _run(self.gru, features, initial)
         return output, (last.transpose(0, 1),)
 
 

@@ -1,0 +1,102 @@
+"""Speed by the stated protocol: which rows there are, and what each says of itself. How fast anything is, no test asserts."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+
+import pytest
+import torch
+from rich.console import Console
+
+import efficient_sed as es
+from efficient_sed.benchmark._clock import only_cores
+from efficient_sed.benchmark.record import speed_table
+from efficient_sed.benchmark.throughput import Speed, check_protocol, measure_speed
+from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.errors import ConfigError
+from efficient_sed.models._fuse import MICRO_BATCH
+from efficient_sed.models.sed import SedModel
+
+SHORT = BenchmarkConfig(seconds=0.5, repeats=3, threads=1)
+
+
+@pytest.fixture(scope="module")
+def model() -> SedModel:
+    torch.manual_seed(0)
+    return es.create_model("fmn04+gru-16", num_classes=5).train()
+
+
+def test_rows(model: SedModel) -> None:
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    measured = measure_speed(model, dataclasses.replace(SHORT, batches=(3,), precision=("fp32", "bf16"), with_mel=True))
+    rows = measured["speeds"]
+    seen = [(row["precision"], row["batch_size"], row["mel"], row["mode"]) for row in rows]
+    assert seen == [(p, b, mel, mode) for p in ("fp32", "bf16") for b in (1, 3) for mel in ("outside", "inside") for mode in ("eager", "fused")]
+    for row in rows:
+        assert row.keys() == {field.name for field in dataclasses.fields(Speed)}
+        assert row["micro_batch"] == (MICRO_BATCH if row["mode"] == "fused" else None)
+        assert (row["threads"], row["processes"], row["joules_per_clip"]) == (1, 1, None)
+        assert 0 < row["iqr"][0] <= row["clips_per_s"] <= row["iqr"][1]
+        assert 0 < row["latency_ms"] <= row["latency_p95_ms"]
+        assert row["peak_memory_mb"] > 10
+        assert row["max_score_difference"] <= (1e-5 if row["precision"] == "fp32" else 0.1)
+    assert [row["max_score_difference"] > 0 for row in rows if row["precision"] == "bf16"] == [True] * 8
+    (main,) = [row for row in rows if (row["precision"], row["batch_size"], row["mel"], row["mode"]) == ("fp32", 3, "outside", "fused")]
+    (single,) = [row for row in rows if (row["precision"], row["batch_size"], row["mel"], row["mode"]) == ("fp32", 1, "outside", "fused")]
+    shared = {"mode": "fused", "precision": "fp32", "threads": 1, "device": measured["throughput"]["device"]}
+    assert measured["throughput"] == {"clips_per_s": main["clips_per_s"], "iqr": main["iqr"], "batch_size": 3, **shared}
+    assert measured["latency"] == {"ms": single["latency_ms"], "p95_ms": single["latency_p95_ms"], "batch_size": 1, **shared}
+    assert measured["peak_memory_mb"] == main["peak_memory_mb"]
+    assert measured["speed_conditions"].keys() == {"threads", "cores", "mhz", "governor", "load_1min"}
+    assert model.training
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(speed_table([{"model": "mine", "complexity": measured}]))
+    lines = [line for line in console.export_text().splitlines() if "mine" in line]
+    assert len(lines) == len(rows)
+    assert "3 by 2" in lines[5]
+
+
+def test_the_model_as_it_is(model: SedModel) -> None:
+    measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
+    assert [(row["mode"], row["batch_size"], row["max_score_difference"]) for row in measured["speeds"]] == [("eager", 1, 0.0)]
+    assert measured["throughput"]["mode"] == "eager"
+
+
+@pytest.mark.slow
+def test_processes(model: SedModel) -> None:
+    rows = measure_speed(model, dataclasses.replace(SHORT, batches=(2,), processes=2))["speeds"]
+    assert [(row["mode"], row["processes"], row["threads"], row["batch_size"]) for row in rows[-2:]] == [("fused", 1, 1, 2), ("fused", 2, 1, 2)]
+    assert rows[-1]["clips_per_s"] > 0
+    assert rows[-1]["peak_memory_mb"] is None
+
+
+@pytest.mark.parametrize(
+    ("config", "device", "message"),
+    [
+        (BenchmarkConfig(precision=("fp32", "fp16")), "cpu", "benchmark.precision=fp16 is not allowed: a CPU only emulates it; fp32 or bf16"),
+        (BenchmarkConfig(modes=("graphed",)), "cpu", "benchmark.modes=graphed is not allowed: CUDA graphs need a GPU; eager, fused or compiled"),
+        (BenchmarkConfig(processes=2), "cuda", "benchmark.processes=2 is not allowed: 1 on a GPU"),
+        (BenchmarkConfig(processes=2, modes=("compiled",)), "cpu", "benchmark.processes=2 is not allowed without eager or fused in benchmark.modes"),
+    ],
+)
+def test_what_cannot_be_measured(config: BenchmarkConfig, device: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_protocol(config, torch.device(device))
+    assert str(caught.value) == message
+
+
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ConfigError, match=r"^benchmark\.modes=compiled is not allowed: torch\.compile finds no C\+\+ compiler; install g\+\+, or leave the mode out$"):
+        check_protocol(BenchmarkConfig(modes=("compiled",)), torch.device("cpu"))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
+def test_cores_are_given_back() -> None:
+    before = os.sched_getaffinity(0), torch.get_num_threads()
+    with only_cores(1):
+        assert (len(os.sched_getaffinity(0)), torch.get_num_threads()) == (1, 1)
+    assert (os.sched_getaffinity(0), torch.get_num_threads()) == before
