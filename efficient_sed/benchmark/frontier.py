@@ -144,8 +144,7 @@ def _point(group: Sequence[Mapping[str, Any]], folder: Path) -> Point:
     if wrong:
         raise ValueError(f"{', '.join(wrong)} is out of range")
     interval = score_interval([each["metrics"] for each in group], "psds1_macro")
-    speed = result["complexity"].get("throughput") or {}
-    measured = f"{speed['device']}, {speed['precision']}, batch {speed['batch_size']}" if speed else ""
+    measured = speed_conditions(result)
     mean, _ = mean_and_sd(scores)
     costs, conditions = complexity_values(group), score_conditions(result)
     return Point(result["model"], result["backbone"], result["head"], mean, costs, "ours", result["model"], str(folder), conditions, measured, interval)
@@ -182,6 +181,12 @@ def _value_at(complexity: Mapping[str, Any], path: Sequence[str]) -> float | Non
     for key in path:
         value = (value or {}).get(key)
     return None if value is None else float(value)
+
+
+def speed_conditions(result: Mapping[str, Any]) -> str:
+    """What throughput was measured on, such as "CPU of a kind, fp32, fused, batch 4"; empty if it was not measured."""
+    speed = result["complexity"].get("throughput")
+    return ", ".join(part for part in (speed["device"], speed["precision"], speed.get("mode"), f"batch {speed['batch_size']}") if part) if speed else ""
 
 
 def score_conditions(result: Mapping[str, Any]) -> dict[str, Any]:

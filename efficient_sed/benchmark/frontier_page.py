@@ -19,7 +19,7 @@ from typing import Any
 
 from efficient_sed import __version__
 from efficient_sed._files import write_atomically
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_SECONDS, complexity_values, distinct_labels, score_conditions, score_interval
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_SECONDS, complexity_values, distinct_labels, score_conditions, score_interval, speed_conditions
 from efficient_sed.benchmark.frontier_plot import COLOURS
 from efficient_sed.benchmark.published import PAPERS, PublishedModel, read_published_models
 from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
@@ -110,10 +110,9 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
     metrics = [each["metrics"] for each in group]
     complexity, environment = result["complexity"], result["environment"]
     scores = {key: _score(metrics, key) for key, value in metrics[0].items() if _is_number(value) and all(_is_number(each.get(key)) for each in metrics)}
-    speed = complexity.get("throughput") or {}
-    measured = ", ".join(str(part) for part in (speed.get("device"), speed.get("precision")) if part)
-    clips = f"clips of {complexity['seconds']:g} s"
-    conditions = {"throughput_clips_s": f"{measured}, batch {speed.get('batch_size')}, {clips}", "latency_ms": f"{measured}, {clips}"}
+    measured, clips = speed_conditions(result), f"clips of {complexity['seconds']:g} s"
+    machine = measured.rsplit(", batch", 1)[0]
+    conditions = {"throughput_clips_s": f"{measured}, {clips}", "latency_ms": f"{machine}, {clips}"}
     conditions["peak_memory_mb"] = f"{complexity.get('peak_memory_of', 'memory')}, {measured}"
     costs = {key: [value, conditions.get(key, clips if key.startswith("macs") else "")] for key, value in complexity_values(group).items()}
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
@@ -122,7 +121,7 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
         ("clips scored", str(result["metrics"].get("coverage", {}).get("clips_scored", ""))),
         ("metric variant", _plain(result["metrics"]["variant"])),
         ("note on MACs", complexity.get("macs_note") or ""),
-        ("speed measured on", conditions["throughput_clips_s"] if speed else ""),
+        ("speed measured on", measured),
         ("device", environment.get("device", "")),
         ("commit", ", ".join(dict.fromkeys(str(each["environment"]["commit"]) for each in group))),
         ("versions", versions),

@@ -86,7 +86,7 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for group in group_repeats(results):
         runs = [result_row(result) for result in group]
         merged = {column: _merge([run[column] for run in runs]) for column in runs[0]}
-        merged |= {column: statistics.median(run[column] for run in runs) for column in MEASURED}
+        merged |= {column: statistics.median(run[column] for run in runs) for column in MEASURED if all(run[column] is not None for run in runs)}
         for column in SCORES:
             is_known = all(run[column] is not None for run in runs)
             merged[column], merged[f"{column}_sd"] = mean_and_sd([run[column] for run in runs]) if is_known else (None, None)

@@ -33,7 +33,7 @@ def _configuration(result: Mapping[str, Any]) -> str:
         for key in keys:
             config.get(part, {}).pop(key, None)
     speed = result["complexity"].get("throughput") or {}
-    measured_on = [speed.get(key) for key in ("device", "precision", "batch_size")]
+    measured_on = [speed.get(key) for key in ("device", "precision", "mode", "batch_size")]
     return json.dumps([result["model"], result["task"], config, result["data"]["manifest_hash"], result["metrics"]["variant"], measured_on], sort_keys=True)
 
 
