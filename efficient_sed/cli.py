@@ -268,7 +268,15 @@ def run_benchmark(options: argparse.Namespace) -> int:
         print(json.dumps(records, indent=1))
     else:
         _print_rich(complexity_table(records))
+        _print_rich(speed_table(records))
     return 0
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{option} {text}: not a list of whole numbers such as 1,8,64") from None
 
 
 def run_plot(options: argparse.Namespace) -> int:
@@ -279,17 +287,9 @@ def run_plot(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.corrected_plot import draw_corrected
     from efficient_sed.benchmark.frontier_page import write_page
 
-        _print_rich(speed_table(records))
     written = [*draw_corrected(read_published(), options.output), write_page([], options.output.with_suffix(".html"))]
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"{option} {text}: not a list of whole numbers such as 1,8,64") from None
-
-
 
 
 def run_detect(options: argparse.Namespace) -> int:
