@@ -52,10 +52,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(results(), tmp_path_factory.mktemp("page") / "frontier.html")
 
 
-@pytest.fixture(params=[(1400, "light"), (360, "dark")], ids=["wide", "narrow"])
+WIDE, NARROW = (1400, "light"), (360, "dark")
+on_both = pytest.mark.parametrize("page", [WIDE, NARROW], ids=["wide", "narrow"], indirect=True)
+
+
+@pytest.fixture
 def page(browser: Any, file: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The page, which must neither complain nor ask anyone for anything while a test uses it."""
-    width, scheme = request.param
+    width, scheme = getattr(request, "param", WIDE)
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(10_000)
@@ -82,6 +86,7 @@ def choose_published(page: Any) -> None:
     page.locator("#groups label", has_text="EfficientSED").locator("input").check()
 
 
+@on_both
 def test_first_sight(page: Any) -> None:
     assert page.locator(".point").count() == 4
     assert page.locator(".bar").count() == 2
@@ -111,6 +116,7 @@ def test_axes_and_logarithms(page: Any) -> None:
         assert page.locator(drawn).count() == 0
 
 
+@on_both
 def test_provenance_on_hover_click_and_keys(page: Any) -> None:
     details = page.locator("#details")
     page.select_option("#x", "params")
@@ -130,6 +136,7 @@ def test_provenance_on_hover_click_and_keys(page: Any) -> None:
     assert details.locator("h2").inner_text() == EVIL
 
 
+@on_both
 def test_filters(page: Any) -> None:
     page.fill("#filter", "GRU cafe")
     assert rows(page) == ["fmn10+gru-256"]
@@ -142,6 +149,7 @@ def test_filters(page: Any) -> None:
     assert page.locator(".point").count() == 3
 
 
+@on_both
 def test_other_data_join_only_when_told_and_with_a_notice(page: Any) -> None:
     assert page.locator("#notice").is_hidden()
     assert "fmn06" not in rows(page)
@@ -152,6 +160,7 @@ def test_other_data_join_only_when_told_and_with_a_notice(page: Any) -> None:
     assert page.locator("polyline.front").count() == 2
 
 
+@on_both
 def test_sorting_and_export(page: Any) -> None:
     page.locator("th[data-key='params'] button").click()
     assert rows(page) == ["fmn10+gru-256", "fmn10+tf-256", EVIL, "fmn04"]
