@@ -17,13 +17,12 @@ from efficient_sed.evaluation.psds import NO_EVENTS, PsdsParameters, PsdsResult,
 from efficient_sed.evaluation.psds_roc import Curve, PsdRoc, area, pool_classes
 
 NUM_THRESHOLDS = 50  # of psds_eval, linear in [0, 1], as its authors take them
-_ADVICE = (  # of packages below: what they use is deprecated, and operating points that are equal are left out
+_ADVICE = (  # of these packages: what they use is deprecated, equal operating points are left out, rates of classes without detections are not numbers
     (Warning, "pkg_resources is deprecated"),
     (DeprecationWarning, "Conversion of an array with ndim > 0"),
     (FutureWarning, ""),
     (UserWarning, "A similar operating point exists"),
-    (RuntimeWarning, "Mean of empty slice"),
-    (RuntimeWarning, "Degrees of freedom"),
+    (RuntimeWarning, ""),
 )
 
 

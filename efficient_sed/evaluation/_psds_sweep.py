@@ -86,8 +86,9 @@ def _sweep_with_events(
 ) -> int:  # fmt: skip
     """Frames join from the highest score on; a run is judged when all frames of its score have joined, and taken back when it grows.
 
-    The counts need not be monotone: a run that grows may lose its event.
+    The counts need not be monotone: a run that grows may lose its event. Neighbours of one score, common after a median filter, count as one frame.
     """
+    column, borders = _join_equal(column, borders)
     T = len(column) - 1
     frames = np.flatnonzero(column[:T] >= cut)
     frames = frames[np.argsort(-column[frames])]
@@ -132,6 +133,20 @@ def _sweep_with_events(
             filled += 1
             last_hits, last_alarms = hits, alarms
     return filled
+
+
+@njit(cache=True)
+def _join_equal(column: np.ndarray, borders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and borders of stretches with one score."""
+    T = len(column) - 1
+    scores, times = np.empty(T + 1), np.empty(T + 1)
+    count = 0
+    for t in range(T):
+        if t == 0 or column[t] != column[t - 1]:
+            scores[count], times[count] = column[t], borders[t]
+            count += 1
+    scores[count], times[count] = column[T], borders[T]
+    return scores[: count + 1], times[: count + 1]
 
 
 @njit(cache=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +19,13 @@ from efficient_sed.evaluation.collar_metrics import CollarCounts
 from efficient_sed.evaluation.event_metrics import Postprocessing, event_metrics
 from efficient_sed.evaluation.frame_metrics import FrameCounts
 from efficient_sed.evaluation.postprocess import smooth_scores
-from efficient_sed.evaluation.psds import PsdsParameters, create_back_end
+from efficient_sed.evaluation.psds import PsdsAccumulator, PsdsParameters, create_back_end
+from efficient_sed.evaluation.psds_clips import report_psds
 from efficient_sed.evaluation.segment_metrics import SegmentScores
 from efficient_sed.evaluation.tagging_metrics import tagging_metrics
+from efficient_sed.models._fuse import MICRO_BATCH, fuse
 from efficient_sed.models.sed import SedModel
 
-from efficient_sed.models._fuse import MICRO_BATCH, fuse
 
 class ClipMetric(Protocol):
     """Sees every whole clip once, keeps what it needs of it, and gives entries of a result at the end."""
@@ -171,11 +173,13 @@ def evaluate_model(
     num_workers: int,
     on_error: str,
     tuning: EvaluationWindows | None = None,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
     """Metrics of a task on a data set, with what they were computed on.
 
     Args:
         tuning: Clips on which the postprocessing of event scores is chosen; none: no event scores.
+        folder: Where PSDS1's counts by clip and its picture are written; none: they are not.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
@@ -186,6 +190,9 @@ def evaluate_model(
         "coverage": {"clips_expected": len(dataset.clips), "clips_scored": len(collected.clips()), "unreadable": sorted(set(unreadable))},
         **task_metrics(collected, task),
     }
+    for metric in collected.metrics:
+        if isinstance(metric, PsdsAccumulator):
+            metrics |= report_psds(metric, metrics["variant"], folder)
     if tuning is not None:
         tuned = collected
         if tuning.clips != dataset.clips:

@@ -187,10 +187,10 @@ class PsdsAccumulator:
             raise DataError("PSDS needs at least one clip, got none")
         self.classes, self.frame_hop_s, self.parameters, self.keeps_clips = tuple(classes), frame_hop_s, parameters, keeps_clips
         self._longest_s = math.fsum(durations)
-        self._durations: dict[str, float] = {}
+        self.durations: dict[str, float] = {}
         self._seen_s = 0.0
-        self._num_events: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by clip: classes that occur, and how often
-        self._entries = PsdsEntries({label: column for column, label in enumerate(self.classes)}, durations, parameters, keeps_clips=keeps_clips)
+        self.events_by_clip: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by clip: classes that occur, and how often
+        self.entries = PsdsEntries({label: column for column, label in enumerate(self.classes)}, durations, parameters, keeps_clips=keeps_clips)
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
         """Take in one clip: scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds.
@@ -199,16 +199,16 @@ class PsdsAccumulator:
             DataError: If scores or events make no sense, the clip came before, or clips are longer than was said; the message names the clip.
         """
         merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
-        if clip_id in self._durations:
+        if clip_id in self.durations:
             raise DataError(f"clip {clip_id!r} came before")
         seen_s = self._seen_s + duration_s
         if seen_s > self._longest_s * (1 + 1e-9):
-            raise DataError(f"clip {clip_id!r}: {len(self._durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced")
+            raise DataError(f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced")
         array = np.ascontiguousarray(scores, dtype=np.float32 if scores.dtype in (np.float16, np.float32) else np.float64)
-        num_events = self._entries.add_clip(array, merged, borders)
+        num_events = self.entries.add_clip(array, merged, borders)
         if num_events is None:
             raise nan_error(clip_id, scores, self.classes)
-        self._durations[clip_id], self._num_events[clip_id], self._seen_s = float(duration_s), num_events, seen_s
+        self.durations[clip_id], self.events_by_clip[clip_id], self._seen_s = float(duration_s), num_events, seen_s
 
     def merge(self, other: PsdsAccumulator) -> None:
         """Take over the clips of an accumulator of the same settings.
@@ -218,12 +218,12 @@ class PsdsAccumulator:
         """
         if self._settings() != other._settings():
             raise DataError("accumulators of different classes or parameters cannot be merged")
-        if twice := self._durations.keys() & other._durations.keys():
+        if twice := self.durations.keys() & other.durations.keys():
             raise DataError(f"clip {min(twice)!r} came before")
-        self._durations |= other._durations
-        self._num_events |= other._num_events
+        self.durations |= other.durations
+        self.events_by_clip |= other.events_by_clip
         self._seen_s += other._seen_s
-        self._entries.merge(other._entries)
+        self.entries.merge(other.entries)
 
     def compute(self) -> PsdsResult:
         """The score of the clips so far.
@@ -231,10 +231,10 @@ class PsdsAccumulator:
         Raises:
             DataError: If they hold no event.
         """
-        num_events = self.num_events()
-        duration_s, max_efpr = math.fsum(self._durations.values()), self.parameters.max_efpr
+        num_events = self.count_events()
+        duration_s, max_efpr = math.fsum(self.durations.values()), self.parameters.max_efpr
         curves = {}
-        for column, own in enumerate(self._entries.by_class()):
+        for column, own in enumerate(self.entries.by_class()):
             if num_events[column]:
                 curves[self.classes[column]] = class_curve(own.scores, own.hits, own.alarms, int(num_events[column]), duration_s, max_efpr)
         if not curves:
@@ -243,16 +243,16 @@ class PsdsAccumulator:
         single = {label: area(curve, max_efpr) for label, curve in curves.items()}
         variant = describe_variant(self.parameters, len(single), "exact", f"{__version__}, algorithm {ALGORITHM}")
         psds = area(Curve(roc.efpr, roc.etpr), max_efpr)
-        return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self._durations), variant, roc)
+        return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self.durations), variant, roc)
 
     def metrics(self) -> dict[str, Any]:
         """The score in the form that results carry."""
         return self.compute().metrics()
 
-    def num_events(self) -> np.ndarray:
+    def count_events(self) -> np.ndarray:
         """Events of each class so far."""
         counts = np.zeros(len(self.classes), dtype=np.int64)
-        for columns, count in self._num_events.values():
+        for columns, count in self.events_by_clip.values():
             counts[columns] += count
         return counts
 

@@ -24,6 +24,7 @@ from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig,
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError
+from efficient_sed.evaluation.psds_clips import PsdsClips
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 QUICK = BenchmarkConfig(seconds=1.0, repeats=3)
@@ -60,6 +61,18 @@ def test_a_result_says_where_it_came_from(finished: Finished, tiny_data: Splits)
     metrics = result["metrics"]
     assert metrics["coverage"] == {"clips_expected": 4, "clips_scored": 4, "unreadable": []}
     assert metrics["variant"].items() >= {"metric": "psds1", "back_end": "exact", "median_frames": 1, "alpha_st": 1.0, "num_classes": len(metrics["per_class"])}.items()
+
+
+def test_what_lies_behind_the_score_is_kept(finished: Finished) -> None:
+    metrics = finished.result["metrics"]
+    low, high = metrics["psds1_macro_ci95"]
+    assert 0 <= low <= high <= 1
+    assert metrics["bootstrap"] == {"replicates": 1000, "seed": 0}
+    clips = PsdsClips.load(finished.folder / "psds_clips.npz")
+    assert (len(clips.clip_ids), dict(clips.variant)) == (4, metrics["variant"])
+    assert clips.macro() == pytest.approx(metrics["psds1_macro"], abs=1e-12)
+    assert (finished.folder / "psd_roc.png").stat().st_size > 1000
+    assert (finished.folder / "psds_clips.npz").stat().st_mtime_ns <= (finished.folder / "result.json").stat().st_mtime_ns
 
 
 def test_a_result_says_what_the_model_costs(finished: Finished) -> None:

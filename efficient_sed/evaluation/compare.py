@@ -1,0 +1,115 @@
+"""Whether one run is better than another, or was only luckier with its clips: a paired bootstrap of macro PSDS1.
+
+Both runs are scored on the same clips drawn with replacement, over and over (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993).
+What another training seed would change is not in it: that takes several runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from efficient_sed.benchmark.runner import RESULT_FILE, read_result
+from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.evaluation.psds_clips import CLIPS_FILE, NUM_REPLICATES, SEED, PsdsClips, interval
+
+MAX_P = 0.05
+MIN_REPLICATES = 100
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """One of the runs."""
+
+    folder: str
+    model: str
+    psds1_macro: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the same clips."""
+
+    first: RunScore
+    second: RunScore
+    difference: float
+    """Second less first."""
+    ci95: tuple[float, float]
+    """Of the difference."""
+    p_value: float
+    """Two-sided: how often a difference that large would come about by the choice of clips."""
+    num_clips: int
+    replicates: int
+    seed: int
+
+    @property
+    def is_real(self) -> bool:
+        return self.p_value < MAX_P
+
+    def lines(self) -> list[str]:
+        """What the command prints."""
+        width = max(len(self.first.folder), len(self.second.folder), len("second less first"))
+        rows = [f"{run.folder:{width}}  {run.psds1_macro:.4f}  [{run.ci95[0]:.4f}, {run.ci95[1]:.4f}]" for run in (self.first, self.second)]
+        rows.append(f"{'second less first':{width}} {self.difference:+.4f}  [{self.ci95[0]:+.4f}, {self.ci95[1]:+.4f}]  p = {self.p_value:.3g}")
+        basis = f"{self.replicates} draws of {self.num_clips} clips"
+        if not self.is_real:
+            return [*rows, f"The difference may well be chance: other clips of this kind could turn it round ({basis})."]
+        better = self.second if self.difference > 0 else self.first
+        return [*rows, f"The difference is real: {better.folder} is better, beyond what the choice of clips explains ({basis})."]
+
+
+def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, seed: int = SEED) -> Comparison:
+    """Compare two finished detection runs.
+
+    Args:
+        first: A run's folder.
+        second: Another's.
+        replicates: Draws of the clips.
+
+    Raises:
+        DataError: If a run is not finished, or they differ in data, clips, classes or metric variant; the message says in what.
+        ConfigError: If there are too few replicates.
+    """
+    if replicates < MIN_REPLICATES:
+        raise ConfigError(f"--replicates {replicates} is not allowed: {MIN_REPLICATES} or more")
+    folders = (first, second)
+    results, clips = zip(*(_read(folder) for folder in folders), strict=True)
+    _check_same(folders, results, clips)
+    values = [own.bootstrap(replicates, seed) for own in clips]
+    before, after = (
+        RunScore(str(folder), result["model"], float(result["metrics"]["psds1_macro"]), interval(own)) for folder, result, own in zip(folders, results, values, strict=True)
+    )
+    differences = values[1] - values[0]
+    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    p_value = min(1.0, 2 * (tail + 1) / (replicates + 1))
+    return Comparison(before, after, after.psds1_macro - before.psds1_macro, interval(differences), p_value, len(clips[0].clip_ids), replicates, seed)
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], PsdsClips]:
+    result = read_result(folder)
+    if result is None:
+        raise DataError(f"{folder}: holds no finished run ({RESULT_FILE} is missing); give the folder of a run, such as runs/RUN")
+    if "psds1_macro" not in result["metrics"]:
+        raise DataError(f"{folder}: is a run of task={result['task']}; runs of task=detection compare")
+    clips = PsdsClips.load(folder / CLIPS_FILE)
+    if abs(clips.macro() - result["metrics"]["psds1_macro"]) > 1e-9:
+        raise DataError(f"{folder / CLIPS_FILE}: gives PSDS1 {clips.macro():.6f}, {RESULT_FILE} beside it {result['metrics']['psds1_macro']:.6f}; they are not of one run")
+    return result, clips
+
+
+def _check_same(folders: tuple[Path, Path], results: tuple[Mapping[str, Any], ...], clips: tuple[PsdsClips, ...]) -> None:
+    first, second = ({"data": result["data"]["name"], "manifest_hash": result["data"]["manifest_hash"], **result["metrics"]["variant"]} for result in results)
+    for key in {**first, **second}:
+        if first.get(key) != second.get(key):
+            raise DataError(f"{folders[0]} and {folders[1]} do not compare: {key} is {first.get(key)} in the first, {second.get(key)} in the second")
+    for what, own, other in (("clip", clips[0].clip_ids, clips[1].clip_ids), ("class", clips[0].classes, clips[1].classes)):
+        if different := set(own) ^ set(other):
+            name = min(different)
+            raise DataError(f"{folders[0]} and {folders[1]} do not compare: {what} {name!r} was scored in the {'first' if name in own else 'second'} alone")
+    if not all(np.array_equal(getattr(clips[0], name), getattr(clips[1], name)) for name in ("durations", "event_class", "event_clip", "event_count")):
+        raise DataError(f"{folders[0]} and {folders[1]} do not compare: the clips' events or lengths differ")
