@@ -120,7 +120,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.block(x)
-        return x + output if self.has_shortcut else output
+        return output.add_(x) if self.has_shortcut else output  # in place: neither BatchNorm nor a convolution needs its output again
 
 
 def _scaled(channels: int, width: float) -> int:
