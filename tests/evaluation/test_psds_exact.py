@@ -80,7 +80,7 @@ def assert_equal(own: PsdsResult, other: PsdsResult, tolerance: float = 1e-9) ->
     assert (own.psds, own.macro) == pytest.approx((other.psds, other.macro), abs=tolerance)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(st.integers(0, 2**32 - 1))
 def test_equals_the_library(seed: int) -> None:
     case = make_case(seed)
