@@ -23,7 +23,7 @@ from efficient_sed.evaluation.psds import PsdsAccumulator, PsdsParameters, creat
 from efficient_sed.evaluation.psds_clips import report_psds
 from efficient_sed.evaluation.segment_metrics import SegmentScores
 from efficient_sed.evaluation.tagging_metrics import tagging_metrics
-from efficient_sed.models._fuse import MICRO_BATCH, fuse
+from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
 
 
@@ -216,7 +216,7 @@ def _score_windows(model: SedModel, collected: ClipScores, batch_size: int, num_
             handle_unreadable(batch, on_error, unreadable)
             if len(batch.positions) == 0:
                 continue
-            for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else MICRO_BATCH):
+            for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # so that a CPU's batch never changes a score
                 output = fused(fused.frontend(batch.waveform[part].to(device)))
                 collected.add(batch.positions[part], output.frame_logits.float().sigmoid(), output.clip_logits)
     return unreadable
