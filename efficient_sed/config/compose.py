@@ -10,7 +10,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -79,6 +79,9 @@ def _parse(overrides: Sequence[str]) -> list[Any]:
             raise ConfigError(f"{override!r} is not key=value")
     try:
         return list(OverridesParser.create().parse_overrides(list(overrides)))
+    except OverrideParseException as error:
+        key, value = error.override.split("=", 1)
+        raise ConfigError(f"{error.override}: cannot be parsed; a value with other than plain characters needs quotes twice, such as \"{key}='{value}'\"") from error
     except HydraException as error:
         raise ConfigError(_explain(error)) from error
 
