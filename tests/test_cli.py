@@ -101,7 +101,7 @@ BAD = [
     ("sweep seq=tf,gru seq.hidden=64,250", "seq.hidden=250 is not allowed: it must be divisible by"),
     ("sweep {tiny} --launcher slrum", "unknown launcher 'slrum'; allowed: local"),
     ("sweep {tiny} output_dir={d}/a.wav/runs", "output_dir={d}/a.wav/runs: cannot be written"),
-    ("evaluate fmn10+tf-256 {tiny}", "'fmn10+tf-256' names no weights: give checkpoint=FILE"),
+    ("evaluate fmn10+tf-256 {tiny}", "'fmn10+tf-256' names no weights: give a file"),
     ("evaluate {d}/absent.safetensors {tiny}", "{d}/absent.safetensors: no such checkpoint file"),
     ("evaluate {d}/cut.safetensors {tiny}", "{d}/cut.safetensors: damaged or not a safetensors file"),
     ("evaluate {model} {tiny}", "model and data set have different class lists"),
