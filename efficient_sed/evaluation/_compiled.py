@@ -1,14 +1,15 @@
-"""Loops over frame scores, compiled by numba at the first call and kept on disk; importing this file takes half a second, so do it where it is used."""
+"""Loops over frame scores, compiled by numba; importing this file takes half a second, so do it where it is used."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from efficient_sed.evaluation._numba import compiled
 
 BLOCK = 128  # classes at a time: their windows stay in the cache
 
 
-@njit(cache=True)
+@compiled
 def sliding_median(scores: np.ndarray, rows: np.ndarray, window: int) -> np.ndarray:
     """Element `window // 2` of the ascending scores in each window of `rows`, which are row numbers of scores (frames, classes).
 
@@ -37,7 +38,7 @@ def sliding_median(scores: np.ndarray, rows: np.ndarray, window: int) -> np.ndar
     return medians
 
 
-@njit(cache=True)
+@compiled
 def find_runs(scores: np.ndarray, thresholds: np.ndarray, first: int, onset: np.ndarray, peak: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs of scores (frames, classes) that reach a threshold and end in these frames, by their end.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from efficient_sed.evaluation._numba import compiled
 
 HOUR_S = 3600.0
 
 
-@njit(cache=True)
+@compiled
 def draw_classes(
     weights: np.ndarray, duration_s: float, max_alarms: int, max_efpr: float, num_events: np.ndarray, first_entry: np.ndarray, is_last_of_ties: np.ndarray,
     clips: np.ndarray, hits: np.ndarray, alarms: np.ndarray, is_floor: np.ndarray, is_complete: np.ndarray, most_alarms: np.ndarray, values: np.ndarray,

@@ -8,13 +8,14 @@ thresholds of that score downwards; sums over the entries of all clips are the c
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from efficient_sed.evaluation._numba import compiled
 
 MICROSECONDS = 1e6  # lengths are compared after rounding to them, as sed_scores_eval does: a share of exactly 0.7 counts
 FAILED, PASSED = 1, 2  # states of a detection that was held against the detection tolerance; 0: not yet
 
 
-@njit(cache=True)
+@compiled
 def column_maxima(scores: np.ndarray, maxima: np.ndarray) -> bool:
     """Write the highest score of each class into `maxima`; return whether a score is not a number."""
     T, C = scores.shape
@@ -28,7 +29,7 @@ def column_maxima(scores: np.ndarray, maxima: np.ndarray) -> bool:
     return has_nan
 
 
-@njit(cache=True)
+@compiled
 def sweep_clip(
     scores: np.ndarray, maxima: np.ndarray, cuts: np.ndarray, borders: np.ndarray, first_event: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
     dtc: float, gtc: float, begin: int, filled: int, out_class: np.ndarray, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
@@ -65,7 +66,7 @@ def sweep_clip(
     return C, filled
 
 
-@njit(cache=True)
+@compiled
 def _sweep_without_events(column: np.ndarray, cut: float, filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray) -> int:
     """Every run is a false alarm: one begins where the score rises above the frame before, and two become one at the lowest frame between them."""
     previous = -np.inf
@@ -79,7 +80,7 @@ def _sweep_without_events(column: np.ndarray, cut: float, filled: int, out_score
     return filled
 
 
-@njit(cache=True)
+@compiled
 def _sweep_with_events(
     column: np.ndarray, cut: float, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray, dtc: float, gtc: float,
     filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
@@ -135,7 +136,7 @@ def _sweep_with_events(
     return filled
 
 
-@njit(cache=True)
+@compiled
 def _join_equal(column: np.ndarray, borders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and borders of stretches with one score."""
     T = len(column) - 1
@@ -149,7 +150,7 @@ def _join_equal(column: np.ndarray, borders: np.ndarray) -> tuple[np.ndarray, np
     return scores[: count + 1], times[: count + 1]
 
 
-@njit(cache=True)
+@compiled
 def _take_back(
     begin: int, end: int, state: np.ndarray, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray, needed: np.ndarray, covered: np.ndarray, hits: int, alarms: int
 ) -> tuple[int, int]:
@@ -162,7 +163,7 @@ def _take_back(
     return hits, alarms
 
 
-@njit(cache=True)
+@compiled
 def _overlap(on: float, off: float, onsets: np.ndarray, offsets: np.ndarray) -> float:
     """Seconds that [on, off) shares with the events."""
     total = 0.0
@@ -173,7 +174,7 @@ def _overlap(on: float, off: float, onsets: np.ndarray, offsets: np.ndarray) -> 
     return total
 
 
-@njit(cache=True)
+@compiled
 def _cover(on: float, off: float, sign: float, onsets: np.ndarray, offsets: np.ndarray, needed: np.ndarray, covered: np.ndarray) -> int:
     """Add the seconds of [on, off) to what is covered of each event, or take them off; return the change of the number of events found."""
     change = 0

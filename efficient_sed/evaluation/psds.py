@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from efficient_sed import __version__
 from efficient_sed.errors import ConfigError, DataError, nearest, require_package
 from efficient_sed.evaluation._psds_checks import check_classes, check_clip, check_duration, nan_error
 from efficient_sed.evaluation._psds_entries import PsdsEntries
@@ -241,7 +240,7 @@ class PsdsAccumulator:
             raise DataError(NO_EVENTS)
         roc = pool_classes(curves, self.parameters.alpha_st)
         single = {label: area(curve, max_efpr) for label, curve in curves.items()}
-        variant = describe_variant(self.parameters, len(single), "exact", f"{__version__}, algorithm {ALGORITHM}")
+        variant = describe_variant(self.parameters, len(single), "exact", f"algorithm {ALGORITHM}")
         psds = area(Curve(roc.efpr, roc.etpr), max_efpr)
         return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self.durations), variant, roc)
 
