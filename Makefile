@@ -48,8 +48,8 @@ browser: ## install Chromium by apt, if there is none
 	{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 	echo 'no Chromium, and apt cannot install it here (it needs root): the test of the interactive page will be skipped'
 
-test: $(BIN)/efficient-sed ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(BIN)/efficient-sed ## run all tests, in two processes of one thread: small tensors gain nothing from a second one
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 check: $(BIN)/efficient-sed ## lint and type-check
 	$(BIN)/ruff check .
