@@ -24,7 +24,7 @@ TEACHER = "fmn04+tf-128_synthetic"  # trained with data.stream=pretraining data.
 SCENES = ["data.num_validation=20", "data.scene_seconds=5", "data.clip_seconds=5", "data.num_workers=0"]
 SHORT = ["train.batch_size=8", "train.select=last", "train.warmup_steps=20", "benchmark.repeats=3"]
 FEW = {"distillation": "data.num_train=40", "finetuning": "data.num_train=60"}
-STUDENT = ["experiment=finetune", "backbone=fmn04", "seq=gru", "seq.hidden=64", "train.lr_head=3e-3", "train.epochs=30", "train.validate_every=30"]
+STUDENT = ["experiment=finetune", "backbone=fmn04", "seq=gru", "seq.hidden=64", "train.lr_head=3e-3", "train.epochs=80", "train.validate_every=80"]
 TUNED = ["backbone=fmn04", "seq=tf", "seq.hidden=128", "train.epochs=8", "train.validate_every=8"]
 
 

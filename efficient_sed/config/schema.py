@@ -307,6 +307,7 @@ class RunConfig:
     output_dir: str = "runs"
     """Folder in which the run's own folder is made."""
     logger: Literal["csv", "tensorboard", "wandb"] = "csv"
+    """Where else metrics go, beside the run's `metrics.csv`, which is always written; wandb stays offline unless WANDB_MODE=online."""
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")

@@ -140,7 +140,7 @@ def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], 
         strategy=_strategy(train),
         precision=train.precision,
         callbacks=callbacks,
-        logger=_logger(config, run_folder),
+        logger=_loggers(config, run_folder),
         plugins=[AtomicCheckpointIO()],
         check_val_every_n_epoch=train.validate_every,
         accumulate_grad_batches=train.accumulate,
@@ -160,20 +160,22 @@ def _keep_old_metrics(run_folder: Path) -> None:
         current.rename(run_folder / f"metrics_part{1 + len(list(run_folder.glob('metrics_part*.csv')))}.csv")
 
 
-def _logger(config: RunConfig, run_folder: Path) -> Logger:
+def _loggers(config: RunConfig, run_folder: Path) -> list[Logger]:
+    """The table that curves are drawn from, and beside it what `logger` names: all get the same values under the same names."""
+    if is_first_process():
+        _keep_old_metrics(run_folder)
+    table = CSVLogger(run_folder, name="", version="")
     if config.logger == "csv":
-        if is_first_process():
-            _keep_old_metrics(run_folder)
-        return CSVLogger(run_folder, name="", version="")
+        return [table]
     if config.logger == "tensorboard":
         try:
-            return TensorBoardLogger(run_folder, name="tensorboard", version="")
+            return [table, TensorBoardLogger(run_folder, name="tensorboard", version="", default_hp_metric=False)]
         except ModuleNotFoundError as error:
             raise MissingDependencyError("logger=tensorboard", "tensorboard", "tensorboard") from error
     os.environ.setdefault("WANDB_MODE", "offline")  # no account asked for; WANDB_MODE=online changes it
     try:
         from pytorch_lightning.loggers import WandbLogger
 
-        return WandbLogger(name=run_folder.name, save_dir=run_folder, project="efficient_sed", id=run_folder.name.split("_")[-1])
+        return [table, WandbLogger(name=run_folder.name, save_dir=run_folder, project="efficient_sed", id=run_folder.name.split("_")[-1])]
     except ModuleNotFoundError as error:
         raise MissingDependencyError("logger=wandb", "wandb", "wandb") from error

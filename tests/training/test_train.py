@@ -103,6 +103,17 @@ def test_what_training_writes(plain: Finished) -> None:
     assert torch.load(plain.folder / "last.ckpt", weights_only=True)["global_step"] == 4  # not only the best epoch
 
 
+def test_tensorboard_has_the_names_of_the_table(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(make_config(tiny_config, logger="tensorboard"), tiny_data, tmp_path)
+    with (tmp_path / "metrics.csv").open() as file:
+        names = set(csv.DictReader(file).fieldnames or ()) - {"step"}  # an axis there
+    assert {"train/loss_epoch", "val/psds1_macro"} <= names
+    assert set(EventAccumulator(str(tmp_path / "tensorboard")).Reload().Tags()["scalars"]) == names
+
+
 def test_the_best_epoch_comes_back(plain: Finished) -> None:
     assert_same_weights({f"model.{key}": value for key, value in plain.model.state_dict().items()}, read_state(plain.folder / "best.ckpt"))
     assert not plain.model.training
