@@ -48,7 +48,9 @@ def nan_error(clip_id: str, scores: np.ndarray, classes: Sequence[str]) -> DataE
 
 
 def check_classes(classes: Sequence[str]) -> None:
-    """Raise a DataError if a label stands for two columns."""
+    """Raise a DataError if there is no label or one stands for two columns."""
+    if not classes:
+        raise DataError("PSDS needs at least one class, got none")
     label, count = Counter(classes).most_common(1)[0]
     if count > 1:
         raise DataError(f"class {label!r} is there {count} times; every score column needs a label of its own")

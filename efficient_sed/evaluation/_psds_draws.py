@@ -45,7 +45,7 @@ def draw_classes(
             if is_last_of_ties[entry]:
                 if floor > max_alarms:
                     break  # so many false alarms there are at every lower threshold, too
-                if false <= max_alarms and found > best[false]:
+                if 0 <= false <= max_alarms and found > best[false]:
                     best[false] = found
         if floor <= max_alarms and not is_complete[c]:
             return c

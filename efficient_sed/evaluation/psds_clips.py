@@ -100,9 +100,25 @@ class PsdsClips:
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
                 meta = json.loads(stored["meta"].tobytes())
-                return cls(tuple(meta["classes"]), tuple(meta["clip_ids"]), meta["variant"], *(stored[name] for name in _ARRAYS))
+                clips = cls(tuple(meta["classes"]), tuple(meta["clip_ids"]), meta["variant"], *(stored[name] for name in _ARRAYS))
+            clips._check()
         except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{path}: damaged ({error}); start the run again in another folder") from error
+        return clips
+
+    def _check(self) -> None:
+        """Raise a ValueError unless all indices point to what is there: compiled loops read, and crash, wherever these say."""
+        num_clips, num_classes, num_entries, num_pairs = len(self.clip_ids), len(self.classes), len(self.scores), len(self.event_clip)
+        lengths = (num_clips, num_classes + 1, *[num_entries] * 4, *[num_pairs] * 3, num_classes)
+        if any(getattr(self, name).shape != (length,) for name, length in zip(_ARRAYS, lengths, strict=True)):
+            raise ValueError("its arrays do not fit together")
+        if any(getattr(self, name).dtype.kind != "i" for name in _ARRAYS if name not in ("durations", "scores", "cuts")):
+            raise ValueError("its counts are not whole numbers")
+        indices = ((self.first_entry, num_entries + 1), (self.clips, num_clips), (self.event_clip, num_clips), (self.event_class, num_classes))
+        if any(((index < 0) | (index >= end)).any() for index, end in indices) or (np.diff(self.first_entry) < 0).any():
+            raise ValueError("an index is out of range")
+        if not self.variant["max_efpr"] > 0:
+            raise ValueError(f"max_efpr is {self.variant['max_efpr']}")
 
     def macro(self, weights: np.ndarray | None = None) -> float:
         """Plain mean over classes of the single-class PSDS1 where clip i was drawn weights[i] times; by default every clip once.

@@ -106,6 +106,10 @@ class FusedConv2d(nn.Module):
         output = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         return output.relu_() if self.activation == "relu" else F.hardswish(output, inplace=True) if self.activation == "hardswish" else output
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.packed = None  # of the weights that were there before
+
     def __getstate__(self) -> dict[str, Any]:
         """All but what copy and pickle cannot take and the next call makes anew."""
         return {**self.__dict__, "packed": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -79,6 +80,24 @@ def test_the_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.bootstrap(20), clips.bootstrap(20))
     (tmp_path / CLIPS_FILE).write_bytes((tmp_path / CLIPS_FILE).read_bytes()[:300])
     with pytest.raises(DataError, match=r"psds_clips\.npz: damaged \("):
+        PsdsClips.load(tmp_path / CLIPS_FILE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (lambda clips: {"scores": clips.scores[:3]}, "its arrays do not fit together"),
+        (lambda clips: {"cuts": clips.cuts[:1]}, "its arrays do not fit together"),
+        (lambda clips: {"alarms": clips.alarms.astype(float)}, "its counts are not whole numbers"),
+        (lambda clips: {"clips": clips.clips + 10**6}, "an index is out of range"),
+        (lambda clips: {"first_entry": clips.first_entry[::-1].copy()}, "an index is out of range"),
+        (lambda _: {"variant": {}}, "'max_efpr'"),
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path: Path, changes: Callable[[PsdsClips], dict[str, Any]], reason: str) -> None:
+    clips = collect(noise(30))
+    dataclasses.replace(clips, **changes(clips)).save(tmp_path / CLIPS_FILE)
+    with pytest.raises(DataError, match=rf"psds_clips\.npz: damaged \({reason}\)"):
         PsdsClips.load(tmp_path / CLIPS_FILE)
 
 

@@ -244,6 +244,7 @@ def test_streams_that_make_no_sense() -> None:
         (r"^clip 'x' came before$", lambda: accumulator.merge(pickle.loads(pickle.dumps(accumulator)))),
         (r"^class 'a' is there 2 times; every score column needs a label of its own$", lambda: make(classes=("a", "b", "a"))),
         (r"^PSDS needs at least one clip, got none$", lambda: make(durations=[])),
+        (r"^PSDS needs at least one class, got none$", lambda: make(classes=())),
         (r"^PSDS needs at least one event in the ground truth, found none$", lambda: make().compute()),
     ):
         with pytest.raises(DataError, match=message):

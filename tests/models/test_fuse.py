@@ -133,6 +133,14 @@ def test_copies_after_use() -> None:
             assert torch.equal(other(mel).frame_logits, expected.frame_logits)
 
 
+def test_weights_loaded_after_use_count() -> None:
+    before, after = (FusedConv2d(nn.Conv2d(4, 8, 1)).requires_grad_(False) for _ in range(2))
+    x = torch.randn(1, 4, 5, 5)
+    before(x)
+    before.load_state_dict(after.state_dict())
+    torch.testing.assert_close(before(x), after(x))
+
+
 def test_saving_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.safetensors: a fused model cannot be saved.*; save the model that was given to fuse\(\)$"):
         es.save_model(es.fuse(es.create_model("fmn04", num_classes=2)), tmp_path / "model.safetensors")
