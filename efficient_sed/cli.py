@@ -258,7 +258,12 @@ def run_benchmark(options: argparse.Namespace) -> int:
     from efficient_sed.config._strict import from_dict
     from efficient_sed.config.schema import BenchmarkConfig
 
-    typed = {"batches": options.batch and _numbers("--batch", options.batch), "threads": options.threads, "processes": options.processes, "with_mel": options.with_mel}
+    typed = {
+        "batches": None if options.batch is None else _numbers("--batch", options.batch),
+        "threads": options.threads,
+        "processes": options.processes,
+        "with_mel": options.with_mel,
+    }
     typed |= {key: getattr(options, key) and getattr(options, key).split(",") for key in ("precision", "modes")}
     config = from_dict(BenchmarkConfig, {key: value for key, value in typed.items() if value is not None}, "benchmark")
     records = [benchmark_model(name, config) for name in options.models]
@@ -276,7 +281,7 @@ def _numbers(option: str, text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise ConfigError(f"{option} {text}: not a list of whole numbers such as 1,8,64") from None
+        raise ConfigError(f"{option} {text or repr(text)}: not a list of whole numbers such as 1,8,64") from None
 
 
 def run_plot(options: argparse.Namespace) -> int:

@@ -285,6 +285,9 @@ class BenchmarkConfig:
         require(self.seconds >= 0.5, "benchmark.seconds", self.seconds, "at least 0.5 s")
         require(self.batch_size >= 1, "benchmark.batch_size", self.batch_size, "1 or more")
         require(all(batch >= 1 for batch in self.batches), "benchmark.batches", ",".join(map(str, self.batches)), "1 or more each")
+        for name in ("batches", "precision", "modes"):
+            values = getattr(self, name)
+            require(len(set(values)) == len(values), f"benchmark.{name}", ",".join(map(str, values)), "none twice")
         require(len(self.modes) > 0, "benchmark.modes", "[]", "one or more of eager, fused, compiled, graphed")
         require(self.threads is None or self.threads >= 1, "benchmark.threads", self.threads, "1 or more")
         require(self.processes >= 1, "benchmark.processes", self.processes, "1 or more")
