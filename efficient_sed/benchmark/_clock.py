@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 WARM_UP = 3  # passes before the first that counts
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 CPU_INFO = Path("/proc/cpuinfo")
+TASKS = Path("/proc/self/task")  # a folder for each thread of this process
 
 
 def seconds_of(run: Callable[[], object], device: torch.device) -> float:
@@ -40,13 +41,26 @@ def only_cores(threads: int | None) -> Iterator[None]:
     num_threads, cores = torch.get_num_threads(), _affinity()
     try:
         torch.set_num_threads(threads)
-        if cores is not None and threads <= len(cores):
-            os.sched_setaffinity(0, cores[:threads])
+        if cores is not None:
+            pin_threads(cores[:threads])
         yield
     finally:
         torch.set_num_threads(num_threads)
         if cores is not None:
-            os.sched_setaffinity(0, cores)
+            pin_threads(cores)
+
+
+def pin_threads(cores: Iterable[int]) -> None:
+    """Keep every thread of this process to these cores: the system's call takes one thread at a time, and workers that were started keep theirs."""
+    for task in [int(folder.name) for folder in TASKS.iterdir()] if TASKS.is_dir() else [0]:
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(task, cores)
+
+
+def count_cores() -> int:
+    """Cores that this process may use."""
+    cores = _affinity()
+    return (os.cpu_count() or 1) if cores is None else len(cores)
 
 
 def conditions(device: torch.device) -> dict[str, Any]:

@@ -13,22 +13,26 @@ import numpy as np
 import torch
 
 from efficient_sed.audio.frontend import SAMPLE_RATE
-from efficient_sed.benchmark._clock import WARM_UP
+from efficient_sed.benchmark._clock import WARM_UP, pin_threads
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
 
 if TYPE_CHECKING:
     from efficient_sed.benchmark.throughput import Speed
+LONGEST_WAIT_S = 600.0  # for the other processes, to start and warm up or to end
 
 
 def clips_per_s_together(model: SedModel, row: Speed, config: BenchmarkConfig) -> tuple[np.ndarray, np.ndarray]:
     """Rates and seconds (processes, repeats) of a row's passes, timed while the other processes run theirs."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(config.processes, context) as pool:
-        barrier = manager.Barrier(config.processes)
+        barrier = manager.Barrier(config.processes, timeout=LONGEST_WAIT_S)
         inner = fuse(model) if row.mode == "fused" else model
         tasks = [pool.submit(_serve, inner, row.precision, row.batch_size, config, core, barrier) for core in range(config.processes)]
+        failures = [error for task in tasks if (error := task.exception()) is not None]
+        if failures:  # of the one that failed first, not of those that no longer wait for it
+            raise min(failures, key=lambda error: isinstance(error, threading.BrokenBarrierError))
         seconds = np.array([task.result() for task in tasks])
     return row.batch_size / seconds, seconds
 
@@ -36,8 +40,15 @@ def clips_per_s_together(model: SedModel, row: Speed, config: BenchmarkConfig) -
 def _serve(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, index: int, barrier: threading.Barrier) -> list[float]:
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[index % len(cores)]})
+        pin_threads({sorted(os.sched_getaffinity(0))[index]})
+    try:
+        return _time(model, precision, batch, config, barrier)
+    except BaseException:
+        barrier.abort()  # the others would wait for this one
+        raise
+
+
+def _time(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, barrier: threading.Barrier) -> list[float]:
     seconds = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         mel = model.eval().frontend(torch.randn(batch, round(config.seconds * SAMPLE_RATE)) * 0.1)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from efficient_sed.audio.frontend import SAMPLE_RATE
-from efficient_sed.benchmark._clock import WARM_UP, conditions, joules, only_cores, seconds_of
+from efficient_sed.benchmark._clock import WARM_UP, conditions, count_cores, joules, only_cores, seconds_of
 from efficient_sed.benchmark._processes import clips_per_s_together
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.environment import device_name
@@ -65,7 +65,7 @@ class Speed:
 
 
 def check_protocol(config: BenchmarkConfig, device: torch.device) -> None:
-    """Raise a ConfigError if a mode or precision cannot be measured on a device; before a training, not after it."""
+    """Raise a ConfigError if a mode, precision or number of cores cannot be measured on a device; before a training, not after it."""
     if device.type == "cpu" and "fp16" in config.precision:
         raise ConfigError("benchmark.precision=fp16 is not allowed: a CPU only emulates it; fp32 or bf16")
     if device.type == "cpu" and "graphed" in config.modes:
@@ -74,6 +74,10 @@ def check_protocol(config: BenchmarkConfig, device: torch.device) -> None:
         raise ConfigError(f"benchmark.processes={config.processes} is not allowed: 1 on a GPU")
     if config.processes > 1 and not {"eager", "fused"} & set(config.modes):
         raise ConfigError(f"benchmark.processes={config.processes} is not allowed without eager or fused in benchmark.modes")
+    if config.threads is not None and config.threads > count_cores():
+        raise ConfigError(f"benchmark.threads={config.threads} is not allowed: this process may use {count_cores()} of the machine's cores")
+    if config.processes > count_cores():
+        raise ConfigError(f"benchmark.processes={config.processes} is not allowed: this process may use {count_cores()} of the machine's cores, one for each")
     if "compiled" in config.modes and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
         raise ConfigError("benchmark.modes=compiled is not allowed: torch.compile finds no C++ compiler; install g++, or leave the mode out")
 
@@ -82,7 +86,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
     """All rows, and of them throughput at the largest batch, latency of one clip and peak memory in the main mode: fused, unless that is left out.
 
     Raises:
-        ConfigError: If a mode or precision cannot be measured on the model's device.
+        ConfigError: If a mode, precision or number of cores cannot be measured on the model's device.
     """
     device = next(model.parameters()).device
     check_protocol(config, device)
@@ -107,7 +111,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
         "throughput": {"clips_per_s": whole.clips_per_s, "iqr": list(whole.iqr), "batch_size": whole.batch_size, **shared},
         "latency": {"ms": single.latency_ms, "p95_ms": single.latency_p95_ms, "batch_size": 1, **shared},
         "peak_memory_mb": whole.peak_memory_mb,
-        "peak_memory_of": "GPU allocations" if is_gpu else "whole process" if CLEAR_PEAK.exists() else "whole process since its start",
+        "peak_memory_of": "GPU allocations" if is_gpu else "whole process" if _reset_peak_memory() else "whole process since its start",
         "repeats": config.repeats,
         "speeds": [dataclasses.asdict(row) | {"iqr": list(row.iqr)} for row in rows],
         "speed_conditions": state,
@@ -194,10 +198,18 @@ def _peak_memory_mb(run: Callable[[], object], device: torch.device) -> float:
         torch.cuda.reset_peak_memory_stats(device)
         run()
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    if not CLEAR_PEAK.exists():
+    if not _reset_peak_memory():
         run()
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
-    CLEAR_PEAK.write_text("5")  # Linux: begin the peak of this process anew
     run()
     (line,) = [line for line in CLEAR_PEAK.with_name("status").read_text().splitlines() if line.startswith("VmHWM")]
     return round(int(line.split()[1]) / 2**10, 1)
+
+
+def _reset_peak_memory() -> bool:
+    """Begin the peak of this process anew, which Linux does unless a container keeps the file from being written; whether it did."""
+    try:
+        CLEAR_PEAK.write_text("5")
+    except OSError:
+        return False
+    return True

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import threading
+from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
 import efficient_sed as es
-from efficient_sed.benchmark._clock import only_cores
+from efficient_sed.benchmark import throughput
+from efficient_sed.benchmark._clock import TASKS, count_cores, only_cores
+from efficient_sed.benchmark._processes import _serve, clips_per_s_together
 from efficient_sed.benchmark.record import speed_table
 from efficient_sed.benchmark.throughput import Speed, check_protocol, measure_speed
 from efficient_sed.config.schema import BenchmarkConfig
@@ -19,6 +23,7 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.models._fuse import MICRO_BATCH
 from efficient_sed.models.sed import SedModel
 
+CORES = count_cores()
 SHORT = BenchmarkConfig(seconds=0.5, repeats=3, threads=1)
 
 
@@ -66,11 +71,36 @@ def test_the_model_as_it_is(model: SedModel) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(CORES < 2, reason="two processes need two cores")
 def test_processes(model: SedModel) -> None:
     rows = measure_speed(model, dataclasses.replace(SHORT, batches=(2,), processes=2))["speeds"]
     assert [(row["mode"], row["processes"], row["threads"], row["batch_size"]) for row in rows[-2:]] == [("fused", 1, 1, 2), ("fused", 2, 1, 2)]
     assert rows[-1]["clips_per_s"] > 0
     assert rows[-1]["peak_memory_mb"] is None
+
+
+def test_a_process_that_fails_frees_the_others(model: SedModel) -> None:
+    barrier = threading.Barrier(2)
+    with only_cores(1), pytest.raises(RuntimeError, match="negative dimension"):
+        _serve(model, "fp32", -1, SHORT, 0, barrier)
+    assert barrier.broken
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CORES < 2, reason="two processes need two cores")
+def test_why_a_process_failed_is_said(model: SedModel) -> None:
+    (row,) = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))["speeds"]
+    row = Speed(**row | {"batch_size": -1})
+    with pytest.raises(RuntimeError, match="negative dimension"):
+        clips_per_s_together(model, row, dataclasses.replace(SHORT, processes=2))
+
+
+@pytest.mark.parametrize("where", ["absent", "a folder that cannot be written as a file"])
+def test_peak_memory_where_it_cannot_begin_anew(model: SedModel, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "CLEAR_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
+    measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
+    assert measured["peak_memory_of"] == "whole process since its start"
+    assert measured["peak_memory_mb"] > 10
 
 
 @pytest.mark.parametrize(
@@ -80,6 +110,8 @@ def test_processes(model: SedModel) -> None:
         (BenchmarkConfig(modes=("graphed",)), "cpu", "benchmark.modes=graphed is not allowed: CUDA graphs need a GPU; eager, fused or compiled"),
         (BenchmarkConfig(processes=2), "cuda", "benchmark.processes=2 is not allowed: 1 on a GPU"),
         (BenchmarkConfig(processes=2, modes=("compiled",)), "cpu", "benchmark.processes=2 is not allowed without eager or fused in benchmark.modes"),
+        (BenchmarkConfig(threads=CORES + 1), "cpu", f"benchmark.threads={CORES + 1} is not allowed: this process may use {CORES} of the machine's cores"),
+        (BenchmarkConfig(processes=CORES + 1), "cpu", f"benchmark.processes={CORES + 1} is not allowed: this process may use {CORES} of the machine's cores, one for each"),
     ],
 )
 def test_what_cannot_be_measured(config: BenchmarkConfig, device: str, message: str) -> None:
@@ -94,9 +126,22 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
         check_protocol(BenchmarkConfig(modes=("compiled",)), torch.device("cpu"))
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
-def test_cores_are_given_back() -> None:
-    before = os.sched_getaffinity(0), torch.get_num_threads()
+@pytest.mark.skipif(not TASKS.is_dir(), reason="cores cannot be chosen here")
+def test_all_threads_are_kept_to_the_cores_and_freed_again() -> None:
+    """Those of OpenMP that are there already, too."""
+
+    def state() -> tuple[dict[int, set[int]], int]:
+        return {int(folder.name): os.sched_getaffinity(int(folder.name)) for folder in TASKS.iterdir()}, torch.get_num_threads()
+
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    before = state()
     with only_cores(1):
-        assert (len(os.sched_getaffinity(0)), torch.get_num_threads()) == (1, 1)
-    assert (os.sched_getaffinity(0), torch.get_num_threads()) == before
+        cores, num_threads = state()
+        assert other.native_id in cores
+        assert num_threads == 1
+        assert len(set().union(*cores.values())) == 1
+    assert state() == before
+    end.set()
+    other.join()
