@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
-from efficient_sed.evaluation.postprocess import decode_events
+from efficient_sed.evaluation.postprocess import find_all_runs, runs_to_events
 
 THRESHOLD = 0.5
 COLLAR_S = 0.2
@@ -45,6 +45,10 @@ class HitCounts:
         for label, (some, others) in by_label.items():
             self._counts[:, self._column[label]] += (count_hits(some, others, has_offsets=self.has_offsets), len(some), len(others))
 
+    def add_detected(self, num_detected: np.ndarray) -> None:
+        """Add detected events, by class, that no true one of their clip can match: it has none of their class."""
+        self._counts[2] += num_detected
+
     def merge(self, other: HitCounts) -> None:
         """Take over the counts of another process."""
         self._counts += other._counts
@@ -63,17 +67,26 @@ class HitCounts:
 
 
 class CollarCounts:
-    """Decodes events at one threshold clip by clip and counts hits: of onsets and offsets, and of onsets alone."""
+    """Decodes events at one threshold clip by clip and counts hits: of onsets and offsets, and of onsets alone.
+
+    Detected events of classes that a clip lacks are false alarms wherever they lie, and only counted.
+    """
 
     def __init__(self, classes: Sequence[str], grid: FrameGrid) -> None:
         self.classes, self.grid = classes, grid
+        self._column = {label: column for column, label in enumerate(classes)}
         self._both, self._onsets = (HitCounts(classes, has_offsets=has_offsets) for has_offsets in (True, False))
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
         """Add a clip: scores (frames, classes), its events, its length."""
-        detected = decode_events(scores, self.classes, self.grid, THRESHOLD, duration_s)
-        self._both.add(events, detected)
-        self._onsets.add(events, detected)
+        runs = find_all_runs(scores, [THRESHOLD])
+        is_there = np.zeros(len(self.classes), dtype=bool)
+        is_there[[self._column[event.label] for event in events]] = True
+        detected = runs_to_events(runs.select(is_there[runs.column]), self.classes, self.grid, duration_s)
+        num_others = np.where(is_there, 0, np.bincount(runs.column, minlength=len(self.classes)))
+        for counts in (self._both, self._onsets):
+            counts.add(events, detected)
+            counts.add_detected(num_others)
 
     def merge(self, other: CollarCounts) -> None:
         """Take over the counts of another process."""

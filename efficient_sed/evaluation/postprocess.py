@@ -77,7 +77,7 @@ def decode_thresholds(scores: np.ndarray, classes: Sequence[str], grid: FrameGri
     """By threshold the runs of frames with at least that score, for scores (frames, classes); by onset, cut at the clip's duration."""
     levels = sorted(set(thresholds))
     runs = find_all_runs(scores, levels)
-    return {threshold: sorted(_events(runs.select(runs.level == level), classes, grid, duration_s)) for level, threshold in enumerate(levels)}
+    return {threshold: sorted(runs_to_events(runs.select(runs.level == level), classes, grid, duration_s)) for level, threshold in enumerate(levels)}
 
 
 def decode_events(scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float) -> list[Event]:
@@ -89,8 +89,8 @@ def decode_stream(pieces: Iterable[np.ndarray], classes: Sequence[str], grid: Fr
     """Events from consecutive pieces of scores (frames, classes), each yielded once it has ended; memory does not grow with length."""
     finder = RunFinder([threshold], len(classes))
     for scores in pieces:
-        yield from _events(finder.add(scores), classes, grid, duration_s)
-    yield from _events(finder.close(), classes, grid, duration_s)
+        yield from runs_to_events(finder.add(scores), classes, grid, duration_s)
+    yield from runs_to_events(finder.close(), classes, grid, duration_s)
 
 
 def smooth_stream(pieces: Iterable[np.ndarray], median_frames: int) -> Iterator[np.ndarray]:
@@ -112,12 +112,13 @@ def smooth_stream(pieces: Iterable[np.ndarray], median_frames: int) -> Iterator[
         yield smooth_scores(context, median_frames)[len(context) - len(pending) :]
 
 
-def _compilable(scores: np.ndarray) -> np.ndarray:
-    """The same numbers row by row; half precision as single, which compiled loops need."""
-    return np.ascontiguousarray(scores, dtype=np.float32 if scores.dtype == np.float16 else None)
-
-
-def _events(runs: Runs, classes: Sequence[str], grid: FrameGrid, duration_s: float) -> list[Event]:
+def runs_to_events(runs: Runs, classes: Sequence[str], grid: FrameGrid, duration_s: float) -> list[Event]:
+    """An event for each run, in their order, cut at the clip's duration."""
     onsets_s = np.round(runs.first * grid.hop_s, 6)
     offsets_s = np.round(np.minimum(runs.last * grid.hop_s, duration_s), 6)
     return list(map(Event, onsets_s.tolist(), offsets_s.tolist(), [classes[column] for column in runs.column], runs.peak.tolist()))
+
+
+def _compilable(scores: np.ndarray) -> np.ndarray:
+    """The same numbers row by row; half precision as single, which compiled loops need."""
+    return np.ascontiguousarray(scores, dtype=np.float32 if scores.dtype == np.float16 else None)

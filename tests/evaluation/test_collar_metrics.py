@@ -91,8 +91,9 @@ def test_hits_are_the_largest_matching(first: list[tuple[int, int]], second: lis
 
 
 def test_events_are_decoded_from_scores() -> None:
+    """Also in clips that lack some of the classes, or have no event at all."""
     rng = np.random.default_rng(0)
-    clips = [(np.repeat(rng.random((50, 4)), 5, axis=0), random_events(rng, 12, CLASSES), 10.0) for _ in range(4)]
+    clips = [(np.repeat(rng.random((50, 4)), 5, axis=0), random_events(rng, 12 if num_classes else 0, CLASSES[:num_classes]), 10.0) for num_classes in (4, 4, 4, 3, 1, 0)]
     whole, *parts = (CollarCounts(CLASSES, GRID) for _ in range(3))
     hits = [HitCounts(CLASSES, has_offsets=has_offsets) for has_offsets in (True, False)]
     for index, clip in enumerate(clips):
