@@ -253,7 +253,7 @@ def run_pseudo_label(options: argparse.Namespace) -> int:
 
 
 def run_benchmark(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.record import append_csv, complexity_table, speed_table
+    from efficient_sed.benchmark.record import append_csv, complexity_table, read_benchmark_csv, speed_table
     from efficient_sed.benchmark.runner import benchmark_model
     from efficient_sed.config._strict import from_dict
     from efficient_sed.config.schema import BenchmarkConfig
@@ -266,6 +266,8 @@ def run_benchmark(options: argparse.Namespace) -> int:
     }
     typed |= {key: getattr(options, key) and getattr(options, key).split(",") for key in ("precision", "modes")}
     config = from_dict(BenchmarkConfig, {key: value for key, value in typed.items() if value is not None}, "benchmark")
+    if options.csv:
+        read_benchmark_csv(options.csv)  # now, not after everything was measured
     records = [benchmark_model(name, config) for name in options.models]
     if options.csv:
         append_csv(options.csv, records)
@@ -285,14 +287,15 @@ def _numbers(option: str, text: str) -> list[int]:
 
 
 def run_plot(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.frontier import find_runs, read_published
+    from efficient_sed.benchmark.frontier import find_runs, output_base, read_published
 
     if not options.published:
         return _report(find_runs(options.runs), options.output, allow_mixed=options.allow_mixed)
     from efficient_sed.benchmark.corrected_plot import draw_corrected
     from efficient_sed.benchmark.frontier_page import write_page
 
-    written = [*draw_corrected(read_published(), options.output), write_page([], options.output.with_suffix(".html"))]
+    base = output_base(options.output)
+    written = [*draw_corrected(read_published(), base), write_page([], base.with_name(f"{base.name}.html"))]
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
 
@@ -406,21 +409,22 @@ def run_verify(options: argparse.Namespace) -> int:
 
 def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split: bool = False) -> int:
     """Table, CSV, page and, for detection, the picture of finished runs; if `is_split`, a picture for each set of runs that compare."""
-    from efficient_sed.benchmark.frontier import check_comparable, group_comparable, read_published, read_results
+    from efficient_sed.benchmark.frontier import check_comparable, group_comparable, output_base, read_published, read_results
     from efficient_sed.benchmark.frontier_page import write_page
     from efficient_sed.benchmark.frontier_plot import draw_frontier
     from efficient_sed.benchmark.record import result_table, write_csv
-    from efficient_sed.benchmark.runner import read_result
+    from efficient_sed.benchmark.result_file import read_result
 
     results = [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
     points = read_results(folders)
     if not (allow_mixed or is_split):
         check_comparable(points)
     _print_rich(result_table([result for _, result in results]))
-    written = [write_csv(output.with_suffix(".csv"), [result for _, result in results]), write_page(results, output.with_suffix(".html"))]
+    base = output_base(output)
+    written = [write_csv(base.with_name(f"{base.name}.csv"), [result for _, result in results]), write_page(results, base.with_name(f"{base.name}.html"))]
     groups = group_comparable(points) if is_split else [points] if points else []
     for index, group in enumerate(groups):
-        picture = output if index == 0 else output.with_stem(f"{output.stem}_{index + 1}")
+        picture = base if index == 0 else base.with_name(f"{base.name}_{index + 1}")
         written += draw_frontier(group, read_published(), picture, allow_mixed=allow_mixed)
     if len(groups) > 1:
         print(f"efficient-sed: the runs differ in data or metric and do not compare: {len(groups)} pictures", file=sys.stderr)

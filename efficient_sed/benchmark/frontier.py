@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
+from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
 from efficient_sed.errors import DataError
 
 PUBLISHED_DATA, PUBLISHED_SPEED, PUBLISHED_SECONDS = "audioset_strong", "RTX 3090, fp16", 10.0
@@ -86,13 +85,18 @@ def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None =
     return front[::sign]
 
 
+def output_base(output: Path) -> Path:
+    """What the files of a plot are called, but for their endings: a folder holds `frontier`, and an ending of one of the files is taken off."""
+    return output / "frontier" if output.is_dir() else output.with_suffix("") if output.suffix in {".png", ".svg", ".html", ".csv"} else output
+
+
 def find_runs(folder: Path) -> list[Path]:
     """Folders of all finished runs below a folder.
 
     Raises:
         DataError: If there is none.
     """
-    runs = sorted(path.parent for path in folder.rglob("result.json"))
+    runs = sorted(path.parent for path in folder.rglob(RESULT_FILE))
     if not runs:
         raise DataError(f"no finished run below {folder}; train one with: make sweep")
     return runs
@@ -108,17 +112,11 @@ def read_results(folders: Iterable[Path]) -> list[Point]:
     """
     origins: dict[int, Path] = {}
     results: list[Mapping[str, Any]] = []
-    for path in (folder / "result.json" for folder in folders):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            if result["task"] == "detection":
-                _point([result], path.parent)  # each for itself, so that the message names one file
-                group_repeats([result])
-                origins[id(result)] = path.parent
-                results.append(result)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else error
-            raise DataError(f"{path}: not a complete result ({reason}); delete the file and start the run again") from error
+    for folder in folders:
+        result = read_result(folder)
+        if result is not None and result["task"] == "detection":
+            origins[id(result)] = folder
+            results.append(result)
     groups = group_repeats(results)
     points = [_point(group, origins[id(group[0])]) for group in groups]
     return [replace(point, label=label) for point, label in zip(points, distinct_labels(groups), strict=True)]
@@ -140,9 +138,6 @@ def distinct_labels(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
 def _point(group: Sequence[Mapping[str, Any]], folder: Path) -> Point:
     result = group[0]
     scores = [float(each["metrics"]["psds1_macro"]) for each in group]
-    wrong = [f"psds1_macro={score}" for score in scores if not 0 <= score <= 1]
-    if wrong:
-        raise ValueError(f"{', '.join(wrong)} is out of range")
     interval = score_interval([each["metrics"] for each in group], "psds1_macro")
     measured = speed_conditions(result)
     mean, _ = mean_and_sd(scores)
@@ -160,19 +155,12 @@ def score_interval(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[floa
 
 
 def complexity_values(group: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent.
-
-    Raises:
-        ValueError: If a value is not a positive number.
-    """
+    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent."""
     costs = {}
     for key, metric in COMPLEXITY_METRICS.items():
         values = [value for result in group if (value := _value_at(result["complexity"], metric.path)) is not None]
         if values:
             costs[key] = statistics.median(values)
-    wrong = [f"{key}={value}" for key, value in costs.items() if not 0 <= value < math.inf or (value == 0 and key in PANELS)]
-    if wrong:
-        raise ValueError(f"{', '.join(wrong)} is out of range")
     return {key: value for key, value in costs.items() if value}  # a part that is not there costs 0
 
 

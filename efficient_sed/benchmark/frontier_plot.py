@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from efficient_sed._files import write_atomically
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PANELS, PUBLISHED_DATA, PUBLISHED_SECONDS, PUBLISHED_SPEED, Point, check_comparable, find_mismatch, pareto_front
+from efficient_sed.benchmark.frontier import (
+    COMPLEXITY_METRICS,
+    PANELS,
+    PUBLISHED_DATA,
+    PUBLISHED_SECONDS,
+    PUBLISHED_SPEED,
+    Point,
+    check_comparable,
+    find_mismatch,
+    output_base,
+    pareto_front,
+)
 from efficient_sed.errors import DataError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -84,7 +95,7 @@ def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], 
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingDependencyError("the plot", "matplotlib", "plot") from error
-    base = output / "frontier" if output.is_dir() else output.with_suffix("") if output.suffix in {".png", ".svg"} else output
+    base = output_base(output)
     written = []
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=size, dpi=dpi)

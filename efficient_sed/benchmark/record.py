@@ -35,7 +35,7 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "model": record["model"],
         "params": complexity["params"],
         "macs": complexity["macs"],
-        "macs_deepspeed": complexity["macs_deepspeed"],
+        "macs_deepspeed": complexity.get("macs_deepspeed"),
         "macs_published": complexity.get("macs_published"),  # not in results of early versions
         "macs_note": complexity.get("macs_note"),
         "macs_frontend": complexity["macs_by_part"]["frontend"],
@@ -45,7 +45,7 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "clips_per_s_q3": throughput["iqr"][1],
         "batch_size": throughput["batch_size"],
         "latency_ms": complexity["latency"]["ms"],
-        "peak_memory_mb": complexity["peak_memory_mb"],
+        "peak_memory_mb": complexity.get("peak_memory_mb"),
         "precision": throughput["precision"],
         "device": throughput["device"],
         "torch": environment["versions"]["torch"],
@@ -178,14 +178,24 @@ def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         DataError: If the file has other columns or cannot be written; it is left as it was.
     """
-    rows: list[dict[str, Any]] = []
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COMPLEXITY_COLUMNS:
-                raise DataError(f"{path}: its columns are not those of a benchmark; give another file")
-            rows = list(reader)
-    _write(path, COMPLEXITY_COLUMNS, [*rows, *(complexity_row(record) for record in records)])
+    _write(path, COMPLEXITY_COLUMNS, [*read_benchmark_csv(path), *(complexity_row(record) for record in records)])
+
+
+def read_benchmark_csv(path: Path) -> list[dict[str, Any]]:
+    """Rows of a file that `append_csv` made; none if there is no such file.
+
+    Raises:
+        DataError: If it is something else.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory; give a file")
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != COMPLEXITY_COLUMNS:
+            raise DataError(f"{path}: its columns are not those of a benchmark; give another file")
+        return list(reader)
 
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

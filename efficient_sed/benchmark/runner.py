@@ -17,7 +17,7 @@ import torch
 from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
-from efficient_sed.benchmark.record import result_row
+from efficient_sed.benchmark.result_file import RESULT_FILE, read_result, write_result
 from efficient_sed.benchmark.throughput import check_protocol, measure_speed
 from efficient_sed.config.compose import to_yaml
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, to_dict
@@ -37,7 +37,7 @@ from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_
 
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
-RESULT_FILE, MODEL_FILE, CONFIG_FILE, LOCK_FILE = "result.json", "model.safetensors", "config.yaml", ".lock"
+MODEL_FILE, CONFIG_FILE, LOCK_FILE = "model.safetensors", "config.yaml", ".lock"
 
 
 def signature(config: RunConfig) -> str:
@@ -50,24 +50,6 @@ def signature(config: RunConfig) -> str:
 def run_folder(config: RunConfig) -> Path:
     """Where a run keeps its files; readable, and one per signature."""
     return Path(config.output_dir) / f"{config.model_name}_{config.data.name}_seed{config.seed}_{signature(config)}"
-
-
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """The result of a finished run, none for an unfinished one.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
-    path = folder / RESULT_FILE
-    if not path.is_file():
-        return None
-    try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        result_row(result)  # holds all that tables need
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise DataError(f"{path}: damaged ({reason}); delete the file and start the run again") from error
-    return result
 
 
 def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
@@ -159,7 +141,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     }
     model.provenance = dataclasses.replace(model.provenance, notes=notes)
     save_model(model, folder / MODEL_FILE)
-    write_atomically(folder / RESULT_FILE, json.dumps(result, indent=1).encode())
+    write_result(folder, result)
     return result
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from efficient_sed.benchmark.runner import read_result
+from efficient_sed.benchmark.result_file import read_result
 from efficient_sed.errors import ConfigError, DataError, nearest
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.training.callbacks import PROGRESS_FILE

@@ -22,6 +22,8 @@ from efficient_sed.errors import DataError, MissingDependencyError
 
 draw_frontier = frontier_plot.draw_frontier
 
+TAGGED = {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
+
 
 def make_point(score: float, cost: float, label: str = "fmn10", speed: str = "CPU, fp32, batch 4") -> Point:
     costs = {"params": 1e6 * cost, "macs": 1e8 * cost, "throughput_clips_s": 100 / cost}
@@ -68,14 +70,16 @@ def test_front_keeps_duplicates_and_takes_either_direction() -> None:
 def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     write_run(tmp_path, "a", make_result("fmn04"))
     write_run(tmp_path, "sweep/b", make_result(seed=0))
-    write_run(tmp_path, "sweep/c", make_result(seed=1, complexity=make_result()["complexity"] | {"throughput": None}))
-    write_run(tmp_path, "tagging", make_result(task="tagging", metrics={"map": 0.3}))
+    write_run(
+        tmp_path, "sweep/c", make_result(seed=1, config=make_result()["config"] | {"train": {"epochs": 6}}, complexity=make_result()["complexity"] | {"peak_memory_mb": None})
+    )
+    write_run(tmp_path, "tagging", make_result(task="tagging", metrics=TAGGED))
     points = read_results(find_runs(tmp_path))
     assert [point.label for point in points] == ["fmn04", "fmn10+tf-256 s0", "fmn10+tf-256 s1"]
     assert points[0].family == "none"
     parts = {"macs_backbone": 1e9, "macs_sequence": 399e6, "macs_classifier": 1e6}
     assert points[1].complexity == {"params": 5e6, "macs": 1.4e9, **parts, "throughput_clips_s": 30.0, "latency_ms": 33.25, "peak_memory_mb": 700.5}
-    assert "throughput_clips_s" not in points[2].complexity
+    assert "peak_memory_mb" not in points[2].complexity
     assert points[1].speed == "CPU, fp32, batch 4"
 
 
@@ -90,11 +94,16 @@ def test_equal_model_and_seed_are_told_apart_by_signature(tmp_path: Path) -> Non
     [
         (json.dumps(make_result())[:80], "Unterminated|Expecting"),
         ("", "Expecting value"),
-        ("[]", "list indices"),
-        (json.dumps({"task": "detection"}), "'metrics' is missing"),
-        (json.dumps(make_result(score=float("nan"))), "psds1_macro=nan is out of range"),
-        (json.dumps({key: value for key, value in make_result().items() if key != "config"}), "'config' is missing"),
-        (json.dumps(make_result(complexity={"params": 0, "macs": 1, "seconds": 10.0})), "params=0.0 is out of range"),
+        ("[]", "the file is not a group of keys"),
+        (json.dumps({"task": "detection"}), "model is missing"),
+        (json.dumps(make_result(task="other")), "task='other' is not one of detection, tagging"),
+        (json.dumps(make_result(score=float("nan"))), "NaN is not a number"),
+        (json.dumps(make_result(score=1.5)), "metrics.psds1_macro=1.5 is not 0 to 1"),
+        (json.dumps({key: value for key, value in make_result().items() if key != "config"}), r"config.* is missing"),
+        (json.dumps(make_result(complexity=make_result()["complexity"] | {"params": 0})), "complexity.params=0 is not above 0"),
+        (json.dumps(make_result(complexity=make_result()["complexity"] | {"latency": {"ms": None}})), "complexity.latency.ms=None is not a number"),
+        (json.dumps(make_result(seed=[1])), r"seed=\[1\] is not a number"),
+        (json.dumps(make_result(data={"name": 3, "manifest_hash": "x"})), "data.name=3 is not text"),
     ],
 )
 def test_damaged_result_is_named_on_one_line(tmp_path: Path, content: str, reason: str) -> None:
@@ -102,7 +111,7 @@ def test_damaged_result_is_named_on_one_line(tmp_path: Path, content: str, reaso
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=reason) as caught:
         read_results(find_runs(tmp_path))
-    assert str(caught.value).startswith(f"{path}: not a complete result")
+    assert str(caught.value).startswith(f"{path}: damaged (")
     assert "\n" not in str(caught.value)
 
 
@@ -112,7 +121,7 @@ def test_folder_without_runs_is_an_error(tmp_path: Path) -> None:
 
 
 def test_tagging_is_left_out(tmp_path: Path) -> None:
-    write_run(tmp_path, "a", make_result(task="tagging", metrics={"map": 0.3}))
+    write_run(tmp_path, "a", make_result(task="tagging", metrics=TAGGED))
     assert read_results(find_runs(tmp_path)) == []
 
 

@@ -55,7 +55,7 @@ def test_tagging_alone_has_table_and_page(tmp_path: Path, capsys: pytest.Capture
             "differ in manifest_hash 'cafe' against 'beef'; plot them apart, or together with --allow-mixed",
         ),
         (json.dumps(make_result("fmn04", metrics=make_result()["metrics"] | {"variant": {"median_frames": 7}})), "differ in median_frames 9 against 7"),
-        (json.dumps(make_result("fmn04", complexity=make_result()["complexity"] | {"macs": -1})), "b/result.json: not a complete result (macs=-1.0 is out of range)"),
+        (json.dumps(make_result("fmn04", complexity=make_result()["complexity"] | {"macs": -1})), "b/result.json: damaged (complexity.macs=-1 is not above 0)"),
     ],
 )
 def test_bad_results_are_named_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], second: str, message: str) -> None:

@@ -30,7 +30,7 @@ RESULT: dict[str, Any] = RECORD | {
     "signature": "0123456789",
     "metrics": {"psds1_macro": 0.4567, "psds1": 0.3, "coverage": {"clips_scored": 16}, "variant": {"median_frames": 1}},
     "data": {"name": "synthetic", "manifest_hash": "cafe"},
-    "config": {"train": {"epochs": 5}},
+    "config": {"train": {"epochs": 5}, "data": {}},
     "training": {"steps": 60, "device": "CPU of a kind"},
 }
 

@@ -17,7 +17,8 @@ import efficient_sed as es
 from efficient_sed.benchmark import runner
 from efficient_sed.benchmark.frontier import read_results
 from efficient_sed.benchmark.macs_notes import explain_macs
-from efficient_sed.benchmark.runner import benchmark_model, read_result, run_experiment, run_folder, signature
+from efficient_sed.benchmark.result_file import read_result
+from efficient_sed.benchmark.runner import benchmark_model, run_experiment, run_folder, signature
 from efficient_sed.config._strict import run_config_from_dict
 from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig, to_dict

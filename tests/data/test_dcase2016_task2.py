@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from dcase2016_files import LABELS, write_dcase2016
 
-from efficient_sed.benchmark.runner import read_result, run_experiment, run_folder
+from efficient_sed.benchmark.result_file import read_result
+from efficient_sed.benchmark.runner import run_experiment, run_folder
 from efficient_sed.config.compose import compose_run
 from efficient_sed.data.dcase2016_task2 import Dcase2016Task2Config
 from efficient_sed.data.events import Event, Splits

@@ -120,7 +120,7 @@ def write_run(folder: Path, case: Case, changes: Mapping[str, Any] | None = None
         "complexity": {
             "params": 1, "macs": 1, "macs_by_part": {"frontend": 0}, "macs_deepspeed": None, "seconds": 1.0, "throughput": speed, "latency": {"ms": 1.0}, "peak_memory_mb": 1.0,
         },
-        "training": {"device": "CPU", "steps": 1, "num_with_teacher": 0}, "data": {"name": "own", "manifest_hash": "0123"}, "config": {"train": {"epochs": 1}},
+        "training": {"device": "CPU", "steps": 1, "num_with_teacher": 0}, "data": {"name": "own", "manifest_hash": "0123"}, "config": {"train": {"epochs": 1}, "data": {}},
         "environment": {"versions": {"torch": "2"}, "commit": "0", "device": "CPU", "created": "now"},
     }  # fmt: skip
     for key, value in (changes or {}).items():

@@ -1,0 +1,114 @@
+"""`result.json`: what a finished run has to say of itself, and how it is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from efficient_sed._files import write_atomically
+from efficient_sed.errors import DataError
+
+RESULT_FILE = "result.json"
+SCORES = {"detection": "metrics.psds1_macro", "tagging": "metrics.map"}
+"""The score of each task; in [0, 1]."""
+TEXTS = (
+    "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
+    "environment.versions.torch", "complexity.throughput.device", "complexity.throughput.precision",
+)  # fmt: skip
+POSITIVE = (
+    "complexity.params", "complexity.macs", "complexity.seconds", "complexity.throughput.clips_per_s", "complexity.throughput.batch_size", "complexity.latency.ms",
+)  # fmt: skip
+COUNTS = ("seed", "training.steps", "config.train.epochs", "metrics.coverage.clips_scored", "complexity.macs_by_part.frontend")
+OPTIONAL = (
+    "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed", "complexity.macs_published",
+    "complexity.macs_by_part.backbone", "complexity.macs_by_part.sequence", "complexity.macs_by_part.classifier",
+)  # fmt: skip
+PAIRS = ("complexity.throughput.iqr",)
+OPTIONAL_SCORES = ("metrics.psds1", "metrics.onset_f", "metrics.segment_error_rate")
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run, none for an unfinished one.
+
+    Raises:
+        DataError: If the file is damaged; the message names it.
+    """
+    path = folder / RESULT_FILE
+    if not path.is_file():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        _check(result)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); delete the file and start the run again") from error
+    return result
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> None:
+    """Write a result as a whole; what is not a finite number, which JSON cannot say, as null.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    write_atomically(folder / RESULT_FILE, json.dumps(_finite(result), indent=1, allow_nan=False).encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _check(result: Any) -> None:
+    """Raise a ValueError unless all that tables, plots and comparisons read is there and of its kind."""
+    task = _at(result, "task")
+    if not isinstance(task, str) or task not in SCORES:
+        raise ValueError(f"task={task!r} is not one of {', '.join(SCORES)}")
+    for key in TEXTS:
+        _require(isinstance(_at(result, key), str), result, key, "text")
+    for key in (*POSITIVE, *COUNTS, SCORES[task]):
+        value = _at(result, key)
+        _require(_is_number(value), result, key, "a number")
+        _require(value > 0 or (value == 0 and key not in POSITIVE), result, key, "above 0" if key in POSITIVE else "0 or more")
+    _require(_at(result, SCORES[task]) <= 1, result, SCORES[task], "0 to 1")
+    for key in (*OPTIONAL, *OPTIONAL_SCORES):
+        value = _at(result, key, is_optional=True)
+        _require(value is None or (_is_number(value) and value >= 0), result, key, "a number from 0, or null")
+    interval = f"{SCORES[task]}_ci95"
+    for key in (*PAIRS, *([interval] if _at(result, interval, is_optional=True) is not None else [])):
+        value = _at(result, key)
+        _require(isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)), result, key, "two numbers")
+    for key in ("metrics.variant", "config.train", "config.data", "environment.versions"):
+        _require(isinstance(_at(result, key), Mapping), result, key, "a group of keys")
+
+
+def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:
+    """The value at a dotted key; one that is missing raises, or is none."""
+    value = result
+    for depth, name in enumerate(key.split("."), 1):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{'.'.join(key.split('.')[: depth - 1]) or 'the file'} is not a group of keys")  # noqa: TRY004 (of the file, not of a call)
+        if name not in value:
+            if is_optional:
+                return None
+            raise ValueError(f"{key} is missing")
+        value = value[name]
+    return value
+
+
+def _require(condition: bool, result: Any, key: str, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"{key}={_at(result, key)!r} is not {allowed}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,61 @@
+"""A result that is read holds all that tables, plots and pages need; any other is refused with its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from result_files import make_result
+
+from efficient_sed.benchmark.frontier import read_results
+from efficient_sed.benchmark.frontier_page import page_data, to_script_json
+from efficient_sed.benchmark.record import result_table
+from efficient_sed.benchmark.result_file import read_result, write_result
+from efficient_sed.errors import DataError
+
+LEAVES: list[Any] = [None, "x", [], [1, 2], -1, 0, float("inf"), float("nan"), {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("task", ["detection", "tagging"])
+def test_any_spoiled_leaf_is_told_or_harmless(task: str, tmp_path: Path) -> None:
+    """Each value of a result is replaced by each of some others, or deleted: what is read is then drawn, the rest names the file."""
+    scores = {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}} if task == "tagging" else make_result()["metrics"]
+    whole = make_result(task=task, metrics=scores)
+    num_refused = 0
+    for path in _leaves(whole):
+        for leaf in [*LEAVES, _leaves]:
+            result = json.loads(json.dumps(whole))
+            *parents, last = path
+            place = result
+            for key in parents:
+                place = place[key]
+            if leaf is _leaves:
+                del place[last]
+            else:
+                place[last] = leaf
+            (tmp_path / "result.json").write_text(json.dumps(result), encoding="utf-8")
+            try:
+                read = read_result(tmp_path)
+            except DataError:
+                num_refused += 1
+                continue
+            assert read is not None
+            result_table([read])
+            read_results([tmp_path])
+            to_script_json(page_data([(tmp_path, read)]))
+    assert num_refused > 100
+
+
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(value, dict):
+        return [path] * bool(path) + [leaf for key, item in value.items() for leaf in _leaves(item, (*path, key))]
+    return [path]
+
+
+def test_what_json_cannot_say_is_null(tmp_path: Path) -> None:
+    write_result(tmp_path, make_result() | {"extra": [float("inf"), {"a": float("nan")}]})
+    read = read_result(tmp_path)
+    assert read is not None
+    assert read["extra"] == [None, {"a": None}]
