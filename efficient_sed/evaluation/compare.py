@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from efficient_sed.benchmark.runner import RESULT_FILE, read_result
+from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.psds_clips import CLIPS_FILE, NUM_REPLICATES, SEED, PsdsClips, interval
 
