@@ -39,12 +39,12 @@ class _LibraryPsds(ABC):
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
         """Keep one clip; as `PsdsAccumulator.update`."""
-        merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
-        if np.isnan(scores).any():
-            raise nan_error(clip_id, scores, self.classes)
+        array, merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
+        if np.isnan(array).any():
+            raise nan_error(clip_id, array, self.classes)
         if clip_id in self._scores:
             raise DataError(f"clip {clip_id!r} came before")
-        self._scores[clip_id], self._borders[clip_id], self._events[clip_id], self._durations[clip_id] = scores, borders, merged, float(duration_s)
+        self._scores[clip_id], self._borders[clip_id], self._events[clip_id], self._durations[clip_id] = array, borders, merged, float(duration_s)
 
     def merge(self, other: _LibraryPsds) -> None:
         """Take over the clips of another one."""
@@ -86,12 +86,16 @@ class SedScoresEvalPsds(_LibraryPsds):
 
         columns = [self.classes.index(label) for label in present]
         parameters = self.parameters
-        psds, single, _, curves = intersection_based.psds(
-            scores={clip: create_score_dataframe(array[:, columns], self._borders[clip], list(present)) for clip, array in self._scores.items()},
-            ground_truth={clip: [tuple(event[:3]) for event in events] for clip, events in self._events.items()}, audio_durations=self._durations,
-            dtc_threshold=parameters.dtc, gtc_threshold=parameters.gtc, cttc_threshold=parameters.cttc, alpha_ct=parameters.alpha_ct,
-            alpha_st=parameters.alpha_st, max_efpr=parameters.max_efpr, unit_of_time="hour", num_jobs=1,
-        )  # fmt: skip
+        try:
+            psds, single, _, curves = intersection_based.psds(
+                scores={clip: create_score_dataframe(array[:, columns], self._borders[clip], list(present)) for clip, array in self._scores.items()},
+                ground_truth={clip: [tuple(event[:3]) for event in events] for clip, events in self._events.items()}, audio_durations=self._durations,
+                dtc_threshold=parameters.dtc, gtc_threshold=parameters.gtc, cttc_threshold=parameters.cttc, alpha_ct=parameters.alpha_ct,
+                alpha_st=parameters.alpha_st, max_efpr=parameters.max_efpr, unit_of_time="hour", num_jobs=1,
+            )  # fmt: skip
+        except IndexError as error:  # no operating point is left of a class
+            reason = f"back_end={self.package} fails where no threshold changes the counts of a class, as when all its scores are -inf"
+            raise DataError(f"{reason}; back_end=exact scores it") from error
         per_class = {label: Curve(np.append(0.0, curves[label][1]), np.append(0.0, curves[label][0])) for label in present}
         return float(psds), {label: float(single[label]) for label in present}, pool_classes(per_class, parameters.alpha_st)
 

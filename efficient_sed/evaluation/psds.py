@@ -197,16 +197,16 @@ class PsdsAccumulator:
         Raises:
             DataError: If scores or events make no sense, the clip came before, or clips are longer than was said; the message names the clip.
         """
-        merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
+        given, merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
         if clip_id in self.durations:
             raise DataError(f"clip {clip_id!r} came before")
         seen_s = self._seen_s + duration_s
         if seen_s > self._longest_s * (1 + 1e-9):
             raise DataError(f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced")
-        array = np.ascontiguousarray(scores, dtype=np.float32 if scores.dtype in (np.float16, np.float32) else np.float64)
+        array = np.ascontiguousarray(given, dtype=np.float32 if given.dtype in (np.float16, np.float32) else np.float64)
         num_events = self.entries.add_clip(array, merged, borders)
         if num_events is None:
-            raise nan_error(clip_id, scores, self.classes)
+            raise nan_error(clip_id, given, self.classes)
         self.durations[clip_id], self.events_by_clip[clip_id], self._seen_s = float(duration_s), num_events, seen_s
 
     def merge(self, other: PsdsAccumulator) -> None:

@@ -151,7 +151,7 @@ def test_against_the_slow_loop(seed: int) -> None:
 
 
 GOOD = np.zeros((10, 2))
-BAD: list[tuple[dict[str, Any], Truth, dict[str, float], type[Exception], str]] = [
+BAD: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], type[Exception], str]] = [
     ({}, {}, {}, DataError, "PSDS needs at least one clip, got none"),
     ({"x": GOOD}, {"x": []}, {"x": 1.0}, DataError, "PSDS needs at least one event in the ground truth, found none"),
     ({"x": np.where(np.arange(20).reshape(10, 2) == 7, np.nan, 0.0)}, {"x": [(0, 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': a score of class 'b' is not a number"),
@@ -167,12 +167,35 @@ BAD: list[tuple[dict[str, Any], Truth, dict[str, float], type[Exception], str]] 
     ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"z": 1.0}, DataError, "scores and durations name different clips, such as 'x'"),
     ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"x": 0.0}, DataError, "clip 'x': duration 0.0 s must be above 0"),
     ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"x": float("nan")}, DataError, "clip 'x': duration nan s must be above 0"),
+    ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"x": None}, DataError, "clip 'x': duration None is not a number of seconds"),
+    ({"x": GOOD}, {"x": [(0, 1, "a")]}, {"x": "1"}, DataError, "clip 'x': duration '1' is not a number of seconds"),
+    ({"x": GOOD + 1j}, {"x": [(0, 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': scores are of type complex128; needed: real numbers (frames, classes)"),
+    ({"x": GOOD.astype(str)}, {"x": [(0, 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': scores are of type <U32; needed: real numbers"),
+    ({"x": None}, {"x": [(0, 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': scores are of type object; needed: real numbers"),
+    ({"x": [[0.1, 0.2], [0.3]]}, {"x": [(0, 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': scores make no array (setting an array element with a sequence."),
+    ({"x": GOOD}, {"x": [(0, 1)]}, {"x": 1.0}, DataError, "clip 'x': events must be (onset_s, offset_s, label) each (not enough values to unpack"),
+    ({"x": GOOD}, {"x": [3]}, {"x": 1.0}, DataError, "clip 'x': events must be (onset_s, offset_s, label) each ("),
+    ({"x": GOOD}, {"x": None}, {"x": 1.0}, DataError, "clip 'x': events must be (onset_s, offset_s, label) each ("),
+    ({"x": GOOD}, {"x": [("0", 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': event 'a' has onset '0' and offset 1; needed: seconds as numbers"),
+    ({"x": GOOD}, {"x": [(0, None, "a")]}, {"x": 1.0}, DataError, "clip 'x': event 'a' has onset 0 and offset None; needed: seconds as numbers"),
+    ({"x": GOOD}, {"x": [(0, 1, ["a"])]}, {"x": 1.0}, DataError, "clip 'x': event label ['a'] is not among the 2 classes"),
     ({"x": GOOD}, {"x": [(0, 0.5, "a")]}, {"x": 0.9}, ConfigError, "clip 'x': 10 frames of 0.1 s are more than a clip of 0.9 s has"),
 ]
 
 
 @pytest.mark.parametrize(("scores", "truth", "durations", "error", "message"), BAD, ids=[row[-1] for row in BAD])
-def test_input_that_makes_no_sense(scores: dict[str, Any], truth: Truth, durations: dict[str, float], error: type[Exception], message: str) -> None:
+def test_input_that_makes_no_sense(scores: dict[str, Any], truth: dict[str, Any], durations: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         psds1(scores, truth, durations, classes=["a", "b"], frame_hop_s=HOP_S)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("back_end", ["exact", "sed_scores_eval", "psds_eval"])
+def test_lists_and_generators_are_taken(back_end: Any) -> None:
+    scores = columns(active((2, 5, 0.9)), active())
+    events = [(0.2, 0.5, "a"), (0.6, 0.9, "b")]
+    expected, found = (
+        psds1({"x": array}, {"x": some}, {"x": 1.0}, classes=["a", "b"], frame_hop_s=HOP_S, back_end=back_end).per_class
+        for array, some in ((scores, events), (scores.tolist(), (event for event in events)))
+    )
+    assert found == expected == {"a": 1.0, "b": 0.0}

@@ -203,6 +203,16 @@ def test_every_back_end(back_end: Any) -> None:
     assert result.roc.macro_tpr[np.searchsorted(result.roc.efpr, [0.0, 89.9, 90.1], side="right") - 1] == pytest.approx([0.75, 0.75, 1.0])
 
 
+@pytest.mark.parametrize("num_found", [0, 2])
+def test_what_the_library_cannot_score(num_found: int) -> None:
+    """Nothing is detected, or a detection that lies in the event and is too short for it: neither hit nor false alarm."""
+    scores = np.where(np.arange(10) < num_found, 0.5, -np.inf)[:, None].repeat(3, axis=1)
+    case = Case({"x": scores}, {"x": [(0.0, 1.0, "a")]}, {"x": 1.0}, 0.1, PsdsParameters())
+    assert case.by_psds1().per_class == {"a": 0.0}
+    with pytest.raises(DataError, match=r"^back_end=sed_scores_eval fails where no threshold changes the counts of a class, .*; back_end=exact scores it$"):
+        case.by_psds1(back_end="sed_scores_eval")
+
+
 @pytest.mark.parametrize("back_end", ["sed_scores_eval", "psds_eval"])
 def test_cross_triggers_cost_something(back_end: Any) -> None:
     result = confused().by_psds1(back_end=back_end, cttc=0.3, alpha_ct=0.5)
