@@ -1,6 +1,7 @@
 """Whether one run is better than another, or was only luckier with its clips: a paired bootstrap of macro PSDS1.
 
 Both runs are scored on the same clips drawn with replacement, over and over (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993).
+One convention: a difference is real if and only if p < 0.05, which is if and only if its interval, of the same draws, leaves out 0.
 What another training seed would change is not in it: that takes several runs.
 """
 
@@ -15,9 +16,9 @@ import numpy as np
 
 from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.evaluation.psds_clips import CLIPS_FILE, NUM_REPLICATES, SEED, PsdsClips, interval
+from efficient_sed.evaluation.psds_clips import CLIPS_FILE, CONFIDENCE, NUM_REPLICATES, SEED, PsdsClips, interval, p_value
 
-MAX_P = 0.05
+MAX_P = (100 - CONFIDENCE) / 100
 MIN_REPLICATES = 100
 
 
@@ -49,18 +50,21 @@ class Comparison:
 
     @property
     def is_real(self) -> bool:
+        """Whether other clips would hardly turn it round; says nothing of other seeds."""
         return self.p_value < MAX_P
 
     def lines(self) -> list[str]:
         """What the command prints."""
         width = max(len(self.first.folder), len(self.second.folder), len("second less first"))
         rows = [f"{run.folder:{width}}  {run.psds1_macro:.4f}  [{run.ci95[0]:.4f}, {run.ci95[1]:.4f}]" for run in (self.first, self.second)]
-        rows.append(f"{'second less first':{width}} {self.difference:+.4f}  [{self.ci95[0]:+.4f}, {self.ci95[1]:+.4f}]  p = {self.p_value:.3g}")
-        basis = f"{self.replicates} draws of {self.num_clips} clips"
-        if not self.is_real:
-            return [*rows, f"The difference may well be chance: other clips of this kind could turn it round ({basis})."]
-        better = self.second if self.difference > 0 else self.first
-        return [*rows, f"The difference is real: {better.folder} is better, beyond what the choice of clips explains ({basis})."]
+        rows.append(f"{'second less first':{width}} {self.difference:+.4f}  [{self.ci95[0]:+.4f}, {self.ci95[1]:+.4f}]  p = {self.p_value:.4g}")
+        basis = f"p {'<' if self.is_real else '>='} {MAX_P:g}, {self.replicates} draws of {self.num_clips} clips"
+        if self.is_real:
+            better = self.second if self.ci95[0] > 0 else self.first
+            verdict = f"The difference is real: {better.folder} is better, beyond what the choice of clips explains ({basis})."
+        else:
+            verdict = f"The difference may well be chance: other clips of this kind could turn it round ({basis})."
+        return [*rows, verdict, "This is about the choice of clips for these two trainings, not about seeds: those take several runs of each."]
 
 
 def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, seed: int = SEED) -> Comparison:
@@ -85,9 +89,7 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
         RunScore(str(folder), result["model"], float(result["metrics"]["psds1_macro"]), interval(own)) for folder, result, own in zip(folders, results, values, strict=True)
     )
     differences = values[1] - values[0]
-    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    p_value = min(1.0, 2 * (tail + 1) / (replicates + 1))
-    return Comparison(before, after, after.psds1_macro - before.psds1_macro, interval(differences), p_value, len(clips[0].clip_ids), replicates, seed)
+    return Comparison(before, after, after.psds1_macro - before.psds1_macro, interval(differences), p_value(differences), len(clips[0].clip_ids), replicates, seed)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], PsdsClips]:

@@ -181,6 +181,17 @@ def report_psds(accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """Percentile interval that holds 95 % of the values."""
-    low, high = np.percentile(values, [(100 - CONFIDENCE) / 2, (100 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    """From the k-th lowest to the k-th highest of drawn values: the 95 % that are left when as many are cut off at either end.
+
+    k is the largest that is below 2.5 % of their number + 1 (Efron & Tibshirani 1993, 12.5), so that 0 lies outside if and only if `p_value` is
+    below 0.05.
+    """
+    k = max(1, ((100 - CONFIDENCE) * (len(values) + 1) - 1) // 200)
+    ordered = np.sort(values)
+    return float(ordered[k - 1]), float(ordered[-k])
+
+
+def p_value(differences: np.ndarray) -> float:
+    """Two-sided, of drawn differences: twice the share on the rarer side of 0, where 0 itself and one more draw are counted in."""
+    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, 2 * (tail + 1) / (len(differences) + 1))

@@ -17,9 +17,9 @@ from test_psds_exact import CLASSES, Case, better, make_case, noise
 
 from efficient_sed.cli import main
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.evaluation.compare import compare_runs
+from efficient_sed.evaluation.compare import MAX_P, compare_runs
 from efficient_sed.evaluation.psds import psds1
-from efficient_sed.evaluation.psds_clips import CLIPS_FILE, PsdsClips, interval
+from efficient_sed.evaluation.psds_clips import CLIPS_FILE, PsdsClips, interval, p_value
 from efficient_sed.evaluation.psds_plot import draw_psd_roc
 
 
@@ -68,8 +68,18 @@ def test_a_draw_that_needs_what_was_left_out_is_refused() -> None:
         clips.macro(one_clip)
 
 
-def test_interval_of_equal_values() -> None:
-    assert interval(np.arange(101.0)) == (2.5, 97.5)
+def test_interval_by_hand() -> None:
+    assert interval(np.arange(1000.0)[::-1]) == (24.0, 975.0)  # 2.5 % of 1001 are 25.025: the 25th from either end
+    assert interval(np.arange(199.0)) == (3.0, 195.0)  # 2.5 % of 200 are 5, and 2 * 5 / 200 is not below 0.05
+    assert p_value(np.arange(199.0) - 3.5) == 2 * 5 / 200
+
+
+@given(st.integers(100, 1200), st.integers(0, 60), st.integers(0, 3), st.sampled_from([-1, 1]))
+def test_interval_and_p_value_agree(num_draws: int, num_below: int, num_zero: int, sign: int) -> None:
+    """The interval leaves out 0 if and only if p < 0.05, at every number of draws on its other side."""
+    differences = sign * np.concatenate([np.full(num_below, -1.0), np.zeros(num_zero), np.ones(num_draws - num_below - num_zero)])
+    low, high = interval(differences)
+    assert (low > 0 or high < 0) == (p_value(differences) < MAX_P)
 
 
 def test_the_file_gives_back_what_was_saved(tmp_path: Path) -> None:
@@ -142,11 +152,16 @@ def test_a_real_difference_and_none(tmp_path: Path) -> None:
     assert comparison.first.ci95[0] < comparison.first.psds1_macro < comparison.first.ci95[1]
     assert comparison.is_real
     assert comparison.p_value == pytest.approx(2 / 201)
-    assert comparison.lines()[-1] == f"The difference is real: {second} is better, beyond what the choice of clips explains (200 draws of 300 clips)."
-    assert f"The difference is real: {second} is better" in compare_runs(second, first, 200).lines()[-1]
+    assert comparison.lines()[2].endswith("  p = 0.00995")
+    assert comparison.lines()[3:] == [
+        f"The difference is real: {second} is better, beyond what the choice of clips explains (p < 0.05, 200 draws of 300 clips).",
+        "This is about the choice of clips for these two trainings, not about seeds: those take several runs of each.",
+    ]
+    assert f"The difference is real: {second} is better" in compare_runs(second, first, 200).lines()[-2]
     same = compare_runs(first, shutil.copytree(first, tmp_path / "copy"), 100)
     assert (same.difference, same.ci95, same.p_value, same.is_real) == (0.0, (0.0, 0.0), 1.0, False)
-    assert same.lines()[-1].startswith("The difference may well be chance")
+    assert same.lines()[-2] == "The difference may well be chance: other clips of this kind could turn it round (p >= 0.05, 100 draws of 300 clips)."
+    assert same.lines()[-1] == comparison.lines()[-1]
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
