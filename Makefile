@@ -7,7 +7,7 @@ BACKBONE ?= fmn10
 SEQ      ?= tf
 HIDDEN   ?= 256
 DATA     ?= synthetic
-# A file of configs/experiment; PRESET= for none
+# A file of configs/experiment, or a grid of configs/sweep with models of its own; PRESET= for none
 PRESET   ?= finetune
 LAUNCHER ?= local
 # More key=value pairs, such as ARGS="train.epochs=20 seed=1"
@@ -28,7 +28,7 @@ $(BIN)/efficient-sed: pyproject.toml constraints.txt
 	@touch $@
 
 sweep: $(BIN)/efficient-sed ## train, evaluate, benchmark and plot a grid: make sweep SEQ=tf,gru HIDDEN=128,256
-	$(BIN)/efficient-sed sweep $(if $(PRESET),experiment=$(PRESET)) backbone=$(BACKBONE) seq=$(SEQ) seq.hidden=$(HIDDEN) data=$(DATA) --launcher $(LAUNCHER) $(ARGS)
+	$(BIN)/efficient-sed sweep $(if $(wildcard configs/sweep/$(PRESET).yaml),sweep=$(PRESET),$(if $(PRESET),experiment=$(PRESET)) backbone=$(BACKBONE) seq=$(SEQ) seq.hidden=$(HIDDEN)) data=$(DATA) --launcher $(LAUNCHER) $(ARGS)
 
 smoke: $(BIN)/efficient-sed ## every sequence head for one short epoch
 	$(BIN)/efficient-sed sweep experiment=smoke backbone=fmn04 seq=all seq.hidden=64 --plot plots/smoke.png $(ARGS)

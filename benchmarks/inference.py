@@ -57,15 +57,14 @@ class Plain(nn.Module):
         super().__init__()
         model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.features = nn.Sequential(*(PlainBlock(layer) if isinstance(layer, InvertedResidual) else layer for layer in model.backbone.stages()))
-        self.head, self.strong, self.weak = model.sequence, model.classifier.strong, model.classifier.weak
+        self.head, self.classifier = model.sequence, model.classifier
 
     def forward(self, mel: Tensor) -> Tensor:
         features = self.features(mel).squeeze(2).transpose(1, 2)
         is_gru = hasattr(self.head, "gru")  # a loop over its steps would be slower than what was published
         steps: Tensor = self.head(features) if is_gru else textbook(self.head, features, use_log_space=True)
-        self.weak(steps.mean(1))
-        logits: Tensor = self.strong(steps)
-        return logits.transpose(1, 2)
+        logits: Tensor = self.classifier(steps).frame_logits
+        return logits
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:

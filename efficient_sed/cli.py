@@ -414,12 +414,15 @@ def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_spli
     from efficient_sed.benchmark.frontier_plot import draw_frontier
     from efficient_sed.benchmark.record import result_table, write_csv
     from efficient_sed.benchmark.result_file import read_result
+    from efficient_sed.benchmark.table1 import table1
 
     results = [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
     points = read_results(folders)
     if not (allow_mixed or is_split):
         check_comparable(points)
     _print_rich(result_table([result for _, result in results]))
+    if (beside := table1([result for _, result in results])) is not None:
+        _print_rich(beside)
     base = output_base(output)
     written = [write_csv(base.with_name(f"{base.name}.csv"), [result for _, result in results]), write_page(results, base.with_name(f"{base.name}.html"))]
     groups = group_comparable(points) if is_split else [points] if points else []

@@ -15,12 +15,16 @@ import numpy as np
 import pytest
 from audioset_files import VIDEOS, mp3_files, write_hdf5, write_segments, write_tables
 from dcase2016_files import write_dcase2016
+from tut_files import write_tut
+from urbansound8k_files import write_urbansound8k
 
 import efficient_sed as es
 from efficient_sed._resources import resource_folder
+from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.config.compose import compose_run, presets
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.audioset_strong import AudioSetStrongConfig
+from efficient_sed.errors import ConfigError
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.training.train import fit
 
@@ -30,10 +34,13 @@ SCENES = ("data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.
 
 @pytest.fixture(scope="module")
 def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine clips in the published HDF5 files, pseudo-labels and a clip-level teacher for them, and a backbone to start from; seven recordings in HEAR's layout beside."""
+    """Nine clips in the published HDF5 files, pseudo-labels and a clip-level teacher for them, and a backbone to start from; a few recordings in HEAR's layout, in that of
+    TUT-SED Synthetic 2016 and of UrbanSound8K beside."""
     root = tmp_path_factory.mktemp("audioset")
     files = mp3_files()
     write_dcase2016(root / "hear", seconds=4.0)
+    write_tut(root / "tut")
+    write_urbansound8k(root / "urbansound8k")
     write_hdf5(root, files)
     write_tables(root)
     write_segments(root)
@@ -51,10 +58,14 @@ def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
     """A preset with few short clips, the smallest backbone and two steps; all else is its own."""
     config = compose_run([f"experiment={name}"])
-    typed = [f"experiment={name}", "backbone=fmn04", "data.num_workers=0", "train.accelerator=cpu", "train.epochs=1", "train.validate_every=1"]
+    typed = [f"experiment={name}", "data.num_workers=0", "train.accelerator=cpu", "train.epochs=1", "train.validate_every=1"]
     typed += ["train.batch_size=2", f"train.draws_per_epoch={4 * config.train.accumulate}"]
     if config.train.precision == "16-mixed":
         typed.append("train.precision=bf16-mixed")  # float16 needs a GPU
+    if config.backbone.name == "crnn_dws":  # small enough
+        roots = {"synthetic": [*SCENES, f"data.root={scenes}"], "tut_sed_synthetic_2016": [f"data.root={audioset / 'tut'}"]}
+        return compose_run([*typed, *roots.get(config.data.name, [f"data.root={audioset / 'urbansound8k'}"]), "data.clip_seconds=1"])
+    typed.append("backbone=fmn04")
     if config.data.name == "synthetic":
         return compose_run([*typed, *SCENES, f"data.root={scenes}"])
     if config.data.name == "dcase2016_task2":
@@ -71,9 +82,10 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
 def test_every_file_is_a_preset_that_is_tested() -> None:
     files = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob("*") if path.is_file())
     assert {path.suffix for path in files} == {".yaml"}
-    assert {path.parent.name for path in files} <= {"experiment", "data"}  # test_compose has those of data
+    assert {path.parent.name for path in files} <= {"experiment", "sweep", "data"}  # test_compose has those of data
     assert sorted(path.stem for path in files if path.parent.name == "experiment") == presets("experiment")
-    assert len(presets("experiment")) >= 14
+    assert sorted(path.stem for path in files if path.parent.name == "sweep") == presets("sweep")
+    assert (len(presets("experiment")), len(presets("sweep"))) >= (17, 3)
 
 
 @pytest.mark.parametrize("name", presets("experiment"))
@@ -98,14 +110,50 @@ def typed_commands() -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def expand(command: str) -> list[GridPoint]:
-    return expand_grid(command.split())
+    return expand_grid([override for override in command.split() if not override.startswith("seeds=")])  # seeds only repeat
 
 
 @pytest.mark.parametrize(("name", "command"), list(typed_commands()))
 def test_commands_in_the_heads_are_valid(name: str, command: str) -> None:
     points = expand(command)
-    assert f"experiment={name}" in command.split()
-    assert all(point.config.train.batch_size * point.config.train.accumulate in (256, 120) for point in points)
+    assert {f"experiment={name}", f"sweep={name}"} & {*command.split(), *(override for point in points for override in point.overrides)}
+    assert all(point.config.train.batch_size * point.config.train.accumulate in ((16,) if name.startswith(("dnd", "prinzivalle")) else (256, 120)) for point in points)
+
+
+@pytest.mark.parametrize(
+    ("grid", "table", "prefix", "count"),
+    [
+        ("dnd_table1", "dnd_sed_table1", "", 26),
+        ("prinzivalle_polyphonic", "prinzivalle_2021", "prinzivalle-", 5),
+        ("prinzivalle_monophonic", "prinzivalle_2021", "prinzivalle-mono-", 2),
+    ],
+)
+def test_grids_are_the_rows_of_published_tables(grid: str, table: str, prefix: str, count: int) -> None:
+    names = [point.config.model_name.removeprefix(prefix) for point in expand(f"sweep={grid}")]
+    assert len(names) == count
+    published = [row.model.removeprefix("proposed_") for row in read_published_models(table) if row.data.startswith("UrbanSound8K") == ("mono" in grid)]
+    assert names == published
+
+
+def test_a_typed_key_takes_the_place_of_the_grid_s() -> None:
+    (first, second) = expand_grid(["sweep=dnd_table1", "model=dnd-dws,dnd-dnd-k3-d1", "train.epochs=3"])
+    assert (first.config.model_name, second.config.model_name) == ("dnd-dws", "dnd-dnd-k3-d1")
+    assert first.config.train == compose_run(["experiment=dnd", "train.epochs=3"]).train
+    with pytest.raises(ConfigError, match=r"^unknown grid sweep=dnd_table; did you mean 'dnd_table1'\?"):
+        expand_grid(["sweep=dnd_table"])
+
+
+@pytest.mark.parametrize("name", ["dnd", "prinzivalle_polyphonic", "prinzivalle_monophonic"])
+def test_the_published_recipe_of_dnd_sed(name: str) -> None:
+    config = compose_run([f"experiment={name}"])
+    train, augment = config.train, config.train.augment
+    assert (train.batch_size, train.lr_backbone, train.lr_head, train.layer_decay, train.weight_decay) == (16, 1e-3, 1e-3, 1.0, 0.0)
+    assert (train.warmup_steps, train.final_lr_ratio, train.select, train.patience) == (0, 1.0, "lowest_loss", 30)
+    assert augment.wave_mix_probability == augment.mixup_probability == augment.time_roll_sigma == augment.mel_jitter == 0
+    assert config.data.median_frames == 1
+    grid = config.backbone.build_frontend().grid(1)
+    assert grid.num_frames(round(config.data.clip_seconds * grid.sample_rate)) == {"dnd": 1000, "prinzivalle_polyphonic": 1024, "prinzivalle_monophonic": 172}[name]
+    assert config.has_single_labels == name.endswith("monophonic")
 
 
 def published_rows() -> list[dict[str, str]]:

@@ -1,10 +1,12 @@
-"""Log-mel spectrogram of the released models, and the grid that ties its frames to seconds.
+"""What every front end promises, the grid that ties its frames to seconds, and the log-mel spectrogram of the released models.
 
 Morocutti et al. 2025 and, before them, Schmid et al. 2023 (EfficientAT): pre-emphasis, power spectrum, Kaldi mel bank, logarithm.
+Those of dnd-sed are in `frontend_mel40`.
 """
 
 from __future__ import annotations
 
+import abc
 import math
 from dataclasses import dataclass
 
@@ -30,14 +32,16 @@ class FrameGrid:
     sample_rate: int = SAMPLE_RATE
     hop_length: int = HOP_LENGTH
     stride: int = 4
+    first_frame_samples: int = 1
+    """Samples that give the first spectrogram frame; each further one takes `hop_length` more."""
 
     @property
     def hop_s(self) -> float:
         return self.hop_length * self.stride / self.sample_rate
 
     def num_frames(self, num_samples: int) -> int:
-        """Output frames for that many samples: pre-emphasis drops one, the STFT is centred, strides round up."""
-        return math.ceil((1 + (num_samples - 1) // self.hop_length) / self.stride)
+        """Output frames for that many samples; strides round up."""
+        return math.ceil((1 + (num_samples - self.first_frame_samples) // self.hop_length) / self.stride)
 
     def onset_frame(self, onset_s: float) -> int:
         """First frame that an event touches. Rounded at 1 ns, so that 0.12 s is frame 3 in spite of binary fractions."""
@@ -48,7 +52,30 @@ class FrameGrid:
         return math.ceil(round(offset_s / self.hop_s, 6))
 
 
-class LogMel(nn.Module):
+class FrontEnd(nn.Module, abc.ABC):
+    """Waveform (batch, samples) at `sample_rate` -> (batch, 1, mel_bins, frames), float32 even under autocast."""
+
+    sample_rate: int
+    hop_length: int
+    mel_bins: int
+    """Features of a frame, whatever they are."""
+    first_frame_samples: int
+    min_samples: int
+
+    def grid(self, time_stride: int) -> FrameGrid:
+        """The grid of a model whose steps take `time_stride` frames."""
+        return FrameGrid(self.sample_rate, self.hop_length, time_stride, self.first_frame_samples)
+
+    def check(self, waveform: Tensor) -> None:
+        """Raise a ValueError unless the waveform is (batch, samples) and long enough for a frame."""
+        if waveform.ndim != 2 or waveform.shape[1] < self.min_samples:
+            raise ValueError(f"waveform must have shape (batch, samples) with at least {self.min_samples} samples, got {tuple(waveform.shape)}")
+
+    @abc.abstractmethod
+    def forward(self, waveform: Tensor) -> Tensor: ...
+
+
+class LogMel(FrontEnd):
     """Waveform (batch, samples), 16 kHz -> (batch, 1, 128, frames), 100 frames a second, float32 even under autocast.
 
     The bank is made once; the published code makes it anew at every call, with the same numbers.
@@ -60,6 +87,7 @@ class LogMel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.sample_rate, self.hop_length, self.mel_bins = SAMPLE_RATE, HOP_LENGTH, MEL_BINS
+        self.first_frame_samples, self.min_samples = 1, MIN_SAMPLES  # pre-emphasis drops one sample, the STFT is centred
         self.register_buffer("window", torch.hann_window(WINDOW_LENGTH, periodic=False), persistent=False)
         self.register_buffer("bank", mel_bank(LOW_HZ, HIGH_HZ), persistent=False)
 
@@ -69,8 +97,7 @@ class LogMel(nn.Module):
         Raises:
             ValueError: If the waveform is not (batch, samples) or shorter than one analysis window.
         """
-        if waveform.ndim != 2 or waveform.shape[1] < MIN_SAMPLES:
-            raise ValueError(f"waveform must have shape (batch, samples) with at least {MIN_SAMPLES} samples, got {tuple(waveform.shape)}")
+        self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
             waveform = waveform.float()
             emphasised = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]

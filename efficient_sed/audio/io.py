@@ -1,4 +1,4 @@
-"""Audio files of any rate and channel count -> 16 kHz mono float32. Decoding by libsndfile: wav, flac, ogg, mp3."""
+"""Audio files of any rate and channel count -> mono float32 at one rate. Decoding by libsndfile: wav, flac, ogg, mp3."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def audio_info(path: AudioInput) -> AudioInfo:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
 
 
-def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None = None, *, only_first_channel: bool = False) -> Tensor:
-    """Mean over channels, or the first alone, resampled to 16 kHz, shape (samples,).
+def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None = None, *, sample_rate: int = SAMPLE_RATE, only_first_channel: bool = False) -> Tensor:
+    """Mean over channels, or the first alone, resampled, shape (samples,).
 
     Args:
         path: A file, or its content.
@@ -69,29 +69,29 @@ def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None 
     """
     with _open(path) as file:
         rate = file.samplerate
-        _check_rate(path, rate)
+        _check_rate(path, rate, sample_rate)
         first = round(start_s * rate)
         last = file.frames if duration_s is None else min(file.frames, first + round(duration_s * rate))
         if not 0 <= first < last:
             raise DataError(f"{path}: no audio at {start_s:g} s (the file has {file.frames / rate:g} s)")
         low, high = max(0, first - _MARGIN_S * rate), min(file.frames, last + _MARGIN_S * rate)
-        if rate == SAMPLE_RATE:
+        if rate == sample_rate:
             low, high = first, last
         samples = torch.from_numpy(_decode(file, path, low, high - low, only_first_channel))
-    if rate == SAMPLE_RATE:
+    if rate == sample_rate:
         return samples
-    # Cut the margins on the 16 kHz side: `low` is a whole number of seconds before `first`, or the start of the file.
-    begin = round((first - low) * SAMPLE_RATE / rate)
-    count = max(1, round((last - first) * SAMPLE_RATE / rate))
-    resampled: Tensor = resample(samples, rate, SAMPLE_RATE)
+    # Cut the margins after resampling: `low` is a whole number of seconds before `first`, or the start of the file.
+    begin = round((first - low) * sample_rate / rate)
+    count = max(1, round((last - first) * sample_rate / rate))
+    resampled: Tensor = resample(samples, rate, sample_rate)
     return resampled[begin : begin + count]
 
 
-def _check_rate(path: AudioInput, rate: int) -> None:
+def _check_rate(path: AudioInput, rate: int, wanted: int) -> None:
     """Refuse a rate whose resampling filter would take gigabytes, such as 44101 Hz."""
-    common = math.gcd(rate, SAMPLE_RATE)
-    if (SAMPLE_RATE // common) * (rate // common) > MAX_FILTER_SIZE:
-        raise DataError(f"{path}: a sample rate of {rate} Hz cannot be resampled here; convert it first: ffmpeg -i IN -ar {SAMPLE_RATE} OUT.wav")
+    common = math.gcd(rate, wanted)
+    if (wanted // common) * (rate // common) > MAX_FILTER_SIZE:
+        raise DataError(f"{path}: a sample rate of {rate} Hz cannot be resampled here; convert it first: ffmpeg -i IN -ar {wanted} OUT.wav")
 
 
 def _open(path: AudioInput) -> soundfile.SoundFile:

@@ -11,7 +11,6 @@ os.environ["DS_BUILD_OPS"] = "0"
 import torch
 from deepspeed.profiling.flops_profiler import get_model_profile
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
 from efficient_sed.models._checkpoint import spec_from_header
 from efficient_sed.models.sed import SedModel
 
@@ -20,7 +19,7 @@ def main() -> None:
     header, seconds = json.loads(sys.argv[1]), float(sys.argv[2])
     model = SedModel(spec_from_header(header, "the profiled model")).eval()
     with torch.inference_mode():
-        mel = model.frontend(torch.zeros(1, round(seconds * SAMPLE_RATE)))
+        mel = model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate)))
         _, macs, _ = get_model_profile(model, args=[mel], print_profile=False, as_string=False, warm_up=0)
     sys.stdout.write(f"\n{int(macs)}\n")
 

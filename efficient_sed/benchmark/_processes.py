@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
 from efficient_sed.benchmark._clock import WARM_UP, pin_threads
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.models._fuse import fuse
@@ -51,7 +50,7 @@ def _serve(model: SedModel, precision: str, batch: int, config: BenchmarkConfig,
 def _time(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, barrier: threading.Barrier) -> list[float]:
     seconds = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        mel = model.eval().frontend(torch.randn(batch, round(config.seconds * SAMPLE_RATE)) * 0.1)
+        mel = model.eval().frontend(torch.randn(batch, round(config.seconds * model.frontend.sample_rate)) * 0.1)
         for _ in range(WARM_UP):
             model(mel)
         barrier.wait()

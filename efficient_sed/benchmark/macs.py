@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
-from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, SAMPLE_RATE, WINDOW_LENGTH, LogMel
+from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, WINDOW_LENGTH, LogMel
+from efficient_sed.audio.frontend_mel40 import Mel40
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._fuse import FusedConv2d
 from efficient_sed.models.sed import SedModel
@@ -77,9 +78,21 @@ def _nothing(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> i
 
 
 def _log_mel(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-    samples, frames = inputs[0].shape[1], output.shape[-1]
-    fourier = 2 * (FFT_LENGTH // 2) * int(math.log2(FFT_LENGTH))  # real input: half the butterflies, each four real multiplications
-    return samples - 1 + frames * (WINDOW_LENGTH + fourier + 2 * (FFT_LENGTH // 2 + 1) + MEL_BINS * (FFT_LENGTH // 2 + 1))
+    pre_emphasis = inputs[0].shape[1] - 1
+    return pre_emphasis + output.shape[-1] * _mel_frame(WINDOW_LENGTH, FFT_LENGTH, MEL_BINS)
+
+
+def _mel40(module: Mel40, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    analysis = module.analysis
+    cosines = module.mel_bins * analysis.mel_bands if analysis.has_cepstrum else 0
+    return output.shape[-1] * (_mel_frame(analysis.window_length, analysis.fft_length, analysis.mel_bands) + cosines)
+
+
+def _mel_frame(window_length: int, fft_length: int, mel_bands: int) -> int:
+    """Window, Fourier transform, power and filter bank of one frame."""
+    fourier = 2 * (fft_length // 2) * int(math.log2(fft_length))  # real input: half the butterflies, each four real multiplications
+    bins = fft_length // 2 + 1
+    return window_length + fourier + 2 * bins + mel_bands * bins
 
 
 FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
@@ -94,6 +107,7 @@ FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
     HybridMixer: _attention_products,
     Mamba2: _state_products,
     LogMel: _log_mel,
+    Mel40: _mel40,
     nn.BatchNorm2d: _nothing,
     nn.LayerNorm: _nothing,
     RMSNorm: _nothing,
@@ -123,7 +137,7 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
         model.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"), counter:
             device = next(model.parameters()).device
-            model(model.frontend(torch.zeros(1, round(seconds * SAMPLE_RATE), device=device)))
+            model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device)))
     finally:
         model.train(was_training)
         for hook in hooks:

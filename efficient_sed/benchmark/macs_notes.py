@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from torch import nn
 
 from efficient_sed._resources import resource_folder
-from efficient_sed.audio.frontend import SAMPLE_RATE
 from efficient_sed.benchmark.macs import MacsReport
 from efficient_sed.models._names import parse_name
 from efficient_sed.models.sed import SedModel
@@ -79,7 +78,7 @@ def published_differences(model: SedModel, report: MacsReport) -> dict[str, int]
 
 
 def _steps(model: SedModel, report: MacsReport) -> int:
-    return model.grid.num_frames(round(report.seconds * SAMPLE_RATE))
+    return model.grid.num_frames(round(report.seconds * model.frontend.sample_rate))
 
 
 def _recurrent(model: SedModel, report: MacsReport) -> int:

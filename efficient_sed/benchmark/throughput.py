@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
 from efficient_sed.benchmark._clock import WARM_UP, conditions, count_cores, joules, only_cores, seconds_of
 from efficient_sed.benchmark._processes import clips_per_s_together
 from efficient_sed.config.schema import BenchmarkConfig
@@ -121,7 +120,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
 def _measure(model: SedModel, config: BenchmarkConfig, precision: str, batch: int, mel: str) -> Iterator[Speed]:
     """The rows of all modes at one precision and batch; their passes alternate."""
     device = next(model.parameters()).device
-    waveform = torch.randn(batch, round(config.seconds * SAMPLE_RATE), device=device, generator=torch.Generator(device).manual_seed(0)) * 0.1
+    waveform = torch.randn(batch, round(config.seconds * model.frontend.sample_rate), device=device, generator=torch.Generator(device).manual_seed(0)) * 0.1
     x = waveform if mel == "inside" else model.frontend(waveform)
     reference = _scores(_forward(model, "eager", "fp32", x, mel), x[:COMPARED])
     runs = {mode: _forward(model, mode, precision, x, mel) for mode in config.modes}

@@ -22,6 +22,7 @@ from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 GROUPS = {"backbone": BACKBONES, "seq": SEQUENCE_HEADS, "data": DATASETS}
 DEFAULTS = {"backbone": "fmn10", "seq": "tf", "data": "synthetic"}
+MODEL_KEY, SWEEP_KEY = "model", "sweep"
 _ROOT = "efficient_sed"
 
 
@@ -36,6 +37,7 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
     Raises:
         ConfigError: For anything that is not exactly one valid configuration.
     """
+    overrides = expand_models(overrides)
     _check_groups(overrides)
     _register()
     try:
@@ -45,6 +47,46 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error)) from error
     return run_config_from_dict(values)
+
+
+def expand_preset_grid(overrides: Sequence[str]) -> list[str]:
+    """`sweep=NAME` as the overrides of the file `configs/sweep/NAME.yaml`; a key that is typed too takes the place of the file's.
+
+    Raises:
+        ConfigError: If there is no such grid.
+    """
+    typed = {key_of(override) for override in overrides}
+    expanded: list[str] = []
+    for override in overrides:
+        if key_of(override) != SWEEP_KEY:
+            expanded.append(override)
+            continue
+        name = override.split("=", 1)[1]
+        if name not in presets("sweep"):
+            raise ConfigError(f"unknown grid {override}; {nearest(name, presets('sweep'))}")
+        lines: Any = OmegaConf.to_container(OmegaConf.load(resource_folder("configs") / "sweep" / f"{name}.yaml"))
+        expanded += [line for line in lines["grid"] if key_of(line) not in typed]
+    return expanded
+
+
+def expand_models(overrides: Sequence[str]) -> list[str]:
+    """`model=NAME` as the backbone, head and size that the name stands for; whatever follows it may change them further.
+
+    Raises:
+        ConfigError: If the name is not that of an architecture, or a part is chosen beside it.
+    """
+    from efficient_sed.models._names import model_overrides
+
+    chosen = [override for override in overrides if key_of(override) in ("backbone", "seq")]
+    expanded: list[str] = []
+    for override in overrides:
+        if key_of(override) != MODEL_KEY:
+            expanded.append(override)
+        elif chosen:
+            raise ConfigError(f"{override} beside {chosen[0]}: the model's name says both its backbone and its head; give one of the two")
+        else:
+            expanded += model_overrides(override.split("=", 1)[1])
+    return expanded
 
 
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
@@ -94,6 +136,8 @@ def _check_groups(overrides: Sequence[str]) -> None:
             raise ConfigError(f"{override.input_line}: seeds are for `sweep`; a run takes one, such as seed=0")
         if override.is_sweep_override():
             raise ConfigError(f"{override.input_line}: a list of alternatives is for `sweep`; a run takes one value")
+        if key == SWEEP_KEY:
+            raise ConfigError(f"{override.input_line}: a grid is for `sweep`; a run takes experiment=NAME")
         if key in GROUPS:
             choices = GROUPS[key].names() + (presets("data") if key == "data" else [])
             if str(value) not in choices:
@@ -101,7 +145,8 @@ def _check_groups(overrides: Sequence[str]) -> None:
         elif key == "experiment" and str(value) not in presets("experiment"):
             raise ConfigError(f"unknown preset experiment={value}; {nearest(str(value), presets('experiment'))}")
         elif key.split(".")[0] not in {field.name for field in dataclasses.fields(RunConfig)} | {"experiment"}:
-            raise ConfigError(f"unknown key {override.input_line}; {nearest(key.split('.')[0], [f.name for f in dataclasses.fields(RunConfig)] + ['experiment'])}")
+            known = [*(field.name for field in dataclasses.fields(RunConfig)), "experiment", MODEL_KEY]
+            raise ConfigError(f"unknown key {override.input_line}; {nearest(key.split('.')[0], known)}")
 
 
 def _register() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from efficient_sed.errors import ConfigError
 
 if TYPE_CHECKING:
+    from efficient_sed.audio.frontend import FrontEnd
     from efficient_sed.data.events import Splits
     from efficient_sed.models.contracts import Backbone, SequenceHead
 
@@ -37,8 +38,19 @@ class BackboneConfig:
     """Weights to start from, of which only the backbone is taken: a tag (`synthetic` stands for fmn10_synthetic and so on for each backbone,
     `im` and `as` for the ImageNet and AudioSet weights of EfficientAT), a released name, `mobilenetv3_large_100` from timm, or a file."""
 
+    has_mel_jitter: ClassVar[bool] = True
+    """Whether `train.augment.mel_jitter` can move the edges of its front end's bank."""
+    has_clip_layer: ClassVar[bool] = True
+    """Whether the clip logits have a linear layer of their own; else they are the frame logits' mean over time."""
+
     def build(self) -> Backbone:
         raise TypeError(f"{type(self).__name__} does not say how to build a backbone")
+
+    def build_frontend(self) -> FrontEnd:
+        """What gives the spectrogram that the backbone takes: the log-mel of the released models."""
+        from efficient_sed.audio.frontend import LogMel
+
+        return LogMel()
 
 
 @dataclass(frozen=True)
@@ -51,12 +63,6 @@ class SequenceHeadConfig:
         raise TypeError(f"{type(self).__name__} does not say how to build a sequence head")
 
 
-def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig) -> str:
-    """A model's name in the grammar `<backbone>[+<head>-<hidden>]`."""
-    hidden = getattr(seq, "hidden", None)
-    return backbone.name if hidden is None else f"{backbone.name}+{seq.name}-{hidden}"
-
-
 @dataclass(frozen=True)
 class DataConfig:
     """Where clips and their events come from, and how they are fed."""
@@ -64,11 +70,13 @@ class DataConfig:
     name: ClassVar[str]
     has_event_scores: ClassVar[bool] = False
     """Whether detection on these data is also scored by events at one threshold, as HEAR does."""
+    is_single_label: ClassVar[bool] = False
+    """Whether every clip holds one class alone: tagging then chooses one, by softmax."""
 
-    clip_seconds: int = 10
+    clip_seconds: float = 10.0
     """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows of it."""
     median_frames: int = 9
-    """Window of the median filter on scores, in frames of 40 ms; odd. It belongs to the data: it erases events shorter than half of it."""
+    """Window of the median filter on scores, in frames (40 ms for fmn); odd. It belongs to the data: it erases events shorter than half of it."""
     num_workers: int = 2
     """Processes that decode audio; 0 decodes in the training process."""
     on_error: Literal["raise", "skip"] = "raise"
@@ -81,7 +89,7 @@ class DataConfig:
     """Pickled dictionary from file name to row of `clip_teacher`."""
 
     def __post_init__(self) -> None:
-        require(self.clip_seconds >= 1, "data.clip_seconds", self.clip_seconds, "1 or more seconds")
+        require(self.clip_seconds >= 1, "data.clip_seconds", f"{self.clip_seconds:g}", "1 or more seconds")
         require(self.median_frames >= 1 and self.median_frames % 2 == 1, "data.median_frames", self.median_frames, "an odd number of frames, 1 for no filter")
         require(self.num_workers >= 0, "data.num_workers", self.num_workers, "0 or more")
         require(
@@ -201,8 +209,10 @@ class TrainConfig:
     """How several processes work together; deepspeed_stage_2 also divides gradients and optimiser state among the GPUs."""
     validate_every: int = 1
     """Epochs between validations."""
-    select: Literal["best", "last"] = "best"
-    """Which epoch's weights are evaluated and kept: that of the best validation score, or the last (published)."""
+    select: Literal["best", "lowest_loss", "last"] = "best"
+    """Which epoch's weights are evaluated and kept: that of the best validation score, of the lowest validation loss, or the last (published)."""
+    patience: int | None = None
+    """Validations without a better one, by what `select` looks at, after which the training ends; none: it runs all its epochs."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -225,6 +235,8 @@ class TrainConfig:
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         require(0 < self.batchnorm_momentum <= 1, "train.batchnorm_momentum", self.batchnorm_momentum, "above 0, at most 1")
+        require(self.patience is None or self.patience >= 1, "train.patience", self.patience, "1 or more, or null")
+        require(self.patience is None or self.select != "last", "train.patience", self.patience, "null with train.select=last, which looks at no validation")
         require(self.gradient_clip >= 0, "train.gradient_clip", self.gradient_clip, "0 or more")
         require(
             self.epochs % self.validate_every == 0, "train.validate_every", self.validate_every, f"a divisor of train.epochs={self.epochs}, so that the last epoch is validated"
@@ -326,6 +338,7 @@ class RunConfig:
             self.train.init_from,
             f"not beside backbone.init={self.backbone.init}; give backbone.init=null to start from the whole model",
         )
+        require(self.backbone.has_mel_jitter or not self.train.augment.mel_jitter, "train.augment.mel_jitter", True, f"false with backbone={self.backbone.name}")
         require(self.data.clip_teacher is None or self.task == "tagging", "data.clip_teacher", self.data.clip_teacher, "only with task=tagging")
         require(self.train.weak_share == 0 or self.task == "detection", "train.weak_share", self.train.weak_share, "only with task=detection")
         has_weak = bool(getattr(self.data, "weak_root", None))
@@ -337,7 +350,13 @@ class RunConfig:
 
     @property
     def model_name(self) -> str:
+        from efficient_sed.models._names import architecture_name
+
         return architecture_name(self.backbone, self.seq)
+
+    @property
+    def has_single_labels(self) -> bool:
+        return self.data.is_single_label and self.task == "tagging"
 
     @property
     def has_event_scores(self) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from efficient_sed.audio.frontend import SAMPLE_RATE, FrameGrid
+from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     """What a data loader yields.
 
     Attributes:
-        waveform: (batch, samples), 16 kHz, zero-padded to one length.
+        waveform: (batch, samples) at the grid's sample rate, zero-padded to one length.
         targets: (batch, classes, frames) in {0, 1}.
         teacher: Probabilities of a teacher, same shape, those of a clip-level one in each frame; the targets themselves where there is none.
         positions: (batch,), position of the item in its data set.
@@ -53,17 +53,19 @@ class Item(NamedTuple):
 
 
 class _ClipDataset:
-    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int) -> None:
+    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float) -> None:
+        for clip in clips[:1]:  # of a data set all or none
+            clip.audio.check_rate(grid.sample_rate)
         self.clips, self.classes, self.grid, self.clip_seconds = clips, classes, grid, clip_seconds
 
     def _excerpt(self, clip: Clip, start_s: float, index: int, pseudo_labels: StoredTeacher | None = None) -> Item | str:
         """The item, or the message of a file that cannot be read: an exception would lose its type on the way out of a worker."""
-        length = self.clip_seconds * SAMPLE_RATE
+        length = round(self.clip_seconds * self.grid.sample_rate)
         num_frames = self.grid.num_frames(length)
         targets = torch.from_numpy(encode_events(clip.events, self.classes, self.grid, num_frames, start_s))
         teacher = targets
         try:
-            samples = clip.audio.read(start_s, self.clip_seconds)
+            samples = clip.audio.read(start_s, self.clip_seconds, self.grid.sample_rate)
             if pseudo_labels is not None and clip.id in pseudo_labels:
                 stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
                 teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)  # where the teacher ends, the labels go on
@@ -77,7 +79,7 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
     """Excerpts at places that depend on the seed and the draw alone. Indexed by a Draw, or its (epoch, clip); weak clips are numbered on after the others."""
 
     def __init__(
-        self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int, seed: int, pseudo_labels: StoredTeacher | None = None,
+        self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, seed: int, pseudo_labels: StoredTeacher | None = None,
         weak: Sequence[Clip] = (),
     ) -> None:  # fmt: skip
         super().__init__(clips, classes, grid, clip_seconds)
@@ -104,7 +106,7 @@ class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
     `evaluated_classes` are those that metrics are taken over; none: all.
     """
 
-    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: int, evaluated_classes: Sequence[str] | None = None) -> None:
+    def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, evaluated_classes: Sequence[str] | None = None) -> None:
         super().__init__(clips, classes, grid, clip_seconds)
         self.evaluated_classes = evaluated_classes
         self.windows: list[tuple[int, Window]] = [(i, w) for i, clip in enumerate(clips) for w in cut_windows(clip.duration_s, clip_seconds, grid)]
@@ -114,7 +116,7 @@ class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
 
     def __getitem__(self, index: int) -> Item | str:
         clip_index, window = self.windows[index]
-        return self._excerpt(self.clips[clip_index], float(window.start_s), index)
+        return self._excerpt(self.clips[clip_index], window.start_s, index)
 
 
 def collate(items: Sequence[Item | str]) -> Batch:

@@ -37,7 +37,7 @@ class Dcase2016Task2Config(DataConfig):
     root: str = "data"
     """Folder of the data set."""
     median_frames: int = 7
-    """Window of the median filter on scores, in frames of 40 ms; odd. Event scores have their own, HEAR's 250 ms."""
+    """Window of the median filter on scores, in the model's frames (40 ms for fmn); odd. Event scores have their own, HEAR's 250 ms."""
 
     def load(self) -> Splits:
         root = Path(self.root)

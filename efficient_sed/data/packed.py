@@ -38,7 +38,12 @@ class PackedAudio(AudioSource):
     def __str__(self) -> str:
         return f"{self.path}: {self.clip_id}"
 
-    def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
+    def check_rate(self, sample_rate: int) -> None:
+        if sample_rate != SAMPLE_RATE:
+            raise DataError(f"{self.path}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and data.root=DIR of the recordings themselves")
+
+    def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        self.check_rate(sample_rate)
         begin = round(start_s * SAMPLE_RATE)
         end = self.length if duration_s is None else min(self.length, begin + round(duration_s * SAMPLE_RATE))
         if not 0 <= begin < end:

@@ -43,7 +43,7 @@ class PseudoLabels:
         DataError: If the file is missing, damaged, or holds other classes, another grid, or a clip twice.
     """
 
-    def __init__(self, path: str | Path, classes: Sequence[str], hop_s: float = PUBLISHED_HOP_S, clip_seconds: int | None = None) -> None:
+    def __init__(self, path: str | Path, classes: Sequence[str], hop_s: float = PUBLISHED_HOP_S, clip_seconds: float | None = None) -> None:
         self.path = Path(path)
         self._file: Any = None
         self._inherited: Any = None
@@ -79,14 +79,14 @@ class PseudoLabels:
             raise DataError(f"{self.path}: names {len(own)} classes for {num_stored} rows of logits")
         return select_classes(own, classes, str(self.path))
 
-    def _check_grid(self, own_hop_s: float | None, hop_s: float, clip_seconds: int | None) -> None:
+    def _check_grid(self, own_hop_s: float | None, hop_s: float, clip_seconds: float | None) -> None:
         if own_hop_s is not None and abs(own_hop_s - hop_s) > 1e-9:
             raise DataError(f"{self.path}: its frames last {own_hop_s:g} s, the model's {hop_s:g} s; write it anew with a teacher on the model's grid")
         expected = None if clip_seconds is None else round(clip_seconds / hop_s)
         is_published = hop_s == PUBLISHED_HOP_S and self.num_frames == PUBLISHED_FRAMES
         if own_hop_s is None and expected is not None and self.num_frames != expected and not is_published:
             raise DataError(
-                f"{self.path}: holds {self.num_frames} frames a clip, data.clip_seconds={clip_seconds} has {expected} of {hop_s:g} s; "
+                f"{self.path}: holds {self.num_frames} frames a clip, data.clip_seconds={clip_seconds:g} has {expected} of {hop_s:g} s; "
                 "if its frames last as long, add the attribute `frame_hop_s` to the file"
             )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import abc
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
 
+from efficient_sed.audio.frontend import SAMPLE_RATE
 from efficient_sed.audio.io import EncodedAudio, read_audio
 from efficient_sed.data._containers import Kind, open_container
 from efficient_sed.errors import DataError
@@ -17,9 +19,12 @@ from efficient_sed.errors import DataError
 class AudioSource(abc.ABC):
     """Audio that can be read in excerpts; `str()` names it in messages."""
 
+    def check_rate(self, sample_rate: int) -> None:  # noqa: B027  # most take any
+        """Raise a DataError if it cannot be read at that rate."""
+
     @abc.abstractmethod
-    def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
-        """Mono at 16 kHz, shape (samples,).
+    def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        """Mono, shape (samples,).
 
         Args:
             start_s: Where to begin; must lie inside.
@@ -64,14 +69,38 @@ class AudioFile(EncodedSource):
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from error
 
-    def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
-        return read_audio(self.path, start_s, duration_s, only_first_channel=self.only_first_channel)
+    def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        return read_audio(self.path, start_s, duration_s, sample_rate=sample_rate, only_first_channel=self.only_first_channel)
 
     def content_hash(self) -> str:
-        if self.digest:
-            return self.digest
-        with self.path.open("rb") as file:
+        return self.digest or self._own_digest
+
+    @cached_property
+    def _own_digest(self) -> str:
+        with self.path.open("rb") as file:  # once, however many excerpts ask
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Excerpt(AudioSource):
+    """A part of another source."""
+
+    source: AudioSource
+    start_s: float
+    duration_s: float
+
+    def __str__(self) -> str:
+        return f"{self.source} from {self.start_s:g} s"
+
+    def check_rate(self, sample_rate: int) -> None:
+        self.source.check_rate(sample_rate)
+
+    def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        rest = self.duration_s - start_s
+        return self.source.read(self.start_s + start_s, rest if duration_s is None else min(rest, duration_s), sample_rate)
+
+    def content_hash(self) -> str:
+        return f"{self.source.content_hash()}@{self.start_s:g}+{self.duration_s:g}"
 
 
 @dataclass(frozen=True)
@@ -93,8 +122,8 @@ class ContainerAudio(EncodedSource):
         except DataError as error:
             raise DataError(f"{self}: {error}") from error
 
-    def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Tensor:
-        return read_audio(EncodedAudio(str(self), self.encoded()), start_s, duration_s, only_first_channel=True)
+    def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        return read_audio(EncodedAudio(str(self), self.encoded()), start_s, duration_s, sample_rate=sample_rate, only_first_channel=True)
 
     def content_hash(self) -> str:
         return self.digest or hashlib.sha256(self.encoded()).hexdigest()

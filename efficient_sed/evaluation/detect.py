@@ -51,11 +51,11 @@ def iterate_events(path: str | Path, model: SedModel | str | Path, threshold: fl
 
 
 def read_windows(path: str | Path, model: SedModel) -> Iterator[tuple[Window, Tensor]]:
-    """The file in windows of the length the model was trained on: waveforms (1, samples) at 16 kHz, the last one zero-padded."""
+    """The file in windows of the length the model was trained on: waveforms (1, samples) at the model's sample rate, the last one zero-padded."""
     window_s = model.provenance.clip_seconds
-    length = window_s * model.grid.sample_rate
+    length = round(window_s * model.grid.sample_rate)
     for window in cut_windows(audio_info(path).duration_s, window_s, model.grid):
-        samples = read_audio(path, window.start_s, window_s)
+        samples = read_audio(path, window.start_s, window_s, sample_rate=model.grid.sample_rate)
         yield window, torch.nn.functional.pad(samples, (0, length - len(samples)))[None]
 
 

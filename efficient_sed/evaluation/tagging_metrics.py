@@ -19,18 +19,18 @@ from efficient_sed.errors import DataError
 
 
 def tagging_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, Any]:
-    """The metrics that a result carries, from logits and targets (clips, classes); accuracy only where each clip has one label.
+    """The metrics that a result carries, from logits and targets (clips, classes); accuracy and F1 only where each clip has one label.
 
     Raises:
         DataError: If there is no event in the ground truth.
     """
     value, per_class = mean_average_precision(logits, targets, classes)
-    auc, accuracy = mean_roc_auc(logits, targets), single_label_accuracy(logits, targets)
+    auc = mean_roc_auc(logits, targets)
     return {
         "map": value,
         "mauc": auc,
         "dprime": None if auc is None else dprime(auc),
-        **({} if accuracy is None else {"accuracy": accuracy}),
+        **single_label_metrics(logits, targets, classes),
         "per_class": per_class,
         "variant": {"metric": "map", "num_classes": len(per_class), "back_end": "torchmetrics"},
     }
@@ -61,8 +61,13 @@ def dprime(auc: float) -> float | None:
     return math.sqrt(2) * float(norm.ppf(auc)) if 0 < auc < 1 else None
 
 
-def single_label_accuracy(logits: Tensor, targets: Tensor) -> float | None:
-    """Share of clips whose highest logit is that of their label; none unless each has exactly one label of several."""
+def single_label_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, Any]:
+    """Of the highest logit as the clip's class: accuracy, F1 per class that occurs, and their mean; none of them unless each clip has exactly one label of several."""
     if targets.shape[1] < 2 or not (targets.sum(1) == 1).all():
-        return None
-    return float((logits.argmax(1) == targets.argmax(1)).double().mean())
+        return {}
+    chosen, true = logits.argmax(1), targets.argmax(1)
+    per_class = {}
+    for index in torch.nonzero(targets.sum(0) > 0).flatten().tolist():
+        hits = int(((chosen == index) & (true == index)).sum())
+        per_class[classes[index]] = 2 * hits / int((chosen == index).sum() + (true == index).sum())
+    return {"accuracy": float((chosen == true).double().mean()), "f1_macro": math.fsum(per_class.values()) / len(per_class), "f1_per_class": per_class}

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from efficient_sed._files import write_atomically
 from efficient_sed.config._strict import from_dict
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, architecture_name, to_dict
+from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
 from efficient_sed.data.labels import default_classes
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models._cards import Card, find_weights, get_card, list_cards, nearest_names, provenance_of, record_checksum
-from efficient_sed.models._names import GRAMMAR, parse_name
+from efficient_sed.models._names import GRAMMAR, architecture_name, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 

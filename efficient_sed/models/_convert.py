@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from efficient_sed.config.schema import architecture_name
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models._cards import find_weights, list_cards
 from efficient_sed.models._checkpoint import load_model, read_checkpoint, save_model, stored_and_wanted
-from efficient_sed.models._names import GRAMMAR, parse_name
+from efficient_sed.models._names import GRAMMAR, architecture_name, parse_name
 
 
 def convert_checkpoint(source: Path, target: Path, name: str | None = None, *, half: bool = False, overwrite: bool = False) -> str:

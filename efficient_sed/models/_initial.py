@@ -14,10 +14,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from efficient_sed.config.schema import BackboneConfig, architecture_name
+from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.errors import CheckpointError, MissingDependencyError, nearest
 from efficient_sed.models._cards import Card, find_weights, list_cards, record_checksum
 from efficient_sed.models._checkpoint import _HEADER_KEY, CHECKPOINT_SUFFIXES, load_strictly, read_checkpoint, rename_released, spec_from_header, stored_and_wanted
+from efficient_sed.models._names import architecture_name
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS

@@ -14,6 +14,7 @@ from rich.text import Text
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._cards import Card, list_cards, local_weights, nearest_names
 from efficient_sed.models._names import GRAMMAR
+from efficient_sed.models._systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,8 @@ Row = dict[str, Any]
 
 
 def list_models() -> dict[str, Any]:
-    """Released weights with their facts, and the parts of the name grammar."""
-    return {"released": list_released(), "grammar": GRAMMAR, "backbones": BACKBONES.names(), "heads": SEQUENCE_HEADS.names()}
+    """Released weights with their facts, the parts of the name grammar, and the systems that have a name of their own."""
+    return {"released": list_released(), "grammar": GRAMMAR, "backbones": BACKBONES.names(), "heads": SEQUENCE_HEADS.names(), "systems": list(SYSTEMS)}
 
 
 def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.audio.frontend import FrameGrid, LogMel
+from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig
 from efficient_sed.models.contracts import Backbone, SedOutput, SequenceHead
 
@@ -27,7 +27,7 @@ class ModelSpec:
 class Provenance:
     """What a user of the weights should know; stored beside them."""
 
-    clip_seconds: int = 10
+    clip_seconds: float = 10.0
     """Length of the clips it was trained on; longer audio is scored in windows of it."""
     median_frames: int = 9
     """Window of the median filter its scores were evaluated with."""
@@ -38,16 +38,17 @@ class Provenance:
 
 
 class Classifier(nn.Module):
-    """Frame logits from each step, clip logits from the mean over time."""
+    """Frame logits from each step, clip logits from the mean over time: by a layer of their own, or by that of the frames."""
 
-    def __init__(self, in_dim: int, num_classes: int) -> None:
+    def __init__(self, in_dim: int, num_classes: int, has_clip_layer: bool = True) -> None:
         super().__init__()
         self.strong = nn.Linear(in_dim, num_classes)
-        self.weak = nn.Linear(in_dim, num_classes)
+        self.weak = nn.Linear(in_dim, num_classes) if has_clip_layer else None
 
     def forward(self, features: Tensor) -> SedOutput:
         """Features (batch, time, in_dim)."""
-        return SedOutput(self.strong(features).transpose(1, 2), self.weak(features.mean(1)))
+        frame_logits: Tensor = self.strong(features).transpose(1, 2)
+        return SedOutput(frame_logits, frame_logits.mean(2) if self.weak is None else self.weak(features.mean(1)))
 
 
 class SedModel(nn.Module):
@@ -64,11 +65,11 @@ class SedModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.provenance = Provenance()
-        self.frontend = LogMel()
+        self.frontend: FrontEnd = spec.backbone.build_frontend()
         self.backbone: Backbone = spec.backbone.build()
         self.sequence: SequenceHead = spec.seq.build(self.backbone.out_dim)
-        self.classifier = Classifier(self.sequence.out_dim, len(spec.classes))
-        self.grid = FrameGrid(self.frontend.sample_rate, self.frontend.hop_length, self.backbone.time_stride)
+        self.classifier = Classifier(self.sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)
+        self.grid = self.frontend.grid(self.backbone.time_stride)
 
     @property
     def classes(self) -> list[str]:
@@ -82,6 +83,6 @@ class SedModel(nn.Module):
 
     @torch.inference_mode()
     def score_frames(self, waveform: Tensor) -> Tensor:
-        """Probabilities (batch, frames, classes) for a waveform (batch, samples) at 16 kHz."""
+        """Probabilities (batch, frames, classes) for a waveform (batch, samples) at the front end's sample rate."""
         output: SedOutput = self(self.frontend(waveform))
         return output.frame_logits.float().sigmoid().transpose(1, 2)

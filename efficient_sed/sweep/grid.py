@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from efficient_sed.benchmark.runner import run_folder, signature
-from efficient_sed.config.compose import DEFAULTS, compose_run, expand_sweep, key_of
+from efficient_sed.config.compose import DEFAULTS, compose_run, expand_models, expand_preset_grid, expand_sweep, key_of
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -31,18 +31,21 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     """Every distinct run that the comma lists describe, in the order they are written.
 
     A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (none has no size); points that
-    then agree are one run. `seq=all` is every head, and `seeds=0,1,2` another word for `seed=0,1,2`.
+    then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head, and `seeds=0,1,2` another word for `seed=0,1,2`.
 
     Raises:
         ConfigError: If any point is invalid; the message names the point.
     """
+    overrides = expand_preset_grid(overrides)
     keys = [key_of(override) for override in overrides]
     if "seed" in keys and "seeds" in keys:
         raise ConfigError("seed and seeds mean the same in a grid; give one of them, such as seeds=0,1,2")
     points: dict[str, GridPoint] = {}
     for point in expand_sweep([_spell_out(override) for override in overrides]):
-        kept = [override for override in point if _applies(override, point)]
+        kept = point
         try:
+            expanded = expand_models(point)
+            kept = [override for override in expanded if _applies(override, expanded)]
             config = compose_run(kept)
         except ConfigError as error:
             raise ConfigError(f"{error} (at the grid's point {' '.join(kept)})") from error

@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.frontend import FrameGrid
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.schema import BackboneConfig, RunConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
@@ -49,13 +49,13 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
 
     Args:
         names: Released models, files of own ones, or HDF5 files of logits.
-        config: Of it, the data set, `train.batch_size` and `train.accelerator` are used.
+        config: Of it, the backbone on whose grid they are to be, the data set, `train.batch_size` and `train.accelerator` are used.
         show_progress: Draw a progress bar instead of logging.
 
     Raises:
         DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, or the file was begun otherwise.
     """
-    grid = FrameGrid()
+    grid = _grid(config.backbone)
     data = dataclasses.replace(config.data, on_error="skip")
     splits = data.load()
     teachers = [_load(name, splits.classes, grid) for name in names]
@@ -80,11 +80,18 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
             if len(journal) == 0:
                 raise DataError(f"none of the {len(clips)} clips of the {part} part could be read, or is known to every teacher")
             written = Written(len(journal), len(clips) - len(journal) + len(splits.skipped))
-            _assemble(journal, output, header, grid.num_frames(data.clip_seconds * grid.sample_rate), written)
+            _assemble(journal, output, header, grid.num_frames(round(data.clip_seconds * grid.sample_rate)), written)
         unfinished.unlink()
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror or error}); give what it lacks and type the same command to go on") from error
     return written
+
+
+def _grid(backbone: BackboneConfig) -> FrameGrid:
+    """That of models on the backbone."""
+    with torch.device("meta"):
+        time_stride = backbone.build().time_stride
+    return backbone.build_frontend().grid(time_stride)
 
 
 def _load(name: str, classes: Sequence[str], grid: FrameGrid) -> Teacher:
@@ -92,7 +99,7 @@ def _load(name: str, classes: Sequence[str], grid: FrameGrid) -> Teacher:
     return teacher
 
 
-def _header(names: Sequence[str], teachers: Sequence[Teacher], data: str, splits: Splits, part: str, grid: FrameGrid, clip_seconds: int) -> dict[str, Any]:
+def _header(names: Sequence[str], teachers: Sequence[Teacher], data: str, splits: Splits, part: str, grid: FrameGrid, clip_seconds: float) -> dict[str, Any]:
     """Where the logits come from; equal headers mean equal logits."""
     environment = describe_environment()
     return {

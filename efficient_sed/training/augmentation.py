@@ -29,10 +29,8 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
         partners, share = _join(len(targets), [(kind, draw_mixup(rng, len(kind), config.wave_mix_alpha, config.wave_mix_probability)) for kind, _, _ in kinds])
         waveform = mix_waveforms(waveform, partners, share)
         targets, teacher = mix(targets, partners, share), mix(teacher, partners, share)
-    bank = None
-    if config.mel_jitter:
-        bank = jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))).to(waveform.device)
-    mel: Tensor = model.frontend(waveform, bank)
+    jitter = (jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))).to(waveform.device),) if config.mel_jitter else ()
+    mel: Tensor = model.frontend(waveform, *jitter)
     size, num_frames = len(targets), targets.shape[-1]
     if config.time_roll_sigma > 0:
         shifts = draw_time_shifts(rng, size, num_frames, config.time_roll_sigma)

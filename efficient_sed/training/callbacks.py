@@ -13,7 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from efficient_sed._files import write_atomically
@@ -79,6 +79,52 @@ class StopOnSignal(pl.Callback):
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
             self._before = None
+
+
+class Patience(EarlyStopping):
+    """Ends a training that no longer gets better; one that it has ended stays so when it is begun again."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+class EpochTimer(pl.Callback):
+    """Wall seconds of each training epoch without its validation; epochs that an interruption cut are left out."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self._started_at: float | None = None
+        self._next_batch = 0
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Mean over whole epochs; none before the first."""
+        return round(sum(self._seconds) / len(self._seconds), 3) if self._seconds else None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started_at, self._next_batch = time.perf_counter(), 0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx != self._next_batch:
+            self._started_at = None  # it goes on where it was cut
+        self._next_batch = batch_idx + 1
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()  # Lightning validates before it calls an epoch ended
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._started_at is not None:
+            self._seconds.append(time.perf_counter() - self._started_at)
+            self._started_at = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self._seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seconds = list(state_dict["seconds"])
 
 
 class ProgressFile(pl.Callback):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 
 def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weight: float) -> dict[str, Tensor]:
@@ -63,6 +63,19 @@ def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, is_we
         "distillation_strong": strong["distillation"],
         "distillation_weak": weak,
     }
+
+
+def single_label_loss(clip_logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Cross-entropy of the softmax of clip logits against one class a clip, or the shares of the classes of mixed clips.
+
+    Args:
+        clip_logits: Shape (batch, classes).
+        targets: Labels, same shape; not all zero in any clip.
+
+    Returns:
+        "loss" to minimise.
+    """
+    return {"loss": cross_entropy(clip_logits, targets / targets.sum(1, keepdim=True))}
 
 
 def tagging_loss(clip_logits: Tensor, targets: Tensor, teacher: Tensor | None = None, weight: float = 0.0) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
 from efficient_sed.teachers.model import ModelConfig
 from efficient_sed.training.augmentation import augment_batch
-from efficient_sed.training.losses import detection_loss, half_weak_loss, tagging_loss
+from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
 
@@ -77,6 +77,8 @@ class SedModule(pl.LightningModule):
         clip_teacher = teacher.amax(-1)
         if self.teacher is not None:
             teacher, clip_teacher = (logits.sigmoid() for logits in self.teacher(mel))
+        if self.config.has_single_labels and not weight:
+            return single_label_loss(output.clip_logits, targets.amax(-1))
         if self.config.task == "tagging":
             return tagging_loss(output.clip_logits, targets.amax(-1), clip_teacher, weight)
         return half_weak_loss(output.frame_logits, targets, teacher, is_weak, weight, train.weak_share)
@@ -94,7 +96,9 @@ class SedModule(pl.LightningModule):
         if len(batch.positions) == 0 or self._collected is None:
             return
         output = self.model(self.model.frontend(batch.waveform))
-        if self.config.task == "tagging":
+        if self.config.has_single_labels:
+            loss = single_label_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
+        elif self.config.task == "tagging":
             loss = tagging_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
         else:
             loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]

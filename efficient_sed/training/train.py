@@ -22,7 +22,7 @@ from efficient_sed.errors import ConfigError, DataError, MissingDependencyError,
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.training.callbacks import AtomicCheckpointIO, MovableCheckpoint, ProgressFile, StopOnSignal
+from efficient_sed.training.callbacks import AtomicCheckpointIO, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal
 from efficient_sed.training.module import SedModule
 
 logger = logging.getLogger(__name__)
@@ -70,11 +70,15 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     model = build_model(config, splits.classes)
     module = SedModule(model, config)
     data = SedDataModule(config, splits, model.grid)
-    best_checkpoint = MovableCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=module.monitor, mode="max", enable_version_counter=False)
+    monitor, mode = ("val/loss", "min") if config.train.select == "lowest_loss" else (module.monitor, "max")
+    best_checkpoint = MovableCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=monitor, mode=mode, enable_version_counter=False)
     # one of its own: Lightning's save_last writes only in epochs that are the best so far
     last_checkpoint = MovableCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     last = run_folder / LAST_CHECKPOINT
     callbacks: list[pl.Callback] = [best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
+    callbacks.append(timer := EpochTimer())
+    if config.train.patience is not None:
+        callbacks.append(Patience(monitor, patience=config.train.patience, mode=mode))
     if show_progress:
         callbacks.append(RichProgressBar(leave=True))
     if last.is_file():
@@ -92,12 +96,14 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     if not (run_folder / BEST_CHECKPOINT).is_file():
         raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
-    model = load_model(str(run_folder / (BEST_CHECKPOINT if config.train.select == "best" else LAST_CHECKPOINT))).to(device)
+    model = load_model(str(run_folder / (LAST_CHECKPOINT if config.train.select == "last" else BEST_CHECKPOINT))).to(device)
     facts = {
         "select": config.train.select,
         "best_score": float(best_checkpoint.best_model_score or 0.0),
-        "monitor": module.monitor,
+        "monitor": monitor,
         "steps": trainer.global_step,
+        "epochs": trainer.current_epoch,
+        "seconds_per_epoch": timer.seconds_per_epoch,
         "num_with_teacher": len(splits.train) if module.teacher else data.num_with_teacher,
         "num_weak": len(splits.weak) if config.train.weak_share else 0,
         "teacher": module.teacher.fingerprint if module.teacher else None,

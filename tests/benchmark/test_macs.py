@@ -96,6 +96,22 @@ def test_equals_torch(head: str, seconds: float, monkeypatch: pytest.MonkeyPatch
         assert ours == theirs + num_scans * 2 * steps * (2 * 64) * 64, name
 
 
+@pytest.mark.parametrize("name", ["dnd-base", "dnd-dws", "dnd-dnd-k3-d10", "prinzivalle-conv1x1"])
+def test_dnd_sed_by_hand(name: str) -> None:
+    """Three blocks at 40, 8 and 2 features a frame, the first with one channel in; a GRU, or nine taps at 127 places, or at 254 and 85 mixtures of them."""
+    report = es.count_macs(es.create_model(name, num_classes=16), 1.0)
+    frames = 100 if name.startswith("dnd") else 22_050 // 220
+    pointwise, taps = 256 * 256, 25 * 256
+    blocks = taps * 40 + 25 * pointwise * (8 + 2) if name == "dnd-base" else (taps + pointwise) * (40 + 8 + 2)
+    gru = 3 * 256 * (256 + 256)
+    sequence, width = {"dnd-dnd-k3-d10": (9 * 256 * 127, 127), "prinzivalle-conv1x1": (9 * 256 * 254 + pointwise * 85, 85)}.get(name, (gru, 1))
+    log_mel = 882 + 1024 * 10 + 2 * 513 + 40 * 513
+    cepstrum = 440 + 512 * 9 + 2 * 257 + 40 * 257 + 40 * 40
+    per_frame = {"frontend": log_mel if name.startswith("dnd") else cepstrum, "backbone": blocks, "sequence": sequence, "classifier": 256 * width * 16}
+    assert report.by_part == {part: frames * count for part, count in per_frame.items()}
+    assert report.total == sum(report.by_part.values()) - report.by_part["frontend"]
+
+
 def test_all_that_torch_counts_is_a_product() -> None:
     names = [operation.__name__ for operation in flop_registry if not operation.__name__.endswith("_backward")]
     assert len(names) > 10

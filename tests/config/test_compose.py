@@ -48,7 +48,10 @@ def test_data_presets_compose() -> None:
 
 
 def every_choice() -> list[list[str]]:
-    choices = [[f"{group}={name}"] for group, registry in (("backbone", BACKBONES), ("seq", SEQUENCE_HEADS), ("data", DATASETS)) for name in registry.names()]
+    jitter = {name: ["train.augment.mel_jitter=false"] for name in BACKBONES.names() if not BACKBONES.get(name).has_mel_jitter}
+    choices = [
+        [f"{group}={name}", *jitter.get(name, [])] for group, registry in (("backbone", BACKBONES), ("seq", SEQUENCE_HEADS), ("data", DATASETS)) for name in registry.names()
+    ]
     return [*choices, ["data=folder", "data.classes=[dog,cat]", "train.precision=bf16-mixed", "benchmark.precision=fp16", "backbone.init=fmn10_synthetic"]]
 
 
@@ -64,7 +67,7 @@ BAD = [
     ("seq=tff", r"unknown sequence head seq=tff; did you mean 'tf'\? allowed: .*gru.*"),
     ("seq=tf-256", r"unknown sequence head seq=tf-256; did you mean 'tf'\? .*"),
     ("backbone=fmn03", r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: .*fmn04, fmn06, fmn10, fmn20, fmn30"),
-    ("data=foldr", r"unknown data set data=foldr; did you mean 'folder'\? allowed: .*folder, .*synthetic"),
+    ("data=foldr", r"unknown data set data=foldr; did you mean 'folder'\? allowed: .*folder, .*synthetic, .*"),
     ("experiment=pretrain_syntetic", r"unknown preset experiment=pretrain_syntetic; did you mean 'pretrain_synthetic'\? .*"),
     ("trian.epochs=3", r"unknown key trian\.epochs=3; did you mean 'train'\? allowed: .*"),
     ("train.epoch=3", r"unknown key train\.epoch; did you mean 'epochs'\? allowed: .*"),
@@ -107,7 +110,23 @@ BAD = [
     ("train.accumulate=0", r"train\.accumulate=0 is not allowed: 1 or more"),
     ("train.draws_per_epoch=0", r"train\.draws_per_epoch=0 is not allowed: 1 or more, or null for one pass"),
     ("train.sampler=balance", r"train\.sampler='balance' is not allowed; did you mean 'balanced'\? allowed: balanced, uniform"),
-    ("train.select=first", r"train\.select='first' is not allowed; allowed: best, last"),
+    ("train.select=first", r"train\.select='first' is not allowed; allowed: best, last, lowest_loss"),
+    ("train.patience=0", r"train\.patience=0 is not allowed: 1 or more, or null"),
+    ("train.patience=3 train.select=last", r"train\.patience=3 is not allowed: null with train\.select=last, which looks at no validation"),
+    ("backbone=crnn_dws", r"train\.augment\.mel_jitter=True is not allowed: false with backbone=crnn_dws"),
+    ("model=dnd-dws backbone=fmn04", r"model=dnd-dws beside backbone=fmn04: the model's name says both its backbone and its head; give one of the two"),
+    ("seq=tf model=dnd-dws", r"model=dnd-dws beside seq=tf: .*"),
+    ("model=dnd-dwd", r"'dnd-dwd' is not a model name: no system 'dnd-dwd'; did you mean 'dnd-dws'\?; .*"),
+    ("model=fmn10_strong", r"model=fmn10_strong names trained weights; a training takes an architecture, model=fmn10"),
+    ("modle=dnd-dws", r"unknown key modle=dnd-dws; did you mean 'model'\? .*"),
+    ("sweep=dnd_table1", r"sweep=dnd_table1: a grid is for `sweep`; a run takes experiment=NAME"),
+    ("backbone=crnn_dws backbone.frontend=mfcc", r"backbone\.frontend='mfcc' is not allowed; did you mean 'mfcc40'\? allowed: logmel40, mfcc40, mfcc40_2048"),
+    ("backbone=crnn_dws backbone.dropout=1", r"backbone\.dropout=1\.0 is not allowed: 0 to below 1"),
+    ("seq=dilated seq.join=sum", r"seq\.join='sum' is not allowed; .*allowed: conv1x1, maxpool, mean, stride"),
+    ("seq=dilated seq.kernel=4", r"seq\.kernel=4 is not allowed: 3, 5 or 7"),
+    ("data=urbansound8k data.fold=0", r"data\.fold=0 is not allowed: 1 to 10"),
+    ("data=urbansound8k data.fold=11", r"data\.fold=11 is not allowed: 1 to 10"),
+    ("data.clip_seconds=0.5", r"data\.clip_seconds=0\.5 is not allowed: 1 or more seconds"),
     *(
         (f"train.augment.{name}_probability=1.5", rf"train\.augment\.{name}_probability=1\.5 is not allowed: 0 to 1")
         for name in ("wave_mix", "mixup", "mixstyle", "filter", "freq_warp")

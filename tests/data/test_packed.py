@@ -160,6 +160,15 @@ def test_mistakes(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert_same(load(tmp_path / "there.h5"), load(packed))
 
 
+def test_another_rate_is_refused_before_training(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "experiment=dnd", "data=packed", f"data.root={packed}", f"output_dir={tmp_path}", "train.accelerator=cpu", "data.num_workers=0"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"efficient-sed: {packed}: packed at 16000 Hz, the model hears 44100 Hz; give data=… and data.root=DIR of the recordings themselves"
+    )
+    with pytest.raises(DataError, match="the model hears 22050 Hz"):
+        load(packed).train[0].audio.read(sample_rate=22_050)
+
+
 def test_full_disk(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file-size limit stops the write as a full disk would."""
     import resource

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.frontend_mel40 import Mel40
 from efficient_sed.data.clip_dataset import Item, TrainingClips, collate
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels, spellings
@@ -139,6 +140,20 @@ def test_bad_files(tmp_path: Path, case: str) -> None:
     with pytest.raises(DataError) as caught:
         PseudoLabels(path, CLASSES, clip_seconds=5)
     assert str(caught.value) == message.format(path=path)
+
+
+@pytest.mark.parametrize(
+    ("hop_s", "message"),
+    [
+        (0.04, "its frames last 0.04 s, the model's 0.01 s; write it anew with a teacher on the model's grid"),
+        (None, "holds 250 frames a clip, data.clip_seconds=10.24 has 1024 of 0.01 s; if its frames last as long, add the attribute `frame_hop_s` to the file"),
+    ],
+)
+def test_a_teacher_of_the_released_family_is_none_for_dnd_sed(tmp_path: Path, hop_s: float | None, message: str) -> None:
+    path = write_teacher(tmp_path / "a.h5", hop_s=hop_s)
+    with pytest.raises(DataError) as caught:
+        PseudoLabels(path, CLASSES, Mel40("logmel40").grid(1).hop_s, clip_seconds=10.24)
+    assert str(caught.value) == f"{path}: {message}"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -20,28 +20,30 @@ with warnings.catch_warnings():
 
 CLASSES = ["cough", "keys", "knock", "phone"]
 GRID = FrameGrid()
+GRIDS = [GRID, FrameGrid(44_100, 441, 1, 441), FrameGrid(22_050, 220, 1, 220)]
 VARIANT = {"variant": {"frame_threshold": 0.5}}
 Clip = tuple[np.ndarray, list[Event], float]
 
 
-def random_clips(seed: int) -> list[Clip]:
+def random_clips(seed: int, hop_s: float = GRID.hop_s) -> list[Clip]:
     """Off the grid, so that sed_eval, which does not round the quotient of time and frame, finds the frame that is meant."""
     rng = np.random.default_rng(seed)
     clips = []
     for num_frames in (250, 100, 1, 30, 250):
-        onsets = rng.uniform(0, num_frames * 0.04, 8 if num_frames > 1 else 0)
-        events = [Event(float(onset), float(min(onset + rng.uniform(0.01, 2), num_frames * 0.04 - 0.001)), str(rng.choice(CLASSES))) for onset in onsets]
+        onsets = rng.uniform(0, num_frames * hop_s, 8 if num_frames > 1 else 0)
+        events = [Event(float(onset), float(min(onset + rng.uniform(0.01, 2), num_frames * hop_s - 0.001)), str(rng.choice(CLASSES))) for onset in onsets]
         scores = np.repeat(rng.random((-(-num_frames // 5), 4)), 5, axis=0)[:num_frames].astype(np.float32)
-        clips.append((scores, [event for event in events if event.onset_s < event.offset_s], num_frames * 0.04))
+        clips.append((scores, [event for event in events if event.onset_s < event.offset_s], num_frames * hop_s))
     return clips
 
 
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: f"{1000 * grid.hop_s:.2f} ms")
 @pytest.mark.parametrize("seed", range(4))
-def test_equal_to_sed_eval(seed: int) -> None:
-    ours, theirs = FrameCounts(CLASSES, GRID), sed_eval.sound_event.SegmentBasedMetrics(CLASSES, time_resolution=0.04)
-    for scores, events, duration_s in random_clips(seed):
+def test_equal_to_sed_eval(seed: int, grid: FrameGrid) -> None:
+    ours, theirs = FrameCounts(CLASSES, grid), sed_eval.sound_event.SegmentBasedMetrics(CLASSES, time_resolution=grid.hop_s)
+    for scores, events, duration_s in random_clips(seed, grid.hop_s):
         ours.update("clip", scores, events, duration_s)
-        detected = [e._replace(onset_s=e.onset_s + 0.001, offset_s=e.offset_s - 0.001) for e in decode_events(scores, CLASSES, GRID, 0.5, duration_s)]
+        detected = [e._replace(onset_s=e.onset_s + 0.001, offset_s=e.offset_s - 0.001) for e in decode_events(scores, CLASSES, grid, 0.5, duration_s)]
         lists: list[Any] = [[{"event_label": e.label, "onset": e.onset_s, "offset": e.offset_s, "file": "clip"} for e in some] for some in (events, detected)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
 from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.frontend_mel40 import ANALYSES, Mel40
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
 from efficient_sed.evaluation.postprocess import decode_events, decode_stream, decode_thresholds, smooth_scores, smooth_stream
@@ -125,14 +126,15 @@ def test_smoothing_holds_back_little(median_frames: int) -> None:
     assert given_out == 1000
 
 
-@given(st.floats(1e-4, 200), st.integers(1, 30))
-def test_windows_keep_each_frame_once(duration_s: float, window_s: int) -> None:
-    windows = cut_windows(duration_s, window_s, GRID)
-    kept = [window.start_s * 25 + frame for window in windows for frame in range(window.first, window.last)]
-    assert kept == list(range(max(1, GRID.offset_frame(duration_s))))
+@given(st.floats(1e-4, 200), st.integers(1, 30) | st.floats(1, 30), st.sampled_from([GRID, *(Mel40(name).grid(1) for name in ANALYSES)]))
+def test_windows_keep_each_frame_once(duration_s: float, window_s: float, grid: FrameGrid) -> None:
+    windows, size = cut_windows(duration_s, window_s, grid), grid.num_frames(round(window_s * grid.sample_rate))
+    kept = [round(window.start_s / grid.hop_s) + frame for window in windows for frame in range(window.first, window.last)]
+    assert kept == list(range(max(1, grid.offset_frame(duration_s))))
     for window in windows:
-        assert 0 <= window.first < window.last <= window_s * 25
+        assert 0 <= window.first < window.last <= size  # as many as the model gives
         assert window.start_s < duration_s
-    margin = 25 if window_s >= 4 else 0
+        assert window.start_s == pytest.approx(grid.hop_s * round(window.start_s / grid.hop_s), abs=1e-9)
+    margin = round(1 / grid.hop_s) if window_s >= 4 else 0
     assert all(window.first == margin for window in windows[1:])
-    assert all(window.last == window_s * 25 - margin for window in windows[:-1])
+    assert all(size - 1 <= window.last + margin <= size for window in windows[:-1])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
-from efficient_sed.evaluation.tagging_metrics import dprime, mean_average_precision, mean_roc_auc, single_label_accuracy
+from efficient_sed.evaluation.tagging_metrics import dprime, mean_average_precision, mean_roc_auc, single_label_metrics
 
 
 @pytest.mark.parametrize("levels", [5, 10_000])  # with and without ties
@@ -49,11 +49,17 @@ def test_dprime(auc: float, expected: float | None) -> None:
     assert dprime(auc) == (expected if expected is None else pytest.approx(expected, abs=1e-6))
 
 
-def test_accuracy_against_sklearn() -> None:
+def test_one_class_a_clip_against_sklearn() -> None:
     rng = np.random.default_rng(0)
-    logits, labels = rng.standard_normal((50, 4)), rng.integers(0, 4, 50)
-    targets = np.eye(4)[labels]
-    assert single_label_accuracy(torch.from_numpy(logits), torch.from_numpy(targets)) == pytest.approx(accuracy_score(labels, logits.argmax(1)))
-    targets[3] = [1, 1, 0, 0]
-    assert single_label_accuracy(torch.from_numpy(logits), torch.from_numpy(targets)) is None
-    assert single_label_accuracy(torch.zeros(5, 1), torch.ones(5, 1)) is None
+    logits, labels = rng.standard_normal((50, 5)), rng.integers(0, 4, 50)
+    targets, chosen = np.eye(5)[labels], logits.argmax(1)
+    assert 4 in chosen  # though no clip is of that class, which is left out of the mean
+    per_class = f1_score(labels, chosen, labels=range(4), average=None)
+    assert single_label_metrics(torch.from_numpy(logits), torch.from_numpy(targets), list("abcde")) == {
+        "accuracy": pytest.approx(accuracy_score(labels, chosen)),
+        "f1_macro": pytest.approx(per_class.mean()),
+        "f1_per_class": pytest.approx(dict(zip("abcd", per_class, strict=True))),
+    }
+    targets[3] = [1, 1, 0, 0, 0]
+    assert single_label_metrics(torch.from_numpy(logits), torch.from_numpy(targets), list("abcde")) == {}
+    assert single_label_metrics(torch.zeros(5, 1), torch.ones(5, 1), ["a"]) == {}

@@ -236,7 +236,7 @@ def test_new_classifier(tmp_path: Path) -> None:
         es.load_model(str(tmp_path / "mine.safetensors"), num_classes=0)
 
 
-GRAMMAR = r"a model is named <backbone>\[\+<head>-<hidden>\], such as fmn10 or fmn10\+tf-256"
+GRAMMAR = r"a model is named <backbone>\[\+<head>-<hidden>\], such as fmn10 or fmn10\+tf-256, or is a system such as dnd-dnd-k7-d10"
 BAD_NAMES = [
     ("", f"'' is not a model name: {GRAMMAR}"),
     ("fmn03", f"'fmn03' is not a model name: unknown backbone 'fmn03'; did you mean 'fmn\\d0'\\? allowed: .*fmn04, .*; {GRAMMAR}"),

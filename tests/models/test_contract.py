@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontend import HOP_LENGTH
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
 from efficient_sed.models._factory import create_model
@@ -22,6 +21,7 @@ from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 CLASSES = ("bell", "dog", "siren")
 IN_DIM = 40
+SMALL = "fmn04"
 LARGE = 5_000_000  # parameters; larger backbones are looked at without being run
 FRAMES = (37, 100, 1013)
 
@@ -39,7 +39,7 @@ def create(backbone: str, head: str) -> SedModel:
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = 1.0
     with torch.no_grad():
-        model.train()(random_mel(4, 100))
+        model.train()(mel_for(model, 4, 100))
     return model
 
 
@@ -49,18 +49,23 @@ def backbone_size(name: str) -> int:
         return sum(p.numel() for p in BACKBONES.get(name)().build().parameters())
 
 
-def random_mel(batch: int, frames: int) -> Tensor:
-    return torch.randn(batch, 1, 128, frames, generator=torch.Generator().manual_seed(frames))
+def random_mel(batch: int, frames: int, bins: int = 128) -> Tensor:
+    return torch.randn(batch, 1, bins, frames, generator=torch.Generator().manual_seed(frames))
 
 
-RUN = [(name, "none") for name in BACKBONES.names() if backbone_size(name) < LARGE] + [(BACKBONES.names()[0], head) for head in SEQUENCE_HEADS.names() if head != "none"]
+def mel_for(model: SedModel, batch: int, frames: int) -> Tensor:
+    """A random spectrogram with as many bins as the model's front end gives."""
+    return random_mel(batch, frames, model.frontend.mel_bins)
+
+
+RUN = [(name, "none") for name in BACKBONES.names() if backbone_size(name) < LARGE] + [(SMALL, head) for head in SEQUENCE_HEADS.names() if head != "none"]
 with torch.device("meta"):
     CAUSAL = [name for name in SEQUENCE_HEADS.names() if small_head(name).build(IN_DIM).is_causal]
 run_every_part = pytest.mark.parametrize(("backbone", "head"), RUN, ids=["+".join(pair) for pair in RUN])
 
 
 def test_how_many_were_seen() -> None:
-    assert len(BACKBONES.names()) >= 5
+    assert len(BACKBONES.names()) >= 7
     assert len(SEQUENCE_HEADS.names()) >= 12
     assert len(CAUSAL) >= 5
     assert len(RUN) >= 5
@@ -73,12 +78,12 @@ def test_any_number_of_frames(backbone: str, head: str) -> None:
     model = create(backbone, head).eval()
     for frames in FRAMES:
         steps = math.ceil(frames / model.grid.stride)
-        output = model(random_mel(2, frames))
+        output = model(mel_for(model, 2, frames))
         assert output.frame_logits.shape == (2, len(CLASSES), steps)
         assert output.clip_logits.shape == (2, len(CLASSES))
         assert torch.isfinite(output.frame_logits).all()
         assert torch.isfinite(output.clip_logits).all()
-        for num_samples in ((frames - 1) * HOP_LENGTH + 1, frames * HOP_LENGTH):
+        for num_samples in ((frames - 1) * model.grid.hop_length + model.grid.first_frame_samples, frames * model.grid.hop_length):
             assert model.grid.num_frames(num_samples) == steps
 
 
@@ -86,7 +91,7 @@ def test_any_number_of_frames(backbone: str, head: str) -> None:
 @torch.inference_mode()
 def test_neighbours_in_a_batch_do_not_matter(backbone: str, head: str) -> None:
     model = create(backbone, head).eval()
-    mel = random_mel(3, 100)
+    mel = mel_for(model, 3, 100)
     together = model(mel)
     for index in range(3):
         alone = model(mel[index : index + 1])
@@ -100,7 +105,7 @@ def test_neighbours_in_a_batch_do_not_matter(backbone: str, head: str) -> None:
 @torch.inference_mode()
 def test_half_precision_and_silence(backbone: str, head: str, precision: torch.dtype) -> None:
     model = create(backbone, head).eval()
-    mel = torch.cat([model.frontend(torch.zeros(1, 100 * HOP_LENGTH)), random_mel(1, 100)])
+    mel = torch.cat([model.frontend(torch.zeros(1, 100 * model.grid.hop_length)), mel_for(model, 1, 100)])
     features = model.backbone(mel)
     full = model.sequence(features)
     with torch.autocast("cpu", precision):
@@ -125,7 +130,7 @@ def test_weights_in_half_precision(name: str, precision: torch.dtype) -> None:
 @run_every_part
 def test_gradients_reach_every_parameter(backbone: str, head: str) -> None:
     model = create(backbone, head).train()
-    output = model(random_mel(2, 100))
+    output = model(mel_for(model, 2, 100))
     (output.frame_logits.square().mean() + output.clip_logits.square().mean()).backward()
     without = [key for key, value in model.named_parameters() if value.grad is None or not torch.isfinite(value.grad).all() or not value.grad.any()]
     assert not [key for key in without if not key.endswith("rotary.freqs")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_contract import CAUSAL, IN_DIM, RUN, create, random_mel, run_every_part, small_head
+from test_contract import CAUSAL, IN_DIM, RUN, create, mel_for, random_mel, run_every_part, small_head
 from torch import Tensor, nn
 
 import efficient_sed as es
@@ -29,10 +29,10 @@ def test_same_logits(backbone: str, head: str) -> None:
     model = create(backbone, head).eval()
     fused = es.fuse(model)
     for frames in (100, 37, 213):  # the order in which tables must shrink and grow
-        mel = random_mel(3, frames)
+        mel = mel_for(model, 3, frames)
         for ours, theirs in zip(fused(mel), model(mel), strict=True):
             assert distance(ours, theirs) < 2e-5  # random weights and few frames of statistics: either is 1e-5 from float64
-    mel = random_mel(1, 37).double()
+    mel = mel_for(model, 1, 37).double()
     for ours, theirs in zip(es.fuse(model.double())(mel), model(mel), strict=True):
         assert distance(ours, theirs) < 1e-9
 
@@ -41,7 +41,7 @@ def test_same_logits(backbone: str, head: str) -> None:
 @torch.inference_mode()
 def test_neighbours_in_a_batch_do_not_matter(backbone: str, head: str) -> None:
     fused = es.fuse(create(backbone, head))
-    mel = random_mel(5, 100)
+    mel = mel_for(fused, 5, 100)
     together = fused(mel)
     for index in range(5):
         for a, b in zip(fused(mel[index : index + 1]), together, strict=True):
@@ -54,7 +54,7 @@ def test_the_model_stays_as_it_was(backbone: str, head: str) -> None:
     state = {key: value.clone() for key, value in model.state_dict().items()}
     fused = es.fuse(model)
     with torch.inference_mode():
-        fused(random_mel(2, 37))
+        fused(mel_for(model, 2, 37))
     assert model.training
     assert not fused.training
     assert (model.is_fused, fused.is_fused) == (False, True)

@@ -28,6 +28,7 @@ def names(typed: str) -> list[str]:
         ("seq=tf seq.hidden=256", ["fmn10+tf-256 s0"]),
         ("output_dir=a,b", ["fmn10+tf-256 s0"]),
         ("seq=none seeds=0,1,2", ["fmn10 s0", "fmn10 s1", "fmn10 s2"]),
+        ("train.augment.mel_jitter=false model=dnd-dws,fmn04,dnd-dnd-k3-d1 seq.dilation=1", ["dnd-dws s0", "fmn04 s0", "dnd-dnd-k3-d1 s0"]),
         ("seeds=3 seq=none,gru seq.hidden=64", ["fmn10 s3", "fmn10+gru-64 s3"]),
     ],
 )
@@ -60,6 +61,7 @@ def test_points_carry_what_a_run_is_started_with() -> None:
         ("seq=none,tf seq.hiden=64", "unknown key seq.hiden", "seq=none seq.hiden=64"),
         ("train.epochs=2,0 seed=0,1", "train.epochs=0 is not allowed: 1 or more", "train.epochs=0 seed=0"),
         ("seq=none seeds=0,x", "seed='x' must be a whole number", "seq=none seed=x"),
+        ("model=fmn04,dnd-bass", "'dnd-bass' is not a model name: no system 'dnd-bass'; did you mean 'dnd-base'?", "model=dnd-bass"),
         ("backbone=fmn04,fmn03", "unknown backbone backbone=fmn03", "backbone=fmn03"),
         ("seq=none train.is_backbone_frozen=false,true", "train.is_backbone_frozen=True is not allowed", "seq=none train.is_backbone_frozen=True"),
     ],

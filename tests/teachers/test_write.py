@@ -242,3 +242,22 @@ def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:
         journal.append("x", np.zeros((1, 3), np.float16))
         with pytest.raises(DataError, match=r"t\.part: another process is writing it; wait for it or stop it$"), open_journal(tmp_path / "t.part", header):
             pass
+
+
+def test_on_the_grid_of_the_student_s_backbone(tiny_data: Splits, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """100 frames a second at 44.1 kHz for dnd-sed; a teacher of the fmn family is none for it, nor the other way round."""
+    model = es.create_model("crnn_dws", classes=list(tiny_data.classes)).eval()
+    teacher, other = str(tmp_path / "dws.safetensors"), str(tmp_path / "fmn.safetensors")
+    es.save_model(model, teacher)
+    es.save_model(es.create_model("fmn04", classes=list(tiny_data.classes)), other)
+    student = ("model=dnd-dws", "train.augment.mel_jitter=false")
+    assert write(teacher, tmp_path / "t.h5", *student, part="test") == 0
+    labels = PseudoLabels(tmp_path / "t.h5", tiny_data.classes, 0.01, clip_seconds=3)
+    clip = tiny_data.test[0]
+    with torch.no_grad():
+        expected = model(model.frontend(clip.audio.read(sample_rate=44_100)[None])).frame_logits[0].numpy()
+    np.testing.assert_allclose(labels.read(clip.id, 0, 300), expected, rtol=2e-3, atol=2e-3)
+    capsys.readouterr()
+    for name, words, message in ((other, student, "its frames last 0.04 s, the student's 0.01 s"), (teacher, (), "its frames last 0.01 s, the student's 0.04 s")):
+        assert write(name, tmp_path / "u.h5", *words) == 2
+        assert message in capsys.readouterr().err

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from efficient_sed.training.losses import detection_loss, half_weak_loss, tagging_loss
+from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
 
 
 def binary_cross_entropy(probability: float, target: float) -> float:
@@ -43,6 +43,13 @@ def test_shapes_that_differ_are_named(place: str) -> None:
 def test_tagging_loss_by_hand() -> None:
     losses = tagging_loss(torch.tensor([[0.0, math.log(3)]]), torch.tensor([[1.0, 1.0]]))
     assert losses["loss"].item() == losses["supervised"].item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
+
+
+def test_single_label_loss_by_hand() -> None:
+    """Probabilities 1/6, 2/6, 3/6; the second clip is a mixture of 0.75 of the first class and 0.25 of the third."""
+    logits = torch.tensor([[1.0, 2.0, 3.0]]).log().expand(2, 3)
+    loss = single_label_loss(logits, torch.tensor([[0.0, 1.0, 0.0], [0.75, 0.0, 0.25]]))["loss"]
+    assert loss.item() == pytest.approx((math.log(3) + 0.75 * math.log(6) + 0.25 * math.log(2)) / 2)
 
 
 def test_tagging_with_a_teacher_by_hand() -> None:

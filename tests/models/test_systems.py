@@ -1,0 +1,150 @@
+"""Published systems: their names, parts and exact numbers of parameters, and every head of the others on their backbones."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from test_contract import CLASSES, create, mel_for
+
+import efficient_sed as es
+from efficient_sed.benchmark.published import read_published_models
+from efficient_sed.config.compose import compose_run
+from efficient_sed.errors import ConfigError
+from efficient_sed.models._names import architecture_name, model_overrides, parse_name
+from efficient_sed.models._systems import SYSTEMS
+from efficient_sed.models.sequence.dilated import DilatedConfig, DilatedHead, Join
+from efficient_sed.registry import SEQUENCE_HEADS
+
+TABLE1 = {row.model: int(row.complexity["params"]) for row in read_published_models("dnd_sed_table1")}
+SHORT = "dnd-dnd-k3-d1"
+
+
+def count(name: str) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in es.create_model(name, num_classes=16).parameters())
+
+
+def test_table_1_to_the_parameter() -> None:
+    assert len(TABLE1) == 26
+    assert {name: count(name) for name in TABLE1} == TABLE1
+    assert {name for name in SYSTEMS if name.startswith("dnd-")} == set(TABLE1)
+
+
+def test_the_replication_by_hand() -> None:
+    """The report prints 3.7 M for plain convolutions and 0.5 M for Keras's separable ones, which have no normalisation in between."""
+    plain, separable = TABLE1["dnd-base"], TABLE1["dnd-dws"]
+    gru = 3 * 256 * (256 + 256 + 2) + 257 * 16
+    conv, head = 256 * (9 + 1) + 2 * 256, lambda width: (256 * width + 1) * 16
+    thinned = 256 * 257
+    expected = {
+        "baseline": plain,
+        "dilated": plain - gru + conv + thinned + head(85),
+        "dessed": separable,
+        "conv1x1": separable - gru + conv + thinned + head(85),
+        "maxpool": separable - gru + conv + head(84),
+        "mono-baseline": plain,
+        "mono-proposed": separable - gru + conv + head(1),
+    }
+    assert {name: count(f"prinzivalle-{name}") for name in expected} == expected
+    assert {name for name in SYSTEMS if name.startswith("prinzivalle-")} == {f"prinzivalle-{name}" for name in expected}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_names_there_and_back(name: str) -> None:
+    parsed = parse_name(name)
+    assert architecture_name(parsed.backbone, parsed.seq) == parsed.architecture == name
+    tagged = parse_name(f"{name}_own-tag")
+    assert (tagged.backbone, tagged.seq, tagged.tag) == (parsed.backbone, parsed.seq, "own-tag")
+    assert architecture_name(dataclasses.replace(parsed.backbone, init="file.pt"), parsed.seq) == name
+    assert architecture_name(dataclasses.replace(parsed.backbone, dropout=0.5), parsed.seq).startswith("crnn_")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["dnd-dws", "dnd-dil-k5-d100", "prinzivalle-maxpool", "prinzivalle-mono-baseline"])
+def test_a_run_by_name(name: str) -> None:
+    parsed, config = parse_name(name), compose_run([f"model={name}", "train.augment.mel_jitter=false"])
+    assert (config.backbone, config.seq, config.model_name) == (parsed.backbone, parsed.seq, name)
+
+
+def test_other_models_by_name() -> None:
+    assert model_overrides("fmn04") == ["backbone=fmn04", "seq=none"]
+    assert model_overrides("crnn_dws+tf-64") == ["backbone=crnn_dws", "seq=tf", "seq.hidden=64"]
+    assert compose_run(["model=fmn10+gru-128"]).model_name == "fmn10+gru-128"
+    config = compose_run(["model=dnd-dnd-k3-d10", "seq.dilation=20", "train.augment.mel_jitter=false"])
+    assert (config.seq.name, config.seq.dilation, config.model_name) == ("dilated", 20, "crnn_dws+dilated-256")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dnd-dnd-k3-d11", "no system 'dnd-dnd-k3-d11'; did you mean 'dnd-dnd-k3-d1'?"),
+        ("dnd-bas", "no system 'dnd-bas'; did you mean 'dnd-base'?"),
+        ("dnd-base+tf-64", "'dnd-base+tf-64' is not a model name: a model is named"),
+        ("crnn_dsw", "unknown backbone"),
+        ("crnn_dws+dilatd-256", "did you mean 'dilated'?"),
+        ("", "'' is not a model name"),
+    ],
+)
+def test_unknown_names(name: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_name(name)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [SHORT, "prinzivalle-mono-proposed", "dnd-dws"])
+def test_saved_and_loaded(name: str, tmp_path: Path) -> None:
+    model = es.create_model(name, num_classes=3).eval()
+    waveform = torch.randn(1, model.grid.sample_rate // 2, generator=torch.Generator().manual_seed(0))
+    es.save_model(model, tmp_path / "a.safetensors")
+    again = es.load_model(str(tmp_path / "a.safetensors")).eval()
+    assert again.spec == model.spec
+    assert again.grid == model.grid
+    with torch.inference_mode():
+        mel = model.frontend(waveform)
+        for ours, theirs in zip(again(again.frontend(waveform)), model(mel), strict=True):
+            assert torch.equal(ours, theirs)
+        frames, clip = model(mel)
+    assert frames.shape == (1, 3, model.grid.num_frames(waveform.shape[1]))
+    torch.testing.assert_close(clip, frames.mean(2))
+
+
+@pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
+@torch.inference_mode()
+def test_every_head_on_the_backbone_of_dnd_sed(head: str) -> None:
+    model = create("crnn_dws", head).eval()
+    frames, clip = model(mel_for(model, 2, 37))
+    assert frames.shape == (2, len(CLASSES), 37)
+    assert torch.isfinite(frames).all()
+    torch.testing.assert_close(clip, frames.mean(2))
+    fused = es.fuse(model)
+    torch.testing.assert_close(fused(mel_for(fused, 2, 37)).frame_logits, frames, atol=1e-4 * float(frames.abs().max().clamp(min=1)), rtol=0)
+
+
+@pytest.mark.parametrize("join", ["stride", "conv1x1", "maxpool", "mean"])
+def test_the_dilated_convolution_by_hand(join: Join) -> None:
+    """Five taps in time, two steps apart, and five neighbouring features, one output at a time."""
+    torch.manual_seed(0)
+    head = DilatedConfig(hidden=14, channels=3, kernel=5, dilation=2, join=join).build(14).eval()
+    assert isinstance(head, DilatedHead)
+    features = torch.randn(1, 9, 14)
+    padded = torch.nn.functional.pad(features[0], (0, 0, 4, 4))
+    stride = 2 if join == "stride" else 1
+    image = torch.zeros(3, 9, (14 - 5) // stride + 1)
+    for c in range(3):
+        for t in range(9):
+            for f in range(image.shape[2]):
+                image[c, t, f] = (padded[t : t + 9 : 2, f * stride : f * stride + 5] * head.conv.weight[c, 0]).sum() + head.conv.bias[c]  # type: ignore[index]
+    image = image.relu() / (1 + head.norm.eps) ** 0.5
+    if join == "conv1x1":
+        image = torch.einsum("dc,ctf->dtf", head.join.weight[:, :, 0, 0], image[:, :, ::3]) + head.join.bias[:, None, None]  # type: ignore[index]
+    elif join == "maxpool":
+        image = image[:, :, :9].unflatten(2, (3, 3)).amax(-1)
+    elif join == "mean":
+        image = image.mean(2, keepdim=True)
+    with torch.inference_mode():
+        output = head(features)
+    assert head.out_dim == output.shape[2] == 3 * image.shape[2]
+    torch.testing.assert_close(output[0], image.transpose(0, 1).flatten(1).detach())
