@@ -9,6 +9,7 @@ import pytest
 import efficient_sed as es
 from efficient_sed.cli import build_parser
 from efficient_sed.config.compose import compose_run
+from efficient_sed.sweep.grid import expand_grid
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,7 +24,9 @@ def test_readme_names_commands() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_parses(command: str) -> None:
     options = build_parser().parse_args(shlex.split(command)[1:])
-    if hasattr(options, "overrides"):
+    if command.startswith("efficient-sed sweep "):
+        assert expand_grid(options.overrides)
+    elif hasattr(options, "overrides"):
         compose_run([item for item in options.overrides if "=" in item])
 
 
