@@ -1,7 +1,7 @@
 """How fast a model runs here, and how much memory that takes, by one protocol.
 
 Every row is a mode, precision, batch, and the front end inside or outside: modes take turns pass by pass after a warm-up, on input that already
-lies on the device. A batch goes in as it is; that a fused copy on a CPU then takes it a clip or two at a time, as in `detect`, is in the row.
+lies on the device. A batch goes in as it is; that a fused copy on a CPU then takes it a few clips at a time, as in `detect`, is in the row.
 On a CPU seconds are wall time, with threads named and, where their number is given, kept to that many cores; on a GPU between CUDA events.
 Beside each row stands how far its scores are from those of the model in float32 as it is.
 """

@@ -1,7 +1,7 @@
 """A trained model made ready for inference: the same logits to 1e-5, in less time.
 
 BatchNorm goes into the convolution before it (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.2), an activation into the same
-pass over memory, weights lie in channels_last, and a CPU is fed a clip or two at a time. Nothing here knows an architecture: a module that has a faster
+pass over memory, weights lie in channels_last, and a CPU is fed a few clips at a time. Nothing here knows an architecture: a module that has a faster
 form for inference offers it as `fused()`.
 """
 
@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import SedModel
 
-MICRO_BATCH = 2  # clips whose early activations, 8 MB each in fmn10, stay in a CPU's cache; those of eight do not
+MICRO_BATCH = 4  # clips whose early activations, 8 MB each in fmn10, stay in a CPU's cache and malloc's arena; those of eight do not
 HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")  # not in every build
 ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
 
@@ -29,6 +29,14 @@ class Fusible(Protocol):
 
     def fused(self) -> nn.Module:
         """That form, with the same inputs and outputs. It may take this module's weights over."""
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """A module that multiplies its input by `gate(input)`."""
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Shape (batch, channels, 1, 1)."""
 
 
 def fuse(model: SedModel) -> SedModel:
@@ -50,20 +58,25 @@ def _fused(module: nn.Module) -> nn.Module:
     if isinstance(module, Fusible):
         return module.fused()
     if type(module) is nn.Sequential:  # one with a forward of its own may count on its layers
-        module = nn.Sequential(*_join(list(module)))
+        module = nn.Sequential(*_join(_layers(module)))
     for name, child in module.named_children():
         setattr(module, name, _fused(child))
     return module
 
 
+def _layers(module: nn.Module) -> list[nn.Module]:
+    """Those of a Sequential and of the Sequentials in it, in the order in which they run."""
+    return [layer for child in module for layer in _layers(child)] if type(module) is nn.Sequential else [module]
+
+
 def _join(layers: list[nn.Module]) -> list[nn.Module]:
-    """Each two-dimensional convolution together with the BatchNorm, and then the activation, that follow it."""
+    """Each two-dimensional convolution together with the gate before it and the BatchNorm, and then the activation, that follow it."""
     joined: list[nn.Module] = []
     for layer in layers:
         before = joined[-1] if joined else None
         conv = before if isinstance(before, FusedConv2d) and before.activation == "none" else None
         if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
-            joined.append(FusedConv2d(layer))
+            joined.append(FusedConv2d(layer, joined.pop() if isinstance(before, Gate) else None))
         elif conv is not None and isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats:
             conv.fold(layer)
         elif conv is not None and type(layer) in ACTIVATIONS:
@@ -76,15 +89,18 @@ def _join(layers: list[nn.Module]) -> list[nn.Module]:
 class FusedConv2d(nn.Module):
     """A convolution with BatchNorm in its weights and its activation in the same pass over memory.
 
-    On a CPU by oneDNN: PyTorch's own choice for one clip and one thread is a slow convolution between two copies.
+    On a CPU by oneDNN: PyTorch's own choice for one clip and one thread is a slow convolution between two copies. A gate before a projection
+    (1 x 1, no activation) scales the weights of each clip there, which are far fewer than its activations.
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, gate: Gate | None = None) -> None:
         super().__init__()
+        self.gate = gate
         self.weight, self.bias = conv.weight, conv.bias
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
+        self.is_pointwise = (*conv.kernel_size, *conv.stride, *conv.padding, conv.groups) == (1, 1, 1, 1, 0, 0, 1)
         self.activation = "none"
-        self.packed: Tensor | None = None  # the weight as oneDNN lays it out, made at the first call
+        self.packed: Tensor | None = None  # the weight as the CPU's routine wants it, made at the first call
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
@@ -97,7 +113,13 @@ class FusedConv2d(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
-        if _suits_onednn(x):
+        is_plain = _is_plain_on_cpu(x)
+        if self.gate is not None:
+            gate = self.gate.gate(x)
+            if is_plain and self.is_pointwise and self.activation == "none" and self.bias is not None:
+                return self._project(x, gate, self.bias)
+            x = x * gate
+        if is_plain and HAS_ONEDNN:
             geometry = self.padding, self.stride, self.dilation, self.groups
             if self.packed is None:
                 self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *geometry, list(x.shape))
@@ -105,6 +127,13 @@ class FusedConv2d(nn.Module):
             return output
         output = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         return output.relu_() if self.activation == "relu" else F.hardswish(output, inplace=True) if self.activation == "hardswish" else output
+
+    def _project(self, x: Tensor, gate: Tensor, bias: Tensor) -> Tensor:
+        if self.packed is None:
+            self.packed = self.weight.flatten(1).t().contiguous()
+        rows = x.permute(0, 2, 3, 1)  # contiguous in channels_last
+        output = torch.baddbmm(bias, rows.flatten(1, 2), gate.flatten(2) * self.packed)
+        return output.view(*rows.shape[:3], -1).permute(0, 3, 1, 2)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
@@ -115,14 +144,14 @@ class FusedConv2d(nn.Module):
         return {**self.__dict__, "packed": None}
 
 
-def _suits_onednn(x: Tensor) -> bool:
-    """Whether oneDNN may be called by name: in plain float32 on a CPU; compilers and exporters want an operation that they know."""
+def _is_plain_on_cpu(x: Tensor) -> bool:
+    """Whether a CPU's fast routines may be called by name: in plain float32; compilers and exporters want the operations that they know."""
     is_plain = x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad and not torch.is_autocast_enabled("cpu")
-    return is_plain and not torch.compiler.is_compiling() and not torch.onnx.is_in_onnx_export() and HAS_ONEDNN
+    return is_plain and not torch.compiler.is_compiling() and not torch.onnx.is_in_onnx_export()
 
 
 class MicroBatches(Backbone):
-    """A backbone that takes one or two clips at a time on a CPU; a GPU takes the batch as it is."""
+    """A backbone that takes a few clips at a time on a CPU; a GPU takes the batch as it is."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()

@@ -75,20 +75,6 @@ class SqueezeExcitation(nn.Module):
         """Shape (batch, channels, 1, 1), in (0, 1)."""
         return torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3))))))[:, :, None, None]
 
-    def fused(self) -> nn.Module:
-        return FusedSqueezeExcitation(self)
-
-
-class FusedSqueezeExcitation(nn.Module):
-    """The same in place: its input is a convolution's output, which nothing else reads."""
-
-    def __init__(self, module: SqueezeExcitation) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mul_(self.module.gate(x))
-
 
 def conv_norm_act(channels_in: int, channels_out: int, kernel: int, stride: tuple[int, int] = (1, 1), groups: int = 1, activation: type[nn.Module] | None = None) -> nn.Sequential:
     """Convolution without bias, BatchNorm and, if given, an activation."""
