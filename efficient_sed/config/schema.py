@@ -15,7 +15,7 @@ from efficient_sed.errors import ConfigError
 if TYPE_CHECKING:
     from efficient_sed.audio.frontend import FrontEnd
     from efficient_sed.data.events import Splits
-    from efficient_sed.models.contracts import Backbone, SequenceHead
+    from efficient_sed.models.contracts import Backbone, Classifier, SequenceHead
 
 
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
@@ -51,6 +51,10 @@ class BackboneConfig:
         from efficient_sed.audio.frontend import LogMel
 
         return LogMel()
+
+    def build_classifier(self, num_classes: int) -> Classifier | None:
+        """A classifier that belongs to the backbone, for models without a sequence head; none for the usual one."""
+        return None
 
 
 @dataclass(frozen=True)

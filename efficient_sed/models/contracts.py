@@ -1,4 +1,4 @@
-"""What backbones and sequence heads promise each other, and the output of a model. See README, "How a model is put together"."""
+"""What the parts of a model promise each other, and its output. See README, "How a model is put together"."""
 
 from __future__ import annotations
 
@@ -93,3 +93,10 @@ class CausalHead(SequenceHead):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.stream(features, None)[0]
+
+
+class Classifier(nn.Module, abc.ABC):
+    """Features (batch, time, in_dim), any time -> logits."""
+
+    @abc.abstractmethod
+    def forward(self, features: Tensor) -> SedOutput: ...

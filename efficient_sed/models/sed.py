@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig
-from efficient_sed.models.contracts import Backbone, SedOutput, SequenceHead
+from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead
+from efficient_sed.models.sequence.identity import IdentityHead
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Provenance:
     """Free facts: data set, seed, scores."""
 
 
-class Classifier(nn.Module):
+class LinearClassifier(Classifier):
     """Frame logits from each step, clip logits from the mean over time: by a layer of their own, or by that of the frames."""
 
     def __init__(self, in_dim: int, num_classes: int, has_clip_layer: bool = True) -> None:
@@ -68,7 +69,8 @@ class SedModel(nn.Module):
         self.frontend: FrontEnd = spec.backbone.build_frontend()
         self.backbone: Backbone = spec.backbone.build()
         self.sequence: SequenceHead = spec.seq.build(self.backbone.out_dim)
-        self.classifier = Classifier(self.sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)
+        own = spec.backbone.build_classifier(len(spec.classes)) if isinstance(self.sequence, IdentityHead) else None
+        self.classifier: Classifier = own or LinearClassifier(self.sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)
         self.grid = self.frontend.grid(self.backbone.time_stride)
 
     @property
