@@ -123,12 +123,12 @@ def main() -> None:
     if options.full:
         measure_full()
         return
-    print(f"{device_name(torch.device('cpu'))}, numpy {np.__version__}, numba {version('numba')}, sed_scores_eval {version('sed_scores_eval')}\n")
+    subprocess.run([sys.executable, __file__, "--full"], check=True)  # first: a process inherits the peak memory of the one that starts it
+    print(f"\n{device_name(torch.device('cpu'))}, numpy {np.__version__}, numba {version('numba')}, sed_scores_eval {version('sed_scores_eval')}\n")
     print("| clips x classes | rounds | sed_scores_eval s | exact s | ratio | largest difference |\n|---|---:|---:|---:|---:|---:|", flush=True)
     for size in options.sizes:
         num_clips, num_classes = map(int, size.split("x"))
-        compare(num_clips, num_classes, 1 if num_clips > 1000 else options.rounds)
-    subprocess.run([sys.executable, __file__, "--full"], check=True)
+        compare(num_clips, num_classes, options.rounds)
 
 
 if __name__ == "__main__":

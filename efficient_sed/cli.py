@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from efficient_sed import __version__
+from efficient_sed._malloc import keep_freed_memory
 from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 
 OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     _take_rest(parser, options, rest)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    keep_freed_memory()
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # two decoding processes on one core are no mistake
     for noisy in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
