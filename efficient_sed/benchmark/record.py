@@ -12,7 +12,8 @@ from typing import Any
 from rich.table import Table
 
 from efficient_sed._files import write_atomically
-from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
+from efficient_sed.benchmark.repeats import fold_of, group_repeats, mean_and_sd
+from efficient_sed.benchmark.result_file import main_score
 from efficient_sed.errors import DataError
 
 COMPLEXITY_COLUMNS = (
@@ -22,7 +23,7 @@ COMPLEXITY_COLUMNS = (
 SCORES = ("score", "psds1", "onset_f", "segment_error_rate")
 MEASURED = ("clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb")
 RESULT_COLUMNS = (
-    "model", "score", "metric", "psds1", "onset_f", "segment_error_rate", "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "signature", "data", "manifest_hash",
+    "model", "score", "metric", "psds1", "onset_f", "segment_error_rate", "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "fold", "signature", "data", "manifest_hash",
     "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
 )  # fmt: skip
 
@@ -57,15 +58,16 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
 def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
     """Flat columns of a run: score, conditions, cost."""
     metrics, variant, training = result["metrics"], result["metrics"]["variant"], result["training"]
-    is_tagging = result["task"] == "tagging"
+    score, title = main_score(result)
     return {
         **complexity_row(result),
-        "score": metrics["map" if is_tagging else "psds1_macro"],
-        "metric": "mAP" if is_tagging else "PSDS1 macro",
+        "score": metrics[score],
+        "metric": title,
         "psds1": metrics.get("psds1"),
         "onset_f": metrics.get("onset_f"),
         "segment_error_rate": metrics.get("segment_error_rate"),
         "seed": result["seed"],
+        "fold": fold_of(result),
         "signature": result["signature"],
         "data": result["data"]["name"],
         "manifest_hash": result["data"]["manifest_hash"],
@@ -105,12 +107,13 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="What it achieves and what it costs", title_justify="left")
     events = {"onset F": "onset_f", "error rate": "segment_error_rate"} if any(row["onset_f"] is not None for row in rows) else {}
     runs = ("runs",) if any(row["num_runs"] > 1 for row in rows) else ()
-    for column in ("model", *runs, "seed", "data", "metric", "score", "with alpha_st", *events, "parameters", "MACs", "clips/s", "ms a clip"):
+    folds = ("fold",) if any(row["fold"] is not None for row in rows) else ()
+    for column in ("model", *runs, "seed", *folds, "data", "metric", "score", "with alpha_st", *events, "parameters", "MACs", "clips/s", "ms a clip"):
         table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
     for row in rows:
         counted = [str(row["num_runs"])] * len(runs)
         scores = (_with_sd(row, key) for key in ("score", "psds1", *events.values()))
-        table.add_row(row["model"], *counted, str(row["seed"]), row["data"], row["metric"], *scores, *_costs(row))
+        table.add_row(row["model"], *counted, str(row["seed"]), *("" if row[key] is None else str(row[key]) for key in folds), row["data"], row["metric"], *scores, *_costs(row))
     return _with_conditions(table, rows)
 
 

@@ -56,6 +56,13 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     write_atomically(folder / RESULT_FILE, json.dumps(_finite(result), indent=1, allow_nan=False).encode())
 
 
+def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Key in a result's metrics and name of the score that tables lead with: PSDS1, accuracy where a clip has one class, else mAP."""
+    if result["task"] == "detection":
+        return "psds1_macro", "PSDS1 macro"
+    return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}

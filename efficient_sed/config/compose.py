@@ -134,6 +134,8 @@ def _check_groups(overrides: Sequence[str]) -> None:
         key, value = key_of(override.input_line), override.value()
         if key == "seeds":
             raise ConfigError(f"{override.input_line}: seeds are for `sweep`; a run takes one, such as seed=0")
+        if key == "folds" or (key, value) == ("data.fold", "all"):
+            raise ConfigError(f"{override.input_line}: folds are for `sweep`, as folds=all; a run takes one, such as data.fold=1")
         if override.is_sweep_override():
             raise ConfigError(f"{override.input_line}: a list of alternatives is for `sweep`; a run takes one value")
         if key == SWEEP_KEY:

@@ -343,6 +343,8 @@ class RunConfig:
             f"not beside backbone.init={self.backbone.init}; give backbone.init=null to start from the whole model",
         )
         require(self.backbone.has_mel_jitter or not self.train.augment.mel_jitter, "train.augment.mel_jitter", True, f"false with backbone={self.backbone.name}")
+        has_validation = getattr(self.data, "has_validation_fold", True)
+        require(has_validation or self.train.select == "last", "data.has_validation_fold", False, "only with train.select=last, or the test would choose the epoch")
         require(self.data.clip_teacher is None or self.task == "tagging", "data.clip_teacher", self.data.clip_teacher, "only with task=tagging")
         require(self.train.weak_share == 0 or self.task == "detection", "train.weak_share", self.train.weak_share, "only with task=detection")
         has_weak = bool(getattr(self.data, "weak_root", None))

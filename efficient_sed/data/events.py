@@ -65,6 +65,9 @@ class Splits:
     """Further clips for a teacher to label in training (`train.weak_share`). Their events are labels of another list of classes: no targets, they say
     how often to draw a clip."""
 
+    has_folds: bool = False
+    """Whether parts are folds of one collection that change places, as in cross-validation."""
+
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts that are here."""
@@ -72,11 +75,13 @@ class Splits:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data."""
+        """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data. With folds it is that of the collection."""
         digest = hashlib.sha256(repr(self.classes).encode())
-        for part in self.parts:
-            for clip in getattr(self, part):
-                digest.update(repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode())
+        clips = [(part, clip) for part in self.parts for clip in getattr(self, part)]
+        if self.has_folds:
+            clips = sorted({clip.id: ("", clip) for _, clip in clips}.values(), key=lambda item: item[1].id)
+        for part, clip in clips:
+            digest.update(repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode())
         return digest.hexdigest()[:16]
 
     def summary(self, part: str) -> PartSummary:

@@ -97,16 +97,22 @@ def read_folder(
 
 
 def read_parts(
-    audio: Mapping[str, Path], events: Mapping[str, Mapping[str, Sequence[Event]]], classes: Sequence[str], on_error: Literal["raise", "skip"], num_workers: int
+    audio: Mapping[str, Path],
+    events: Mapping[str, Mapping[str, Sequence[Event]]],
+    classes: Sequence[str],
+    on_error: Literal["raise", "skip"],
+    num_workers: int,
+    may_be_empty: Sequence[str] = (),
 ) -> Splits:
     """Clips of annotated files, durations read from the files.
 
     Args:
         audio: Folder of the files by part.
         events: By part and file name.
+        may_be_empty: Parts that need no clip.
 
     Raises:
-        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or a part without clips.
+        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part without clips.
     """
     for first, second in itertools.combinations(events, 2):
         if shared := events[first].keys() & events[second].keys():
@@ -119,7 +125,7 @@ def read_parts(
         parts[part] = _clips(audio[part], events.get(part, {}), on_error, num_workers, skipped)
         num_skipped[part] = len(skipped) - before
     for part in PARTS:
-        if not parts[part]:
+        if not parts[part] and part not in may_be_empty:
             raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
     return Splits(tuple(classes), parts["train"], parts["validation"], parts["test"], skipped=tuple(skipped), num_skipped=num_skipped)
 

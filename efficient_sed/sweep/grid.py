@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from efficient_sed.benchmark.runner import run_folder, signature
 from efficient_sed.config.compose import DEFAULTS, compose_run, expand_models, expand_preset_grid, expand_sweep, key_of
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.errors import ConfigError
-from efficient_sed.registry import SEQUENCE_HEADS
+from efficient_sed.registry import DATASETS, SEQUENCE_HEADS
+
+ALL_FOLDS = "data.fold=all"
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,19 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     """Every distinct run that the comma lists describe, in the order they are written.
 
     A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (none has no size); points that
-    then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head, and `seeds=0,1,2` another word for `seed=0,1,2`.
+    then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head, `seeds=0,1,2` another word for `seed=0,1,2`, and
+    `folds=1,2` for `data.fold=1,2`; `folds=all` is every fold of the data.
 
     Raises:
         ConfigError: If any point is invalid; the message names the point.
     """
     overrides = expand_preset_grid(overrides)
     keys = [key_of(override) for override in overrides]
-    if "seed" in keys and "seeds" in keys:
-        raise ConfigError("seed and seeds mean the same in a grid; give one of them, such as seeds=0,1,2")
+    for short, key, example in (("seeds", "seed", "seeds=0,1,2"), ("folds", "data.fold", "folds=all")):
+        if short in keys and key in keys:
+            raise ConfigError(f"{key} and {short} mean the same in a grid; give one of them, such as {example}")
     points: dict[str, GridPoint] = {}
-    for point in expand_sweep([_spell_out(override) for override in overrides]):
+    for point in _each_fold(expand_sweep([_spell_out(override) for override in overrides])):
         kept = point
         try:
             expanded = expand_models(point)
@@ -53,10 +57,28 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     return list(points.values())
 
 
+def _each_fold(points: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """Every point once for each fold of its data where it has `data.fold=all`."""
+    for point in points:
+        others = [override for override in point if override != ALL_FOLDS]
+        if len(others) == len(point):
+            yield point
+            continue
+        data = compose_run([override for override in others if key_of(override) in ("experiment", "data")]).data
+        num_folds = getattr(data, "num_folds", None)
+        if num_folds is None:
+            raise ConfigError(
+                f"folds=all: data={data.name} has no folds; data sets that have: {', '.join(name for name in DATASETS.names() if hasattr(DATASETS.get(name), 'num_folds'))}"
+            )
+        for fold in range(1, num_folds + 1):
+            yield [*others, f"data.fold={fold}"]
+
+
 def _spell_out(override: str) -> str:
-    """`seq=all` stands for every registered head, `seeds` for `seed`."""
-    if override.startswith("seeds="):
-        return override.replace("seeds=", "seed=", 1)
+    """`seq=all` stands for every registered head, `seeds` for `seed`, `folds` for `data.fold`."""
+    for short, key in (("seeds=", "seed="), ("folds=", "data.fold=")):
+        if override.startswith(short):
+            return override.replace(short, key, 1)
     return f"seq={','.join(SEQUENCE_HEADS.names())}" if override == "seq=all" else override
 
 

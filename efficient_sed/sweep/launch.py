@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from efficient_sed.benchmark.result_file import read_result
+from efficient_sed.benchmark.result_file import main_score, read_result
 from efficient_sed.errors import ConfigError, DataError, nearest
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.training.callbacks import PROGRESS_FILE
@@ -105,8 +105,7 @@ def _run_locally(status: RunStatus, on_change: Callable[[], None]) -> None:
 def _take_result(status: RunStatus) -> None:
     result = read_result(status.point.folder)
     if result is not None:
-        metrics = result["metrics"]
-        status.state, status.score = State.FINISHED, metrics.get("psds1_macro", metrics.get("map"))
+        status.state, status.score = State.FINISHED, result["metrics"][main_score(result)[0]]
 
 
 def _last_line(path: Path) -> str:
