@@ -78,7 +78,8 @@ class PsdsEntries:
         by_column = sorted((self._column[event.label], event.onset_s, event.offset_s) for event in events)
         columns = np.array([column for column, _, _ in by_column], dtype=np.int64)
         onsets, offsets = (np.array([event[field] for event in by_column], dtype=np.float64) for field in (1, 2))
-        first_event = np.searchsorted(columns, np.arange(len(self.cuts) + 1))
+        counts = np.bincount(columns, minlength=len(self.cuts))
+        first_event = np.append(0, counts.cumsum())
         T, C = scores.shape
         if self._buffer is None or len(self._buffer.classes) < T:
             self._flush()
@@ -101,8 +102,8 @@ class PsdsEntries:
         row = maxima.astype(np.float64)
         row[columns] = -np.inf
         self._add_maxima(row[None])
-        occurring, counts = np.unique(columns, return_counts=True)
-        return occurring.astype(np.int32), counts.astype(np.int32)
+        occurring = np.flatnonzero(counts)
+        return occurring.astype(np.int32), counts[occurring].astype(np.int32)
 
     def merge(self, other: PsdsEntries) -> None:
         """Take over what another one holds."""
@@ -151,7 +152,7 @@ class PsdsEntries:
         self._num_maxima = self._keep
         self._next_refresh = self._keep + max(MIN_REFRESH, self._keep // 4)
         self.cuts = np.maximum(self._maxima[0][0], self.cuts)
-        self._chunks = [_select(chunk, chunk.scores >= self.cuts[chunk.classes]) for chunk in self._chunks]
+        self._chunks = [_cut(chunk, self.cuts) for chunk in self._chunks]
 
 
 def _narrow(counts: np.ndarray) -> np.ndarray:
@@ -160,5 +161,9 @@ def _narrow(counts: np.ndarray) -> np.ndarray:
     return counts.astype(next(dtype for dtype in (np.int8, np.int16, np.int32) if highest <= np.iinfo(dtype).max))
 
 
-def _select(entries: Entries, mask: np.ndarray) -> Entries:
-    return Entries(*(array[mask] for array in entries))
+def _cut(entries: Entries, cuts: np.ndarray) -> Entries:
+    """Without those below the cut of their class; the arrays given are written over."""
+    from efficient_sed.evaluation._psds_sweep import move_up
+
+    kept = move_up(*entries, cuts)
+    return entries if kept == len(entries.scores) else Entries(*(array[:kept].copy() for array in entries))

@@ -30,6 +30,17 @@ def column_maxima(scores: np.ndarray, maxima: np.ndarray) -> bool:
 
 
 @compiled
+def move_up(classes: np.ndarray, scores: np.ndarray, hits: np.ndarray, alarms: np.ndarray, clips: np.ndarray, cuts: np.ndarray) -> int:
+    """Move the entries that reach the cut of their class to the front of their arrays; return how many do."""
+    kept = 0
+    for entry in range(len(scores)):
+        if scores[entry] >= cuts[classes[entry]]:
+            classes[kept], scores[kept], hits[kept], alarms[kept], clips[kept] = classes[entry], scores[entry], hits[entry], alarms[entry], clips[entry]
+            kept += 1
+    return kept
+
+
+@compiled
 def sweep_clip(
     scores: np.ndarray, maxima: np.ndarray, cuts: np.ndarray, borders: np.ndarray, first_event: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
     dtc: float, gtc: float, begin: int, filled: int, out_class: np.ndarray, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
