@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from timm.optim import Lamb
+from timm.optim.lamb import Lamb
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
