@@ -114,7 +114,9 @@ def _read_erann(row: Row) -> PublishedModel:
 
 def _read_erann_transfer(row: Row) -> PublishedModel:
     data = {"esc50": "ESC-50", "ravdess": "RAVDESS"}[row["dataset"]]
-    return PublishedModel("erann_transfer", row["model"].lower(), "erann", f"ERANN {row['mode']}", data, f"{row['model']} {row['mode']}", _numbers(row, {"accuracy": ("accuracy", 1.0)}))
+    return PublishedModel(
+        "erann_transfer", row["model"].lower(), "erann", f"ERANN {row['mode']}", data, f"{row['model']} {row['mode']}", _numbers(row, {"accuracy": ("accuracy", 1.0)})
+    )
 
 
 def _read_prinzivalle(row: Row) -> PublishedModel:
