@@ -294,7 +294,7 @@ def test_a_convolution_of_erann_by_hand() -> None:
     places = 32 * 80
     assert macs_of[f"{unit}.branch.2"] == 3 * 6 * 96 * 192 * places
     assert macs_of[f"{unit}.branch.5"] == 3 * 5 * 192 * 192 * places
-    assert macs_of[f"{unit}.shortcut.0"] == 96 * 192 * places
+    assert macs_of[f"{unit}.shortcut.1"] == 96 * 192 * places
 
 
 def test_a_wrong_count_is_not_explained() -> None:

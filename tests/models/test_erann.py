@@ -86,7 +86,7 @@ def test_a_unit_by_hand(stride: tuple[int, int]) -> None:
     leaky = nn.functional.leaky_relu
     hidden = nn.functional.conv2d(leaky(norm(x), 0.01), conv.weight, stride=stride, padding=1)  # type: ignore[arg-type]
     output = nn.functional.conv2d(leaky(norm2(hidden), 0.01), conv2.weight, padding=[size // 2 for size in conv2.kernel_size])  # type: ignore[arg-type,union-attr]
-    shortcut = x if stride == (1, 1) else unit.shortcut[1](x[:, :, :: stride[0], :: stride[1]].movedim(1, 3).matmul(unit.shortcut[0].weight[:, :, 0, 0].T).movedim(3, 1))  # type: ignore[index,union-attr]
+    shortcut = x if stride == (1, 1) else unit.shortcut[2](x[:, :, :: stride[0], :: stride[1]].movedim(1, 3).matmul(unit.shortcut[1].weight[:, :, 0, 0].T).movedim(3, 1))  # type: ignore[index,union-attr]
     torch.testing.assert_close(unit(x), output + shortcut)
     assert not [name for name, _ in unit.named_parameters() if isinstance(unit.get_submodule(name.rpartition(".")[0]), nn.Conv2d) and name.endswith("bias")]
 
