@@ -138,7 +138,7 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     try:
         model.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"), counter:
-            device = next(model.parameters()).device
+            device = next(model.frontend.buffers()).device
             model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device)))
     finally:
         model.train(was_training)
