@@ -1,8 +1,8 @@
 """MACs of a 10 s clip, three ways: ours, DeepSpeed's profiler (if installed) and as published, with the reason of each difference.
 
-python benchmarks/macs.py [--models fmn10+gru-256 …] [--csv benchmarks/results/efficientsed_macs.csv]
+python benchmarks/macs.py [--models fmn10+gru-256 …] [--classes 447] [--csv benchmarks/results/efficientsed_macs.csv]
 
-All models of Morocutti et al. 2025 (https://arxiv.org/abs/2503.11373) unless some are named. A reason is printed only if it leads to the
+All models of Morocutti et al. 2025 (https://arxiv.org/abs/2503.11373) unless some are named; those of ERANN have 527 classes. A reason is printed only if it leads to the
 number that it explains, exactly for DeepSpeed and to the reading error of 1 % for published ones; else the row says "unexplained".
 """
 
@@ -39,16 +39,16 @@ def published_models() -> list[str]:
     return list(dict.fromkeys(f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"] for row in rows))
 
 
-def build(name: str) -> SedModel:
+def build(name: str, num_classes: int = PUBLISHED_CLASSES) -> SedModel:
     """The model on whatever the memory holds: weights do not matter."""
     with torch.device("meta"):
-        model = create_model(name, PUBLISHED_CLASSES)
+        model = create_model(name, num_classes)
     return model.to_empty(device="cpu")
 
 
-def our_columns(name: str, macs_deepspeed: int | None) -> dict[str, Any]:
+def our_columns(name: str, macs_deepspeed: int | None, num_classes: int = PUBLISHED_CLASSES) -> dict[str, Any]:
     """Everything but where the row comes from, given DeepSpeed's count."""
-    model = build(name)
+    model = build(name, num_classes)
     report, published = count_macs(model), published_macs(model)
     backbone, _, head = name.partition("+")
     return {
@@ -79,17 +79,18 @@ def mega(macs: int | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=published_models())
+    parser.add_argument("--classes", type=int, default=PUBLISHED_CLASSES)
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
     provenance = {"deepspeed_version": deepspeed_version(), "torch_version": torch.__version__, "commit": git_commit()}
-    print(f"torch {torch.__version__}, DeepSpeed {provenance['deepspeed_version'] or 'not installed'}, {PUBLISHED_CLASSES} classes, clips of 10 s, millions of MACs\n")
+    print(f"torch {torch.__version__}, DeepSpeed {provenance['deepspeed_version'] or 'not installed'}, {options.classes} classes, clips of 10 s, millions of MACs\n")
     print("| model | parameters | MACs | backbone | head | classifier | DeepSpeed | published | difference to ours |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---|")
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for name in options.models:
-        row = our_columns(name, deepspeed_macs(build(name)))
+        row = our_columns(name, deepspeed_macs(build(name, options.classes)), options.classes)
         writer.writerow(row | provenance)
         counts = " | ".join(mega(row[column]) for column in COLUMNS if column.startswith("macs"))
         print(f"| {name} | {row['params']:,} | {counts} | {row['note']} |", flush=True)

@@ -65,6 +65,8 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
     if config.backbone.name == "crnn_dws":  # small enough
         roots = {"synthetic": [*SCENES, f"data.root={scenes}"], "tut_sed_synthetic_2016": [f"data.root={audioset / 'tut'}"]}
         return compose_run([*typed, *roots.get(config.data.name, [f"data.root={audioset / 'urbansound8k'}"]), "data.clip_seconds=1"])
+    if config.backbone.name == "erann":
+        return compose_run([*typed, "backbone.width=1", f"data.root={audioset}", "data.layout=hdf5", "data.clip_seconds=2"])
     typed.append("backbone=fmn04")
     if config.data.name == "synthetic":
         return compose_run([*typed, *SCENES, f"data.root={scenes}"])
@@ -108,6 +110,9 @@ def typed_commands() -> Iterator[tuple[str, str]]:
             yield name, command
 
 
+BATCHES = {"dnd": (16,), "prinzivalle": (16,), "erann": (32,)}
+
+
 @functools.cache
 def expand(command: str) -> list[GridPoint]:
     return expand_grid([override for override in command.split() if not override.startswith("seeds=")])  # seeds only repeat
@@ -117,13 +122,14 @@ def expand(command: str) -> list[GridPoint]:
 def test_commands_in_the_heads_are_valid(name: str, command: str) -> None:
     points = expand(command)
     assert {f"experiment={name}", f"sweep={name}"} & {*command.split(), *(override for point in points for override in point.overrides)}
-    assert all(point.config.train.batch_size * point.config.train.accumulate in ((16,) if name.startswith(("dnd", "prinzivalle")) else (256, 120)) for point in points)
+    assert all(point.config.train.batch_size * point.config.train.accumulate in BATCHES.get(name.split("_", maxsplit=1)[0], (256, 120)) for point in points)
 
 
 @pytest.mark.parametrize(
     ("grid", "table", "prefix", "count"),
     [
         ("dnd_table1", "dnd_sed_table1", "", 26),
+        ("erann_audioset", "erann_audioset", "", 8),
         ("prinzivalle_polyphonic", "prinzivalle_2021", "prinzivalle-", 5),
         ("prinzivalle_monophonic", "prinzivalle_2021", "prinzivalle-mono-", 2),
     ],
@@ -154,6 +160,17 @@ def test_the_published_recipe_of_dnd_sed(name: str) -> None:
     grid = config.backbone.build_frontend().grid(1)
     assert grid.num_frames(round(config.data.clip_seconds * grid.sample_rate)) == {"dnd": 1000, "prinzivalle_polyphonic": 1024, "prinzivalle_monophonic": 172}[name]
     assert config.has_single_labels == name.endswith("monophonic")
+
+
+def test_the_published_recipe_of_erann() -> None:
+    config = compose_run(["experiment=erann", "model=erann-8x4-5", "task=tagging", "data=synthetic"])
+    train, augment = config.train, config.train.augment
+    assert (config.model_name, config.task, config.data.name, train.crop_seconds) == ("erann-8x4-5", "tagging", "synthetic", 8.0)
+    assert (train.batch_size * train.accumulate, train.lr_backbone, train.lr_head, train.layer_decay, train.weight_decay) == (32, 1e-3, 1e-3, 1.0, 0.0)
+    assert (train.schedule, train.ema_decay, train.sampler, train.optimizer) == ("one_cycle", 0.999, "balanced", None)
+    assert (augment.wave_mix_probability, augment.wave_mix_alpha, augment.wave_mix_loudness) == (1.0, 1.0, True)
+    assert augment.mixup_probability == augment.time_roll_sigma == augment.mel_jitter == augment.speed_change == 0
+    assert [point.config.train.crop_seconds for point in expand("sweep=erann_audioset")] == [8] * 6 + [4, 10]
 
 
 def published_rows() -> list[dict[str, str]]:

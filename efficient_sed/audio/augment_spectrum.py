@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torchaudio.functional import mask_along_axis_iid
 
 from efficient_sed.audio.frontend import LOG_SCALE
 
@@ -67,3 +68,26 @@ def warp_frequency(mel: Tensor, positions: Tensor) -> Tensor:
     fraction = (positions - below).to(mel)[:, None, :, None]
     low, high = (mel.gather(2, (below + side)[:, None, :, None].expand_as(mel)) for side in (0, 1))
     return low + (high - low) * fraction
+
+
+def draw_stripes(rng: np.random.Generator, shape: tuple[int, int, int], num_stripes: int, max_bins: int, max_frames: int) -> Tensor:
+    """What SpecAugment masks, bool of shape (batch, 1, mel_bins, frames): `num_stripes` of each kind, narrower than `max_bins` and `max_frames`.
+
+    Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", Interspeech 2019 (https://arxiv.org/abs/1904.08779).
+
+    Args:
+        shape: (batch, mel_bins, frames).
+    """
+    batch, mel_bins, num_frames = shape
+    bins, frames = torch.ones(batch, 1, mel_bins, 1), torch.ones(batch, 1, 1, num_frames)
+    with torch.random.fork_rng(devices=()):  # torchaudio draws from the global generator
+        torch.manual_seed(int(rng.integers(2**31)))
+        for _ in range(num_stripes):
+            bins = mask_along_axis_iid(bins, max_bins, 0.0, axis=2)
+            frames = mask_along_axis_iid(frames, max_frames, 0.0, axis=3)
+    return (bins * frames) == 0
+
+
+def mask_stripes(mel: Tensor, is_masked: Tensor) -> Tensor:
+    """Set what is masked to the mean of its clip, which any scale of spectrogram has."""
+    return torch.where(is_masked.to(mel.device), mel.mean((1, 2, 3), keepdim=True), mel)

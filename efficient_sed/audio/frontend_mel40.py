@@ -40,17 +40,18 @@ ANALYSES = {
 }
 
 
-class Mel40(FrontEnd):
-    """Waveform (batch, samples) -> (batch, 1, 40, frames): natural logarithms of mel powers, or their cosine transform."""
+class TiledMel(FrontEnd):
+    """Waveform (batch, samples) -> (batch, 1, features, frames): natural logarithms of mel powers, or 40 values of their cosine transform."""
 
     window: Tensor
     bank: Tensor
     cosines: Tensor
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, analysis: Analysis) -> None:
         super().__init__()
-        self.analysis = analysis = ANALYSES[name]
-        self.sample_rate, self.hop_length, self.mel_bins = analysis.sample_rate, analysis.hop_length, NUM_FEATURES
+        self.analysis = analysis
+        self.sample_rate, self.hop_length = analysis.sample_rate, analysis.hop_length
+        self.mel_bins = NUM_FEATURES if analysis.has_cepstrum else analysis.mel_bands
         self.first_frame_samples = analysis.hop_length
         missing = analysis.fft_length - analysis.hop_length  # samples by which the first frame reaches out of the signal, on both sides
         self._padding = (missing // 2, missing - missing // 2)
@@ -73,3 +74,10 @@ class Mel40(FrontEnd):
             power = torch.view_as_real(spectrum).square().sum(-1)  # (B, bins, frames)
             mel = (self.bank.float() @ power).clamp_(min=FLOOR).log_()
             return (self.cosines.float() @ mel if analysis.has_cepstrum else mel).unsqueeze(1)
+
+
+class Mel40(TiledMel):
+    """One of `ANALYSES`: 40 features of a frame."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(ANALYSES[name])

@@ -25,7 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, WINDOW_LENGTH, LogMel
-from efficient_sed.audio.frontend_mel40 import Mel40
+from efficient_sed.audio.frontend_erann import ErannMel
+from efficient_sed.audio.frontend_mel40 import Mel40, TiledMel
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._fuse import FusedConv2d
 from efficient_sed.models.sed import SedModel
@@ -82,7 +83,7 @@ def _log_mel(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> i
     return pre_emphasis + output.shape[-1] * _mel_frame(WINDOW_LENGTH, FFT_LENGTH, MEL_BINS)
 
 
-def _mel40(module: Mel40, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+def _tiled_mel(module: TiledMel, inputs: tuple[Tensor, ...], output: Tensor) -> int:
     analysis = module.analysis
     cosines = module.mel_bins * analysis.mel_bands if analysis.has_cepstrum else 0
     return output.shape[-1] * (_mel_frame(analysis.window_length, analysis.fft_length, analysis.mel_bands) + cosines)
@@ -107,7 +108,8 @@ FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
     HybridMixer: _attention_products,
     Mamba2: _state_products,
     LogMel: _log_mel,
-    Mel40: _mel40,
+    Mel40: _tiled_mel,
+    ErannMel: _tiled_mel,
     nn.BatchNorm2d: _nothing,
     nn.LayerNorm: _nothing,
     RMSNorm: _nothing,
@@ -136,7 +138,7 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     try:
         model.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"), counter:
-            device = next(model.parameters()).device
+            device = next(model.frontend.buffers()).device
             model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device)))
     finally:
         model.train(was_training)

@@ -11,25 +11,41 @@ from torch import nn
 from efficient_sed._resources import resource_folder
 from efficient_sed.benchmark.macs import MacsReport
 from efficient_sed.models._names import parse_name
+from efficient_sed.models.backbones.erann import ErannClassifier
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.sequence._ssd import CHUNK_CPU
 from efficient_sed.models.sequence.mamba import STATE_DIM, Mamba2
 from efficient_sed.models.sequence.tcn import NUM_STAGES, TcnHead
 
-PUBLISHED_SECONDS, PUBLISHED_CLASSES = 10.0, 447
+PUBLISHED_SECONDS, PUBLISHED_CLASSES, ERANN_CLASSES = 10.0, 447, 527
 READING_ERROR = 0.01  # published MACs are read off plots
 
 
 def published_macs(model: SedModel, seconds: float = PUBLISHED_SECONDS) -> int | None:
-    """What Morocutti et al. 2025 print for this model, to about 1 %; none for what they do not have."""
-    if (seconds, len(model.classes)) != (PUBLISHED_SECONDS, PUBLISHED_CLASSES):
+    """What Morocutti et al. 2025 print for this model, to about 1 %, or Verbitskiy and Vyshegorodtsev 2021; none for what they do not have."""
+    tables = {PUBLISHED_CLASSES: _efficientsed, ERANN_CLASSES: _erann}
+    if seconds != PUBLISHED_SECONDS or len(model.classes) not in tables:
         return None
-    with (resource_folder("published") / "efficientsed_audioset_strong.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            parsed = parse_name(f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"])
-            if (parsed.backbone, parsed.seq) == (model.spec.backbone, model.spec.seq):
-                return round(float(row["macs_g_published"]) * 1e9)
+    for name, giga in tables[len(model.classes)]():
+        parsed = parse_name(name)
+        if giga and (parsed.backbone, parsed.seq) == (model.spec.backbone, model.spec.seq):
+            return round(float(giga) * 1e9)
     return None
+
+
+def _efficientsed() -> Iterator[tuple[str, str]]:
+    for row in _rows("efficientsed_audioset_strong"):
+        yield f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"], row["macs_g_published"]
+
+
+def _erann() -> Iterator[tuple[str, str]]:
+    for row in _rows("erann_audioset"):
+        yield row["model"].lower(), row["multi_adds_g"]
+
+
+def _rows(stem: str) -> Iterator[dict[str, str]]:
+    with (resource_folder("published") / f"{stem}.csv").open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
 
 
 def explain_macs(model: SedModel, report: MacsReport, macs_deepspeed: int | None, macs_published: int | None) -> str:
@@ -64,16 +80,19 @@ def deepspeed_differences(model: SedModel, report: MacsReport) -> dict[str, int]
 
 
 def published_differences(model: SedModel, report: MacsReport) -> dict[str, int]:
-    """What the published counts, by a DeepSpeed of early 2025 on the authors' code, add to ours.
+    """What the published counts add to ours: of EfficientSED by a DeepSpeed of early 2025, of ERANN by torchsummaryX, on the authors' code.
 
     That code keeps each convolution of the TCN under two names (DeepSpeed counted a module once a name until its pull request 8320) and
     pads both sides, so that each computes 2 * dilation steps that are then cut off. Its Mamba calls kernels, which DeepSpeed cannot see.
+    ERANN's has clip logits alone; else it is what we count: convolutions and linear layers of a 10 s clip, without the front end.
     """
     T = _steps(model, report)
     differences = {"counts nn.GRU as zero": -_recurrent(model, report)}
     differences["cannot see Mamba's kernels"] = -sum(report.by_module[name] + report.by_module[f"{name}.conv1d"] for name, _ in _cells(model))
     convs = [(2**index, report.by_module[f"sequence.blocks.{block}.{index}.{conv}"]) for block, index, conv in _tcn_convolutions(model)]
     differences["counts convolutions twice, with steps that are cut off"] = sum(2 * macs * (T + 2 * dilation) // T - macs for dilation, macs in convs)
+    if isinstance(model.classifier, ErannClassifier):
+        differences["has no frame logits"] = -report.by_part["classifier"] * T // (T + 1)
     return {reason: difference for reason, difference in differences.items() if difference}
 
 

@@ -108,12 +108,15 @@ def _read_dcls(row: Row) -> PublishedModel:
 def _read_erann(row: Row) -> PublishedModel:
     costs = _numbers(row, {"params": ("params", 1.0), "macs_published": ("multi_adds_g", 1e9)})
     scores = _numbers(row, {"map": ("map", 1.0), "mauc": ("auc", 1.0), "dprime": ("dprime", 1.0)})
-    return PublishedModel("erann_audioset", row["model"], "erann", "ERANN", "AudioSet tagging", "", scores, {}, costs, note="multi-adds as torchsummary counts them")
+    note = "multi-adds by torchsummaryX: convolutions and linear layers, without the front end"
+    return PublishedModel("erann_audioset", row["model"].lower(), "erann", "ERANN", "AudioSet tagging", row["model"], scores, {}, costs, note=note)
 
 
 def _read_erann_transfer(row: Row) -> PublishedModel:
     data = {"esc50": "ESC-50", "ravdess": "RAVDESS"}[row["dataset"]]
-    return PublishedModel("erann_transfer", row["model"], "erann", f"ERANN {row['mode']}", data, f"{row['model']} {row['mode']}", _numbers(row, {"accuracy": ("accuracy", 1.0)}))
+    return PublishedModel(
+        "erann_transfer", row["model"].lower(), "erann", f"ERANN {row['mode']}", data, f"{row['model']} {row['mode']}", _numbers(row, {"accuracy": ("accuracy", 1.0)})
+    )
 
 
 def _read_prinzivalle(row: Row) -> PublishedModel:

@@ -115,10 +115,14 @@ class DataConfig:
 class AugmentConfig:
     """Augmentations of training batches, in the order in which they are applied; what is on by default is what the released models were trained with."""
 
+    speed_change: float = 0.0
+    """Largest relative change of every clip's speed and pitch, by resampling in steps of 0.05: 0.5 for factors of 0.5 to 1.5; 0 for none."""
     wave_mix_probability: float = 0.5
     """Share of clips whose waveform is mixed with that of another clip of the batch; labels and teacher are mixed alike."""
     wave_mix_alpha: float = 2.0
     """Parameter of the symmetric Beta distribution of the mixing weight; the clip's own is the larger share."""
+    wave_mix_loudness: bool = False
+    """Weigh waveforms so that the mixing weight is that of their A-weighted sound pressures, as between-class learning does, not of their amplitudes."""
     mel_jitter: bool = True
     """Draw the edges of the mel bank anew for every batch (low edge 0-10 Hz, high edge 7000 Hz +- 1000)."""
     time_roll_sigma: float = 0.125
@@ -147,6 +151,12 @@ class AugmentConfig:
     """Smallest such range, as a share of the mel bins."""
     time_mask_max: float = 0.0
     """Longest stretch that is blanked in every clip, in its labels and its teacher too, as a share of the clip; 0 for none, the shortest is 0.05."""
+    spec_masks: int = 2
+    """SpecAugment: stripes of each kind that are set to the clip's mean in every clip; labels and teacher stay as they are."""
+    spec_mask_frames: int = 0
+    """What a stripe in time stays below, in frames of the spectrogram; 0 for none."""
+    spec_mask_bins: int = 0
+    """What a stripe in frequency stays below, in mel bins; 0 for none."""
 
     def __post_init__(self) -> None:
         for name in ("wave_mix", "mixup", "weak_mixup", "mixstyle", "filter", "freq_warp"):
@@ -156,13 +166,17 @@ class AugmentConfig:
             require(getattr(self, name) > 0, f"train.augment.{name}", getattr(self, name), "above 0")
         require(self.time_roll_sigma >= 0, "train.augment.time_roll_sigma", self.time_roll_sigma, "0 or more")
         require(self.time_mask_max == 0 or 0.05 <= self.time_mask_max <= 0.9, "train.augment.time_mask_max", self.time_mask_max, "0.05 to 0.9, or 0 for no mask")
+        require(0 <= self.speed_change <= 0.5, "train.augment.speed_change", self.speed_change, "0 to 0.5")
+        require(self.spec_masks >= 1, "train.augment.spec_masks", self.spec_masks, "1 or more; train.augment.spec_mask_frames=0 and spec_mask_bins=0 turn them off")
+        for name in ("spec_mask_frames", "spec_mask_bins"):
+            require(getattr(self, name) >= 0, f"train.augment.{name}", getattr(self, name), "0 or more")
         require(self.filter_db >= 0, "train.augment.filter_db", self.filter_db, "0 dB or more")
         require(0 < self.freq_warp_min <= 1, "train.augment.freq_warp_min", self.freq_warp_min, "above 0, at most 1")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Optimisation: Adam or AdamW, layer-wise learning rates, warm-up and cosine."""
+    """Optimisation: Adam and its kin, layer-wise learning rates and their course."""
 
     epochs: int = 10
     batch_size: int = 32
@@ -174,18 +188,30 @@ class TrainConfig:
     clips; a clip without events is then never drawn)."""
     draws_per_epoch: int | None = None
     """Clips in an epoch, over all processes, weak ones of train.weak_share included; none: as many as there are (strong ones). Published: 100,000."""
+    crop_seconds: float | None = None
+    """Longest training excerpt, where that is shorter than data.clip_seconds, in which scores are computed; none: as long as that."""
     lr_backbone: float = 3e-3
     """Peak learning rate of the backbone's last stage."""
     lr_head: float = 3e-3
     """Peak learning rate of sequence head and classifier."""
     layer_decay: float = 0.9
     """Factor on the learning rate per backbone stage, from the last towards the first."""
+    optimizer: Literal["adam", "adamw", "lamb"] | None = None
+    """None: Adam, or AdamW where there is a weight decay. LAMB is timm's, which clips the gradient to a norm of 1 before anything else."""
     weight_decay: float = 0.0
-    """Share of every weight that a step of AdamW takes off, times the learning rate: norms and biases too, as published for DCASE 2016; 0 for Adam."""
+    """Share of every weight that a step of AdamW takes off, times the learning rate: norms and biases too, as published for DCASE 2016; 0 for Adam.
+    LAMB adds that share to a layer's step before it scales it."""
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    """Course of the learning rates: warm-up, then half a cosine down; or one cycle up to the peak in 30 % of the steps and down to nearly 0, with beta1
+    the other way, as torch's OneCycleLR has it by default."""
     warmup_steps: int = 5000
-    """Steps of linear warm-up; the paper's value. Capped at half of the training."""
+    """Steps of linear warm-up before the cosine; the paper's value. Capped at half of the training."""
     final_lr_ratio: float = 0.01
     """Learning rate at the end of the cosine, as a share of the peak."""
+    ema_decay: float = 0.0
+    """Share that a step leaves of the moving average of all weights, which is then what is validated, evaluated and kept; 0 for none."""
+    label_smoothing: float = 0.0
+    """Share of every clip label that is spread over all classes; with task=tagging."""
     distillation_weight: float = 0.9
     """Share of the teacher's term in the loss for clips that have a teacher."""
     teacher: tuple[str, ...] = field(default=(), metadata={ONE_OR_LIST: True})
@@ -223,6 +249,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "accumulate", "devices", "validate_every"):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "1 or more")
         require(self.draws_per_epoch is None or self.draws_per_epoch >= 1, "train.draws_per_epoch", self.draws_per_epoch, "1 or more, or null for one pass")
+        require(self.crop_seconds is None or self.crop_seconds >= 1, "train.crop_seconds", self.crop_seconds, "1 or more seconds, or null for data.clip_seconds")
         for name in ("lr_backbone", "lr_head"):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         require(0 < self.layer_decay <= 1, "train.layer_decay", self.layer_decay, "above 0, at most 1")
@@ -237,6 +264,13 @@ class TrainConfig:
         require(len(set(self.teacher)) == len(self.teacher) and all(self.teacher), "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
         require(0 <= self.final_lr_ratio <= 1, "train.final_lr_ratio", self.final_lr_ratio, "0 to 1")
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
+        require(
+            self.optimizer != "adam" or self.weight_decay == 0,
+            *("train.weight_decay", self.weight_decay, "0 with train.optimizer=adam; give train.optimizer=adamw"),
+        )
+        for name in ("ema_decay", "label_smoothing"):
+            require(0 <= getattr(self, name) < 1, f"train.{name}", getattr(self, name), "0 to below 1")
+        require(self.ema_decay == 0 or self.strategy == "ddp", "train.ema_decay", self.ema_decay, "0 with train.strategy=deepspeed_stage_2, which divides the weights")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         require(0 < self.batchnorm_momentum <= 1, "train.batchnorm_momentum", self.batchnorm_momentum, "above 0, at most 1")
         require(self.patience is None or self.patience >= 1, "train.patience", self.patience, "1 or more, or null")
@@ -346,6 +380,7 @@ class RunConfig:
         has_validation = getattr(self.data, "has_validation_fold", True)
         require(has_validation or self.train.select == "last", "data.has_validation_fold", False, "only with train.select=last, or the test would choose the epoch")
         require(self.data.clip_teacher is None or self.task == "tagging", "data.clip_teacher", self.data.clip_teacher, "only with task=tagging")
+        require(self.train.label_smoothing == 0 or self.task == "tagging", "train.label_smoothing", self.train.label_smoothing, "0 with task=detection")
         require(self.train.weak_share == 0 or self.task == "detection", "train.weak_share", self.train.weak_share, "only with task=detection")
         has_weak = bool(getattr(self.data, "weak_root", None))
         require(self.train.weak_share == 0 or has_weak, "train.weak_share", self.train.weak_share, "0 without data=audioset_strong data.weak_root=DIR")
@@ -358,7 +393,7 @@ class RunConfig:
     def model_name(self) -> str:
         from efficient_sed.models._names import architecture_name
 
-        return architecture_name(self.backbone, self.seq)
+        return architecture_name(self.backbone, self.seq, self.train.crop_seconds)
 
     @property
     def has_single_labels(self) -> bool:

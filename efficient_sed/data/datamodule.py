@@ -57,7 +57,8 @@ class SedDataModule(pl.LightningDataModule):
         pseudo_labels = stored_teacher(self.config, splits, grid)
         self._weak_weights = weights_by_clips(splits.weak) if run.train.weak_share else None
         weak = splits.weak if run.train.weak_share else ()
-        self.training = TrainingClips(splits.train, splits.classes, grid, self.config.clip_seconds, run.seed, pseudo_labels, weak)
+        excerpt_seconds = min(run.train.crop_seconds or self.config.clip_seconds, self.config.clip_seconds)
+        self.training = TrainingClips(splits.train, splits.classes, grid, excerpt_seconds, run.seed, pseudo_labels, weak)
         self.validation = EvaluationWindows(splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes)
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
         self._batches_done = 0

@@ -20,7 +20,7 @@ from efficient_sed.models.sed import SedModel
 
 MICRO_BATCH = 4  # clips whose early activations, 8 MB each in fmn10, stay in a CPU's cache and malloc's arena; those of eight do not
 HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")  # not in every build
-ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
+ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Hardswish: "hardswish", nn.LeakyReLU: "leaky_relu"}
 
 
 @runtime_checkable
@@ -81,6 +81,7 @@ def _join(layers: list[nn.Module]) -> list[nn.Module]:
             conv.fold(layer)
         elif conv is not None and type(layer) in ACTIVATIONS:
             conv.activation = ACTIVATIONS[type(layer)]
+            conv.slope = layer.negative_slope if isinstance(layer, nn.LeakyReLU) else None
         else:
             joined.append(layer)
     return joined
@@ -100,6 +101,7 @@ class FusedConv2d(nn.Module):
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
         self.is_pointwise = (*conv.kernel_size, *conv.stride, *conv.padding, conv.groups) == (1, 1, 1, 1, 0, 0, 1)
         self.activation = "none"
+        self.slope: float | None = None  # of a leaky_relu below zero
         self.packed: Tensor | None = None  # the weight as the CPU's routine wants it, made at the first call
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -123,9 +125,11 @@ class FusedConv2d(nn.Module):
             geometry = self.padding, self.stride, self.dilation, self.groups
             if self.packed is None:
                 self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *geometry, list(x.shape))
-            output: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.packed, self.bias, *geometry, self.activation, [], "")
+            output: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.packed, self.bias, *geometry, self.activation, [] if self.slope is None else [self.slope], "")
             return output
         output = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        if self.slope is not None:
+            return F.leaky_relu(output, self.slope, inplace=True)
         return output.relu_() if self.activation == "relu" else F.hardswish(output, inplace=True) if self.activation == "hardswish" else output
 
     def _project(self, x: Tensor, gate: Tensor, bias: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ def parse_sizes(text: str) -> list[int]:
 def count_costs(name: str, num_classes: int) -> tuple[int, int]:
     """Parameters and MACs (10 s) of an architecture.
 
-    Built without drawing weights, then run on whatever the memory holds: the meta device itself takes seconds for recurrent layers.
+    Built without drawing weights. The backbone, which may have a hundred times as many MACs as the rest, computes shapes alone; the head runs on whatever
+    the memory holds, for the meta device takes seconds for recurrent layers.
     """
     import torch
 
@@ -105,7 +106,10 @@ def count_costs(name: str, num_classes: int) -> tuple[int, int]:
 
     with torch.device("meta"):
         model = create_model(name, num_classes)
-    model = model.to_empty(device="cpu")
+    for part in (model.frontend, model.sequence, model.classifier):
+        part.to_empty(device="cpu")
+    model.backbone.register_forward_pre_hook(lambda _, inputs: inputs[0].to("meta"))
+    model.backbone.register_forward_hook(lambda _, __, features: torch.zeros(features.shape))
     return sum(parameter.numel() for parameter in model.parameters()), count_macs(model).total
 
 

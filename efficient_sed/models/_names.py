@@ -31,11 +31,15 @@ class ParsedName(NamedTuple):
         return architecture_name(self.backbone, self.seq)
 
 
-def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig) -> str:
-    """A model's name: that of the system that has these parts, else `<backbone>[+<head>-<hidden>]`."""
-    for name, keys in SYSTEMS.items():
-        if (keys["backbone"], keys["seq"]) == (backbone.name, seq.name) and (dataclasses.replace(backbone, init=None), seq) == _parts(keys):
-            return name
+def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig, crop_seconds: float | None = None) -> str:
+    """A model's name: that of the first system that has these parts, else `<backbone>[+<head>-<hidden>]`.
+
+    Args:
+        crop_seconds: Length of the excerpts that it is trained on, to choose among systems that differ in nothing else.
+    """
+    named = {name: keys for name, keys in SYSTEMS.items() if _is_made_of(keys, backbone, seq)}
+    if named:
+        return next((name for name, keys in named.items() if keys.get("train.crop_seconds") == crop_seconds), next(iter(named)))
     hidden = getattr(seq, "hidden", None)
     return backbone.name if hidden is None else f"{backbone.name}+{seq.name}-{hidden}"
 
@@ -72,9 +76,9 @@ def model_overrides(name: str) -> list[str]:
     """
     parsed = parse_name(name)
     if parsed.tag is not None:
-        raise ConfigError(f"model={name} names trained weights; a training takes an architecture, model={parsed.architecture}")
-    if parsed.architecture in SYSTEMS:
-        return [f"{key}={value}" for key, value in SYSTEMS[parsed.architecture].items()]
+        raise ConfigError(f"model={name} names trained weights; a training takes an architecture, model={name.removesuffix(f'_{parsed.tag}')}")
+    if name in SYSTEMS:
+        return [f"{key}={value}" for key, value in SYSTEMS[name].items()]
     hidden = getattr(parsed.seq, "hidden", None)
     return [f"backbone={parsed.backbone.name}", f"seq={parsed.seq.name}", *([] if hidden is None else [f"seq.hidden={hidden}"])]
 
@@ -83,6 +87,10 @@ def _known_start(name: str, known: Iterable[str]) -> str:
     """The longest known name that begins this one, else what stands before its first + or _."""
     starts = [start for start in known if name == start or name.startswith((f"{start}+", f"{start}_"))]
     return max(starts, key=len) if starts else re.split(r"[+_]", name, maxsplit=1)[0]
+
+
+def _is_made_of(keys: Mapping[str, Any], backbone: BackboneConfig, seq: SequenceHeadConfig) -> bool:
+    return (keys["backbone"], keys["seq"]) == (backbone.name, seq.name) and (dataclasses.replace(backbone, init=None), seq) == _parts(keys)
 
 
 def _parts(keys: Mapping[str, Any]) -> tuple[BackboneConfig, SequenceHeadConfig]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 KERNELS, DILATIONS = (3, 5, 7), (1, 10, 50, 100)
+ERANNS = ("8x4-4", "8x4-5", "8x1-6", "8x2-6", "8x4-6", "8x8-6", "4x4-6", "10x4-6")
 
 
 def _dnd_sed() -> dict[str, dict[str, Any]]:
@@ -35,5 +36,14 @@ def _prinzivalle() -> dict[str, dict[str, Any]]:
     return {f"prinzivalle-{name}": {**keys, "backbone.frontend": "mfcc40_2048" if name.startswith("mono") else "mfcc40"} for name, keys in rows.items()}
 
 
-SYSTEMS: Mapping[str, Mapping[str, Any]] = _dnd_sed() | _prinzivalle()
-"""Keys of a run's configuration by name of the system: what `model=NAME` stands for."""
+def _erann() -> dict[str, dict[str, Any]]:
+    """Table 3 of Verbitskiy and Vyshegorodtsev 2021, as <seconds of a training excerpt>x<time factor>-<width>."""
+    systems: dict[str, dict[str, Any]] = {}
+    for shape in ERANNS:
+        seconds, time_factor, width = map(int, shape.replace("x", "-").split("-"))
+        systems[f"erann-{shape}"] = {"backbone": "erann", "backbone.width": width, "backbone.time_factor": time_factor, "seq": "none", "train.crop_seconds": seconds}
+    return systems
+
+
+SYSTEMS: Mapping[str, Mapping[str, Any]] = _dnd_sed() | _prinzivalle() | _erann()
+"""Keys of a run's configuration by name of the system: what `model=NAME` stands for. Of several with the same parts the first gives the architecture its name."""

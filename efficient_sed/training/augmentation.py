@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from efficient_sed.audio.augment import draw_mixup, draw_time_masks, draw_time_shifts, mask_in_time, mix, mix_waveforms, roll_in_time
-from efficient_sed.audio.augment_spectrum import apply_filters, draw_filters, draw_warps, mix_styles, warp_frequency
+from efficient_sed.audio.augment_spectrum import apply_filters, draw_filters, draw_stripes, draw_warps, mask_stripes, mix_styles, warp_frequency
+from efficient_sed.audio.augment_waveform import change_label_speed, change_speed, draw_speeds, mix_by_loudness
 from efficient_sed.audio.frontend import jittered_mel_bank
 from efficient_sed.config.schema import AugmentConfig
 from efficient_sed.data.clip_dataset import Batch
@@ -25,9 +26,16 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
     waveform, targets, teacher = batch.waveform, batch.targets, batch.teacher
     is_weak = batch.is_weak.cpu().numpy()
     kinds = [(np.flatnonzero(~is_weak), config.mixup_probability, config.mixup_alpha), (np.flatnonzero(is_weak), config.weak_mixup_probability, config.weak_mixup_alpha)]
+    if config.speed_change > 0:
+        speeds = draw_speeds(rng, len(targets), config.speed_change)
+        waveform = change_speed(waveform, speeds)
+        targets, teacher = change_label_speed(targets, speeds), change_label_speed(teacher, speeds)
     if config.wave_mix_probability > 0:
         partners, share = _join(len(targets), [(kind, draw_mixup(rng, len(kind), config.wave_mix_alpha, config.wave_mix_probability)) for kind, _, _ in kinds])
-        waveform = mix_waveforms(waveform, partners, share)
+        if config.wave_mix_loudness:
+            waveform = mix_by_loudness(waveform, partners, share, model.frontend.sample_rate)
+        else:
+            waveform = mix_waveforms(waveform, partners, share)
         targets, teacher = mix(targets, partners, share), mix(teacher, partners, share)
     jitter = (jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))).to(waveform.device),) if config.mel_jitter else ()
     mel: Tensor = model.frontend(waveform, *jitter)
@@ -66,4 +74,6 @@ def _augment_spectrum(mel: Tensor, config: AugmentConfig, rng: np.random.Generat
         mel = apply_filters(mel, draw_filters(rng, size, mel_bins, config.filter_db, config.filter_type))
     if rng.random() < config.freq_warp_probability:
         mel = warp_frequency(mel, draw_warps(rng, size, mel_bins, config.freq_warp_min))
+    if config.spec_mask_bins or config.spec_mask_frames:
+        mel = mask_stripes(mel, draw_stripes(rng, (size, mel_bins, mel.shape[3]), config.spec_masks, config.spec_mask_bins, config.spec_mask_frames))
     return mel

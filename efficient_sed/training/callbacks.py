@@ -13,7 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from efficient_sed._files import write_atomically
@@ -79,6 +79,20 @@ class StopOnSignal(pl.Callback):
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
             self._before = None
+
+
+class AveragedWeights(EMAWeightAveraging):
+    """Keeps a moving average of all weights: it is validated, and a checkpoint's weights are those; what a resume needs besides lies beside them.
+
+    Statistics of BatchNorm are averages already and taken over as they are.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(use_buffers=False, decay=decay)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._device = trainer.strategy.root_device  # where the model will be; it is not there yet
+        super().setup(trainer, pl_module, stage)
 
 
 class Patience(EarlyStopping):

@@ -65,20 +65,21 @@ def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, is_we
     }
 
 
-def single_label_loss(clip_logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def single_label_loss(clip_logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> dict[str, Tensor]:
     """Cross-entropy of the softmax of clip logits against one class a clip, or the shares of the classes of mixed clips.
 
     Args:
         clip_logits: Shape (batch, classes).
         targets: Labels, same shape; not all zero in any clip.
+        label_smoothing: Share of them that is spread over all classes, in [0, 1).
 
     Returns:
         "loss" to minimise.
     """
-    return {"loss": cross_entropy(clip_logits, targets / targets.sum(1, keepdim=True))}
+    return {"loss": cross_entropy(clip_logits, targets / targets.sum(1, keepdim=True), label_smoothing=label_smoothing)}
 
 
-def tagging_loss(clip_logits: Tensor, targets: Tensor, teacher: Tensor | None = None, weight: float = 0.0) -> dict[str, Tensor]:
+def tagging_loss(clip_logits: Tensor, targets: Tensor, teacher: Tensor | None = None, weight: float = 0.0, label_smoothing: float = 0.0) -> dict[str, Tensor]:
     """Binary cross-entropy of clip logits against the classes that occur anywhere in the clip, and against a teacher's clip probabilities.
 
     Args:
@@ -86,8 +87,10 @@ def tagging_loss(clip_logits: Tensor, targets: Tensor, teacher: Tensor | None = 
         targets: Labels in [0, 1], same shape.
         teacher: Probabilities in [0, 1], same shape, the labels where there is no teacher; none for labels alone.
         weight: Share of the distillation term, in [0, 1].
+        label_smoothing: Share of each label that is spread over all classes, in [0, 1).
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
     """
-    return detection_loss(clip_logits, targets, targets if teacher is None else teacher, weight)
+    smoothed = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
+    return detection_loss(clip_logits, smoothed, targets if teacher is None else teacher, weight)

@@ -78,9 +78,9 @@ class SedModule(pl.LightningModule):
         if self.teacher is not None:
             teacher, clip_teacher = (logits.sigmoid() for logits in self.teacher(mel))
         if self.config.has_single_labels and not weight:
-            return single_label_loss(output.clip_logits, targets.amax(-1))
+            return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing)
         if self.config.task == "tagging":
-            return tagging_loss(output.clip_logits, targets.amax(-1), clip_teacher, weight)
+            return tagging_loss(output.clip_logits, targets.amax(-1), clip_teacher, weight, train.label_smoothing)
         return half_weak_loss(output.frame_logits, targets, teacher, is_weak, weight, train.weak_share)
 
     def on_train_epoch_end(self) -> None:

@@ -1,4 +1,4 @@
-"""Adam or AdamW with layer-wise learning rates, linear warm-up and cosine."""
+"""Adam, AdamW or LAMB with layer-wise learning rates, and the course of these."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import torch
+from timm.optim.lamb import Lamb
 from torch import nn
-from torch.optim import Adam, AdamW
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from efficient_sed.config.schema import TrainConfig
 from efficient_sed.models.sed import SedModel
@@ -39,14 +40,24 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: f
     return final_ratio + (1 - final_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> tuple[Adam, LambdaLR]:
-    """Adam, or AdamW where there is a weight decay, and its schedule per step. The warm-up takes at most half of the training."""
+def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> tuple[Optimizer, LRScheduler]:
+    """The optimiser and its schedule per step. The warm-up takes at most half of the training."""
+    groups = parameter_groups(model, config)
+    optimizer = _optimizer(groups, model, config)
+    if config.schedule == "one_cycle":
+        return optimizer, OneCycleLR(optimizer, [group["lr"] for group in groups], max(1, total_steps))
     warmup_steps = min(config.warmup_steps, total_steps // 2)
+    return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio))
+
+
+def _optimizer(groups: list[dict[str, Any]], model: SedModel, config: TrainConfig) -> Optimizer:
+    if config.optimizer == "lamb":
+        return Lamb(groups, weight_decay=config.weight_decay)
     # a fused step cannot be clipped under float16 mixed precision
     is_fused = next(model.parameters()).device.type in ("cpu", "cuda") and not (config.precision == "16-mixed" and config.gradient_clip > 0)
-    groups = parameter_groups(model, config)
-    optimizer = AdamW(groups, weight_decay=config.weight_decay, fused=is_fused) if config.weight_decay else Adam(groups, fused=is_fused)
-    return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio))
+    if config.optimizer == "adamw" or config.weight_decay > 0:
+        return AdamW(groups, weight_decay=config.weight_decay, fused=is_fused)
+    return Adam(groups, fused=is_fused)
 
 
 def set_batchnorm(model: torch.nn.Module, momentum: float) -> None:

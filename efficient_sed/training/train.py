@@ -22,7 +22,7 @@ from efficient_sed.errors import ConfigError, DataError, MissingDependencyError,
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.training.callbacks import AtomicCheckpointIO, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal
+from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal
 from efficient_sed.training.module import SedModule
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     # one of its own: Lightning's save_last writes only in epochs that are the best so far
     last_checkpoint = MovableCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     last = run_folder / LAST_CHECKPOINT
-    callbacks: list[pl.Callback] = [best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
+    averaged = [AveragedWeights(config.train.ema_decay)] if config.train.ema_decay else []  # before what saves
+    callbacks: list[pl.Callback] = [*averaged, best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
     callbacks.append(timer := EpochTimer())
     if config.train.patience is not None:
         callbacks.append(Patience(monitor, patience=config.train.patience, mode=mode))

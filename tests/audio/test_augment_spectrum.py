@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from efficient_sed.audio.augment import draw_mixup
-from efficient_sed.audio.augment_spectrum import apply_filters, draw_filters, draw_warps, mix_styles, warp_frequency
+from efficient_sed.audio.augment_spectrum import apply_filters, draw_filters, draw_stripes, draw_warps, mask_stripes, mix_styles, warp_frequency
 from efficient_sed.audio.frontend import LogMel
 
 MEL_BINS = 128
@@ -95,3 +95,28 @@ def test_a_seed_decides(draw: object) -> None:
     assert callable(draw)
     assert draw(np.random.default_rng([3, 7])) == draw(np.random.default_rng([3, 7]))
     assert draw(np.random.default_rng([3, 7])) != draw(np.random.default_rng([3, 8]))
+
+
+@given(seed=st.integers(0, 1000), stripes=st.integers(1, 3), max_bins=st.sampled_from([0, 1, 8, 16]), max_frames=st.sampled_from([0, 20, 64]))
+def test_stripes_are_whole_and_narrow(seed: int, stripes: int, max_bins: int, max_frames: int) -> None:
+    masked = draw_stripes(np.random.default_rng(seed), (5, 64, 200), stripes, max_bins, max_frames)
+    assert masked.shape == (5, 1, 64, 200)
+    for clip in masked[:, 0]:
+        bins, frames = clip.all(1), clip.all(0)
+        assert torch.equal(clip, bins[:, None] | frames)
+        assert bins.sum() <= stripes * max(0, max_bins - 1)
+        assert frames.sum() <= stripes * max(0, max_frames - 1)
+        for line in (bins, frames):
+            assert (line.int().diff(prepend=torch.zeros(1, dtype=torch.int)) == 1).sum() <= stripes
+
+
+def test_stripes_take_the_clips_mean_and_leave_the_rest() -> None:
+    state = torch.get_rng_state()
+    masked = draw_stripes(np.random.default_rng(0), (40, 64, 200), 2, 16, 64)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(masked, draw_stripes(np.random.default_rng(0), (40, 64, 200), 2, 16, 64))
+    assert 0.2 < float(masked.float().mean()) < 0.5
+    mel = torch.randn(40, 1, 64, 200) + 10 * torch.arange(40).view(-1, 1, 1, 1)
+    after = mask_stripes(mel, masked)
+    assert torch.equal(after[~masked], mel[~masked])
+    torch.testing.assert_close(after[masked], mel.mean((1, 2, 3), keepdim=True).expand_as(mel)[masked])

@@ -56,6 +56,14 @@ def test_published_models_alone_make_a_page(tmp_path: Path) -> None:
     assert page.stat().st_size < 250_000
 
 
+def test_a_tagging_run_stands_beside_the_published_rows() -> None:
+    """By one model's name, with the same score to choose."""
+    run = make_result("erann-8x4-5", task="tagging", metrics={"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}})
+    records = [record for record in page_data([(Path("runs/0"), run)])["records"] if "map" in record["scores"]]
+    assert {record["model"] for record in records} >= {row.model for row in read_published_models("erann_audioset")}
+    assert [record["scores"]["map"][0] for record in records if record["model"] == "erann-8x4-5"] == [0.3, 0.446]
+
+
 def test_nothing_of_a_result_is_markup(tmp_path: Path) -> None:
     result = make_result(EVIL)
     result["data"]["name"] = result["environment"]["commit"] = EVIL

@@ -35,7 +35,7 @@ def test_every_row_of_every_table_is_read() -> None:
     [
         ("dnd_sed_table1", "dnd-dnd-k7-d10", {"frame_f1": 0.63, "frame_error_rate": 0.50}, {"params": 577808, "epoch_s": 11.1}),
         ("dcls_audioset", "convnext_tiny dcls_gauss 23²/26", {"map": 0.4552}, {"params": 28.6e6, "throughput_clips_s": 509.4}),
-        ("erann_audioset", "ERANN-8x4-5", {"map": 0.446, "mauc": 0.976, "dprime": 2.801}, {"params": 38198545, "macs_published": 40.93e9}),
+        ("erann_audioset", "erann-8x4-5", {"map": 0.446, "mauc": 0.976, "dprime": 2.801}, {"params": 38198545, "macs_published": 40.93e9}),
         ("erann_transfer", "ERANN-4x4-5 finetuned", {"accuracy": 0.961}, {}),
         ("prinzivalle_2021", "dilated", {"accuracy": 0.966, "loss": 0.115, "f1_micro": 0.7299}, {"params": 3.7e6, "training_h": 7.5}),
     ],

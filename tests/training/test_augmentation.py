@@ -16,10 +16,13 @@ from efficient_sed.training.augmentation import augment_batch
 
 OFF = AugmentConfig(wave_mix_probability=0.0, mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
 EVERYTHING = AugmentConfig(
-    wave_mix_probability=1.0, mixup_probability=1.0, mixstyle_probability=1.0, time_mask_max=0.3, filter_probability=1.0, freq_warp_probability=1.0, time_roll_sigma=0.2
-)
+    wave_mix_probability=1.0, mixup_probability=1.0, mixstyle_probability=1.0, time_mask_max=0.3, filter_probability=1.0, freq_warp_probability=1.0, time_roll_sigma=0.2,
+    speed_change=0.3, spec_mask_frames=40, spec_mask_bins=20,
+)  # fmt: skip
 ON = {
+    "speed": replace(OFF, speed_change=0.3),
     "wave_mix": replace(OFF, wave_mix_probability=1.0),
+    "wave_mix_loudness": replace(OFF, wave_mix_probability=1.0, wave_mix_loudness=True),
     "mel_jitter": replace(OFF, mel_jitter=True),
     "time_roll": replace(OFF, time_roll_sigma=0.2),
     "mixup": replace(OFF, mixup_probability=1.0),
@@ -27,10 +30,12 @@ ON = {
     "time_mask": replace(OFF, time_mask_max=0.3),
     "filter": replace(OFF, filter_probability=1.0),
     "freq_warp": replace(OFF, freq_warp_probability=1.0),
+    "spec_mask_frames": replace(OFF, spec_mask_frames=40),
+    "spec_mask_bins": replace(OFF, spec_mask_bins=20),
 }
-MOVES_LABELS = {"wave_mix", "time_roll", "mixup", "time_mask"}
+MOVES_LABELS = {"speed", "wave_mix", "wave_mix_loudness", "time_roll", "mixup", "time_mask"}
 IS_WEAK = torch.tensor([True, False, True, False, False, True])
-TURN = {"mel_jitter": False, "filter_type": "step"}
+TURN = {"mel_jitter": False, "filter_type": "step", "wave_mix_loudness": True, "spec_masks": 1, "spec_mask_frames": 20, "spec_mask_bins": 10}
 
 
 @pytest.fixture(scope="module")

@@ -77,3 +77,13 @@ def test_half_weak_by_hand() -> None:
         same = half_weak_loss(logits, teacher, teacher, torch.full((5,), all_weak), 0.9, 0.5)
         torch.testing.assert_close(same["loss"], (0.9 if all_weak else 1.0) * bce(logits, teacher))
         torch.testing.assert_close(same["distillation"], bce(logits, teacher))
+
+
+def test_smoothed_labels_by_hand() -> None:
+    """A tenth of each of four labels is spread over all: 0.925 where there is one, 0.025 elsewhere. A teacher is not smoothed, nor what it says."""
+    logits, labels = torch.randn(3, 4), torch.eye(4)[:3]
+    smoothed = 0.9 * labels + 0.025
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    torch.testing.assert_close(tagging_loss(logits, labels, label_smoothing=0.1)["loss"], bce(logits, smoothed))
+    torch.testing.assert_close(tagging_loss(logits, labels, labels, 0.75, 0.1)["loss"], 0.25 * bce(logits, smoothed) + 0.75 * bce(logits, labels))
+    torch.testing.assert_close(single_label_loss(logits, labels, 0.1)["loss"], -(logits.log_softmax(1) * smoothed).sum(1).mean())

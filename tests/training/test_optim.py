@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -85,6 +86,50 @@ def test_weight_decay_is_adamw_of_every_parameter(model: SedModel, is_backbone_f
     assert len(shrunk) > (10 if is_backbone_frozen else 100)
     for parameter, value in before.items():
         torch.testing.assert_close(parameter.detach(), value * shrunk.get(parameter, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [({"optimizer": "adam"}, "Adam"), ({"optimizer": "adamw"}, "AdamW"), ({"optimizer": "adamw", "weight_decay": 0.05}, "AdamW"), ({"optimizer": "lamb"}, "Lamb")],
+)
+def test_optimizer_by_name(model: SedModel, options: dict[str, Any], kind: str) -> None:
+    optimizer, _ = build_optimizer(model, TrainConfig(**options), 10)
+    assert type(optimizer).__name__ == kind
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {options.get("weight_decay", 0.0)}
+
+
+def test_lamb_scales_a_layers_step_to_its_weights() -> None:
+    """You et al. 2020: the step of each layer is as long as its weights times the learning rate, whatever the gradient's size."""
+    model = copy.deepcopy(create_model("fmn04", num_classes=2))
+    optimizer, _ = build_optimizer(model, TrainConfig(optimizer="lamb", weight_decay=0.1, warmup_steps=0, lr_head=1e-2, lr_backbone=1e-2, layer_decay=1.0), 10)
+    weights = [module.weight for module in model.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]
+    before = [weight.detach().clone() for weight in weights]
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter) * float(10 ** torch.empty(()).uniform_(-3, 3))
+    optimizer.step()
+    ratios = [float((weight.detach() - value).norm() / value.norm()) for weight, value in zip(weights, before, strict=True)]
+    assert len(ratios) > 40
+    assert ratios == pytest.approx([1e-2] * len(ratios), rel=1e-3)
+
+
+@pytest.mark.parametrize("total_steps", [0, 1, 2, 10, 1000])
+def test_one_cycle(model: SedModel, total_steps: int) -> None:
+    """From a 25th to the peak in 30 % of the steps, then to nearly nothing; every group by its own peak, and it can be stepped to the end."""
+    config = TrainConfig(schedule="one_cycle", lr_backbone=2e-3, lr_head=5e-4)
+    optimizer, schedule = build_optimizer(model, config, total_steps)
+    rates = []
+    for _ in range(total_steps):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    if total_steps < 10:
+        return
+    peaks = [group["lr"] for group in parameter_groups(model, config)]
+    assert rates[0] == pytest.approx([peak / 25 for peak in peaks])
+    assert [max(course) for course in zip(*rates, strict=True)] == pytest.approx(peaks, rel=1e-3)
+    assert rates.index(max(rates)) == round(0.3 * total_steps) - 1
+    assert rates[-1] == pytest.approx([peak / 25e4 for peak in peaks])
+    assert optimizer.param_groups[0]["betas"][0] == pytest.approx(0.95, abs=1e-2)
 
 
 def test_batchnorm_momentum_reaches_every_layer() -> None:

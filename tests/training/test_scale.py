@@ -33,11 +33,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize(("stop_after", "accumulate"), [(1, 1), (2, 2), (4, 1)])
+@pytest.mark.parametrize(("stop_after", "accumulate", "ema_decay"), [(1, 1, 0.0), (2, 2, 0.9), (4, 1, 0.0)])
 def test_sigterm_saves_and_the_same_call_goes_on(
-    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, accumulate: int
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, accumulate: int, ema_decay: float
 ) -> None:
-    config = make_config(tiny_config, accumulate=accumulate)
+    config = make_config(tiny_config, accumulate=accumulate, ema_decay=ema_decay)
     fit(config, tiny_data, tmp_path / "whole", show_progress=False)
     steps = 0
 

@@ -21,6 +21,8 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.data.clip_dataset import EvaluationWindows, collate
+from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
@@ -31,7 +33,10 @@ from efficient_sed.training.optim import warmup_cosine
 from efficient_sed.training.train import build_model, fit
 
 NO_AUGMENT = AugmentConfig(wave_mix_probability=0.0, mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
-EVERY_AUGMENT = AugmentConfig(mixup_probability=0.5, mixstyle_probability=0.5, time_mask_max=0.2, filter_probability=0.5, freq_warp_probability=0.5)
+EVERY_AUGMENT = AugmentConfig(
+    mixup_probability=0.5, mixstyle_probability=0.5, time_mask_max=0.2, filter_probability=0.5, freq_warp_probability=0.5,
+    speed_change=0.2, wave_mix_loudness=True, spec_mask_frames=20, spec_mask_bins=9,
+)  # fmt: skip
 
 
 class Finished(NamedTuple):
@@ -147,11 +152,12 @@ def test_a_finished_training_is_not_repeated(plain: Finished, tiny_data: Splits,
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "sparse validation": {"validate_every": 2},
+    "averaged": {"ema_decay": 0.7, "draws_per_epoch": 16, "accumulate": 2, "optimizer": "lamb", "schedule": "one_cycle"},
     "all": {"augment": EVERY_AUGMENT, "sampler": "balanced", "draws_per_epoch": 16, "accumulate": 2, "select": "last"},
 }
 
 
-@pytest.mark.parametrize(("seq", "batch_index", "recipe"), [("tf", 0, "plain"), ("tf", 1, "sparse validation"), ("gru", 1, "plain"), ("tf", 3, "all")])
+@pytest.mark.parametrize(("seq", "batch_index", "recipe"), [("tf", 0, "plain"), ("tf", 1, "sparse validation"), ("gru", 1, "plain"), ("tf", 3, "averaged"), ("tf", 3, "all")])
 def test_resumed_equals_uninterrupted(
     tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seq: str, batch_index: int, recipe: str
 ) -> None:
@@ -175,7 +181,51 @@ def test_resumed_equals_uninterrupted(
     assert read_metrics(resumed.folder, "train/loss_epoch")[-2:] == pytest.approx(read_metrics(whole.folder, "train/loss_epoch")[-2:], abs=1e-6)
     for file in ("last.ckpt", "best.ckpt"):
         assert_same_weights(read_state(resumed.folder / file), read_state(whole.folder / file))
+    if config.train.ema_decay:
+        assert_same_weights(*(torch.load(run.folder / "last.ckpt", weights_only=True)["current_model_state"] for run in (resumed, whole)))
     assert (resumed.folder / "metrics_part1.csv").is_file()
+
+
+def test_the_average_is_what_is_validated_and_kept(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step's weights, then 0.6 of the average and 0.4 of each further step's; statistics of BatchNorm are those of the last batch."""
+    seen: list[dict[str, torch.Tensor]] = []
+    monkeypatch.setattr(SedModule, "on_train_batch_end", lambda self, *_: seen.append({key: value.clone() for key, value in self.state_dict().items()}), raising=False)
+    config = make_config(tiny_config, train={"epochs": 2, "batch_size": 2, "accumulate": 2, "ema_decay": 0.6, "warmup_steps": 0, "select": "last"})
+    done = train(config, tiny_data, tmp_path)
+    steps = seen[1::2]  # every other batch ends a step
+    assert len(steps) == done.facts["steps"] == 4
+    expected = dict(steps[0])
+    for state in steps[1:]:
+        for key in done.model.state_dict():
+            is_weight = not key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+            expected[f"model.{key}"] = 0.6 * expected[f"model.{key}"] + 0.4 * state[f"model.{key}"] if is_weight else state[f"model.{key}"]
+    last = read_state(tmp_path / "last.ckpt")
+    assert_same_weights(last, expected, atol=1e-6)
+    assert any(not torch.equal(value, last[key]) for key, value in steps[-1].items())
+    assert_same_weights({f"model.{key}": value for key, value in done.model.state_dict().items()}, last)
+    windows = EvaluationWindows(tiny_data.validation, tiny_data.classes, done.model.grid, 3)
+    batch = collate([windows[index] for index in range(len(windows))])
+    with torch.inference_mode():
+        logits = done.model(done.model.frontend(batch.waveform)).frame_logits
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.targets)
+    assert read_metrics(tmp_path, "val/loss")[-1] == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_excerpts_are_shorter_than_what_is_scored(tiny_config: SyntheticConfig, tiny_data: Splits) -> None:
+    config = make_config(tiny_config, train={"crop_seconds": 2.0})
+    grid = build_model(config, tiny_data.classes).grid
+    data = SedDataModule(config, tiny_data, grid)
+    assert [len(dataset[key].waveform) for dataset, key in ((data.training, (0, 0)), (data.validation, 0))] == [32_000, 48_000]  # type: ignore[index,union-attr]
+    longer = SedDataModule(make_config(tiny_config, train={"crop_seconds": 8.0}), tiny_data, grid)
+    assert len(longer.training[(0, 0)].waveform) == 48_000  # type: ignore[union-attr]
+
+
+def test_label_smoothing_changes_the_loss(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    options = {"epochs": 1, "batch_size": 8, "augment": NO_AUGMENT}
+    for smoothing in (0.0, 0.2):
+        train(make_config(tiny_config, task="tagging", train=options | {"label_smoothing": smoothing}), tiny_data, tmp_path / str(smoothing))
+    plain, smoothed = (read_metrics(tmp_path / name, "train/loss_epoch") for name in ("0.0", "0.2"))
+    assert plain != pytest.approx(smoothed, rel=1e-6)
 
 
 def read_rates(folder: Path) -> list[dict[str, float]]:
