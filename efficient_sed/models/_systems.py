@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 KERNELS, DILATIONS = (3, 5, 7), (1, 10, 50, 100)
-ERANNS = ("8x4-4", "8x4-5", "8x1-6", "8x2-6", "8x4-6", "8x8-6", "4x4-6", "10x4-6")
+ERANNS = (
+    *("8x4-4", "8x4-5", "8x1-6", "8x2-6", "8x4-6", "8x8-6", "4x4-6", "10x4-6"),  # AudioSet
+    *("4x2-3", "4x1-4", "4x2-4", "4x4-4", "4x4-5", "4x1-6", "4x2-6"),  # ESC-50
+    *("3x2-3", "3x1-4", "3x2-4", "3x4-4", "3x4-5", "3x1-6", "3x2-6", "3x4-6"),  # RAVDESS
+)
 
 
 def _dnd_sed() -> dict[str, dict[str, Any]]:
@@ -37,7 +41,7 @@ def _prinzivalle() -> dict[str, dict[str, Any]]:
 
 
 def _erann() -> dict[str, dict[str, Any]]:
-    """Table 3 of Verbitskiy and Vyshegorodtsev 2021, as <seconds of a training excerpt>x<time factor>-<width>."""
+    """Tables 3, 6 and 7 of Verbitskiy and Vyshegorodtsev 2021, as <seconds of a training excerpt>x<time factor>-<width>."""
     systems: dict[str, dict[str, Any]] = {}
     for shape in ERANNS:
         seconds, time_factor, width = map(int, shape.replace("x", "-").split("-"))

@@ -23,7 +23,11 @@ SHORT = "dnd-dnd-k3-d1"
 
 
 ERANN = {row.model: int(row.complexity["params"]) for row in read_published_models("erann_audioset")}
-SAME_PARTS = {"erann-4x4-6": "erann-8x4-6", "erann-10x4-6": "erann-8x4-6"}  # trained on excerpts of another length
+SAME_PARTS = {  # trained on excerpts of another length
+    **dict.fromkeys(("erann-4x4-6", "erann-10x4-6", "erann-3x4-6"), "erann-8x4-6"),
+    **{f"erann-{crop}x{shape}": f"erann-8x{shape}" for crop in (3, 4) for shape in ("4-4", "4-5", "1-6", "2-6")},
+    **{f"erann-3x{shape}": f"erann-4x{shape}" for shape in ("2-3", "1-4", "2-4")},
+}
 
 
 def count(name: str, num_classes: int = 16) -> int:
@@ -34,7 +38,8 @@ def count(name: str, num_classes: int = 16) -> int:
 def test_erann_to_the_parameter() -> None:
     assert len(ERANN) == 8
     assert {name: count(name, 527) for name in ERANN} == ERANN
-    assert {name for name in SYSTEMS if name.startswith("erann-")} == set(ERANN)
+    transferred = {row.model for row in read_published_models("erann_transfer")}
+    assert {name for name in SYSTEMS if name.startswith("erann-")} == set(ERANN) | transferred
 
 
 def test_table_1_to_the_parameter() -> None:
@@ -70,7 +75,7 @@ def test_names_there_and_back(name: str) -> None:
     tagged = parse_name(f"{name}_own-tag")
     assert (tagged.backbone, tagged.seq, tagged.tag) == (parsed.backbone, parsed.seq, "own-tag")
     assert architecture_name(dataclasses.replace(parsed.backbone, init="file.pt"), parsed.seq) == architecture
-    other = {"width": 3} if name.startswith("erann") else {"dropout": 0.5}
+    other = {"width": 7} if name.startswith("erann") else {"dropout": 0.5}
     assert architecture_name(dataclasses.replace(parsed.backbone, **other), parsed.seq).split("_")[0].split("+")[0] in ("crnn", "erann")
 
 
