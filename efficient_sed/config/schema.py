@@ -180,6 +180,8 @@ class TrainConfig:
     """Peak learning rate of sequence head and classifier."""
     layer_decay: float = 0.9
     """Factor on the learning rate per backbone stage, from the last towards the first."""
+    lr_positions_ratio: float = 5.0
+    """Learning rate of learned positions and deviations (backbones with _dcls), as a multiple of their stage's; 5 published. They have no weight decay."""
     weight_decay: float = 0.0
     """Share of every weight that a step of AdamW takes off, times the learning rate: norms and biases too, as published for DCASE 2016; 0 for Adam."""
     warmup_steps: int = 5000
@@ -225,6 +227,7 @@ class TrainConfig:
         require(self.draws_per_epoch is None or self.draws_per_epoch >= 1, "train.draws_per_epoch", self.draws_per_epoch, "1 or more, or null for one pass")
         for name in ("lr_backbone", "lr_head"):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
+        require(self.lr_positions_ratio >= 0, "train.lr_positions_ratio", self.lr_positions_ratio, "0 or more")
         require(0 < self.layer_decay <= 1, "train.layer_decay", self.layer_decay, "above 0, at most 1")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
         require(0 <= self.weak_share < 1, "train.weak_share", self.weak_share, "0 to below 1")
