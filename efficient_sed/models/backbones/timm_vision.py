@@ -81,17 +81,21 @@ class FastVitBackbone(VisionBackbone):
         return self
 
 
-def _merge_branches(module: nn.Module) -> None:
-    """Re-parameterise what timm can: blocks whose convolutions have the size that they were made with, and the position encoding, which is told its size."""
+def _merge_branches(module: Any) -> None:
+    """Re-parameterise what timm can: the position encoding, and blocks whose convolutions still have the size that they were made with."""
     for child in module.children():
-        if isinstance(encoding := getattr(child, "pos_enc", None), nn.Conv2d):
-            child.spatial_shape = encoding.kernel_size  # type: ignore[assignment]
-        size = getattr(child, "kernel_size", None)
-        replaced = [conv for conv in child.modules() if isinstance(conv, nn.Conv2d) and isinstance(size, int) and max(conv.kernel_size) > size]
-        if hasattr(child, "reparameterize") and not replaced:
-            child.reparameterize()  # type: ignore[operator]
+        if hasattr(child, "pos_enc"):
+            padding, child.spatial_shape = child.pos_enc.padding, child.pos_enc.kernel_size
+            child.reparameterize()
+            child.reparam_conv.padding = padding  # timm's is that of a square
+        elif hasattr(child, "reparameterize") and all(size in (1, 3, child.kernel_size) for conv in _convolutions(child) for size in conv.kernel_size):
+            child.reparameterize()
         else:
             _merge_branches(child)
+
+
+def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    return [conv for conv in module.modules() if isinstance(conv, nn.Conv2d)]
 
 
 class PooledClassifier(Classifier):
