@@ -2,8 +2,8 @@
 
 Counted: convolutions, linear and recurrent layers, attention products, what Mamba-2 puts into its state and reads from it, the front end's
 filter bank and Fourier transform. Not counted, as everywhere: biases, norms, activations, and what works element by element: gates, rotary
-embedding, the minGRU's scan. Nor is what does not depend on the clip: kernels with learned positions are built once for inference. A module that holds weights and has no formula is an error, never zero; so is a product of tensors outside
-the modules that have one.
+embedding, the minGRU's scan. Nor is what does not depend on the clip: kernels with learned positions are built once for inference. A module
+that holds weights and has no formula is an error, never zero; so is a product of tensors outside the modules that have one.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from DCLS.construct.modules import Dcls2d
@@ -12,13 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WEIGHT_STD = 0.02
-SPREADS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "v0": lambda distance, deviation: (1 - distance).relu(),
-    "v1": lambda distance, deviation: (1 - distance).relu(),
-    "max": lambda distance, deviation: (1 + deviation - distance).relu(),
-    "gauss": lambda distance, deviation: (-0.5 * (distance / (0.27 + deviation)).square()).exp(),
-}
-"""What an element gives to a place at some distance, along one axis, by how its position is interpolated."""
 
 
 def dense_kernel(weight: Tensor, positions: Tensor, deviations: Tensor | None, size: tuple[int, int], version: str) -> Tensor:
@@ -33,16 +27,23 @@ def dense_kernel(weight: Tensor, positions: Tensor, deviations: Tensor | None, s
         positions: Shape (2, channels, 1, elements), along frequency and along time, 0 in the middle.
         deviations: The same for what widens an element; none for v0 and v1.
         size: Places along frequency and time.
-        version: A name in `SPREADS`.
+        version: "gauss", "max", "v1" or "v0".
     """
     shares = []
     for axis, length in enumerate(size):
         places = torch.arange(length, device=weight.device) - length // 2
         distance = (places - positions[axis, :, 0, :, None]).abs()  # (C, elements, length)
-        shares.append(SPREADS[version](distance, distance.new_zeros(()) if deviations is None else deviations[axis, :, 0, :, None].abs()))
+        shares.append(_share(distance, None if deviations is None else deviations[axis, :, 0, :, None].abs(), version))
     if version != "v0":  # the shares of an element sum to one, also near the border
         weight = weight / (shares[0].sum(-1) * shares[1].sum(-1) + 1e-7).unsqueeze(1)
     return ((weight.transpose(1, 2) * shares[0]).transpose(1, 2) @ shares[1]).unsqueeze(1)
+
+
+def _share(distance: Tensor, deviation: Tensor | None, version: str) -> Tensor:
+    """What an element gives to a place at some distance, along one axis."""
+    if deviation is None:
+        return (1 - distance).relu()
+    return (1 + deviation - distance).relu() if version == "max" else (-0.5 * (distance / (0.27 + deviation)).square()).exp()
 
 
 class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
@@ -52,25 +53,19 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
     is a transposition for square kernels and wrong for others.
 
     Args:
-        channels: Filters, one each.
+        conv: The depthwise convolution that it takes the place of; it gives channels, strides, size of the output, device and precision.
         kernel_count: Elements of a filter.
         dilated_size: Places that they can take, along frequency and time; odd.
-        version: How an element between places is interpolated, a name in `SPREADS`.
-        stride: As of a convolution.
-        padding: As of a convolution.
-        has_bias: Whether each filter has one.
+        version: How an element between places is interpolated, "gauss", "max", "v1" or "v0".
         leader: A layer of equal geometry whose positions and deviations are these filters' too; none for its own.
     """
 
-    def __init__(
-        self, channels: int, kernel_count: int, dilated_size: tuple[int, int], version: str, stride: tuple[int, int], padding: tuple[int, int], has_bias: bool,
-        leader: SpacedConv2d | None = None,
-    ) -> None:  # fmt: skip
-        with _quiet():
-            super().__init__(
-                channels, channels, kernel_count, stride, padding, dilated_size, groups=channels, bias=has_bias, version=version,
-                use_implicit_gemm=False,  # it ignores strides and knows no half precision
-            )  # fmt: skip
+    def __init__(self, conv: nn.Conv2d, kernel_count: int, dilated_size: tuple[int, int], version: str, leader: SpacedConv2d | None = None) -> None:
+        before: Any = conv.padding
+        padding = tuple(pad + (new - old) // 2 for pad, new, old in zip(before, dilated_size, conv.kernel_size, strict=True))
+        channels, has_bias = conv.in_channels, conv.bias is not None
+        with _quiet():  # use_implicit_gemm: that kernel ignores strides and knows no half precision
+            super().__init__(channels, channels, kernel_count, conv.stride, padding, dilated_size, channels, has_bias, version=version, use_implicit_gemm=False)
         del self.DCK  # what builds the package's kernel
         nn.init.normal_(self.weight, std=WEIGHT_STD)
         if has_bias:
@@ -78,7 +73,7 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
         self.__dict__["leader"] = leader  # not as a part of this module: what is shared is counted, saved and trained once
         if leader is not None:
             del self.P, self.SIG
-        self.to(torch.get_default_device())  # the package makes its parameters on the CPU, whatever device was asked for
+        self.to(conv.weight).train(conv.training)  # the package makes its parameters on the CPU, whatever device was asked for
 
     def positions(self) -> list[nn.Parameter]:
         """Where its elements stand and how wide they are, if no other layer owns them."""

@@ -98,12 +98,11 @@ def replace_depthwise(
         sizes = [(min(dilated_size, 2 * height - 1), min(dilated_size, 2 * width - 1)) for height, width in maps]
     leaders: dict[tuple[object, ...], SpacedConv2d] = {}
     for place, size in zip(places, sizes, strict=True):
-        conv, stride = place.conv, (place.conv.stride[0], place.conv.stride[1])
-        padding = tuple(int(pad) + (new - old) // 2 for pad, new, old in zip(conv.padding, size, conv.kernel_size, strict=True))
-        geometry = (place.stage, conv.in_channels, conv.kernel_size, stride, size)
-        layer = SpacedConv2d(conv.in_channels, kernel_count, size, version, stride, (padding[0], padding[1]), conv.bias is not None, leaders.get(geometry))
+        conv = place.conv
+        geometry = (place.stage, conv.in_channels, conv.kernel_size, conv.stride, size)
+        layer = SpacedConv2d(conv, kernel_count, size, version, leaders.get(geometry))
         leaders.setdefault(geometry, layer)
-        setattr(place.parent, place.attribute, layer.to(conv.weight).train(conv.training))
+        setattr(place.parent, place.attribute, layer)
     if isinstance(model, SedModel):
         model.is_altered = True
     return model

@@ -59,7 +59,12 @@ def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> t
     groups = parameter_groups(model, config)
     optimizer = AdamW(groups, weight_decay=config.weight_decay, fused=is_fused) if config.weight_decay else Adam(groups, fused=is_fused)
     if positioned := [part for part in model.modules() if isinstance(part, Positioned)]:
-        optimizer.register_step_post_hook(lambda *_: [part.clamp() for part in positioned])
+
+        def clamp(*_: Any) -> None:
+            for part in positioned:
+                part.clamp()
+
+        optimizer.register_step_post_hook(clamp)
     return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio))
 
 

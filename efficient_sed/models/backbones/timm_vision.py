@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontend import FrontEnd
@@ -66,7 +65,7 @@ class FastVitBackbone(VisionBackbone):
         """Branches merged by timm's own re-parameterisation, once learned positions have become dense kernels."""
         for module in self.modules():
             for name, child in module.named_children():
-                if isinstance(child, Fusible) and child is not self:
+                if isinstance(child, Fusible):
                     setattr(module, name, child.fused())
         for child in self.children():
             _merge_branches(child)
@@ -230,8 +229,7 @@ class DclsVisionConfig(DclsFields, VisionConfig):
     def build(self) -> Backbone:
         """The published kernels reach out of the last stage's map of 8 x 7; those of `_frame` end where 16 to 2 bins end."""
         backbone = VisionConfig.build(self)
-        larger_than_map = "crop" if self.is_framewise else "keep"
-        return replace_depthwise(backbone, self.kernel_count, self.dilated_size, self.version, (REPLACED_KERNEL,), larger_than_map)
+        return replace_depthwise(backbone, self.kernel_count, self.dilated_size, self.version, (REPLACED_KERNEL,), "crop" if self.is_framewise else "keep")
 
 
 @BACKBONES.register("convnext_tiny")
