@@ -13,7 +13,7 @@ from efficient_sed.registry import BACKBONES
 
 class FmnDclsConfig(DclsFields, FmnConfig):
     def build(self) -> Backbone:
-        """Kernels end where the map ends: the last stage has 8 mel bins."""
+        """Kernels end where the map ends, which falls from 64 bins to 2."""
         return replace_depthwise(super().build(), self.kernel_count, self.dilated_size, self.version, larger_than_map="crop")
 
 
