@@ -197,7 +197,7 @@ def test_unknown_products_are_refused(compute: Callable[[Tensor], Tensor], opera
 def test_weights_used_without_their_module_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = es.create_model("fmn04", num_classes=5)
     monkeypatch.setattr(model.classifier, "forward", lambda x: es.models.contracts.SedOutput(F.linear(x, model.classifier.strong.weight), x[:, 0]))
-    with pytest.raises(ConfigError, match=r"^classifier \(Classifier\) calls linear, but"):
+    with pytest.raises(ConfigError, match=r"^classifier \(LinearClassifier\) calls linear, but"):
         es.count_macs(model, 1.0)
 
 
