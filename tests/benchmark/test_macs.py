@@ -241,7 +241,7 @@ def test_a_fused_model_counts_the_same(head: str) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES.names())
 def test_every_backbone_counts(backbone: str) -> None:
-    assert es.count_macs(es.create_model(backbone, num_classes=5), 1.0).by_part["backbone"] > 1e6
+    assert es.count_macs(es.create_model(backbone, num_classes=5), 1.3).by_part["backbone"] > 1e6
 
 
 def test_the_model_stays_as_it_was() -> None:
