@@ -13,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import efficient_sed as es
 from efficient_sed._resources import resource_folder
+from efficient_sed.benchmark.runner import check_lengths
+from efficient_sed.config.compose import compose_run
 from efficient_sed.errors import ConfigError
 from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel
@@ -105,6 +107,14 @@ def test_a_step_is_40_ms_or_one_patch_of_128_frames(name: str) -> None:
 def test_too_short_a_clip(name: str, frames: int) -> None:
     with pytest.raises(ValueError, match=rf"\(batch, 1, 128, frames\) with at least {frames} frames, got \(1, 1, 128, {frames - 1}\)"):
         on_meta(name)(torch.empty(1, 1, 128, frames - 1, device="meta"))
+
+
+@pytest.mark.parametrize(("key", "seconds"), [("data.clip_seconds", 1.2), ("benchmark.seconds", 1.0)])
+def test_lengths_are_checked_before_a_training(key: str, seconds: float) -> None:
+    config = compose_run(["model=convnext_tiny", "train.augment.mel_jitter=false", "data.scene_seconds=10", f"{key}={seconds}"])
+    with pytest.raises(ConfigError, match=rf"^{key}={seconds} is not allowed: at least 1.27 s with backbone=convnext_tiny$"):
+        check_lengths(on_meta("convnext_tiny"), config)
+    check_lengths(on_meta("convnext_tiny_frame"), config)
 
 
 def test_wrong_number_of_bins() -> None:
