@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from efficient_sed.models._factory import create_model as create_model
     from efficient_sed.models._fuse import fuse as fuse
     from efficient_sed.models._listing import list_models as list_models
+    from efficient_sed.models.dcls import replace_depthwise as replace_depthwise
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ _PUBLIC = {
     "list_models": "efficient_sed.models._listing",
     "load_model": "efficient_sed.models._checkpoint",
     "psds1": "efficient_sed.evaluation.psds",
+    "replace_depthwise": "efficient_sed.models.dcls",
     "save_model": "efficient_sed.models._checkpoint",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names are strings)

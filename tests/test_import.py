@@ -21,7 +21,7 @@ except SystemExit as stop:
 
 
 NOT_FOR_MODELS = (
-    *("mamba_ssm", "causal_conv1d", "deepspeed", "wandb", "tensorboard", "hydra", "omegaconf", "pytorch_lightning", "lightning_fabric", "torchmetrics"),
+    *("DCLS", "mamba_ssm", "causal_conv1d", "deepspeed", "wandb", "tensorboard", "hydra", "omegaconf", "pytorch_lightning", "lightning_fabric", "torchmetrics"),
     *("timm", "torchvision", "matplotlib", "sed_scores_eval", "psds_eval", "pandas", "scipy", "numba", "h5py", "soundfile", "safetensors", "rich"),
 )
 MODELS = f"""

@@ -26,7 +26,7 @@ def test_a_name_is_taken_once() -> None:
 @pytest.mark.parametrize(
     ("registry", "name", "message"),
     [
-        (BACKBONES, "fmn03", r"unknown backbone 'fmn03'; did you mean 'fmn\d\d'\? allowed: .*fmn04, fmn06, fmn10, fmn20, fmn30"),
+        (BACKBONES, "fmn03", r"unknown backbone 'fmn03'; did you mean 'fmn\d\d'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30"),
         (SEQUENCE_HEADS, "tff", r"unknown sequence head 'tff'; did you mean 'tf'\? allowed: .*gru, .*none, .*tf"),
         (SEQUENCE_HEADS, "", r"unknown sequence head ''; allowed: "),
         (SEQUENCE_HEADS, "TF", r"unknown sequence head 'TF'; .*allowed: "),

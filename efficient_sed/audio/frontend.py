@@ -33,14 +33,14 @@ class FrameGrid:
     hop_length: int = HOP_LENGTH
     stride: int = 4
     first_frame_samples: int = 1
-    """Samples that give the first spectrogram frame; each further one takes `hop_length` more."""
+    """Samples that give the first output frame; each further spectrogram frame takes `hop_length` more."""
 
     @property
     def hop_s(self) -> float:
         return self.hop_length * self.stride / self.sample_rate
 
     def num_frames(self, num_samples: int) -> int:
-        """Output frames for that many samples; strides round up."""
+        """Output frames for that many samples; a last one may lack as many spectrogram frames as the first."""
         return math.ceil((1 + (num_samples - self.first_frame_samples) // self.hop_length) / self.stride)
 
     def onset_frame(self, onset_s: float) -> int:
@@ -62,9 +62,9 @@ class FrontEnd(nn.Module, abc.ABC):
     first_frame_samples: int
     min_samples: int
 
-    def grid(self, time_stride: int) -> FrameGrid:
-        """The grid of a model whose steps take `time_stride` frames."""
-        return FrameGrid(self.sample_rate, self.hop_length, time_stride, self.first_frame_samples)
+    def grid(self, time_stride: int, first_step_frames: int = 1) -> FrameGrid:
+        """The grid of a model whose steps take `time_stride` frames each, the first of them `first_step_frames` at least."""
+        return FrameGrid(self.sample_rate, self.hop_length, time_stride, self.first_frame_samples + (first_step_frames - 1) * self.hop_length)
 
     def check(self, waveform: Tensor) -> None:
         """Raise a ValueError unless the waveform is (batch, samples) and long enough for a frame."""

@@ -2,8 +2,8 @@
 
 Counted: convolutions, linear and recurrent layers, attention products, what Mamba-2 puts into its state and reads from it, the front end's
 filter bank and Fourier transform. Not counted, as everywhere: biases, norms, activations, and what works element by element: gates, rotary
-embedding, the minGRU's scan. A module that holds weights and has no formula is an error, never zero; so is a product of tensors outside
-the modules that have one.
+embedding, the minGRU's scan. Nor is what does not depend on the clip: kernels with learned positions are built once for inference. A module
+that holds weights and has no formula is an error, never zero; so is a product of tensors outside the modules that have one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, WINDOW_LENGTH, LogMel
+from efficient_sed.audio.frontend_dcls import FFT_LENGTH as DECIBEL_FFT_LENGTH
+from efficient_sed.audio.frontend_dcls import DecibelMel
 from efficient_sed.audio.frontend_erann import ErannMel
 from efficient_sed.audio.frontend_mel40 import Mel40, TiledMel
 from efficient_sed.errors import ConfigError
@@ -70,6 +72,16 @@ def _attention_products(module: nn.Module, inputs: tuple[Tensor, ...], output: T
     return 2 * T * T * D  # queries by keys, weights by values; the projections are Linear modules of their own
 
 
+def _map_attention_products(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    _, D, F, T = inputs[0].shape
+    return 2 * (F * T) ** 2 * D
+
+
+def _spaced_convolution(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    F, T = module.dilated_kernel_size
+    return output[0].numel() * int(F * T)
+
+
 def _state_products(module: Mamba2, inputs: tuple[Tensor, ...], output: Any) -> int:
     return 2 * inputs[0].shape[1] * module.inner * STATE_DIM  # into the state and out of it, each step
 
@@ -81,6 +93,10 @@ def _nothing(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> i
 def _log_mel(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
     pre_emphasis = inputs[0].shape[1] - 1
     return pre_emphasis + output.shape[-1] * _mel_frame(WINDOW_LENGTH, FFT_LENGTH, MEL_BINS)
+
+
+def _decibel_mel(module: DecibelMel, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    return output.shape[-1] * _mel_frame(DECIBEL_FFT_LENGTH, DECIBEL_FFT_LENGTH, module.mel_bins)
 
 
 def _tiled_mel(module: TiledMel, inputs: tuple[Tensor, ...], output: Tensor) -> int:
@@ -110,11 +126,25 @@ FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
     LogMel: _log_mel,
     Mel40: _tiled_mel,
     ErannMel: _tiled_mel,
+    DecibelMel: _decibel_mel,
     nn.BatchNorm2d: _nothing,
     nn.LayerNorm: _nothing,
     RMSNorm: _nothing,
     RotaryEmbedding: _nothing,
 }
+NAMED_FORMULAS: dict[str, Callable[[Any, Any, Any], int]] = {
+    "efficient_sed.models._dcls_layer.SpacedConv2d": _spaced_convolution,
+    "timm.models.fastvit.Attention": _map_attention_products,
+    "timm.models.fastvit.LayerScale2d": _nothing,
+    "timm.models.convnext.ConvNeXtBlock": _nothing,  # its own weight is a scale
+    "timm.models.metaformer.LayerNorm2dNoBias": _nothing,
+    "timm.models.metaformer.Scale": _nothing,
+    "timm.models.metaformer.StarReLU": _nothing,
+    "timm.layers.norm.LayerNorm": _nothing,
+    "timm.layers.norm.LayerNorm2d": _nothing,
+    "timm.layers.norm_act.BatchNormAct2d": _nothing,
+}
+"""Of classes whose packages are imported only by the models that need them."""
 
 
 _ADVICE = "add one to FORMULAS in efficient_sed/benchmark/macs.py"
@@ -131,7 +161,7 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     model = getattr(model, "_orig_mod", model)
     counter = _Counter()
     for name, module in model.named_modules():
-        if type(module) not in FORMULAS and next(module.parameters(recurse=False), None) is not None:
+        if _formula(module) is None and next(module.parameters(recurse=False), None) is not None:
             raise ConfigError(f"{name or 'the model'} ({type(module).__name__}) holds weights but count_macs has no formula for it: {_ADVICE}")
     hooks = [hook for name, module in model.named_modules() for hook in counter.watch(name, module)]
     was_training = model.training
@@ -146,6 +176,11 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
             hook.remove()
     by_part = {part: sum(macs for name, macs in counter.by_module.items() if name.split(".")[0] == part) for part in PARTS}
     return MacsReport(sum(by_part.values()) - by_part["frontend"], by_part, counter.by_module, seconds)
+
+
+def _formula(module: nn.Module) -> Callable[[Any, Any, Any], int] | None:
+    cls = type(module)
+    return FORMULAS.get(cls) or NAMED_FORMULAS.get(f"{cls.__module__}.{cls.__qualname__}")
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -164,7 +199,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         def leave(module: nn.Module, inputs: Any, output: Any) -> None:
             self.inside.pop()
-            if formula := FORMULAS.get(type(module)):
+            if formula := _formula(module):
                 self.by_module[name] = self.by_module.get(name, 0) + formula(module, inputs, output)
 
         return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
@@ -173,7 +208,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Called for every operation on tensors; those of modules with a formula pass unseen."""
         kwargs = kwargs or {}
         name, module = self.inside[-1] if self.inside else ("", None)
-        if module is not None and FORMULAS.get(type(module), _nothing) is _nothing:
+        if module is not None and _formula(module) in (None, _nothing):
             called = operation.overloadpacket.__name__
             if _PRODUCT.search(called) or operation.namespace not in ("aten", "prim"):
                 raise ConfigError(

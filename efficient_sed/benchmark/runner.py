@@ -20,7 +20,7 @@ from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
 from efficient_sed.benchmark.result_file import RESULT_FILE, read_result, write_result
 from efficient_sed.benchmark.throughput import check_protocol, measure_speed
 from efficient_sed.config.compose import to_yaml
-from efficient_sed.config.schema import BenchmarkConfig, RunConfig, to_dict
+from efficient_sed.config.schema import BenchmarkConfig, RunConfig, require, to_dict
 from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
@@ -104,13 +104,22 @@ def check_same_data(folder: Path, splits: Splits) -> None:
         raise DataError(f"{folder}: begun on data with hash {begun}, they now have {splits.manifest_hash}; restore the data, or move that folder away to start anew")
 
 
+def check_lengths(model: SedModel, config: RunConfig) -> None:
+    """Raise a ConfigError if the clips that it learns from, or that it is measured on, are too short for one step of the model."""
+    for key, seconds in (("data.clip_seconds", config.data.clip_seconds), ("benchmark.seconds", config.benchmark.seconds)):
+        is_enough = model.grid.num_frames(round(seconds * model.grid.sample_rate)) >= 1
+        require(is_enough, key, seconds, f"at least {model.grid.first_frame_samples / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
+
+
 def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool) -> dict[str, Any]:
     try:
         write_atomically(folder / CONFIG_FILE, to_yaml(config).encode())
         write_atomically(folder / MANIFEST_FILE, splits.manifest_hash.encode())
     except OSError as error:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
-    count_macs(SedModel(ModelSpec(config.backbone, config.seq, splits.classes)), 1.0)  # a part without a formula must fail now, not after the training
+    model = SedModel(ModelSpec(config.backbone, config.seq, splits.classes))
+    check_lengths(model, config)
+    count_macs(model, config.data.clip_seconds)  # a part without a formula must fail now, not after the training
     check_protocol(config.benchmark, torch.device("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu"))
     model, training = fit(config, splits, folder, show_progress=show_progress)
     draw_curves(folder)

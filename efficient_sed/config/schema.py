@@ -196,6 +196,8 @@ class TrainConfig:
     """Peak learning rate of sequence head and classifier."""
     layer_decay: float = 0.9
     """Factor on the learning rate per backbone stage, from the last towards the first."""
+    lr_positions_ratio: float = 5.0
+    """Learning rate of learned positions and deviations (backbones with _dcls), as a multiple of their stage's; 5 published. They have no weight decay."""
     optimizer: Literal["adam", "adamw", "lamb"] | None = None
     """None: Adam, or AdamW where there is a weight decay. LAMB is timm's, which clips the gradient to a norm of 1 before anything else."""
     weight_decay: float = 0.0
@@ -252,6 +254,7 @@ class TrainConfig:
         require(self.crop_seconds is None or self.crop_seconds >= 1, "train.crop_seconds", self.crop_seconds, "1 or more seconds, or null for data.clip_seconds")
         for name in ("lr_backbone", "lr_head"):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
+        require(self.lr_positions_ratio >= 0, "train.lr_positions_ratio", self.lr_positions_ratio, "0 or more")
         require(0 < self.layer_decay <= 1, "train.layer_decay", self.layer_decay, "above 0, at most 1")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
         require(0 <= self.weak_share < 1, "train.weak_share", self.weak_share, "0 to below 1")

@@ -52,10 +52,12 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
         half: Store floating-point weights as float16.
 
     Raises:
-        CheckpointError: If the file cannot be written, a weight does not fit into float16, or the model is a fused copy.
+        CheckpointError: If the file cannot be written, a weight does not fit into float16, the model is a fused copy, or its layers were replaced.
     """
     if model.is_fused:
         raise CheckpointError(f"{path}: a fused model cannot be saved, its weights are no longer those of its parts; save the model that was given to fuse()")
+    if model.is_altered:
+        raise CheckpointError(f"{path}: a model whose layers were replaced cannot be saved, its name does not say so; save one with a backbone such as fmn10_dcls, which has them")
     tensors = {key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous() for key, value in model.state_dict().items()}
     for key, value in tensors.items():
         if half and not torch.isfinite(value).all():

@@ -8,14 +8,14 @@ form for inference offers it as `fused()`.
 from __future__ import annotations
 
 import copy
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from efficient_sed.models.contracts import Backbone
+from efficient_sed.models.contracts import Backbone, Positioned
 from efficient_sed.models.sed import SedModel
 
 MICRO_BATCH = 4  # clips whose early activations, 8 MB each in fmn10, stay in a CPU's cache and malloc's arena; those of eight do not
@@ -48,20 +48,28 @@ def fuse(model: SedModel) -> SedModel:
         return model
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     for name, part in list(fused.named_children()):
-        setattr(fused, name, _fused(part))
+        setattr(fused, name, fuse_layers(part))
     fused.backbone = MicroBatches(fused.backbone)
     fused.is_fused = True
     return fused
 
 
-def _fused(module: nn.Module) -> nn.Module:
+def fuse_layers(module: nn.Module) -> nn.Module:
+    """A module's faster form, of it as a whole or of the layers in it."""
     if isinstance(module, Fusible):
-        return module.fused()
+        module = module.fused()
+        return FusedConv2d(module) if _can_fuse(module) else module
     if type(module) is nn.Sequential:  # one with a forward of its own may count on its layers
         module = nn.Sequential(*_join(_layers(module)))
+    if _can_fuse(module):
+        return FusedConv2d(module)
     for name, child in module.named_children():
-        setattr(module, name, _fused(child))
+        setattr(module, name, fuse_layers(child))
     return module
+
+
+def _can_fuse(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:
@@ -72,10 +80,10 @@ def _layers(module: nn.Module) -> list[nn.Module]:
 def _join(layers: list[nn.Module]) -> list[nn.Module]:
     """Each two-dimensional convolution together with the gate before it and the BatchNorm, and then the activation, that follow it."""
     joined: list[nn.Module] = []
-    for layer in layers:
+    for layer in (layer.fused() if isinstance(layer, Fusible) and isinstance(layer, Positioned) else layer for layer in layers):
         before = joined[-1] if joined else None
         conv = before if isinstance(before, FusedConv2d) and before.activation == "none" else None
-        if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+        if _can_fuse(layer):
             joined.append(FusedConv2d(layer, joined.pop() if isinstance(before, Gate) else None))
         elif conv is not None and isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats:
             conv.fold(layer)
@@ -160,7 +168,7 @@ class MicroBatches(Backbone):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.out_dim, self.time_stride = backbone.out_dim, backbone.time_stride
+        self.out_dim, self.time_stride, self.first_step_frames = backbone.out_dim, backbone.time_stride, backbone.first_step_frames
 
     def forward(self, mel: Tensor) -> Tensor:
         if mel.device.type != "cpu" or len(mel) <= MICRO_BATCH or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():

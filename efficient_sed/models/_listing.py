@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.models._cards import Card, list_cards, local_weights, nearest_names
 from efficient_sed.models._names import GRAMMAR
 from efficient_sed.models._systems import SYSTEMS
@@ -71,7 +71,11 @@ def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: st
     rows = []
     for name in (f"{backbone}{ending}" for backbone in BACKBONES.names() for ending in endings):
         if fnmatchcase(name, pattern):
-            params, macs = count_costs(name, num_classes)
+            try:
+                params, macs = count_costs(name, num_classes)
+            except MissingDependencyError as error:
+                unfit.append(f"{name}: {error}")
+                continue
             rows.append({"name": name, "params": params, "macs": macs})
     if unfit and not rows:
         raise ConfigError(unfit[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ class Backbone(_Part, abc.ABC):
     out_dim: int
     time_stride: int
     """Spectrogram frames per step."""
+    first_step_frames: int = 1
+    """Spectrogram frames that give the first step; each further one takes `time_stride` more."""
 
     @abc.abstractmethod
     def forward(self, mel: Tensor) -> Tensor: ...
@@ -46,6 +48,17 @@ class Backbone(_Part, abc.ABC):
     @abc.abstractmethod
     def stages(self) -> list[nn.Module]:
         """Modules from input to output that together hold all parameters: the units of layer-wise learning rates."""
+
+
+@runtime_checkable
+class Positioned(Protocol):
+    """A module whose kernel has elements with learned positions."""
+
+    def positions(self) -> list[nn.Parameter]:
+        """Those that it owns: trained at a rate of their own, without weight decay."""
+
+    def clamp(self) -> None:
+        """Bring what a step has moved out of the kernel back to its border."""
 
 
 class SequenceHead(_Part, abc.ABC):

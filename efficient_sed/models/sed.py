@@ -61,6 +61,8 @@ class SedModel(nn.Module):
 
     is_fused = False
     """Whether it is a copy that `fuse` made, for inference alone."""
+    is_altered = False
+    """Whether layers were replaced, so that `spec` no longer rebuilds it."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -71,7 +73,7 @@ class SedModel(nn.Module):
         self.sequence: SequenceHead = spec.seq.build(self.backbone.out_dim)
         own = spec.backbone.build_classifier(len(spec.classes)) if isinstance(self.sequence, IdentityHead) else None
         self.classifier: Classifier = own or LinearClassifier(self.sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)
-        self.grid = self.frontend.grid(self.backbone.time_stride)
+        self.grid = self.frontend.grid(self.backbone.time_stride, self.backbone.first_step_frames)
 
     @property
     def classes(self) -> list[str]:

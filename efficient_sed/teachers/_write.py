@@ -90,8 +90,8 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
 def _grid(backbone: BackboneConfig) -> FrameGrid:
     """That of models on the backbone."""
     with torch.device("meta"):
-        time_stride = backbone.build().time_stride
-    return backbone.build_frontend().grid(time_stride)
+        built = backbone.build()
+    return backbone.build_frontend().grid(built.time_stride, built.first_step_frames)
 
 
 def _load(name: str, classes: Sequence[str], grid: FrameGrid) -> Teacher:

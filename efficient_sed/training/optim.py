@@ -12,17 +12,25 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from efficient_sed.config.schema import TrainConfig
+from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel
 
 
 def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any]]:
-    """One group per backbone stage, its rate falling by `layer_decay` from the last stage to the first, and one for the rest."""
+    """One group per backbone stage, its rate falling by `layer_decay` from the last stage to the first, and one for the rest.
+
+    A stage's learned positions are a group of their own.
+    """
     groups: list[dict[str, Any]] = []
     if not config.is_backbone_frozen:
         stages = model.backbone.stages()
         for depth, stage in enumerate(reversed(stages)):
             rate = config.lr_backbone * config.layer_decay**depth
-            groups.append({"name": f"backbone.{len(stages) - 1 - depth}", "params": _trainable(stage), "lr": rate})
+            name, positions = f"backbone.{len(stages) - 1 - depth}", _positions(stage)
+            others = [parameter for parameter in _trainable(stage) if not any(parameter is position for position in positions)]
+            groups.append({"name": name, "params": others, "lr": rate})
+            if positions:
+                groups.append({"name": f"{name}.positions", "params": positions, "lr": rate * config.lr_positions_ratio, "weight_decay": 0.0})
     head = [*_trainable(model.sequence), *_trainable(model.classifier)]
     groups.append({"name": "head", "params": head, "lr": config.lr_head})
     return groups
@@ -30,6 +38,10 @@ def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _positions(module: nn.Module) -> list[nn.Parameter]:
+    return [position for part in module.modules() if isinstance(part, Positioned) for position in part.positions() if position.requires_grad]
 
 
 def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: float) -> float:
@@ -44,6 +56,13 @@ def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> t
     """The optimiser and its schedule per step. The warm-up takes at most half of the training."""
     groups = parameter_groups(model, config)
     optimizer = _optimizer(groups, model, config)
+    if positioned := [part for part in model.modules() if isinstance(part, Positioned)]:
+
+        def clamp(*_: Any) -> None:
+            for part in positioned:
+                part.clamp()
+
+        optimizer.register_step_post_hook(clamp)
     if config.schedule == "one_cycle":
         return optimizer, OneCycleLR(optimizer, [group["lr"] for group in groups], max(1, total_steps))
     warmup_steps = min(config.warmup_steps, total_steps // 2)

@@ -199,7 +199,7 @@ def test_unknown_products_are_refused(compute: Callable[[Tensor], Tensor], opera
 def test_weights_used_without_their_module_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = es.create_model("fmn04", num_classes=5)
     monkeypatch.setattr(model.classifier, "forward", lambda x: es.models.contracts.SedOutput(F.linear(x, model.classifier.strong.weight), x[:, 0]))
-    with pytest.raises(ConfigError, match=r"^classifier \(Classifier\) calls linear, but"):
+    with pytest.raises(ConfigError, match=r"^classifier \(LinearClassifier\) calls linear, but"):
         es.count_macs(model, 1.0)
 
 
@@ -243,7 +243,7 @@ def test_a_fused_model_counts_the_same(head: str) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES.names())
 def test_every_backbone_counts(backbone: str) -> None:
-    assert es.count_macs(es.create_model(backbone, num_classes=5), 1.0).by_part["backbone"] > 1e6
+    assert es.count_macs(es.create_model(backbone, num_classes=5), 1.3).by_part["backbone"] > 1e6
 
 
 def test_the_model_stays_as_it_was() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import efficient_sed as es
 from efficient_sed.errors import CheckpointError
-from efficient_sed.models._fuse import FusedConv2d, _fused
+from efficient_sed.models._fuse import FusedConv2d, fuse_layers
 from efficient_sed.models.contracts import CausalHead
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -89,7 +89,7 @@ def test_streams(name: str) -> None:
     head = small_head(name).build(IN_DIM).eval()
     features = torch.randn(2, 60, IN_DIM)
     whole = head(features)
-    fused = _fused(copy.deepcopy(head))
+    fused = fuse_layers(copy.deepcopy(head))
     assert isinstance(fused, CausalHead)
     first, state = fused.stream(features[:, :25], None)
     second, _ = fused.stream(features[:, 25:], state)
@@ -120,7 +120,7 @@ def test_layers_that_do_not_join() -> None:
     x = torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         expected = layers(x)
-        fused = _fused(copy.deepcopy(layers))
+        fused = fuse_layers(copy.deepcopy(layers))
         assert [type(layer) for layer in fused] == [nn.Conv2d, nn.BatchNorm2d, FusedConv2d, nn.BatchNorm2d, nn.Tanh, FusedConv2d]
         assert (fused(x) - expected).abs().max() < 1e-5
 
