@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from audioset_files import VIDEOS, mp3_files, write_hdf5, write_segments, write_tables
 from dcase2016_files import write_dcase2016
+from fold_files import write_esc50, write_ravdess
 from tut_files import write_tut
 from urbansound8k_files import write_urbansound8k
 
@@ -35,12 +36,14 @@ SCENES = ("data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.
 @pytest.fixture(scope="module")
 def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine clips in the published HDF5 files, pseudo-labels and a clip-level teacher for them, and a backbone to start from; a few recordings in HEAR's layout, in that of
-    TUT-SED Synthetic 2016 and of UrbanSound8K beside."""
+    TUT-SED Synthetic 2016, UrbanSound8K, ESC-50 and RAVDESS beside."""
     root = tmp_path_factory.mktemp("audioset")
     files = mp3_files()
     write_dcase2016(root / "hear", seconds=4.0)
     write_tut(root / "tut")
     write_urbansound8k(root / "urbansound8k")
+    write_esc50(root / "esc50")
+    write_ravdess(root / "ravdess")
     write_hdf5(root, files)
     write_tables(root)
     write_segments(root)
@@ -65,8 +68,12 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
     if config.backbone.name == "crnn_dws":  # small enough
         roots = {"synthetic": [*SCENES, f"data.root={scenes}"], "tut_sed_synthetic_2016": [f"data.root={audioset / 'tut'}"]}
         return compose_run([*typed, *roots.get(config.data.name, [f"data.root={audioset / 'urbansound8k'}"]), "data.clip_seconds=1"])
-    if config.backbone.name == "erann":
-        return compose_run([*typed, "backbone.width=1", f"data.root={audioset}", "data.layout=hdf5", "data.clip_seconds=2"])
+    if config.data.name in ("esc50", "ravdess"):
+        return compose_run([*typed, "backbone.width=1", f"data.root={audioset / config.data.name}", "data.clip_seconds=1", "train.crop_seconds=1"])
+    if config.backbone.name == "erann" or name.startswith("dcls"):
+        smallest = "backbone.width=1" if config.backbone.name == "erann" else "backbone=fmn04_dcls"
+        few = ["train.accumulate=1", "train.draws_per_epoch=4"]
+        return compose_run([*typed, smallest, *few, f"data.root={audioset}", "data.layout=hdf5", "data.clip_seconds=2"])
     typed.append("backbone=fmn04")
     if config.data.name == "synthetic":
         return compose_run([*typed, *SCENES, f"data.root={scenes}"])
@@ -110,7 +117,7 @@ def typed_commands() -> Iterator[tuple[str, str]]:
             yield name, command
 
 
-BATCHES = {"dnd": (16,), "prinzivalle": (16,), "erann": (32,)}
+BATCHES = {"dnd": (16,), "prinzivalle": (16,), "erann": (32,), "dcls": (4096,)}
 
 
 @functools.cache
