@@ -58,4 +58,5 @@ def draw_time_masks(rng: np.random.Generator, batch: int, num_frames: int, max_s
 def mask_in_time(x: Tensor, kept: Tensor, stride: int = 1) -> Tensor:
     """Zero what is not kept; x of shape (batch, ..., frames * stride), kept (batch, frames). Zero is a spectrogram's average, and no event."""
     steps = kept.repeat_interleave(stride, -1)[:, : x.shape[-1]].to(x.device)
+    steps = torch.nn.functional.pad(steps, (0, x.shape[-1] - steps.shape[-1]), value=True)  # frames that fill no output frame
     return x * steps.view(len(x), *[1] * (x.ndim - 2), -1).to(x.dtype)

@@ -32,7 +32,7 @@ def loudness_db(waveform: Tensor, sample_rate: int) -> Tensor:
     length = min(round(LOUDNESS_WINDOW_S * sample_rate), waveform.shape[-1])
     frames = waveform.float().unfold(-1, length, max(1, length // 2))
     weights = a_weighting(torch.fft.rfftfreq(length, 1 / sample_rate, device=waveform.device)) * 2 / length**2  # mean power, by Parseval
-    power = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) @ weights
+    power = (torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) * weights).sum(-1)  # no product of matrices: float16 would overflow
     return 10 * power.amax(-1).clamp(min=MIN_POWER).log10()
 
 

@@ -12,8 +12,7 @@ from efficient_sed._files import write_atomically
 from efficient_sed.errors import DataError
 
 RESULT_FILE = "result.json"
-SCORES = {"detection": "metrics.psds1_macro", "tagging": "metrics.map"}
-"""The score of each task; in [0, 1]."""
+TASKS = ("detection", "tagging")
 TEXTS = (
     "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
     "environment.versions.torch", "complexity.throughput.device", "complexity.throughput.precision",
@@ -78,19 +77,21 @@ def _refuse(constant: str) -> NoReturn:
 def _check(result: Any) -> None:
     """Raise a ValueError unless all that tables, plots and comparisons read is there and of its kind."""
     task = _at(result, "task")
-    if not isinstance(task, str) or task not in SCORES:
-        raise ValueError(f"task={task!r} is not one of {', '.join(SCORES)}")
+    if not isinstance(task, str) or task not in TASKS:
+        raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
     for key in TEXTS:
         _require(isinstance(_at(result, key), str), result, key, "text")
-    for key in (*POSITIVE, *COUNTS, SCORES[task]):
+    _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
+    score = f"metrics.{main_score(result)[0]}"
+    for key in (*POSITIVE, *COUNTS, score):
         value = _at(result, key)
         _require(_is_number(value), result, key, "a number")
         _require(value > 0 or (value == 0 and key not in POSITIVE), result, key, "above 0" if key in POSITIVE else "0 or more")
-    _require(_at(result, SCORES[task]) <= 1, result, SCORES[task], "0 to 1")
+    _require(_at(result, score) <= 1, result, score, "0 to 1")
     for key in (*OPTIONAL, *OPTIONAL_SCORES):
         value = _at(result, key, is_optional=True)
         _require(value is None or (_is_number(value) and value >= 0), result, key, "a number from 0, or null")
-    interval = f"{SCORES[task]}_ci95"
+    interval = f"{score}_ci95"
     for key in (*PAIRS, *([interval] if _at(result, interval, is_optional=True) is not None else [])):
         value = _at(result, key)
         _require(isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)), result, key, "two numbers")

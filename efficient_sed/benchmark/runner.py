@@ -106,19 +106,20 @@ def check_same_data(folder: Path, splits: Splits) -> None:
 
 def check_lengths(model: SedModel, config: RunConfig) -> None:
     """Raise a ConfigError if the clips that it learns from, or that it is measured on, are too short for one step of the model."""
-    for key, seconds in (("data.clip_seconds", config.data.clip_seconds), ("benchmark.seconds", config.benchmark.seconds)):
+    lengths = {"data.clip_seconds": config.data.clip_seconds, "train.crop_seconds": config.train.crop_seconds, "benchmark.seconds": config.benchmark.seconds}
+    for key, seconds in ((key, seconds) for key, seconds in lengths.items() if seconds is not None):
         is_enough = model.grid.num_frames(round(seconds * model.grid.sample_rate)) >= 1
         require(is_enough, key, seconds, f"at least {model.grid.first_frame_samples / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
 
 
 def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool) -> dict[str, Any]:
+    model = SedModel(ModelSpec(config.backbone, config.seq, splits.classes))
+    check_lengths(model, config)
     try:
         write_atomically(folder / CONFIG_FILE, to_yaml(config).encode())
         write_atomically(folder / MANIFEST_FILE, splits.manifest_hash.encode())
     except OSError as error:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
-    model = SedModel(ModelSpec(config.backbone, config.seq, splits.classes))
-    check_lengths(model, config)
     count_macs(model, config.data.clip_seconds)  # a part without a formula must fail now, not after the training
     check_protocol(config.benchmark, torch.device("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu"))
     model, training = fit(config, splits, folder, show_progress=show_progress)

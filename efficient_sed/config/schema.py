@@ -166,7 +166,10 @@ class AugmentConfig:
             require(getattr(self, name) > 0, f"train.augment.{name}", getattr(self, name), "above 0")
         require(self.time_roll_sigma >= 0, "train.augment.time_roll_sigma", self.time_roll_sigma, "0 or more")
         require(self.time_mask_max == 0 or 0.05 <= self.time_mask_max <= 0.9, "train.augment.time_mask_max", self.time_mask_max, "0.05 to 0.9, or 0 for no mask")
-        require(0 <= self.speed_change <= 0.5, "train.augment.speed_change", self.speed_change, "0 to 0.5")
+        is_step = abs(20 * self.speed_change - round(20 * self.speed_change)) < WHOLE
+        require(0 <= self.speed_change <= 0.5 and is_step, "train.augment.speed_change", self.speed_change, "0 to 0.5 in steps of 0.05")
+        is_used = self.wave_mix_probability > 0 or not self.wave_mix_loudness
+        require(is_used, "train.augment.wave_mix_loudness", True, "false with train.augment.wave_mix_probability=0")
         require(self.spec_masks >= 1, "train.augment.spec_masks", self.spec_masks, "1 or more; train.augment.spec_mask_frames=0 and spec_mask_bins=0 turn them off")
         for name in ("spec_mask_frames", "spec_mask_bins"):
             require(getattr(self, name) >= 0, f"train.augment.{name}", getattr(self, name), "0 or more")
@@ -380,6 +383,9 @@ class RunConfig:
             f"not beside backbone.init={self.backbone.init}; give backbone.init=null to start from the whole model",
         )
         require(self.backbone.has_mel_jitter or not self.train.augment.mel_jitter, "train.augment.mel_jitter", True, f"false with backbone={self.backbone.name}")
+        has_positions = hasattr(self.backbone, "dilated_size")
+        divides = self.train.strategy == "deepspeed_stage_2"
+        require(not (has_positions and divides), "train.strategy", self.train.strategy, f"ddp with backbone={self.backbone.name}, whose positions are kept inside the kernel")
         has_validation = getattr(self.data, "has_validation_fold", True)
         require(has_validation or self.train.select == "last", "data.has_validation_fold", False, "only with train.select=last, or the test would choose the epoch")
         require(self.data.clip_teacher is None or self.task == "tagging", "data.clip_teacher", self.data.clip_teacher, "only with task=tagging")

@@ -86,6 +86,19 @@ def read_index(path: Path, columns: Sequence[str], hint: str) -> list[tuple[str,
     return [(f"{path}:{reader.line_num}", {column: row[column] or "" for column in columns}) for row in reader]
 
 
+def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: str, label: str) -> None:
+    """Enter a file.
+
+    Raises:
+        DataError: If it has no name or was entered before.
+    """
+    if not name:
+        raise DataError(f"{place}: the file name is empty")
+    if any(name in names for names in by_fold.values()):
+        raise DataError(f"{place}: {name} is listed a second time; a file belongs to one fold and one class")
+    by_fold.setdefault(fold, {})[name] = label
+
+
 def read_fold(place: str, value: str, num_folds: int) -> int:
     """A fold's number.
 

@@ -52,6 +52,10 @@ class Item(NamedTuple):
     is_weak: bool = False
 
 
+LONGEST_STEP_S = 0.1
+"""Between two places where an excerpt may begin; networks for tagging have frames of half a second and more."""
+
+
 class _ClipDataset:
     def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float) -> None:
         for clip in clips[:1]:  # of a data set all or none
@@ -92,12 +96,13 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
         draw = Draw(*key)
         is_weak = draw.clip >= len(self.clips)
         clip = self.weak[draw.clip - len(self.clips)] if is_weak else self.clips[draw.clip]
-        spare_frames = int(max(0.0, clip.duration_s - self.clip_seconds) / self.grid.hop_s)
-        start_frame = int(np.random.default_rng([self.seed, *draw]).integers(spare_frames + 1))
+        step_s = self.grid.hop_s if self.pseudo_labels is not None else min(self.grid.hop_s, LONGEST_STEP_S)  # a teacher's frames stay whole
+        spare_steps = int(max(0.0, clip.duration_s - self.clip_seconds) / step_s)
+        start_s = int(np.random.default_rng([self.seed, *draw]).integers(spare_steps + 1)) * step_s
         if is_weak:
-            item = self._excerpt(replace(clip, events=()), start_frame * self.grid.hop_s, draw.clip)
+            item = self._excerpt(replace(clip, events=()), start_s, draw.clip)
             return item._replace(is_weak=True) if isinstance(item, Item) else item
-        return self._excerpt(clip, start_frame * self.grid.hop_s, draw.clip, self.pseudo_labels)
+        return self._excerpt(clip, start_s, draw.clip, self.pseudo_labels)
 
 
 class EvaluationWindows(_ClipDataset, Dataset[Item | str]):

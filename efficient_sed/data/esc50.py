@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from efficient_sed.data._folds import FoldsConfig, check_class, read_fold, read_index
-from efficient_sed.errors import DataError
+from efficient_sed.data._folds import FoldsConfig, add_file, check_class, read_fold, read_index
 from efficient_sed.registry import DATASETS
 
 COLUMNS = ("filename", "fold", "target", "category")
@@ -46,7 +45,5 @@ class Esc50Config(FoldsConfig):
         for place, row in read_index(root / "meta" / "esc50.csv", COLUMNS, f"data.root=DIR is the folder that holds {self.layout}"):
             fold = read_fold(place, row["fold"], self.num_folds)
             check_class(place, ("category", "target"), row["category"], row["target"], self.classes)
-            if not row["filename"]:
-                raise DataError(f"{place}: the file name is empty")
-            by_fold.setdefault(fold, {})[row["filename"]] = row["category"]
+            add_file(by_fold, place, fold, row["filename"], row["category"])
         return by_fold

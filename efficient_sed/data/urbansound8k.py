@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from efficient_sed.data._folds import FoldsConfig, check_class, read_fold, read_index
-from efficient_sed.errors import DataError
+from efficient_sed.data._folds import FoldsConfig, add_file, check_class, read_fold, read_index
 from efficient_sed.registry import DATASETS
 
 COLUMNS = ("slice_file_name", "fold", "classID", "class")
@@ -42,7 +41,6 @@ class UrbanSound8kConfig(FoldsConfig):
         for place, row in read_index(root / "metadata" / "UrbanSound8K.csv", COLUMNS, f"data.root=DIR is the folder that holds {self.layout}"):
             fold = read_fold(place, row["fold"], self.num_folds)
             check_class(place, ("class", "classID"), row["class"], row["classID"], self.classes)
-            if not row["slice_file_name"]:
-                raise DataError(f"{place}: the file name is empty")
-            by_fold.setdefault(fold, {})[f"fold{fold}/{row['slice_file_name']}"] = row["class"]
+            name = row["slice_file_name"] and f"fold{fold}/{row['slice_file_name']}"
+            add_file(by_fold, place, fold, name, row["class"])
         return by_fold

@@ -56,7 +56,7 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
     """
     if model.is_fused:
         raise CheckpointError(f"{path}: a fused model cannot be saved, its weights are no longer those of its parts; save the model that was given to fuse()")
-    if model.is_altered:
+    if model.backbone.is_altered:
         raise CheckpointError(f"{path}: a model whose layers were replaced cannot be saved, its name does not say so; save one with a backbone such as fmn10_dcls, which has them")
     tensors = {key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous() for key, value in model.state_dict().items()}
     for key, value in tensors.items():

@@ -31,7 +31,6 @@ class Fusible(Protocol):
         """That form, with the same inputs and outputs. It may take this module's weights over."""
 
 
-@runtime_checkable
 class Gate(Protocol):
     """A module that multiplies its input by `gate(input)`."""
 
@@ -77,6 +76,11 @@ def _layers(module: nn.Module) -> list[nn.Module]:
     return [layer for child in module for layer in _layers(child)] if type(module) is nn.Sequential else [module]
 
 
+def _is_gate(layer: nn.Module | None) -> TypeGuard[Gate]:
+    """Whether it has the method, rather than a part of that name."""
+    return callable(getattr(type(layer), "gate", None))
+
+
 def _join(layers: list[nn.Module]) -> list[nn.Module]:
     """Each two-dimensional convolution together with the gate before it and the BatchNorm, and then the activation, that follow it."""
     joined: list[nn.Module] = []
@@ -84,7 +88,8 @@ def _join(layers: list[nn.Module]) -> list[nn.Module]:
         before = joined[-1] if joined else None
         conv = before if isinstance(before, FusedConv2d) and before.activation == "none" else None
         if _can_fuse(layer):
-            joined.append(FusedConv2d(layer, joined.pop() if isinstance(before, Gate) else None))
+            gate = before if _is_gate(before) else None
+            joined[len(joined) - (gate is not None) :] = [FusedConv2d(layer, gate)]
         elif conv is not None and isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats:
             conv.fold(layer)
         elif conv is not None and type(layer) in ACTIVATIONS:
@@ -104,7 +109,7 @@ class FusedConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, gate: Gate | None = None) -> None:
         super().__init__()
-        self.gate = gate
+        self.gate_before = gate
         self.weight, self.bias = conv.weight, conv.bias
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
         self.is_pointwise = (*conv.kernel_size, *conv.stride, *conv.padding, conv.groups) == (1, 1, 1, 1, 0, 0, 1)
@@ -124,8 +129,8 @@ class FusedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         is_plain = _is_plain_on_cpu(x)
-        if self.gate is not None:
-            gate = self.gate.gate(x)
+        if self.gate_before is not None:
+            gate = self.gate_before.gate(x)
             if is_plain and self.is_pointwise and self.activation == "none" and self.bias is not None:
                 return self._project(x, gate, self.bias)
             x = x * gate

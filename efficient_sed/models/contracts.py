@@ -41,6 +41,8 @@ class Backbone(_Part, abc.ABC):
     """Spectrogram frames per step."""
     first_step_frames: int = 1
     """Spectrogram frames that give the first step; each further one takes `time_stride` more."""
+    is_altered: bool = False
+    """Whether layers were replaced, so that its configuration no longer rebuilds it."""
 
     @abc.abstractmethod
     def forward(self, mel: Tensor) -> Tensor: ...

@@ -103,8 +103,7 @@ def replace_depthwise(
         layer = SpacedConv2d(conv, kernel_count, size, version, leaders.get(geometry))
         leaders.setdefault(geometry, layer)
         setattr(place.parent, place.attribute, layer)
-    if isinstance(model, SedModel):
-        model.is_altered = True
+    backbone.is_altered = True
     return model
 
 

@@ -61,8 +61,6 @@ class SedModel(nn.Module):
 
     is_fused = False
     """Whether it is a copy that `fuse` made, for inference alone."""
-    is_altered = False
-    """Whether layers were replaced, so that `spec` no longer rebuilds it."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()

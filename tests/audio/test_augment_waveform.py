@@ -99,3 +99,11 @@ def test_clips_have_speeds_of_their_own() -> None:
         assert torch.equal(change_label_speed(labels, np.array([15, 20, 27]))[row], change_label_speed(labels[row : row + 1], np.array([speed]))[0])
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(change_speed(waveform, np.array([15, 20, 27])), together)
+
+
+def test_loudness_in_mixed_precision() -> None:
+    """A loud tone's power is beyond float16."""
+    tone = 0.9 * torch.sin(2 * torch.pi * 1000 * torch.arange(44_100) / 44_100)[None].repeat(2, 1)
+    with torch.autocast("cpu", torch.float16):
+        mixed = mix_by_loudness(tone, torch.tensor([1, 0]), torch.tensor([0.7, 0.6]), 44_100)
+    assert torch.isfinite(mixed).all()

@@ -109,6 +109,10 @@ BAD_ESC50: dict[str, tuple[Callable[[Path], Any], str]] = {
         "{root}/meta/esc50.csv:3: target='2' does not belong to category='rooster', whose number is 1",
     ),
     "no name": (lambda root: edit(root / "meta/esc50.csv", "1-1000-A-0.wav", ""), "{root}/meta/esc50.csv:2: the file name is empty"),
+    "twice": (
+        lambda root: edit(root / "meta/esc50.csv", "2-1000-A-0.wav", "1-1000-A-0.wav"),
+        "{root}/meta/esc50.csv:5: 1-1000-A-0.wav is listed a second time; a file belongs to one fold and one class",
+    ),
     "no audio": (lambda root: (root / "audio/1-1000-A-0.wav").unlink(), "{root}/audio/1-1000-A-0.wav: no such audio file"),
     "an empty fold": (lambda root: edit(root / "meta/esc50.csv", ".wav,1,", ".wav,2,"), "{root}/audio: 0 clips for test; "),
 }

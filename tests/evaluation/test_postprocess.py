@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
@@ -12,7 +13,9 @@ from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.audio.frontend_mel40 import ANALYSES, Mel40
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
+from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.postprocess import decode_events, decode_stream, decode_thresholds, smooth_scores, smooth_stream
+from efficient_sed.registry import BACKBONES
 
 GRID = FrameGrid()
 CLASSES = ["dog", "siren", "speech"]
@@ -130,7 +133,8 @@ def test_smoothing_holds_back_little(median_frames: int) -> None:
 def test_windows_keep_each_frame_once(duration_s: float, window_s: float, grid: FrameGrid) -> None:
     windows, size = cut_windows(duration_s, window_s, grid), grid.num_frames(round(window_s * grid.sample_rate))
     kept = [round(window.start_s / grid.hop_s) + frame for window in windows for frame in range(window.first, window.last)]
-    assert kept == list(range(max(1, grid.offset_frame(duration_s))))
+    total = max(1, grid.offset_frame(duration_s))
+    assert kept == list(range(min(total, size) if round(duration_s - window_s, 6) <= 0 else total))  # a last frame that a whole excerpt does not fill is not given
     for window in windows:
         assert 0 <= window.first < window.last <= size  # as many as the model gives
         assert window.start_s < duration_s
@@ -138,3 +142,23 @@ def test_windows_keep_each_frame_once(duration_s: float, window_s: float, grid: 
     margin = round(1 / grid.hop_s) if window_s >= 4 else 0
     assert all(window.first == margin for window in windows[1:])
     assert all(size - 1 <= window.last + margin <= size for window in windows[:-1])
+
+
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_a_clip_as_long_as_a_window_is_scored_as_a_whole(name: str) -> None:
+    """Whatever the frames: a second window, mostly silence, would have its say in the clip's logits."""
+    config = BACKBONES.get(name)()
+    with torch.device("meta"):
+        built = config.build()
+    grid = config.build_frontend().grid(built.time_stride, built.first_step_frames)
+    for seconds in (3.0, 4.0, 5.0, 10.0):
+        (window,) = cut_windows(seconds, seconds, grid)
+        assert (window.start_s, window.first) == (0, 0)
+        assert 0 < window.last <= grid.num_frames(round(seconds * grid.sample_rate))
+
+
+def test_windows_shorter_than_a_frame_are_refused() -> None:
+    grid = FrameGrid(44_100, 345, 256)  # a frame lasts two seconds
+    with pytest.raises(ConfigError, match=r"^windows of 1 s are too short for a model with a frame each 2\.00272 s; give longer ones as data\.clip_seconds=SECONDS$"):
+        cut_windows(10.0, 1.0, grid)
+    assert len(cut_windows(1.0, 1.0, grid)) == 1

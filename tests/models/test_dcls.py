@@ -201,7 +201,7 @@ def test_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         es.replace_depthwise(model, **options)  # type: ignore[arg-type]
     assert list(model.state_dict()) == keys
-    assert not model.is_altered
+    assert not model.backbone.is_altered
 
 
 def test_refused_in_a_configuration() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import efficient_sed as es
 from efficient_sed.errors import CheckpointError
 from efficient_sed.models._fuse import FusedConv2d, fuse_layers
+from efficient_sed.models.backbones.mobilenet_v3 import SqueezeExcitation
 from efficient_sed.models.contracts import CausalHead
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -149,3 +150,15 @@ def test_saving_is_refused(tmp_path: Path) -> None:
 
 def test_every_head_was_seen() -> None:
     assert {head for _, head in RUN} == set(SEQUENCE_HEADS.names())
+
+
+def test_a_gate_goes_into_the_projection_behind_it_alone() -> None:
+    """In one flat Sequential, where the convolution that took the gate over stands before another one."""
+    torch.manual_seed(0)
+    block = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), SqueezeExcitation(8), nn.Conv2d(8, 4, 1, bias=False), nn.BatchNorm2d(4)]
+    plain = nn.Sequential(nn.Sequential(*block), nn.Sequential(nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5), nn.ReLU(), nn.Conv2d(5, 2, 1))).eval()
+    fused = fuse_layers(copy.deepcopy(plain))
+    assert [type(layer) for layer in fused.children()] == [FusedConv2d] * 4
+    x = torch.randn(2, 3, 7, 9)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(x), plain(x), rtol=1e-5, atol=1e-6)
