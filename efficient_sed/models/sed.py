@@ -68,6 +68,7 @@ class SedModel(nn.Module):
         self.provenance = Provenance()
         self.frontend: FrontEnd = spec.backbone.build_frontend()
         self.backbone: Backbone = spec.backbone.build()
+        self.backbone.is_altered = False  # whatever was replaced while it was built
         self.sequence: SequenceHead = spec.seq.build(self.backbone.out_dim)
         own = spec.backbone.build_classifier(len(spec.classes)) if isinstance(self.sequence, IdentityHead) else None
         self.classifier: Classifier = own or LinearClassifier(self.sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)

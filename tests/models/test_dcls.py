@@ -140,8 +140,10 @@ def test_shared_parameters_are_saved_once(tmp_path: Path) -> None:
     assert sum(parameter.numel() for parameter in again.parameters()) == sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_altered_models_are_not_saved(tmp_path: Path) -> None:
-    model = es.replace_depthwise(es.create_model("fmn04", num_classes=3), dilated_size=9, larger_than_map="crop")
+@pytest.mark.parametrize("is_given_whole", [True, False])
+def test_altered_models_are_not_saved(is_given_whole: bool, tmp_path: Path) -> None:
+    model = es.create_model("fmn04", num_classes=3)
+    es.replace_depthwise(model if is_given_whole else model.backbone, dilated_size=9, larger_than_map="crop")
     with pytest.raises(CheckpointError, match=r"layers were replaced cannot be saved.*such as fmn10_dcls"):
         es.save_model(model, tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
