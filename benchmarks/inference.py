@@ -25,6 +25,7 @@ from torch.nn import functional as F
 import efficient_sed as es
 from efficient_sed.benchmark._clock import seconds_of
 from efficient_sed.environment import device_name
+from efficient_sed.models._factory import settle_norms
 from efficient_sed.models.backbones.mobilenet_v3 import InvertedResidual, SqueezeExcitation
 from efficient_sed.models.sed import SedModel
 
@@ -85,12 +86,7 @@ def peak_macs(device: torch.device, precision: torch.dtype) -> float:
 @torch.inference_mode()
 def measure(name: str, batch: int, rounds: int, device: torch.device, peak: float) -> None:
     torch.manual_seed(0)
-    model = es.create_model(name, num_classes=447)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # statistics of one batch, or else random layers let nothing through
-    model.train()(torch.randn(2, 1, 128, 200))
-    model.eval().to(device)
+    model = settle_norms(es.create_model(name, num_classes=447)).eval().to(device)
     plain, fused = Plain(model).eval(), es.fuse(model)
     mel = torch.randn(batch, 1, 128, 1000, device=device)
     with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):

@@ -152,7 +152,7 @@ def _add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], ar
     drawn = plot.add_mutually_exclusive_group()
     drawn.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
     drawn.add_argument("--published", action="store_true", help="draw published models alone, with their MACs as published and as we count them; needs no runs")
-    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG, a CSV and an interactive page (HTML) are written beside it")
+    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG, an interactive page (HTML) and, of runs, a CSV are written beside it")
     plot.add_argument("--allow-mixed", action="store_true", help="draw results of different data or metric variants together")
 
 

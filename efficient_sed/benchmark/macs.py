@@ -29,6 +29,7 @@ from efficient_sed.audio.frontend_dcls import FFT_LENGTH as DECIBEL_FFT_LENGTH
 from efficient_sed.audio.frontend_dcls import DecibelMel
 from efficient_sed.audio.frontend_erann import ErannMel
 from efficient_sed.audio.frontend_mel40 import Mel40, TiledMel
+from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._fuse import FusedConv2d
 from efficient_sed.models.sed import SedModel
@@ -156,8 +157,9 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     """Run one clip through the model and add up the formulas. A compiled model is counted as it was before.
 
     Raises:
-        ConfigError: If a module that owns weights, or that multiplies tensors otherwise than through its children, has no formula; add one to `FORMULAS`.
+        ConfigError: If the length is none, or a module that owns weights, or that multiplies tensors otherwise than through its children, has no formula; add one to `FORMULAS`.
     """
+    require(0 < seconds < math.inf, "seconds", seconds, "a length above 0")
     model = getattr(model, "_orig_mod", model)
     counter = _Counter()
     for name, module in model.named_modules():

@@ -30,7 +30,7 @@ from efficient_sed.evaluation.evaluate import evaluate_model
 from efficient_sed.evaluation.psds import require_back_end
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
-from efficient_sed.models._factory import create_model
+from efficient_sed.models._factory import create_model, settle_norms
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.training.curves import draw_curves
 from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_process
@@ -197,7 +197,7 @@ def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str]) -
 def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     """What a model costs: a released name or file, or an architecture with random weights and AudioSet Strong's 447 classes."""
     has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards()
-    model = load_model(name) if has_weights else create_model(name, num_classes=NUM_AUDIOSET_STRONG)
+    model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return {"model": name, "complexity": measure_complexity(model.to(device), config), "environment": describe_environment()}
 

@@ -383,6 +383,9 @@ class RunConfig:
             f"not beside backbone.init={self.backbone.init}; give backbone.init=null to start from the whole model",
         )
         require(self.backbone.has_mel_jitter or not self.train.augment.mel_jitter, "train.augment.mel_jitter", True, f"false with backbone={self.backbone.name}")
+        for key in ("filter_probability", "time_mask_max"):  # their gains and their silence are those of the released models' spectrogram
+            value = getattr(self.train.augment, key)
+            require(self.backbone.has_mel_jitter or value == 0, f"train.augment.{key}", value, f"0 with backbone={self.backbone.name}, whose spectrogram has another scale")
         has_positions = hasattr(self.backbone, "dilated_size")
         divides = self.train.strategy == "deepspeed_stage_2"
         require(not (has_positions and divides), "train.strategy", self.train.strategy, f"ddp with backbone={self.backbone.name}, whose positions are kept inside the kernel")
@@ -402,7 +405,7 @@ class RunConfig:
     def model_name(self) -> str:
         from efficient_sed.models._names import architecture_name
 
-        return architecture_name(self.backbone, self.seq, self.train.crop_seconds)
+        return architecture_name(self.backbone, self.seq, self.train.crop_seconds or self.data.clip_seconds)
 
     @property
     def has_single_labels(self) -> bool:

@@ -77,10 +77,12 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
 
     Raises:
         DataError: If a run is not finished, or they differ in data, clips, classes or metric variant; the message says in what.
-        ConfigError: If there are too few replicates.
+        ConfigError: If there are too few replicates, or both folders are one.
     """
     if replicates < MIN_REPLICATES:
         raise ConfigError(f"--replicates {replicates} is not allowed: {MIN_REPLICATES} or more")
+    if first.resolve() == second.resolve():
+        raise ConfigError(f"{first} and {second} are one run; give two, such as runs/RUN_A runs/RUN_B")
     folders = (first, second)
     results, clips = zip(*(_read(folder) for folder in folders), strict=True)
     _check_same(folders, results, clips)

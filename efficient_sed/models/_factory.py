@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from torch import nn
+
 from efficient_sed.data.labels import default_classes
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._names import parse_name
@@ -28,3 +31,17 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
         raise ConfigError("create_model needs either num_classes=N or classes=[...]")
     labels = default_classes(num_classes) if num_classes is not None else tuple(classes or ())
     return SedModel(ModelSpec(parsed.backbone, parsed.seq, labels))
+
+
+@torch.no_grad()
+def settle_norms(model: SedModel) -> SedModel:
+    """Give a random model's BatchNorm the statistics of noise, in place: as initialised, deep ones give the same scores for any sound."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta, was_training = [norm.momentum for norm in norms], model.training
+    for norm in norms:
+        norm.momentum = 1.0
+    frames = max(200, 2 * model.backbone.time_stride + model.backbone.first_step_frames)
+    model.train()(torch.randn(2, 1, model.frontend.mel_bins, frames, generator=torch.Generator().manual_seed(0)))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return model.train(was_training)

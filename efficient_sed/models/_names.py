@@ -35,11 +35,16 @@ def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig, crop_se
     """A model's name: that of the first system that has these parts, else `<backbone>[+<head>-<hidden>]`.
 
     Args:
-        crop_seconds: Length of the excerpts that it is trained on, to choose among systems that differ in nothing else.
+        crop_seconds: Length of the excerpts that it is trained on, to choose among systems that differ in nothing else; with a length that none of them
+            has it is none of them. None: any.
     """
     named = {name: keys for name, keys in SYSTEMS.items() if _is_made_of(keys, backbone, seq)}
     if named:
-        return next((name for name, keys in named.items() if keys.get("train.crop_seconds") == crop_seconds), next(iter(named)))
+        if crop_seconds is None:
+            return next(iter(named))
+        for name, keys in named.items():
+            if keys.get("train.crop_seconds", crop_seconds) == crop_seconds:
+                return name
     hidden = getattr(seq, "hidden", None)
     return backbone.name if hidden is None else f"{backbone.name}+{seq.name}-{hidden}"
 

@@ -347,3 +347,9 @@ def test_deepspeed_differs_as_explained(name: str, seconds: float) -> None:
     differences = deepspeed_differences(model, report)
     assert len(differences) == 1
     assert deepspeed_macs(model, seconds) == report.total + sum(differences.values())
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_length_that_is_none(seconds: float) -> None:
+    with pytest.raises(ConfigError, match=r"^seconds=.* is not allowed: a length above 0$"):
+        es.count_macs(es.create_model("fmn04", num_classes=2), seconds)

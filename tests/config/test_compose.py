@@ -119,6 +119,7 @@ BAD = [
     ("train.augment.speed_change=0.02", r"train\.augment\.speed_change=0\.02 is not allowed: 0 to 0\.5 in steps of 0\.05"),
     ("train.augment.wave_mix_loudness=true train.augment.wave_mix_probability=0", r"train\.augment\.wave_mix_loudness=True is not allowed: false with .*"),
     ("backbone=fmn04_dcls train.strategy=deepspeed_stage_2", r"train\.strategy=deepspeed_stage_2 is not allowed: ddp with backbone=fmn04_dcls, .*"),
+    ("backbone=erann1 train.augment.mel_jitter=false train.augment.time_mask_max=0.2", r"train\.augment\.time_mask_max=0\.2 is not allowed: 0 with backbone=erann1, .*"),
     ("train.augment.spec_masks=0", r"train\.augment\.spec_masks=0 is not allowed: 1 or more; .*"),
     ("train.augment.spec_mask_bins=-1", r"train\.augment\.spec_mask_bins=-1 is not allowed: 0 or more"),
     ("train.accumulate=0", r"train\.accumulate=0 is not allowed: 1 or more"),

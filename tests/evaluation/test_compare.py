@@ -158,6 +158,8 @@ def test_a_real_difference_and_none(tmp_path: Path) -> None:
         "This is about the choice of clips for these two trainings, not about seeds: those take several runs of each.",
     ]
     assert f"The difference is real: {second} is better" in compare_runs(second, first, 200).lines()[-2]
+    with pytest.raises(ConfigError, match=r"are one run; give two, such as runs/RUN_A runs/RUN_B$"):
+        compare_runs(first, first / ".." / first.name, 200)
     same = compare_runs(first, shutil.copytree(first, tmp_path / "copy"), 100)
     assert (same.difference, same.ci95, same.p_value, same.is_real) == (0.0, (0.0, 0.0), 1.0, False)
     assert same.lines()[-2] == "The difference may well be chance: other clips of this kind could turn it round (p >= 0.05, 100 draws of 300 clips)."

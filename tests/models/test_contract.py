@@ -13,7 +13,7 @@ from torch import Tensor
 
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
-from efficient_sed.models._factory import create_model
+from efficient_sed.models._factory import create_model, settle_norms
 from efficient_sed.models._names import parse_name
 from efficient_sed.models.contracts import CausalHead, SequenceHead
 from efficient_sed.models.sed import ModelSpec, SedModel
@@ -34,13 +34,7 @@ def small_head(name: str) -> SequenceHeadConfig:
 def create(backbone: str, head: str) -> SedModel:
     """A random model whose BatchNorm knows its input: as initialised, the deep ones give the same output for any input."""
     torch.manual_seed(0)
-    model = SedModel(ModelSpec(BACKBONES.get(backbone)(), small_head(head), CLASSES))
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            module.momentum = 1.0
-    with torch.no_grad():
-        model.train()(mel_for(model, 4, 100))
-    return model
+    return settle_norms(SedModel(ModelSpec(BACKBONES.get(backbone)(), small_head(head), CLASSES)))
 
 
 @cache

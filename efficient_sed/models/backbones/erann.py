@@ -129,12 +129,20 @@ class ErannClassifier(Classifier):
         return SedOutput(frame_logits.transpose(1, 2), self.layers(features.mean(1) + features.amax(1)))
 
 
-@BACKBONES.register("erann")
 @dataclass(frozen=True)
-class ErannConfig(BackboneConfig):
-    """The published network for tagging, half a second a step."""
+class ErannBase(BackboneConfig):
+    """What networks for tagging and for detection share."""
 
     has_mel_jitter: ClassVar[bool] = False
+
+    def build_frontend(self) -> FrontEnd:
+        return ErannMel()
+
+
+@BACKBONES.register("erann")
+@dataclass(frozen=True)
+class ErannConfig(ErannBase):
+    """The published network for tagging, half a second a step."""
 
     width: int = 5
     """Widening factor W: channels in the first block are eight times this."""
@@ -148,21 +156,17 @@ class ErannConfig(BackboneConfig):
     def build(self) -> Backbone:
         return ErannBlocks(self.width, PUBLISHED_STRIDE * self.time_factor)
 
-    def build_frontend(self) -> FrontEnd:
-        return ErannMel()
-
     def build_classifier(self, num_classes: int) -> Classifier:
         return ErannClassifier(block_channels(self.width)[-1], num_classes)
 
 
 @dataclass(frozen=True)
-class FramewiseConfig(BackboneConfig):
+class FramewiseConfig(ErannBase):
     """The same with smaller strides in time, for detection.
 
     At 63 ms it has a fifth more MACs than the published network at its shortest step of 125 ms; at 31 ms four fifths more.
     """
 
-    has_mel_jitter: ClassVar[bool] = False
     width: ClassVar[int]
 
     time_stride: int = 8
@@ -173,9 +177,6 @@ class FramewiseConfig(BackboneConfig):
 
     def build(self) -> Backbone:
         return ErannBlocks(self.width, self.time_stride)
-
-    def build_frontend(self) -> FrontEnd:
-        return ErannMel()
 
     def build_classifier(self, num_classes: int) -> Classifier:
         return ErannClassifier(block_channels(self.width)[-1], num_classes)
