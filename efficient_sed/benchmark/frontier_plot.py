@@ -277,7 +277,8 @@ def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: 
 
 
 def _legend(figure: Figure, ax: Axes, colours: dict[str, str], markers: dict[str, str], has_front: bool, has_published: bool) -> None:
-    heads = [ax.plot([], [], "s", color=colour, label=f"head {family}" if family != "none" else "no head")[0] for family, colour in colours.items()]
+    bar: dict[str, Any] = {"linewidth": 7, "solid_capstyle": "butt"}  # a colour has no shape: markers are the backbones'
+    heads = [ax.plot([], [], color=colour, label=f"head {family}" if family != "none" else "no head", **bar)[0] for family, colour in colours.items()]
     shapes = [ax.plot([], [], marker, color="#707070", label=f"backbone {backbone}")[0] for backbone, marker in markers.items()]
     shapes += ax.plot([], [], color=INK, linewidth=1.2, label="our Pareto front") if has_front else []
     shapes += ax.plot([], [], "o-", color="#BEBEBE", markersize=4, linewidth=0.8, label="published, with its front") if has_published else []

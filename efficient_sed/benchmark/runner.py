@@ -199,6 +199,7 @@ def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards()
     model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    logger.info("%s: counting its MACs", name)
     return {"model": name, "complexity": measure_complexity(model.to(device), config), "environment": describe_environment()}
 
 

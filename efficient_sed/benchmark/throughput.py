@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import logging
 import resource
 import shutil
 import sys
@@ -32,6 +33,7 @@ from efficient_sed.models._fuse import MICRO_BATCH, fuse
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
 
+logger = logging.getLogger(__name__)
 CLEAR_PEAK = Path("/proc/self/clear_refs")
 CPU_BATCH = 4  # what a sweep measures; larger ones on request
 COMPARED = 2  # clips whose scores are compared with float32
@@ -97,6 +99,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
     rows: list[Speed] = []
     with torch.inference_mode(), only_cores(config.threads):
         for precision, batch, mel in itertools.product(precisions, batches, ("outside", "inside") if config.with_mel else ("outside",)):
+            logger.info("timing %s in %s, batch %d, front end %s", ", ".join(config.modes), precision, batch, mel)
             rows += _measure(model, config, precision, batch, mel)
         state, name = conditions(device), device_name(device)
     model.train(was_training)

@@ -112,6 +112,7 @@ def psds1(
     """Score detections over all thresholds.
 
     Classes that never occur in the ground truth are left out; overlapping events of one class count as one.
+    What of an event lies beyond its clip's end counts, and no detection reaches it.
 
     Args:
         scores: Per clip an array (frames, classes); frame k covers [k, k + 1) * frame_hop_s, cut at the clip's duration.
