@@ -1,15 +1,19 @@
-"""Augmentations of waveforms (batch, samples): mixtures by loudness, and speed. Off by default, as published for the released models."""
+"""Augmentations of waveforms (batch, samples): mixtures by loudness, speed and pitch. Off by default, as published for the released models."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchaudio.functional import resample
 
 MIN_POWER = 1e-8  # -80 dB: silence is mixed as if it were that loud
 LOUDNESS_WINDOW_S = 0.1
-SPEED_UNITS = 20  # speeds are twentieths: resampling by a fraction of small numbers is cheap
+FACTOR_UNITS = 20  # of speed and pitch are twentieths: resampling by a fraction of small numbers is cheap
+VOCODER_WINDOW_S = 0.04  # or more, to a power of two: two periods of a low voice
 
 
 def mix_by_loudness(waveform: Tensor, partners: Tensor, share: Tensor, sample_rate: int) -> Tensor:
@@ -43,10 +47,10 @@ def a_weighting(frequency_hz: Tensor) -> Tensor:
     return (10 ** (2.0 / 20) * gain).square()
 
 
-def draw_speeds(rng: np.random.Generator, batch: int, max_change: float) -> np.ndarray:
-    """Speeds of 1 - max_change to 1 + max_change in twentieths, whole numbers of shape (batch,)."""
-    largest = round(max_change * SPEED_UNITS)
-    return SPEED_UNITS + rng.integers(-largest, largest, batch, endpoint=True)
+def draw_factors(rng: np.random.Generator, batch: int, max_change: float) -> np.ndarray:
+    """Factors of 1 - max_change to 1 + max_change in twentieths, whole numbers of shape (batch,)."""
+    largest = round(max_change * FACTOR_UNITS)
+    return FACTOR_UNITS + rng.integers(-largest, largest, batch, endpoint=True)
 
 
 def change_speed(waveform: Tensor, speeds: np.ndarray) -> Tensor:
@@ -55,14 +59,49 @@ def change_speed(waveform: Tensor, speeds: np.ndarray) -> Tensor:
     with torch.autocast(waveform.device.type, enabled=False):
         for speed in np.unique(speeds):
             rows = torch.from_numpy(np.flatnonzero(speeds == speed)).to(waveform.device)
-            played = resample(waveform[rows], int(speed), SPEED_UNITS)[:, : waveform.shape[-1]]
+            played = resample(waveform[rows], int(speed), FACTOR_UNITS)[:, : waveform.shape[-1]]
             changed[rows, : played.shape[-1]] = played
     return changed
+
+
+def shift_pitch(waveform: Tensor, factors: np.ndarray, sample_rate: int) -> Tensor:
+    """Multiply frequencies and keep the time: a phase vocoder makes each clip as much longer as resampling then makes it shorter."""
+    shifted, num_samples = waveform.clone(), waveform.shape[-1]
+    size = min(2 ** math.ceil(math.log2(VOCODER_WINDOW_S * sample_rate)), num_samples)
+    hop, window = max(1, size // 4), torch.hann_window(size, device=waveform.device)
+    with torch.autocast(waveform.device.type, enabled=False):
+        for factor in set(factors.tolist()) - {FACTOR_UNITS}:
+            rows = torch.from_numpy(np.flatnonzero(factors == factor)).to(waveform.device)
+            spectrum = torch.stft(waveform[rows], size, hop, window=window, return_complex=True)
+            longer = torch.istft(_stretch(spectrum, FACTOR_UNITS / factor), size, hop, window=window, length=math.ceil(num_samples * factor / FACTOR_UNITS))
+            shifted[rows] = resample(longer, int(factor), FACTOR_UNITS)[:, :num_samples]
+    return shifted
+
+
+def _stretch(spectrum: Tensor, rate: float) -> Tensor:
+    """A spectrum (batch, bins, frames) that is passed through at a rate; a frame's phases go on from the last by as much as they do in the original.
+
+    Bins are locked to their neighbours, or those of one tone fall out of step and cancel: Puckette, "Phase-locked vocoder", WASPAA 1995.
+    """
+    frames = F.pad(spectrum, (0, 1)).unbind(-1)
+    phase, stretched = _phase(frames[0], torch.ones_like(frames[0])), []
+    for position in np.arange(0, spectrum.shape[-1], rate):
+        index = int(position)
+        now, after, share = frames[index], frames[index + 1], float(position) - index
+        stretched.append(((1 - share) * now.abs() + share * after.abs()) * phase)
+        locked = stretched[-1] - F.pad(stretched[-1][:, 1:], (0, 1)) - F.pad(stretched[-1][:, :-1], (1, 0))  # the window turns every other bin round
+        phase = _phase(_phase(locked, phase) * after * now.conj(), _phase(after, phase))
+    return torch.stack(stretched, -1)
+
+
+def _phase(x: Tensor, otherwise: Tensor) -> Tensor:
+    """Complex numbers of magnitude 1, those of another tensor where there is silence."""
+    return torch.where(x == 0, otherwise, torch.sgn(x))
 
 
 def change_label_speed(x: Tensor, speeds: np.ndarray) -> Tensor:
     """What `change_speed` makes of labels (batch, classes, frames): those of the frame that is heard in the middle of each."""
     num_frames = x.shape[-1]
-    source = torch.from_numpy((2 * np.arange(num_frames) + 1) * speeds[:, None] // (2 * SPEED_UNITS)).to(x.device)  # (B, T)
+    source = torch.from_numpy((2 * np.arange(num_frames) + 1) * speeds[:, None] // (2 * FACTOR_UNITS)).to(x.device)  # (B, T)
     index = source.clamp(max=num_frames - 1)[:, None].expand_as(x)
     return x.gather(-1, index) * (source < num_frames)[:, None].to(x.dtype)

@@ -117,6 +117,8 @@ class AugmentConfig:
 
     speed_change: float = 0.0
     """Largest relative change of every clip's speed and pitch, by resampling in steps of 0.05: 0.5 for factors of 0.5 to 1.5; 0 for none."""
+    pitch_shift: float = 0.0
+    """Largest relative change of every clip's pitch at the same speed, by a phase vocoder in steps of 0.05; 0 for none."""
     wave_mix_probability: float = 0.5
     """Share of clips whose waveform is mixed with that of another clip of the batch; labels and teacher are mixed alike."""
     wave_mix_alpha: float = 2.0
@@ -166,8 +168,10 @@ class AugmentConfig:
             require(getattr(self, name) > 0, f"train.augment.{name}", getattr(self, name), "above 0")
         require(self.time_roll_sigma >= 0, "train.augment.time_roll_sigma", self.time_roll_sigma, "0 or more")
         require(self.time_mask_max == 0 or 0.05 <= self.time_mask_max <= 0.9, "train.augment.time_mask_max", self.time_mask_max, "0.05 to 0.9, or 0 for no mask")
-        is_step = abs(20 * self.speed_change - round(20 * self.speed_change)) < WHOLE
-        require(0 <= self.speed_change <= 0.5 and is_step, "train.augment.speed_change", self.speed_change, "0 to 0.5 in steps of 0.05")
+        for name in ("speed_change", "pitch_shift"):
+            value = getattr(self, name)
+            is_step = abs(20 * value - round(20 * value)) < WHOLE
+            require(0 <= value <= 0.5 and is_step, f"train.augment.{name}", value, "0 to 0.5 in steps of 0.05")
         is_used = self.wave_mix_probability > 0 or not self.wave_mix_loudness
         require(is_used, "train.augment.wave_mix_loudness", True, "false with train.augment.wave_mix_probability=0")
         require(self.spec_masks >= 1, "train.augment.spec_masks", self.spec_masks, "1 or more; train.augment.spec_mask_frames=0 and spec_mask_bins=0 turn them off")

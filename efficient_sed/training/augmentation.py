@@ -10,7 +10,7 @@ from torch import Tensor
 
 from efficient_sed.audio.augment import draw_mixup, draw_time_masks, draw_time_shifts, mask_in_time, mix, mix_waveforms, roll_in_time
 from efficient_sed.audio.augment_spectrum import apply_filters, draw_filters, draw_stripes, draw_warps, mask_stripes, mix_styles, warp_frequency
-from efficient_sed.audio.augment_waveform import change_label_speed, change_speed, draw_speeds, mix_by_loudness
+from efficient_sed.audio.augment_waveform import change_label_speed, change_speed, draw_factors, mix_by_loudness, shift_pitch
 from efficient_sed.audio.frontend import jittered_mel_bank
 from efficient_sed.config.schema import AugmentConfig
 from efficient_sed.data.clip_dataset import Batch
@@ -27,9 +27,11 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
     is_weak = batch.is_weak.cpu().numpy()
     kinds = [(np.flatnonzero(~is_weak), config.mixup_probability, config.mixup_alpha), (np.flatnonzero(is_weak), config.weak_mixup_probability, config.weak_mixup_alpha)]
     if config.speed_change > 0:
-        speeds = draw_speeds(rng, len(targets), config.speed_change)
+        speeds = draw_factors(rng, len(targets), config.speed_change)
         waveform = change_speed(waveform, speeds)
         targets, teacher = change_label_speed(targets, speeds), change_label_speed(teacher, speeds)
+    if config.pitch_shift > 0:
+        waveform = shift_pitch(waveform, draw_factors(rng, len(targets), config.pitch_shift), model.frontend.sample_rate)
     if config.wave_mix_probability > 0:
         partners, share = _join(len(targets), [(kind, draw_mixup(rng, len(kind), config.wave_mix_alpha, config.wave_mix_probability)) for kind, _, _ in kinds])
         if config.wave_mix_loudness:

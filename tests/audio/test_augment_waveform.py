@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from efficient_sed.audio.augment_waveform import a_weighting, change_label_speed, change_speed, draw_speeds, loudness_db, mix_by_loudness
+from efficient_sed.audio.augment_waveform import a_weighting, change_label_speed, change_speed, draw_factors, loudness_db, mix_by_loudness, shift_pitch
 
 RATE = 16_000
 
@@ -54,10 +54,10 @@ def test_silence_is_mixed_without_harm() -> None:
     assert mix_by_loudness(waveforms, torch.tensor([1, 2, 0]), torch.tensor([0.5, 0.9, 0.8]), RATE).isfinite().all()
 
 
-def test_speeds_are_twentieths_on_both_sides() -> None:
-    speeds = draw_speeds(np.random.default_rng(0), 2000, 0.5)
-    assert sorted(set(speeds.tolist())) == list(range(10, 31))
-    assert set(draw_speeds(np.random.default_rng(0), 100, 0.05).tolist()) == {19, 20, 21}
+def test_factors_are_twentieths_on_both_sides() -> None:
+    factors = draw_factors(np.random.default_rng(0), 2000, 0.5)
+    assert sorted(set(factors.tolist())) == list(range(10, 31))
+    assert set(draw_factors(np.random.default_rng(0), 100, 0.05).tolist()) == {19, 20, 21}
 
 
 @pytest.mark.parametrize("speed", [10, 13, 20, 23, 30])
@@ -70,6 +70,32 @@ def test_a_faster_tone_is_higher_and_shorter(speed: int) -> None:
     assert not changed[0, length + 1 :].any()
     if speed == 20:
         assert torch.equal(changed, waveform)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("factor", [10, 13, 19, 21, 27, 30])
+def test_a_shifted_tone_is_higher_and_as_long(factor: int, rate: int) -> None:
+    """The loudest frequency moves, the sound begins and ends where it did, as loud as before."""
+    time = torch.arange(2 * rate) / rate
+    waveform = torch.where((time > 0.5) & (time < 1.5), torch.sin(2 * math.pi * 400 * time), 0.0)
+    other = torch.randn(2 * rate, generator=torch.Generator().manual_seed(0))
+    shifted = shift_pitch(torch.stack([waveform, other]), np.array([factor, 20]), rate)
+    assert shifted.shape == (2, 2 * rate)
+    assert torch.equal(shifted[1], other)
+    spectrum = torch.fft.rfft(shifted[0]).abs()
+    assert int(spectrum.argmax()) / 2 == pytest.approx(400 * factor / 20, rel=0.01)
+    heard = (shifted[0].view(40, -1).square().mean(1) > 0.1).nonzero().flatten()  # by 50 ms
+    assert abs(int(heard[0]) - 10) <= 1
+    assert abs(int(heard[-1]) - 29) <= 1
+    assert float(shifted[0, int(0.7 * rate) : int(1.3 * rate)].square().mean()) == pytest.approx(0.5, rel=0.1)
+    torch.testing.assert_close(shift_pitch(waveform[None], np.array([factor]), rate), shifted[:1])
+
+
+def test_short_or_silent_clips_are_shifted_too() -> None:
+    for num_samples in (1, 7, 300, 1000):
+        shifted = shift_pitch(torch.zeros(1, num_samples), np.array([13]), RATE)
+        assert shifted.shape == (1, num_samples)
+        assert not shifted.any()
 
 
 @given(st.integers(10, 30), st.integers(0, 40), st.integers(5, 12))

@@ -116,6 +116,7 @@ BAD = [
     ("train.label_smoothing=0.1", r"train\.label_smoothing=0\.1 is not allowed: 0 with task=detection"),
     ("train.crop_seconds=0.5", r"train\.crop_seconds=0\.5 is not allowed: 1 or more seconds, or null for data\.clip_seconds"),
     ("train.augment.speed_change=0.6", r"train\.augment\.speed_change=0\.6 is not allowed: 0 to 0\.5 in steps of 0\.05"),
+    ("train.augment.pitch_shift=-0.1", r"train\.augment\.pitch_shift=-0\.1 is not allowed: 0 to 0\.5 in steps of 0\.05"),
     ("train.augment.speed_change=0.02", r"train\.augment\.speed_change=0\.02 is not allowed: 0 to 0\.5 in steps of 0\.05"),
     ("train.augment.wave_mix_loudness=true train.augment.wave_mix_probability=0", r"train\.augment\.wave_mix_loudness=True is not allowed: false with .*"),
     ("backbone=fmn04_dcls train.strategy=deepspeed_stage_2", r"train\.strategy=deepspeed_stage_2 is not allowed: ddp with backbone=fmn04_dcls, .*"),

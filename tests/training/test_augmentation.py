@@ -17,10 +17,11 @@ from efficient_sed.training.augmentation import augment_batch
 OFF = AugmentConfig(wave_mix_probability=0.0, mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
 EVERYTHING = AugmentConfig(
     wave_mix_probability=1.0, mixup_probability=1.0, mixstyle_probability=1.0, time_mask_max=0.3, filter_probability=1.0, freq_warp_probability=1.0, time_roll_sigma=0.2,
-    speed_change=0.3, spec_mask_frames=40, spec_mask_bins=20,
+    speed_change=0.3, pitch_shift=0.2, spec_mask_frames=40, spec_mask_bins=20,
 )  # fmt: skip
 ON = {
     "speed": replace(OFF, speed_change=0.3),
+    "pitch": replace(OFF, pitch_shift=0.3),
     "wave_mix": replace(OFF, wave_mix_probability=1.0),
     "wave_mix_loudness": replace(OFF, wave_mix_probability=1.0, wave_mix_loudness=True),
     "mel_jitter": replace(OFF, mel_jitter=True),

@@ -35,7 +35,7 @@ from efficient_sed.training.train import build_model, fit
 NO_AUGMENT = AugmentConfig(wave_mix_probability=0.0, mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
 EVERY_AUGMENT = AugmentConfig(
     mixup_probability=0.5, mixstyle_probability=0.5, time_mask_max=0.2, filter_probability=0.5, freq_warp_probability=0.5,
-    speed_change=0.2, wave_mix_loudness=True, spec_mask_frames=20, spec_mask_bins=9,
+    speed_change=0.2, pitch_shift=0.2, wave_mix_loudness=True, spec_mask_frames=20, spec_mask_bins=9,
 )  # fmt: skip
 
 
