@@ -36,8 +36,11 @@ class BackboneConfig:
 
     init: str | None = None
     """Weights to start from, of which only the backbone is taken: a tag (`synthetic` stands for fmn10_synthetic and so on for each backbone,
-    `im` and `as` for the ImageNet and AudioSet weights of EfficientAT), a released name, `mobilenetv3_large_100` from timm, or a file."""
+    `im` and `as` for the ImageNet and AudioSet weights of EfficientAT), a released name, timm's name for what it trained
+    on ImageNet (`mobilenetv3_large_100` for fmn10, `convnext_tiny` and so on for its vision networks), or a file."""
 
+    timm_name: ClassVar[str | None] = None
+    """What timm calls the network with the weights that it trained on ImageNet."""
     has_mel_jitter: ClassVar[bool] = True
     """Whether `train.augment.mel_jitter` can move the edges of its front end's bank."""
     has_clip_layer: ClassVar[bool] = True

@@ -19,21 +19,21 @@ from efficient_sed.errors import CheckpointError, MissingDependencyError, neares
 from efficient_sed.models._cards import Card, find_weights, list_cards, record_checksum
 from efficient_sed.models._checkpoint import _HEADER_KEY, CHECKPOINT_SUFFIXES, load_strictly, read_checkpoint, rename_released, spec_from_header, stored_and_wanted
 from efficient_sed.models._names import architecture_name
+from efficient_sed.models._timm_start import adapt_vision, fetch_from_timm, is_of_timm, rename_timm, timm_holder
+from efficient_sed.models.backbones.timm_vision import VisionBackbone
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 logger = logging.getLogger(__name__)
 FILE_SUFFIXES = (*CHECKPOINT_SUFFIXES, ".pth", ".bin")
-TIMM_NAME, TIMM_BACKBONE = "mobilenetv3_large_100", "fmn10"
-TIMM_PAGE = f"https://huggingface.co/timm/{TIMM_NAME}.ra_in1k"
-_STEM, _TIMM_STEM = "features.0.0.weight", "conv_stem.weight"
+_STEM = "features.0.0.weight"
 
 
 def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """Fill a backbone with the weights that its `init` stands for; without `init` it stays as it is.
 
-    Accepted are a tag or name with a card, timm's mobilenetv3_large_100, and files: ours, Lightning's .ckpt, those released by EfficientSED
+    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by EfficientSED
     and EfficientAT, and timm's state dict. Nothing but the backbone is taken; a log line says what was and what was not.
 
     Raises:
@@ -44,16 +44,18 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
     card, source, state, header = _read_start(config)
     if header:
         _require_same(spec_from_header(header, source).backbone.name, config)
-    named = _in_our_names(state, config)
+    named, notes = rename_timm(state) if is_of_timm(state) else (_in_our_names(state, config), [])
     tensors = {key.removeprefix("backbone."): value for key, value in named.items() if key.startswith("backbone.")}
     if not tensors:
         raise CheckpointError(f"{source}: holds no backbone that is known here (its first key is {min(state, default=None)!r})")
-    notes = []
-    if _TIMM_STEM in state:
-        notes.append("its gates were trained as hard sigmoids and its BatchNorm with eps 1e-5, here they are sigmoids and 1e-3")
     if _STEM in tensors and tensors[_STEM].ndim == 4 and tensors[_STEM].shape[1] == 3:  # RGB
         tensors[_STEM] = tensors[_STEM].float().sum(1, keepdim=True)
         notes.append("its RGB stem is summed to one channel")
+    num_taken = len(tensors)
+    if isinstance(module, VisionBackbone) and is_of_timm(state):
+        tensors, fresh = adapt_vision(module, tensors)
+        num_taken = len(tensors) - len(fresh)
+        notes.append(f"random: {', '.join(fresh)}" if len(fresh) < 4 else f"random: {fresh[0]} and {len(fresh) - 1} more, which have learned positions here")
     try:
         load_strictly(module, tensors, source)
     except CheckpointError:
@@ -64,7 +66,7 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
         record_checksum(card, Path(source))
     left_out = Counter(key.split(".")[0] for key in named if not key.startswith("backbone."))
     notes.insert(0, "left out: " + (", ".join(f"{part} ({count})" for part, count in sorted(left_out.items())) or "nothing"))
-    logger.info("%s starts from %s: %d backbone tensors; %s", config.name, source, len(tensors), "; ".join(notes))
+    logger.info("%s starts from %s: %d backbone tensors; %s", config.name, source, num_taken, "; ".join(notes))
 
 
 def load_initial_model(model: SedModel, init_from: str) -> None:
@@ -102,9 +104,10 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
 def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Tensor], dict[str, Any] | None]:
     """The card if it has one, a file or name for messages, its tensors, and the header that describes them if there is one."""
     init = str(config.init)
-    if init == TIMM_NAME:
-        _require_same(TIMM_BACKBONE, config)
-        return None, init, _fetch_from_timm(), None
+    if (holder := timm_holder(init)) is not None:
+        if config.timm_name is None or config.timm_name.split(".")[0] != init:
+            _require_same(holder, config)
+        return None, init, fetch_from_timm(init, str(config.timm_name)), None
     path, card = Path(init).expanduser(), None
     if path.suffix not in FILE_SUFFIXES and "/" not in init and not path.is_file():
         card = _card(config)
@@ -139,19 +142,6 @@ def _require_same(held: str, config: BackboneConfig) -> None:
         raise CheckpointError(f"backbone.init={config.init} holds {held}, the run's backbone is {config.name}")
 
 
-def _fetch_from_timm() -> dict[str, Tensor]:
-    try:
-        import timm
-
-        state: dict[str, Tensor] = timm.create_model(TIMM_NAME, pretrained=True).state_dict()
-    except Exception as error:  # no network, no such host, a full disk, a damaged cache: each library below raises its own
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise CheckpointError(
-            f"backbone.init={TIMM_NAME}: timm could not fetch it ({reason}); download model.safetensors from {TIMM_PAGE} and give its path as backbone.init=FILE"
-        ) from error
-    return state
-
-
 def _is_foreign_safetensors(path: Path) -> bool:
     """Whether the file is sound and without our header, which `read_checkpoint` asks for."""
     if path.suffix != ".safetensors" or not path.is_file():
@@ -164,39 +154,11 @@ def _is_foreign_safetensors(path: Path) -> bool:
 
 
 def _in_our_names(state: Mapping[str, Tensor], config: BackboneConfig) -> dict[str, Tensor]:
-    if _TIMM_STEM in state:
-        return _rename_timm(state)
     spec = ModelSpec(config, SEQUENCE_HEADS.get("none")(), ())
     features = {f"model.{key}": value for key, value in state.items() if key.startswith("features.")}
     if features:  # EfficientAT: its backbone has the names that EfficientSED put behind `model.`
         return rename_released(features, spec) | {key: value for key, value in state.items() if not key.startswith("features.")}
     return rename_released(state, spec)
-
-
-_TIMM_START = {"conv_stem": "features.0.0", "bn1": "features.0.1"}
-_TIMM_DEPTHWISE = {"conv_dw": "block.0.0", "bn1": "block.0.1", "conv_pw": "block.1.0", "bn2": "block.1.1"}
-_TIMM_INVERTED = {"conv_pw": "block.0.0", "bn1": "block.0.1", "conv_dw": "block.1.0", "bn2": "block.1.1", "conv_pwl": "block.2.0", "bn3": "block.2.1"}
-_TIMM_GATED = _TIMM_INVERTED | {"se.conv_reduce": "block.2.fc1", "se.conv_expand": "block.2.fc2", "conv_pwl": "block.3.0", "bn3": "block.3.1"}
-_TIMM_LAST = {"conv": "0", "bn1": "1"}
-
-
-def _rename_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of timm's MobileNetV3 in our names. It nests blocks by resolution, we count them from 1 to 16; its gates are 1x1 convolutions."""
-    blocks: dict[tuple[int, int], dict[tuple[str, str], Tensor]] = {}
-    renamed = {}
-    for key, value in state.items():
-        if match := re.fullmatch(r"blocks\.(\d+)\.(\d+)\.(.+)\.(\w+)", key):
-            blocks.setdefault((int(match[1]), int(match[2])), {})[match[3], match[4]] = value
-        else:
-            module, _, leaf = key.partition(".")
-            renamed[f"backbone.{_TIMM_START[module]}.{leaf}" if module in _TIMM_START else key] = value
-    for index, place in enumerate(sorted(blocks), start=1):
-        modules = {module for module, _ in blocks[place]}
-        names = _TIMM_LAST if "conv" in modules else _TIMM_DEPTHWISE if "conv_pwl" not in modules else _TIMM_GATED if "se.conv_reduce" in modules else _TIMM_INVERTED
-        for (module, leaf), value in blocks[place].items():
-            is_gate = module.startswith("se.") and leaf == "weight"
-            renamed[f"backbone.features.{index}.{names.get(module, module)}.{leaf}"] = value.flatten(1) if is_gate else value
-    return renamed
 
 
 def _architecture(tensors: Mapping[str, Tensor]) -> str | None:

@@ -25,13 +25,14 @@ from efficient_sed.errors import CheckpointError
 from efficient_sed.models import _initial
 from efficient_sed.models._cards import Card
 from efficient_sed.models._checkpoint import model_header
-from efficient_sed.models._initial import TIMM_NAME, load_initial, load_initial_model
+from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.backbones.mobilenet_v3 import FrameMobileNet, InvertedResidual, SqueezeExcitation
-from efficient_sed.models.contracts import Backbone
+from efficient_sed.models.contracts import Backbone, Positioned
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES
 
 State = dict[str, Tensor]
+TIMM_NAME, TIMM_FULL_NAME = "mobilenetv3_large_100", "mobilenetv3_large_100.ra_in1k"
 PARITY = Path(__file__).parents[1] / "parity"
 
 
@@ -337,7 +338,7 @@ def test_timm_by_name_and_file(mobilenet: nn.Module, tmp_path: Path, monkeypatch
     init = name if name == TIMM_NAME else str(saved({"state_dict": state} if name == "nested.pth" else state, tmp_path / name))
     with caplog.at_level(logging.INFO):
         filled = start(init).state_dict()
-    assert asked == ([(TIMM_NAME, True)] if name == TIMM_NAME else [])
+    assert asked == ([(TIMM_FULL_NAME, True)] if name == TIMM_NAME else [])
     assert torch.equal(filled["features.0.0.weight"], state["conv_stem.weight"].sum(1, keepdim=True))
     assert torch.equal(filled["features.4.block.2.fc2.weight"], state["blocks.2.0.se.conv_expand.weight"][:, :, 0, 0])
     assert torch.equal(filled["features.16.1.running_var"], state["blocks.6.0.bn1.running_var"])
@@ -373,6 +374,66 @@ def test_timm_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, error: Exc
         f"backbone.init=mobilenetv3_large_100: timm could not fetch it ({reason}); download model.safetensors from "
         "https://huggingface.co/timm/mobilenetv3_large_100.ra_in1k and give its path as backbone.init=FILE"
     )
+
+
+VISION = {"convnext_tiny": "convnext_tiny.fb_in1k", "convformer_s18": "convformer_s18.sail_in1k", "fastvit_sa24": "fastvit_sa24.apple_in1k"}
+RANDOM = {"convnext_tiny": "stem.0.bias, stem.0.weight", "convformer_s18": "stem.conv.weight", "fastvit_sa24": "stem.weight"}
+
+
+@pytest.fixture(scope="module", params=VISION)
+def vision(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
+    """One of timm's networks, every tensor of its own."""
+    torch.manual_seed(4)
+    model: nn.Module = timm.create_model(request.param, pretrained=False)
+    randomised(model)
+    return request.param, model
+
+
+@pytest.mark.parametrize("suffix", ["", "_frame", "_dcls", "_dcls_frame"])
+def test_vision_networks_of_timm(vision: tuple[str, nn.Module], suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """By name and by file; the stem's convolution and learned positions stay random, and all else is theirs."""
+    name, model = vision
+    asked: list[Any] = []
+    monkeypatch.setattr(timm, "create_model", with_asked(asked, model, timm.create_model))
+    with caplog.at_level(logging.INFO):
+        by_name = start(name, name + suffix).state_dict()
+    assert asked == [VISION[name]]
+    module = start(saved(model.state_dict(), tmp_path / "m.safetensors"), name + suffix)
+    filled, theirs = module.state_dict(), model.state_dict()
+    taken = 0
+    for key, value in filled.items():
+        place = key.replace("layers.4.", "final_conv.").replace("layers.", "stages.")
+        if place in theirs and torch.equal(theirs[place].sum(-1, keepdim=True) if value.shape[2:] == (2, 1) else theirs[place], value):
+            assert torch.equal(by_name[key], value)
+            taken += 1
+    replaced = sum(len(part.state_dict()) for part in module.modules() if isinstance(part, Positioned))
+    assert (replaced > 0) == ("dcls" in suffix)
+    assert taken == len(filled) - len(RANDOM[name].split(", ")) - replaced
+    assert f"{name}{suffix} starts from {name}: {taken} backbone tensors; left out: head" in caplog.messages[0]
+    if not replaced:
+        assert caplog.messages[0].endswith(f"; random: {RANDOM[name]}")
+    with pytest.raises(CheckpointError, match=rf"^backbone\.init={name} holds {name}, the run's backbone is fmn10$"):
+        start(name, "fmn10")
+
+
+def with_asked(asked: list[Any], model: nn.Module, create: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """timm.create_model without a network: a stand-in for what is pre-trained."""
+
+    def create_model(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
+        if not pretrained:
+            return create(name, **options)
+        asked.append(name)
+        return model
+
+    return create_model
+
+
+def test_another_vision_network_is_refused(tmp_path: Path) -> None:
+    path = saved(timm.create_model("convformer_s18", pretrained=False).state_dict(), tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=rf"^{path}: the weights do not fit: \d+ missing"):
+        start(path, "convnext_tiny")
+    with pytest.raises(CheckpointError, match=rf"^{path}: the weights do not fit: \d+ missing"):
+        start(path, "fmn10")
 
 
 def test_without_init_nothing_changes() -> None:

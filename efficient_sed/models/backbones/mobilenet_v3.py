@@ -173,6 +173,7 @@ class Fmn06Config(FmnConfig):
 @dataclass(frozen=True)
 class Fmn10Config(FmnConfig):
     width: ClassVar[float] = 1.0
+    timm_name: ClassVar[str] = "mobilenetv3_large_100.ra_in1k"
 
 
 @BACKBONES.register("fmn20")

@@ -236,6 +236,7 @@ class DclsVisionConfig(DclsFields, VisionConfig):
 @dataclass(frozen=True)
 class ConvNextTinyConfig(VisionConfig):
     network: ClassVar[str] = "convnext_tiny"
+    timm_name: ClassVar[str] = "convnext_tiny.fb_in1k"
 
 
 @BACKBONES.register("convnext_tiny_frame")
@@ -248,6 +249,7 @@ class ConvNextTinyFrameConfig(ConvNextTinyConfig):
 @dataclass(frozen=True)
 class ConvNextTinyDclsConfig(DclsVisionConfig):
     network: ClassVar[str] = "convnext_tiny"
+    timm_name: ClassVar[str] = "convnext_tiny.fb_in1k"
 
 
 @BACKBONES.register("convnext_tiny_dcls_frame")
@@ -260,6 +262,7 @@ class ConvNextTinyDclsFrameConfig(ConvNextTinyDclsConfig):
 @dataclass(frozen=True)
 class ConvFormerS18Config(VisionConfig):
     network: ClassVar[str] = "convformer_s18"
+    timm_name: ClassVar[str] = "convformer_s18.sail_in1k"
 
 
 @BACKBONES.register("convformer_s18_frame")
@@ -272,6 +275,7 @@ class ConvFormerS18FrameConfig(ConvFormerS18Config):
 @dataclass(frozen=True)
 class ConvFormerS18DclsConfig(DclsVisionConfig):
     network: ClassVar[str] = "convformer_s18"
+    timm_name: ClassVar[str] = "convformer_s18.sail_in1k"
 
 
 @BACKBONES.register("convformer_s18_dcls_frame")
@@ -284,6 +288,7 @@ class ConvFormerS18DclsFrameConfig(ConvFormerS18DclsConfig):
 @dataclass(frozen=True)
 class FastVitSa24Config(VisionConfig):
     network: ClassVar[str] = "fastvit_sa24"
+    timm_name: ClassVar[str] = "fastvit_sa24.apple_in1k"
 
 
 @BACKBONES.register("fastvit_sa24_frame")
@@ -296,6 +301,7 @@ class FastVitSa24FrameConfig(FastVitSa24Config):
 @dataclass(frozen=True)
 class FastVitSa24DclsConfig(DclsVisionConfig):
     network: ClassVar[str] = "fastvit_sa24"
+    timm_name: ClassVar[str] = "fastvit_sa24.apple_in1k"
 
 
 @BACKBONES.register("fastvit_sa24_dcls_frame")
