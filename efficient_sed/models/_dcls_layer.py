@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WEIGHT_STD = 0.02
+SMALLEST_SHARE = 1e-12  # far below rounding; denormal numbers in a kernel make its convolution ten times as slow on a CPU
 
 
 def dense_kernel(weight: Tensor, positions: Tensor, deviations: Tensor | None, size: tuple[int, int], version: str) -> Tensor:
@@ -43,7 +44,9 @@ def _share(distance: Tensor, deviation: Tensor | None, version: str) -> Tensor:
     """What an element gives to a place at some distance, along one axis."""
     if deviation is None:
         return (1 - distance).relu()
-    return (1 + deviation - distance).relu() if version == "max" else (-0.5 * (distance / (0.27 + deviation)).square()).exp()
+    if version == "max":
+        return (1 + deviation - distance).relu()
+    return F.threshold((-0.5 * (distance / (0.27 + deviation)).square()).exp(), SMALLEST_SHARE, 0.0)
 
 
 class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
@@ -93,6 +96,8 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
             return dense_kernel(self.weight.to(dtype), owner.P.to(dtype), deviations, self.dilated_kernel_size, self.version).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu":  # 23 x 23 takes a thirtieth of the time in this order, and half in training
+            x = x.contiguous(memory_format=torch.channels_last)
         return F.conv2d(x, self.kernel(), self.bias, self.stride, self.padding, groups=self.groups)
 
     def fused(self) -> nn.Conv2d:

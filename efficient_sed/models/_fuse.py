@@ -135,6 +135,7 @@ class FusedConv2d(nn.Module):
                 return self._project(x, gate, self.bias)
             x = x * gate
         if is_plain and HAS_ONEDNN:
+            x = x.contiguous(memory_format=torch.channels_last)  # oneDNN has no fast way with a large depthwise kernel in the other order
             geometry = self.padding, self.stride, self.dilation, self.groups
             if self.packed is None:
                 self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *geometry, list(x.shape))
