@@ -33,16 +33,16 @@ def build(network: str, device: torch.device) -> dict[str, SedModel]:
     return dict(zip(FORMS, (plain, dcls, es.fuse(plain), es.fuse(dcls)), strict=True))
 
 
-def measure(models: Mapping[str, SedModel], mel: Tensor, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each round by form."""
-    seconds: dict[str, list[float]] = {form: [] for form in models}
+def measure(inputs: Mapping[str, tuple[SedModel, Tensor]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each round by name; models take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in inputs}
     with torch.inference_mode():
         for _ in range(rounds + 1):
-            for form, model in models.items():
+            for name, (model, mel) in inputs.items():
                 start = clock(mel.device)
                 model(mel)
-                seconds[form].append(clock(mel.device) - start)
-    return {form: values[1:] for form, values in seconds.items()}
+                seconds[name].append(clock(mel.device) - start)
+    return {name: values[1:] for name, values in seconds.items()}
 
 
 def ratio(seconds: Mapping[str, list[float]], form: str, other: str) -> float:
@@ -73,7 +73,7 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|")
     for network in options.networks:
         mel = torch.randn(options.batch, 1, 128, options.frames, device=device)
-        seconds = measure(build(network, device), mel, options.rounds)
+        seconds = measure({form: (model, mel) for form, model in build(network, device).items()}, options.rounds)
         pairs = (("dcls", "plain"), ("dcls fused", "plain fused"), ("plain fused", "plain"), ("dcls fused", "dcls"))
         as_built, fused, gain_plain, gain_dcls = (f"{ratio(seconds, *pair):.2f}" for pair in pairs)
         print(f"| {network} | {1e3 * statistics.median(seconds['plain']):.0f} | {as_built} | {fused} | {published_ratio(network):.2f} | {gain_plain} | {gain_dcls} |", flush=True)

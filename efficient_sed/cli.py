@@ -410,8 +410,8 @@ def run_verify(options: argparse.Namespace) -> int:
 
 
 def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split: bool = False) -> int:
-    """Table, CSV, page and, for detection, the picture of finished runs; if `is_split`, a picture for each set of runs that compare."""
-    from efficient_sed.benchmark.frontier import check_comparable, group_comparable, output_base, read_published, read_results
+    """Table, CSV, page and pictures of finished runs: one for each score that leads, or if `is_split` for each set of runs that compare."""
+    from efficient_sed.benchmark.frontier import check_comparable, group_by_metric, group_comparable, output_base, read_published, read_results
     from efficient_sed.benchmark.frontier_page import write_page
     from efficient_sed.benchmark.frontier_plot import draw_frontier
     from efficient_sed.benchmark.record import result_table, write_csv
@@ -419,20 +419,21 @@ def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_spli
     from efficient_sed.benchmark.table1 import table1
 
     results = [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
-    points = read_results(folders)
-    if not (allow_mixed or is_split):
-        check_comparable(points)
+    groups = group_by_metric(read_results(folders))
+    if is_split:
+        groups = [comparable for group in groups for comparable in group_comparable(group)]
+    for group in groups if not allow_mixed else ():
+        check_comparable(group)
     _print_rich(result_table([result for _, result in results]))
     if (beside := table1([result for _, result in results])) is not None:
         _print_rich(beside)
     base = output_base(output)
     written = [write_csv(base.with_name(f"{base.name}.csv"), [result for _, result in results]), write_page(results, base.with_name(f"{base.name}.html"))]
-    groups = group_comparable(points) if is_split else [points] if points else []
     for index, group in enumerate(groups):
         picture = base if index == 0 else base.with_name(f"{base.name}_{index + 1}")
-        written += draw_frontier(group, read_published(), picture, allow_mixed=allow_mixed)
+        written += draw_frontier(group, read_published() if group[0].metric == "psds1_macro" else [], picture, allow_mixed=allow_mixed)
     if len(groups) > 1:
-        print(f"efficient-sed: the runs differ in data or metric and do not compare: {len(groups)} pictures", file=sys.stderr)
+        print(f"efficient-sed: the runs differ in data or score and do not compare: {len(groups)} pictures", file=sys.stderr)
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
-from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
+from efficient_sed.benchmark.result_file import RESULT_FILE, main_score, read_result
 from efficient_sed.errors import DataError
 
 PUBLISHED_DATA, PUBLISHED_SPEED, PUBLISHED_SECONDS = "audioset_strong", "RTX 3090, fp16", 10.0
@@ -40,6 +40,28 @@ COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
     "epoch_s": ComplexityMetric("seconds of training an epoch", True),
     "training_h": ComplexityMetric("hours of training", True),
 }
+SCORES: Mapping[str, tuple[str, bool]] = {
+    "psds1_macro": ("PSDS1, macro", True),
+    "psds1": ("PSDS1 with penalty for unequal classes", True),
+    "frame_f1": ("F1 of frames", True),
+    "frame_error_rate": ("error rate of frames", False),
+    "segment_pauroc": ("partial AUROC of segments", True),
+    "event_f1": ("F1 of events, onset and offset", True),
+    "event_f1_macro": ("F1 of events, mean over classes", True),
+    "event_onset_f1": ("F1 of events, onset alone", True),
+    "event_onset_f1_macro": ("F1 of events, onset alone, mean over classes", True),
+    "onset_f": ("onset F-measure", True),
+    "onset_f_macro": ("onset F-measure, mean over classes", True),
+    "segment_error_rate": ("error rate of segments", False),
+    "map": ("mean average precision", True),
+    "mauc": ("mean AUC", True),
+    "dprime": ("d-prime", True),
+    "accuracy": ("accuracy", True),
+    "f1_macro": ("F1, mean over classes", True),
+    "f1_micro": ("F1, micro", True),
+    "loss": ("loss", False),
+}
+"""Label, and whether higher is better; a score that is not here is offered by its key, without a front."""
 PANELS = ("params", "macs", "throughput_clips_s")
 """What the picture shows; the page offers all."""
 
@@ -53,7 +75,7 @@ class Point:
     family: str
     """Sequence head, "none" without one."""
     score: float
-    """PSDS1, plain mean over classes, in [0, 1]."""
+    """By `metric`, in [0, 1]."""
     complexity: Mapping[str, float]
     """By keys of `COMPLEXITY_METRICS`; one that was not measured is absent."""
     source: Literal["ours", "published"]
@@ -65,6 +87,8 @@ class Point:
     """Data and metric variant: scores compare only where these agree."""
     speed: str = ""
     """Device, precision and batch of the throughput."""
+    metric: str = "psds1_macro"
+    """The score that tables lead with: PSDS1 as the plain mean over classes for detection, accuracy or mAP for tagging."""
     interval: tuple[float, float] | None = None
     """Score minus and plus one standard deviation over seeds, or of one run the bootstrap's 95 %."""
 
@@ -103,9 +127,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_results(folders: Iterable[Path]) -> list[Point]:
-    """The detection runs among finished ones, a point for each configuration; tagging has no PSDS1 and is left out.
-
-    Scores of runs that differ in their seed alone are averaged.
+    """Finished runs, a point for each configuration; scores of runs that differ in their seed or fold alone are averaged.
 
     Raises:
         DataError: If a result is damaged; the message names the file.
@@ -114,7 +136,7 @@ def read_results(folders: Iterable[Path]) -> list[Point]:
     results: list[Mapping[str, Any]] = []
     for folder in folders:
         result = read_result(folder)
-        if result is not None and result["task"] == "detection":
+        if result is not None:
             origins[id(result)] = folder
             results.append(result)
     groups = group_repeats(results)
@@ -137,12 +159,13 @@ def distinct_labels(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
 
 def _point(group: Sequence[Mapping[str, Any]], folder: Path) -> Point:
     result = group[0]
-    scores = [float(each["metrics"]["psds1_macro"]) for each in group]
-    interval = score_interval([each["metrics"] for each in group], "psds1_macro")
+    metric, _ = main_score(result)
+    scores = [float(each["metrics"][metric]) for each in group]
+    interval = score_interval([each["metrics"] for each in group], metric)
     measured = speed_conditions(result)
     mean, _ = mean_and_sd(scores)
     costs, conditions = complexity_values(group), score_conditions(result)
-    return Point(result["model"], result["backbone"], result["head"], mean, costs, "ours", result["model"], str(folder), conditions, measured, interval)
+    return Point(result["model"], result["backbone"], result["head"], mean, costs, "ours", result["model"], str(folder), conditions, measured, metric, interval)
 
 
 def score_interval(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[float, float] | None:
@@ -191,6 +214,14 @@ def read_published() -> list[Point]:
         Point(row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label, row.score_source, conditions, row.speed)
         for row in read_published_models("efficientsed_audioset_strong")
     ]
+
+
+def group_by_metric(points: Iterable[Point]) -> list[list[Point]]:
+    """Points of one score together, in the order in which scores come first."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.metric, []).append(point)
+    return list(groups.values())
 
 
 def group_comparable(points: Iterable[Point]) -> list[list[Point]]:

@@ -19,35 +19,15 @@ from typing import Any
 
 from efficient_sed import __version__
 from efficient_sed._files import write_atomically
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_SECONDS, complexity_values, distinct_labels, score_conditions, score_interval, speed_conditions
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_SECONDS, SCORES, complexity_values, distinct_labels, score_conditions, score_interval, speed_conditions
 from efficient_sed.benchmark.frontier_plot import COLOURS
 from efficient_sed.benchmark.published import PAPERS, PublishedModel, read_published_models
 from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
+from efficient_sed.benchmark.result_file import main_score
 from efficient_sed.errors import DataError
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("geometry.js", "chart.js", "table.js", "page.js")
-SCORES: Mapping[str, tuple[str, bool]] = {
-    "psds1_macro": ("PSDS1, macro", True),
-    "psds1": ("PSDS1 with penalty for unequal classes", True),
-    "frame_f1": ("F1 of frames", True),
-    "frame_error_rate": ("error rate of frames", False),
-    "segment_pauroc": ("partial AUROC of segments", True),
-    "event_f1": ("F1 of events, onset and offset", True),
-    "event_f1_macro": ("F1 of events, mean over classes", True),
-    "event_onset_f1": ("F1 of events, onset alone", True),
-    "event_onset_f1_macro": ("F1 of events, onset alone, mean over classes", True),
-    "onset_f": ("onset F-measure", True),
-    "onset_f_macro": ("onset F-measure, mean over classes", True),
-    "segment_error_rate": ("error rate of segments", False),
-    "map": ("mean average precision", True),
-    "mauc": ("mean AUC", True),
-    "dprime": ("d-prime", True),
-    "accuracy": ("accuracy", True),
-    "f1_micro": ("F1, micro", True),
-    "loss": ("loss", False),
-}
-"""Label, and whether higher is better; a score that is not here is offered by its key, without a front."""
 OTHER_COLOURS = ("#8C6D31", "#B8336A", "#4B7F52", "#7A6FB0", "#C1784B", "#3D8B8B", "#8A8A3A", "#A35D8F")
 SIGNIFICANT = 12  # digits of a mean
 
@@ -95,6 +75,7 @@ def page_data(results: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, An
         "scores": {key: {"label": SCORES[key][0], "isHigherBetter": SCORES[key][1]} for key in SCORES if key in scores}
         | {key: {"label": key, "isHigherBetter": None} for key in sorted(scores - SCORES.keys())},
         "costs": {key: {"label": _cost_label(key), "isHigherBetter": not metric.is_lower_better} for key, metric in COMPLEXITY_METRICS.items() if key in costs},
+        "first": main_score(runs[0][1])[0] if runs else "psds1_macro",
         "families": families,
         "groups": _name_groups(records),
         "records": records,

@@ -19,6 +19,7 @@ from efficient_sed.benchmark.frontier import (
     PUBLISHED_DATA,
     PUBLISHED_SECONDS,
     PUBLISHED_SPEED,
+    SCORES,
     Point,
     check_comparable,
     find_mismatch,
@@ -151,7 +152,7 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
         _title(ax, x, own, bool(other), speeds)
     if published and not is_shared:
         behind.set_ylabel("published: PSDS1 on AudioSet Strong (grey)", color="#707070")
-    panels[0].set_ylabel(f"PSDS1, macro — {', '.join('AudioSet Strong' if name == PUBLISHED_DATA else name for name in names)}")
+    panels[0].set_ylabel(f"{SCORES[ours[0].metric if ours else 'psds1_macro'][0]} — {', '.join('AudioSet Strong' if name == PUBLISHED_DATA else name for name in names)}")
     _legend(figure, panels[0], colours, markers, has_front, bool(published))
     _footnotes(figure, published, any(point.interval for point in ours), note)
 

@@ -17,7 +17,7 @@ from result_files import make_result, write_run
 
 from efficient_sed.benchmark import frontier_plot
 from efficient_sed.benchmark.corrected_plot import draw_corrected
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PANELS, Point, find_mismatch, find_runs, pareto_front, read_published, read_results
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PANELS, Point, find_mismatch, find_runs, group_by_metric, pareto_front, read_published, read_results
 from efficient_sed.errors import DataError, MissingDependencyError
 
 draw_frontier = frontier_plot.draw_frontier
@@ -73,7 +73,6 @@ def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     write_run(
         tmp_path, "sweep/c", make_result(seed=1, config=make_result()["config"] | {"train": {"epochs": 6}}, complexity=make_result()["complexity"] | {"peak_memory_mb": None})
     )
-    write_run(tmp_path, "tagging", make_result(task="tagging", metrics=TAGGED))
     points = read_results(find_runs(tmp_path))
     assert [point.label for point in points] == ["fmn04", "fmn10+tf-256 s0", "fmn10+tf-256 s1"]
     assert points[0].family == "none"
@@ -120,9 +119,12 @@ def test_folder_without_runs_is_an_error(tmp_path: Path) -> None:
         find_runs(tmp_path)
 
 
-def test_tagging_is_left_out(tmp_path: Path) -> None:
+def test_tagging_has_a_score_of_its_own(tmp_path: Path) -> None:
     write_run(tmp_path, "a", make_result(task="tagging", metrics=TAGGED))
-    assert read_results(find_runs(tmp_path)) == []
+    write_run(tmp_path, "b", make_result())
+    points = read_results(find_runs(tmp_path))
+    assert [(point.metric, point.score) for point in points] == [("map", TAGGED["map"]), ("psds1_macro", make_result()["metrics"]["psds1_macro"])]
+    assert group_by_metric(points) == [points[:1], points[1:]]
 
 
 def test_seeds_of_a_configuration_are_one_point_with_a_bar(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_a_tagging_run_stands_beside_the_published_rows() -> None:
     assert [record["scores"]["map"][0] for record in records if record["model"] == "erann-8x4-5"] == [0.3, 0.446]
 
 
+def test_the_page_opens_on_the_score_that_the_table_leads_with() -> None:
+    tagged = {"map": 0.3, "accuracy": 0.5, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
+    assert page_data([(Path("runs/0"), make_result(task="tagging", metrics=tagged))])["first"] == "accuracy"
+    assert page_data([(Path("runs/0"), make_result())])["first"] == page_data([])["first"] == "psds1_macro"
+
+
 def test_nothing_of_a_result_is_markup(tmp_path: Path) -> None:
     result = make_result(EVIL)
     result["data"]["name"] = result["environment"]["commit"] = EVIL

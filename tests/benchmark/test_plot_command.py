@@ -38,10 +38,24 @@ def test_published_models_need_no_runs(tmp_path: Path, capsys: pytest.CaptureFix
     assert "--published: not allowed with argument runs" in capsys.readouterr().err
 
 
-def test_tagging_alone_has_table_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(tmp_path / "runs", "a", make_result(task="tagging", metrics={"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}))
+@pytest.mark.parametrize(("metrics", "label"), [({"map": 0.3}, "mean average precision"), ({"map": 0.3, "accuracy": 0.5}, "accuracy")])
+def test_tagging_is_drawn_by_its_own_score(tmp_path: Path, capsys: pytest.CaptureFixture[str], metrics: dict[str, float], label: str) -> None:
+    tagged = metrics | {"variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
+    write_run(tmp_path / "runs", "a", make_result(task="tagging", metrics=tagged))
     assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")[0] == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["f.csv", "f.html"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["f.csv", "f.html", "f.png", "f.svg"]
+    drawn = (tmp_path / "out" / "f.svg").read_text(encoding="utf-8")
+    assert label in drawn
+    assert "PSDS1" not in drawn
+
+
+def test_scores_of_two_kinds_have_a_picture_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(tmp_path / "runs", "b", make_result(task="tagging", metrics={"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}))
+    status, _, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")
+    assert status == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"f.csv", "f.html", "f.png", "f.svg", "f_2.png", "f_2.svg"}
+    assert "2 pictures" in err
 
 
 @pytest.mark.parametrize(

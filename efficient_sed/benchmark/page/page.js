@@ -11,9 +11,7 @@ let shown = [];
 function fillControls() {
   const fill = (select, axes) => select.replaceChildren(...Object.entries(axes).map(([value, { label }]) => htmlElement("option", { value, textContent: label })));
   fill(at("y"), DATA.scores);
-  const own = DATA.records.find((record) => record.source === "ours");
-  const first = own ? Object.keys(DATA.scores).find((key) => own.scores[key]) : "psds1_macro";
-  at("y").value = state.y = first;
+  at("y").value = state.y = DATA.first;
   const created = `efficient_sed ${DATA.version}, ${DATA.created}`;
   const count = DATA.records.filter((record) => record.source === "ours").length;
   at("about").textContent = `${count} ${count === 1 ? "configuration" : "configurations"} of ours, circles, and ${DATA.records.length - count} published models, diamonds. Written by ${created}.`;
