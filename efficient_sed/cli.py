@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
-    _take_rest(parser, options, rest)
+    _take_rest(options, rest)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     keep_freed_memory()
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # two decoding processes on one core are no mistake
@@ -54,16 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _take_rest(parser: argparse.ArgumentParser, options: argparse.Namespace, rest: list[str]) -> None:
+def _take_rest(options: argparse.Namespace, rest: list[str]) -> None:
     """Words behind an option, which argparse leaves over: more key=value, or the files of `models convert --half IN OUT`."""
     if any(item.startswith("-") for item in rest):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if hasattr(options, "words"):
         options.words += rest
     elif rest and hasattr(options, "overrides") and all("=" in item for item in rest):
         options.overrides += rest
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, parser=command)
         return command
 
     train = add("train", run_train, "Train one model, evaluate it and measure its cost; an interrupted run is resumed.")
@@ -144,6 +144,7 @@ def _add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], ar
     benchmark.add_argument("--modes", metavar="M[,M…]", help="eager, fused, compiled, graphed (GPU); default: eager,fused")
     benchmark.add_argument("--threads", type=int, help="threads on a CPU, kept to as many cores")
     benchmark.add_argument("--processes", type=int, help="measure that many processes of one thread together, too")
+    benchmark.add_argument("--seconds", type=float, help="length of the clips; default: 10")
     benchmark.add_argument("--with-mel", action="store_true", default=None, help="measure from the waveform, too")
     benchmark.add_argument("--csv", type=Path, help="append one row per model to this file")
     benchmark.add_argument("--json", action="store_true", help="print everything measured as JSON")
@@ -262,6 +263,7 @@ def run_benchmark(options: argparse.Namespace) -> int:
 
     typed = {
         "batches": None if options.batch is None else _numbers("--batch", options.batch),
+        "seconds": options.seconds,
         "threads": options.threads,
         "processes": options.processes,
         "with_mel": options.with_mel,

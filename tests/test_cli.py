@@ -245,7 +245,7 @@ def test_train_evaluate_plot(run: Run, tmp_path: Path) -> None:
     result = json.loads((folder / "result.json").read_text())
     status, out, _ = run(f"evaluate {folder}/model.safetensors {{tiny}} train.batch_size=2")
     assert status == 0
-    assert json.loads(out) == {"model": f"{folder}/model.safetensors", "part": "test", **result["metrics"]}
+    assert json.loads(out) == {"model": f"{folder}/model.safetensors", "part": "test", "data": result["data"], **result["metrics"]}
     assert json.loads(run(f"evaluate {folder}/best.ckpt {{tiny}} --part validation").out)["part"] == "validation"
     status, out, _ = run("plot")
     assert status == 0

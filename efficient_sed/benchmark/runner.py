@@ -37,6 +37,7 @@ from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_
 
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
+COARSE_S = 0.25  # between scores
 MODEL_FILE, CONFIG_FILE, LOCK_FILE = "model.safetensors", "config.yaml", ".lock"
 
 
@@ -49,7 +50,14 @@ def signature(config: RunConfig) -> str:
 
 def run_folder(config: RunConfig) -> Path:
     """Where a run keeps its files; readable, and one per signature."""
-    return Path(config.output_dir) / f"{config.model_name}_{config.data.name}_seed{config.seed}_{signature(config)}"
+    fold = _fold(config)
+    data = config.data.name if fold is None else f"{config.data.name}-fold{fold}"
+    return Path(config.output_dir) / f"{config.model_name}_{data}_seed{config.seed}_{signature(config)}"
+
+
+def _fold(config: RunConfig) -> int | None:
+    """The fold of its data that a run is tested on; none where there are no folds."""
+    return getattr(config.data, "fold", None)
 
 
 def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
@@ -112,9 +120,19 @@ def check_lengths(model: SedModel, config: RunConfig) -> None:
         require(is_enough, key, seconds, f"at least {model.grid.first_frame_samples / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
 
 
+def _advise(model: SedModel, config: RunConfig, splits: Splits) -> None:
+    """Say what can be meant, but seldom is."""
+    longest, step_s = max((clip.duration_s for clip in splits.train), default=0.0), model.grid.hop_s
+    if longest < config.data.clip_seconds - step_s:
+        logger.warning("every training clip is padded with silence: the longest lasts %g s, data.clip_seconds=%g", longest, config.data.clip_seconds)
+    if config.task == "detection" and step_s > COARSE_S:
+        logger.warning("backbone=%s gives one score each %g s, too few to find events by; its frame-wise kin are in the README", config.backbone.name, step_s)
+
+
 def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool) -> dict[str, Any]:
     model = SedModel(ModelSpec(config.backbone, config.seq, splits.classes))
     check_lengths(model, config)
+    _advise(model, config, splits)
     try:
         write_atomically(folder / CONFIG_FILE, to_yaml(config).encode())
         write_atomically(folder / MANIFEST_FILE, splits.manifest_hash.encode())
@@ -143,6 +161,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     }
     notes = {
         "trained_on": config.data.name,
+        **({} if (fold := _fold(config)) is None else {"fold": fold}),
         "task": config.task,
         "seed": config.seed,
         "signature": result["signature"],
@@ -179,10 +198,10 @@ def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str, fo
 
 
 def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str]) -> dict[str, Any]:
-    """Metrics of trained weights, scored the way they were trained: with their own window and median filter, unless those keys were typed.
+    """Data and metrics of trained weights, scored the way they were trained: with their own window, median filter and fold, unless those keys were typed.
 
     Raises:
-        ConfigError: If the weights were trained for another task.
+        ConfigError: If the weights were trained for another task, or on the clips that they are to be tested on.
     """
     model = load_model(name).to("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
     if model.provenance.task != config.task:
@@ -190,8 +209,14 @@ def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str]) -
     own: dict[str, Any] = {key: getattr(model.provenance, key) for key in ("clip_seconds", "median_frames") if f"data.{key}" not in typed}
     if getattr(config.data, "classes", ()) is None:
         own["classes"] = tuple(model.classes)
+    if model.provenance.notes.get("trained_on") == config.data.name and (fold := model.provenance.notes.get("fold")) is not None:
+        if "data.fold" not in typed:
+            own["fold"] = fold
+        elif part == "test" and fold != (given := _fold(config)):
+            raise ConfigError(f"data.fold={given} is not allowed: {name} was trained on that fold; it can be tested on data.fold={fold}")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, **own))
-    return score_part(model, config.data.load(), config, part)
+    splits = config.data.load()
+    return {"data": describe_data(config, splits), **score_part(model, splits, config, part)}
 
 
 def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
@@ -223,6 +248,7 @@ def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
     clips = {part: len(getattr(splits, part)) for part in splits.parts}
     return {
         "name": config.data.name,
+        "fold": _fold(config),
         "manifest_hash": splits.manifest_hash,
         "clips": clips,
         "clips_expected": None if splits.expected is None else dict(splits.expected),

@@ -196,6 +196,7 @@ def _keys_near(key: str) -> str:
     if group in GROUPS:
         keys = {name: {f.name for f in dataclasses.fields(GROUPS[group].get(name))} for name in GROUPS[group].names()}
         owners = [f"{group}={name}" for name in keys if rest in keys[name]]
-        hint = f" ({', '.join(owners)} {'have' if len(owners) > 1 else 'has'} it)" if owners else f"; {nearest(rest, set().union(*keys.values()))}"
-        return f"the chosen {GROUPS[group].kind} has no such key{hint}"
+        if not owners:
+            return f"no {GROUPS[group].kind} has such a key; {nearest(rest, set().union(*keys.values()))}"
+        return f"the chosen {GROUPS[group].kind} has no such key ({', '.join(owners)} {'have' if len(owners) > 1 else 'has'} it)"
     return nearest(key, [f.name for f in dataclasses.fields(RunConfig)])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from efficient_sed.data._folds import FoldsConfig, add_file, check_class, read_fold, read_index
+from efficient_sed.errors import DataError
 from efficient_sed.registry import DATASETS
 
 COLUMNS = ("slice_file_name", "fold", "classID", "class")
@@ -38,9 +39,13 @@ class UrbanSound8kConfig(FoldsConfig):
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
         by_fold: dict[int, dict[str, str]] = {}
+        first: dict[str, int] = {}  # fold of each recording, which a slice's name begins with
         for place, row in read_index(root / "metadata" / "UrbanSound8K.csv", COLUMNS, f"data.root=DIR is the folder that holds {self.layout}"):
             fold = read_fold(place, row["fold"], self.num_folds)
             check_class(place, ("class", "classID"), row["class"], row["classID"], self.classes)
             name = row["slice_file_name"] and f"fold{fold}/{row['slice_file_name']}"
+            recording = row["slice_file_name"].split("-")[0]
+            if first.setdefault(recording, fold) != fold:
+                raise DataError(f"{place}: {row['slice_file_name']} is of recording {recording}, which fold {first[recording]} holds, too; a recording belongs to one fold")
             add_file(by_fold, place, fold, name, row["class"])
         return by_fold

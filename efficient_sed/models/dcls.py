@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError, require_package
-from efficient_sed.models.contracts import Backbone
+from efficient_sed.models.contracts import Backbone, Positioned
 from efficient_sed.models.sed import SedModel
 
 Version = Literal["v0", "v1", "max", "gauss"]
 LargerThanMap = Literal["error", "crop", "keep"]
 ModelT = TypeVar("ModelT", SedModel, Backbone)
 FRAMES = 1001  # of 10 s
+MAX_SIZE = 255  # 2 * 128 - 1
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class DclsFields:
 
 def check_kernel(kernel_count: int, dilated_size: int, version: str, prefix: str = "") -> None:
     """Raise a ConfigError unless such a kernel can be built."""
-    require(dilated_size >= 3 and dilated_size % 2 == 1, f"{prefix}dilated_size", dilated_size, "an odd number from 3 on, so that shapes stay")
+    is_odd = dilated_size % 2 == 1
+    require(3 <= dilated_size <= MAX_SIZE and is_odd, f"{prefix}dilated_size", dilated_size, f"an odd number, so that shapes stay, from 3 to {MAX_SIZE}, all of 128 mel bins")
     require(1 <= kernel_count <= dilated_size**2, f"{prefix}kernel_count", kernel_count, f"1 to {dilated_size**2}, the places of {prefix}dilated_size={dilated_size}")
     require(version in get_args(Version), f"{prefix}version", version, ", ".join(get_args(Version)))
 
@@ -85,6 +87,10 @@ def replace_depthwise(
     from efficient_sed.models._dcls_layer import SpacedConv2d
 
     backbone = model.backbone if isinstance(model, SedModel) else model
+    if not isinstance(backbone, Backbone):
+        raise ConfigError(f"replace_depthwise takes a model of this package, or its backbone, not a {type(model).__name__}")
+    if any(isinstance(part, Positioned) for part in backbone.modules()):
+        raise ConfigError("there is nothing to replace: the depthwise convolutions of this model have learned positions already")
     places = list(_find(backbone, kernel_sizes))
     if not places:
         wanted = "a kernel larger than 1" if kernel_sizes is None else f"a kernel of {' or '.join(map(str, sorted(kernel_sizes)))}"

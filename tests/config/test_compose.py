@@ -75,6 +75,7 @@ BAD = [
     ("train.augment.mixup_prob=1", r"unknown key train\.augment\.mixup_prob; did you mean 'mixup_probability'\? .*"),
     ("seq.hiden=64", r"unknown key seq\.hiden; .*did you mean 'hidden'\? .*"),
     ("seq=none seq.hidden=64", r"unknown key seq\.hidden; the chosen sequence head has no such key \(.*seq=gru, .*seq=tf.* (has|have) it\)"),
+    ("backbone.widht=2", r"unknown key backbone\.widht; no backbone has such a key; did you mean 'width'\? allowed: .*"),
     ("data=folder data.num_train=3", r"unknown key data\.num_train; the chosen data set has no such key \(data=synthetic has it\)"),
     ("hydra.run.dir=x", r"unknown key hydra\.run\.dir=x; .*"),
     ("seq.hidden=250", r"seq\.hidden=250 is not allowed: it must be divisible by 2 \* seq\.num_heads = 16 .*; nearest: 256"),

@@ -12,7 +12,7 @@ from urbansound8k_files import write_urbansound8k
 
 from efficient_sed.benchmark.record import repeated_rows
 from efficient_sed.benchmark.result_file import read_result
-from efficient_sed.benchmark.runner import run_experiment, run_folder
+from efficient_sed.benchmark.runner import run_experiment, run_folder, score_checkpoint
 from efficient_sed.config.compose import compose_run
 from efficient_sed.data._folds import FoldsConfig
 from efficient_sed.data.esc50 import Esc50Config
@@ -193,8 +193,14 @@ def test_cross_validation_gives_one_row(roots: dict[str, Path], tmp_path: Path) 
         config = compose_run([*SHORT, "data=esc50", f"data.root={roots['esc50']}", f"data.fold={fold}", f"output_dir={tmp_path}"])
         results.append(run_experiment(config, show_progress=False))
         assert read_result(run_folder(config)) == results[-1]
+        assert f"_esc50-fold{fold}_" in run_folder(config).name
     (row,) = repeated_rows(results)
     accuracies = [result["metrics"]["accuracy"] for result in results]
     assert (row["metric"], row["num_runs"], row["fold"], row["seed"]) == ("accuracy", 3, "1 2 3", 0)
     assert row["score"] == pytest.approx(sum(accuracies) / 3)
     assert row["score_sd"] is not None
+    weights, typed = str(run_folder(config) / "model.safetensors"), ["data=esc50", f"data.root={roots['esc50']}", "task=tagging", "data.num_workers=0"]
+    scored = score_checkpoint(weights, compose_run(typed), "test", {"data"})  # its own fold
+    assert (scored["data"]["fold"], scored["accuracy"]) == (3, pytest.approx(accuracies[2]))
+    with pytest.raises(ConfigError, match=r"data\.fold=2 is not allowed: .*model\.safetensors was trained on that fold; it can be tested on data\.fold=3"):
+        score_checkpoint(weights, compose_run([*typed, "data.fold=2"]), "test", {"data", "data.fold"})

@@ -79,6 +79,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "fold 0": (lambda root: edit(root, ",1,1,0,", ",1,0,0,"), "{csv}:2: fold='0' is not 1 to 10"),
     "other class": (lambda root: edit(root, ",1,1,1,car_horn", ",1,1,1,carhorn"), "{csv}:3: class='carhorn' is not one of the 10 classes; did you mean 'car_horn'?"),
     "other number": (lambda root: edit(root, ",1,1,1,car_horn", ",1,1,2,car_horn"), "{csv}:3: classID='2' does not belong to class='car_horn', whose number is 1"),
+    "recording in two folds": (
+        lambda root: edit(root, "1016-6-0-0.wav", "1000-6-0-0.wav"),
+        "{csv}:18: 1000-6-0-0.wav is of recording 1000, which fold 1 holds, too; a recording belongs to one fold",
+    ),
     "no name": (lambda root: edit(root, "1001-1-0-0.wav", ""), "{csv}:3: the file name is empty"),
     "no audio": (
         lambda root: (root / "audio/fold9/1016-6-0-0.wav").unlink(),

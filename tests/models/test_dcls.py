@@ -56,8 +56,7 @@ def test_a_plain_convolution_on_the_integer_grid(version: str, kernel: int, stri
     torch.testing.assert_close(layer.fused()(x), conv(x), rtol=1e-5, atol=1e-5)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("version", ["gauss", "max", "v1", "v0"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_no_kernel_holds_denormal_numbers(version: str) -> None:
     """They would make a convolution ten times as slow."""
     layer = SpacedConv2d(nn.Conv2d(8, 8, 7, padding=3, groups=8), 26, (23, 23), version)
@@ -66,6 +65,7 @@ def test_no_kernel_holds_denormal_numbers(version: str) -> None:
     assert (magnitude > 0).any()
 
 
+@torch.no_grad()
 def test_positions_are_frequency_and_time() -> None:
     """One element, a bin above and three frames before the middle."""
     layer = SpacedConv2d(nn.Conv2d(1, 1, 3, padding=1, bias=False), 1, (5, 9), "v0")
@@ -195,7 +195,8 @@ def test_kernels_of_framewise_models_end_with_the_map() -> None:
 
 BAD = [
     ({}, r"dilated_size=23 is larger than the map of 9 of 15 layers, first features.7.block.1.0 \(8 x 251\): .*; give 3 or less, or larger_than_map='crop'"),
-    ({"dilated_size": 8}, r"dilated_size=8 is not allowed: an odd number from 3 on"),
+    ({"dilated_size": 8}, r"dilated_size=8 is not allowed: an odd number, so that shapes stay, from 3 to 255"),
+    ({"dilated_size": 257}, r"dilated_size=257 is not allowed: an odd number, so that shapes stay, from 3 to 255"),
     ({"kernel_count": 0}, r"kernel_count=0 is not allowed: 1 to 529"),
     ({"dilated_size": 5, "kernel_count": 26}, r"kernel_count=26 is not allowed: 1 to 25, the places of dilated_size=5"),
     ({"version": "cubic"}, r"version=cubic is not allowed: v0, v1, max, gauss"),
@@ -227,6 +228,10 @@ def test_a_fused_or_replaced_model_has_nothing_to_replace() -> None:
     for finished in (es.fuse(model), es.replace_depthwise(model, dilated_size=9, larger_than_map="crop")):
         with pytest.raises(ConfigError, match="nothing to replace"):
             es.replace_depthwise(finished, dilated_size=9)
+    with pytest.raises(ConfigError, match="have learned positions already"):
+        es.replace_depthwise(model)
+    with pytest.raises(ConfigError, match="replace_depthwise takes a model of this package, or its backbone, not a Linear"):
+        es.replace_depthwise(nn.Linear(1, 1))  # type: ignore[type-var]
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
