@@ -1,46 +1,91 @@
-"""How a file of any length is cut into windows of one length, and how their scores are put together again."""
+"""How a file of any length is cut into overlapping windows of one length, and how their scores are put together again.
+
+Where two windows overlap, their logits are cross-faded: a border leaves no step, and what lies near it was heard with context on both sides.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+import numpy as np
 
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.errors import ConfigError
 
+OVERLAP = 0.2  # of a window: two seconds of ten
+
 
 class Window(NamedTuple):
-    """An excerpt that goes through the model, and the part of its scores that is kept.
+    """An excerpt that goes through the model, and the part of its scores that is used.
 
     Attributes:
         start_s: Begin of the excerpt; a whole frame.
-        first: First kept frame, counted in the excerpt.
-        last: Frame after the last kept one.
+        first: First used frame, counted in the excerpt.
+        last: Frame after the last used one.
+        fade_in: Frames from `first` on that are shared with the window before.
+        fade_out: Frames before `last` that are shared with the window after.
     """
 
     start_s: float
     first: int
     last: int
+    fade_in: int = 0
+    fade_out: int = 0
 
 
-def cut_windows(duration_s: float, window_s: float, grid: FrameGrid) -> list[Window]:
-    """Windows whose kept parts cover the file once; a file that is no longer than a window is scored as a whole.
+def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: float | None = None) -> list[Window]:
+    """Windows that cover the file; one that is no longer than a window is scored as a whole, of others the last window ends with the file.
 
-    Inner borders lie a second inside, so that a kept frame has context on both sides.
+    Args:
+        hop_s: From one window's begin to the next one's, half a window to a whole one; none: four fifths of it.
 
     Raises:
-        ConfigError: If a window is too short for a frame.
+        ConfigError: If a window is too short for a frame, or the hop is not allowed.
     """
     total = max(1, math.ceil(round(duration_s / grid.hop_s, 6)))
-    given, size = grid.num_frames(round(window_s * grid.sample_rate)), int(round(window_s / grid.hop_s, 6))
+    given = grid.num_frames(round(window_s * grid.sample_rate))
+    size = min(given, int(round(window_s / grid.hop_s, 6)))
     if given < 1 or (size < 1 and duration_s > window_s):
         raise ConfigError(f"windows of {window_s:g} s are too short for a model with a frame each {grid.hop_s:g} s; give longer ones as data.clip_seconds=SECONDS")
+    if hop_s is not None and not window_s / 2 <= hop_s <= window_s:
+        raise ConfigError(f"hop_s={hop_s:g} is not allowed: {window_s / 2:g} to {window_s:g} s, half the window that the model was trained on to the whole one")
     if round(duration_s - window_s, 6) <= 0:
         return [Window(0.0, 0, min(given, total))]
-    margin = min(round(1 / grid.hop_s), (size - 1) // 2) if window_s >= 4 else 0
-    windows, start = [Window(0.0, 0, min(size, total))], 0
-    while start + windows[-1].last < total:
-        windows[-1] = windows[-1]._replace(last=size - margin)
-        start += size - 2 * margin
-        windows.append(Window(start * grid.hop_s, margin, min(size, total - start)))
+    hop = size - math.floor(OVERLAP * size) if hop_s is None else min(size, max(math.ceil(size / 2), round(hop_s / grid.hop_s)))
+    starts = [*range(0, total - size, hop), total - size]
+    ends = [0, *(start + size for start in starts)]  # where the window before each ends, and the last one
+    windows = []
+    for index, start in enumerate(starts):
+        begin = max(start, ends[index - 1] if index else 0)  # behind the window before the last, which the last may reach
+        following = max(starts[index + 1], ends[index]) if index + 1 < len(starts) else start + size
+        windows.append(Window(start * grid.hop_s, begin - start, size, max(0, ends[index] - begin), max(0, start + size - following)))
     return windows
+
+
+def fade_logits(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Logits (frames, classes) that go over from one to the other, whose shares are (frames, 1)."""
+    mixed: np.ndarray = (1 - share) * before.astype(np.float32) + share * after.astype(np.float32)
+    return mixed.astype(before.dtype)
+
+
+def fade_scores(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The same for probabilities: their logits are mixed."""
+    tiny = np.finfo(np.float32).tiny
+    own, other = (np.log(np.maximum(scores, tiny)) - np.log(np.maximum(1 - scores, tiny)) for scores in (before.astype(np.float64), after.astype(np.float64)))
+    mixed: np.ndarray = 1 / (1 + np.exp(-fade_logits(own, other, share)))
+    return mixed.astype(before.dtype)
+
+
+def join_windows(pieces: Iterable[tuple[Window, np.ndarray]], fade: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] = fade_scores) -> Iterator[np.ndarray]:
+    """Scores (frames, classes) of a file from those of its windows in order, each piece as soon as no later window reaches it."""
+    shared = None
+    for window, scores in pieces:
+        own = scores[window.first : window.last]
+        if window.fade_in and shared is not None:
+            share = ((np.arange(window.fade_in, dtype=np.float32) + 0.5) / window.fade_in)[:, None]
+            own = np.concatenate([fade(shared, own[: window.fade_in], share), own[window.fade_in :]])
+        kept = len(own) - window.fade_out
+        yield own[:kept]
+        shared = own[kept:]

@@ -83,7 +83,7 @@ def pool_spectrogram(path: str | Path, model: SedModel) -> tuple[np.ndarray, flo
     device = next(model.parameters()).device
     for window, waveform in read_windows(path, model):
         begin = round(window.start_s / hop_s) * stride
-        first, last = window.first * stride, min(window.last * stride, total - begin)
+        first, last = (window.first + window.fade_in) * stride, min(window.last * stride, total - begin)
         mel = model.frontend(waveform.to(device))[0, 0, :, first:last].cpu().numpy()
         column = (begin + np.arange(first, last)) // pool
         np.add.at(sums, column, mel.T)

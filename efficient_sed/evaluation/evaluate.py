@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
+from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.collar_metrics import CollarCounts
 from efficient_sed.evaluation.event_metrics import Postprocessing, event_metrics
@@ -67,7 +68,7 @@ class ClipScores:
         for row, window in enumerate(positions.tolist()):
             clip, cut = self.dataset.windows[window]
             self._add_logits(clip, logits[row])
-            self._add_pieces(clip, {window: frames[row, :, cut.first : cut.last].T.copy()})
+            self._add_pieces(clip, {window: frames[row, :, : cut.last].T.copy()})
 
     def gather(self) -> None:
         """Take over what the other processes of a distributed run collected; all then hold the same."""
@@ -117,7 +118,8 @@ class ClipScores:
         known |= pieces
         if len(known) < len(self._windows[index]):
             return
-        clip, scores = self.dataset.clips[index], np.concatenate([known[window] for window in self._windows[index]])
+        clip = self.dataset.clips[index]
+        scores = np.concatenate(list(join_windows((self.dataset.windows[window][1], known[window]) for window in self._windows[index])))
         del self._pieces[index]
         self._whole.add(index)
         if self.keeps_scores:

@@ -22,6 +22,7 @@ from efficient_sed.config.schema import BackboneConfig, RunConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
+from efficient_sed.data.windows import Window, fade_logits, join_windows
 from efficient_sed.environment import describe_environment
 from efficient_sed.errors import DataError
 from efficient_sed.registry import TEACHERS
@@ -129,7 +130,7 @@ def _finished(output: Path, header: dict[str, Any], num_clips: int) -> Written:
 
 def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
     """Clips with their logits (classes, frames), each as soon as its last window was heard."""
-    pieces: dict[int, dict[int, np.ndarray]] = {}
+    pieces: dict[int, dict[int, tuple[Window, np.ndarray]]] = {}
     num_windows = np.bincount([clip for clip, _ in windows.windows], minlength=len(windows.clips))
     for batch in loader:
         for message in batch.errors:
@@ -140,10 +141,13 @@ def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Ite
                 clip, window = windows.windows[position]
                 if logits is None:
                     continue
-                last = logits.shape[1] if num_windows[clip] == 1 else window.last
-                pieces.setdefault(clip, {})[position] = logits[:, window.first : last]
+                if num_windows[clip] == 1:
+                    yield windows.clips[clip].id, logits
+                    continue
+                pieces.setdefault(clip, {})[position] = (window, logits.T)
                 if len(pieces[clip]) == num_windows[clip]:
-                    yield windows.clips[clip].id, np.concatenate([piece for _, piece in sorted(pieces.pop(clip).items())], axis=1)
+                    joined = join_windows((piece for _, piece in sorted(pieces.pop(clip).items())), fade_logits)
+                    yield windows.clips[clip].id, np.concatenate(list(joined)).T
 
 
 def _mean_logits(teachers: Sequence[Teacher], windows: EvaluationWindows, positions: Sequence[int], waveform: torch.Tensor) -> list[np.ndarray | None]:

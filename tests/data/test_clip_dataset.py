@@ -114,8 +114,9 @@ def test_windows_put_together_are_the_clip(clips: list[Clip]) -> None:
         assert item.position == index
         assert item.waveform.shape == (80_000,)
         assert item.targets.shape == (2, 125)
-        kept[clip] += frame_numbers(item)[window.first : window.last]
-        labels[clip].append(item.targets[:, window.first : window.last])
+        begin = window.first + window.fade_in
+        kept[clip] += frame_numbers(item)[begin : window.last]
+        labels[clip].append(item.targets[:, begin : window.last])
     assert len(dataset) == len(dataset.windows) > 3
     for index, num_frames in enumerate((20, 50, 331)):
         assert kept[index] == list(range(num_frames))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import pickle
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +38,7 @@ def windows() -> EvaluationWindows:
 def add_window(collected: ClipScores, index: int) -> None:
     """Scores that tell which frame of the clip they belong to; clip logits that tell the window."""
     first = round(collected.dataset.windows[index][1].start_s / 0.04)
-    frames = torch.arange(first, first + 126).float().expand(1, len(CLASSES), -1)
+    frames = torch.arange(first, first + 126).float().div(1000).expand(1, len(CLASSES), -1)
     collected.add(torch.tensor([index]), frames, torch.tensor([[float(index), -float(index)]]))
 
 
@@ -50,7 +51,8 @@ def test_windows_are_put_together(windows: EvaluationWindows, order: int) -> Non
     clips, (events, scores) = collected.clips(), collected.events_and_scores()
     assert [clip.id for clip in clips] == list(events) == list(scores) == ["clip0", "clip1", "clip2", "clip3"]
     for clip in clips:
-        np.testing.assert_array_equal(scores[clip.id], np.repeat(np.arange(int(np.ceil(round(clip.duration_s / 0.04, 6))))[:, None], 2, axis=1))
+        frames = np.arange(math.ceil(round(clip.duration_s / 0.04, 6)))
+        np.testing.assert_allclose(scores[clip.id], np.repeat(frames[:, None] / 1000, 2, axis=1), atol=1e-6)
 
 
 def test_clips_that_miss_a_window_are_left_out(windows: EvaluationWindows) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from scipy.ndimage import median_filter
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.audio.frontend_mel40 import ANALYSES, Mel40
 from efficient_sed.data.events import Event
-from efficient_sed.data.windows import cut_windows
+from efficient_sed.data.windows import Window, cut_windows, fade_logits, fade_scores, join_windows
 from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.postprocess import decode_events, decode_stream, decode_thresholds, smooth_scores, smooth_stream
 from efficient_sed.registry import BACKBONES
@@ -129,19 +131,49 @@ def test_smoothing_holds_back_little(median_frames: int) -> None:
     assert given_out == 1000
 
 
-@given(st.floats(1e-4, 200), st.integers(1, 30) | st.floats(1, 30), st.sampled_from([GRID, *(Mel40(name).grid(1) for name in ANALYSES)]))
-def test_windows_keep_each_frame_once(duration_s: float, window_s: float, grid: FrameGrid) -> None:
-    windows, size = cut_windows(duration_s, window_s, grid), grid.num_frames(round(window_s * grid.sample_rate))
-    kept = [round(window.start_s / grid.hop_s) + frame for window in windows for frame in range(window.first, window.last)]
+GRIDS = [GRID, *(Mel40(name).grid(1) for name in ANALYSES)]
+
+
+@given(st.floats(1e-4, 200), st.integers(1, 30) | st.floats(1, 30), st.sampled_from(GRIDS), st.none() | st.floats(0.5, 1))
+def test_windows_cover_each_frame(duration_s: float, window_s: float, grid: FrameGrid, hop: float | None) -> None:
+    """Scores that depend on the frame alone come out as they are, in one piece a window, whatever overlaps."""
+    windows, size = cut_windows(duration_s, window_s, grid, hop and hop * window_s), grid.num_frames(round(window_s * grid.sample_rate))
     total = max(1, grid.offset_frame(duration_s))
-    assert kept == list(range(min(total, size) if round(duration_s - window_s, 6) <= 0 else total))  # a last frame that a whole excerpt does not fill is not given
+    scores = np.random.default_rng(0).random((total + size, 2), dtype=np.float32)
+    starts = [round(window.start_s / grid.hop_s) for window in windows]
+    pieces = list(join_windows((window, scores[start : start + size]) for window, start in zip(windows, starts, strict=True)))
+    kept = min(total, size) if round(duration_s - window_s, 6) <= 0 else total  # a last frame that a whole excerpt does not fill is not given
+    assert len(pieces) == len(windows)
+    np.testing.assert_allclose(np.concatenate(pieces), scores[:kept], atol=1e-5)
     for window in windows:
         assert 0 <= window.first < window.last <= size  # as many as the model gives
         assert window.start_s < duration_s
         assert window.start_s == pytest.approx(grid.hop_s * round(window.start_s / grid.hop_s), abs=1e-9)
-    margin = round(1 / grid.hop_s) if window_s >= 4 else 0
-    assert all(window.first == margin for window in windows[1:])
-    assert all(size - 1 <= window.last + margin <= size for window in windows[:-1])
+
+
+@pytest.mark.parametrize("fade", [fade_scores, fade_logits])
+def test_what_overlaps_is_faded_from_one_window_to_the_next(fade: Callable[..., np.ndarray]) -> None:
+    """A quarter of the way through the shared frames, the logit is three quarters that of the first window."""
+    windows = cut_windows(18.0, 10.0, GRID)
+    assert windows == [Window(0.0, 0, 250, 0, 50), Window(8.0, 0, 250, 50, 0)]
+    logits = np.float32([-2.0, 4.0])
+    values = 1 / (1 + np.exp(-logits)) if fade is fade_scores else logits
+    joined = np.concatenate(list(join_windows(((window, np.full((250, 1), value)) for window, value in zip(windows, values, strict=True)), fade)))[:, 0]
+    found = np.log(joined / (1 - joined)) if fade is fade_scores else joined
+    np.testing.assert_allclose(found[[0, 199, 212, 249, 250]], [-2, -2, -2 + 6 * 0.25, -2 + 6 * 0.99, 4], rtol=1e-3)
+    assert joined.dtype == np.float32
+
+
+def test_certain_scores_are_faded_without_harm() -> None:
+    ends = np.float32([[0.0], [1.0], [0.0], [1.0]])
+    faded = fade_scores(ends, ends[[0, 1, 3, 2]], np.full((4, 1), 0.5, np.float32))
+    np.testing.assert_allclose(faded[:, 0], [0, 1, 0.5, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("hop_s", [4.9, 10.1, 0.0, -1.0, float("nan")])
+def test_hops_that_are_not_allowed(hop_s: float) -> None:
+    with pytest.raises(ConfigError, match=rf"^hop_s={hop_s:g} is not allowed: 5 to 10 s, half the window that the model was trained on to the whole one$"):
+        cut_windows(60.0, 10.0, GRID, hop_s)
 
 
 @pytest.mark.parametrize("name", BACKBONES.names())
