@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -13,16 +16,27 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written; what was there before is untouched.
     """
-    path = path.resolve()  # a link is followed, not replaced
-    if path.exists() and not path.is_file():  # a device or a pipe
+    if path.exists() and not path.resolve().is_file():  # a device or a pipe
         path.write_bytes(data)
         return
+    with opened_atomically(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def opened_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which takes its place when the block ends without an error.
+
+    Raises:
+        OSError: As `write_atomically`.
+    """
+    path = path.resolve()  # a link is followed, not replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from efficient_sed import __version__
 from efficient_sed._malloc import keep_freed_memory
+from efficient_sed.cli_detect import add_detect, run_detect
 from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 
 OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
@@ -110,13 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_costs(add)
 
-    detect = add("detect", run_detect, "Find sound events in recordings of any length.")
-    detect.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    detect.add_argument("--model", help="released name or checkpoint file (default: the detector shipped with the package)")
-    detect.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
-    detect.add_argument("--format", choices=("table", "tsv", "json", "audacity"), default="table")
-    detect.add_argument("--output", type=Path, help="write to this file instead of the terminal")
-    detect.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+    add_detect(add("detect", run_detect, "Find sound events in recordings of any length."))
 
     data = add("data", run_data, "Make or read a data set and print what is in it.")
     data.add_argument("action", choices=("check", "pack"), help="check: what is here of what is expected, events per class; decodes every file. pack: write a 16 kHz copy")
@@ -301,40 +296,6 @@ def run_plot(options: argparse.Namespace) -> int:
     base = output_base(options.output)
     written = [*draw_corrected(read_published(), base), write_page([], base.with_name(f"{base.name}.html"))]
     print("wrote " + ", ".join(str(path) for path in written))
-    return 0
-
-
-def run_detect(options: argparse.Namespace) -> int:
-    import torch
-
-    from efficient_sed._files import write_atomically
-    from efficient_sed.audio.io import audio_info
-    from efficient_sed.evaluation.detect import detect
-    from efficient_sed.evaluation.detection_plot import plot_detections
-    from efficient_sed.evaluation.event_files import events_table, format_events
-    from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
-    from efficient_sed.models._checkpoint import load_model
-
-    if options.plot and len(options.files) > 1:
-        raise ConfigError(f"--plot draws one file, got {len(options.files)}; give them one at a time")
-    if options.model is None:
-        print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
-    model = load_model(options.model or DEFAULT_DETECTOR).to("cuda" if torch.cuda.is_available() else "cpu")
-    durations = {str(path): audio_info(path).duration_s for path in options.files}  # every file is opened before the first is scored
-    events = {str(path): detect(path, model, options.threshold) for path in options.files}
-    if options.format == "table" and options.output is None:
-        _print_rich(events_table(events))
-    else:
-        text = format_events(events, "tsv" if options.format == "table" else options.format, durations)
-        if options.output is None:
-            print(text, end="")
-        else:
-            try:
-                write_atomically(options.output, text.encode())
-            except OSError as error:
-                raise ConfigError(f"--output {options.output}: cannot be written ({error.strerror})") from error
-    if options.plot:
-        plot_detections(options.files[0], model, events[str(options.files[0])], options.plot)
     return 0
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from rich.table import Table
@@ -14,8 +15,11 @@ from rich.text import Text
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, nearest
 
-EVENT_FORMATS = ("tsv", "json", "audacity")
+TABLE_FORMATS = ("tsv", "json", "rttm")  # any number of recordings in one text
+RECORDING_FORMATS = {"audacity": ".txt", "jams": ".jams"}  # a text for each recording, with this ending
+EVENT_FORMATS = (*TABLE_FORMATS, *RECORDING_FORMATS)
 TSV_COLUMNS = ("filename", "onset", "offset", "event_label", "score")  # DESED's four, then ours
+JAMS_VERSION = "0.3.4"
 _NO_DURATIONS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -23,22 +27,27 @@ def format_events(events_by_file: Mapping[str, Sequence[Event]], output_format: 
     """Text with a line break at its end; times in seconds.
 
     Args:
-        output_format: "tsv", a row an event, and one with empty fields for a file without events; "json", a list of files;
-            "audacity", the label track of one file.
-        durations_s: Lengths of the files, used by "json"; null there for a file that is left out.
+        output_format: "tsv", a row an event, and one with empty fields for a file without events; "json", a list of files; "rttm", a line an event with
+            the fields of NIST's Rich Transcription Time Marked, blanks as underscores; of one file "audacity", its label track, or "jams", its JSON
+            annotations as segments.
+        durations_s: Lengths of the files, used by "json" and "jams"; null there for a file that is left out.
 
     Raises:
-        ConfigError: If the format is unknown, or "audacity" is asked for other than one file.
+        ConfigError: If the format is unknown, or that of one file is asked for several.
     """
     if output_format not in EVENT_FORMATS:
         raise ConfigError(f"format={output_format} is not allowed: {nearest(output_format, EVENT_FORMATS)}")
     if output_format == "tsv":
         return _tsv(events_by_file)
     if output_format == "json":
-        return json.dumps([_entry(file, events, durations_s.get(file)) for file, events in events_by_file.items()], indent=2, ensure_ascii=False) + "\n"
+        return _dumped([_entry(file, events, durations_s.get(file)) for file, events in events_by_file.items()])
+    if output_format == "rttm":
+        return "".join(_rttm(file, event) for file, events in events_by_file.items() for event in events)
     if len(events_by_file) != 1:
-        raise ConfigError(f"format=audacity is not allowed for {len(events_by_file)} files: a label track belongs to one; call it for each, or take tsv or json")
-    (events,) = events_by_file.values()
+        raise ConfigError(f"format={output_format} is not allowed for {len(events_by_file)} files in one text: it belongs to one recording")
+    ((file, events),) = events_by_file.items()
+    if output_format == "jams":
+        return _dumped(_jams(file, events, durations_s.get(file)))
     return "".join(f"{event.onset_s:.6f}\t{event.offset_s:.6f}\t{' '.join(event.label.split())}\n" for event in events)
 
 
@@ -70,3 +79,24 @@ def _tsv(events_by_file: Mapping[str, Sequence[Event]]) -> str:
 def _entry(file: str, events: Sequence[Event], duration_s: float | None) -> dict[str, object]:
     rows = [{"onset_s": round(e.onset_s, 6), "offset_s": round(e.offset_s, 6), "label": e.label, "score": round(e.score, 4)} for e in events]
     return {"file": file, "duration_s": None if duration_s is None else round(duration_s, 6), "events": rows}
+
+
+def _dumped(content: object) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rttm(file: str, event: Event) -> str:
+    name, label = ("_".join(text.split()) for text in (Path(file).stem, event.label))
+    return f"SPEAKER {name} 1 {event.onset_s:.3f} {event.offset_s - event.onset_s:.3f} <NA> <NA> {label} {event.score:.4f} <NA>\n"
+
+
+def _jams(file: str, events: Sequence[Event], duration_s: float | None) -> dict[str, object]:
+    """Humphrey et al., "JAMS: a JSON annotated music specification for reproducible MIR research", ISMIR 2014; intervals with labels are its `segment_open`."""
+    data = [{"time": round(e.onset_s, 6), "duration": round(e.offset_s - e.onset_s, 6), "value": e.label, "confidence": round(e.score, 4)} for e in events]
+    seconds = None if duration_s is None else round(duration_s, 6)
+    annotation = {
+        "annotation_metadata": {"annotation_tools": "efficient_sed", "data_source": "program"},
+        "namespace": "segment_open", "data": data, "sandbox": {}, "time": 0, "duration": seconds,
+    }  # fmt: skip
+    metadata = {"title": Path(file).stem, "artist": "", "release": "", "duration": seconds, "identifiers": {"file": file}, "jams_version": JAMS_VERSION}
+    return {"annotations": [annotation], "file_metadata": metadata, "sandbox": {}}

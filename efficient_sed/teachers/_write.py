@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import logging
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from efficient_sed._progress import progress
 from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.config.schema import BackboneConfig, RunConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
@@ -31,7 +30,6 @@ from efficient_sed.teachers._journal import Journal, check_same_header, open_jou
 from efficient_sed.teachers.stored import SUFFIXES
 
 logger = logging.getLogger(__name__)
-_LOG_EVERY_S = 60.0
 
 
 class Written(NamedTuple):
@@ -74,10 +72,10 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
             windows = EvaluationWindows(missing, splits.classes, grid, data.clip_seconds)
             loader: Iterable[Batch] = DataLoader(windows, config.train.batch_size, collate_fn=collate, num_workers=data.num_workers)
             device = torch.device("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
-            with _progress(len(clips), len(journal), show_progress) as advance:
+            with progress("clips", len(clips), len(journal), is_drawn=show_progress) as advance:
                 for clip_id, logits in _listen(teachers, windows, loader, device):
                     journal.append(clip_id, logits)
-                    advance()
+                    advance(1)
             if len(journal) == 0:
                 raise DataError(f"none of the {len(clips)} clips of the {part} part could be read, or is known to every teacher")
             written = Written(len(journal), len(clips) - len(journal) + len(splits.skipped))
@@ -186,26 +184,3 @@ def _assemble(journal: Journal, output: Path, header: dict[str, Any], window_fra
     with unfinished.open("rb") as done:
         os.fsync(done.fileno())
     unfinished.replace(output)
-
-
-@contextlib.contextmanager
-def _progress(total: int, done: int, is_drawn: bool) -> Iterator[Callable[[], None]]:
-    """A function to call after each clip: it moves a bar, or logs once a minute."""
-    if is_drawn:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True)) as bar:
-            task = bar.add_task("clips", total=total, completed=done)
-            yield lambda: bar.advance(task)
-        return
-    count, logged_at = done, time.monotonic()
-
-    def advance() -> None:
-        nonlocal count, logged_at
-        count += 1
-        if time.monotonic() - logged_at > _LOG_EVERY_S:
-            logged_at = time.monotonic()
-            logger.info("%d of %d clips", count, total)
-
-    yield advance

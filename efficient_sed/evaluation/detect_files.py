@@ -1,0 +1,179 @@
+"""Detection in many recordings: folders, several processes, one result after another."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info
+from efficient_sed.data.events import Event
+from efficient_sed.data.windows import cut_windows
+from efficient_sed.errors import DataError, EfficientSedError
+from efficient_sed.evaluation.detect import DetectOptions, ready_model, score_file
+from efficient_sed.evaluation.postprocess import decode_stream
+from efficient_sed.evaluation.score_files import write_scores
+from efficient_sed.models.sed import SedModel
+
+STDIN = "-"
+SCORES_SUFFIX = ".npz"
+
+
+class Recording(NamedTuple):
+    """A file to listen to."""
+
+    path: Path
+    name: str
+    """What results call it: the path as it was typed or found."""
+    output: Path
+    """Where results of its own go, without their ending, below a folder of results."""
+    duration_s: float
+
+
+class Found(NamedTuple):
+    """What was heard in a recording."""
+
+    recording: Recording
+    events: list[Event]
+    error: str | None = None
+    """Why it could not be read to its end; it has no events then."""
+
+
+def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
+    """Files, and all audio files below folders, sorted; and messages about those in folders that are not readable.
+
+    Raises:
+        DataError: For a file that was named and is not readable, a folder without audio, or two files whose results would have one name.
+    """
+    recordings: list[Recording] = []
+    unreadable: list[str] = []
+    for path in paths:
+        if not path.is_dir():
+            recordings.append(Recording(path, str(path), Path(path.stem), audio_info(path).duration_s))
+            continue
+        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file() and not file.name.startswith("."))
+        if not inside:
+            raise DataError(f"{path}: no audio in this folder; files that end in {', '.join(AUDIO_SUFFIXES)} are taken")
+        for file in inside:
+            try:
+                recordings.append(Recording(file, str(file), file.relative_to(path).with_suffix(""), audio_info(file).duration_s))
+            except DataError as error:
+                unreadable.append(str(error))
+    return recordings, unreadable
+
+
+def check_outputs(recordings: Iterable[Recording]) -> None:
+    """Raise a DataError if results of two recordings would have one name."""
+    seen: dict[Path, str] = {}
+    for recording in recordings:
+        if (other := seen.setdefault(recording.output, recording.name)) != recording.name:
+            raise DataError(f"{other} and {recording.name}: their results would both be called {recording.output}; give them one at a time")
+
+
+@contextlib.contextmanager
+def spooled_stdin() -> Iterator[Recording]:
+    """The standard input, an audio file, in a temporary file.
+
+    Raises:
+        DataError: If it is empty or no audio.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stdin"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            yield Recording(path, "stdin", Path("stdin"), audio_info(path).duration_s)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), "stdin")) from error
+
+
+def detect_one(recording: Recording, model: SedModel, options: DetectOptions, scores_folder: Path | None = None, heard: Callable[[float], object] = bool) -> Found:
+    """Events of a recording, or why there are none; with a folder, the scores of its frames are written into it."""
+    pieces = score_file(recording.path, model, options, heard)
+    try:
+        if scores_folder is not None:
+            last = cut_windows(recording.duration_s, model.provenance.clip_seconds, model.grid, options.hop_s)[-1]
+            num_frames = round(last.start_s / model.grid.hop_s) + last.last
+            pieces = write_scores(scores_folder / f"{recording.output}{SCORES_SUFFIX}", pieces, num_frames, model.classes, model.grid.hop_s)
+        return Found(recording, sorted(decode_stream(pieces, model.classes, model.grid, options.threshold, recording.duration_s)))
+    except DataError as error:
+        return Found(recording, [], str(error))
+
+
+def detect_files(
+    recordings: Sequence[Recording], model: str, options: DetectOptions, *, jobs: int = 1, scores_folder: Path | None = None, heard: Callable[[float], object] = bool
+) -> Iterator[Found]:
+    """What was heard in each recording: in their order, or by several processes of one thread, each as soon as it is finished.
+
+    Args:
+        model: Name or file; each process loads it for itself.
+        scores_folder: Where the scores of each recording's frames go; none: they are not kept.
+        heard: Told of seconds of audio that were scored since it was last told.
+
+    Raises:
+        CheckpointError: If there are no such weights.
+        ConfigError: If the model's frame scores are untrained, or an option is not allowed.
+    """
+    if jobs == 1:
+        loaded = _load(model)
+        for recording in recordings:
+            yield detect_one(recording, loaded, options, scores_folder, _Since(heard, recording.duration_s))
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(recordings)), context, _start, (model,)) as pool:
+        waiting = iter(recordings)
+        running: set[Future[Found]] = {pool.submit(_detect_here, recording, options, scores_folder) for recording in islice(waiting, 2 * jobs)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(_detect_here, recording, options, scores_folder) for recording in islice(waiting, len(done))}
+                for future in done:
+                    found = future.result()
+                    heard(found.recording.duration_s)
+                    yield found
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+class _Since:
+    """Turns how far a file was heard into how much was heard since."""
+
+    def __init__(self, heard: Callable[[float], object], duration_s: float) -> None:
+        self.heard, self.duration_s, self.before_s = heard, duration_s, 0.0
+
+    def __call__(self, position_s: float) -> None:
+        position_s = min(position_s, self.duration_s)
+        self.heard(position_s - self.before_s)
+        self.before_s = position_s
+
+
+def _load(name: str) -> SedModel:
+    return ready_model(name).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+_model: SedModel | EfficientSedError | None = None  # of a process of the pool
+
+
+def _start(name: str) -> None:
+    global _model  # noqa: PLW0603  # what a pool's initialiser leaves for its tasks
+    torch.set_num_threads(1)
+    try:
+        _model = _load(name)
+    except EfficientSedError as error:  # raised here it would only break the pool
+        _model = error
+
+
+def _detect_here(recording: Recording, options: DetectOptions, scores_folder: Path | None) -> Found:
+    if not isinstance(_model, SedModel):
+        raise _model or RuntimeError("the process was not started by detect_files")
+    return detect_one(recording, _model, options, scores_folder)
