@@ -178,8 +178,26 @@ def test_audacity() -> None:
         format_events(EVENTS, "audacity")
 
 
+def test_rttm() -> None:
+    assert format_events({"my street.wav": EVENTS["a.wav"], "b.wav": []}, "rttm").splitlines() == [
+        "SPEAKER my_street 1 0.120 1.308 <NA> <NA> Vehicle_horn,_[car]_horn 0.6123 <NA>",
+        "SPEAKER my_street 1 0.400 0.400 <NA> <NA> dog 1.0000 <NA>",
+    ]
+
+
+def test_jams() -> None:
+    jams = json.loads(format_events({"x/a.wav": EVENTS["a.wav"]}, "jams", {"x/a.wav": 2.0}))
+    assert jams["file_metadata"]["duration"] == 2.0
+    assert (jams["file_metadata"]["title"], jams["file_metadata"]["identifiers"]) == ("a", {"file": "x/a.wav"})
+    (annotation,) = jams["annotations"]
+    assert annotation["namespace"] == "segment_open"
+    assert annotation["data"][1] == {"time": 0.4, "duration": 0.4, "value": "dog", "confidence": 1.0}
+    with pytest.raises(ConfigError, match="format=jams is not allowed for 2 files"):
+        format_events(EVENTS, "jams")
+
+
 def test_unknown_format() -> None:
-    with pytest.raises(ConfigError, match=r"format=cvs is not allowed: .*audacity, json, tsv"):
+    with pytest.raises(ConfigError, match=r"format=cvs is not allowed: .*audacity, jams, json, rttm, tsv"):
         format_events(EVENTS, "cvs")
 
 
