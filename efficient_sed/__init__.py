@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from efficient_sed.data.events import Event as Event
     from efficient_sed.evaluation.detect import detect as detect
     from efficient_sed.evaluation.psds import psds1 as psds1
+    from efficient_sed.evaluation.stream import Stream as Stream
     from efficient_sed.models._checkpoint import load_model as load_model
     from efficient_sed.models._checkpoint import save_model as save_model
     from efficient_sed.models._factory import create_model as create_model
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",
+    "Stream": "efficient_sed.evaluation.stream",
     "count_macs": "efficient_sed.benchmark.macs",
     "create_model": "efficient_sed.models._factory",
     "detect": "efficient_sed.evaluation.detect",

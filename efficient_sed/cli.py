@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from efficient_sed import __version__
 from efficient_sed._malloc import keep_freed_memory
 from efficient_sed.cli_detect import add_detect, run_detect
+from efficient_sed.cli_listen import add_listen, run_listen
 from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 
 OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
@@ -112,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_costs(add)
 
     add_detect(add("detect", run_detect, "Find sound events in recordings of any length."))
+    add_listen(add("listen", run_listen, "Print sound events while they happen, from raw samples on the standard input or a microphone."))
 
     data = add("data", run_data, "Make or read a data set and print what is in it.")
     data.add_argument("action", choices=("check", "pack"), help="check: what is here of what is expected, events per class; decodes every file. pack: write a 16 kHz copy")

@@ -1,0 +1,114 @@
+"""`efficient-sed listen`: events in sound that is still going on, from the standard input or a microphone."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SAMPLE_TYPES = {"s16le": ("<i2", 2**15), "s32le": ("<i4", 2**31), "f32le": ("<f4", 1)}
+FILE_HEADERS = {b"RIFF": "a wav", b"fLaC": "a flac", b"OggS": "an ogg", b"ID3\x03": "an mp3", b"ID3\x04": "an mp3"}
+BLOCK_S = 0.1
+
+
+def add_listen(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.add_argument("--model", help="released name or checkpoint file (default: the detector shipped with the package)")
+    command.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound; default: the model's")
+    command.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample; their mean is heard")
+    command.add_argument("--samples", choices=sorted(SAMPLE_TYPES), default="s16le", help="what a sample on the standard input is, as ffmpeg calls it")
+    command.add_argument("--microphone", action="store_true", help="listen to the microphone instead; needs the package sounddevice")
+    command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
+    command.add_argument("--median", type=int, metavar="FRAMES", help="window of the median filter on scores; default: the model's own")
+    command.add_argument("--hop", type=float, default=1.0, metavar="SECONDS", help="from one pass of the model to the next; less costs more")
+    command.add_argument("--lookahead", type=float, default=0.4, metavar="SECONDS", help="sound after a frame that is waited for")
+
+
+def run_listen(options: argparse.Namespace) -> int:
+    """Print onset, offset, label and score of each event, tab-separated, as soon as it has ended."""
+    from efficient_sed.evaluation.detect import ready_model
+    from efficient_sed.evaluation.stream import Stream
+    from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
+
+    if options.channels < 1:
+        raise ConfigError(f"--channels {options.channels} is not allowed: 1 or more")
+    if options.model is None:
+        print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
+    stream = Stream(ready_model(options.model or DEFAULT_DETECTOR), sample_rate=options.rate, hop_s=options.hop, lookahead_s=options.lookahead)
+    chunks = _Counted(microphone(stream.sample_rate) if options.microphone else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples))
+    events = stream.events(chunks, options.threshold, options.median)
+    median_s = (options.median or stream.model.provenance.median_frames) // 2 * stream.model.grid.hop_s
+    print(f"listening at {stream.sample_rate} Hz; an event is printed {stream.latency_s + median_s:.2f} s after its end at the latest, computing left out", file=sys.stderr)
+    try:
+        with contextlib.suppress(KeyboardInterrupt) if options.microphone else contextlib.nullcontext():
+            for event in events:
+                print(f"{event.onset_s:.2f}\t{event.offset_s:.2f}\t{event.label}\t{event.score:.4f}", flush=True)
+    finally:
+        heard_s = chunks.num_samples / stream.sample_rate
+        if heard_s:
+            print(f"heard {heard_s:.1f} s; computing took {stream.computing_s:.1f} s, real-time factor {stream.computing_s / heard_s:.3f}", file=sys.stderr)
+    return 0
+
+
+def read_samples(source: BinaryIO, sample_rate: int, channels: int, sample_type: str) -> Iterator[np.ndarray]:
+    """Chunks (samples,) from raw samples, mean over channels; an unfinished last sample is left out.
+
+    Raises:
+        DataError: If there is nothing, an audio file instead of raw samples, or a sample that is no number.
+    """
+    import numpy as np
+
+    dtype, scale = SAMPLE_TYPES[sample_type]
+    size = np.dtype(dtype).itemsize * channels
+    rest, is_first = b"", True
+    while block := source.read1(max(size, round(BLOCK_S * sample_rate) * size)):  # type: ignore[attr-defined]
+        if is_first and (kind := FILE_HEADERS.get(block[:4])):
+            raise DataError(f"the standard input is {kind} file, listen takes raw samples; give the file to: efficient-sed detect -")
+        is_first, rest = False, rest + block
+        whole = len(rest) // size * size
+        frames = np.frombuffer(rest[:whole], dtype).reshape(-1, channels)
+        rest = rest[whole:]
+        if not np.isfinite(frames).all():
+            raise DataError(f"the standard input holds a sample that is no number; is --samples {sample_type} what it was written as?")
+        yield frames.mean(axis=1, dtype=np.float32) / np.float32(scale)
+    if is_first:
+        raise DataError("the standard input is empty; give raw samples, such as: ffmpeg -i IN -f s16le -ac 1 -ar 16000 - | efficient-sed listen")
+
+
+def microphone(sample_rate: int) -> Iterator[np.ndarray]:
+    """Chunks (samples,) from the default microphone, without end.
+
+    Raises:
+        MissingDependencyError: Without the package sounddevice.
+        DataError: If there is no microphone, or it does not know the rate.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # OSError: without the library PortAudio
+        raise MissingDependencyError("--microphone", "sounddevice", "microphone") from error
+    try:
+        with sounddevice.InputStream(sample_rate, channels=1, dtype="float32") as source:
+            while True:
+                block: Any = source.read(round(BLOCK_S * sample_rate))[0]
+                yield block[:, 0].copy()
+    except sounddevice.PortAudioError as error:
+        raise DataError(f"the microphone cannot be read at {sample_rate} Hz ({error}); give another rate as --rate HZ") from error
+
+
+class _Counted:
+    """Chunks, and how many samples they had."""
+
+    def __init__(self, chunks: Iterator[np.ndarray]) -> None:
+        self.chunks, self.num_samples = chunks, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for chunk in self.chunks:
+            self.num_samples += len(chunk)
+            yield chunk

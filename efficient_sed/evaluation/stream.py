@@ -1,0 +1,130 @@
+"""Scores and events of sound that is still going on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchaudio.functional import resample
+
+from efficient_sed.data.events import Event
+from efficient_sed.errors import ConfigError
+from efficient_sed.evaluation.detect import DetectOptions, ready_model
+from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
+from efficient_sed.models._fuse import fuse
+from efficient_sed.models.contracts import CausalHead
+from efficient_sed.models.sed import SedModel
+
+
+class Stream:
+    """Takes chunks of sound of any size, gives scores (frames, classes) of the frames that have been heard long enough.
+
+    Whenever another `hop_s` of sound is there, the backbone hears the last seconds of it, as many as the model was trained on, and the frames that
+    end `lookahead_s` before the present are given out: a score comes at most `latency_s` after its sound, computing left out. However the sound is
+    cut into chunks, scores are the same. A sequence head that sees only the past goes on from its state, so it hears all that was before, as
+    on the whole recording; others hear the window. Scores differ from those of `detect`, whose windows have more of what follows.
+
+    Args:
+        model: A model, which is put in evaluation mode, or a name or file.
+        sample_rate: Of the chunks; none: the model's.
+        hop_s: Seconds from one pass to the next: less costs more.
+        lookahead_s: Seconds of sound that follow a frame before it is given out.
+
+    Raises:
+        ConfigError: If hop or look-ahead do not fit into a window, or the model's frame scores are untrained.
+        CheckpointError: If `model` is a name or a file without usable weights.
+    """
+
+    def __init__(self, model: SedModel | str, *, sample_rate: int | None = None, hop_s: float = 1.0, lookahead_s: float = 0.4) -> None:
+        self.model = fuse(ready_model(model).eval())
+        grid, window_s = self.model.grid, self.model.provenance.clip_seconds
+        if not grid.hop_s <= hop_s <= window_s:
+            raise ConfigError(f"hop_s={hop_s:g} is not allowed: {grid.hop_s:g} s, a frame of the model, to {window_s:g} s, its window")
+        if not 0 <= lookahead_s <= window_s - hop_s:
+            raise ConfigError(f"lookahead_s={lookahead_s:g} is not allowed: 0 to {window_s - hop_s:g} s, what hop_s={hop_s:g} leaves of the model's window of {window_s:g} s")
+        if sample_rate is not None and sample_rate < 1:
+            raise ConfigError(f"sample_rate={sample_rate} is not allowed: 1 or more samples a second")
+        self.sample_rate = sample_rate or grid.sample_rate
+        self._hop, self._lookahead, self._window = (round(seconds / grid.hop_s) for seconds in (hop_s, lookahead_s, window_s))  # in frames
+        self.latency_s = (self._hop + self._lookahead) * grid.hop_s
+        self.computing_s = 0.0
+        self._heard = np.zeros(0, dtype=np.float32)  # from the first frame of the next window on
+        self._first = 0  # that frame
+        self._given = 0  # frames given out
+        self._state: tuple[Tensor, ...] | None = None
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Scores that further sound (samples,) makes known; there may be none.
+
+        Raises:
+            ValueError: If samples are not one-dimensional, or not finite.
+        """
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim != 1 or not np.isfinite(samples).all():
+            raise ValueError(f"samples must be finite numbers of shape (samples,), got shape {samples.shape}")
+        self._heard = np.concatenate([self._heard, samples])
+        pieces = []
+        while self._first + self._whole_frames() >= (present := self._given + self._hop + self._lookahead):
+            pieces.append(self._pass(present, self._given + self._hop))
+        return self._joined(pieces)
+
+    def finish(self) -> np.ndarray:
+        """Scores of the frames that are left, at the end of the sound."""
+        frame_s = self.model.grid.hop_s
+        total = self._first + int(np.ceil(round(len(self._heard) / self.sample_rate / frame_s, 6)))
+        return self._joined([self._pass(total, total)] if total > self._given else [])
+
+    def events(self, chunks: Iterable[np.ndarray], threshold: float = 0.5, median_frames: int | None = None) -> Iterator[Event]:
+        """Events in sound that comes in chunks, each soon after it has ended; the last ones when the chunks end.
+
+        Raises:
+            ConfigError: If threshold or median_frames is not allowed.
+        """
+        DetectOptions(threshold, median_frames)
+        smoothed = smooth_stream(filter(len, self._scores(chunks)), self.model.provenance.median_frames if median_frames is None else median_frames)
+        return decode_stream(smoothed, self.model.classes, self.model.grid, threshold, float("inf"))
+
+    def _scores(self, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for chunk in chunks:
+            yield self.push(chunk)
+        yield self.finish()
+
+    def _whole_frames(self) -> int:
+        return int(round(len(self._heard) / self.sample_rate / self.model.grid.hop_s, 6))
+
+    def _joined(self, pieces: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(pieces) if pieces else np.zeros((0, len(self.model.classes)), dtype=np.float32)
+
+    @torch.inference_mode()
+    def _pass(self, present: int, until: int) -> np.ndarray:
+        """Scores of the frames that were not given out yet, up to one; heard is what lies before the present, both counted in frames."""
+        started = time.perf_counter()
+        grid = self.model.grid
+        begin = max(self._first, min(present - self._window, self._given))
+        samples_before = round((begin - self._first) * grid.hop_s * self.sample_rate)
+        self._heard, self._first = self._heard[samples_before:], begin
+        waveform = self._waveform(self._heard[: round((present - begin) * grid.hop_s * self.sample_rate)], present - begin)
+        features = self.model.backbone(self.model.frontend(waveform))
+        if isinstance(self.model.sequence, CausalHead):
+            new = features[:, self._given - begin : until - begin]
+            output, self._state = self.model.sequence.stream(new, self._state)
+            logits = self.model.classifier(output).frame_logits
+        else:
+            logits = self.model.classifier(self.model.sequence(features)).frame_logits[:, :, self._given - begin : until - begin]
+        self._given = until
+        self.computing_s += time.perf_counter() - started
+        scores: np.ndarray = logits[0].float().sigmoid().T.cpu().numpy()
+        return scores
+
+    def _waveform(self, samples: np.ndarray, num_frames: int) -> Tensor:
+        """At the model's rate, shape (1, samples), filled with silence to whole frames."""
+        grid, device = self.model.grid, next(self.model.parameters()).device
+        waveform = torch.from_numpy(np.ascontiguousarray(samples)).to(device)
+        if self.sample_rate != grid.sample_rate:
+            waveform = resample(waveform, self.sample_rate, grid.sample_rate)
+        length = max(num_frames * grid.hop_length * grid.stride, self.model.frontend.min_samples, grid.first_frame_samples)
+        waveform = waveform[:length]
+        return torch.nn.functional.pad(waveform, (0, length - len(waveform)))[None]
