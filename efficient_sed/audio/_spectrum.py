@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,16 +26,17 @@ def power_spectrum(signal: Tensor, window: Tensor, fft_length: int, hop_length: 
 
 def _by_convolution(signal: Tensor, window: Tensor, fft_length: int, hop_length: int) -> Tensor:
     """The same with cosines and sines as filters. ONNX has an operator for it, which takes onnxruntime four times as long."""
-    length = window.shape[0]
+    length = len(window)
     before = (fft_length - length) // 2
     inside = signal[:, before : signal.shape[1] - (fft_length - length - before)]  # where the windows reach, which are shorter than frames
-    turns = torch.arange(fft_length // 2 + 1)[:, None] * torch.arange(length) % fft_length  # whole numbers: no angle is rounded before its cosine
-    angles = turns.double() * (2 * math.pi / fft_length)
-    filters = (torch.cat([angles.cos(), angles.sin()]) * window.double()).to(signal.dtype).unsqueeze(1)
+    turns = np.outer(np.arange(fft_length // 2 + 1), np.arange(length)) % fft_length  # whole numbers: no angle is rounded before its cosine
+    angles = turns * (2 * np.pi / fft_length)
+    weights = np.concatenate([np.cos(angles), np.sin(angles)]) * window.double().numpy()  # by numpy: an exporter takes them as they are
+    filters = torch.from_numpy(weights).to(signal.dtype).unsqueeze(1)
     real, imaginary = F.conv1d(inside.unsqueeze(1), filters, stride=hop_length).square().chunk(2, dim=1)
     return real + imaginary
 
 
 def centre_pad(signal: Tensor, fft_length: int) -> Tensor:
     """The signal reflected at both ends by half a frame, so that frames are centred on multiples of the hop."""
-    return F.pad(signal.unsqueeze(1), (fft_length // 2, fft_length // 2), mode="reflect").squeeze(1)
+    return F.pad(signal.unsqueeze(1), (fft_length // 2, fft_length // 2), mode="reflect")[:, 0]

@@ -46,10 +46,11 @@ def doubling_scan(decay: Tensor, value: Tensor, initial: Tensor) -> Tensor:
 
 def _double(decay: Tensor, value: Tensor) -> Tensor:
     """From zero."""
-    reach = 1
-    while reach < value.shape[1]:
-        value = torch.cat([value[:, :reach], value[:, reach:] + decay[:, reach:] * value[:, :-reach]], dim=1)
-        decay = torch.cat([decay[:, :reach], decay[:, reach:] * decay[:, :-reach]], dim=1)
+    T, reach = value.shape[1], 1
+    while reach < T:
+        shift = [0, 0, reach, 0]
+        value = value + decay * F.pad(value, shift)[:, :T]
+        decay = decay * F.pad(decay, shift)[:, :T]
         reach = 2 * reach
     return value
 

@@ -62,7 +62,8 @@ def chunked_selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Te
     decay = cumulated[..., -1].exp()[..., None, None]
     state = torch.zeros_like(added[:, 0]) if initial is None else initial
     if is_exported:
-        after = doubling_scan(decay.expand_as(added), added, state)
+        flat = (decay.expand_as(added).flatten(2), added.flatten(2), state.flatten(1))
+        after = doubling_scan(*flat).view_as(added)
         before, state = torch.cat([state[:, None], after[:, :-1]], dim=1), after[:, -1]
     else:
         states = [state]
