@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from efficient_sed.audio._spectrum import centre_pad, power_spectrum
-from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH
-from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE
-from efficient_sed.audio.grid import FrameGrid as FrameGrid
+from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
 
 WINDOW_LENGTH = 400  # 25 ms
 FFT_LENGTH = 512

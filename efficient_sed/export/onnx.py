@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import io
-import logging
 import warnings
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -15,6 +14,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
 
 from efficient_sed import __version__
 from efficient_sed._files import write_atomically
@@ -118,13 +118,20 @@ def _trace(model: SedModel, header: Header) -> bytes:
     example = _example(model, header, 2, (short + long) // 2)
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # about checks of shapes in Python; what they could harm is compared
+        warnings.filterwarnings("ignore", category=TracerWarning)  # about checks of shapes in Python; what they could harm is compared
         warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)  # of a function that the exporter calls
         warnings.filterwarnings("ignore", message="Constant folding", category=UserWarning)  # of the few operations that it leaves to the run time
         warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size other than 1", category=UserWarning)
         torch.onnx.export(
-            scores, (example,), file, dynamo=False, opset_version=header.opset, input_names=[header.input], output_names=[FRAME_SCORES, CLIP_SCORES], dynamic_axes=axes
+            scores,
+            (example,),
+            file,  # type: ignore[arg-type]  # its hint forgets open files
+            dynamo=False,
+            opset_version=header.opset,
+            input_names=[header.input],
+            output_names=[FRAME_SCORES, CLIP_SCORES],
+            dynamic_axes=axes,
         )
     return file.getvalue()
 
