@@ -415,7 +415,7 @@ def run_export(options: argparse.Namespace) -> int:
     name = Path(options.model).stem if Path(options.model).suffix in CHECKPOINT_SUFFIXES else options.model
     output = options.output or Path(f"{name}.onnx")
     check_target(output, overwrite=options.force)
-    written = export_onnx(load_model(options.model), output, name, input=options.input, overwrite=options.force)
+    written = export_onnx(load_model(options.model), output, name, input_kind=options.input, overwrite=options.force)
     print("\n".join(written.lines()))
     return 0
 

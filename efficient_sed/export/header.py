@@ -14,7 +14,7 @@ from efficient_sed.config._strict import from_dict
 FORMAT = "efficient_sed_onnx/1"
 FORMAT_KEY = "format"
 FRAME_SCORES, CLIP_SCORES = "frame_scores", "clip_scores"
-Input = Literal["waveform", "mel"]
+InputKind = Literal["waveform", "mel"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Header:
     model_name: str
     classes: tuple[str, ...]
     """Labels in the order of the scores."""
-    input: Input
+    input: InputKind
     """What the file takes: "waveform" (batch, samples), or "mel" (batch, 1, mel_bins, frames), which the model's own front end makes."""
     sample_rate: int
     hop_length: int
@@ -64,6 +64,6 @@ def header_from_metadata(metadata: Mapping[str, str]) -> Header:
         ConfigError: If a key is missing or its value is not allowed.
         ValueError: If a value is no JSON.
     """
-    texts = {field.name for field in dataclasses.fields(Header) if field.type in ("str", "Input")}
+    texts = {field.name for field in dataclasses.fields(Header) if field.type in ("str", "InputKind")}
     keys = {field.name for field in dataclasses.fields(Header)}
     return from_dict(Header, {key: value if key in texts else json.loads(value) for key, value in metadata.items() if key in keys}, "metadata")

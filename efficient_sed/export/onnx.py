@@ -20,7 +20,7 @@ from efficient_sed import __version__
 from efficient_sed._files import write_atomically
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, require_package
-from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, Header, Input
+from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
 from efficient_sed.export.onnx_model import open_session
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -63,24 +63,28 @@ class _Scores(nn.Module):
         return output.frame_logits.sigmoid(), output.clip_logits.sigmoid()
 
 
-def export_onnx(model: SedModel, path: str | Path, model_name: str, *, input: Input = "waveform", overwrite: bool = False) -> OnnxExport:  # noqa: A002
+def export_onnx(model: SedModel, path: str | Path, model_name: str, *, input_kind: InputKind = "waveform", overwrite: bool = False) -> OnnxExport:
     """Write the model's fused form for the CPU, with everything a detector needs in the metadata, if its scores are the model's.
 
     Args:
         model_name: What the metadata call it.
-        input: "waveform", or "mel" for the front end's output.
+        input_kind: "waveform", or "mel" for the front end's output.
 
     Raises:
-        CheckpointError: If the file is no .onnx, is there and not to be overwritten, cannot be written, or its scores differ by more than 1e-4; nothing is left then.
-        ConfigError: If `input` is neither of the two.
+        CheckpointError: If the file is no .onnx, is there and not to be overwritten, or cannot be written, the model cannot be exported, or its
+            scores differ by more than 1e-4; nothing is left then.
+        ConfigError: If `input_kind` is neither of the two.
         MissingDependencyError: Without the packages onnx and onnxruntime.
     """
     path = Path(path)
-    require(input in get_args(Input), "input", input, " or ".join(get_args(Input)))
+    require(input_kind in get_args(InputKind), "input", input_kind, " or ".join(get_args(InputKind)))
     check_target(path, overwrite=overwrite)
     model = copy.deepcopy(model).cpu().float().eval()
-    header = _header(model, model_name, input)
-    data = _with_metadata(_trace(model, header), header)
+    header = _header(model, model_name, input_kind)
+    try:
+        data = _with_metadata(_trace(model, header), header)
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise CheckpointError(f"{path}: not written, {model_name} has an operation that ONNX lacks ({str(error).splitlines()[0]})") from error
     difference = _largest_difference(model, header, data)
     if not difference <= TOLERANCE:  # a difference that is no number, too
         raise CheckpointError(f"{path}: not written, the exported {model_name} differs from PyTorch by {difference:.1e} in a score; at most {TOLERANCE:g} is allowed")
@@ -101,10 +105,10 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         require_package("ONNX export", package, "onnx")
 
 
-def _header(model: SedModel, model_name: str, input: Input) -> Header:  # noqa: A002
+def _header(model: SedModel, model_name: str, input_kind: InputKind) -> Header:
     grid, provenance = model.grid, model.provenance
     return Header(
-        model_name, tuple(model.classes), input, grid.sample_rate, grid.hop_length, grid.stride, grid.first_frame_samples,
+        model_name, tuple(model.classes), input_kind, grid.sample_rate, grid.hop_length, grid.stride, grid.first_frame_samples,
         max(model.frontend.min_samples, grid.first_frame_samples), model.frontend.mel_bins,
         provenance.clip_seconds, provenance.median_frames, THRESHOLD, provenance.task, OPSET, __version__,
     )  # fmt: skip
