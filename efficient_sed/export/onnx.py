@@ -59,6 +59,7 @@ class _Scores(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Frame scores (batch, classes, frames) and clip scores (batch, classes)."""
+        torch._C._jit_set_onnx_log_enabled(False)  # the exporter has turned it on, and would print the whole graph where an operation is missing
         output = self.model(self.model.frontend(x) if self.has_frontend else x)
         return output.frame_logits.sigmoid(), output.clip_logits.sigmoid()
 
