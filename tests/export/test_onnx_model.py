@@ -115,6 +115,6 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_without_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"needs the package onnxruntime: pip install 'efficient-sed\[onnx\]'"):
         OnnxModel(exported)
