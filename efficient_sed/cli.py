@@ -168,6 +168,13 @@ def _add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str],
     models.add_argument("--half", action="store_true", help="convert: store weights as float16")
     models.add_argument("--force", action="store_true", help="convert: overwrite OUT")
 
+    export = add("export", run_export, "Write a model for another run time; the file is kept only if its scores are PyTorch's.")
+    export.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
+    export.add_argument("--format", required=True, choices=("onnx",))
+    export.add_argument("--input", choices=("waveform", "mel"), default="waveform", help="what the file takes: samples, or spectrograms of the model's front end")
+    export.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: the model's name, in this folder)")
+    export.add_argument("--force", action="store_true", help="overwrite FILE")
+
     verify = add("verify", run_verify, "Compare a released model's score with its card. Exit status: 0 pass, 1 fail, 3 the data do not compare.")
     verify.add_argument("model", metavar="NAME", help="released name")
     verify.add_argument("overrides", nargs="*", metavar="key=value", help="data.…, such as data.num_workers=8, and train.batch_size")
@@ -361,6 +368,18 @@ def _convert(options: argparse.Namespace) -> int:
         raise ConfigError(f"models convert takes IN and OUT.safetensors, got {' '.join(options.words[1:]) or 'neither'}")
     source, target = map(Path, options.words[1:])
     print(f"wrote {target}: {convert_checkpoint(source, target, options.name, half=options.half, overwrite=options.force)}")
+    return 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    from efficient_sed.export.onnx import check_target, export_onnx
+    from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model
+
+    name = Path(options.model).stem if Path(options.model).suffix in CHECKPOINT_SUFFIXES else options.model
+    output = options.output or Path(f"{name}.onnx")
+    check_target(output, overwrite=options.force)
+    written = export_onnx(load_model(options.model), output, name, input_kind=options.input, overwrite=options.force)
+    print("\n".join(written.lines()))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What every front end promises, the grid that ties its frames to seconds, and the log-mel spectrogram of the released models.
+"""What every front end promises, and the log-mel spectrogram of the released models.
 
 Morocutti et al. 2025 and, before them, Schmid et al. 2023 (EfficientAT): pre-emphasis, power spectrum, Kaldi mel bank, logarithm.
 Those of dnd-sed are in `frontend_mel40`.
@@ -7,15 +7,16 @@ Those of dnd-sed are in `frontend_mel40`.
 from __future__ import annotations
 
 import abc
-import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
 
-SAMPLE_RATE = 16_000
-HOP_LENGTH = 160  # 10 ms
+from efficient_sed.audio._spectrum import centre_pad, power_spectrum
+from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
+
 WINDOW_LENGTH = 400  # 25 ms
 FFT_LENGTH = 512
 MEL_BINS = 128
@@ -23,33 +24,6 @@ LOW_HZ, HIGH_HZ = 0.0, 7000.0
 PRE_EMPHASIS = 0.97
 LOG_OFFSET, LOG_SCALE = 4.5, 5.0  # (log power + 4.5) / 5
 MIN_SAMPLES = FFT_LENGTH // 2 + 2  # reflect padding needs more samples than it adds, pre-emphasis takes one
-
-
-@dataclass(frozen=True)
-class FrameGrid:
-    """Every conversion between seconds, samples and the model's output frames. Frame k covers [k * hop_s, (k + 1) * hop_s)."""
-
-    sample_rate: int = SAMPLE_RATE
-    hop_length: int = HOP_LENGTH
-    stride: int = 4
-    first_frame_samples: int = 1
-    """Samples that give the first output frame; each further spectrogram frame takes `hop_length` more."""
-
-    @property
-    def hop_s(self) -> float:
-        return self.hop_length * self.stride / self.sample_rate
-
-    def num_frames(self, num_samples: int) -> int:
-        """Output frames for that many samples; a last one may lack as many spectrogram frames as the first."""
-        return math.ceil((1 + (num_samples - self.first_frame_samples) // self.hop_length) / self.stride)
-
-    def onset_frame(self, onset_s: float) -> int:
-        """First frame that an event touches. Rounded at 1 ns, so that 0.12 s is frame 3 in spite of binary fractions."""
-        return math.floor(round(onset_s / self.hop_s, 6))
-
-    def offset_frame(self, offset_s: float) -> int:
-        """Frame after the last one that an event touches."""
-        return math.ceil(round(offset_s / self.hop_s, 6))
 
 
 class FrontEnd(nn.Module, abc.ABC):
@@ -101,8 +75,7 @@ class LogMel(FrontEnd):
         with torch.autocast(waveform.device.type, enabled=False):
             waveform = waveform.float()
             emphasised = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]
-            spectrum = torch.stft(emphasised, FFT_LENGTH, HOP_LENGTH, WINDOW_LENGTH, self.window.float(), center=True, pad_mode="reflect", return_complex=True)
-            power = torch.view_as_real(spectrum).square().sum(-1)  # (B, 257, frames)
+            power = power_spectrum(centre_pad(emphasised, FFT_LENGTH), self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 257, frames)
             mel = (self.bank if bank is None else bank).float() @ power
             return ((mel.clamp_(min=1e-7).log_() + LOG_OFFSET) / LOG_SCALE).unsqueeze(1)
 

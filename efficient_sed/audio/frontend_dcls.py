@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
+from efficient_sed.audio._spectrum import centre_pad, power_spectrum
 from efficient_sed.audio.frontend import FrontEnd
 
 SAMPLE_RATE = 32_000
@@ -39,7 +40,6 @@ class DecibelMel(FrontEnd):
     def forward(self, waveform: Tensor) -> Tensor:
         self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
-            spectrum = torch.stft(waveform.float(), FFT_LENGTH, HOP_LENGTH, window=self.window.float(), center=True, pad_mode="reflect", return_complex=True)
-            power = torch.view_as_real(spectrum).square().sum(-1)  # (B, 513, frames)
+            power = power_spectrum(centre_pad(waveform.float(), FFT_LENGTH), self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 513, frames)
             decibels = (self.bank.float() @ power).clamp_(min=FLOOR).log10_().mul_(10)
             return decibels.sub_(MEAN_DB).div_(DEVIATION_DB).unsqueeze(1)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import create_dct, melscale_fbanks
 
+from efficient_sed.audio._spectrum import power_spectrum
 from efficient_sed.audio.frontend import FrontEnd
 
 NUM_FEATURES = 40
@@ -70,8 +71,7 @@ class TiledMel(FrontEnd):
         with torch.autocast(waveform.device.type, enabled=False):
             padded = torch.nn.functional.pad(waveform.float(), self._padding, mode="reflect")
             analysis = self.analysis
-            spectrum = torch.stft(padded, analysis.fft_length, analysis.hop_length, analysis.window_length, self.window.float(), center=False, return_complex=True)
-            power = torch.view_as_real(spectrum).square().sum(-1)  # (B, bins, frames)
+            power = power_spectrum(padded, self.window.float(), analysis.fft_length, analysis.hop_length)  # (B, bins, frames)
             mel = (self.bank.float() @ power).clamp_(min=FLOOR).log_()
             return (self.cosines.float() @ mel if analysis.has_cepstrum else mel).unsqueeze(1)
 

@@ -8,7 +8,9 @@ is the same in a few whole-sequence operations, which exporters understand.
 from __future__ import annotations
 
 import itertools
-import math
+import warnings
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -37,14 +39,29 @@ def linear_scan(decay: Tensor, value: Tensor, initial: Tensor | None = None) -> 
 
 
 def doubling_scan(decay: Tensor, value: Tensor, initial: Tensor) -> Tensor:
-    """`linear_scan` by log2(time) steps, each of which joins neighbours twice as far apart. An export of it has one length."""
-    T = value.shape[1]
+    """`linear_scan` by log2(time) steps, each of which joins neighbours twice as far apart."""
     value = torch.cat([value[:, :1] + decay[:, :1] * initial[:, None], value[:, 1:]], dim=1)
-    for exponent in range(math.ceil(math.log2(T))):
-        shift = (0, 0, 2**exponent, 0)
+    return _scripted_doubling()(decay, value) if torch.onnx.is_in_onnx_export() else _double(decay, value)
+
+
+def _double(decay: Tensor, value: Tensor) -> Tensor:
+    """From zero."""
+    T, reach = value.shape[1], 1
+    while reach < T:
+        shift = [0, 0, reach, 0]
         value = value + decay * F.pad(value, shift)[:, :T]
         decay = decay * F.pad(decay, shift)[:, :T]
+        reach = 2 * reach
     return value
+
+
+@cache
+def _scripted_doubling() -> Callable[[Tensor, Tensor], Tensor]:
+    """`_double` with its loop as it is written: a traced one would hold for one length."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is", category=DeprecationWarning)
+        scripted: Callable[[Tensor, Tensor], Tensor] = torch.jit.script(_double)
+    return scripted
 
 
 class _ChunkedScan(torch.autograd.Function):

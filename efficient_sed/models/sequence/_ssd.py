@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from efficient_sed.models.sequence._scan import doubling_scan
+
 logger = logging.getLogger(__name__)
 CHUNK_CPU, CHUNK_GPU = 50, 128  # a 10 s clip is 250 steps; a GPU prefers fewer, larger products
 
@@ -41,10 +43,12 @@ def selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, in
 def chunked_selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None, chunk: int) -> tuple[Tensor, Tensor]:
     """`selective_scan` in plain PyTorch, `chunk` steps at a time."""
     T = x.shape[1]
-    chunk = min(chunk, T)
-    if padding := -T % chunk:  # a step of size zero leaves the state as it is
+    is_exported = torch.onnx.is_in_onnx_export()  # an export holds for any time
+    chunk = chunk if is_exported else min(chunk, T)
+    padding = -T % chunk
+    if is_exported or padding:  # a step of size zero leaves the state as it is
         x, dt, B, C = (F.pad(value, (0, 0) * (value.ndim - 2) + (0, padding)) for value in (x, dt, B, C))
-    moved, cumulated, B, C = (value.reshape(len(x), -1, chunk, *value.shape[2:]) for value in (x * dt.unsqueeze(-1), dt * rate, B, C))
+    moved, cumulated, B, C = (value.reshape(x.shape[0], -1, chunk, *value.shape[2:]) for value in (x * dt.unsqueeze(-1), dt * rate, B, C))
     moved = moved.transpose(2, 3)  # (batch, chunks, heads, Q, head_dim)
     cumulated = cumulated.transpose(2, 3).cumsum(-1)  # log of the decay since the chunk's start: (batch, chunks, heads, Q)
     B, C = B.unsqueeze(2), C.unsqueeze(2)  # (batch, chunks, 1, Q, state_dim)
@@ -57,11 +61,16 @@ def chunked_selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Te
     added = (moved * to_end).transpose(-1, -2) @ B  # what each chunk adds to the state: (batch, chunks, heads, head_dim, state_dim)
     decay = cumulated[..., -1].exp()[..., None, None]
     state = torch.zeros_like(added[:, 0]) if initial is None else initial
-    before = []
-    for index in range(added.shape[1]):
-        before.append(state)
-        state = state * decay[:, index] + added[:, index]
-    y = y + (C @ torch.stack(before, dim=1).transpose(-1, -2)) * cumulated.exp().unsqueeze(-1)
+    if is_exported:
+        flat = (decay.expand_as(added).flatten(2), added.flatten(2), state.flatten(1))
+        after = doubling_scan(*flat).view_as(added)
+        before, state = torch.cat([state[:, None], after[:, :-1]], dim=1), after[:, -1]
+    else:
+        states = [state]
+        for index in range(added.shape[1]):
+            states.append(states[-1] * decay[:, index] + added[:, index])
+        before, state = torch.stack(states[:-1], dim=1), states[-1]
+    y = y + (C @ before.transpose(-1, -2)) * cumulated.exp().unsqueeze(-1)
     return y.transpose(2, 3).flatten(1, 2)[:, :T], state
 
 

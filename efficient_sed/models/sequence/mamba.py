@@ -51,7 +51,7 @@ class Mamba2(nn.Module):
         self.out_proj = nn.Linear(self.inner, dim, bias=False)
 
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        tail, memory = state if state is not None else (x.new_zeros(len(x), self.conv1d.in_channels, KERNEL - 1), None)
+        tail, memory = state if state is not None else (x.new_zeros(x.shape[0], self.conv1d.in_channels, KERNEL - 1), None)
         num_heads = len(self.D)
         z, convolved, dt = torch.split(self.in_proj(x), [self.inner, self.conv1d.in_channels, num_heads], dim=-1)
         padded = torch.cat([tail.to(convolved.dtype), convolved.transpose(1, 2)], dim=2)

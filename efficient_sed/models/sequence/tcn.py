@@ -112,7 +112,7 @@ class TcnHead(_Tcn, CausalHead):
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
         if state is None:
             lengths = [context(conv) for stages in self.blocks for stage in stages for conv in (stage.conv1, stage.conv2)]  # type: ignore[attr-defined]
-            empty = features.new_zeros(len(features), self.out_dim, max(lengths))
+            empty = features.new_zeros(features.shape[0], self.out_dim, max(lengths))
             state = tuple(empty[:, :, :length] for length in lengths)
         return self._run(features, iter(state))
 

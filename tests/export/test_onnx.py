@@ -1,0 +1,219 @@
+"""A file that is kept holds at any length and batch, for every head and every front end; one that would not is not kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor
+
+import efficient_sed as es
+from efficient_sed.cli import main
+from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, InputKind
+from efficient_sed.export.onnx import OPSET, TOLERANCE, export_onnx
+from efficient_sed.export.onnx_model import OnnxModel, open_session
+from efficient_sed.models._factory import settle_norms
+from efficient_sed.models.sed import Provenance, SedModel
+from efficient_sed.models.sequence import _scan
+from efficient_sed.registry import SEQUENCE_HEADS
+
+CLASSES = ["bell", "Hündin", "siren"]
+SHORT = Provenance(clip_seconds=1.0, median_frames=7)
+
+
+@torch.no_grad()
+def random_model(name: str, provenance: Provenance = SHORT) -> SedModel:
+    """Its BatchNorm knows noise; its logits are as large as trained ones."""
+    torch.manual_seed(0)
+    model = settle_norms(es.create_model(name, classes=CLASSES)).eval()
+    output = model(torch.randn(1, 1, model.frontend.mel_bins, 300))
+    for layer in [module for module in model.classifier.modules() if isinstance(module, torch.nn.Linear)]:
+        layer.weight /= output.frame_logits.abs().max() / 5
+    model.provenance = provenance
+    return model
+
+
+def noise(batch: int, samples: int) -> Tensor:
+    return 0.1 * torch.randn(batch, samples, generator=torch.Generator().manual_seed(samples))
+
+
+@pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
+def test_every_head_at_any_length(head: str, tmp_path: Path) -> None:
+    has_size = "hidden" in {field.name for field in dataclasses.fields(SEQUENCE_HEADS.get(head))}
+    model = random_model(f"fmn04+{head}-64" if has_size else "fmn04")
+    written = export_onnx(model, tmp_path / "model.onnx", head, input_kind="mel")
+    assert 0 <= written.max_difference <= TOLERANCE
+    session = open_session(written.path)
+    for steps in (1, 37, 250, 1013):
+        mel = torch.randn(3, 1, 128, 4 * steps - 1)
+        with torch.inference_mode():
+            expected = model(mel)
+        for batch in (1, 3):
+            frames, clips = session.run([FRAME_SCORES, CLIP_SCORES], {"mel": mel[:batch].numpy()})
+            assert frames.shape == (batch, len(CLASSES), steps)
+            np.testing.assert_allclose(frames, expected.frame_logits[:batch].sigmoid(), rtol=0, atol=TOLERANCE)
+            np.testing.assert_allclose(clips, expected.clip_logits[:batch].sigmoid(), rtol=0, atol=TOLERANCE)
+
+
+def test_how_many_heads_were_seen() -> None:
+    assert len(SEQUENCE_HEADS.names()) >= 12
+
+
+@pytest.mark.parametrize("name", ["fmn04", "dnd-dws", "prinzivalle-baseline", "erann1"])
+def test_waveforms_of_any_front_end(name: str, tmp_path: Path) -> None:
+    model = random_model(name)
+    written = export_onnx(model, tmp_path / "model.onnx", name)
+    detector = OnnxModel(written.path)
+    assert detector.classes == CLASSES
+    assert detector.grid == model.grid
+    assert (detector.clip_seconds, detector.median_frames, detector.task, detector.threshold) == (1.0, 7, "detection", 0.5)
+    for samples in (detector.header.min_samples, 2 * model.grid.sample_rate + 333):
+        waveform = noise(2, samples)
+        scores = detector.score_frames(waveform.numpy())
+        assert scores.shape == (2, model.grid.num_frames(samples), len(CLASSES))
+        np.testing.assert_allclose(scores, model.score_frames(waveform), rtol=0, atol=TOLERANCE)
+        with torch.inference_mode():
+            np.testing.assert_allclose(detector.score_clips(waveform.numpy()), model(model.frontend(waveform)).clip_logits.sigmoid(), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_a_vision_network(tmp_path: Path) -> None:
+    model = random_model("convnext_tiny")
+    scores = OnnxModel(export_onnx(model, tmp_path / "model.onnx", "mine").path).score_frames(noise(1, 64_000).numpy())
+    np.testing.assert_allclose(scores, model.score_frames(noise(1, 64_000)), rtol=0, atol=TOLERANCE)
+
+
+def test_the_file_says_what_it_is(tmp_path: Path) -> None:
+    path = export_onnx(random_model("fmn04"), tmp_path / "model.onnx", "mine", input_kind="mel").path
+    graph = onnx.load(path)
+    onnx.checker.check_model(graph, full_check=True)
+    assert [opset.version for opset in graph.opset_import] == [OPSET]
+    metadata = {entry.key: entry.value for entry in graph.metadata_props}
+    assert metadata["format"] == "efficient_sed_onnx/1"
+    assert metadata["classes"] == '["bell", "Hündin", "siren"]'
+    assert metadata["opset"] == str(OPSET)
+    assert metadata["threshold"] == "0.5"
+    assert metadata["efficient_sed_version"] == es.__version__
+    shapes = {value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in [*graph.graph.input, *graph.graph.output]}
+    assert shapes == {"mel": ["batch", 1, 128, "mel_frames"], "frame_scores": ["batch", 3, "frames"], "clip_scores": ["batch", 3]}
+
+
+def test_the_model_stays_as_it_is(tmp_path: Path) -> None:
+    model = random_model("fmn04").train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
+    assert model.training
+    assert not model.is_fused
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_file_that_holds_for_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the scan would be, if the exporter followed its loop once."""
+
+    def unrolled() -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda decay, value: value + decay * torch.nn.functional.pad(value, (0, 0, 1, 0))[:, :-1]
+
+    monkeypatch.setattr(_scan, "_scripted_doubling", unrolled)
+    model = random_model("fmn04+mingru-64")
+    with pytest.raises(CheckpointError, match=r"not written, the exported mine differs from PyTorch by \S+ in a score; at most 0.0001"):
+        export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scores_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model = random_model("fmn04")
+    torch.nn.init.constant_(model.classifier.strong.bias, torch.nan)  # type: ignore[arg-type, union-attr]
+    with pytest.raises(CheckpointError, match="differs from PyTorch by nan"):
+        export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_operation_that_onnx_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    model = random_model("fmn04")
+    monkeypatch.setattr(type(model.sequence), "forward", lambda _, features: features.logcumsumexp(1))
+    with pytest.raises(CheckpointError, match=r"not written, mine has an operation that ONNX lacks \(.*logcumsumexp"):
+        export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
+    assert capfd.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_input_of_another_kind(tmp_path: Path) -> None:
+    kind: InputKind = "spectrum"  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match=r"input=spectrum is not allowed: waveform or mel"):
+        export_onnx(random_model("fmn04"), tmp_path / "model.onnx", "mine", input_kind=kind)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Paths that the tables below speak of."""
+    folder = tmp_path_factory.mktemp("export")
+    es.save_model(random_model("fmn04"), folder / "model.safetensors")
+    (folder / "there.onnx").write_text("mine")
+    return {"d": str(folder), "model": f"{folder}/model.safetensors"}
+
+
+def test_the_command(here: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", here["model"], "--format", "onnx"]) == 0
+    out = capsys.readouterr().out
+    assert re.fullmatch(
+        r"wrote model\.onnx: waveform to scores, any batch and length, opset 17, \d\.\d MB\nlargest difference from PyTorch: \de-\d\d .*\n".replace(r"\de", r"\d\.\de"), out
+    )
+    assert OnnxModel("model.onnx").header.model_name == "model"
+    assert main(["export", here["model"], "--format", "onnx"]) == 2
+    assert main(["export", here["model"], "--format", "onnx", "--force", "--input", "mel"]) == 0
+    assert "mel to scores" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_tagging_model_says_which_scores_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    es.save_model(random_model("fmn04", Provenance(clip_seconds=1.0, task="tagging")), tmp_path / "tagger.safetensors")
+    assert main(["export", str(tmp_path / "tagger.safetensors"), "--format", "onnx", "--output", str(tmp_path / "new" / "tagger.onnx")]) == 0
+    assert "trained for tagging: clip_scores count, frame_scores are untrained" in capsys.readouterr().out
+    assert OnnxModel(tmp_path / "new" / "tagger.onnx").task == "tagging"
+
+
+BAD = [
+    ("{model} --format onnx --output {d}/there.onnx", "{d}/there.onnx: is there already; give another name, or --force to overwrite it"),
+    ("{model} --format onnx --output x.pb", "x.pb: ONNX files are known by their suffix; name it x.onnx"),
+    ("{model} --format onnx --output {d}/there.onnx/x.onnx", "{d}/there.onnx/x.onnx: cannot be written"),
+    ("{d}/absent.safetensors --format onnx", "{d}/absent.safetensors: no such checkpoint file"),
+    ("fmn04+tf-64 --format onnx", "'fmn04+tf-64' names no weights: give a file"),
+    ("fmn04_stronk --format onnx", "no released weights are called 'fmn04_stronk'"),
+]
+
+
+@pytest.mark.parametrize(("typed", "words"), BAD, ids=[row[0] for row in BAD])
+def test_mistakes(here: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, typed: str, words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *typed.format(**here).split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("efficient-sed: ")
+    assert err.count("\n") == 1
+    assert words.format(**here) in err
+    assert list(tmp_path.iterdir()) == []
+    assert (Path(here["d"]) / "there.onnx").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("x", "the following arguments are required: --format"),
+        ("x --format tflite", "argument --format: invalid choice: 'tflite'"),
+        ("x --format onnx --input spectrum", "argument --input: invalid choice: 'spectrum'"),
+        ("x --format onnx --half", "unrecognized arguments: --half"),
+    ],
+)
+def test_usage(capsys: pytest.CaptureFixture[str], typed: str, words: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["export", *typed.split()])
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
