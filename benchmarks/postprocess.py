@@ -20,7 +20,7 @@ import scipy
 import torch
 from scipy.ndimage import median_filter
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.environment import device_name
 from efficient_sed.evaluation.postprocess import decode_thresholds, smooth_scores

@@ -155,7 +155,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _plot(found: Found, options: argparse.Namespace) -> None:
-    from efficient_sed.evaluation.detect import ready_model
     from efficient_sed.evaluation.detection_plot import plot_detections
+    from efficient_sed.evaluation.torch_detector import ready_model
 
     plot_detections(found.recording.path, ready_model(options.model), found.events, options.plot)

@@ -33,8 +33,8 @@ def add_listen(command: argparse.ArgumentParser) -> None:
 
 def run_listen(options: argparse.Namespace) -> int:
     """Print onset, offset, label and score of each event, tab-separated, as soon as it has ended."""
-    from efficient_sed.evaluation.detect import ready_model
     from efficient_sed.evaluation.stream import Stream
+    from efficient_sed.evaluation.torch_detector import ready_model
     from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
 
     if options.channels < 1:

@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-import torch
-from torch import Tensor
-from torchaudio.functional import resample
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
+from efficient_sed.audio.resample import resample
 from efficient_sed.errors import DataError
 
 MAX_FILTER_SIZE = 10**8
@@ -56,7 +54,7 @@ def audio_info(path: AudioInput) -> AudioInfo:
         return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
 
 
-def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None = None, *, sample_rate: int = SAMPLE_RATE, only_first_channel: bool = False) -> Tensor:
+def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None = None, *, sample_rate: int = SAMPLE_RATE, only_first_channel: bool = False) -> np.ndarray:
     """Mean over channels, or the first alone, resampled, shape (samples,).
 
     Args:
@@ -77,14 +75,13 @@ def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None 
         low, high = max(0, first - _MARGIN_S * rate), min(file.frames, last + _MARGIN_S * rate)
         if rate == sample_rate:
             low, high = first, last
-        samples = torch.from_numpy(_decode(file, path, low, high - low, only_first_channel))
+        samples = _decode(file, path, low, high - low, only_first_channel)
     if rate == sample_rate:
         return samples
     # Cut the margins after resampling: `low` is a whole number of seconds before `first`, or the start of the file.
     begin = round((first - low) * sample_rate / rate)
     count = max(1, round((last - first) * sample_rate / rate))
-    resampled: Tensor = resample(samples, rate, sample_rate)
-    return resampled[begin : begin + count]
+    return resample(samples, rate, sample_rate)[begin : begin + count]
 
 
 def _check_rate(path: AudioInput, rate: int, wanted: int) -> None:

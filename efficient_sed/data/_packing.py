@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._containers import forget

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
 
 Rng = np.random.Generator
 Synth = Callable[[Rng, int], np.ndarray]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from efficient_sed._files import write_atomically
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import PARTS, Clip, Splits

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels

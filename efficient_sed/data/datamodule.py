@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig, RunConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.clip_teacher import ClipTeacher

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.folder import read_parts

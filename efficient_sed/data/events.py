@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from efficient_sed.audio.frontend import FrameGrid
-from efficient_sed.data.sources import AudioSource
+from efficient_sed.audio.grid import FrameGrid
+
+if TYPE_CHECKING:
+    from efficient_sed.data.sources import AudioSource
 
 PARTS = ("train", "validation", "test")
 

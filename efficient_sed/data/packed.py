@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._containers import forget, open_hdf5, opened
 from efficient_sed.data.events import PARTS, Clip, Event, Splits

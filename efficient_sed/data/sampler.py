@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Clip
 
 FRAMES_OFFSET, CLIPS_OFFSET = 30, 100  # added to a class's count, so that the rarest classes do not fill every batch

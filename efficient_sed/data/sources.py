@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import EncodedAudio, read_audio
 from efficient_sed.data._containers import Kind, open_container
 from efficient_sed.errors import DataError
@@ -70,7 +71,7 @@ class AudioFile(EncodedSource):
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from error
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        return read_audio(self.path, start_s, duration_s, sample_rate=sample_rate, only_first_channel=self.only_first_channel)
+        return torch.from_numpy(read_audio(self.path, start_s, duration_s, sample_rate=sample_rate, only_first_channel=self.only_first_channel))
 
     def content_hash(self) -> str:
         return self.digest or self._own_digest
@@ -123,7 +124,7 @@ class ContainerAudio(EncodedSource):
             raise DataError(f"{self}: {error}") from error
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        return read_audio(EncodedAudio(str(self), self.encoded()), start_s, duration_s, sample_rate=sample_rate, only_first_channel=True)
+        return torch.from_numpy(read_audio(EncodedAudio(str(self), self.encoded()), start_s, duration_s, sample_rate=sample_rate, only_first_channel=True))
 
     def content_hash(self) -> str:
         return self.digest or hashlib.sha256(self.encoded()).hexdigest()

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import soundfile
 
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig, require
 from efficient_sed.data._sounds import SOUND_CLASSES, Rng
 from efficient_sed.data.events import PARTS, Event, Splits

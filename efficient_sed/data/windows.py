@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.errors import ConfigError
 
 OVERLAP = 0.2  # of a window: two seconds of ten

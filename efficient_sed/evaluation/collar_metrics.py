@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.postprocess import find_all_runs, runs_to_events

@@ -1,23 +1,42 @@
-"""Events in an audio file of any length, with the scores that evaluation would give it."""
+"""Events in an audio file of any length, with the scores that evaluation would give it.
+
+PyTorch is imported with a PyTorch model only: an exported one (`.onnx`) does without.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
-from efficient_sed.models._checkpoint import load_model
-from efficient_sed.models._fuse import fuse
-from efficient_sed.models.sed import SedModel
+
+if TYPE_CHECKING:
+    from efficient_sed.models.sed import SedModel
+
+EXPORTED_SUFFIX = ".onnx"
+
+
+class Detector(Protocol):
+    """What finds events needs of a model, whatever runs it."""
+
+    classes: list[str]
+    grid: FrameGrid
+    clip_seconds: float
+    """Length of the windows that it is given."""
+    median_frames: int
+    """Window of the median filter that its scores were evaluated with."""
+
+    def score_frames(self, waveform: np.ndarray) -> np.ndarray:
+        """Probabilities (batch, frames, classes) for a float32 waveform (batch, samples) at the grid's sample rate."""
 
 
 @dataclass(frozen=True)
@@ -42,68 +61,87 @@ class DetectOptions:
             raise ConfigError(f"median_frames={self.median_frames} is not allowed: an odd number of frames, 1 for no filter")
 
 
-def detect(path: str | Path, model: SedModel | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None) -> list[Event]:
+def detect(path: str | Path, model: SedModel | Detector | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None) -> list[Event]:
     """Events in a file, in order of onset; an event's score is the highest one inside it.
 
     Args:
-        model: A model, which is put in evaluation mode; or the name of a released one, or a file that holds one.
+        model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an exported one too.
         threshold: A frame is active from this probability on, in (0, 1).
         median_frames: Window of the median filter on scores, odd, 1 for no filter; none for the one the model was evaluated with.
         hop_s: Seconds from one window of a long file to the next; none: four fifths of the length that the model was trained on.
 
     Raises:
         DataError: If the file cannot be decoded.
-        ConfigError: If an option is not allowed.
+        ConfigError: If an option is not allowed, or the model's frame scores are untrained.
         CheckpointError: If `model` is a name or a file without usable weights.
     """
     return sorted(iterate_events(path, model, threshold, median_frames, hop_s))
 
 
-def iterate_events(path: str | Path, model: SedModel | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None) -> Iterator[Event]:
+def iterate_events(
+    path: str | Path, model: SedModel | Detector | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None
+) -> Iterator[Event]:
     """As `detect`, each event given out soon after it has ended, hence in order of offset; memory does not grow with the file's length."""
     options = DetectOptions(threshold, median_frames, hop_s)
     duration_s = audio_info(path).duration_s
-    model = ready_model(model)
-    return decode_stream(score_file(path, model, options), model.classes, model.grid, threshold, duration_s)
+    detector = open_detector(model)
+    return decode_stream(score_file(path, detector, options), detector.classes, detector.grid, threshold, duration_s)
 
 
-def ready_model(model: SedModel | str | Path) -> SedModel:
-    """A model that can detect.
+def open_detector(model: SedModel | Detector | str | Path, num_threads: int | None = None) -> Detector:
+    """A model, or one that has a name or lies in a file, as what finds events.
+
+    Args:
+        num_threads: Of a model that is loaded; none: as many as its engine takes by itself.
 
     Raises:
         CheckpointError: If it is a name or a file without usable weights.
         ConfigError: If its frame scores are untrained.
+        MissingDependencyError: If it is an exported one and onnxruntime is not installed.
     """
-    if not isinstance(model, SedModel):
-        model = load_model(str(model))
-    if model.provenance.task != "detection":
-        raise ConfigError("the model was trained on clip labels only: its frame scores are random; fine-tune it first, as backbone.init=NAME of a training")
+    if isinstance(model, str | Path):
+        if Path(model).suffix == EXPORTED_SUFFIX:
+            from efficient_sed.export.onnx_model import OnnxModel
+
+            exported = OnnxModel(model, num_threads)
+            check_task(exported.task)
+            return exported
+        from efficient_sed.evaluation.torch_detector import load_detector
+
+        return load_detector(str(model), num_threads)
+    if hasattr(model, "provenance"):
+        from efficient_sed.evaluation.torch_detector import TorchDetector
+
+        return TorchDetector(cast("SedModel", model))
     return model
 
 
-def score_file(path: str | Path, model: SedModel, options: DetectOptions, heard: Callable[[float], object] = bool) -> Iterator[np.ndarray]:
+def check_task(task: str) -> None:
+    """Raise a ConfigError unless a model of this task has trained frame scores."""
+    if task != "detection":
+        raise ConfigError("the model was trained on clip labels only: its frame scores are random; fine-tune it first, as backbone.init=NAME of a training")
+
+
+def score_file(path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object] = bool) -> Iterator[np.ndarray]:
     """Smoothed probabilities (frames, classes) of a file in consecutive pieces.
 
     Args:
         heard: Told how many seconds of the file have been scored, after each window.
     """
-    fused = fuse(model.eval())
-    pieces = _score_windows(path, fused, options.hop_s, heard)
-    return smooth_stream(join_windows(pieces), model.provenance.median_frames if options.median_frames is None else options.median_frames)
+    pieces = _score_windows(path, detector, options.hop_s, heard)
+    return smooth_stream(join_windows(pieces), detector.median_frames if options.median_frames is None else options.median_frames)
 
 
-def read_windows(path: str | Path, model: SedModel, hop_s: float | None = None) -> Iterator[tuple[Window, Tensor]]:
-    """The file in windows of the length the model was trained on: waveforms (1, samples) at the model's sample rate, a short one zero-padded."""
-    window_s = model.provenance.clip_seconds
-    length = round(window_s * model.grid.sample_rate)
-    for window in cut_windows(audio_info(path).duration_s, window_s, model.grid, hop_s):
-        samples = read_audio(path, window.start_s, window_s, sample_rate=model.grid.sample_rate)
-        yield window, torch.nn.functional.pad(samples, (0, length - len(samples)))[None]
+def read_windows(path: str | Path, window_s: float, grid: FrameGrid, hop_s: float | None = None) -> Iterator[tuple[Window, np.ndarray]]:
+    """The file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded."""
+    length = round(window_s * grid.sample_rate)
+    for window in cut_windows(audio_info(path).duration_s, window_s, grid, hop_s):
+        samples = read_audio(path, window.start_s, window_s, sample_rate=grid.sample_rate)
+        yield window, np.pad(samples, (0, length - len(samples)))[None]
 
 
-def _score_windows(path: str | Path, model: SedModel, hop_s: float | None, heard: Callable[[float], object]) -> Iterator[tuple[Window, np.ndarray]]:
+def _score_windows(path: str | Path, detector: Detector, hop_s: float | None, heard: Callable[[float], object]) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
-    device = next(model.parameters()).device
-    for window, waveform in read_windows(path, model, hop_s):
-        yield window, model.score_frames(waveform.to(device))[0].cpu().numpy()
-        heard(window.start_s + model.provenance.clip_seconds)
+    for window, waveform in read_windows(path, detector.clip_seconds, detector.grid, hop_s):
+        yield window, detector.score_frames(waveform)[0]
+        heard(window.start_s + detector.clip_seconds)

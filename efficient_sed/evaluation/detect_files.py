@@ -13,16 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
 from efficient_sed.errors import DataError, EfficientSedError
-from efficient_sed.evaluation.detect import DetectOptions, ready_model, score_file
+from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector, score_file
 from efficient_sed.evaluation.postprocess import decode_stream
 from efficient_sed.evaluation.score_files import write_scores
-from efficient_sed.models.sed import SedModel
 
 STDIN = "-"
 SCORES_SUFFIX = ".npz"
@@ -96,15 +93,15 @@ def spooled_stdin() -> Iterator[Recording]:
             raise DataError(str(error).replace(str(path), "stdin")) from error
 
 
-def detect_one(recording: Recording, model: SedModel, options: DetectOptions, scores_folder: Path | None = None, heard: Callable[[float], object] = bool) -> Found:
+def detect_one(recording: Recording, detector: Detector, options: DetectOptions, scores_folder: Path | None = None, heard: Callable[[float], object] = bool) -> Found:
     """Events of a recording, or why there are none; with a folder, the scores of its frames are written into it."""
-    pieces = score_file(recording.path, model, options, heard)
+    pieces = score_file(recording.path, detector, options, heard)
     try:
         if scores_folder is not None:
-            last = cut_windows(recording.duration_s, model.provenance.clip_seconds, model.grid, options.hop_s)[-1]
-            num_frames = round(last.start_s / model.grid.hop_s) + last.last
-            pieces = write_scores(scores_folder / f"{recording.output}{SCORES_SUFFIX}", pieces, num_frames, model.classes, model.grid.hop_s)
-        return Found(recording, sorted(decode_stream(pieces, model.classes, model.grid, options.threshold, recording.duration_s)))
+            last = cut_windows(recording.duration_s, detector.clip_seconds, detector.grid, options.hop_s)[-1]
+            num_frames = round(last.start_s / detector.grid.hop_s) + last.last
+            pieces = write_scores(scores_folder / f"{recording.output}{SCORES_SUFFIX}", pieces, num_frames, detector.classes, detector.grid.hop_s)
+        return Found(recording, sorted(decode_stream(pieces, detector.classes, detector.grid, options.threshold, recording.duration_s)))
     except DataError as error:
         return Found(recording, [], str(error))
 
@@ -124,7 +121,7 @@ def detect_files(
         ConfigError: If the model's frame scores are untrained, or an option is not allowed.
     """
     if jobs == 1:
-        loaded = _load(model)
+        loaded = open_detector(model)
         for recording in recordings:
             yield detect_one(recording, loaded, options, scores_folder, _Since(heard, recording.duration_s))
         return
@@ -157,23 +154,19 @@ class _Since:
         self.before_s = position_s
 
 
-def _load(name: str) -> SedModel:
-    return ready_model(name).to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-_model: SedModel | EfficientSedError | None = None  # of a process of the pool
+_detector: Detector | EfficientSedError | None = None  # of a process of the pool
 
 
 def _start(name: str) -> None:
-    global _model  # noqa: PLW0603  # what a pool's initialiser leaves for its tasks
-    torch.set_num_threads(1)
+    """Leave the detector, or why there is none, for the tasks of this process; an error raised here would only break the pool."""
+    global _detector  # noqa: PLW0603
     try:
-        _model = _load(name)
-    except EfficientSedError as error:  # raised here it would only break the pool
-        _model = error
+        _detector = open_detector(name, num_threads=1)
+    except EfficientSedError as error:
+        _detector = error
 
 
 def _detect_here(recording: Recording, options: DetectOptions, scores_folder: Path | None) -> Found:
-    if not isinstance(_model, SedModel):
-        raise _model or RuntimeError("the process was not started by detect_files")
-    return detect_one(recording, _model, options, scores_folder)
+    if _detector is None or isinstance(_detector, EfficientSedError):
+        raise _detector or RuntimeError("the process was not started by detect_files")
+    return detect_one(recording, _detector, options, scores_folder)

@@ -81,10 +81,10 @@ def pool_spectrogram(path: str | Path, model: SedModel) -> tuple[np.ndarray, flo
     pool = math.ceil(total / MAX_COLUMNS)
     sums, counts = np.zeros((math.ceil(total / pool), model.frontend.mel_bins)), np.zeros((math.ceil(total / pool), 1))
     device = next(model.parameters()).device
-    for window, waveform in read_windows(path, model):
+    for window, waveform in read_windows(path, model.provenance.clip_seconds, model.grid):
         begin = round(window.start_s / hop_s) * stride
         first, last = (window.first + window.fade_in) * stride, min(window.last * stride, total - begin)
-        mel = model.frontend(waveform.to(device))[0, 0, :, first:last].cpu().numpy()
+        mel = model.frontend(torch.from_numpy(waveform).to(device))[0, 0, :, first:last].cpu().numpy()
         column = (begin + np.arange(first, last)) // pool
         np.add.at(sums, column, mel.T)
         np.add.at(counts, column, 1)

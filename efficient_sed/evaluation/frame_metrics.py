@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event, encode_events
 from efficient_sed.errors import DataError
 

@@ -12,8 +12,9 @@ from torchaudio.functional import resample
 
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError
-from efficient_sed.evaluation.detect import DetectOptions, ready_model
+from efficient_sed.evaluation.detect import DetectOptions
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
+from efficient_sed.evaluation.torch_detector import ready_model
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.contracts import CausalHead
 from efficient_sed.models.sed import SedModel

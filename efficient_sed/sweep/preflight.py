@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.benchmark.runner import check_same_data
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.errors import require_package

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 
 
 class Teacher(abc.ABC):

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed._progress import progress
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import BackboneConfig, RunConfig
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.pseudo_labels import select_classes
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._checkpoint import load_model

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.pseudo_labels import BEYOND, PseudoLabels
 from efficient_sed.registry import TEACHERS
 from efficient_sed.teachers._contract import Teacher, TeacherConfig

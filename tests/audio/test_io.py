@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.errors import DataError
@@ -34,26 +33,26 @@ def test_parts_equal_whole(tmp_path: Path, suffix: str, rate: int, channels: int
         part = read_audio(path, start_s, duration_s)
         expected = whole[round(start_s * 16_000) : round((start_s + duration_s) * 16_000)]
         assert part.shape == expected.shape
-        assert (part - expected).abs().max() <= tolerance
+        assert np.abs(part - expected).max() <= tolerance
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
 def test_parts_at_16_khz_are_exact(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"noise.{suffix}"
     write_noise(path, 16_000, 1)
-    torch.testing.assert_close(torch.cat([read_audio(path, start_s, 1) for start_s in range(6)]), read_audio(path), rtol=0, atol=0)
+    np.testing.assert_array_equal(np.concatenate([read_audio(path, start_s, 1) for start_s in range(6)]), read_audio(path))
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
     left_right = write_noise(tmp_path / "stereo.wav", 16_000, 2)
-    np.testing.assert_allclose(read_audio(tmp_path / "stereo.wav").numpy(), left_right.mean(axis=1), atol=2**-15)
+    np.testing.assert_allclose(read_audio(tmp_path / "stereo.wav"), left_right.mean(axis=1), atol=2**-15)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 def test_resampling_keeps_a_tone(tmp_path: Path, rate: int) -> None:
     soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate), rate, subtype="FLOAT")
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)
-    np.testing.assert_allclose(read_audio(tmp_path / "tone.wav").numpy()[800:-800], expected[800:-800], atol=5e-3)
+    np.testing.assert_allclose(read_audio(tmp_path / "tone.wav")[800:-800], expected[800:-800], atol=5e-3)
 
 
 def test_header(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_dataset import EvaluationWindows, Item, TrainingClips, collate
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_dataset import TrainingClips, collate
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Splits

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Clip, Event, Splits, encode_events, merge_overlapping
 from efficient_sed.data.sources import AudioFile
 

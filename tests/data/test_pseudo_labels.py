@@ -14,8 +14,8 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.audio.frontend_mel40 import Mel40
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_dataset import Item, TrainingClips, collate
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels, spellings

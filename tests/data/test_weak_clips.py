@@ -15,7 +15,7 @@ import pytest
 import torch
 from audioset_files import MUSIC, SEGMENTS, SPEECH, VIDEOS, mp3_files, write_arrow, write_folder, write_hdf5, write_segments, write_tables
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.cli import main
 from efficient_sed.data.audioset_strong import AudioSetStrongConfig
 from efficient_sed.data.clip_dataset import Item, TrainingClips, collate

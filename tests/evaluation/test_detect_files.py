@@ -14,7 +14,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.errors import CheckpointError, DataError
-from efficient_sed.evaluation.detect import DetectOptions, score_file
+from efficient_sed.evaluation.detect import DetectOptions, open_detector, score_file
 from efficient_sed.evaluation.detect_files import check_outputs, detect_files, detect_one, find_recordings, spooled_stdin
 from efficient_sed.evaluation.score_files import write_scores
 
@@ -102,7 +102,7 @@ def test_a_model_that_is_not_there(folder: Path, jobs: int) -> None:
 
 
 def test_scores_of_every_frame(folder: Path, model: Path, tmp_path: Path) -> None:
-    loaded = es.load_model(str(model))
+    loaded = open_detector(model)
     for recording in find_recordings([folder])[0]:
         found = detect_one(recording, loaded, LOW, tmp_path / "scores")
         with np.load(tmp_path / "scores" / f"{recording.output}.npz") as stored:

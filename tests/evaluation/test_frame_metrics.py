@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.frame_metrics import FrameCounts

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import median_filter
 
-from efficient_sed.audio.frontend import FrameGrid
 from efficient_sed.audio.frontend_mel40 import ANALYSES, Mel40
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, fade_logits, fade_scores, join_windows
 from efficient_sed.errors import ConfigError

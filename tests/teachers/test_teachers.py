@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, EfficientSedError
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import TEACHERS

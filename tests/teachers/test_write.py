@@ -59,7 +59,7 @@ def write(tiny_config: SyntheticConfig) -> Write:
 
 def heard(model: SedModel, path: str) -> np.ndarray:
     with torch.no_grad():
-        logits: np.ndarray = model(model.frontend(read_audio(path)[None])).frame_logits[0].numpy()
+        logits: np.ndarray = model(model.frontend(torch.from_numpy(read_audio(path))[None])).frame_logits[0].numpy()
     return logits
 
 

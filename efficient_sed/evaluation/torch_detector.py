@@ -1,0 +1,61 @@
+"""A PyTorch model as a detector: fused, on the device that it lies on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from efficient_sed.evaluation.detect import check_task
+from efficient_sed.models._checkpoint import load_model
+from efficient_sed.models._fuse import fuse
+from efficient_sed.models.sed import SedModel
+
+
+class TorchDetector:
+    """See `Detector`.
+
+    Args:
+        model: It is put in evaluation mode.
+    """
+
+    def __init__(self, model: SedModel) -> None:
+        check_task(model.provenance.task)
+        self._model = fuse(model.eval())
+        self._device = next(model.parameters()).device
+        self.classes, self.grid = model.classes, model.grid
+        self.clip_seconds, self.median_frames = model.provenance.clip_seconds, model.provenance.median_frames
+
+    def score_frames(self, waveform: np.ndarray) -> np.ndarray:
+        """Probabilities (batch, frames, classes) for a waveform (batch, samples)."""
+        scores: np.ndarray = self._model.score_frames(torch.from_numpy(waveform).to(self._device)).cpu().numpy()
+        return scores
+
+
+def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:
+    """The detector of a name or checkpoint file, on the GPU if there is one.
+
+    Args:
+        num_threads: Of this process on a CPU; none: as they are.
+
+    Raises:
+        CheckpointError: If there are no such weights.
+        ConfigError: If its frame scores are untrained.
+    """
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    return TorchDetector(load_model(name).to("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def ready_model(model: SedModel | str | Path) -> SedModel:
+    """A model that can detect, loaded if it is a name or a file.
+
+    Raises:
+        CheckpointError: If it is a name or a file without usable weights.
+        ConfigError: If its frame scores are untrained.
+    """
+    if not isinstance(model, SedModel):
+        model = load_model(str(model))
+    check_task(model.provenance.task)
+    return model
