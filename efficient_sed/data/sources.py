@@ -7,13 +7,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from efficient_sed.audio.frontend import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import EncodedAudio, read_audio
 from efficient_sed.data._containers import Kind, open_container
 from efficient_sed.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class AudioSource(abc.ABC):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from efficient_sed.audio.frontend import FrameGrid
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from efficient_sed.audio.io import audio_info, read_audio
+from efficient_sed.audio.io import audio_info, read_audio, read_samples
 from efficient_sed.errors import DataError
 
 SECONDS = 5.3
@@ -54,6 +54,16 @@ def test_resampling_keeps_a_tone(tmp_path: Path, rate: int) -> None:
     soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate), rate, subtype="FLOAT")
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)
     np.testing.assert_allclose(read_audio(tmp_path / "tone.wav").numpy()[800:-800], expected[800:-800], atol=5e-3)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(16_000, 16_000), (44_100, 16_000), (48_000, 16_000), (8_000, 16_000), (11_025, 32_000), (16_000, 44_100), (12_345, 16_000)])
+@pytest.mark.parametrize(("start_s", "duration_s"), [(0.0, None), (1.48, 1.0), (4.0, 10.0)])
+def test_without_pytorch_the_same_comes_out(tmp_path: Path, rate: int, wanted: int, start_s: float, duration_s: float | None) -> None:
+    write_noise(tmp_path / "noise.wav", rate, 2)
+    expected = read_audio(tmp_path / "noise.wav", start_s, duration_s, sample_rate=wanted).numpy()
+    samples = read_samples(tmp_path / "noise.wav", start_s, duration_s, sample_rate=wanted)
+    assert samples.dtype == np.float32
+    np.testing.assert_allclose(samples, expected, rtol=0, atol=0 if rate == wanted else 1e-4)
 
 
 def test_header(tmp_path: Path) -> None:
