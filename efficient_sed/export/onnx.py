@@ -21,7 +21,7 @@ from efficient_sed._files import write_atomically
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, require_package
 from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
-from efficient_sed.export.onnx_model import open_session
+from efficient_sed.export.onnx_model import open_session, runtime_errors
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
 
@@ -86,7 +86,10 @@ def export_onnx(model: SedModel, path: str | Path, model_name: str, *, input_kin
         data = _with_metadata(_trace(model, header), header)
     except torch.onnx.errors.OnnxExporterError as error:
         raise CheckpointError(f"{path}: not written, {model_name} has an operation that ONNX lacks ({str(error).splitlines()[0]})") from error
-    difference = _largest_difference(model, header, data)
+    try:
+        difference = _largest_difference(model, header, data)
+    except runtime_errors() as error:
+        raise CheckpointError(f"{path}: not written, the exported {model_name} fails at another length or batch ({str(error).splitlines()[0]})") from error
     if not difference <= TOLERANCE:  # a difference that is no number, too
         raise CheckpointError(f"{path}: not written, the exported {model_name} differs from PyTorch by {difference:.1e} in a score; at most {TOLERANCE:g} is allowed")
     try:

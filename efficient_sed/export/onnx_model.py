@@ -65,16 +65,22 @@ def open_session(model: Path | bytes, num_threads: int | None = None) -> Any:
     """
     require_package("running an ONNX file", "onnxruntime", "onnx")
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; they are raised, too
+    options.log_severity_level = 4  # nothing below a crash: errors are raised
     options.intra_op_num_threads = num_threads or 0
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException) as error:
+    except runtime_errors() as error:
         name = model if isinstance(model, Path) else "the exported graph"
         raise CheckpointError(f"{name}: onnxruntime cannot read it, damaged or no ONNX file ({str(error).splitlines()[0]})") from error
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises; its errors have no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException
 
 
 def _read_header(path: Path, session: Any) -> Header:

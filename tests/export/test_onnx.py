@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -114,17 +113,20 @@ def test_the_model_stays_as_it_is(tmp_path: Path) -> None:
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
-def test_a_file_that_holds_for_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the scan would be, if the exporter followed its loop once."""
-
-    def unrolled() -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda decay, value: value + decay * torch.nn.functional.pad(value, (0, 0, 1, 0))[:, :-1]
-
-    monkeypatch.setattr(_scan, "_scripted_doubling", unrolled)
-    model = random_model("fmn04+mingru-64")
+def test_other_scores_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_scan, "blockwise_scan", lambda *tensors: tensors[1])
     with pytest.raises(CheckpointError, match=r"not written, the exported mine differs from PyTorch by \S+ in a score; at most 0.0001"):
+        export_onnx(random_model("fmn04+mingru-64"), tmp_path / "model.onnx", "mine", input_kind="mel")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_holds_for_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    model = random_model("fmn04")
+    monkeypatch.setattr(type(model.sequence), "forward", lambda _, features: features + torch.zeros(int(features.shape[1]), 1))
+    with pytest.raises(CheckpointError, match="not written, the exported mine fails at another length or batch"):
         export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
     assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_scores_that_are_no_numbers_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from efficient_sed.models.contracts import CausalHead, SequenceHead
 from efficient_sed.models.sequence._blocks import RMSNorm
-from efficient_sed.models.sequence._scan import chunked_scan, doubling_scan, linear_scan
+from efficient_sed.models.sequence._scan import blockwise_scan, chunked_scan, doubling_scan, linear_scan
 from efficient_sed.models.sequence._ssd import chunked_selective_scan, has_kernels, selective_scan
 from efficient_sed.models.sequence.mingru import mingru_states
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -86,7 +86,7 @@ def scan_inputs(frames: int, dim: int = 5, batch: int = 2) -> tuple[Tensor, Tens
 def test_scans_equal_the_loop(frames: int) -> None:
     decay, value, initial = scan_inputs(frames)
     expected = loop(decay, value, initial)
-    for states in (linear_scan(decay, value, initial), doubling_scan(decay, value, initial)):
+    for states in (linear_scan(decay, value, initial), doubling_scan(decay, value, initial), blockwise_scan(decay, value, initial)):
         torch.testing.assert_close(states, expected, rtol=0, atol=1e-12)
     backwards = chunked_scan(decay.flip(1), value.flip(1), initial, is_reversed=True).flip(1)
     torch.testing.assert_close(backwards, expected, rtol=0, atol=1e-12)
