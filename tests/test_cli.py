@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ import efficient_sed as es
 from efficient_sed.cli import main
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.evaluation import detect_files
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._listing import list_released, released_table
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -141,6 +144,8 @@ BAD = [
     ("detect {d}/a.wav --jobs 0 --model {model}", "--jobs 0 is not allowed: 1 or more processes"),
     ("detect {d}/a.wav --median 4 --model {model}", "median_frames=4 is not allowed"),
     ("detect - {d}/a.wav --model {model}", "- stands for one recording on the standard input; got 2 files"),
+    ("listen --channels 0", "--channels 0 is not allowed: 1 or more"),
+    ("listen --hop 20 --model {model}", "hop_s=20 is not allowed: 0.04 s, a frame of the model, to 10 s, its window"),
     ("models fmn10_stronk", "no model matches 'fmn10_stronk'; the nearest: fmn10_strong, "),
     ("models xyz*", "no model matches 'xyz*'; `efficient-sed models` lists all"),
     ("models fmn10 fmn20", "models takes one PATTERN, got 'fmn10 fmn20'"),
@@ -373,3 +378,71 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("efficient_sed.benchmark.runner.run_experiment", interrupt)
     assert run("train {tiny}") == (130, "", "efficient-sed: interrupted; a training goes on from its last finished epoch when the same command is typed again\n")
+
+
+def test_detect_writes_a_file_for_each_recording(run: Run, tmp_path: Path) -> None:
+    for format_, suffix in (("audacity", ".txt"), ("jams", ".jams"), ("npz", ".npz")):
+        status, out, err = run(f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} --threshold 0.05 --format {format_} --output found_{format_}")
+        assert (status, out, err) == (0, "", f"wrote 2 files into found_{format_}\n")
+        assert sorted(path.name for path in (tmp_path / f"found_{format_}").iterdir()) == [f"a{suffix}", f"b{suffix}"]
+    one = run("detect {d}/a.wav --model {model} --threshold 0.05 --format audacity").out
+    assert (tmp_path / "found_audacity" / "a.txt").read_text() == one != ""
+
+
+def test_detect_keeps_what_is_finished(run: Run, here: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the second of three recordings."""
+    listened: list[str] = []
+
+    def interrupted(recording: detect_files.Recording, *rest: Any) -> detect_files.Found:
+        listened.append(recording.name)
+        if len(listened) == 2:
+            raise KeyboardInterrupt
+        return detect_one(recording, *rest)
+
+    detect_one = detect_files.detect_one
+    monkeypatch.setattr(detect_files, "detect_one", interrupted)
+    status, _, _ = run("detect {d}/a.wav {d}/b.wav {d}/c.wav --model {model} --format tsv --output found.tsv")
+    assert status == 130
+    assert {row["filename"] for row in csv.DictReader((tmp_path / "found.tsv").read_text().splitlines(), delimiter="\t")} == {f"{here['d']}/a.wav"}
+
+
+def test_detect_names_what_it_cannot_read(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(f"{here['d']}/a.wav", tmp_path / "in")
+    (tmp_path / "in" / "damaged.wav").write_bytes(b"RIFF")
+    status, out, err = run("detect in --model {model} --format tsv")
+    assert status == 2
+    assert "in/a.wav" in out
+    assert re.fullmatch(r"efficient-sed: in/damaged\.wav: not readable as audio[^\n]*\n", err)
+
+
+def test_an_exported_model_detects_the_same_without_pytorch(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    status, out, _ = run("export {model} --format onnx --output m.onnx")
+    assert status == 0
+    assert "wrote m.onnx" in out
+    expected = run("detect {d}/a.wav --model {model} --threshold 0.05 --format tsv").out
+    code = "import sys; sys.modules['torch'] = None; from efficient_sed.cli import main; sys.exit(main(sys.argv[1:]))"
+    typed = ["detect", f"{here['d']}/a.wav", "--model", "m.onnx", "--threshold", "0.05", "--format", "tsv"]
+    done = subprocess.run([sys.executable, "-c", code, *typed], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == expected
+    assert expected.count("\n") > 2
+    status, _, err = run("detect {d}/a.wav --model {d}/text.onnx")
+    assert (status, err.count("\n")) == (2, 1)
+
+
+def test_listen(run: Run, here: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, _ = soundfile.read(f"{here['d']}/a.wav", dtype="int16")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(samples.tobytes() + b"\x00")))
+    status, out, err = run("listen --model {model} --threshold 0.05")
+    assert status == 0
+    assert err.startswith("listening at 16000 Hz; an event is printed 1.56 s after its end at the latest")
+    assert "heard 0.8 s; computing took " in err
+    assert out
+    for line in out.splitlines():
+        onset, offset, label, score = line.split("\t")
+        assert 0 <= float(onset) < float(offset) <= 0.76
+        assert label in ("dog", "siren")
+        assert 0.05 <= float(score) <= 1
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"")))
+    assert run("listen --model {model}").status == 2
