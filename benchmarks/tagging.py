@@ -13,11 +13,13 @@ import statistics
 
 import torch
 from dcls import measure
+from torch import Tensor
 
 import efficient_sed as es
 from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.environment import device_name
 from efficient_sed.models._factory import settle_norms
+from efficient_sed.models.sed import SedModel
 
 NUM_CLASSES, SECONDS = 527, 10.0
 REFERENCE = "fmn10"
@@ -41,7 +43,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     names = [*(name for name in options.models if name != REFERENCE), REFERENCE]
-    inputs, rows = {}, {}
+    inputs: dict[str, tuple[SedModel, Tensor]] = {}
+    rows = {}
     for name in names:
         torch.manual_seed(0)
         model = settle_norms(es.create_model(name, NUM_CLASSES)).eval()

@@ -1,0 +1,151 @@
+"""From checkpoint to device: exported against eager, a ten-minute file from waveform to events against the textbook loop, and memory by length.
+
+python benchmarks/deploy.py [--model fmn10] [--parts engine file memory] [--batches 1 8 64] [--rounds 3] [--minutes 10] [--hours 3]
+
+engine: spectrogram to scores by onnxruntime and by the fused model, against plain eager. file: all from reading to events, 447 classes; the textbook reads the
+file whole, runs plain eager on pieces of 10 s with hard borders, and filters and decodes by scipy's median and a loop over classes. Sides run in one
+process on one thread, in turn; time is the process' CPU time, a ratio is the median of the rounds' ratios after one that warms up.
+The backbone has the weights trained on synthetic sounds, the rest random ones. memory: peak of a process of its own that detects in a file, less what it had before, by length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import soundfile
+import torch
+from postprocess import textbook_decode
+from scipy.ndimage import median_filter
+
+import efficient_sed as es
+from efficient_sed.environment import device_name
+from efficient_sed.evaluation.detect import Detector, detect
+from efficient_sed.evaluation.torch_detector import TorchDetector
+from efficient_sed.export.onnx import export_onnx
+from efficient_sed.export.onnx_model import OnnxModel, open_session
+from efficient_sed.models._initial import load_initial
+from efficient_sed.models.sed import SedModel
+
+RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
+PEAK = """
+import resource, sys
+from efficient_sed.evaluation.detect import iterate_events
+from efficient_sed.models._checkpoint import load_model
+import torch
+torch.set_num_threads(1)
+model = load_model(sys.argv[1])
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+count = sum(1 for _ in iterate_events(sys.argv[2], model))
+print(count, peak() - before)
+"""
+
+
+def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Of each side its milliseconds, and how many times as long the first one takes."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds + 1):
+        for name, run in sides.items():
+            start = time.process_time()
+            run()
+            seconds[name].append(time.process_time() - start)
+    first = next(iter(seconds.values()))[1:]
+    return {name: (1e3 * statistics.median(own[1:]), statistics.median(a / b for a, b in zip(first, own[1:], strict=True))) for name, own in seconds.items()}
+
+
+def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
+    export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
+    session, fused = open_session(folder / "mel.onnx", 1), es.fuse(model)
+    print("| model | batch | eager ms | fused ms | ratio | onnxruntime ms | ratio | largest difference |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+    for batch in batches:
+        with torch.inference_mode():
+            mel = model.frontend(0.1 * torch.randn(batch, PIECE_S * RATE, generator=torch.Generator().manual_seed(0)))
+
+            def eager(x: torch.Tensor = mel) -> np.ndarray:
+                scores: np.ndarray = model(x).frame_logits.sigmoid().numpy()
+                return scores
+
+            def exported(x: torch.Tensor = mel) -> np.ndarray:
+                scores: np.ndarray = session.run(["frame_scores"], {"mel": x.numpy()})[0]
+                return scores
+
+            found = ratios({"eager": eager, "fused": lambda x=mel: fused(x).frame_logits.sigmoid(), "exported": exported}, rounds)  # type: ignore[misc]
+            difference = float(np.abs(eager() - exported()).max())
+        cells = f"{found['eager'][0]:.0f} | {found['fused'][0]:.0f} | {found['fused'][1]:.2f} | {found['exported'][0]:.0f} | {found['exported'][1]:.2f}"
+        print(f"| {name} | {batch} | {cells} | {difference:.0e} |", flush=True)
+
+
+def textbook_events(path: Path, model: SedModel) -> int:
+    samples, _ = soundfile.read(path, dtype="float32")
+    pieces = [samples[begin : begin + PIECE_S * RATE] for begin in range(0, len(samples), PIECE_S * RATE)]
+    scores = np.concatenate([model.score_frames(torch.from_numpy(piece)[None])[0].numpy() for piece in pieces])
+    smoothed = median_filter(scores, (MEDIAN, 1))
+    return len(textbook_decode(smoothed, model.classes, model.grid, [THRESHOLD], len(samples) / RATE)[THRESHOLD])
+
+
+def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folder: Path) -> None:
+    path = write_noise(folder / "long.wav", 60 * minutes)
+    export_onnx(model, folder / "waveform.onnx", name, overwrite=True)
+    detectors: dict[str, Detector] = {"detect": TorchDetector(model), "detect, onnxruntime": OnnxModel(folder / "waveform.onnx", 1)}
+    ours = {side: lambda detector=detector: detect(path, detector, THRESHOLD, MEDIAN) for side, detector in detectors.items()}
+    print("\n| model | minutes | side | s | ratio | times real time |\n|---|---:|---|---:|---:|---:|")
+    for side, (milliseconds, ratio) in ratios({"textbook": lambda: textbook_events(path, model), **ours}, rounds).items():
+        print(f"| {name} | {minutes:g} | {side} | {milliseconds / 1e3:.2f} | {ratio:.2f} | {60e3 * minutes / milliseconds:.0f} |", flush=True)
+
+
+def compare_memory(model: SedModel, hours: float, folder: Path) -> None:
+    es.save_model(model, folder / "model.safetensors")
+    print("\n| length | events | MiB more than before |\n|---|---:|---:|")
+    for seconds in (60.0, 3600 * hours):
+        path = write_noise(folder / "memory.wav", seconds)
+        done = subprocess.run([sys.executable, "-c", PEAK, str(folder / "model.safetensors"), str(path)], capture_output=True, text=True, check=True)
+        count, peak = done.stdout.split()
+        print(f"| {seconds / 60:g} min | {count} | {float(peak):.0f} |", flush=True)
+
+
+def write_noise(path: Path, seconds: float) -> Path:
+    """Noise whose loudness rises and falls, written a minute at a time."""
+    rng = np.random.default_rng(0)
+    with soundfile.SoundFile(path, "w", RATE, 1) as file:
+        for begin in range(0, round(seconds * RATE), 60 * RATE):
+            time_s = np.arange(begin, min(begin + 60 * RATE, round(seconds * RATE))) / RATE
+            file.write(0.1 * rng.standard_normal(len(time_s), dtype=np.float32) * np.abs(np.sin(time_s)))
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="fmn10")
+    parser.add_argument("--parts", nargs="+", choices=("engine", "file", "memory"), default=["engine", "file", "memory"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--hours", type=float, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = es.create_model(options.model, num_classes=447).eval()
+    load_initial(model.backbone, dataclasses.replace(model.spec.backbone, init="synthetic"))
+    print(f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, one thread, float32\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "engine" in options.parts:
+            compare_engines(model, options.model, options.batches, options.rounds, folder)
+        if "file" in options.parts:
+            compare_files(model, options.model, options.minutes, options.rounds, folder)
+        if "memory" in options.parts:
+            compare_memory(model, options.hours, folder)
+
+
+if __name__ == "__main__":
+    main()
