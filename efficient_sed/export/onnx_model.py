@@ -52,8 +52,8 @@ class OnnxModel:
     def _run(self, output: str, waveform: np.ndarray) -> np.ndarray:
         if waveform.ndim != 2 or waveform.shape[1] < self.header.min_samples:
             raise ValueError(f"waveform must have shape (batch, samples) with at least {self.header.min_samples} samples, got {waveform.shape}")
-        scores: np.ndarray = self._session.run([output], {self.header.input: np.ascontiguousarray(waveform, dtype=np.float32)})[0]
-        return scores
+        clips = np.split(np.ascontiguousarray(waveform, dtype=np.float32), len(waveform))  # at once they take a quarter longer on a CPU
+        return np.concatenate([self._session.run([output], {self.header.input: clip})[0] for clip in clips])
 
 
 def open_session(model: Path | bytes, num_threads: int | None = None) -> Any:
