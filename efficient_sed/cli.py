@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"efficient-sed: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
-        print("efficient-sed: interrupted; a training goes on from its last finished epoch when the same command is typed again", file=sys.stderr)
+        print("efficient-sed: interrupted; what is finished is kept, and a training goes on from its last finished epoch when the same command is typed again", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

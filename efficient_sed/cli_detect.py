@@ -44,13 +44,14 @@ def run_detect(options: argparse.Namespace) -> int:
     how = DetectOptions(options.threshold, options.median, options.hop)
     with contextlib.ExitStack() as stack:
         recordings, unreadable = _recordings(options.files, stack)
-        check_outputs(recordings)
         folder = _folder(options, recordings)
+        if folder is not None:
+            check_outputs(recordings)
         if options.model is None:
             print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
             options.model = DEFAULT_DETECTOR
-        found = _listen(recordings, options, how, folder)
-        if options.plot and found[0].error is None:
+        found = _listen(recordings, options, how, folder) if recordings else []
+        if options.plot and found and found[0].error is None:
             _plot(found[0], options)
     unreadable += [each.error for each in found if each.error is not None]
     for message in unreadable:
@@ -99,9 +100,10 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
         ConfigError: If the options do not go together.
     """
     output: Path | None = options.output
-    if options.plot and len(recordings) > 1:
-        raise ConfigError(f"--plot draws one file, got {len(recordings)}; give them one at a time")
-    if options.format in OF_ONE_RECORDING and (len(recordings) > 1 or options.format == "npz"):
+    if options.plot:
+        _check_plot(options, recordings)
+    is_folder_meant = len(recordings) > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
+    if options.format in OF_ONE_RECORDING and is_folder_meant:
         if output is None:
             raise ConfigError(f"--format {options.format} writes a file for each recording, got {len(recordings)}; give a folder as --output DIR")
         if output.exists() and not output.is_dir():
@@ -112,6 +114,16 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
     if output is not None and output.is_dir():
         raise ConfigError(f"--output {output}: a folder; --format {options.format} writes one file, such as --output {output / 'events'}.{options.format}")
     return None
+
+
+def _check_plot(options: argparse.Namespace, recordings: list[Recording]) -> None:
+    """Raise a ConfigError now, not after everything was heard, if there can be no picture."""
+    if len(recordings) > 1:
+        raise ConfigError(f"--plot draws one file, got {len(recordings)}; give them one at a time")
+    if options.plot.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
+    if str(options.model).endswith(".onnx"):
+        raise ConfigError(f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from")
 
 
 def _write_own(found: Found, output_format: str, folder: Path) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
+import queue
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
@@ -13,6 +18,7 @@ from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
 if TYPE_CHECKING:
     import numpy as np
 
+logger = logging.getLogger(__name__)
 SAMPLE_TYPES = {"s16le": ("<i2", 2**15), "s32le": ("<i4", 2**31), "f32le": ("<f4", 1)}
 FILE_HEADERS = {b"RIFF": "a wav", b"fLaC": "a flac", b"OggS": "an ogg", b"ID3\x03": "an mp3", b"ID3\x04": "an mp3"}
 BLOCK_S = 0.1
@@ -39,22 +45,39 @@ def run_listen(options: argparse.Namespace) -> int:
 
     if options.channels < 1:
         raise ConfigError(f"--channels {options.channels} is not allowed: 1 or more")
+    if options.microphone and (options.channels, options.samples) != (1, "s16le"):
+        raise ConfigError("--channels and --samples are for the standard input; the microphone is heard in one channel")
+    if str(options.model).endswith(".onnx"):
+        raise ConfigError(f"--model {options.model}: listen runs PyTorch models; give the one that it was exported from")
     if options.model is None:
         print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
     stream = Stream(ready_model(options.model or DEFAULT_DETECTOR), sample_rate=options.rate, hop_s=options.hop, lookahead_s=options.lookahead)
-    chunks = _Counted(microphone(stream.sample_rate) if options.microphone else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples))
-    events = stream.events(chunks, options.threshold, options.median)
+    chunks = microphone(stream.sample_rate) if options.microphone else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples)
     median_s = (options.median or stream.model.provenance.median_frames) // 2 * stream.model.grid.hop_s
-    print(f"listening at {stream.sample_rate} Hz; an event is printed {stream.latency_s + median_s:.2f} s after its end at the latest, computing left out", file=sys.stderr)
-    try:
-        with contextlib.suppress(KeyboardInterrupt) if options.microphone else contextlib.nullcontext():
-            for event in events:
-                print(f"{event.onset_s:.2f}\t{event.offset_s:.2f}\t{event.label}\t{event.score:.4f}", flush=True)
-    finally:
-        heard_s = chunks.num_samples / stream.sample_rate
-        if heard_s:
-            print(f"heard {heard_s:.1f} s; computing took {stream.computing_s:.1f} s, real-time factor {stream.computing_s / heard_s:.3f}", file=sys.stderr)
+    late_s = stream.latency_s + median_s + BLOCK_S
+    print(f"listening at {stream.sample_rate} Hz; an event is printed {late_s:.2f} s after its end at the latest, computing left out", file=sys.stderr)
+    with ended_by_interrupt() as is_ended:
+        for event in stream.events(takewhile(lambda _: not is_ended(), chunks), options.threshold, options.median):
+            print(f"{event.onset_s:.2f}\t{event.offset_s:.2f}\t{event.label}\t{event.score:.4f}", flush=True)
+    if stream.heard_s:
+        print(f"heard {stream.heard_s:.1f} s; computing took {stream.computing_s:.1f} s, real-time factor {stream.computing_s / stream.heard_s:.3f}", file=sys.stderr)
     return 0
+
+
+@contextlib.contextmanager
+def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: once ends the sound, and what was heard is still printed; twice ends the program."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: object) -> None:  # noqa: ARG001 (a handler's signature)
+        pressed.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def read_samples(source: BinaryIO, sample_rate: int, channels: int, sample_type: str) -> Iterator[np.ndarray]:
@@ -93,22 +116,20 @@ def microphone(sample_rate: int) -> Iterator[np.ndarray]:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: without the library PortAudio
         raise MissingDependencyError("--microphone", "sounddevice", "microphone") from error
+    blocks: queue.Queue[Any] = queue.Queue()
+    lost = threading.Event()
+
+    def take(block: Any, frames: int, when: Any, status: Any) -> None:  # noqa: ARG001 (sounddevice's signature)
+        if status.input_overflow:
+            lost.set()
+        blocks.put(block[:, 0].copy())
+
     try:
-        with sounddevice.InputStream(sample_rate, channels=1, dtype="float32") as source:
+        with sounddevice.InputStream(sample_rate, round(BLOCK_S * sample_rate), channels=1, dtype="float32", callback=take):
             while True:
-                block: Any = source.read(round(BLOCK_S * sample_rate))[0]
-                yield block[:, 0].copy()
+                yield blocks.get()
+                if lost.is_set():
+                    logger.warning("the machine is too slow or too busy: sound was lost, times from here on are too early")
+                    lost.clear()
     except sounddevice.PortAudioError as error:
         raise DataError(f"the microphone cannot be read at {sample_rate} Hz ({error}); give another rate as --rate HZ") from error
-
-
-class _Counted:
-    """Chunks, and how many samples they had."""
-
-    def __init__(self, chunks: Iterator[np.ndarray]) -> None:
-        self.chunks, self.num_samples = chunks, 0
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for chunk in self.chunks:
-            self.num_samples += len(chunk)
-            yield chunk

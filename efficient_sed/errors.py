@@ -36,6 +36,10 @@ class MissingDependencyError(EfficientSedError):
         super().__init__(f"{what} needs the package {package}: pip install 'efficient-sed[{extra}]'")
         self.what, self.package, self.extra = what, package, extra
 
+    def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str, str]]:
+        """Made anew from what it was made of: it may have to leave a worker process."""
+        return type(self), (self.what, self.package, self.extra)
+
 
 def require_package(what: str, package: str, extra: str) -> None:
     """Raise a MissingDependencyError now if a package that is needed later is not installed."""

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,6 +145,11 @@ BAD = [
     ("detect {d}/a.wav --jobs 0 --model {model}", "--jobs 0 is not allowed: 1 or more processes"),
     ("detect {d}/a.wav --median 4 --model {model}", "median_frames=4 is not allowed"),
     ("detect - {d}/a.wav --model {model}", "- stands for one recording on the standard input; got 2 files"),
+    ("detect {d}/a.wav --plot a.pdf --model {model}", "--plot a.pdf is not allowed: a file that ends in .png"),
+    ("detect {d}/a.wav --plot a.png --model m.onnx", "--plot needs the spectrogram, which m.onnx keeps to itself"),
+    ("listen --model m.onnx", "--model m.onnx: listen runs PyTorch models; give the one that it was exported from"),
+    ("listen --microphone --channels 2", "--channels and --samples are for the standard input"),
+    ("listen --rate 44101 --model {model}", "sample_rate=44101 is not allowed: one that can be turned into the model's 16000"),
     ("listen --channels 0", "--channels 0 is not allowed: 1 or more"),
     ("listen --hop 20 --model {model}", "hop_s=20 is not allowed: 0.04 s, a frame of the model, to 10 s, its window"),
     ("models fmn10_stronk", "no model matches 'fmn10_stronk'; the nearest: fmn10_strong, "),
@@ -377,7 +383,11 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("efficient_sed.benchmark.runner.run_experiment", interrupt)
-    assert run("train {tiny}") == (130, "", "efficient-sed: interrupted; a training goes on from its last finished epoch when the same command is typed again\n")
+    assert run("train {tiny}") == (
+        130,
+        "",
+        "efficient-sed: interrupted; what is finished is kept, and a training goes on from its last finished epoch when the same command is typed again\n",
+    )
 
 
 def test_detect_writes_a_file_for_each_recording(run: Run, tmp_path: Path) -> None:
@@ -416,6 +426,46 @@ def test_detect_names_what_it_cannot_read(run: Run, here: dict[str, str], tmp_pa
     assert re.fullmatch(r"efficient-sed: in/damaged\.wav: not readable as audio[^\n]*\n", err)
 
 
+@pytest.mark.parametrize("options", ["", "--jobs 2", "--plot x.png", "--format jams --output found"])
+def test_a_folder_of_which_nothing_can_be_read(run: Run, tmp_path: Path, options: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "damaged.wav").write_bytes(b"RIFF")
+    status, out, err = run(f"detect in --model {{model}} {options}")
+    assert (status, out) == (2, "")
+    assert err.startswith("efficient-sed: in/damaged.wav: not readable as audio")
+    assert not (tmp_path / "found").exists()
+
+
+def test_recordings_of_one_name_differ_by_their_folders(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(f"{here['d']}/a.wav", tmp_path / folder / "a.wav")
+    status, out, _ = run("detect one/a.wav two/a.wav --model {model} --threshold 0.05 --format rttm")
+    assert status == 0
+    assert {line.split()[1] for line in out.splitlines()} == {"one/a", "two/a"}
+    status, _, err = run("detect one/a.wav two/a.wav --model {model} --format jams --output found")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "their results would both be called a" in err
+    status, _, _ = run("detect one --model {model} --format jams --output found")  # a folder was given, and one is written
+    assert (status, (tmp_path / "found" / "a.jams").is_file()) == (0, True)
+
+
+def test_interrupted_listening_prints_what_was_heard(run: Run, here: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, _ = soundfile.read(f"{here['d']}/a.wav", dtype="int16")
+
+    class Interrupted(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            if self.tell() > 16_000:
+                signal.raise_signal(signal.SIGINT)
+            return self.read(1600)
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Interrupted(samples.tobytes())))
+    status, out, err = run("listen --model {model} --threshold 0.05")
+    assert status == 0
+    assert "heard 0.5 s" in err or "heard 0.6 s" in err
+    assert out
+
+
 def test_an_exported_model_detects_the_same_without_pytorch(run: Run, here: dict[str, str], tmp_path: Path) -> None:
     status, out, _ = run("export {model} --format onnx --output m.onnx")
     assert status == 0
@@ -436,7 +486,7 @@ def test_listen(run: Run, here: dict[str, str], monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(samples.tobytes() + b"\x00")))
     status, out, err = run("listen --model {model} --threshold 0.05")
     assert status == 0
-    assert err.startswith("listening at 16000 Hz; an event is printed 1.56 s after its end at the latest")
+    assert err.startswith("listening at 16000 Hz; an event is printed 1.66 s after its end at the latest")
     assert "heard 0.8 s; computing took " in err
     assert out
     for line in out.splitlines():

@@ -84,10 +84,14 @@ def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None 
     return resample(samples, rate, sample_rate)[begin : begin + count]
 
 
-def _check_rate(path: AudioInput, rate: int, wanted: int) -> None:
-    """Refuse a rate whose resampling filter would take gigabytes, such as 44101 Hz."""
+def filter_size(rate: int, wanted: int) -> int:
+    """Weights of the filter between two rates, about; more than MAX_FILTER_SIZE take gigabytes, as from 44101 Hz."""
     common = math.gcd(rate, wanted)
-    if (wanted // common) * (rate // common) > MAX_FILTER_SIZE:
+    return (wanted // common) * (rate // common)
+
+
+def _check_rate(path: AudioInput, rate: int, wanted: int) -> None:
+    if filter_size(rate, wanted) > MAX_FILTER_SIZE:
         raise DataError(f"{path}: a sample rate of {rate} Hz cannot be resampled here; convert it first: ffmpeg -i IN -ar {wanted} OUT.wav")
 
 

@@ -212,8 +212,8 @@ def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str]) -
     if model.provenance.notes.get("trained_on") == config.data.name and (fold := model.provenance.notes.get("fold")) is not None:
         if "data.fold" not in typed:
             own["fold"] = fold
-        elif part == "test" and fold != (given := _fold(config)):
-            raise ConfigError(f"data.fold={given} is not allowed: {name} was trained on that fold; it can be tested on data.fold={fold}")
+        elif part != "train" and fold != (given := _fold(config)):
+            raise ConfigError(f"data.fold={given} is not allowed: {name} was trained on clips of its {part} part; what it was not trained on is data.fold={fold}")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, **own))
     splits = config.data.load()
     return {"data": describe_data(config, splits), **score_part(model, splits, config, part)}

@@ -113,6 +113,7 @@ def open_detector(model: SedModel | Detector | str | Path, num_threads: int | No
         from efficient_sed.evaluation.torch_detector import TorchDetector
 
         return TorchDetector(cast("SedModel", model))
+    check_task(getattr(model, "task", "detection"))
     return model
 
 
@@ -136,7 +137,7 @@ def read_windows(path: str | Path, window_s: float, grid: FrameGrid, hop_s: floa
     """The file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded."""
     length = round(window_s * grid.sample_rate)
     for window in cut_windows(audio_info(path).duration_s, window_s, grid, hop_s):
-        samples = read_audio(path, window.start_s, window_s, sample_rate=grid.sample_rate)
+        samples = read_audio(path, window.start_s, window_s, sample_rate=grid.sample_rate)[:length]  # at some rates one more
         yield window, np.pad(samples, (0, length - len(samples)))[None]
 
 

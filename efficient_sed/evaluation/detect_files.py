@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -103,7 +105,7 @@ def detect_one(recording: Recording, detector: Detector, options: DetectOptions,
             pieces = write_scores(scores_folder / f"{recording.output}{SCORES_SUFFIX}", pieces, num_frames, detector.classes, detector.grid.hop_s)
         return Found(recording, sorted(decode_stream(pieces, detector.classes, detector.grid, options.threshold, recording.duration_s)))
     except DataError as error:
-        return Found(recording, [], str(error))
+        return Found(recording, [], str(error).replace(str(recording.path), recording.name))
 
 
 def detect_files(
@@ -137,6 +139,8 @@ def detect_files(
                     found = future.result()
                     heard(found.recording.duration_s)
                     yield found
+        except BrokenProcessPool as error:
+            raise DataError(f"a process of --jobs {jobs} ended in the middle of its work, perhaps for lack of memory; give fewer jobs") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -160,6 +164,7 @@ _detector: Detector | EfficientSedError | None = None  # of a process of the poo
 def _start(name: str) -> None:
     """Leave the detector, or why there is none, for the tasks of this process; an error raised here would only break the pool."""
     global _detector  # noqa: PLW0603
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
     try:
         _detector = open_detector(name, num_threads=1)
     except EfficientSedError as error:

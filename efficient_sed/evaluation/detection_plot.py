@@ -85,7 +85,7 @@ def pool_spectrogram(path: str | Path, model: SedModel) -> tuple[np.ndarray, flo
         begin = round(window.start_s / hop_s) * stride
         first, last = (window.first + window.fade_in) * stride, min(window.last * stride, total - begin)
         mel = model.frontend(torch.from_numpy(waveform).to(device))[0, 0, :, first:last].cpu().numpy()
-        column = (begin + np.arange(first, last)) // pool
+        column = (begin + first + np.arange(mel.shape[1])) // pool
         np.add.at(sums, column, mel.T)
         np.add.at(counts, column, 1)
     return (sums / counts).T, len(sums) * pool * hop_s / stride

@@ -42,7 +42,10 @@ def format_events(events_by_file: Mapping[str, Sequence[Event]], output_format: 
     if output_format == "json":
         return _dumped([_entry(file, events, durations_s.get(file)) for file, events in events_by_file.items()])
     if output_format == "rttm":
-        return "".join(_rttm(file, event) for file, events in events_by_file.items() for event in events)
+        names = {file: "_".join(Path(file).with_suffix("").as_posix().split()) for file in events_by_file}
+        if len(set(names.values())) < len(names):
+            raise ConfigError("format=rttm is not allowed for files that differ in their endings or blanks alone: it would call them the same; take tsv or json")
+        return "".join(_rttm(names[file], event) for file, events in events_by_file.items() for event in events)
     if len(events_by_file) != 1:
         raise ConfigError(f"format={output_format} is not allowed for {len(events_by_file)} files in one text: it belongs to one recording")
     ((file, events),) = events_by_file.items()
@@ -85,8 +88,8 @@ def _dumped(content: object) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _rttm(file: str, event: Event) -> str:
-    name, label = ("_".join(text.split()) for text in (Path(file).stem, event.label))
+def _rttm(name: str, event: Event) -> str:
+    label = "_".join(event.label.split())
     return f"SPEAKER {name} 1 {event.onset_s:.3f} {event.offset_s - event.onset_s:.3f} <NA> <NA> {label} {event.score:.4f} <NA>\n"
 
 

@@ -101,12 +101,12 @@ def smooth_stream(pieces: Iterable[np.ndarray], median_frames: int) -> Iterator[
     for piece in pieces:
         pending = piece if pending is None else np.concatenate([pending, piece])
         count = len(pending) - half
-        if count <= half:
+        if count <= 0:
             continue
         context = pending if before is None else np.concatenate([before, pending])
         offset = len(context) - len(pending)
         yield smooth_scores(context, median_frames)[offset : offset + count]
-        before, pending = context[offset + count - half : offset + count], pending[count:]
+        before, pending = context[max(0, offset + count - half) : offset + count], pending[count:]
     if pending is not None:
         context = pending if before is None else np.concatenate([before, pending])
         yield smooth_scores(context, median_frames)[len(context) - len(pending) :]

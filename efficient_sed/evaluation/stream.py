@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import resample
 
+from efficient_sed.audio.io import MAX_FILTER_SIZE, filter_size
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.detect import DetectOptions
@@ -46,36 +47,40 @@ class Stream:
             raise ConfigError(f"hop_s={hop_s:g} is not allowed: {grid.hop_s:g} s, a frame of the model, to {window_s:g} s, its window")
         if not 0 <= lookahead_s <= window_s - hop_s:
             raise ConfigError(f"lookahead_s={lookahead_s:g} is not allowed: 0 to {window_s - hop_s:g} s, what hop_s={hop_s:g} leaves of the model's window of {window_s:g} s")
-        if sample_rate is not None and sample_rate < 1:
-            raise ConfigError(f"sample_rate={sample_rate} is not allowed: 1 or more samples a second")
-        self.sample_rate = sample_rate or grid.sample_rate
+        self.sample_rate = grid.sample_rate if sample_rate is None else sample_rate
+        if self.sample_rate < 1 or filter_size(self.sample_rate, grid.sample_rate) > MAX_FILTER_SIZE:
+            raise ConfigError(f"sample_rate={sample_rate} is not allowed: one that can be turned into the model's {grid.sample_rate}, such as 16000, 44100 or 48000")
         self._hop, self._lookahead, self._window = (round(seconds / grid.hop_s) for seconds in (hop_s, lookahead_s, window_s))  # in frames
         self.latency_s = (self._hop + self._lookahead) * grid.hop_s
         self.computing_s = 0.0
-        self._heard = np.zeros(0, dtype=np.float32)  # from the first frame of the next window on
-        self._first = 0  # that frame
+        self._heard = np.zeros(0, dtype=np.float32)  # what later windows may need
+        self._dropped = 0  # samples before that
         self._given = 0  # frames given out
+        self._is_finished = False
         self._state: tuple[Tensor, ...] | None = None
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Scores that further sound (samples,) makes known; there may be none.
 
         Raises:
-            ValueError: If samples are not one-dimensional, or not finite.
+            ValueError: If samples are not one-dimensional, or not finite, or the stream is finished.
         """
+        if self._is_finished:
+            raise ValueError("the stream is finished; make another one for further sound")
         samples = np.asarray(samples, dtype=np.float32)
         if samples.ndim != 1 or not np.isfinite(samples).all():
             raise ValueError(f"samples must be finite numbers of shape (samples,), got shape {samples.shape}")
         self._heard = np.concatenate([self._heard, samples])
         pieces = []
-        while self._first + self._whole_frames() >= (present := self._given + self._hop + self._lookahead):
+        whole = int(round(self.heard_s / self.model.grid.hop_s, 6))
+        while whole >= (present := self._given + self._hop + self._lookahead):
             pieces.append(self._pass(present, self._given + self._hop))
         return self._joined(pieces)
 
     def finish(self) -> np.ndarray:
         """Scores of the frames that are left, at the end of the sound."""
-        frame_s = self.model.grid.hop_s
-        total = self._first + int(np.ceil(round(len(self._heard) / self.sample_rate / frame_s, 6)))
+        total = int(np.ceil(round(self.heard_s / self.model.grid.hop_s, 6)))
+        self._is_finished = True
         return self._joined([self._pass(total, total)] if total > self._given else [])
 
     def events(self, chunks: Iterable[np.ndarray], threshold: float = 0.5, median_frames: int | None = None) -> Iterator[Event]:
@@ -83,18 +88,24 @@ class Stream:
 
         Raises:
             ConfigError: If threshold or median_frames is not allowed.
+            ValueError: If the stream has heard something before.
         """
         DetectOptions(threshold, median_frames)
+        if self.heard_s or self._is_finished:
+            raise ValueError("events are those of a stream from its beginning; make another one")
         smoothed = smooth_stream(filter(len, self._scores(chunks)), self.model.provenance.median_frames if median_frames is None else median_frames)
-        return decode_stream(smoothed, self.model.classes, self.model.grid, threshold, float("inf"))
+        events = decode_stream(smoothed, self.model.classes, self.model.grid, threshold, float("inf"))
+        return (event._replace(offset_s=min(event.offset_s, round(self.heard_s, 6))) for event in events)
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of sound that were pushed."""
+        return (self._dropped + len(self._heard)) / self.sample_rate
 
     def _scores(self, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for chunk in chunks:
             yield self.push(chunk)
         yield self.finish()
-
-    def _whole_frames(self) -> int:
-        return int(round(len(self._heard) / self.sample_rate / self.model.grid.hop_s, 6))
 
     def _joined(self, pieces: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(pieces) if pieces else np.zeros((0, len(self.model.classes)), dtype=np.float32)
@@ -103,11 +114,10 @@ class Stream:
     def _pass(self, present: int, until: int) -> np.ndarray:
         """Scores of the frames that were not given out yet, up to one; heard is what lies before the present, both counted in frames."""
         started = time.perf_counter()
-        grid = self.model.grid
-        begin = max(self._first, min(present - self._window, self._given))
-        samples_before = round((begin - self._first) * grid.hop_s * self.sample_rate)
-        self._heard, self._first = self._heard[samples_before:], begin
-        waveform = self._waveform(self._heard[: round((present - begin) * grid.hop_s * self.sample_rate)], present - begin)
+        begin = max(0, min(present - self._window, self._given))
+        first, last = (round(frame * self.model.grid.hop_s * self.sample_rate) for frame in (begin, present))  # of all samples: roundings do not add up
+        self._heard, self._dropped = self._heard[first - self._dropped :], first
+        waveform = self._waveform(self._heard[: last - first], present - begin)
         features = self.model.backbone(self.model.frontend(waveform))
         if isinstance(self.model.sequence, CausalHead):
             new = features[:, self._given - begin : until - begin]
@@ -115,9 +125,9 @@ class Stream:
             logits = self.model.classifier(output).frame_logits
         else:
             logits = self.model.classifier(self.model.sequence(features)).frame_logits[:, :, self._given - begin : until - begin]
+        scores: np.ndarray = logits[0].float().sigmoid().T.cpu().numpy()
         self._given = until
         self.computing_s += time.perf_counter() - started
-        scores: np.ndarray = logits[0].float().sigmoid().T.cpu().numpy()
         return scores
 
     def _waveform(self, samples: np.ndarray, num_frames: int) -> Tensor:

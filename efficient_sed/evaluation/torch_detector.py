@@ -45,17 +45,17 @@ def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    return TorchDetector(load_model(name).to("cuda" if torch.cuda.is_available() else "cpu"))
+    return TorchDetector(ready_model(name))
 
 
 def ready_model(model: SedModel | str | Path) -> SedModel:
-    """A model that can detect, loaded if it is a name or a file.
+    """A model that can detect; a name or a file is loaded, onto the GPU if there is one.
 
     Raises:
         CheckpointError: If it is a name or a file without usable weights.
         ConfigError: If its frame scores are untrained.
     """
     if not isinstance(model, SedModel):
-        model = load_model(str(model))
+        model = load_model(str(model)).to("cuda" if torch.cuda.is_available() else "cpu")
     check_task(model.provenance.task)
     return model

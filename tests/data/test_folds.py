@@ -202,5 +202,5 @@ def test_cross_validation_gives_one_row(roots: dict[str, Path], tmp_path: Path) 
     weights, typed = str(run_folder(config) / "model.safetensors"), ["data=esc50", f"data.root={roots['esc50']}", "task=tagging", "data.num_workers=0"]
     scored = score_checkpoint(weights, compose_run(typed), "test", {"data"})  # its own fold
     assert (scored["data"]["fold"], scored["accuracy"]) == (3, pytest.approx(accuracies[2]))
-    with pytest.raises(ConfigError, match=r"data\.fold=2 is not allowed: .*model\.safetensors was trained on that fold; it can be tested on data\.fold=3"):
+    with pytest.raises(ConfigError, match=r"data\.fold=2 is not allowed: .*model\.safetensors was trained on clips of its test part; what it was not trained on is data\.fold=3"):
         score_checkpoint(weights, compose_run([*typed, "data.fold=2"]), "test", {"data", "data.fold"})

@@ -73,6 +73,14 @@ def test_other_rates(tmp_path: Path, loudness: EnergyModel, rate: int) -> None:
     assert [(event.onset_s, event.offset_s) for event in detect(path, loudness)] == [(8.0, 11.0)]
 
 
+@pytest.mark.parametrize(("rate", "window_s"), [(11_025, 1.5), (11_025, 3.5), (44_100, 2.5)])
+def test_windows_that_are_no_whole_samples(tmp_path: Path, rate: int, window_s: float) -> None:
+    model = create_model("fmn04", classes=["dog"])
+    model.provenance = Provenance(clip_seconds=window_s, median_frames=1)
+    path = write_bursts(tmp_path / "bursts.wav", 8.0, [(5.0, 6.0)], rate)
+    assert detect(path, model, 1e-6) == [Event(0.0, 8.0, "dog", pytest.approx(0.5, abs=0.5))]
+
+
 @pytest.mark.parametrize("duration_s", [0.02, 3.0, 10.0, 21.37])
 def test_same_events_as_evaluation(tmp_path: Path, random_model: SedModel, duration_s: float) -> None:
     samples = np.random.default_rng(1).normal(size=round(duration_s * RATE)) * np.abs(np.sin(np.arange(round(duration_s * RATE)) / 5000)) * 0.1
@@ -192,6 +200,8 @@ def test_jams() -> None:
     (annotation,) = jams["annotations"]
     assert annotation["namespace"] == "segment_open"
     assert annotation["data"][1] == {"time": 0.4, "duration": 0.4, "value": "dog", "confidence": 1.0}
+    with pytest.raises(ConfigError, match="format=rttm is not allowed for files that differ in their endings or blanks alone"):
+        format_events({"a b.wav": [], "a_b.flac": []}, "rttm")
     with pytest.raises(ConfigError, match="format=jams is not allowed for 2 files"):
         format_events(EVENTS, "jams")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,6 +114,38 @@ def test_sound_at_another_rate(rate: int) -> None:
     expected, found = streamed(Stream(made), own, []), streamed(Stream(made, sample_rate=rate), other, [5000, 1])
     assert found.shape == expected.shape
     np.testing.assert_allclose(found[2:-2], expected[2:-2], atol=0.02)
+
+
+def test_times_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of 62.585 ms are no whole number of samples at 16 kHz: after an hour, windows still begin at frames."""
+    made = es.create_model("erann1", num_classes=2)
+    stream, frame_s = Stream(made, sample_rate=RATE, hop_s=0.1), made.grid.hop_s
+    seen: list[tuple[int, int, int]] = []
+
+    def waveform(samples: np.ndarray, num_frames: int) -> Tensor:
+        seen.append((stream._dropped, len(samples), num_frames))
+        return torch.zeros(1, 4)
+
+    parts = {"frontend": lambda x: x, "backbone": lambda _: torch.zeros(1, 400, 4), "sequence": lambda x: x}
+    classifier = lambda x: SimpleNamespace(frame_logits=torch.zeros(1, 2, x.shape[1]))  # noqa: E731
+    monkeypatch.setattr(stream, "_waveform", waveform)
+    monkeypatch.setattr(stream, "model", SimpleNamespace(grid=made.grid, classes=["a", "b"], classifier=classifier, **parts))
+    for _ in range(60):
+        stream.push(np.zeros(60 * RATE, dtype=np.float32))
+    begin, length, frames = seen[-1]
+    assert begin / RATE / frame_s == pytest.approx(round(begin / RATE / frame_s), abs=1e-3)
+    assert length / RATE == pytest.approx(frames * frame_s, abs=1e-3)
+    assert begin + length > 3599 * RATE
+
+
+def test_a_stream_is_used_once() -> None:
+    stream = Stream(model("none"))
+    stream.push(noise(1.0))
+    with pytest.raises(ValueError, match="events are those of a stream from its beginning"):
+        stream.events([])
+    stream.finish()
+    with pytest.raises(ValueError, match="the stream is finished"):
+        stream.push(noise(1.0))
 
 
 def test_events_come_when_they_have_ended() -> None:
