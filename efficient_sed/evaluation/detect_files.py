@@ -127,7 +127,7 @@ def detect_files(
         for recording in recordings:
             yield detect_one(recording, loaded, options, scores_folder, _Since(heard, recording.duration_s))
         return
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with ProcessPoolExecutor(min(jobs, len(recordings)), context, _start, (model,)) as pool:
         waiting = iter(recordings)
         running: set[Future[Found]] = {pool.submit(_detect_here, recording, options, scores_folder) for recording in islice(waiting, 2 * jobs)}
@@ -142,6 +142,9 @@ def detect_files(
         except BrokenProcessPool as error:
             raise DataError(f"a process of --jobs {jobs} ended in the middle of its work, perhaps for lack of memory; give fewer jobs") from error
         except BaseException:
+            for process in multiprocessing.active_children():
+                if process not in others:  # of the pool: what is being heard would be waited for, perhaps for hours
+                    process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
