@@ -31,8 +31,9 @@ import efficient_sed as es
 from efficient_sed.environment import device_name
 from efficient_sed.evaluation.detect import Detector, detect
 from efficient_sed.evaluation.torch_detector import TorchDetector
+from efficient_sed.export.engines import open_engine
 from efficient_sed.export.onnx import export_onnx
-from efficient_sed.export.onnx_model import OnnxModel, open_session
+from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._initial import load_initial
 from efficient_sed.models.sed import SedModel
 
@@ -65,7 +66,7 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
     export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
-    session, fused = open_session(folder / "mel.onnx", 1), es.fuse(model)
+    session, fused = open_engine(folder / "mel.onnx", 1), es.fuse(model)
     print("| model | batch | eager ms | fused ms | ratio | onnxruntime ms | ratio | largest difference |\n|---|---:|---:|---:|---:|---:|---:|---:|")
     for batch in batches:
         with torch.inference_mode():

@@ -11,11 +11,14 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from efficient_sed import __version__
 from efficient_sed._malloc import keep_freed_memory
+from efficient_sed._terminal import print_table
+from efficient_sed.cli_costs import add_costs, report
 from efficient_sed.cli_detect import add_detect, run_detect
+from efficient_sed.cli_export import add_export, run_export
 from efficient_sed.cli_listen import add_listen, run_listen
 from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 
@@ -100,9 +103,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     evaluate = add("evaluate", run_evaluate, "Score a trained model on the test part of a data set.")
-    evaluate.add_argument("model", help="released name or checkpoint file")
+    evaluate.add_argument("model", help="released name, checkpoint file, or exported model (.onnx)")
     evaluate.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and evaluation.…, as for train")
     evaluate.add_argument("--part", choices=("train", "validation", "test"), default="test")
+    evaluate.add_argument("--engine", help="what runs an exported model: onnxruntime (default), openvino, openvino-bf16")
 
     compare = add("compare", run_compare, "Say whether one finished run is better than another, or only luckier with its clips.")
     compare.add_argument("first", type=Path, metavar="RUN_A", help="folder of a finished detection run")
@@ -110,7 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("--replicates", type=int, default=1000, help="draws of the clips")
     compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
-    _add_costs(add)
+    add_costs(add)
 
     add_detect(add("detect", run_detect, "Find sound events in recordings of any length."))
     add_listen(add("listen", run_listen, "Print sound events while they happen, from raw samples on the standard input or a microphone."))
@@ -128,30 +132,9 @@ def build_parser() -> argparse.ArgumentParser:
     pseudo_label.add_argument("output", type=Path, metavar="OUT.h5", help="file to write; until it is whole, OUT.h5.part keeps what is done")
     pseudo_label.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and data.…, as for train; train.batch_size=N clips a pass on a GPU")
 
+    add_export(add("export", run_export, "Write a model for another run time; a float32 file is kept only if its scores are PyTorch's."))
     _add_released(add)
     return parser
-
-
-def _add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
-    """The commands about costs, and scores against them."""
-    benchmark = add("benchmark", run_benchmark, "Measure parameters, MACs, throughput, latency and memory of a model.")
-    benchmark.add_argument("models", nargs="+", metavar="MODEL", help="released name, file, or architecture such as fmn10+tf-256 (random weights, 447 classes)")
-    benchmark.add_argument("--precision", metavar="P[,P…]", help="fp32, bf16, fp16; default: fp16 on a GPU, fp32 on a CPU")
-    benchmark.add_argument("--batch", metavar="N[,N…]", help="clips per pass, 1 beside them for latency; default: 64 on a GPU, 4 on a CPU")
-    benchmark.add_argument("--modes", metavar="M[,M…]", help="eager, fused, compiled, graphed (GPU); default: eager,fused")
-    benchmark.add_argument("--threads", type=int, help="threads on a CPU, kept to as many cores")
-    benchmark.add_argument("--processes", type=int, help="measure that many processes of one thread together, too")
-    benchmark.add_argument("--seconds", type=float, help="length of the clips; default: 10")
-    benchmark.add_argument("--with-mel", action="store_true", default=None, help="measure from the waveform, too")
-    benchmark.add_argument("--csv", type=Path, help="append one row per model to this file")
-    benchmark.add_argument("--json", action="store_true", help="print everything measured as JSON")
-
-    plot = add("plot", run_plot, "Draw the performance-complexity frontier of finished runs, and print it as a table.")
-    drawn = plot.add_mutually_exclusive_group()
-    drawn.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
-    drawn.add_argument("--published", action="store_true", help="draw published models alone, with their MACs as published and as we count them; needs no runs")
-    plot.add_argument("--output", type=Path, default=Path("plots/frontier.png"), help="PNG; an SVG, an interactive page (HTML) and, of runs, a CSV are written beside it")
-    plot.add_argument("--allow-mixed", action="store_true", help="draw results of different data or metric variants together")
 
 
 def _add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
@@ -167,13 +150,6 @@ def _add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str],
     models.add_argument("--name", metavar="ARCH", help="convert: architecture such as fmn10+tf-256 (default: what the file says, or its name)")
     models.add_argument("--half", action="store_true", help="convert: store weights as float16")
     models.add_argument("--force", action="store_true", help="convert: overwrite OUT")
-
-    export = add("export", run_export, "Write a model for another run time; the file is kept only if its scores are PyTorch's.")
-    export.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
-    export.add_argument("--format", required=True, choices=("onnx",))
-    export.add_argument("--input", choices=("waveform", "mel"), default="waveform", help="what the file takes: samples, or spectrograms of the model's front end")
-    export.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: the model's name, in this folder)")
-    export.add_argument("--force", action="store_true", help="overwrite FILE")
 
     verify = add("verify", run_verify, "Compare a released model's score with its card. Exit status: 0 pass, 1 fail, 3 the data do not compare.")
     verify.add_argument("model", metavar="NAME", help="released name")
@@ -198,7 +174,7 @@ def run_train(options: argparse.Namespace) -> int:
     if options.exit_with_parent:
         threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
-    _print_rich(result_table([result]))
+    print_table(result_table([result]))
     print(f"everything about this run: {run_folder(config)}")
     return 0
 
@@ -225,7 +201,7 @@ def run_sweep(options: argparse.Namespace) -> int:
     for status in failed:
         print(f"efficient-sed: {status.point.folder} failed: {status.message}", file=sys.stderr)
     if len(failed) < len(statuses):
-        _report([status.point.folder for status in statuses if status.state is State.FINISHED], options.plot, allow_mixed=False, is_split=True)
+        report([status.point.folder for status in statuses if status.state is State.FINISHED], options.plot, allow_mixed=False, is_split=True)
     return EXIT_FAILED if failed else 0
 
 
@@ -234,7 +210,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from efficient_sed.config.compose import compose_run, key_of
 
     config = compose_run(options.overrides)
-    metrics = score_checkpoint(options.model, config, options.part, {key_of(override) for override in options.overrides})
+    metrics = score_checkpoint(options.model, config, options.part, {key_of(override) for override in options.overrides}, options.engine)
     print(json.dumps({"model": options.model, "part": options.part, **metrics}, indent=1))
     return 0
 
@@ -259,55 +235,6 @@ def run_pseudo_label(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_benchmark(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.record import append_csv, complexity_table, read_benchmark_csv, speed_table
-    from efficient_sed.benchmark.runner import benchmark_model
-    from efficient_sed.config._strict import from_dict
-    from efficient_sed.config.schema import BenchmarkConfig
-
-    typed = {
-        "batches": None if options.batch is None else _numbers("--batch", options.batch),
-        "seconds": options.seconds,
-        "threads": options.threads,
-        "processes": options.processes,
-        "with_mel": options.with_mel,
-    }
-    typed |= {key: getattr(options, key) and getattr(options, key).split(",") for key in ("precision", "modes")}
-    config = from_dict(BenchmarkConfig, {key: value for key, value in typed.items() if value is not None}, "benchmark")
-    if options.csv:
-        read_benchmark_csv(options.csv)  # now, not after everything was measured
-    records = [benchmark_model(name, config) for name in options.models]
-    if options.csv:
-        append_csv(options.csv, records)
-    if options.json:
-        print(json.dumps(records, indent=1))
-    else:
-        _print_rich(complexity_table(records))
-        _print_rich(speed_table(records))
-    return 0
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"{option} {text or repr(text)}: not a list of whole numbers such as 1,8,64") from None
-
-
-def run_plot(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.frontier import find_runs, output_base, read_published
-
-    if not options.published:
-        return _report(find_runs(options.runs), options.output, allow_mixed=options.allow_mixed)
-    from efficient_sed.benchmark.corrected_plot import draw_corrected
-    from efficient_sed.benchmark.frontier_page import write_page
-
-    base = output_base(options.output)
-    written = [*draw_corrected(read_published(), base), write_page([], base.with_name(f"{base.name}.html"))]
-    print("wrote " + ", ".join(str(path) for path in written))
-    return 0
-
-
 def run_data(options: argparse.Namespace) -> int:
     from efficient_sed.config.compose import compose_run
     from efficient_sed.data._packing import pack_command
@@ -321,8 +248,8 @@ def run_data(options: argparse.Namespace) -> int:
     if options.force:
         raise ConfigError("--force belongs to: efficient-sed data pack")
     report = check_data(compose_run(options.words).data)
-    _print_rich(coverage_table(report))
-    _print_rich(data_table(report.splits, is_whole=options.classes))
+    print_table(coverage_table(report))
+    print_table(data_table(report.splits, is_whole=options.classes))
     print(f"manifest hash {report.splits.manifest_hash}; unreadable files: {len(report.problems)}")
     if options.manifest:
         write_manifest(report.splits, options.manifest)
@@ -355,9 +282,9 @@ def run_models(options: argparse.Namespace) -> int:
         whole = {} if options.words or options.composable else _listing.list_models()
         print(json.dumps({**whole, "composable" if options.composable else "released": rows}, indent=1))
     elif options.composable:
-        _print_rich(_listing.composable_table(rows))
+        print_table(_listing.composable_table(rows))
     else:
-        _print_rich(_listing.card_table(rows[0]) if rows[0]["name"] == pattern else _listing.released_table(rows))
+        print_table(_listing.card_table(rows[0]) if rows[0]["name"] == pattern else _listing.released_table(rows))
     return 0
 
 
@@ -371,18 +298,6 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_export(options: argparse.Namespace) -> int:
-    from efficient_sed.export.onnx import check_target, export_onnx
-    from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model
-
-    name = Path(options.model).stem if Path(options.model).suffix in CHECKPOINT_SUFFIXES else options.model
-    output = options.output or Path(f"{name}.onnx")
-    check_target(output, overwrite=options.force)
-    written = export_onnx(load_model(options.model), output, name, input_kind=options.input, overwrite=options.force)
-    print("\n".join(written.lines()))
-    return 0
-
-
 def run_verify(options: argparse.Namespace) -> int:
     import dataclasses
 
@@ -391,41 +306,6 @@ def run_verify(options: argparse.Namespace) -> int:
     verdict = verify_model(options.model, options.data, options.overrides, options.tolerance)
     print(json.dumps(dataclasses.asdict(verdict), indent=1) if options.json else "\n".join(verdict.lines()))
     return {Outcome.PASS: 0, Outcome.FAIL: EXIT_FAILED, Outcome.NOT_COMPARABLE: EXIT_NOT_COMPARABLE}[verdict.outcome]
-
-
-def _report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split: bool = False) -> int:
-    """Table, CSV, page and pictures of finished runs: one for each score that leads, or if `is_split` for each set of runs that compare."""
-    from efficient_sed.benchmark.frontier import check_comparable, group_by_metric, group_comparable, output_base, read_published, read_results
-    from efficient_sed.benchmark.frontier_page import write_page
-    from efficient_sed.benchmark.frontier_plot import draw_frontier
-    from efficient_sed.benchmark.record import result_table, write_csv
-    from efficient_sed.benchmark.result_file import read_result
-    from efficient_sed.benchmark.table1 import table1
-
-    results = [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
-    groups = group_by_metric(read_results(folders))
-    if is_split:
-        groups = [comparable for group in groups for comparable in group_comparable(group)]
-    for group in groups if not allow_mixed else ():
-        check_comparable(group)
-    _print_rich(result_table([result for _, result in results]))
-    if (beside := table1([result for _, result in results])) is not None:
-        _print_rich(beside)
-    base = output_base(output)
-    written = [write_csv(base.with_name(f"{base.name}.csv"), [result for _, result in results]), write_page(results, base.with_name(f"{base.name}.html"))]
-    for index, group in enumerate(groups):
-        picture = base if index == 0 else base.with_name(f"{base.name}_{index + 1}")
-        written += draw_frontier(group, read_published() if group[0].metric == "psds1_macro" else [], picture, allow_mixed=allow_mixed)
-    if len(groups) > 1:
-        print(f"efficient-sed: the runs differ in data or score and do not compare: {len(groups)} pictures", file=sys.stderr)
-    print("wrote " + ", ".join(str(path) for path in written))
-    return 0
-
-
-def _print_rich(table: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def add_detect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hop", type=float, metavar="SECONDS", help="from one window of a long file to the next; default: four fifths of a window")
     command.add_argument("--format", choices=FORMATS, default="table", help="audacity, jams and npz (scores of every frame) write a file for each recording")
     command.add_argument("--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder")
+    command.add_argument("--engine", help="what runs an exported model: onnxruntime (default), openvino, openvino-bf16")
     command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
 
@@ -80,7 +81,8 @@ def _listen(recordings: list[Recording], options: argparse.Namespace, how: Detec
     found: list[Found] = []
     try:
         with progress("seconds of audio", sum(recording.duration_s for recording in recordings), is_drawn=sys.stderr.isatty()) as heard:
-            for each in detect_files(recordings, options.model, how, jobs=options.jobs, scores_folder=folder if options.format == "npz" else None, heard=heard):
+            scores_folder = folder if options.format == "npz" else None
+            for each in detect_files(recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder, heard=heard):
                 found.append(each)
                 if folder is not None and each.error is None:
                     _write_own(each, options.format, folder)

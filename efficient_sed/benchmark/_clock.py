@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from efficient_sed.environment import CPU_INFO
+
 WARM_UP = 3  # passes before the first that counts
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-CPU_INFO = Path("/proc/cpuinfo")
 TASKS = Path("/proc/self/task")  # a folder for each thread of this process
 
 

@@ -126,20 +126,19 @@ def find_runs(folder: Path) -> list[Path]:
     return runs
 
 
-def read_results(folders: Iterable[Path]) -> list[Point]:
-    """Finished runs, a point for each configuration; scores of runs that differ in their seed or fold alone are averaged.
+def read_results(folders: Iterable[Path]) -> list[tuple[Path, Mapping[str, Any]]]:
+    """Finished runs with their folders; folders without a result are passed over.
 
     Raises:
         DataError: If a result is damaged; the message names the file.
     """
-    origins: dict[int, Path] = {}
-    results: list[Mapping[str, Any]] = []
-    for folder in folders:
-        result = read_result(folder)
-        if result is not None:
-            origins[id(result)] = folder
-            results.append(result)
-    groups = group_repeats(results)
+    return [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
+
+
+def run_points(results: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Point]:
+    """A point for each configuration; scores of runs that differ in their seed or fold alone are averaged."""
+    origins = {id(result): folder for folder, result in results}
+    groups = group_repeats([result for _, result in results])
     points = [_point(group, origins[id(group[0])]) for group in groups]
     return [replace(point, label=label) for point, label in zip(points, distinct_labels(groups), strict=True)]
 

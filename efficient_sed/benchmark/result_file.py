@@ -40,7 +40,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        _check(result)
+        check_result(result)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); delete the file and start the run again") from error
     return result
@@ -55,26 +55,7 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     write_atomically(folder / RESULT_FILE, json.dumps(_finite(result), indent=1, allow_nan=False).encode())
 
 
-def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
-    """Key in a result's metrics and name of the score that tables lead with: PSDS1, accuracy where a clip has one class, else mAP."""
-    if result["task"] == "detection":
-        return "psds1_macro", "PSDS1 macro"
-    return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number")
-
-
-def _check(result: Any) -> None:
+def check_result(result: Any) -> None:
     """Raise a ValueError unless all that tables, plots and comparisons read is there and of its kind."""
     task = _at(result, "task")
     if not isinstance(task, str) or task not in TASKS:
@@ -97,6 +78,25 @@ def _check(result: Any) -> None:
         _require(isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)), result, key, "two numbers")
     for key in ("metrics.variant", "config.train", "config.data", "environment.versions"):
         _require(isinstance(_at(result, key), Mapping), result, key, "a group of keys")
+
+
+def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Key in a result's metrics and name of the score that tables lead with: PSDS1, accuracy where a clip has one class, else mAP."""
+    if result["task"] == "detection":
+        return "psds1_macro", "PSDS1 macro"
+    return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
 
 
 def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:

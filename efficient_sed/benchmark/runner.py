@@ -26,12 +26,15 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.environment import describe_environment
 from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.evaluation.detect import EXPORTED_SUFFIX
 from efficient_sed.evaluation.evaluate import evaluate_model
 from efficient_sed.evaluation.psds import require_back_end
+from efficient_sed.export.engines import DEFAULT_ENGINE
+from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
 from efficient_sed.models._factory import create_model, settle_norms
-from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.curves import draw_curves
 from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_process
 
@@ -174,7 +177,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     return result
 
 
-def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None) -> dict[str, Any]:
+def score_part(model: SedModel | OnnxModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None) -> dict[str, Any]:
     """Metrics of the configured task on one part of a data set; event scores, where the data have them, are tuned on the validation part.
 
     What lies behind PSDS1 is written into `folder`, if there is one.
@@ -197,26 +200,49 @@ def score_part(model: SedModel, splits: Splits, config: RunConfig, part: str, fo
     )
 
 
-def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str]) -> dict[str, Any]:
-    """Data and metrics of trained weights, scored the way they were trained: with their own window, median filter and fold, unless those keys were typed.
+def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str], engine: str | None = None) -> dict[str, Any]:
+    """Data and metrics of trained weights, or of an exported model, scored the way they were trained; see `own_data`.
+
+    Args:
+        engine: What runs an exported model; none: onnxruntime.
+    """
+    model: SedModel | OnnxModel
+    if Path(name).suffix == EXPORTED_SUFFIX:
+        model = OnnxModel(name, engine=engine or DEFAULT_ENGINE)
+    elif engine is not None:
+        raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; make one by: efficient-sed export {name} --format onnx")
+    else:
+        model = load_model(name).to("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
+    config, splits = own_data(model, name, config, part, typed)
+    return {"data": describe_data(config, splits), **score_part(model, splits, config, part)}
+
+
+def own_data(model: SedModel | OnnxModel, name: str, config: RunConfig, part: str, typed: Set[str]) -> tuple[RunConfig, Splits]:
+    """The configuration in which a model is scored on a data set, and the data: with its own window, median filter and fold, unless those keys were typed.
 
     Raises:
         ConfigError: If the weights were trained for another task, or on the clips that they are to be tested on.
     """
-    model = load_model(name).to("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
-    if model.provenance.task != config.task:
-        raise ConfigError(f"{name} was trained for task={model.provenance.task}, not task={config.task}; give task={model.provenance.task}")
-    own: dict[str, Any] = {key: getattr(model.provenance, key) for key in ("clip_seconds", "median_frames") if f"data.{key}" not in typed}
+    trained = _provenance(model)
+    if trained.task != config.task:
+        raise ConfigError(f"{name} was trained for task={trained.task}, not task={config.task}; give task={trained.task}")
+    own: dict[str, Any] = {key: getattr(trained, key) for key in ("clip_seconds", "median_frames") if f"data.{key}" not in typed}
     if getattr(config.data, "classes", ()) is None:
         own["classes"] = tuple(model.classes)
-    if model.provenance.notes.get("trained_on") == config.data.name and (fold := model.provenance.notes.get("fold")) is not None:
+    if trained.notes.get("trained_on") == config.data.name and (fold := trained.notes.get("fold")) is not None:
         if "data.fold" not in typed:
             own["fold"] = fold
         elif part != "train" and fold != (given := _fold(config)):
             raise ConfigError(f"data.fold={given} is not allowed: {name} was trained on clips of its {part} part; what it was not trained on is data.fold={fold}")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, **own))
-    splits = config.data.load()
-    return {"data": describe_data(config, splits), **score_part(model, splits, config, part)}
+    return config, config.data.load()
+
+
+def _provenance(model: SedModel | OnnxModel) -> Provenance:
+    if isinstance(model, SedModel):
+        return model.provenance
+    header = model.header
+    return Provenance(header.clip_seconds, header.median_frames, header.task, {"trained_on": header.trained_on, "fold": header.fold})
 
 
 def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:

@@ -88,24 +88,28 @@ def iterate_events(
     return decode_stream(score_file(path, detector, options), detector.classes, detector.grid, threshold, duration_s)
 
 
-def open_detector(model: SedModel | Detector | str | Path, num_threads: int | None = None) -> Detector:
+def open_detector(model: SedModel | Detector | str | Path, num_threads: int | None = None, engine: str | None = None) -> Detector:
     """A model, or one that has a name or lies in a file, as what finds events.
 
     Args:
         num_threads: Of a model that is loaded; none: as many as its engine takes by itself.
+        engine: What runs an exported one, one of `efficient_sed.export.engines.ENGINES`; none: onnxruntime.
 
     Raises:
         CheckpointError: If it is a name or a file without usable weights.
-        ConfigError: If its frame scores are untrained.
-        MissingDependencyError: If it is an exported one and onnxruntime is not installed.
+        ConfigError: If its frame scores are untrained, or there is no such engine.
+        MissingDependencyError: If it is an exported one and its engine is not installed.
     """
     if isinstance(model, str | Path):
         if Path(model).suffix == EXPORTED_SUFFIX:
+            from efficient_sed.export.engines import DEFAULT_ENGINE
             from efficient_sed.export.onnx_model import OnnxModel
 
-            exported = OnnxModel(model, num_threads)
+            exported = OnnxModel(model, num_threads, engine or DEFAULT_ENGINE)
             check_task(exported.task)
             return exported
+        if engine is not None:
+            raise ConfigError(f"--engine {engine} runs exported models, and {model} is none; make one by: efficient-sed export {model} --format onnx")
         from efficient_sed.evaluation.torch_detector import load_detector
 
         return load_detector(str(model), num_threads)

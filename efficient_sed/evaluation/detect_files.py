@@ -109,26 +109,35 @@ def detect_one(recording: Recording, detector: Detector, options: DetectOptions,
 
 
 def detect_files(
-    recordings: Sequence[Recording], model: str, options: DetectOptions, *, jobs: int = 1, scores_folder: Path | None = None, heard: Callable[[float], object] = bool
+    recordings: Sequence[Recording],
+    model: str,
+    options: DetectOptions,
+    *,
+    engine: str | None = None,
+    jobs: int = 1,
+    scores_folder: Path | None = None,
+    heard: Callable[[float], object] = bool,
 ) -> Iterator[Found]:
     """What was heard in each recording: in their order, or by several processes of one thread, each as soon as it is finished.
 
     Args:
         model: Name or file; each process loads it for itself.
+        engine: What runs an exported model; none: onnxruntime.
         scores_folder: Where the scores of each recording's frames go; none: they are not kept.
         heard: Told of seconds of audio that were scored since it was last told.
 
     Raises:
         CheckpointError: If there are no such weights.
         ConfigError: If the model's frame scores are untrained, or an option is not allowed.
+        MissingDependencyError: If it is an exported one and its engine is not installed.
     """
     if jobs == 1:
-        loaded = open_detector(model)
+        loaded = open_detector(model, engine=engine)
         for recording in recordings:
             yield detect_one(recording, loaded, options, scores_folder, _Since(heard, recording.duration_s))
         return
     context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
-    with ProcessPoolExecutor(min(jobs, len(recordings)), context, _start, (model,)) as pool:
+    with ProcessPoolExecutor(min(jobs, len(recordings)), context, _start, (model, engine)) as pool:
         waiting = iter(recordings)
         running: set[Future[Found]] = {pool.submit(_detect_here, recording, options, scores_folder) for recording in islice(waiting, 2 * jobs)}
         try:
@@ -164,12 +173,12 @@ class _Since:
 _detector: Detector | EfficientSedError | None = None  # of a process of the pool
 
 
-def _start(name: str) -> None:
+def _start(name: str, engine: str | None) -> None:
     """Leave the detector, or why there is none, for the tasks of this process; an error raised here would only break the pool."""
     global _detector  # noqa: PLW0603
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
     try:
-        _detector = open_detector(name, num_threads=1)
+        _detector = open_detector(name, num_threads=1, engine=engine)
     except EfficientSedError as error:
         _detector = error
 

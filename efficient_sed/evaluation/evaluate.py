@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from efficient_sed.evaluation.psds import PsdsAccumulator, PsdsParameters, creat
 from efficient_sed.evaluation.psds_clips import report_psds
 from efficient_sed.evaluation.segment_metrics import SegmentScores
 from efficient_sed.evaluation.tagging_metrics import tagging_metrics
+from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
 
@@ -165,7 +166,7 @@ def collected_event_metrics(collected: ClipScores, frame_hop_s: float, postproce
 
 
 def evaluate_model(
-    model: SedModel,
+    model: SedModel | OnnxModel,
     dataset: EvaluationWindows,
     *,
     task: str,
@@ -205,23 +206,44 @@ def evaluate_model(
     return metrics
 
 
-def _score_windows(model: SedModel, collected: ClipScores, batch_size: int, num_workers: int, on_error: str) -> list[str]:
+def _score_windows(model: SedModel | OnnxModel, collected: ClipScores, batch_size: int, num_workers: int, on_error: str) -> list[str]:
     """Score all windows, and return the messages of files that could not be read."""
     dataset = collected.dataset
     check_classes(model, dataset.classes)
-    device = next(model.parameters()).device
+    device = next(model.parameters()).device if isinstance(model, SedModel) else torch.device("cpu")
     unreadable: list[str] = []
     loader: Iterable[Batch] = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=num_workers)
-    fused = fuse(model.eval())
+    score = _torch_scores(model) if isinstance(model, SedModel) else _exported_scores(model)
     with torch.inference_mode():
         for batch in loader:
             handle_unreadable(batch, on_error, unreadable)
             if len(batch.positions) == 0:
                 continue
             for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # so that a CPU's batch never changes a score
-                output = fused(fused.frontend(batch.waveform[part].to(device)))
-                collected.add(batch.positions[part], output.frame_logits.float().sigmoid(), output.clip_logits)
+                collected.add(batch.positions[part], *score(batch.waveform[part].to(device)))
     return unreadable
+
+
+_Scores = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From a waveform (batch, samples) to frame scores (batch, classes, frames) and clip logits (batch, classes)."""
+
+
+def _torch_scores(model: SedModel) -> _Scores:
+    fused = fuse(model.eval())
+
+    def score(waveform: Tensor) -> tuple[Tensor, Tensor]:
+        output = fused(fused.frontend(waveform))
+        return output.frame_logits.float().sigmoid(), output.clip_logits
+
+    return score
+
+
+def _exported_scores(model: OnnxModel) -> _Scores:
+    def score(waveform: Tensor) -> tuple[Tensor, Tensor]:
+        frames, clips = model.score(waveform.numpy())
+        return torch.from_numpy(frames), torch.from_numpy(clips).logit(eps=torch.finfo(torch.float32).eps)
+
+    return score
 
 
 def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
@@ -244,10 +266,10 @@ def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
     return {**metrics, "variant": {**variant, "median_frames": collected.median_frames, **class_set}}
 
 
-def check_classes(model: SedModel, classes: Sequence[str]) -> None:
+def check_classes(model: SedModel | OnnxModel, classes: Sequence[str]) -> None:
     """Raise a DataError unless model and data have the same labels in the same order."""
-    if tuple(model.spec.classes) != tuple(classes):
-        own, other = model.spec.classes, tuple(classes)
+    if tuple(model.classes) != tuple(classes):
+        own, other = tuple(model.classes), tuple(classes)
         differing = next((f"{a!r} against {b!r}" for a, b in zip(own, other, strict=False) if a != b), f"{len(own)} against {len(other)} labels")
         raise DataError(f"model and data set have different class lists ({differing}); train on this data set first, or evaluate on the model's own")
 

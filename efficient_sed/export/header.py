@@ -6,10 +6,12 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config._strict import from_dict
+from efficient_sed.errors import CheckpointError, ConfigError
 
 FORMAT = "efficient_sed_onnx/1"
 FORMAT_KEY = "format"
@@ -46,6 +48,26 @@ class Header:
     """Which scores were trained: those of frames by "detection", of clips by "tagging"."""
     opset: int
     efficient_sed_version: str
+    precision: str = "fp32"
+    """Of its weights and activations; see `efficient_sed.export.quantise.RECIPES`."""
+    params: int | None = None
+    macs: int | None = None
+    """Multiply-accumulates of a clip of `clip_seconds`, from spectrogram to logits, as `count_macs` gives them for float32."""
+    macs_frontend: int | None = None
+    """The same of the front end."""
+    signature: str = ""
+    """Of the run that trained it, if it has one."""
+    trained_on: str = ""
+    """Name of its data set."""
+    fold: int | None = None
+    """Which was left out of its training, where the data have folds."""
+    metric: str = ""
+    """Key of its own score, if this very file was scored."""
+    score: float | None = None
+    scored_on: str = ""
+    """Data set and part."""
+    manifest_hash: str = ""
+    """Of the data that it was scored on."""
 
     @property
     def grid(self) -> FrameGrid:
@@ -57,13 +79,25 @@ class Header:
         return {FORMAT_KEY: FORMAT, **values}
 
 
-def header_from_metadata(metadata: Mapping[str, str]) -> Header:
-    """The inverse of `to_metadata`; other keys are passed over.
+def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
+    """What a file says in its metadata.
 
     Raises:
-        ConfigError: If a key is missing or its value is not allowed.
-        ValueError: If a value is no JSON.
+        CheckpointError: If they are not those of this package, or of another version of it.
     """
+    found = metadata.get(FORMAT_KEY)
+    if found is None:
+        raise CheckpointError(f"{path}: has no metadata of this package; make it by: efficient-sed export MODEL --format onnx")
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: format {found!r} is not known here; this version reads {FORMAT}")
+    try:
+        return _from_metadata(metadata)
+    except (ConfigError, ValueError) as error:
+        raise CheckpointError(f"{path}: its metadata does not describe a model of this version ({error})") from error
+
+
+def _from_metadata(metadata: Mapping[str, str]) -> Header:
+    """The inverse of `to_metadata`; other keys are passed over."""
     texts = {field.name for field in dataclasses.fields(Header) if field.type in ("str", "InputKind")}
     keys = {field.name for field in dataclasses.fields(Header)}
     return from_dict(Header, {key: value if key in texts else json.loads(value) for key, value in metadata.items() if key in keys}, "metadata")

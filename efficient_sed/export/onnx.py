@@ -18,10 +18,11 @@ from torch.jit._trace import TracerWarning
 
 from efficient_sed import __version__
 from efficient_sed._files import write_atomically
+from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, require_package
+from efficient_sed.export.engines import open_engine, runtime_errors
 from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
-from efficient_sed.export.onnx_model import open_session, runtime_errors
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
 
@@ -78,25 +79,36 @@ def export_onnx(model: SedModel, path: str | Path, model_name: str, *, input_kin
         MissingDependencyError: Without the packages onnx and onnxruntime.
     """
     path = Path(path)
-    require(input_kind in get_args(InputKind), "input", input_kind, " or ".join(get_args(InputKind)))
     check_target(path, overwrite=overwrite)
+    header, data, difference = build_onnx(model, model_name, input_kind)
+    keep_file(path, data)
+    return OnnxExport(path, header, len(data), difference)
+
+
+def build_onnx(model: SedModel, model_name: str, input_kind: InputKind = "waveform") -> tuple[Header, bytes, float]:
+    """What `export_onnx` would write, and the largest difference from PyTorch's scores; raises as it does."""
+    require(input_kind in get_args(InputKind), "input", input_kind, " or ".join(get_args(InputKind)))
     model = copy.deepcopy(model).cpu().float().eval()
     header = _header(model, model_name, input_kind)
     try:
-        data = _with_metadata(_trace(model, header), header)
+        data = with_header(_trace(model, header), header)
     except torch.onnx.errors.OnnxExporterError as error:
-        raise CheckpointError(f"{path}: not written, {model_name} has an operation that ONNX lacks ({str(error).splitlines()[0]})") from error
+        raise CheckpointError(f"{model_name} is not exported: it has an operation that ONNX lacks ({str(error).splitlines()[0]})") from error
     try:
         difference = _largest_difference(model, header, data)
     except runtime_errors() as error:
-        raise CheckpointError(f"{path}: not written, the exported {model_name} fails at another length or batch ({str(error).splitlines()[0]})") from error
+        raise CheckpointError(f"{model_name} is not exported: its file fails at another length or batch ({str(error).splitlines()[0]})") from error
     if not difference <= TOLERANCE:  # a difference that is no number, too
-        raise CheckpointError(f"{path}: not written, the exported {model_name} differs from PyTorch by {difference:.1e} in a score; at most {TOLERANCE:g} is allowed")
+        raise CheckpointError(f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; at most {TOLERANCE:g} is allowed")
+    return header, data, difference
+
+
+def keep_file(path: Path, data: bytes) -> None:
+    """Write a file as a whole, or raise a CheckpointError."""
     try:
         write_atomically(path, data)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
-    return OnnxExport(path, header, len(data), difference)
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -111,10 +123,13 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 def _header(model: SedModel, model_name: str, input_kind: InputKind) -> Header:
     grid, provenance = model.grid, model.provenance
+    macs = count_macs(model, provenance.clip_seconds)
     return Header(
         model_name, tuple(model.classes), input_kind, grid.sample_rate, grid.hop_length, grid.stride, grid.first_frame_samples,
         max(model.frontend.min_samples, grid.first_frame_samples), model.frontend.mel_bins,
         provenance.clip_seconds, provenance.median_frames, THRESHOLD, provenance.task, OPSET, __version__,
+        params=sum(parameter.numel() for parameter in model.parameters()), macs=macs.total, macs_frontend=macs.by_part["frontend"],
+        **{key: provenance.notes[key] for key in ("signature", "trained_on", "fold") if provenance.notes.get(key) is not None},
     )  # fmt: skip
 
 
@@ -144,7 +159,8 @@ def _trace(model: SedModel, header: Header) -> bytes:
     return file.getvalue()
 
 
-def _with_metadata(data: bytes, header: Header) -> bytes:
+def with_header(data: bytes, header: Header) -> bytes:
+    """An ONNX file's content with a header in place of any other."""
     import onnx
 
     graph = onnx.load_from_string(data)
@@ -171,7 +187,7 @@ def _example(model: SedModel, header: Header, batch: int, num_samples: int) -> T
 
 def _largest_difference(model: SedModel, header: Header, data: bytes) -> float:
     """Between the file's scores and those of the model, of frames and of clips."""
-    session = open_session(data)
+    engine = open_engine(data)
     expected = _Scores(model, header.input == "waveform")
     differences = []
     for num_samples in _lengths(header):
@@ -179,7 +195,7 @@ def _largest_difference(model: SedModel, header: Header, data: bytes) -> float:
             x = _example(model, header, batch, num_samples)
             with torch.no_grad():
                 wanted = expected(x)
-            given = session.run([FRAME_SCORES, CLIP_SCORES], {header.input: x.numpy()})
+            given = engine.run([FRAME_SCORES, CLIP_SCORES], {header.input: x.numpy()})
             for ours, theirs in zip(wanted, given, strict=True):
                 differences.append(np.abs(ours.numpy() - theirs).max() if theirs.shape == ours.shape else np.inf)
     return float(np.max(differences))  # nan if any is

@@ -17,7 +17,7 @@ from result_files import make_result, write_run
 
 from efficient_sed.benchmark import frontier_plot
 from efficient_sed.benchmark.corrected_plot import draw_corrected
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PANELS, Point, find_mismatch, find_runs, group_by_metric, pareto_front, read_published, read_results
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PANELS, Point, find_mismatch, find_runs, group_by_metric, pareto_front, read_published, read_results, run_points
 from efficient_sed.errors import DataError, MissingDependencyError
 
 draw_frontier = frontier_plot.draw_frontier
@@ -73,7 +73,7 @@ def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     write_run(
         tmp_path, "sweep/c", make_result(seed=1, config=make_result()["config"] | {"train": {"epochs": 6}}, complexity=make_result()["complexity"] | {"peak_memory_mb": None})
     )
-    points = read_results(find_runs(tmp_path))
+    points = run_points(read_results(find_runs(tmp_path)))
     assert [point.label for point in points] == ["fmn04", "fmn10+tf-256 s0", "fmn10+tf-256 s1"]
     assert points[0].family == "none"
     parts = {"macs_backbone": 1e9, "macs_sequence": 399e6, "macs_classifier": 1e6}
@@ -85,7 +85,7 @@ def test_results_are_read_and_labelled(tmp_path: Path) -> None:
 def test_equal_model_and_seed_are_told_apart_by_signature(tmp_path: Path) -> None:
     for signature in ("111111aaaa", "222222bbbb"):
         write_run(tmp_path, signature, make_result(signature=signature, config=make_result()["config"] | {"train": {"epochs": int(signature[0])}}))
-    assert [point.label for point in read_results(find_runs(tmp_path))] == ["fmn10+tf-256 111111", "fmn10+tf-256 222222"]
+    assert [point.label for point in run_points(read_results(find_runs(tmp_path)))] == ["fmn10+tf-256 111111", "fmn10+tf-256 222222"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_folder_without_runs_is_an_error(tmp_path: Path) -> None:
 def test_tagging_has_a_score_of_its_own(tmp_path: Path) -> None:
     write_run(tmp_path, "a", make_result(task="tagging", metrics=TAGGED))
     write_run(tmp_path, "b", make_result())
-    points = read_results(find_runs(tmp_path))
+    points = run_points(read_results(find_runs(tmp_path)))
     assert [(point.metric, point.score) for point in points] == [("map", TAGGED["map"]), ("psds1_macro", make_result()["metrics"]["psds1_macro"])]
     assert group_by_metric(points) == [points[:1], points[1:]]
 
@@ -131,7 +131,7 @@ def test_seeds_of_a_configuration_are_one_point_with_a_bar(tmp_path: Path) -> No
     for seed, score in enumerate((0.40, 0.42, 0.47)):
         write_run(tmp_path, f"tf{seed}", make_result(seed=seed, score=score))
     write_run(tmp_path, "gru", make_result("fmn10+gru-256", metrics=make_result()["metrics"] | {"psds1_macro_ci95": [0.31, 0.45]}))
-    gru, tf = read_results(find_runs(tmp_path))
+    gru, tf = run_points(read_results(find_runs(tmp_path)))
     assert (tf.label, tf.score) == ("fmn10+tf-256", pytest.approx(0.43))
     assert tf.interval == pytest.approx((0.43 - np.std([0.40, 0.42, 0.47], ddof=1), 0.43 + np.std([0.40, 0.42, 0.47], ddof=1)))
     assert gru.interval == (0.31, 0.45)
@@ -168,7 +168,7 @@ def test_mixed_variants_are_refused_unless_allowed(tmp_path: Path) -> None:
     write_run(tmp_path, "b", make_result("fmn06", data={"name": "synthetic", "manifest_hash": "beef"}))
     metrics = make_result()["metrics"]
     write_run(tmp_path, "c", make_result("fmn10", metrics=metrics | {"variant": metrics["variant"] | {"median_frames": 7}}))
-    points = read_results(find_runs(tmp_path))
+    points = run_points(read_results(find_runs(tmp_path)))
     assert find_mismatch(points[:1]) is None
     with pytest.raises(DataError, match=r"a and .*b differ in manifest_hash 'cafe' against 'beef'; plot them apart"):
         draw_frontier(points[:2], [], tmp_path / "plot.png")

@@ -15,7 +15,7 @@ import yaml
 
 import efficient_sed as es
 from efficient_sed.benchmark import runner
-from efficient_sed.benchmark.frontier import read_results
+from efficient_sed.benchmark.frontier import read_results, run_points
 from efficient_sed.benchmark.macs_notes import explain_macs
 from efficient_sed.benchmark.result_file import read_result
 from efficient_sed.benchmark.runner import benchmark_model, run_experiment, run_folder, signature
@@ -101,7 +101,7 @@ def test_the_effective_configuration_is_saved(finished: Finished) -> None:
 
 
 def test_the_frontier_reads_it(finished: Finished) -> None:
-    (point,) = read_results([finished.folder])
+    (point,) = run_points(read_results([finished.folder]))
     assert (point.model, point.family, point.score) == ("fmn04+gru-16", "gru", finished.result["metrics"]["psds1_macro"])
 
 

@@ -15,9 +15,10 @@ from torch import Tensor
 import efficient_sed as es
 from efficient_sed.cli import main
 from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.export.engines import open_engine
 from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, InputKind
 from efficient_sed.export.onnx import OPSET, TOLERANCE, export_onnx
-from efficient_sed.export.onnx_model import OnnxModel, open_session
+from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.sequence import _scan
@@ -49,7 +50,7 @@ def test_every_head_at_any_length(head: str, tmp_path: Path) -> None:
     model = random_model(f"fmn04+{head}-64" if has_size else "fmn04")
     written = export_onnx(model, tmp_path / "model.onnx", head, input_kind="mel")
     assert 0 <= written.max_difference <= TOLERANCE
-    session = open_session(written.path)
+    session = open_engine(written.path)
     for steps in (1, 37, 250, 1013):
         mel = torch.randn(3, 1, 128, 4 * steps - 1)
         with torch.inference_mode():
@@ -84,7 +85,7 @@ def test_waveforms_of_any_front_end(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_vision_network(tmp_path: Path) -> None:
-    model = random_model("convnext_tiny")
+    model = random_model("convnext_tiny", Provenance(clip_seconds=2.0))
     scores = OnnxModel(export_onnx(model, tmp_path / "model.onnx", "mine").path).score_frames(noise(1, 64_000).numpy())
     np.testing.assert_allclose(scores, model.score_frames(noise(1, 64_000)), rtol=0, atol=TOLERANCE)
 
@@ -115,7 +116,7 @@ def test_the_model_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_other_scores_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_scan, "blockwise_scan", lambda *tensors: tensors[1])
-    with pytest.raises(CheckpointError, match=r"not written, the exported mine differs from PyTorch by \S+ in a score; at most 0.0001"):
+    with pytest.raises(CheckpointError, match=r"mine is not exported: its file differs from PyTorch by \S+ in a score; at most 0.0001"):
         export_onnx(random_model("fmn04+mingru-64"), tmp_path / "model.onnx", "mine", input_kind="mel")
     assert list(tmp_path.iterdir()) == []
 
@@ -123,7 +124,7 @@ def test_other_scores_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_file_that_holds_for_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     model = random_model("fmn04")
     monkeypatch.setattr(type(model.sequence), "forward", lambda _, features: features + torch.zeros(int(features.shape[1]), 1))
-    with pytest.raises(CheckpointError, match="not written, the exported mine fails at another length or batch"):
+    with pytest.raises(CheckpointError, match="mine is not exported: its file fails at another length or batch"):
         export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -140,7 +141,7 @@ def test_scores_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
 def test_an_operation_that_onnx_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     model = random_model("fmn04")
     monkeypatch.setattr(type(model.sequence), "forward", lambda _, features: features.logcumsumexp(1))
-    with pytest.raises(CheckpointError, match=r"not written, mine has an operation that ONNX lacks \(.*logcumsumexp"):
+    with pytest.raises(CheckpointError, match=r"mine is not exported: it has an operation that ONNX lacks \(.*logcumsumexp"):
         export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []

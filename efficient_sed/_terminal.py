@@ -1,0 +1,15 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+PIPE_WIDTH = 160  # columns where there is no terminal to ask
+
+
+def print_table(table: Any) -> None:
+    """Print what rich can draw, as wide as the terminal."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)

@@ -1,0 +1,103 @@
+"""What runs an ONNX file on a CPU, without PyTorch: onnxruntime, or OpenVINO in float32 or bfloat16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from efficient_sed.errors import CheckpointError, ConfigError, nearest, require_package
+
+DEFAULT_ENGINE = "onnxruntime"
+OPENVINO_PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16"}
+ENGINES = (DEFAULT_ENGINE, *OPENVINO_PRECISIONS)
+
+
+class Engine(Protocol):
+    """A graph that is ready to run."""
+
+    metadata: Mapping[str, str]
+    version: str
+    """The engine and its version."""
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of these names for the inputs."""
+
+
+def open_engine(model: Path | bytes, num_threads: int | None = None, engine: str = DEFAULT_ENGINE) -> Engine:
+    """A graph in an engine.
+
+    Args:
+        model: An ONNX file or its content.
+        num_threads: Of the engine; none: as many as the machine has cores.
+
+    Raises:
+        CheckpointError: If the engine cannot read the model.
+        ConfigError: If there is no such engine.
+        MissingDependencyError: Without the engine's package.
+    """
+    if engine == DEFAULT_ENGINE:
+        return _OnnxRuntime(model, num_threads)
+    if engine in OPENVINO_PRECISIONS:
+        return _OpenVino(model, num_threads, OPENVINO_PRECISIONS[engine])
+    raise ConfigError(f"no engine {engine!r}; {nearest(engine, ENGINES)}")
+
+
+class _OnnxRuntime:
+    def __init__(self, model: Path | bytes, num_threads: int | None) -> None:
+        require_package("running an ONNX file", "onnxruntime", "onnx")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # nothing below a crash: errors are raised
+        options.intra_op_num_threads = num_threads or 0
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except runtime_errors() as error:
+            raise _unreadable(model, "onnxruntime", error) from error
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.version = f"onnxruntime {onnxruntime.__version__}"
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        given: list[np.ndarray] = self._session.run(list(outputs), dict(inputs))
+        return given
+
+
+class _OpenVino:
+    """Its own choice of precision would be bfloat16 wherever the CPU has it, so it is told."""
+
+    def __init__(self, model: Path | bytes, num_threads: int | None, precision: str) -> None:
+        require_package("the engine openvino", "openvino", "openvino")
+        import openvino
+
+        how: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        if num_threads is not None:
+            how["INFERENCE_NUM_THREADS"] = num_threads
+        core = openvino.Core()
+        try:
+            graph = core.read_model(model)
+            compiled = core.compile_model(graph, "CPU", how)
+        except RuntimeError as error:
+            raise _unreadable(model, "openvino", error) from error
+        self.metadata: Mapping[str, str] = {key: value.value for key, value in graph.get_rt_info("framework").astype(dict).items()} if graph.has_rt_info("framework") else {}
+        self.version = f"openvino {openvino.get_version().split('-')[0]}" + (f" {precision}" if precision != "f32" else "")
+        self._request, self._places = compiled.create_infer_request(), {name: compiled.output(name) for output in compiled.outputs for name in output.names}
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        given = self._request.infer(dict(inputs))
+        return [given[self._places[name]].copy() for name in outputs]  # its next run writes over them
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises; its errors have no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException
+
+
+def _unreadable(model: Path | bytes, engine: str, error: Exception) -> CheckpointError:
+    name = model if isinstance(model, Path) else "the exported graph"
+    reason = [line for line in str(error).splitlines() if line.strip()][-1]
+    return CheckpointError(f"{name}: {engine} cannot read it, damaged or no ONNX file ({reason})")

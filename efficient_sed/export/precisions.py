@@ -1,0 +1,155 @@
+"""One model as files of several precisions, each kept only with what it scores on the user's data and what it costs on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence, Set
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from efficient_sed.benchmark.result_file import main_score
+from efficient_sed.benchmark.runner import own_data, score_part
+from efficient_sed.config.schema import RunConfig
+from efficient_sed.data.clip_dataset import EvaluationWindows
+from efficient_sed.data.events import Splits
+from efficient_sed.environment import cpu_name
+from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.export.device import Pace, check_threads, one_clip, take_turns
+from efficient_sed.export.engines import ENGINES, open_engine
+from efficient_sed.export.header import Header
+from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
+from efficient_sed.export.onnx_model import OnnxModel
+from efficient_sed.export.quantise import EXACT, check_precision, quantise
+from efficient_sed.models.sed import SedModel
+
+logger = logging.getLogger(__name__)
+CALIBRATION_CLIPS = 64
+SCORED_PART = "test"
+
+
+class Deployed(NamedTuple):
+    """A precision in an engine."""
+
+    precision: str
+    engine: str
+    """With its version."""
+    path: Path | None
+    """The file that was written; none of the exact one that others are compared with, if it was not asked for."""
+    num_bytes: int
+    score: float
+    pace: Pace
+
+
+class Comparison(NamedTuple):
+    """All that was measured, the exact file in the first engine first."""
+
+    model_name: str
+    metric: str
+    """Name of the score."""
+    data: str
+    """What was scored, such as "synthetic, test part"."""
+    num_threads: int
+    rows: list[Deployed]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files that were written."""
+        return list(dict.fromkeys(row.path for row in self.rows if row.path is not None))
+
+    def table(self) -> Table:
+        """For people."""
+        table = Table(title=f"{self.model_name}: what fewer bits cost", title_justify="left")
+        for column in ("precision", "engine", self.metric, "change", "MB", "clips/s", "ms a clip", "95 %"):
+            table.add_column(column, justify="left" if column in ("precision", "engine") else "right")
+        for row in self.rows:
+            scores = f"{row.score:.4f}", f"{row.score - self.rows[0].score:+.4f}"
+            table.add_row(
+                row.precision, row.engine, *scores, f"{row.num_bytes / 1e6:.2f}", f"{row.pace.clips_per_s:.1f}", f"{row.pace.latency_ms:.1f}", f"{row.pace.latency_p95_ms:.1f}"
+            )
+        threads = "one thread" if self.num_threads == 1 else f"{self.num_threads} threads"
+        table.caption = f"scores: {self.data}; speed: {cpu_name()}, {threads}, one clip at a time, waveform to scores, in turn"
+        table.caption_justify = "left"
+        return table
+
+
+def export_precisions(
+    model: SedModel,
+    path: Path,
+    model_name: str,
+    precisions: Sequence[str],
+    engines: Sequence[str],
+    config: RunConfig,
+    typed: Set[str],
+    *,
+    num_threads: int = 1,
+    overwrite: bool = False,
+) -> Comparison:
+    """Write a file a precision, calibrated on the training part of the configured data and scored on its test part, and compare them with the exact one.
+
+    Args:
+        path: Of the file; with several precisions each adds its name, as in `detector.int8.onnx`.
+        precisions: Of `efficient_sed.export.quantise.RECIPES`.
+        engines: Of `efficient_sed.export.engines.ENGINES`; a file carries its score in the first one.
+        config: Of it, the data set and how scores are made.
+        typed: Keys of the configuration that are the user's own.
+
+    Raises:
+        CheckpointError: As `export_onnx`; nothing is left then.
+        ConfigError: If there is no such precision or engine, or the data and the model do not go together.
+        DataError: If the data cannot be read.
+        MissingDependencyError: Without a package that an engine needs.
+    """
+    paths = {precision: path if len(precisions) == 1 else path.with_name(f"{path.stem}.{precision}{path.suffix}") for precision in precisions}
+    _check(paths, engines, num_threads, overwrite=overwrite)
+    header, exact, _ = build_onnx(model, model_name)
+    config, splits = own_data(model, model_name, config, SCORED_PART, typed)
+    metric, title = "", ""
+    rows: list[Deployed] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder, data, runs = Path(name), {}, {}
+        for precision in dict.fromkeys([EXACT, *precisions]):
+            data[precision] = with_header(quantise(exact, precision, _clips(model, splits, config), header.input), dataclasses.replace(header, precision=precision))
+            file = folder / f"{precision}.onnx"
+            file.write_bytes(data[precision])
+            for engine in engines:
+                logger.info("scoring %s in %s", precision, engine)
+                metrics = score_part(OnnxModel(file, num_threads, engine), splits, config, SCORED_PART)
+                metric, title = main_score({"task": config.task, "metrics": metrics})
+                opened = open_engine(file, num_threads, engine)
+                runs[f"{precision} {engine}"] = one_clip(opened, header)
+                rows.append(Deployed(precision, opened.version, paths.get(precision), len(data[precision]), float(metrics[metric]), Pace(0, 0, 0, (0, 0))))
+        rows = [row._replace(pace=pace) for row, pace in zip(rows, take_turns(runs).values(), strict=True)]
+    for row in rows[:: len(engines)]:
+        if row.path is not None:
+            keep_file(row.path, with_header(data[row.precision], _scored(header, row, metric, config, splits)))
+    return Comparison(model_name, title, f"{config.data.name}, {SCORED_PART} part", num_threads, rows)
+
+
+def _check(paths: dict[str, Path], engines: Sequence[str], num_threads: int, *, overwrite: bool) -> None:
+    """Raise now what would be raised at the end."""
+    for precision, path in paths.items():
+        check_precision(precision)
+        check_target(path, overwrite=overwrite)
+    for engine in engines:
+        if engine not in ENGINES:
+            raise ConfigError(f"no engine {engine!r}; {nearest(engine, ENGINES)}")
+    check_threads(num_threads)
+
+
+def _clips(model: SedModel, splits: Splits, config: RunConfig) -> Iterator[np.ndarray]:
+    """Waveforms (1, samples) from all over the training part."""
+    windows = EvaluationWindows(splits.train, splits.classes, model.grid, config.data.clip_seconds)
+    for index in range(0, len(windows), max(1, len(windows) // CALIBRATION_CLIPS)):
+        item = windows[index]
+        if not isinstance(item, str):  # the message of a file that cannot be read
+            yield item.waveform[None].numpy()
+
+
+def _scored(header: Header, row: Deployed, metric: str, config: RunConfig, splits: Splits) -> Header:
+    on = f"{config.data.name}, {SCORED_PART} part"
+    return dataclasses.replace(header, precision=row.precision, metric=metric, score=row.score, scored_on=on, manifest_hash=splits.manifest_hash)

@@ -1,0 +1,165 @@
+"""Exported models in fewer bits: int8 from calibration on a user's own sounds, int8 of the head's matrices alone, float16 on disk.
+
+None of them promises a score: `efficient_sed.export.precisions` keeps each together with what it scores and costs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from efficient_sed.errors import ConfigError, nearest
+
+EXACT = "fp32"
+HALF = "fp16"
+FRONT_END, BACKBONE = "/frontend/", "/model/backbone/"  # begins of the names that the exporter gives to nodes
+LEAST_VALUES = 256  # of a tensor that is worth storing as float16
+CONVOLUTIONS = ("Conv",)
+EVERYTHING = ("Conv", "Gemm", "Add", "Mul", "HardSigmoid", "Relu", "ReduceMean", "Sigmoid")
+MATRICES = ("MatMul", "Gemm")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What becomes int8."""
+
+    summary: str
+    static: tuple[str, ...] = ()
+    """Operations of the backbone whose weights and activations do, with ranges seen in calibration."""
+    per_channel: bool = True
+    """Whether each output channel of a weight has a scale of its own."""
+    dynamic: tuple[str, ...] = ()
+    """Operations behind the backbone whose weights do, with the ranges of activations found anew for each clip."""
+
+
+RECIPES: Mapping[str, Recipe] = {
+    EXACT: Recipe("float32 as exported"),
+    HALF: Recipe("weights stored as float16, computed in float32"),
+    "int8": Recipe("backbone in int8, squeeze-and-excitation and hard-swish too", EVERYTHING),
+    "int8-per-tensor": Recipe("the same with one scale for all channels of a weight", EVERYTHING, per_channel=False),
+    "int8-convs": Recipe("convolutions of the backbone in int8, squeeze-and-excitation and hard-swish in float32", CONVOLUTIONS),
+    "int8-head": Recipe("matrices of sequence head and classifier in int8, backbone in float32", dynamic=MATRICES),
+    "int8-all": Recipe("int8 and int8-head together", EVERYTHING, dynamic=MATRICES),
+}
+
+
+def check_precision(name: str) -> None:
+    """Raise a ConfigError unless it is one of `RECIPES`."""
+    if name not in RECIPES:
+        raise ConfigError(f"precision {name!r} is not known; {nearest(name, RECIPES)}")
+
+
+def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], input_name: str) -> bytes:
+    """An ONNX file's content in another precision, with its metadata or without.
+
+    Args:
+        precision: One of `RECIPES`.
+        calibration: Inputs, one clip each, whose activations give the ranges; looked at only if the recipe needs them.
+
+    Raises:
+        ConfigError: If there is no such precision, or no clip to calibrate with.
+    """
+    check_precision(precision)
+    if precision == EXACT:
+        return data
+    if precision == HALF:
+        return _with_half_weights(data)
+    recipe = RECIPES[precision]
+    with tempfile.TemporaryDirectory() as name, _quiet():
+        path = Path(name) / "model.onnx"
+        path.write_bytes(data)
+        if recipe.static:
+            _quantise_backbone(path, recipe, calibration, input_name)
+        if recipe.dynamic:
+            _quantise_head(path, recipe)
+        return path.read_bytes()
+
+
+def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndarray], input_name: str) -> None:
+    """Of unsigned activations and signed weights: x86 has no fast kernel for other pairs."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = path.with_name("prepared.onnx")
+    quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    reader = _Reader(calibration, input_name)
+    quantize_static(
+        prepared,
+        path,
+        reader,
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(recipe.static),
+        nodes_to_exclude=[node.name for node in _nodes(prepared) if not node.name.startswith(BACKBONE)],
+        per_channel=recipe.per_channel,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
+
+
+def _quantise_head(path: Path, recipe: Recipe) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    behind = [node.name for node in _nodes(path) if node.op_type in recipe.dynamic and not node.name.startswith((FRONT_END, BACKBONE))]
+    quantize_dynamic(path, path, op_types_to_quantize=list(recipe.dynamic), nodes_to_quantize=behind, per_channel=True, weight_type=QuantType.QInt8)
+
+
+def _nodes(path: Path) -> list[Any]:
+    import onnx
+
+    return list(onnx.load(path).graph.node)
+
+
+class _Reader:
+    """Calibration clips as onnxruntime asks for them, whose name for the method this is."""
+
+    def __init__(self, clips: Iterable[np.ndarray], input_name: str) -> None:
+        self._clips, self._input_name, self._count = iter(clips), input_name, 0
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        clip = next(self._clips, None)
+        if clip is None:
+            if self._count == 0:
+                raise ConfigError("int8 needs clips to calibrate with, and the data have none that can be read")
+            return None
+        self._count += 1
+        return {self._input_name: clip}
+
+
+def _with_half_weights(data: bytes) -> bytes:
+    """Large weights as float16 behind a cast, which run times carry out once when they load the file; where that would be infinite, as they are."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < LEAST_VALUES:
+            continue
+        values = onnx.numpy_helper.to_array(weight)
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name = weight.name
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return bytes(model.SerializeToString())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without onnxruntime's advice, which goes through the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
