@@ -1,8 +1,9 @@
 """From checkpoint to device: exported against eager, a ten-minute file from waveform to events against the textbook loop, and memory by length.
 
-python benchmarks/deploy.py [--model fmn10] [--parts engine file memory] [--batches 1 8 64] [--rounds 3] [--minutes 10] [--hours 3]
+python benchmarks/deploy.py [--model fmn10] [--parts engine precision file memory] [--batches 1 8 64] [--engines E …] [--rounds 3] [--minutes 10] [--hours 3]
 
-engine: spectrogram to scores by onnxruntime and by the fused model, against plain eager. file: all from reading to events, 447 classes; the textbook reads the
+engine: spectrogram to scores by the fused model, onnxruntime and OpenVINO, against plain eager; last column: how near the multiply-accumulates come to the rate at which
+PyTorch multiplies two large matrices in the same process. precision: all of them, of the shipped detector, with PSDS1 on the synthetic test scenes. file: all from reading to events, 447 classes; the textbook reads the
 file whole, runs plain eager on pieces of 10 s with hard borders, and filters and decodes by scipy's median and a loop over classes. Sides run in one
 process on one thread, in turn; time is the process' CPU time, a ratio is the median of the rounds' ratios after one that warms up.
 The backbone has the weights trained on synthetic sounds, the rest random ones. memory: peak of a process of its own that detects in a file, less what it had before, by length.
@@ -28,16 +29,22 @@ from postprocess import textbook_decode
 from scipy.ndimage import median_filter
 
 import efficient_sed as es
+from efficient_sed._terminal import print_table
+from efficient_sed.config.compose import compose_run
 from efficient_sed.environment import device_name
 from efficient_sed.evaluation.detect import Detector, detect
 from efficient_sed.evaluation.torch_detector import TorchDetector
-from efficient_sed.export.engines import open_engine
+from efficient_sed.export.engines import ENGINES, Engine, open_engine
 from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.onnx_model import OnnxModel
+from efficient_sed.export.precisions import export_precisions
+from efficient_sed.export.quantise import RECIPES
 from efficient_sed.models._initial import load_initial
 from efficient_sed.models.sed import SedModel
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
+MATRIX = 1536
+PARTS = ("engine", "precision", "file", "memory")
 PEAK = """
 import resource, sys
 from efficient_sed.evaluation.detect import iterate_events
@@ -66,8 +73,10 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
     export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
-    session, fused = open_engine(folder / "mel.onnx", 1), es.fuse(model)
-    print("| model | batch | eager ms | fused ms | ratio | onnxruntime ms | ratio | largest difference |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+    engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in ("onnxruntime", "openvino")}, es.fuse(model)
+    macs = es.count_macs(model, PIECE_S).total
+    matrix = torch.randn(MATRIX, MATRIX)
+    print("| model | batch | side | ms | ratio | largest difference | of matrix rate |\n|---|---:|---|---:|---:|---:|---:|")
     for batch in batches:
         with torch.inference_mode():
             mel = model.frontend(0.1 * torch.randn(batch, PIECE_S * RATE, generator=torch.Generator().manual_seed(0)))
@@ -76,13 +85,25 @@ def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int,
                 scores: np.ndarray = model(x).frame_logits.sigmoid().numpy()
                 return scores
 
-            def exported(x: torch.Tensor = mel) -> np.ndarray:
-                return np.concatenate([session.run(["frame_scores"], {"mel": clip})[0] for clip in np.split(x.numpy(), len(x))])  # as OnnxModel does
+            def exported(engine: Engine, x: torch.Tensor = mel) -> np.ndarray:
+                return np.concatenate([engine.run(["frame_scores"], {"mel": clip})[0] for clip in np.split(x.numpy(), len(x))])  # as OnnxModel does
 
-            found = ratios({"eager": eager, "fused": lambda x=mel: fused(x).frame_logits.sigmoid(), "exported": exported}, rounds)  # type: ignore[misc]
-            difference = float(np.abs(eager() - exported()).max())
-        cells = f"{found['eager'][0]:.0f} | {found['fused'][0]:.0f} | {found['fused'][1]:.2f} | {found['exported'][0]:.0f} | {found['exported'][1]:.2f}"
-        print(f"| {name} | {batch} | {cells} | {difference:.0e} |", flush=True)
+            sides: dict[str, Callable[[], object]] = {"eager": eager, "fused": lambda x=mel: fused(x).frame_logits.sigmoid()}  # type: ignore[misc]
+            sides |= {side: lambda engine=engine: exported(engine) for side, engine in engines.items()}  # type: ignore[misc]
+            found = ratios({**sides, "matrices": lambda: matrix @ matrix}, rounds)
+            differences = {side: f"{np.abs(eager() - exported(engine)).max():.0e}" for side, engine in engines.items()}
+        rate = MATRIX**3 / found["matrices"][0]
+        for side in sides:
+            milliseconds, ratio = found[side]
+            share = macs * batch / milliseconds / rate
+            print(f"| {name} | {batch} | {side} | {milliseconds:.0f} | {ratio:.2f} | {differences.get(side, '')} | {100 * share:.0f} % |", flush=True)
+
+
+def compare_precisions(engines: list[str]) -> None:
+    detector = "fmn04+tf-128_synthetic"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "detector.onnx"
+        print_table(export_precisions(es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()).table())
 
 
 def textbook_events(path: Path, model: SedModel) -> int:
@@ -126,8 +147,9 @@ def write_noise(path: Path, seconds: float) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="fmn10")
-    parser.add_argument("--parts", nargs="+", choices=("engine", "file", "memory"), default=["engine", "file", "memory"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64])
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="of the precisions")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--hours", type=float, default=3)
@@ -141,6 +163,8 @@ def main() -> None:
         folder = Path(name)
         if "engine" in options.parts:
             compare_engines(model, options.model, options.batches, options.rounds, folder)
+        if "precision" in options.parts:
+            compare_precisions(options.engines)
         if "file" in options.parts:
             compare_files(model, options.model, options.minutes, options.rounds, folder)
         if "memory" in options.parts:

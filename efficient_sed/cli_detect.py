@@ -38,7 +38,6 @@ def run_detect(options: argparse.Namespace) -> int:
     """Listen to all recordings; those that cannot be read to their end are named and the others kept."""
     from efficient_sed.evaluation.detect import DetectOptions
     from efficient_sed.evaluation.detect_files import check_outputs
-    from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
 
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
@@ -49,6 +48,8 @@ def run_detect(options: argparse.Namespace) -> int:
         if folder is not None:
             check_outputs(recordings)
         if options.model is None:
+            from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
+
             print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
             options.model = DEFAULT_DETECTOR
         found = _listen(recordings, options, how, folder) if recordings else []

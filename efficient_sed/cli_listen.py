@@ -26,7 +26,7 @@ BLOCK_S = 0.1
 
 def add_listen(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    command.add_argument("--model", help="released name or checkpoint file (default: the detector shipped with the package)")
+    command.add_argument("--model", help="released name, checkpoint file or exported model (default: the detector shipped with the package)")
     command.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound; default: the model's")
     command.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample; their mean is heard")
     command.add_argument("--samples", choices=sorted(SAMPLE_TYPES), default="s16le", help="what a sample on the standard input is, as ffmpeg calls it")
@@ -40,20 +40,19 @@ def add_listen(command: argparse.ArgumentParser) -> None:
 def run_listen(options: argparse.Namespace) -> int:
     """Print onset, offset, label and score of each event, tab-separated, as soon as it has ended."""
     from efficient_sed.evaluation.stream import Stream
-    from efficient_sed.evaluation.torch_detector import ready_model
-    from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
 
     if options.channels < 1:
         raise ConfigError(f"--channels {options.channels} is not allowed: 1 or more")
     if options.microphone and (options.channels, options.samples) != (1, "s16le"):
         raise ConfigError("--channels and --samples are for the standard input; the microphone is heard in one channel")
-    if str(options.model).endswith(".onnx"):
-        raise ConfigError(f"--model {options.model}: listen runs PyTorch models; give the one that it was exported from")
     if options.model is None:
+        from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
+
         print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
-    stream = Stream(ready_model(options.model or DEFAULT_DETECTOR), sample_rate=options.rate, hop_s=options.hop, lookahead_s=options.lookahead)
+        options.model = DEFAULT_DETECTOR
+    stream = Stream(options.model, sample_rate=options.rate, hop_s=options.hop, lookahead_s=options.lookahead)
     chunks = microphone(stream.sample_rate) if options.microphone else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples)
-    median_s = (options.median or stream.model.provenance.median_frames) // 2 * stream.model.grid.hop_s
+    median_s = (options.median or stream.detector.median_frames) // 2 * stream.detector.grid.hop_s
     late_s = stream.latency_s + median_s + BLOCK_S
     print(f"listening at {stream.sample_rate} Hz; an event is printed {late_s:.2f} s after its end at the latest, computing left out", file=sys.stderr)
     with ended_by_interrupt() as is_ended:

@@ -67,6 +67,8 @@ def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) ->
     metric, title = main_score(run)
     score = record["score"] or {}
     if score.get("metric") != metric or score.get("manifest_hash") != run["data"]["manifest_hash"]:
-        raise DataError(f"--device {file}: {record['model']} in {precision} has no {title} on its run's data; export it with --precision {precision} data={run['data']['name']}")
+        raise DataError(
+            f"--device {file}: {record['model']} in {precision} has no {title} on its run's data in that engine; export it with --precision {precision} data={run['data']['name']}"
+        )
     own = {key: value for key, value in run["metrics"].items() if key in ("variant", "coverage")}  # the others are those of float32
     return {**result, "model": f"{run['model']} {precision}", "metrics": {**own, metric: score["value"]}}

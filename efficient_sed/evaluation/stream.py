@@ -1,24 +1,23 @@
-"""Scores and events of sound that is still going on."""
+"""Scores and events of sound that is still going on. PyTorch is imported with a PyTorch model only."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torchaudio.functional import resample
 
 from efficient_sed.audio.io import MAX_FILTER_SIZE, filter_size
+from efficient_sed.audio.resample import resample
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError
-from efficient_sed.evaluation.detect import DetectOptions
+from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
-from efficient_sed.evaluation.torch_detector import ready_model
-from efficient_sed.models._fuse import fuse
-from efficient_sed.models.contracts import CausalHead
-from efficient_sed.models.sed import SedModel
+
+if TYPE_CHECKING:
+    from efficient_sed.models.sed import SedModel
 
 
 class Stream:
@@ -26,11 +25,11 @@ class Stream:
 
     Whenever another `hop_s` of sound is there, the backbone hears the last seconds of it, as many as the model was trained on, and the frames that
     end `lookahead_s` before the present are given out: a score comes at most `latency_s` after its sound, computing left out. However the sound is
-    cut into chunks, scores are the same. A sequence head that sees only the past goes on from its state, so it hears all that was before, as
-    on the whole recording; others hear the window. Scores differ from those of `detect`, whose windows have more of what follows.
+    cut into chunks, scores are the same. In PyTorch a sequence head that sees only the past goes on from its state, so it hears all that was before,
+    as on the whole recording; others, and all exported models, hear the window. Scores differ from those of `detect`, whose windows have more of what follows.
 
     Args:
-        model: A model, which is put in evaluation mode, or a name or file.
+        model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an exported one too.
         sample_rate: Of the chunks; none: the model's.
         hop_s: Seconds from one pass to the next: less costs more.
         lookahead_s: Seconds of sound that follow a frame before it is given out.
@@ -40,9 +39,9 @@ class Stream:
         CheckpointError: If `model` is a name or a file without usable weights.
     """
 
-    def __init__(self, model: SedModel | str, *, sample_rate: int | None = None, hop_s: float = 1.0, lookahead_s: float = 0.4) -> None:
-        self.model = fuse(ready_model(model).eval())
-        grid, window_s = self.model.grid, self.model.provenance.clip_seconds
+    def __init__(self, model: SedModel | Detector | str | Path, *, sample_rate: int | None = None, hop_s: float = 1.0, lookahead_s: float = 0.4) -> None:
+        self.detector = open_detector(model)
+        grid, window_s = self.detector.grid, self.detector.clip_seconds
         if not grid.hop_s <= hop_s <= window_s:
             raise ConfigError(f"hop_s={hop_s:g} is not allowed: {grid.hop_s:g} s, a frame of the model, to {window_s:g} s, its window")
         if not 0 <= lookahead_s <= window_s - hop_s:
@@ -57,7 +56,7 @@ class Stream:
         self._dropped = 0  # samples before that
         self._given = 0  # frames given out
         self._is_finished = False
-        self._state: tuple[Tensor, ...] | None = None
+        self._score_new = self.detector.start_stream()
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Scores that further sound (samples,) makes known; there may be none.
@@ -72,14 +71,14 @@ class Stream:
             raise ValueError(f"samples must be finite numbers of shape (samples,), got shape {samples.shape}")
         self._heard = np.concatenate([self._heard, samples])
         pieces = []
-        whole = int(round(self.heard_s / self.model.grid.hop_s, 6))
+        whole = int(round(self.heard_s / self.detector.grid.hop_s, 6))
         while whole >= (present := self._given + self._hop + self._lookahead):
             pieces.append(self._pass(present, self._given + self._hop))
         return self._joined(pieces)
 
     def finish(self) -> np.ndarray:
         """Scores of the frames that are left, at the end of the sound."""
-        total = int(np.ceil(round(self.heard_s / self.model.grid.hop_s, 6)))
+        total = int(np.ceil(round(self.heard_s / self.detector.grid.hop_s, 6)))
         self._is_finished = True
         return self._joined([self._pass(total, total)] if total > self._given else [])
 
@@ -93,8 +92,8 @@ class Stream:
         DetectOptions(threshold, median_frames)
         if self.heard_s or self._is_finished:
             raise ValueError("events are those of a stream from its beginning; make another one")
-        smoothed = smooth_stream(filter(len, self._scores(chunks)), self.model.provenance.median_frames if median_frames is None else median_frames)
-        events = decode_stream(smoothed, self.model.classes, self.model.grid, threshold, float("inf"))
+        smoothed = smooth_stream(filter(len, self._scores(chunks)), self.detector.median_frames if median_frames is None else median_frames)
+        events = decode_stream(smoothed, self.detector.classes, self.detector.grid, threshold, float("inf"))
         return (event._replace(offset_s=min(event.offset_s, round(self.heard_s, 6))) for event in events)
 
     @property
@@ -108,34 +107,22 @@ class Stream:
         yield self.finish()
 
     def _joined(self, pieces: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate(pieces) if pieces else np.zeros((0, len(self.model.classes)), dtype=np.float32)
+        return np.concatenate(pieces) if pieces else np.zeros((0, len(self.detector.classes)), dtype=np.float32)
 
-    @torch.inference_mode()
     def _pass(self, present: int, until: int) -> np.ndarray:
         """Scores of the frames that were not given out yet, up to one; heard is what lies before the present, both counted in frames."""
         started = time.perf_counter()
         begin = max(0, min(present - self._window, self._given))
-        first, last = (round(frame * self.model.grid.hop_s * self.sample_rate) for frame in (begin, present))  # of all samples: roundings do not add up
+        first, last = (round(frame * self.detector.grid.hop_s * self.sample_rate) for frame in (begin, present))  # of all samples: roundings do not add up
         self._heard, self._dropped = self._heard[first - self._dropped :], first
-        waveform = self._waveform(self._heard[: last - first], present - begin)
-        features = self.model.backbone(self.model.frontend(waveform))
-        if isinstance(self.model.sequence, CausalHead):
-            new = features[:, self._given - begin : until - begin]
-            output, self._state = self.model.sequence.stream(new, self._state)
-            logits = self.model.classifier(output).frame_logits
-        else:
-            logits = self.model.classifier(self.model.sequence(features)).frame_logits[:, :, self._given - begin : until - begin]
-        scores: np.ndarray = logits[0].float().sigmoid().T.cpu().numpy()
+        scores = self._score_new(self._waveform(self._heard[: last - first], present - begin), self._given - begin, until - begin)
         self._given = until
         self.computing_s += time.perf_counter() - started
         return scores
 
-    def _waveform(self, samples: np.ndarray, num_frames: int) -> Tensor:
+    def _waveform(self, samples: np.ndarray, num_frames: int) -> np.ndarray:
         """At the model's rate, shape (1, samples), filled with silence to whole frames."""
-        grid, device = self.model.grid, next(self.model.parameters()).device
-        waveform = torch.from_numpy(np.ascontiguousarray(samples)).to(device)
-        if self.sample_rate != grid.sample_rate:
-            waveform = resample(waveform, self.sample_rate, grid.sample_rate)
-        length = max(num_frames * grid.hop_length * grid.stride, self.model.frontend.min_samples, grid.first_frame_samples)
-        waveform = waveform[:length]
-        return torch.nn.functional.pad(waveform, (0, length - len(waveform)))[None]
+        grid = self.detector.grid
+        length = max(num_frames * grid.hop_length * grid.stride, self.detector.min_samples)
+        waveform = resample(samples, self.sample_rate, grid.sample_rate)[:length]
+        return np.pad(waveform, (0, length - len(waveform)))[None]

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from efficient_sed.evaluation.detect import check_task
+from efficient_sed.evaluation.detect import ScoreNew, check_task
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models._fuse import fuse
+from efficient_sed.models.contracts import CausalHead, State
 from efficient_sed.models.sed import SedModel
 
 
@@ -26,11 +27,29 @@ class TorchDetector:
         self._device = next(model.parameters()).device
         self.classes, self.grid = model.classes, model.grid
         self.clip_seconds, self.median_frames = model.provenance.clip_seconds, model.provenance.median_frames
+        self.min_samples = max(model.frontend.min_samples, model.grid.first_frame_samples)
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:
         """Probabilities (batch, frames, classes) for a waveform (batch, samples)."""
         scores: np.ndarray = self._model.score_frames(torch.from_numpy(waveform).to(self._device)).cpu().numpy()
         return scores
+
+    def start_stream(self) -> ScoreNew:
+        """A head that sees only the past goes on from its state; any other hears the window."""
+        head = self._model.sequence
+        if not isinstance(head, CausalHead):
+            return lambda waveform, first, until: self.score_frames(waveform)[0, first:until]
+        state: State | None = None
+
+        @torch.inference_mode()
+        def score_new(waveform: np.ndarray, first: int, until: int) -> np.ndarray:
+            nonlocal state
+            features = self._model.backbone(self._model.frontend(torch.from_numpy(waveform).to(self._device)))
+            output, state = head.stream(features[:, first:until], state)
+            scores: np.ndarray = self._model.classifier(output).frame_logits[0].float().sigmoid().T.cpu().numpy()
+            return scores
+
+        return score_new
 
 
 def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:

@@ -70,7 +70,7 @@ def benchmark_exported(paths: Sequence[Path], engines: Sequence[str] = (DEFAULT_
     """
     check_threads(num_threads)
     runs: dict[str, Callable[[], object]] = {}
-    opened: dict[str, tuple[Header, str]] = {}
+    opened: dict[str, tuple[Header, str, str]] = {}
     for path in paths:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
@@ -78,7 +78,7 @@ def benchmark_exported(paths: Sequence[Path], engines: Sequence[str] = (DEFAULT_
             engine = open_engine(path, num_threads, name)
             header = read_header(path, engine.metadata)
             key = f"{path} {name}"
-            runs[key], opened[key] = one_clip(engine, header), (header, engine.version)
+            runs[key], opened[key] = one_clip(engine, header), (header, name, engine.version)
     paces = take_turns(runs, passes)
     return [_record(*opened[key], paces[key], num_threads, passes) for key in runs]
 
@@ -113,14 +113,14 @@ def _pace(seconds: np.ndarray) -> Pace:
     return Pace(round(float(latency), 3), round(float(slowest), 3), round(float(middle), 3), (round(float(low), 3), round(float(high), 3)))
 
 
-def _record(header: Header, engine: str, pace: Pace, num_threads: int, passes: int) -> dict[str, Any]:
+def _record(header: Header, engine: str, version: str, pace: Pace, num_threads: int, passes: int) -> dict[str, Any]:
     device = f"CPU {cpu_name()}, {num_threads} threads"
-    shared = {"mode": f"{engine}, from {header.input}", "precision": header.precision, "threads": num_threads, "device": device, "batch_size": 1}
+    shared = {"mode": f"{version}, from {header.input}", "precision": header.precision, "threads": num_threads, "device": device, "batch_size": 1}
     return {
         "model": header.model_name,
         "signature": header.signature,
         "trained_on": header.trained_on,
-        "score": None if header.score is None else {"metric": header.metric, "value": header.score, "on": header.scored_on, "manifest_hash": header.manifest_hash},
+        "score": _score(header) if header.scored_by == engine else None,
         "complexity": {
             "params": header.params,
             "macs": header.macs,
@@ -134,6 +134,10 @@ def _record(header: Header, engine: str, pace: Pace, num_threads: int, passes: i
         },
         "environment": describe_environment(device, PACKAGES),
     }
+
+
+def _score(header: Header) -> dict[str, Any]:
+    return {"metric": header.metric, "value": header.score, "on": header.scored_on, "manifest_hash": header.manifest_hash}
 
 
 def _peak_memory_mb() -> float:

@@ -66,6 +66,8 @@ class Header:
     score: float | None = None
     scored_on: str = ""
     """Data set and part."""
+    scored_by: str = ""
+    """Engine: another one may round otherwise."""
     manifest_hash: str = ""
     """Of the data that it was scored on."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ class OnnxModel:
         self.median_frames = self.header.median_frames
         self.threshold = self.header.threshold
         self.task = self.header.task
+        self.min_samples = self.header.min_samples
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:
         """Probabilities (batch, frames, classes) for a float32 waveform (batch, samples) at the grid's sample rate.
@@ -47,6 +49,10 @@ class OnnxModel:
             ValueError: If the waveform has another shape or is too short for a frame.
         """
         return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
+
+    def start_stream(self) -> Callable[[np.ndarray, int, int], np.ndarray]:
+        """See `Detector`; it hears the window, whatever its head."""
+        return lambda waveform, first, until: self.score_frames(waveform)[0, first:until]
 
     def score_clips(self, waveform: np.ndarray) -> np.ndarray:
         """Probabilities (batch, classes); otherwise as `score_frames`."""
@@ -58,8 +64,8 @@ class OnnxModel:
         return frames, clips
 
     def _run(self, outputs: list[str], waveform: np.ndarray) -> list[np.ndarray]:
-        if waveform.ndim != 2 or waveform.shape[1] < self.header.min_samples:
-            raise ValueError(f"waveform must have shape (batch, samples) with at least {self.header.min_samples} samples, got {waveform.shape}")
+        if waveform.ndim != 2 or waveform.shape[1] < self.min_samples:
+            raise ValueError(f"waveform must have shape (batch, samples) with at least {self.min_samples} samples, got {waveform.shape}")
         clips = np.split(np.ascontiguousarray(waveform, dtype=np.float32), len(waveform))  # at once they take a quarter longer on a CPU
         given = zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True)
         return [np.concatenate(scores) for scores in given]

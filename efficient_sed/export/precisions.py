@@ -21,7 +21,6 @@ from efficient_sed.environment import cpu_name
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.export.device import Pace, check_threads, one_clip, take_turns
 from efficient_sed.export.engines import ENGINES, open_engine
-from efficient_sed.export.header import Header
 from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.export.quantise import EXACT, check_precision, quantise
@@ -124,10 +123,12 @@ def export_precisions(
                 runs[f"{precision} {engine}"] = one_clip(opened, header)
                 rows.append(Deployed(precision, opened.version, paths.get(precision), len(data[precision]), float(metrics[metric]), Pace(0, 0, 0, (0, 0))))
         rows = [row._replace(pace=pace) for row, pace in zip(rows, take_turns(runs).values(), strict=True)]
+    scored_on = f"{config.data.name}, {SCORED_PART} part"
+    scored = dataclasses.replace(header, metric=metric, scored_on=scored_on, scored_by=engines[0], manifest_hash=splits.manifest_hash)
     for row in rows[:: len(engines)]:
         if row.path is not None:
-            keep_file(row.path, with_header(data[row.precision], _scored(header, row, metric, config, splits)))
-    return Comparison(model_name, title, f"{config.data.name}, {SCORED_PART} part", num_threads, rows)
+            keep_file(row.path, with_header(data[row.precision], dataclasses.replace(scored, precision=row.precision, score=row.score)))
+    return Comparison(model_name, title, scored_on, num_threads, rows)
 
 
 def _check(paths: dict[str, Path], engines: Sequence[str], num_threads: int, *, overwrite: bool) -> None:
@@ -148,8 +149,3 @@ def _clips(model: SedModel, splits: Splits, config: RunConfig) -> Iterator[np.nd
         item = windows[index]
         if not isinstance(item, str):  # the message of a file that cannot be read
             yield item.waveform[None].numpy()
-
-
-def _scored(header: Header, row: Deployed, metric: str, config: RunConfig, splits: Splits) -> Header:
-    on = f"{config.data.name}, {SCORED_PART} part"
-    return dataclasses.replace(header, precision=row.precision, metric=metric, score=row.score, scored_on=on, manifest_hash=splits.manifest_hash)

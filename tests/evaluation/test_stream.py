@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import pairwise
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from efficient_sed.cli_listen import read_samples
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.stream import Stream
+from efficient_sed.export.onnx import export_onnx
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -122,14 +123,12 @@ def test_times_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, frame_s = Stream(made, sample_rate=RATE, hop_s=0.1), made.grid.hop_s
     seen: list[tuple[int, int, int]] = []
 
-    def waveform(samples: np.ndarray, num_frames: int) -> Tensor:
+    def waveform(samples: np.ndarray, num_frames: int) -> np.ndarray:
         seen.append((stream._dropped, len(samples), num_frames))
-        return torch.zeros(1, 4)
+        return np.zeros((1, 4))
 
-    parts = {"frontend": lambda x: x, "backbone": lambda _: torch.zeros(1, 400, 4), "sequence": lambda x: x}
-    classifier = lambda x: SimpleNamespace(frame_logits=torch.zeros(1, 2, x.shape[1]))  # noqa: E731
     monkeypatch.setattr(stream, "_waveform", waveform)
-    monkeypatch.setattr(stream, "model", SimpleNamespace(grid=made.grid, classes=["a", "b"], classifier=classifier, **parts))
+    monkeypatch.setattr(stream, "_score_new", lambda _, first, until: np.zeros((until - first, 2)))
     for _ in range(60):
         stream.push(np.zeros(60 * RATE, dtype=np.float32))
     begin, length, frames = seen[-1]
@@ -198,6 +197,17 @@ def test_hardly_any_sound(seconds: float) -> None:
 def test_a_model_by_name() -> None:
     stream = es.Stream("fmn04+tf-128_synthetic")
     assert stream.push(noise(2.0)).shape == (25, 16)
+
+
+def test_an_exported_model(tmp_path: Path) -> None:
+    """A head that sees both ways, as in PyTorch; one that sees the past hears its window."""
+    both_ways, causal = es.create_model("fmn04", num_classes=2), es.create_model("fmn04+causalgru-64", num_classes=2)
+    both_ways.provenance = causal.provenance = Provenance(2.0, 3)
+    samples, chunks = noise(5.0), [7, 30_000, 40_000]
+    exported = Stream(export_onnx(both_ways, tmp_path / "both.onnx", "mine").path, hop_s=0.8)
+    np.testing.assert_allclose(streamed(exported, samples, chunks), streamed(Stream(both_ways, hop_s=0.8), samples, chunks), atol=1e-4)
+    short = Stream(export_onnx(causal, tmp_path / "causal.onnx", "mine").path)
+    np.testing.assert_allclose(streamed(short, samples[:24_000], []), streamed(Stream(causal), samples[:24_000], []), atol=1e-4)
 
 
 class Dripping(io.BytesIO):

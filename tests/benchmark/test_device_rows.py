@@ -1,0 +1,89 @@
+"""The way from a board's figures to the frontier."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from result_files import make_result, write_run
+
+import efficient_sed as es
+from efficient_sed.benchmark.device_rows import results_on_device
+from efficient_sed.benchmark.frontier import find_runs, read_results
+from efficient_sed.cli import main
+from efficient_sed.errors import DataError
+from efficient_sed.export.device import benchmark_exported
+from efficient_sed.export.onnx import build_onnx, with_header
+from efficient_sed.export.quantise import quantise
+from efficient_sed.models._factory import settle_norms
+from efficient_sed.models.sed import Provenance, SedModel
+
+
+@pytest.fixture(scope="module")
+def model() -> SedModel:
+    torch.manual_seed(0)
+    model = settle_norms(es.create_model("fmn04+gru-64", classes=["dog", "siren"])).eval()
+    model.provenance = Provenance(1.0, 3, notes={"signature": "0abcdef012", "trained_on": "synthetic"})
+    return model
+
+
+def scored_copy(model: SedModel, folder: Path, precision: str, **score: Any) -> Path:
+    header, data, _ = build_onnx(model, "fmn04+gru-64")
+    path = folder / f"{precision}.onnx"
+    path.write_bytes(with_header(quantise(data, precision, [NOISE], "waveform"), dataclasses.replace(header, precision=precision, **score)))
+    return path
+
+
+NOISE = (0.1 * np.random.default_rng(0).standard_normal((1, 16_000))).astype(np.float32)
+SCORE: dict[str, Any] = {"metric": "psds1_macro", "score": 0.35, "scored_on": "synthetic, test part", "scored_by": "onnxruntime", "manifest_hash": "cafe"}
+
+
+def test_from_a_board_to_the_frontier(model: SedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [scored_copy(model, tmp_path, "fp32"), scored_copy(model, tmp_path, "int8-all", **SCORE)]
+    assert main(["benchmark", *map(str, files), "--json"]) == 0
+    row = tmp_path / "row.json"
+    row.write_text(capsys.readouterr().out, encoding="utf-8")
+    write_run(tmp_path / "runs", "a", make_result("fmn04+gru-64", signature="0abcdef012"))
+    write_run(tmp_path / "runs", "b", make_result("fmn10", signature="other"))
+    found = [result for _, result in results_on_device(read_results(find_runs(tmp_path / "runs")), [row])]
+    assert [(result["model"], result["metrics"]["psds1_macro"]) for result in found] == [("fmn04+gru-64", 0.4), ("fmn04+gru-64 int8-all", 0.35)]
+    for result in found:
+        speed, own = result["complexity"]["throughput"], make_result()["complexity"]
+        assert speed["threads"] == 1
+        assert "onnxruntime" in speed["mode"]
+        assert speed["device"].startswith("CPU ")
+        assert speed["clips_per_s"] == pytest.approx(1e3 / result["complexity"]["latency"]["ms"], rel=1e-3)
+        assert (result["complexity"]["macs"], result["complexity"]["seconds"]) == (own["macs"], own["seconds"])
+    assert main(["plot", str(tmp_path / "runs"), "--device", str(row), "--output", str(tmp_path / "plots" / "frontier.png")]) == 0
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"frontier.png", "frontier.svg", "frontier.html", "frontier.csv"}
+    assert "int8-all" in (tmp_path / "plots" / "frontier.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("precision", "score", "changes", "words"),
+    [
+        ("int8-all", {}, {}, "fmn04+gru-64 in int8-all has no PSDS1 macro on its run's data"),
+        ("int8-all", SCORE | {"manifest_hash": "beef"}, {}, "has no PSDS1 macro on its run's data"),
+        ("int8-all", SCORE | {"scored_by": "openvino"}, {}, "has no PSDS1 macro on its run's data"),
+        ("fp32", {}, {"signature": "other"}, "fmn04+gru-64: its run 0abcdef012 is not among those drawn"),
+    ],
+)
+def test_rows_that_cannot_be_drawn(model: SedModel, tmp_path: Path, precision: str, score: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+    records = benchmark_exported([scored_copy(model, tmp_path, precision, **score)], passes=2)
+    (tmp_path / "row.json").write_text(json.dumps(records), encoding="utf-8")
+    run = make_result("fmn04+gru-64", **{"signature": "0abcdef012", **changes})
+    with pytest.raises(DataError, match=r"row\.json") as caught:
+        results_on_device([(tmp_path, run)], [tmp_path / "row.json"])
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "[1]", '[{"model": "a"}]', '[{"model": "a", "signature": "s", "score": null, "complexity": 3}]'])
+def test_files_that_are_no_rows(tmp_path: Path, content: str) -> None:
+    (tmp_path / "row.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"--device .*row\.json: .*efficient-sed benchmark MODEL\.onnx --json > FILE"):
+        results_on_device([(tmp_path, make_result(signature="s"))], [tmp_path / "row.json"])

@@ -1,0 +1,152 @@
+"""Fewer bits: what becomes int8 and what does not, engines, scores that travel with the file, and a board without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import efficient_sed as es
+from efficient_sed.cli import main
+from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.export.engines import ENGINES, open_engine
+from efficient_sed.export.onnx import build_onnx, export_onnx
+from efficient_sed.export.onnx_model import OnnxModel
+from efficient_sed.export.quantise import RECIPES, quantise
+from efficient_sed.models._factory import settle_norms
+from efficient_sed.models.sed import Provenance, SedModel
+
+SMALL = ["data=synthetic", "data.num_train=4", "data.num_validation=1", "data.num_test=4", "data.num_workers=0"]
+
+
+@pytest.fixture(scope="module")
+def model() -> SedModel:
+    torch.manual_seed(0)
+    model = settle_norms(es.create_model("fmn04+tf-64", classes=["dog", "siren"])).eval()
+    model.provenance = Provenance(1.0, 3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def exact(model: SedModel) -> bytes:
+    return build_onnx(model, "fmn04+tf-64")[1]
+
+
+def clips(count: int = 4) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [(0.1 * rng.standard_normal((1, 16_000))).astype(np.float32) for _ in range(count)]
+
+
+def int8_nodes(data: bytes, part: str) -> Counter[str]:
+    """Operations of a part, by their kind, that compute with what was int8."""
+    nodes = onnx.load_from_string(data).graph.node
+    dequantised = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    return Counter(
+        node.op_type for node in nodes if node.name.startswith(part) and node.op_type != "QuantizeLinear" and (set(node.input) & dequantised or node.op_type == "MatMulInteger")
+    )
+
+
+@pytest.mark.parametrize("precision", RECIPES)
+def test_every_precision_runs_at_any_length(exact: bytes, precision: str) -> None:
+    data = quantise(exact, precision, clips(), "waveform")
+    engine, reference = open_engine(data, 1), open_engine(exact, 1)
+    for samples in (5_000, 37_000):
+        waveform = (0.1 * np.random.default_rng(1).standard_normal((2, samples))).astype(np.float32)
+        given, expected = (each.run(["frame_scores", "clip_scores"], {"waveform": waveform}) for each in (engine, reference))
+        for ours, theirs in zip(given, expected, strict=True):
+            assert ours.shape == theirs.shape
+            assert np.abs(ours - theirs).max() < {"fp32": 1e-9, "fp16": 0.01}.get(precision, 0.2)
+
+
+@pytest.mark.parametrize("precision", RECIPES)
+def test_what_becomes_int8(exact: bytes, precision: str) -> None:
+    data = quantise(exact, precision, clips(1), "waveform")
+    backbone, head = int8_nodes(data, "/model/backbone"), int8_nodes(data, "/model/sequence") + int8_nodes(data, "/model/classifier")
+    assert (bool(backbone["Conv"]), bool(backbone["Mul"]), bool(head["MatMulInteger"])) == {
+        "int8": (True, True, False),
+        "int8-per-tensor": (True, True, False),
+        "int8-convs": (True, False, False),
+        "int8-head": (False, False, True),
+        "int8-all": (True, True, True),
+    }.get(precision, (False, False, False))
+    assert not int8_nodes(data, "/frontend")
+
+
+def test_sizes(exact: bytes) -> None:
+    size = {precision: len(quantise(exact, precision, clips(1), "waveform")) for precision in RECIPES}
+    assert size["int8-all"] < size["int8-per-tensor"] < size["int8"] < size["int8-convs"] < size["fp32"]
+    assert size["fp16"] < 0.8 * size["fp32"]
+
+
+def test_calibration_sets_the_ranges(exact: bytes) -> None:
+    """Quiet sounds give narrow ranges, and loud ones are cut off by them."""
+    quiet = [0.001 * clip for clip in clips()]
+    x = {"waveform": clips(1)[0]}
+    expected = open_engine(exact).run(["frame_scores"], x)[0]
+    errors = [np.abs(open_engine(quantise(exact, "int8", seen, "waveform")).run(["frame_scores"], x)[0] - expected).mean() for seen in (clips(), quiet)]
+    assert errors[0] < errors[1]
+    with pytest.raises(ConfigError, match="int8 needs clips to calibrate with"):
+        quantise(exact, "int8", [], "waveform")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
+    path = export_onnx(model, tmp_path / "model.onnx", "mine").path
+    exported, waveform = OnnxModel(path, 1, engine), np.concatenate(clips(2))
+    frames, of_clips = exported.score(waveform)
+    tolerance = 0.1 if engine.endswith("bf16") else 1e-4
+    np.testing.assert_allclose(frames.transpose(0, 2, 1), model.score_frames(torch.from_numpy(waveform)), rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(exported.score_frames(waveform), frames.transpose(0, 2, 1))
+    np.testing.assert_array_equal(exported.score_clips(waveform), of_clips)
+    assert exported.header == OnnxModel(path).header
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"not a graph")
+    with pytest.raises(CheckpointError, match=r"model\.onnx: (onnxruntime|openvino) cannot read it, damaged or no ONNX file"):
+        OnnxModel(path, engine=engine)
+
+
+def test_precisions_are_compared_on_the_users_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["export", "fmn04+tf-128_synthetic", *SMALL, "--format", "onnx", "--precision", "fp16,int8-all", "--output", "out/d.onnx"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("fp32", "fp16", "int8-all", "PSDS1 macro", "one thread", "synthetic, test part", "wrote out/d.fp16.onnx, out/d.int8-all.onnx"))
+    assert sorted(path.name for path in Path("out").iterdir()) == ["d.fp16.onnx", "d.int8-all.onnx"]
+    header = OnnxModel("out/d.int8-all.onnx").header
+    assert (header.precision, header.metric, header.scored_on, header.scored_by) == ("int8-all", "psds1_macro", "synthetic, test part", "onnxruntime")
+    assert main(["evaluate", "out/d.int8-all.onnx", *SMALL]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert (scored["psds1_macro"], scored["data"]["manifest_hash"]) == (header.score, header.manifest_hash)
+    assert main(command) == 2  # they are there
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_data_with_other_classes(model: SedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    es.save_model(model, tmp_path / "mine.safetensors")
+    assert main(["export", "mine.safetensors", *SMALL, "--format", "onnx", "--precision", "int8"]) == 2
+    assert "different class lists" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_a_board_needs_no_pytorch(model: SedModel, tmp_path: Path) -> None:
+    path = export_onnx(model, tmp_path / "model.onnx", "mine").path
+    blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchaudio', 'scipy', 'hydra', 'filelock', 'onnx', 'h5py']))"
+    sound = tmp_path / "sound.raw"
+    sound.write_bytes((np.random.default_rng(0).normal(size=40_000) * 3000).astype("<i2").tobytes())
+    for words in (f"benchmark {path}", f"listen --rate 16000 --hop 0.5 --lookahead 0.2 --model {path}"):
+        code = f"{blocked}\nfrom efficient_sed.cli import main\nsys.exit(main({words.split()!r}))"
+        with sound.open("rb") as samples:
+            run = subprocess.run([sys.executable, "-c", code], stdin=samples, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
