@@ -3,10 +3,11 @@
 python benchmarks/deploy.py [--model fmn10] [--parts engine precision file memory] [--batches 1 8 64] [--engines E …] [--rounds 3] [--minutes 10] [--hours 3]
 
 engine: spectrogram to scores by the fused model, onnxruntime and OpenVINO, against plain eager; last column: how near the multiply-accumulates come to the rate at which
-PyTorch multiplies two large matrices in the same process. precision: all of them, of the shipped detector, with PSDS1 on the synthetic test scenes. file: all from reading to events, 447 classes; the textbook reads the
+PyTorch multiplies two large matrices in the same process. precision: all of them, of the shipped detector, with PSDS1 on the synthetic test scenes.
+file: all from reading to events, 447 classes; the textbook reads the
 file whole, runs plain eager on pieces of 10 s with hard borders, and filters and decodes by scipy's median and a loop over classes. Sides run in one
 process on one thread, in turn; time is the process' CPU time, a ratio is the median of the rounds' ratios after one that warms up.
-The backbone has the weights trained on synthetic sounds, the rest random ones. memory: peak of a process of its own that detects in a file, less what it had before, by length.
+The backbone has the weights trained on synthetic sounds where there are some, the rest random ones. memory: peak of a process of its own that detects in a file, less what it had before, by length.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.export.precisions import export_precisions
 from efficient_sed.export.quantise import RECIPES
+from efficient_sed.models._cards import list_cards
 from efficient_sed.models._initial import load_initial
 from efficient_sed.models.sed import SedModel
 
@@ -157,7 +159,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = es.create_model(options.model, num_classes=447).eval()
-    load_initial(model.backbone, dataclasses.replace(model.spec.backbone, init="synthetic"))
+    if f"{model.spec.backbone.name}_synthetic" in list_cards():
+        load_initial(model.backbone, dataclasses.replace(model.spec.backbone, init="synthetic"))
     print(f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, one thread, float32\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
