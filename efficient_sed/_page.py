@@ -16,7 +16,7 @@ from efficient_sed._files import write_atomically
 from efficient_sed.errors import DataError
 
 SHARED = Path(__file__).parent / "page"
-SHARED_SCRIPTS = ("elements.js", "ticks.js", "sorting.js")
+SHARED_SCRIPTS = ("elements.js", "sorting.js")
 
 
 def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path) -> None:

@@ -31,6 +31,7 @@ def add_detect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder")
     command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+    command.add_argument("--report", type=Path, metavar="HTML", help="page about one file: its sound, spectrogram, scores, and events at any threshold")
 
 
 def run_detect(options: argparse.Namespace) -> int:
@@ -53,6 +54,8 @@ def run_detect(options: argparse.Namespace) -> int:
         found = _listen(recordings, options, how, folder) if recordings else []
         if options.plot and found and found[0].error is None:
             _plot(found[0], options)
+        if options.report and found and found[0].error is None:
+            _report(found[0], options)
     unreadable += [each.error for each in found if each.error is not None]
     for message in unreadable:
         print(f"efficient-sed: {message}", file=sys.stderr)
@@ -80,7 +83,8 @@ def _listen(recordings: list[Recording], options: argparse.Namespace, how: Detec
     found: list[Found] = []
     try:
         with progress("seconds of audio", sum(recording.duration_s for recording in recordings), is_drawn=sys.stderr.isatty()) as heard:
-            for each in detect_files(recordings, options.model, how, jobs=options.jobs, scores_folder=folder if options.format == "npz" else None, heard=heard):
+            scores_folder = folder if options.format == "npz" else None
+            for each in detect_files(recordings, options.model, how, jobs=options.jobs, scores_folder=scores_folder, has_scores=bool(options.report), heard=heard):
                 found.append(each)
                 if folder is not None and each.error is None:
                     _write_own(each, options.format, folder)
@@ -102,6 +106,8 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
     output: Path | None = options.output
     if options.plot:
         _check_plot(options, recordings)
+    if options.report:
+        _check_report(options, recordings)
     is_folder_meant = len(recordings) > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
     if options.format in OF_ONE_RECORDING and is_folder_meant:
         if output is None:
@@ -124,6 +130,16 @@ def _check_plot(options: argparse.Namespace, recordings: list[Recording]) -> Non
         raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
     if str(options.model).endswith(".onnx"):
         raise ConfigError(f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from")
+
+
+def _check_report(options: argparse.Namespace, recordings: list[Recording]) -> None:
+    """The same for the page."""
+    from efficient_sed.evaluation.report import check_report
+
+    if len(recordings) > 1:
+        raise ConfigError(f"--report is about one file, got {len(recordings)}; give them one at a time")
+    for recording in recordings:
+        check_report(options.report, recording.duration_s)
 
 
 def _write_own(found: Found, output_format: str, folder: Path) -> None:
@@ -171,3 +187,11 @@ def _plot(found: Found, options: argparse.Namespace) -> None:
     from efficient_sed.evaluation.torch_detector import ready_model
 
     plot_detections(found.recording.path, ready_model(options.model), found.events, options.plot)
+
+
+def _report(found: Found, options: argparse.Namespace) -> None:
+    from efficient_sed.evaluation.report import write_report
+
+    recording, scores = found.recording, found.scores
+    if scores is not None:
+        write_report(options.report, recording.path, *scores, options.threshold, name=recording.name, duration_s=recording.duration_s, model=options.model)

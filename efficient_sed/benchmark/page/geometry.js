@@ -1,4 +1,4 @@
-// Scales, Pareto front: nothing here touches the page.
+// Scales, ticks, Pareto front: nothing here touches the page.
 
 const UNITS = [[1e9, " G"], [1e6, " M"], [1e3, " k"]];
 
@@ -18,6 +18,15 @@ function makeScale(values, isLog, start, end, padding) {
   high += room;
   const toPixel = (value) => start + ((forward(value) - low) / (high - low)) * (end - start);
   return { toPixel, ticks: isLog ? logTicks(low, high, Math.abs(end - start)) : linearTicks(low, high, Math.abs(end - start)), start, end };
+}
+
+function linearTicks(low, high, pixels) {
+  const rough = (high - low) / Math.max(2, pixels / 75);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
+  const ticks = [];
+  for (let index = Math.ceil(low / step); index * step <= high; index++) ticks.push(Number((index * step).toPrecision(10)));
+  return ticks;
 }
 
 function logTicks(low, high, pixels) {
