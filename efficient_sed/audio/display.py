@@ -86,7 +86,7 @@ def _filters() -> np.ndarray:
     edges = np.linspace(_to_mel(LOWEST_HZ), _to_mel(HIGHEST_HZ), BANDS + 2)
     mel = np.array([_to_mel(hertz) for hertz in np.fft.rfftfreq(FFT_LENGTH, 1 / SAMPLE_RATE)])[:, None]
     rising, falling = (mel - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - mel) / (edges[2:] - edges[1:-1])
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)), dtype=np.float32)
 
 
 def _to_mel(hertz: float) -> float:
