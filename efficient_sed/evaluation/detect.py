@@ -16,13 +16,14 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, join_windows
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
 EXPORTED_SUFFIX = ".onnx"
+ROUNDING_S = 0.001  # a few samples at any rate
 
 
 class Detector(Protocol):
@@ -135,10 +136,17 @@ def score_file(path: str | Path, detector: Detector, options: DetectOptions, hea
 
 
 def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None) -> Iterator[tuple[Window, np.ndarray]]:
-    """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded."""
+    """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded.
+
+    Raises:
+        DataError: If the file cannot be decoded, or has less than these seconds.
+    """
     length = round(window_s * grid.sample_rate)
     for window in cut_windows(duration_s, window_s, grid, hop_s):
         samples = read_audio(path, window.start_s, window_s, sample_rate=grid.sample_rate)[:length]  # at some rates one more
+        end_s = window.start_s + len(samples) / grid.sample_rate
+        if end_s < min(window.start_s + window_s, duration_s) - ROUNDING_S:
+            raise DataError(f"{path}: became shorter while it was read: {end_s:g} s of {duration_s:g} s are there")
         yield window, np.pad(samples, (0, length - len(samples)))[None]
 
 
