@@ -299,6 +299,13 @@ def test_what_cannot_be_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
         check_report(Path("a.html"), 10.0)
 
 
+def test_scores_that_do_not_fit(recording: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^scores must have the shape \(frames, 4 classes\), got \(600, 5\)$"):
+        write_report(tmp_path / "a.html", recording, make_scores(), CLASSES[:4], GRID.hop_s)
+    with pytest.raises(ConfigError, match=r"^threshold=1\.0 is not allowed"):
+        write_report(tmp_path / "a.html", recording, make_scores(), CLASSES, GRID.hop_s, 1.0)
+
+
 def test_what_cannot_be_finished_leaves_what_was_there(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "a.html"
     output.write_text("before")

@@ -2,7 +2,7 @@
 
 const ZOOMS = [60, 20, 5]; // seconds
 const NUM_CURVES = 12; // that are shown at first
-const NUM_ROWS = 500; // of the table
+const NUM_ROWS = 200; // of the table
 const ROUNDING = 1e-6; // seconds
 const COLUMNS = [
   { key: "onset", label: "onset s", value: (event) => event.onset, shown: (event) => event.onset.toFixed(2) },

@@ -79,7 +79,8 @@ function drawRoll(box, classes, events, view) {
   const byLabel = Map.groupBy(events, (event) => event.label);
   const rows = classes.filter(({ label }) => byLabel.has(label)).map((group) => {
     const own = byLabel.get(group.label);
-    const shapes = own.map(({ onset, offset, score }) => {
+    const seen = own.filter(({ onset, offset }) => offset >= view.start && onset <= view.start + view.length);
+    const shapes = seen.map(({ onset, offset, score }) => {
       const shape = svgElement("rect", { x: onset, y: 0.12, width: offset - onset, height: 0.76, opacity: 0.3 + 0.7 * score });
       shape.append(svgElement("title", {}, `${group.label}: ${onset} to ${offset} s, ${score.toFixed(2)}`));
       return shape;
