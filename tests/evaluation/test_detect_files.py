@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -224,24 +225,26 @@ def test_ctrl_c_leaves_no_process_and_keeps_what_is_finished(model: Path, tmp_pa
     for name in ("b.flac", "c.flac", "d.flac"):
         soundfile.write(tmp_path / "in" / name, np.zeros(3600 * 1000), 1000)  # an hour: nobody has heard it before Ctrl-C
     typed = ["detect", "in", "--model", str(model), "--jobs", "2", "--format", "audacity", "--threshold", "0.05", "--output", "out"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "efficient_sed.cli", *typed], cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    process = subprocess.Popen([sys.executable, "-m", "efficient_sed.cli", *typed], cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
         deadline = time.monotonic() + 120
         while not (tmp_path / "out" / "a.txt").is_file() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=30)
+        deadline = time.monotonic() + 20
+        while (left := processes_of(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert left == []
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert err.startswith("efficient-sed: interrupted")
     assert err.count("\n") == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.txt"]
     assert (tmp_path / "out" / "a.txt").read_text().count("\t") >= 2
-    deadline = time.monotonic() + 20
-    while (left := processes_of(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left == []
 
 
 def test_the_standard_input(folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

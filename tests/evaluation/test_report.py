@@ -235,9 +235,9 @@ def test_the_table_is_sorted_and_saved(page: Any) -> None:
 
 
 def test_more_curves_are_shown_when_asked_for(open_page: Callable[..., AbstractContextManager[Any]], recording: Path, tmp_path: Path) -> None:
-    labels = [f"class {number}" for number in range(30)]
+    labels = [*(f"class {number}" for number in range(29)), f"class 29 {'w' * 300}"]
     scores = np.tile(np.linspace(0.06, 0.9, 30, dtype=np.float32), (600, 1))
-    write_report(tmp_path / "a.html", recording, scores, labels, GRID.hop_s)
+    write_report(tmp_path / "a.html", recording, scores, labels, GRID.hop_s, name="n" * 300, model="m" * 300)
     with open_page(tmp_path / "a.html", 380) as page:
         page.wait_for_selector("#curves .curve")
         assert page.locator("#curves .curve").count() == 12
