@@ -7,7 +7,8 @@ PyTorch multiplies two large matrices in the same process. precision: all of the
 file: all from reading to events, 447 classes; the textbook reads the
 file whole, runs plain eager on pieces of 10 s with hard borders, and filters and decodes by scipy's median and a loop over classes. Sides run in one
 process on one thread, in turn; time is the process' CPU time, a ratio is the median of the rounds' ratios after one that warms up.
-The backbone has the weights trained on synthetic sounds where there are some, the rest random ones. memory: peak of a process of its own that detects in a file, less what it had before, by length.
+The backbone has the weights trained on synthetic sounds where there are some, the rest random ones. memory: peak of a process of its own that detects
+in a file, less what it had before, by length.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def add_detect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--engine", help="what runs an exported model: onnxruntime (default), openvino, openvino-bf16")
     command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+    command.add_argument("--report", type=Path, metavar="HTML", help="page about one file: its sound, spectrogram, scores, and events at any threshold")
 
 
 def run_detect(options: argparse.Namespace) -> int:
@@ -55,6 +57,8 @@ def run_detect(options: argparse.Namespace) -> int:
         found = _listen(recordings, options, how, folder) if recordings else []
         if options.plot and found and found[0].error is None:
             _plot(found[0], options)
+        if options.report and found and found[0].error is None:
+            _report(found[0], options)
     unreadable += [each.error for each in found if each.error is not None]
     for message in unreadable:
         print(f"efficient-sed: {message}", file=sys.stderr)
@@ -83,7 +87,9 @@ def _listen(recordings: list[Recording], options: argparse.Namespace, how: Detec
     try:
         with progress("seconds of audio", sum(recording.duration_s for recording in recordings), is_drawn=sys.stderr.isatty()) as heard:
             scores_folder = folder if options.format == "npz" else None
-            for each in detect_files(recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder, heard=heard):
+            for each in detect_files(
+                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder, has_scores=bool(options.report), heard=heard
+            ):
                 found.append(each)
                 if folder is not None and each.error is None:
                     _write_own(each, options.format, folder)
@@ -105,6 +111,8 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
     output: Path | None = options.output
     if options.plot:
         _check_plot(options, recordings)
+    if options.report:
+        _check_report(options, recordings)
     is_folder_meant = len(recordings) > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
     if options.format in OF_ONE_RECORDING and is_folder_meant:
         if output is None:
@@ -129,6 +137,16 @@ def _check_plot(options: argparse.Namespace, recordings: list[Recording]) -> Non
         raise ConfigError(f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from")
 
 
+def _check_report(options: argparse.Namespace, recordings: list[Recording]) -> None:
+    """The same for the page."""
+    from efficient_sed.evaluation.report import check_report
+
+    if len(recordings) > 1:
+        raise ConfigError(f"--report is about one file, got {len(recordings)}; give them one at a time")
+    for recording in recordings:
+        check_report(options.report, recording.duration_s)
+
+
 def _write_own(found: Found, output_format: str, folder: Path) -> None:
     from efficient_sed.evaluation.event_files import RECORDING_FORMATS
 
@@ -141,11 +159,9 @@ def _write_all(found: list[Found], options: argparse.Namespace) -> None:
     if options.output is not None:
         _write(options.output, _text(found, "tsv" if options.format == "table" else options.format))
     elif options.format == "table":
-        from rich.console import Console
-
         from efficient_sed.evaluation.event_files import events_table
 
-        Console(width=None if sys.stdout.isatty() else 160).print(events_table(_events(found)))
+        print_table(events_table(_events(found)))
     else:
         print(_text(found, options.format), end="")
 
@@ -174,3 +190,11 @@ def _plot(found: Found, options: argparse.Namespace) -> None:
     from efficient_sed.evaluation.torch_detector import ready_model
 
     plot_detections(found.recording.path, ready_model(options.model), found.events, options.plot)
+
+
+def _report(found: Found, options: argparse.Namespace) -> None:
+    from efficient_sed.evaluation.report import write_report
+
+    recording, scores = found.recording, found.scores
+    if scores is not None:
+        write_report(options.report, recording.path, *scores, options.threshold, name=recording.name, duration_s=recording.duration_s, model=options.model)

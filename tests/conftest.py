@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -15,6 +17,7 @@ from efficient_sed.models import _cards
 
 settings.register_profile("suite", deadline=None)  # speed is measured in benchmarks/, never asserted here
 settings.load_profile("suite")
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,3 +43,38 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> SyntheticConfig:
 def tiny_data(tiny_config: SyntheticConfig) -> Splits:
     """The data set itself."""
     return tiny_config.load()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser; tests that need one are skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'efficient-sed[dev]'")
+    path = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium here; install it with: make browser")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Callable[..., AbstractContextManager[Any]]:
+    """Opens a page of ours, which must neither complain nor ask anyone for anything while a test uses it."""
+
+    @contextmanager
+    def opened(file: Path, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: complaints.append(request.url) if request.url.startswith(("http", "ws")) else None)
+        page.goto(file.as_uri())
+        yield page
+        context.close()
+        assert complaints == []
+
+    return opened

@@ -53,6 +53,7 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
         soundfile.write(folder / name, rng.normal(size=12_000) * 0.1, 16_000)
     (folder / "empty.wav").touch()
     soundfile.write(folder / "silent.wav", np.zeros(0), 16_000)
+    soundfile.write(folder / "long.flac", np.zeros(61 * 60 * 100), 100)
     (folder / "text.wav").write_text("this is not audio\n" * 100)
     (folder / "cut.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
     (folder / "nothing").mkdir()
@@ -162,6 +163,11 @@ BAD = [
     ("export fmn04_synthetic --format onnx --precision int7 data=synthetic", "precision 'int7' is not known; did you mean 'int8'?"),
     ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "no engine 'tvm'; allowed: "),
     ("plot --published --device row.json", "--device is about runs; leave --published out"),
+    ("detect {d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .flac, .ogg, .mp3 are taken"),
+    ("detect {d}/a.wav {d}/b.wav --report x.html --model {model}", "--report is about one file, got 2; give them one at a time"),
+    ("detect {d}/a.wav --report a.pdf --model absent.onnx", "report=a.pdf is not allowed: a file that ends in .html"),
+    ("detect {d}/long.flac --report a.html --model absent.onnx", "a report holds 60 minutes of sound, and the recording has 61.0; cut it, or take --format npz for its scores"),
+    ("detect {d}/a.wav --output a.tsv --report {d}/b.wav/x.html --model {model}", "{d}/b.wav/x.html: cannot be written"),
     ("listen --microphone --channels 2", "--channels and --samples are for the standard input"),
     ("listen --rate 44101 --model {model}", "sample_rate=44101 is not allowed: one that can be turned into the model's 16000"),
     ("listen --channels 0", "--channels 0 is not allowed: 1 or more"),
@@ -256,6 +262,16 @@ def test_detect_in_all_formats(run: Run, here: dict[str, str], tmp_path: Path) -
 def test_detect_draws(run: Run, tmp_path: Path) -> None:
     assert run("detect {d}/a.wav --model {model} --plot picture.png").status == 0
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_detect_reports(run: Run, here: dict[str, str], tmp_path: Path, jobs: int) -> None:
+    status, out, _ = run(f"detect {{d}}/a.wav --model {{model}} --threshold 0.05 --format tsv --report page.html --jobs {jobs}")
+    assert (status, out.count("\n") > 1) == (0, True)
+    (data,) = re.findall(r'id="data">(.*?)</script>', (tmp_path / "page.html").read_text(), re.DOTALL)
+    told = json.loads(data)
+    assert [told[key] for key in ("name", "model", "threshold", "hop", "duration")] == [f"{here['d']}/a.wav", here["model"], 0.05, 0.04, 0.75]
+    assert set(told["classes"]) >= {row["event_label"] for row in csv.DictReader(out.splitlines(), delimiter="\t")}
 
 
 def test_show_config(run: Run) -> None:
@@ -486,10 +502,11 @@ def test_an_exported_model_detects_the_same_without_pytorch(run: Run, here: dict
     assert "wrote m.onnx" in out
     expected = run("detect {d}/a.wav --model {model} --threshold 0.05 --format tsv").out
     code = "import sys; sys.modules['torch'] = None; from efficient_sed.cli import main; sys.exit(main(sys.argv[1:]))"
-    typed = ["detect", f"{here['d']}/a.wav", "--model", "m.onnx", "--threshold", "0.05", "--format", "tsv"]
+    typed = ["detect", f"{here['d']}/a.wav", "--model", "m.onnx", "--threshold", "0.05", "--format", "tsv", "--report", "page.html"]
     done = subprocess.run([sys.executable, "-c", code, *typed], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == expected
+    assert (tmp_path / "page.html").is_file()
     assert expected.count("\n") > 2
     status, _, err = run("detect {d}/a.wav --model {d}/text.onnx")
     assert (status, err.count("\n")) == (2, 1)

@@ -7,9 +7,6 @@ forbids it, and lets no script run but the page's own. Values come from the resu
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed import __version__
-from efficient_sed._files import write_atomically
+from efficient_sed._page import write_html
 from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_SECONDS, SCORES, complexity_values, distinct_labels, score_conditions, score_interval, speed_conditions
 from efficient_sed.benchmark.frontier_plot import COLOURS
 from efficient_sed.benchmark.published import PAPERS, PublishedModel, read_published_models
 from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
 from efficient_sed.benchmark.result_file import main_score
-from efficient_sed.errors import DataError
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("geometry.js", "chart.js", "table.js", "page.js")
@@ -38,24 +34,8 @@ def write_page(results: Iterable[tuple[Path, Mapping[str, Any]]], output: Path) 
     Raises:
         DataError: If the file cannot be written.
     """
-    data = page_data(results)
-    script = "\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    parts = {"digest": digest, "style": (PAGE / "page.css").read_text(encoding="utf-8"), "data": to_script_json(data), "script": script}
-    html = (PAGE / "page.html").read_text(encoding="utf-8")
-    for name, part in parts.items():  # the data come last but one, and hold no mark: "<" is escaped there
-        html = html.replace(f"<!--{name}-->", part)
-    try:
-        write_atomically(output, html.encode())
-    except OSError as error:
-        raise DataError(f"{output}: cannot be written ({error.strerror}); give a writable file as output") from error
+    write_html(PAGE, SCRIPTS, page_data(results), output)
     return output
-
-
-def to_script_json(data: Any) -> str:
-    """JSON that can stand in a script element: no character of it can end the element or a line of it."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII, so that U+2028 is escaped, too
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def page_data(results: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, join_windows
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
 EXPORTED_SUFFIX = ".onnx"
+ROUNDING_S = 0.001  # a few samples at any rate
 
 
 ScoreNew = Callable[[np.ndarray, int, int], np.ndarray]
@@ -94,7 +95,7 @@ def iterate_events(
     options = DetectOptions(threshold, median_frames, hop_s)
     duration_s = audio_info(path).duration_s
     detector = open_detector(model)
-    return decode_stream(score_file(path, detector, options), detector.classes, detector.grid, threshold, duration_s)
+    return decode_stream(score_file(path, detector, options, duration_s=duration_s), detector.classes, detector.grid, threshold, duration_s)
 
 
 def open_detector(model: SedModel | Detector | str | Path, num_threads: int | None = None, engine: str | None = None) -> Detector:
@@ -136,26 +137,34 @@ def check_task(task: str) -> None:
         raise ConfigError("the model was trained on clip labels only: its frame scores are random; fine-tune it first, as backbone.init=NAME of a training")
 
 
-def score_file(path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object] = bool) -> Iterator[np.ndarray]:
+def score_file(path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object] = bool, duration_s: float | None = None) -> Iterator[np.ndarray]:
     """Smoothed probabilities (frames, classes) of a file in consecutive pieces.
 
     Args:
         heard: Told how many seconds of the file have been scored, after each window.
+        duration_s: Where to stop; none: at the end that the header tells, which moves on while somebody records.
     """
-    pieces = _score_windows(path, detector, options.hop_s, heard)
+    pieces = _score_windows(path, detector, options.hop_s, heard, audio_info(path).duration_s if duration_s is None else duration_s)
     return smooth_stream(join_windows(pieces), detector.median_frames if options.median_frames is None else options.median_frames)
 
 
-def read_windows(path: str | Path, window_s: float, grid: FrameGrid, hop_s: float | None = None) -> Iterator[tuple[Window, np.ndarray]]:
-    """The file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded."""
+def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None) -> Iterator[tuple[Window, np.ndarray]]:
+    """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded.
+
+    Raises:
+        DataError: If the file cannot be decoded, or has less than these seconds.
+    """
     length = round(window_s * grid.sample_rate)
-    for window in cut_windows(audio_info(path).duration_s, window_s, grid, hop_s):
+    for window in cut_windows(duration_s, window_s, grid, hop_s):
         samples = read_audio(path, window.start_s, window_s, sample_rate=grid.sample_rate)[:length]  # at some rates one more
+        end_s = window.start_s + len(samples) / grid.sample_rate
+        if end_s < min(window.start_s + window_s, duration_s) - ROUNDING_S:
+            raise DataError(f"{path}: became shorter while it was read: {end_s:g} s of {duration_s:g} s are there")
         yield window, np.pad(samples, (0, length - len(samples)))[None]
 
 
-def _score_windows(path: str | Path, detector: Detector, hop_s: float | None, heard: Callable[[float], object]) -> Iterator[tuple[Window, np.ndarray]]:
+def _score_windows(path: str | Path, detector: Detector, hop_s: float | None, heard: Callable[[float], object], duration_s: float) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
-    for window, waveform in read_windows(path, detector.clip_seconds, detector.grid, hop_s):
+    for window, waveform in read_windows(path, detector.clip_seconds, detector.grid, duration_s, hop_s):
         yield window, detector.score_frames(waveform)[0]
         heard(window.start_s + detector.clip_seconds)

@@ -15,13 +15,15 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
 from efficient_sed.errors import DataError, EfficientSedError
 from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector, score_file
 from efficient_sed.evaluation.postprocess import decode_stream
-from efficient_sed.evaluation.score_files import write_scores
+from efficient_sed.evaluation.score_files import FrameScores, keep_scores, write_scores
 
 STDIN = "-"
 SCORES_SUFFIX = ".npz"
@@ -45,6 +47,8 @@ class Found(NamedTuple):
     events: list[Event]
     error: str | None = None
     """Why it could not be read to its end; it has no events then."""
+    scores: FrameScores | None = None
+    """If they were to be kept."""
 
 
 def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
@@ -95,15 +99,21 @@ def spooled_stdin() -> Iterator[Recording]:
             raise DataError(str(error).replace(str(path), "stdin")) from error
 
 
-def detect_one(recording: Recording, detector: Detector, options: DetectOptions, scores_folder: Path | None = None, heard: Callable[[float], object] = bool) -> Found:
-    """Events of a recording, or why there are none; with a folder, the scores of its frames are written into it."""
-    pieces = score_file(recording.path, detector, options, heard)
+def detect_one(
+    recording: Recording, detector: Detector, options: DetectOptions, scores_folder: Path | None = None, has_scores: bool = False, heard: Callable[[float], object] = bool
+) -> Found:
+    """Events of a recording, or why there are none; the scores of its frames are written into a folder, and kept with the events, if asked for."""
+    pieces = score_file(recording.path, detector, options, heard, recording.duration_s)
+    kept: list[np.ndarray] = []
     try:
+        if has_scores:
+            pieces = keep_scores(pieces, kept)
         if scores_folder is not None:
             last = cut_windows(recording.duration_s, detector.clip_seconds, detector.grid, options.hop_s)[-1]
             num_frames = round(last.start_s / detector.grid.hop_s) + last.last
             pieces = write_scores(scores_folder / f"{recording.output}{SCORES_SUFFIX}", pieces, num_frames, detector.classes, detector.grid.hop_s)
-        return Found(recording, sorted(decode_stream(pieces, detector.classes, detector.grid, options.threshold, recording.duration_s)))
+        events = sorted(decode_stream(pieces, detector.classes, detector.grid, options.threshold, recording.duration_s))
+        return Found(recording, events, scores=FrameScores(np.concatenate(kept), detector.classes, detector.grid.hop_s) if has_scores else None)
     except DataError as error:
         return Found(recording, [], str(error).replace(str(recording.path), recording.name))
 
@@ -116,6 +126,7 @@ def detect_files(
     engine: str | None = None,
     jobs: int = 1,
     scores_folder: Path | None = None,
+    has_scores: bool = False,
     heard: Callable[[float], object] = bool,
 ) -> Iterator[Found]:
     """What was heard in each recording: in their order, or by several processes of one thread, each as soon as it is finished.
@@ -123,7 +134,8 @@ def detect_files(
     Args:
         model: Name or file; each process loads it for itself.
         engine: What runs an exported model; none: onnxruntime.
-        scores_folder: Where the scores of each recording's frames go; none: they are not kept.
+        scores_folder: Where the scores of each recording's frames go; none: they are not written.
+        has_scores: Keep them in memory, too, in what was found.
         heard: Told of seconds of audio that were scored since it was last told.
 
     Raises:
@@ -134,16 +146,16 @@ def detect_files(
     if jobs == 1:
         loaded = open_detector(model, engine=engine)
         for recording in recordings:
-            yield detect_one(recording, loaded, options, scores_folder, _Since(heard, recording.duration_s))
+            yield detect_one(recording, loaded, options, scores_folder, has_scores, _Since(heard, recording.duration_s))
         return
     context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with ProcessPoolExecutor(min(jobs, len(recordings)), context, _start, (model, engine)) as pool:
         waiting = iter(recordings)
-        running: set[Future[Found]] = {pool.submit(_detect_here, recording, options, scores_folder) for recording in islice(waiting, 2 * jobs)}
+        running: set[Future[Found]] = {pool.submit(_detect_here, recording, options, scores_folder, has_scores) for recording in islice(waiting, 2 * jobs)}
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(_detect_here, recording, options, scores_folder) for recording in islice(waiting, len(done))}
+                running |= {pool.submit(_detect_here, recording, options, scores_folder, has_scores) for recording in islice(waiting, len(done))}
                 for future in done:
                     found = future.result()
                     heard(found.recording.duration_s)
@@ -183,7 +195,7 @@ def _start(name: str, engine: str | None) -> None:
         _detector = error
 
 
-def _detect_here(recording: Recording, options: DetectOptions, scores_folder: Path | None) -> Found:
+def _detect_here(recording: Recording, options: DetectOptions, scores_folder: Path | None, has_scores: bool) -> Found:
     if _detector is None or isinstance(_detector, EfficientSedError):
         raise _detector or RuntimeError("the process was not started by detect_files")
-    return detect_one(recording, _detector, options, scores_folder)
+    return detect_one(recording, _detector, options, scores_folder, has_scores)

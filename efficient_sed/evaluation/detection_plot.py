@@ -76,12 +76,12 @@ def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], 
 @torch.inference_mode()
 def pool_spectrogram(path: str | Path, model: SedModel) -> tuple[np.ndarray, float]:
     """The file's log-mel spectrogram, averaged in time to (mel_bins, at most 2000), and the seconds it covers; one window in memory at a time."""
-    hop_s, stride = model.grid.hop_s, model.grid.stride
-    total = max(1, math.ceil(round(audio_info(path).duration_s / hop_s * stride, 6)))
+    duration_s, hop_s, stride = audio_info(path).duration_s, model.grid.hop_s, model.grid.stride
+    total = max(1, math.ceil(round(duration_s / hop_s * stride, 6)))
     pool = math.ceil(total / MAX_COLUMNS)
     sums, counts = np.zeros((math.ceil(total / pool), model.frontend.mel_bins)), np.zeros((math.ceil(total / pool), 1))
     device = next(model.parameters()).device
-    for window, waveform in read_windows(path, model.provenance.clip_seconds, model.grid):
+    for window, waveform in read_windows(path, model.provenance.clip_seconds, model.grid, duration_s):
         begin = round(window.start_s / hop_s) * stride
         first, last = (window.first + window.fade_in) * stride, min(window.last * stride, total - begin)
         mel = model.frontend(torch.from_numpy(waveform).to(device))[0, 0, :, first:last].cpu().numpy()

@@ -1,15 +1,33 @@
-"""Scores of every frame of a recording as an npz file, written while they are made."""
+"""Scores of every frame of a recording: kept, or written into an npz file while they are made."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from efficient_sed._files import opened_atomically
 from efficient_sed.errors import DataError
+
+
+class FrameScores(NamedTuple):
+    """What is also in an npz file."""
+
+    scores: np.ndarray
+    """Shape (frames, classes)."""
+    classes: Sequence[str]
+    hop_s: float
+    """Seconds of a frame."""
+
+
+def keep_scores(pieces: Iterable[np.ndarray], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Hand on consecutive scores, and put them into a list."""
+    for piece in pieces:
+        kept.append(piece)
+        yield piece
 
 
 def write_scores(path: Path, pieces: Iterable[np.ndarray], num_frames: int, classes: Sequence[str], hop_s: float) -> Iterator[np.ndarray]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import random
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,6 @@ from result_files import make_result
 from efficient_sed.benchmark.frontier import Point, pareto_front
 from efficient_sed.benchmark.frontier_page import page_data, write_page
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'efficient-sed[dev]'")
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install it with: make browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 EVIL = "fmn10+<img src=x onerror=alert(1)></script>"
 
 
@@ -40,14 +36,6 @@ def results() -> list[tuple[Path, dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(results(), tmp_path_factory.mktemp("page") / "frontier.html")
 
@@ -57,21 +45,9 @@ on_both = pytest.mark.parametrize("page", [WIDE, NARROW], ids=["wide", "narrow"]
 
 
 @pytest.fixture
-def page(browser: Any, file: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The page, which must neither complain nor ask anyone for anything while a test uses it."""
-    width, scheme = getattr(request, "param", WIDE)
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith(("http", "ws")) else None)
-    page.goto(file.as_uri())
-    yield page
-    context.close()
-    assert complaints == []
+def page(open_page: Callable[..., AbstractContextManager[Any]], file: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
+    with open_page(file, *getattr(request, "param", WIDE)) as page:
+        yield page
 
 
 def rows(page: Any) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from result_files import make_result
 
-from efficient_sed.benchmark.frontier_page import page_data, to_script_json, write_page
+from efficient_sed._page import to_script_json
+from efficient_sed.benchmark.frontier_page import page_data, write_page
 from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.errors import DataError
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import signal
+import struct
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -122,6 +128,123 @@ def test_scores_that_are_not_finished_leave_what_was_there(tmp_path: Path) -> No
     assert (path.read_bytes(), [file.name for file in tmp_path.iterdir()]) == (b"before", ["a.npz"])
     with pytest.raises(DataError, match=r"a\.npz/b\.npz: cannot be written"):
         list(write_scores(path / "b.npz", iter([]), 0, ["a"], 0.04))
+
+
+def test_scores_are_kept_if_asked_for(folder: Path, model: Path) -> None:
+    (recording, _), _ = find_recordings([folder / "sub"])
+    assert next(detect_files([recording], str(model), LOW)).scores is None
+    for jobs in (1, 2):
+        (found,) = detect_files([recording], str(model), LOW, jobs=jobs, has_scores=True)
+        assert found.scores is not None
+        np.testing.assert_allclose(found.scores.scores, np.concatenate(list(score_file(recording.path, open_detector(model), LOW))), atol=1e-6)
+        assert (found.scores.classes, found.scores.hop_s) == (["dog", "siren"], 0.04)
+
+
+def listen(path: Path, model: Path, folder: Path) -> tuple[float, str | None, int]:
+    """Seconds, what is said instead of events, and scored frames; all that is wrong is said by one line."""
+    try:
+        ((recording,), _) = find_recordings([path])
+        found = detect_one(recording, open_detector(model), LOW, folder)
+    except DataError as error:
+        return 0.0, str(error), 0
+    assert all(0 <= event.onset_s < event.offset_s <= round(recording.duration_s, 6) for event in found.events)
+    return recording.duration_s, found.error, 0 if found.error else len(np.load(folder / f"{path.stem}.npz")["scores"])
+
+
+@pytest.mark.parametrize("num_samples", [1, 160])
+def test_hardly_any_sound(model: Path, tmp_path: Path, num_samples: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(num_samples, 0.1), RATE)
+    assert listen(tmp_path / "a.wav", model, tmp_path) == (num_samples / RATE, None, 1)
+
+
+@pytest.mark.parametrize("share", [0.005, 0.5, 0.97])
+@pytest.mark.parametrize(("suffix", "says_its_length"), [("wav", False), ("ogg", False), ("flac", True), ("mp3", True)])
+def test_the_end_of_the_file_is_missing(model: Path, tmp_path: Path, suffix: str, says_its_length: bool, share: float) -> None:
+    """Where the header tells how long the sound should be, that is an error; else what is there is a recording."""
+    path = write_noise(tmp_path / f"a.{suffix}", 12.0)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    duration_s, error, num_frames = listen(path, model, tmp_path)
+    if error is None:
+        assert not says_its_length
+        assert duration_s == pytest.approx(12 * share, rel=0.2)  # an Ogg page holds up to a second
+        assert num_frames == int(np.ceil(round(duration_s / 0.04, 6)))
+    else:
+        assert says_its_length or share == 0.005
+        assert error.startswith(f"{path}: ")
+        assert "\n" not in error
+
+
+@pytest.mark.parametrize(("told", "seconds"), [(2 * RATE, 1.0), (2**32 - 1, 3.0), (0, 0.0)])
+def test_a_header_that_is_not_up_to_date(model: Path, tmp_path: Path, told: int, seconds: float) -> None:
+    """As recorders leave it until they stop: less than there is, as much as can be, nothing."""
+    path = write_noise(tmp_path / "a.wav", 3.0)
+    path.write_bytes(path.read_bytes()[:40] + struct.pack("<I", told) + path.read_bytes()[44:])
+    duration_s, error, num_frames = listen(path, model, tmp_path)
+    assert (duration_s, num_frames) == (seconds, 25 * seconds)
+    assert error == (None if seconds else f"{path}: the audio file is empty (0 samples)")
+
+
+@pytest.mark.parametrize("before_s", [3.0, 12.0])
+def test_a_file_that_grows_is_heard_up_to_where_it_was(model: Path, tmp_path: Path, before_s: float) -> None:
+    ((recording,), _) = find_recordings([write_noise(tmp_path / "a.wav", before_s)])
+    write_noise(tmp_path / "a.wav", 25.0)
+    found = detect_one(recording, open_detector(model), LOW, tmp_path, has_scores=True)
+    assert found.error is None
+    assert max(event.offset_s for event in found.events) <= before_s
+    assert found.scores is not None
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npz")["scores"], found.scores.scores)
+    assert len(found.scores.scores) == 25 * before_s
+
+
+@pytest.mark.parametrize("after_s", [0.5, 3.0, 24.9])
+def test_a_file_that_becomes_shorter_is_named(model: Path, tmp_path: Path, after_s: float) -> None:
+    ((recording,), _) = find_recordings([write_noise(tmp_path / "a.wav", 25.0)])
+    write_noise(tmp_path / "a.wav", after_s)
+    found = detect_one(recording, open_detector(model), LOW, tmp_path)
+    assert (found.events, found.error) == ([], f"{tmp_path}/a.wav: became shorter while it was read: {after_s:g} s of 25 s are there")
+    assert not (tmp_path / "a.npz").exists()
+
+
+def processes_of(group: int) -> list[str]:
+    """Commands of a process group that are still running."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, own_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(own_group) == group and state != "Z":
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="tells by /proc which processes are left")
+def test_ctrl_c_leaves_no_process_and_keeps_what_is_finished(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_noise(tmp_path / "in" / "a.wav", 1.0)
+    for name in ("b.flac", "c.flac", "d.flac"):
+        soundfile.write(tmp_path / "in" / name, np.zeros(3600 * 1000), 1000)  # an hour: nobody has heard it before Ctrl-C
+    typed = ["detect", "in", "--model", str(model), "--jobs", "2", "--format", "audacity", "--threshold", "0.05", "--output", "out"]
+    process = subprocess.Popen([sys.executable, "-m", "efficient_sed.cli", *typed], cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "out" / "a.txt").is_file() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        deadline = time.monotonic() + 20
+        while (left := processes_of(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert left == []
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert err.startswith("efficient-sed: interrupted")
+    assert err.count("\n") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.txt"]
+    assert (tmp_path / "out" / "a.txt").read_text().count("\t") >= 2
 
 
 def test_the_standard_input(folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,7 @@
-// The plot. Text goes in as text and numbers as attributes; nothing from the results is read as markup.
+// The plot.
 
 const MARGIN = { left: 62, right: 16, top: 30, bottom: 46 };
 const MACS = ["macs", "macs_published"];
-
-function svgElement(name, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
 
 function familyColour(element, family) {
   const colour = DATA.families[family];

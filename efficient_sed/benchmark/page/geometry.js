@@ -1,4 +1,3 @@
-"use strict";
 // Scales, ticks, Pareto front: nothing here touches the page.
 
 const UNITS = [[1e9, " G"], [1e6, " M"], [1e3, " k"]];

@@ -1,7 +1,5 @@
 // What is chosen, and what follows from it.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const at = (id) => document.getElementById(id);
 const SWITCHES = { xLog: "x-log", yLog: "y-log", front: "front", area: "area", bars: "bars", arrows: "arrows", names: "names" };
 const REACH = 24; // pixels around a point in which the pointer means it
 const state = { x: "", y: "", hidden: new Set(), groups: new Set(), words: [], sort: { key: "", isDescending: true }, chosen: null, isKept: false };
@@ -163,10 +161,7 @@ function listenToChart() {
 
 function exportCsv() {
   const columns = tableColumns(shown);
-  const text = toCsv(sortRecords(shown, columns, state.sort), columns);
-  const link = htmlElement("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: "frontier.csv" });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  saveText(toCsv(sortRecords(shown, columns, state.sort), columns), "text/csv", "frontier.csv");
 }
 
 fillControls();

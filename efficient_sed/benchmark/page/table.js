@@ -1,11 +1,5 @@
 // The table of what is shown, and the same as CSV.
 
-function htmlElement(name, properties, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
-}
-
 // Columns {key, label, isText, value(record), shown(record)}: names, then every score and cost that any of the records has.
 function tableColumns(records) {
   const text = (key, label, value) => ({ key, label, isText: true, value, shown: value });
@@ -35,28 +29,7 @@ function formatScore(score) {
   return Math.abs(high - value - (value - low)) < 1e-9 ? `${main} ± ${(high - value).toFixed(4)}` : `${main} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
 }
 
-// By a column, empty values last whichever way.
-function sortRecords(records, columns, sort) {
-  const column = columns.find(({ key }) => key === sort.key);
-  if (!column) return records;
-  const sign = sort.isDescending ? -1 : 1;
-  return [...records].sort((a, b) => {
-    const [one, other] = [column.value(a), column.value(b)];
-    if (one === null || other === null) return (one === null) - (other === null);
-    return sign * (column.isText ? one.localeCompare(other, "en", { numeric: true }) : one - other);
-  });
-}
-
 function drawTable(table, records, columns, state, onSort, onChoose) {
-  const heads = columns.map((column) => {
-    const isSorted = column.key === state.sort.key;
-    const mark = isSorted ? (state.sort.isDescending ? " ▾" : " ▴") : "";
-    const button = htmlElement("button", { type: "button", textContent: column.label + mark, onclick: () => onSort(column) });
-    const head = htmlElement("th", { scope: "col", className: column.isText ? "text" : "" }, button);
-    head.dataset.key = column.key;
-    head.setAttribute("aria-sort", isSorted ? (state.sort.isDescending ? "descending" : "ascending") : "none");
-    return head;
-  });
   const rows = records.map((record) => {
     const row = htmlElement("tr", { className: state.chosen === record ? "chosen" : "" });
     for (const column of columns) {
@@ -68,7 +41,7 @@ function drawTable(table, records, columns, state, onSort, onChoose) {
     row.dataset.record = DATA.records.indexOf(record);
     return row;
   });
-  table.tHead.replaceChildren(htmlElement("tr", {}, ...heads));
+  table.tHead.replaceChildren(htmlElement("tr", {}, ...sortingHeads(columns, state.sort, onSort)));
   table.tBodies[0].replaceChildren(...rows);
 }
 

@@ -1,0 +1,59 @@
+// What is stored, unpacked, and events from scores as `decode_stream` in evaluation/postprocess.py finds them. Nothing here touches the page.
+
+function unpack(text) {
+  const characters = atob(text);
+  const bytes = new Uint8Array(characters.length);
+  for (let index = 0; index < bytes.length; index++) bytes[index] = characters.charCodeAt(index);
+  return bytes;
+}
+
+async function inflate(text) {
+  const stream = new Blob([unpack(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
+
+// Classes {label, rank, scores, peak}, the highest peak first; rank is the place of the label in the order of Python's strings.
+function toClasses(buffer, labels) {
+  const all = new Float32Array(buffer);
+  const numFrames = all.length / (labels.length || 1);
+  const classes = labels.map((label, rank) => {
+    const scores = all.subarray(rank * numFrames, (rank + 1) * numFrames);
+    return { label, rank, scores, peak: scores.reduce((a, b) => Math.max(a, b), 0) };
+  });
+  return classes.sort((a, b) => b.peak - a.peak || a.rank - b.rank);
+}
+
+// As numpy and Python round: halves to the even neighbour.
+function roundTo(value, digits) {
+  const scaled = value * 10 ** digits;
+  const up = Math.round(scaled);
+  return (up - scaled === 0.5 && up % 2 ? up - 1 : up) / 10 ** digits;
+}
+
+// Runs of frames whose score reaches the threshold, in single precision as the scores are: {onset, offset, label, score}, by onset, offset and label.
+function findEvents(classes, threshold, hop, duration) {
+  const level = Math.fround(threshold);
+  const events = [];
+  for (const { label, rank, scores } of classes) {
+    let first = -1;
+    let peak = 0;
+    for (let frame = 0; frame <= scores.length; frame++) {
+      const isActive = frame < scores.length && scores[frame] >= level;
+      if (isActive && first < 0) [first, peak] = [frame, scores[frame]];
+      else if (isActive) peak = Math.max(peak, scores[frame]);
+      else if (first >= 0) {
+        events.push({ onset: roundTo(first * hop, 6), offset: roundTo(Math.min(frame * hop, duration), 6), label, rank, score: peak });
+        first = -1;
+      }
+    }
+  }
+  return events.sort((a, b) => a.onset - b.onset || a.offset - b.offset || a.rank - b.rank);
+}
+
+// The text that `efficient-sed detect --format tsv` writes.
+function toTsv(events, name, columns) {
+  const number = (value) => (Number.isInteger(value) ? value.toFixed(1) : String(value));
+  const field = (text) => (/[\t\n\r"]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const rows = events.map(({ onset, offset, label, score }) => [field(name), number(onset), number(offset), field(label), number(roundTo(score, 4))]);
+  return [columns, ...(rows.length ? rows : [[field(name), "", "", "", ""]])].map((row) => `${row.join("\t")}\n`).join("");
+}
