@@ -40,7 +40,7 @@ from efficient_sed.export.engines import ENGINES, Engine, open_engine
 from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.export.precisions import export_precisions
-from efficient_sed.export.quantise import RECIPES
+from efficient_sed.export.recipes import RECIPES
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._initial import load_initial
 from efficient_sed.models.sed import SedModel

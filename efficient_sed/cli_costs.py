@@ -11,7 +11,7 @@ from typing import Any
 
 from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.evaluation.detect import EXPORTED_SUFFIX
+from efficient_sed.export.engines import EXPORTED_SUFFIX
 
 
 def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
+from efficient_sed.export.engines import EXPORTED_SUFFIX
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
@@ -133,7 +134,7 @@ def _check_plot(options: argparse.Namespace, recordings: list[Recording]) -> Non
         raise ConfigError(f"--plot draws one file, got {len(recordings)}; give them one at a time")
     if options.plot.suffix.lower() != ".png":
         raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
-    if str(options.model).endswith(".onnx"):
+    if str(options.model).endswith(EXPORTED_SUFFIX):
         raise ConfigError(f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from")
 
 

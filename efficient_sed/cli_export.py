@@ -8,7 +8,7 @@ from pathlib import Path
 from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
-from efficient_sed.export.quantise import RECIPES
+from efficient_sed.export.recipes import RECIPES
 
 
 def add_export(command: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from efficient_sed.benchmark.result_file import check_result, main_score
 from efficient_sed.errors import DataError
-from efficient_sed.export.quantise import EXACT
+from efficient_sed.export.recipes import EXACT
 
 MEASURED = ("throughput", "latency", "peak_memory_mb", "peak_memory_of", "repeats")
 HOW_TO_MEASURE = "efficient-sed benchmark MODEL.onnx --json > FILE"

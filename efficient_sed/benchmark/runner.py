@@ -26,10 +26,9 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.environment import describe_environment
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.evaluation.detect import EXPORTED_SUFFIX
 from efficient_sed.evaluation.evaluate import evaluate_model
 from efficient_sed.evaluation.psds import require_back_end
-from efficient_sed.export.engines import DEFAULT_ENGINE
+from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model

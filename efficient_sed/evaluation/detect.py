@@ -18,11 +18,11 @@ from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
+from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
-EXPORTED_SUFFIX = ".onnx"
 ROUNDING_S = 0.001  # a few samples at any rate
 
 
@@ -112,7 +112,6 @@ def open_detector(model: SedModel | Detector | str | Path, num_threads: int | No
     """
     if isinstance(model, str | Path):
         if Path(model).suffix == EXPORTED_SUFFIX:
-            from efficient_sed.export.engines import DEFAULT_ENGINE
             from efficient_sed.export.onnx_model import OnnxModel
 
             exported = OnnxModel(model, num_threads, engine or DEFAULT_ENGINE)

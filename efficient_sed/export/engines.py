@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from efficient_sed.errors import CheckpointError, ConfigError, nearest, require_package
 
+if TYPE_CHECKING:
+    import numpy as np
+
+EXPORTED_SUFFIX = ".onnx"
 DEFAULT_ENGINE = "onnxruntime"
 OPENVINO_PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16"}
 ENGINES = (DEFAULT_ENGINE, *OPENVINO_PRECISIONS)

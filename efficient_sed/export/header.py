@@ -49,7 +49,7 @@ class Header:
     opset: int
     efficient_sed_version: str
     precision: str = "fp32"
-    """Of its weights and activations; see `efficient_sed.export.quantise.RECIPES`."""
+    """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
     params: int | None = None
     macs: int | None = None
     """Multiply-accumulates of a clip of `clip_seconds`, from spectrogram to logits, as `count_macs` gives them for float32."""

@@ -21,7 +21,7 @@ from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, require_package
-from efficient_sed.export.engines import open_engine, runtime_errors
+from efficient_sed.export.engines import EXPORTED_SUFFIX, open_engine, runtime_errors
 from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -113,7 +113,7 @@ def keep_file(path: Path, data: bytes) -> None:
 
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Say what would stand in the way of a file at the end: raises as `export_onnx`."""
-    if path.suffix != ".onnx":
+    if path.suffix != EXPORTED_SUFFIX:
         raise CheckpointError(f"{path}: ONNX files are known by their suffix; name it {path.stem}.onnx")
     if path.exists() and not overwrite:
         raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")

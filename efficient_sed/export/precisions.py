@@ -23,7 +23,8 @@ from efficient_sed.export.device import Pace, check_threads, one_clip, take_turn
 from efficient_sed.export.engines import ENGINES, open_engine
 from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
 from efficient_sed.export.onnx_model import OnnxModel
-from efficient_sed.export.quantise import EXACT, check_precision, quantise
+from efficient_sed.export.quantise import quantise
+from efficient_sed.export.recipes import EXACT, check_precision
 from efficient_sed.models.sed import SedModel
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def export_precisions(
 
     Args:
         path: Of the file; with several precisions each adds its name, as in `detector.int8.onnx`.
-        precisions: Of `efficient_sed.export.quantise.RECIPES`.
+        precisions: Of `efficient_sed.export.recipes.RECIPES`.
         engines: Of `efficient_sed.export.engines.ENGINES`; a file carries its score in the first one.
         config: Of it, the data set and how scores are made.
         typed: Keys of the configuration that are the user's own.

@@ -19,7 +19,8 @@ from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.export.engines import ENGINES, open_engine
 from efficient_sed.export.onnx import build_onnx, export_onnx
 from efficient_sed.export.onnx_model import OnnxModel
-from efficient_sed.export.quantise import RECIPES, quantise
+from efficient_sed.export.quantise import quantise
+from efficient_sed.export.recipes import RECIPES
 from efficient_sed.models._factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 
