@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0; 1 if a run of a grid or a verification failed, 2 for a mistake of the user, 3 for data that do not compare, 130 and 143 after Ctrl-C and SIGTERM.
     """
-    parser = build_parser()
-    options, rest = parser.parse_known_args(arguments)
-    _take_rest(options, rest)
+    options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     keep_freed_memory()
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # two decoding processes on one core are no mistake
@@ -57,6 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("efficient-sed: interrupted; what is finished is kept, and a training goes on from its last finished epoch when the same command is typed again", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was typed, or exit status 2 with a line that says what is wrong with it."""
+    options, rest = build_parser().parse_known_args(arguments)
+    _take_rest(options, rest)
+    return options
 
 
 def _take_rest(options: argparse.Namespace, rest: list[str]) -> None:

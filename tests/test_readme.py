@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import efficient_sed as es
-from efficient_sed.cli import build_parser
+from efficient_sed.cli import parse
 from efficient_sed.config.compose import compose_run
 from efficient_sed.sweep.grid import expand_grid
 
@@ -23,7 +23,7 @@ def test_readme_names_commands() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_parses(command: str) -> None:
-    options = build_parser().parse_args(shlex.split(command)[1:])
+    options = parse(shlex.split(command)[1:])
     if command.startswith("efficient-sed sweep "):
         assert expand_grid(options.overrides)
     elif hasattr(options, "overrides"):
