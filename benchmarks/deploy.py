@@ -47,6 +47,7 @@ from efficient_sed.models.sed import SedModel
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
 MATRIX = 1536
+FLOAT_ENGINES = ("onnxruntime", "openvino")
 PARTS = ("engine", "precision", "file", "memory")
 PEAK = """
 import resource, sys
@@ -76,7 +77,7 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
     export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
-    engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in ("onnxruntime", "openvino")}, es.fuse(model)
+    engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in FLOAT_ENGINES}, es.fuse(model)
     macs = es.count_macs(model, PIECE_S).total
     matrix = torch.randn(MATRIX, MATRIX)
     print("| model | batch | side | ms | ratio | largest difference | of matrix rate |\n|---|---:|---|---:|---:|---:|---:|")
@@ -120,8 +121,12 @@ def textbook_events(path: Path, model: SedModel) -> int:
 def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folder: Path) -> None:
     path = write_noise(folder / "long.wav", 60 * minutes)
     export_onnx(model, folder / "waveform.onnx", name, overwrite=True)
-    detectors: dict[str, Detector] = {"detect": TorchDetector(model), "detect, onnxruntime": OnnxModel(folder / "waveform.onnx", 1)}
-    ours = {side: lambda detector=detector: detect(path, detector, THRESHOLD, MEDIAN) for side, detector in detectors.items()}
+    detectors: dict[str, Detector] = {"PyTorch": TorchDetector(model), **{engine: OnnxModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES}}
+    ours: dict[str, Callable[[], object]] = {
+        f"detect, {side}, {words}": lambda detector=detector, hop_s=hop_s: detect(path, detector, THRESHOLD, MEDIAN, hop_s)  # type: ignore[misc]
+        for side, detector in detectors.items()
+        for words, hop_s in (("cross-fade", None), ("no overlap", float(PIECE_S)))
+    }
     print("\n| model | minutes | side | s | ratio | times real time |\n|---|---:|---|---:|---:|---:|")
     for side, (milliseconds, ratio) in ratios({"textbook": lambda: textbook_events(path, model), **ours}, rounds).items():
         print(f"| {name} | {minutes:g} | {side} | {milliseconds / 1e3:.2f} | {ratio:.2f} | {60e3 * minutes / milliseconds:.0f} |", flush=True)
