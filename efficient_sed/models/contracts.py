@@ -34,13 +34,15 @@ class _Part(nn.Module):
 
 
 class Backbone(_Part, abc.ABC):
-    """Spectrogram (batch, 1, mel_bins, frames), any number of frames -> features (batch, time, out_dim)."""
+    """Spectrogram (batch, 1, mel_bins, frames), any number of frames up to `max_frames` -> features (batch, time, out_dim)."""
 
     out_dim: int
     time_stride: int
     """Spectrogram frames per step."""
     first_step_frames: int = 1
     """Spectrogram frames that give the first step; each further one takes `time_stride` more."""
+    max_frames: int | None = None
+    """Spectrogram frames at which what it knows of positions ends, a multiple of `time_stride`; none: it has no end."""
     is_altered: bool = False
     """Whether layers were replaced, so that its configuration no longer rebuilds it."""
 
