@@ -113,11 +113,13 @@ def check_same_data(folder: Path, splits: Splits) -> None:
 
 
 def check_lengths(model: SedModel, config: RunConfig) -> None:
-    """Raise a ConfigError if the clips that it learns from, or that it is measured on, are too short for one step of the model."""
+    """Raise a ConfigError if the clips that it learns from, or that it is measured on, are too short for one step of the model, or too long for it."""
     lengths = {"data.clip_seconds": config.data.clip_seconds, "train.crop_seconds": config.train.crop_seconds, "benchmark.seconds": config.benchmark.seconds}
     for key, seconds in ((key, seconds) for key, seconds in lengths.items() if seconds is not None):
-        is_enough = model.grid.num_frames(round(seconds * model.grid.sample_rate)) >= 1
-        require(is_enough, key, seconds, f"at least {model.grid.first_frame_samples / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
+        steps, most = model.grid.num_frames(round(seconds * model.grid.sample_rate)), model.backbone.max_frames
+        require(steps >= 1, key, seconds, f"at least {model.grid.first_frame_samples / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
+        is_short = most is None or steps * model.backbone.time_stride <= most
+        require(is_short, key, seconds, f"at most {(most or 0) * model.grid.hop_length / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
 
 
 def _advise(model: SedModel, config: RunConfig, splits: Splits) -> None:

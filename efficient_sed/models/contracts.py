@@ -43,6 +43,8 @@ class Backbone(_Part, abc.ABC):
     """Spectrogram frames that give the first step; each further one takes `time_stride` more."""
     max_frames: int | None = None
     """Spectrogram frames at which what it knows of positions ends, a multiple of `time_stride`; none: it has no end."""
+    is_clip_layer_optional: ClassVar[bool] = False
+    """Whether released files with it may lack the classifier's clip layer, or have one for other classes."""
     is_altered: bool = False
     """Whether layers were replaced, so that its configuration no longer rebuilds it."""
 

@@ -7,7 +7,7 @@ of 10 s are averaged, or interpolated, to 250 steps; in a shorter clip a step ta
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ class FrameTransformer(Backbone):
     time_stride = TIME_STRIDE
     out_dim = DIM
     max_frames: int | None = CLIP_FRAMES
+    is_clip_layer_optional = True
 
     def __init__(self, embedding: nn.Module, blocks: nn.Sequential | nn.ModuleList, norm: nn.Module) -> None:
         super().__init__()
@@ -72,7 +73,8 @@ def vision_blocks(has_qkv_bias: bool = True) -> nn.Sequential:
     """Pre-norm blocks of a vision transformer."""
     from timm.models.vision_transformer import Block
 
-    blocks = nn.Sequential(*(Block(DIM, NUM_HEADS, qkv_bias=has_qkv_bias, norm_layer=partial(nn.LayerNorm, eps=1e-6)) for _ in range(NUM_BLOCKS)))
+    norm: Any = partial(nn.LayerNorm, eps=1e-6)
+    blocks = nn.Sequential(*(Block(DIM, NUM_HEADS, qkv_bias=has_qkv_bias, norm_layer=norm) for _ in range(NUM_BLOCKS)))
     init_linear(blocks)
     return blocks
 

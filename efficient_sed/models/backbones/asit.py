@@ -20,8 +20,16 @@ from efficient_sed.audio.frontend_transformers import KALDI_BINS, AsitMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
-    CLIP_COLUMNS, DIM, PATCH, FrameTransformer, average_to_steps, layer_norm, learned, vision_blocks, whole_patches,
-)  # fmt: skip
+    CLIP_COLUMNS,
+    DIM,
+    PATCH,
+    FrameTransformer,
+    average_to_steps,
+    layer_norm,
+    learned,
+    vision_blocks,
+    whole_patches,
+)
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.registry import BACKBONES
 

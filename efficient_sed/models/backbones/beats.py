@@ -21,8 +21,15 @@ from efficient_sed.audio.frontend_transformers import KALDI_BINS, BeatsMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
-    CLIP_COLUMNS, DIM, NUM_BLOCKS, NUM_HEADS, PATCH, FrameTransformer, average_to_steps, whole_patches,
-)  # fmt: skip
+    CLIP_COLUMNS,
+    DIM,
+    NUM_BLOCKS,
+    NUM_HEADS,
+    PATCH,
+    FrameTransformer,
+    average_to_steps,
+    whole_patches,
+)
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sequence._blocks import merge_heads, split_heads
 from efficient_sed.registry import BACKBONES
@@ -145,8 +152,8 @@ class BeatsBlock(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         x = self.attention_norm(RESIDUAL_SCALE * x + self.dropout(self.attention(x, bias)))
-        x = self.norm(RESIDUAL_SCALE * x + self.dropout(self.fc2(F.gelu(self.fc1(x)))))
-        return x
+        output: Tensor = self.norm(RESIDUAL_SCALE * x + self.dropout(self.fc2(F.gelu(self.fc1(x)))))
+        return output
 
 
 _LAYER = r"^(?:beats\.)?encoder\.layers\.(\d+)\."

@@ -17,8 +17,17 @@ from efficient_sed.audio.frontend_transformers import M2D_BINS, M2D_DEVIATION, M
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
-    CLIP_COLUMNS, CLIP_FRAMES, DIM, PATCH, FrameTransformer, interpolate_to_steps, layer_norm, learned, vision_blocks, whole_patches,
-)  # fmt: skip
+    CLIP_COLUMNS,
+    CLIP_FRAMES,
+    DIM,
+    PATCH,
+    FrameTransformer,
+    interpolate_to_steps,
+    layer_norm,
+    learned,
+    vision_blocks,
+    whole_patches,
+)
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.registry import BACKBONES
 
@@ -60,12 +69,12 @@ class M2d(FrameTransformer):
 
     def tokens(self, mel: Tensor) -> Tensor:
         patches = super().tokens(mel)[:, 1:]
-        return patches.unflatten(1, (ROWS, -1)).transpose(1, 2).flatten(2)  # (B, T / 16, 3840), frequency outermost
+        return patches.reshape(len(mel), ROWS, -1, DIM).transpose(1, 2).flatten(2)  # (B, T / 16, 3840), frequency outermost
 
     def forward(self, mel: Tensor) -> Tensor:
         if mel.ndim != 4 or mel.shape[3] <= CLIP_FRAMES:
             return super().forward(mel)
-        return torch.cat([super(M2d, self).forward(piece) for piece in mel.split(CLIP_FRAMES, dim=3)], 1)
+        return torch.cat([super(M2d, self).forward(piece) for piece in torch.split(mel, CLIP_FRAMES, dim=3)], 1)
 
     def to_steps(self, tokens: Tensor, steps: int) -> Tensor:
         return interpolate_to_steps(tokens, steps, CLIP_COLUMNS)
