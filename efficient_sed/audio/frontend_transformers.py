@@ -84,6 +84,7 @@ class KaldiMel(TransformerFrontEnd):
         self.register_buffer("filters", torch.from_numpy(_kaldi_filters(np.hanning(KALDI_WINDOW) ** power_of_hann)), persistent=False)
 
     def power(self, waveform: Tensor) -> Tensor:
+        waveform = waveform - waveform.mean(1, keepdim=True)  # no window's spectrum has it, but the rounding of the filters would
         missing = KALDI_WINDOW - HOP_LENGTH + num_frames(waveform.shape[1]) * HOP_LENGTH - waveform.shape[1]  # of the last frame's window
         real, imaginary = F.conv1d(F.pad(waveform, (0, missing)).unsqueeze(1), self.filters.float(), stride=HOP_LENGTH).square().chunk(2, dim=1)
         return real + imaginary
@@ -113,13 +114,10 @@ class BeatsMel(KaldiMel):
 
 
 class AsitMel(KaldiMel):
-    """128 bands of a signal without the mean of its clip, Hann window."""
+    """128 bands, Hann window."""
 
     def __init__(self) -> None:
         super().__init__(power_of_hann=1.0)
-
-    def power(self, waveform: Tensor) -> Tensor:
-        return super().power(waveform - waveform.mean(1, keepdim=True))
 
     def normalise(self, mel: Tensor) -> Tensor:
         return (mel.clamp(min=KALDI_FLOOR).log() - ASIT_MEAN) / (2 * ASIT_DEVIATION)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from efficient_sed.errors import CheckpointError, MissingDependencyError
+from efficient_sed.models._cards import list_cards
 from efficient_sed.models.contracts import Backbone, SequenceHead
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES
@@ -31,22 +33,29 @@ def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, T
 
 
 def held_backbone(*spellings: Mapping[str, Tensor]) -> str | None:
-    """The registered backbone that these weights fit exactly, in one of their spellings; what else they hold does not matter."""
-    for name in BACKBONES.names():
-        try:
-            with torch.device("meta"):
-                backbone = BACKBONES.get(name)().build()
-        except MissingDependencyError:
-            continue
-        own = {f"backbone.{key}": value.shape for key, value in backbone.state_dict().items()}
+    """The backbone that these weights fit exactly, in one of their spellings; what else they hold does not matter. Any in our names, else one of the released."""
+    is_ours = any(key.startswith("backbone.") for state in spellings for key in state)
+    for name in BACKBONES.names() if is_ours else sorted({card.architecture.split("+")[0] for card in list_cards().values()}):
+        own, rules = _layout(name)
         for state in spellings:
             try:
-                renamed = _rename(state, _rules(backbone))
-            except CheckpointError:
+                renamed = _rename(state, rules)
+            except CheckpointError:  # two of its keys spell one
                 continue
-            if {key: value.shape for key, value in renamed.items() if key.startswith("backbone.")} == own:
+            if own and {key: value.shape for key, value in renamed.items() if key.startswith("backbone.")} == own:
                 return name
     return None
+
+
+@cache
+def _layout(name: str) -> tuple[dict[str, torch.Size], _Rules]:
+    """Shapes of a backbone's weights, none where it cannot be built, and rules for its released names."""
+    try:
+        with torch.device("meta"):
+            backbone = BACKBONES.get(name)().build()
+    except MissingDependencyError:
+        return {}, []
+    return {f"backbone.{key}": value.shape for key, value in backbone.state_dict().items()}, _rules(backbone)
 
 
 def with_clip_layer(state: Mapping[str, Tensor], model: SedModel, path: Path) -> dict[str, Tensor]:
