@@ -164,7 +164,7 @@ class Beats(FrameTransformer):
 
     label, mel_bins = "beats", KALDI_BINS
     RELEASED_NAMES = (
-        (r"encoder\.layers\.0\.self_attn\.relative_attention_bias\.weight$", "embedding.relative_bias.table"),
+        (r"^(?:beats\.)?encoder\.layers\.0\.self_attn\.relative_attention_bias\.weight$", "embedding.relative_bias.table"),
         (r"self_attn\.relative_attention_bias\.weight$", None),  # the same table, listed in every block
         (_LAYER + r"self_attn\.(q|k|v|out)_proj\.", r"blocks.\1.attention.\2."),
         (_LAYER + r"self_attn\.grep_linear\.", r"blocks.\1.attention.gate."),
