@@ -48,7 +48,7 @@ class AsitEmbedding(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         patches = self.patch_embed(whole_patches(mel).transpose(2, 3)).flatten(2).transpose(1, 2)  # (B, T / 16 * 8, 768)
-        tokens = torch.cat([self.cls_token.expand(len(mel), -1, -1), patches], 1)
+        tokens = torch.cat([self.cls_token.expand(mel.shape[0], -1, -1), patches], 1)
         return tokens + self.positions()[:, : tokens.shape[1]]
 
     def positions(self) -> Tensor:

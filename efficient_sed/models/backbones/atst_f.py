@@ -34,7 +34,7 @@ class AtstEmbedding(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         mel = F.pad(mel, (0, -mel.shape[3] % TIME_STRIDE, 0, 0), mode="replicate")  # its zero would be a loud sound
-        slices = mel.reshape(len(mel), ATST_BINS, -1, TIME_STRIDE).transpose(1, 2).flatten(2)  # (B, T, 256), frequency outermost
+        slices = mel.reshape(mel.shape[0], ATST_BINS, -1, TIME_STRIDE).transpose(1, 2).flatten(2)  # (B, T, 256), frequency outermost
         tokens: Tensor = self.patch_embed(slices)
         return tokens + self.pos_embed[:, 1 : 1 + slices.shape[1]]
 

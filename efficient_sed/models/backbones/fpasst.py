@@ -41,12 +41,12 @@ class PasstEmbedding(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         stem = self.stem(mel)  # (B, 64, 32, T)
-        columns = self.patch_embed(stem.reshape(len(mel), PATCH_CHANNELS, PATCH_ROWS, stem.shape[3]))[..., 1:]  # (B, 768, 1, T): channels are taken for rows, as published
+        columns = self.patch_embed(stem.reshape(mel.shape[0], PATCH_CHANNELS, PATCH_ROWS, stem.shape[3]))[..., 1:]  # (B, 768, 1, T): channels are taken for rows, as published
         T = columns.shape[3]
         start = int(torch.randint(CLIP_STEPS - T + 1, ())) if self.training else 0
         columns = columns + self.time_new_pos_embed[..., start : start + T] + self.freq_new_pos_embed
         extra = torch.cat([self.cls_token, self.dist_token], 1) + self.new_pos_embed
-        return torch.cat([extra.expand(len(mel), -1, -1), columns.flatten(2).transpose(1, 2)], 1)
+        return torch.cat([extra.expand(mel.shape[0], -1, -1), columns.flatten(2).transpose(1, 2)], 1)
 
 
 class FramePasst(FrameTransformer):

@@ -48,7 +48,7 @@ class M2dEmbedding(nn.Module):
         patches = self.patch_embed(whole_patches(mel))  # (B, 768, 5, T / 16)
         positions = self.pos_embed[:, 1:].reshape(1, ROWS, CLIP_COLUMNS, DIM)[:, :, : patches.shape[3]]
         tokens = patches.flatten(2).transpose(1, 2) + positions.flatten(1, 2)
-        return torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(mel), -1, -1), tokens], 1)
+        return torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(mel.shape[0], -1, -1), tokens], 1)
 
 
 class M2d(FrameTransformer):
@@ -69,7 +69,7 @@ class M2d(FrameTransformer):
 
     def tokens(self, mel: Tensor) -> Tensor:
         patches = super().tokens(mel)[:, 1:]
-        return patches.reshape(len(mel), ROWS, -1, DIM).transpose(1, 2).flatten(2)  # (B, T / 16, 3840), frequency outermost
+        return patches.reshape(mel.shape[0], ROWS, -1, DIM).transpose(1, 2).flatten(2)  # (B, T / 16, 3840), frequency outermost
 
     def forward(self, mel: Tensor) -> Tensor:
         if mel.ndim != 4 or mel.shape[3] <= CLIP_FRAMES:
