@@ -118,7 +118,7 @@ def check_lengths(model: SedModel, config: RunConfig) -> None:
     for key, seconds in ((key, seconds) for key, seconds in lengths.items() if seconds is not None):
         steps, most = model.grid.num_frames(round(seconds * model.grid.sample_rate)), model.backbone.max_frames
         require(steps >= 1, key, seconds, f"at least {model.grid.first_frame_samples / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
-        is_short = most is None or steps * model.backbone.time_stride <= most
+        is_short = most is None or model.backbone.is_piecewise or steps * model.backbone.time_stride <= most
         require(is_short, key, seconds, f"at most {(most or 0) * model.grid.hop_length / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
 
 

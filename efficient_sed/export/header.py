@@ -46,6 +46,8 @@ class Header:
     """Which scores were trained: those of frames by "detection", of clips by "tagging"."""
     opset: int
     efficient_sed_version: str
+    max_samples: int | None = None
+    """Longest waveform that it takes; none: any."""
 
     @property
     def grid(self) -> FrameGrid:

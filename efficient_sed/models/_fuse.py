@@ -175,7 +175,7 @@ class MicroBatches(Backbone):
         super().__init__()
         self.backbone = backbone
         self.out_dim, self.time_stride = backbone.out_dim, backbone.time_stride
-        self.first_step_frames, self.max_frames = backbone.first_step_frames, backbone.max_frames
+        self.first_step_frames, self.max_frames, self.is_piecewise = backbone.first_step_frames, backbone.max_frames, backbone.is_piecewise
 
     def forward(self, mel: Tensor) -> Tensor:
         if mel.device.type != "cpu" or len(mel) <= MICRO_BATCH or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():

@@ -34,7 +34,7 @@ class _Part(nn.Module):
 
 
 class Backbone(_Part, abc.ABC):
-    """Spectrogram (batch, 1, mel_bins, frames), any number of frames up to `max_frames` -> features (batch, time, out_dim)."""
+    """Spectrogram (batch, 1, mel_bins, frames), any number of frames unless `max_frames` is set -> features (batch, time, out_dim)."""
 
     out_dim: int
     time_stride: int
@@ -42,7 +42,9 @@ class Backbone(_Part, abc.ABC):
     first_step_frames: int = 1
     """Spectrogram frames that give the first step; each further one takes `time_stride` more."""
     max_frames: int | None = None
-    """Spectrogram frames at which what it knows of positions ends, a multiple of `time_stride`; none: it has no end."""
+    """Spectrogram frames at which its positions end, a multiple of `time_stride`; more raise a ValueError. None: it has no end."""
+    is_piecewise: bool = False
+    """Whether it does take more, in pieces of `max_frames` that do not know of each other."""
     is_clip_layer_optional: ClassVar[bool] = False
     """Whether released files with it may lack the classifier's clip layer, or have one for other classes."""
     is_altered: bool = False

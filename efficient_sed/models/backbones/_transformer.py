@@ -25,7 +25,7 @@ CLIP_COLUMNS = CLIP_FRAMES // PATCH  # 62: the last 8 frames of 10 s are in none
 
 
 class FrameTransformer(Backbone):
-    """Spectrogram (batch, 1, mel_bins, frames) of 10 s at most -> features (batch, time, 768).
+    """Spectrogram (batch, 1, mel_bins, frames) -> features (batch, time, out_dim); of 10 s at most, or in pieces of 10 s.
 
     Args:
         embedding: Spectrogram to tokens (batch, length, 768).
@@ -37,7 +37,7 @@ class FrameTransformer(Backbone):
     mel_bins: ClassVar[int]
     time_stride = TIME_STRIDE
     out_dim = DIM
-    max_frames: int | None = CLIP_FRAMES
+    max_frames = CLIP_FRAMES
     is_clip_layer_optional = True
 
     def __init__(self, embedding: nn.Module, blocks: nn.Sequential | nn.ModuleList, norm: nn.Module) -> None:
@@ -54,9 +54,11 @@ class FrameTransformer(Backbone):
         return tokens
 
     def forward(self, mel: Tensor) -> Tensor:
-        if mel.ndim != 4 or mel.shape[1:3] != (1, self.mel_bins) or (self.max_frames is not None and mel.shape[3] > self.max_frames):
-            length = "" if self.max_frames is None else f" with at most {self.max_frames} frames, {CLIP_SECONDS:g} s"
+        if mel.ndim != 4 or mel.shape[1:3] != (1, self.mel_bins) or (mel.shape[3] > CLIP_FRAMES and not self.is_piecewise):
+            length = "" if self.is_piecewise else f" with at most {CLIP_FRAMES} frames, {CLIP_SECONDS:g} s"
             raise ValueError(f"{self.label} takes spectrograms of shape (batch, 1, {self.mel_bins}, frames){length}; got {tuple(mel.shape)}")
+        if mel.shape[3] > CLIP_FRAMES:
+            return torch.cat([self(piece) for piece in torch.split(mel, CLIP_FRAMES, dim=3)], 1)
         return self.to_steps(self.tokens(mel), (mel.shape[3] + TIME_STRIDE - 1) // TIME_STRIDE)
 
     def stages(self) -> list[nn.Module]:

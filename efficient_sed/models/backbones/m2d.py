@@ -18,7 +18,6 @@ from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
     CLIP_COLUMNS,
-    CLIP_FRAMES,
     DIM,
     PATCH,
     FrameTransformer,
@@ -56,7 +55,7 @@ class M2d(FrameTransformer):
 
     label, mel_bins = "m2d", M2D_BINS
     out_dim = ROWS * DIM
-    max_frames = None
+    is_piecewise = True
     RELEASED_NAMES = (
         (r"^(?:m2d\.)?to_spec\.", None),  # its front end
         (r"^(?:m2d\.)?backbone\.patch_embed\.proj\.", "embedding.patch_embed."),
@@ -70,11 +69,6 @@ class M2d(FrameTransformer):
     def tokens(self, mel: Tensor) -> Tensor:
         patches = super().tokens(mel)[:, 1:]
         return patches.reshape(mel.shape[0], ROWS, -1, DIM).transpose(1, 2).flatten(2)  # (B, T / 16, 3840), frequency outermost
-
-    def forward(self, mel: Tensor) -> Tensor:
-        if mel.ndim != 4 or mel.shape[3] <= CLIP_FRAMES:
-            return super().forward(mel)
-        return torch.cat([super(M2d, self).forward(piece) for piece in torch.split(mel, CLIP_FRAMES, dim=3)], 1)
 
     def to_steps(self, tokens: Tensor, steps: int) -> Tensor:
         return interpolate_to_steps(tokens, steps, CLIP_COLUMNS)
