@@ -232,6 +232,11 @@ def test_ten_seconds_are_pooled_as_published_and_shorter_clips_as_their_beginnin
         torch.testing.assert_close(shorter[:, :-4], steps[:, : frames // 4 - 4])
 
 
+def test_a_benchmark_of_longer_clips_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "atst_f", "--seconds", "11"]) == 2
+    assert capsys.readouterr().err == "efficient-sed: benchmark.seconds=11.0 is not allowed: at most 10 s with backbone=atst_f\n"
+
+
 def test_distances_share_rows_of_the_table() -> None:
     distances = torch.tensor([-900, -800, -200, -100, -81, -80, -79, -1, 0, 1, 79, 80, 81, 200, 800])
     assert relative_bucket(distances).tolist() == [159, 159, 111, 87, 80, 80, 79, 1, 0, 161, 239, 240, 240, 271, 319]
