@@ -29,10 +29,12 @@ from efficient_sed.config.compose import compose_run
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import load_strictly
+from efficient_sed.models._convert import _architecture_of
 from efficient_sed.models._initial import load_initial
 from efficient_sed.models._released import rename_released, with_clip_layer
 from efficient_sed.models.backbones._transformer import FrameTransformer, average_to_steps, interpolate_to_steps
 from efficient_sed.models.backbones.beats import BeatsBlock, relative_bucket
+from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -268,6 +270,21 @@ def test_layers_and_features_of_beats_are_dropped_in_training_alone(monkeypatch:
     assert not torch.equal(first[0], first[1])
 
 
+@torch.inference_mode()
+def test_a_short_clip_has_positions_anywhere_in_training() -> None:
+    """Those of fPaSST: the first ones in evaluation, any neighbours while it learns."""
+    embedding, mel = PasstEmbedding(), torch.zeros(1, 1, 128, 40)
+    torch.nn.init.zeros_(embedding.patch_embed.weight)
+    starts = set()
+    for _ in range(30):
+        tokens = embedding.train()(mel)[0, 2:] - embedding.freq_new_pos_embed[0, :, 0].T  # its bias is zero
+        table = embedding.time_new_pos_embed[0, :, 0].T
+        (start,) = [index for index in range(241) if torch.allclose(tokens, table[index : index + 10], atol=1e-6)]
+        starts.add(start)
+    assert len(starts) > 20
+    torch.testing.assert_close(embedding.eval()(mel)[0, 2:] - embedding.freq_new_pos_embed[0, :, 0].T, table[:10])
+
+
 # --- files ---
 
 
@@ -277,6 +294,7 @@ def test_every_file_has_a_card() -> None:
     for name, file in FILES.items():
         for tag, ending in (("ssl", "ssl"), ("weak", "weak"), ("strong", "strong_1")):
             assert cards[f"{name}_{tag}"].file == f"{file}_{ending}.pt"
+            assert _architecture_of(Path(f"folder/{file}_{ending}.pt")) == name
 
 
 def assert_marked(backbone: torch.nn.Module, state: dict[str, Tensor]) -> None:
