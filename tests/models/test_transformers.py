@@ -43,9 +43,9 @@ FILES = {"beats": "BEATs", "atst_f": "ATST-F", "fpasst": "fpasst", "m2d": "M2D",
 STAGES = {"beats": (30, 19, 19), "atst_f": (15, 11, 13), "fpasst": (25, 12, 14), "m2d": (17, 12, 14), "asit": (16, 12, 14)}  # tensors: first, others, last
 BASE_PARAMS = {"beats": 90_311_792, "atst_f": 85_419_264, "fpasst": 88_421_632, "m2d": 85_492_994, "asit": 85_482_240}
 OTHER_PREFIX = {"beats": ("model.model.", "model.beats."), "fpasst": ("model.", "model.fpasst."), "m2d": ("model.", "model.m2d."), "asit": ("model.", "model.asit.")}
-ROUNDING = {"beats": 3e-4, "asit": 3e-4}
-"""What the float32 Fourier transform behind two of the references is off: fed torchaudio's filter bank in float64, tokens of BEATs and logits of ASiT
-differ from them by 2.5e-4 and 1.4e-4 too. The others meet 1e-4."""
+ROUNDING = {("beats", "tokens"): 3e-4, ("asit", "logits"): 3e-4}
+"""Where 1e-4 is not met: 2.5e-4 and 1.4e-4. Fed torchaudio's filter bank in float64 both come out the same, in float32 at 1.2e-4 and 1.0e-4, so that it
+is probably the rounding of quiet bands in the references' own spectra, of which they hold too few to feed them to the network."""
 by_name = pytest.mark.parametrize("name", FILES)
 
 
@@ -132,11 +132,10 @@ def test_released_layout(loaded: Loaded) -> None:
     assert isinstance(model.backbone, FrameTransformer)
     tokens = model.backbone.tokens(mel)
     assert tokens.shape == tuple(expected["seq_shape"])
-    limit = ROUNDING.get(name, 1e-4)
-    assert np.abs(tokens[0, ::8, ::32].numpy() - expected["seq"]).max() < limit
+    assert np.abs(tokens[0, ::8, ::32].numpy() - expected["seq"]).max() < ROUNDING.get((name, "tokens"), 1e-4)
     output = model(mel)
     assert output.frame_logits.shape == (1, 447, 250)
-    assert np.abs(output.frame_logits[0, ::29].numpy() - expected["strong"]).max() < limit
+    assert np.abs(output.frame_logits[0, ::29].numpy() - expected["strong"]).max() < ROUNDING.get((name, "logits"), 1e-4)
     assert np.abs(output.clip_logits[0].numpy() - expected["weak"]).max() < 1e-4
     assert float(output.frame_logits.mean()) == pytest.approx(float(expected["strong_mean"]), abs=1e-4)
     assert float(output.frame_logits.std()) == pytest.approx(float(expected["strong_std"]), abs=1e-4)
