@@ -29,9 +29,15 @@ from efficient_sed.audio.frontend_dcls import FFT_LENGTH as DECIBEL_FFT_LENGTH
 from efficient_sed.audio.frontend_dcls import DecibelMel
 from efficient_sed.audio.frontend_erann import ErannMel
 from efficient_sed.audio.frontend_mel40 import Mel40, TiledMel
+from efficient_sed.audio.frontend_transformers import KALDI_FFT, KALDI_WINDOW, AsitMel, AtstMel, BeatsMel, CentredMel, KaldiMel, M2dMel, PasstMel
 from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._fuse import FusedConv2d
+from efficient_sed.models.backbones.asit import AsitEmbedding
+from efficient_sed.models.backbones.atst_f import AtstEmbedding
+from efficient_sed.models.backbones.beats import BiasedAttention, PositionConv, RelativeBias
+from efficient_sed.models.backbones.fpasst import PasstEmbedding
+from efficient_sed.models.backbones.m2d import M2dEmbedding
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.sequence._blocks import GatedAttention, RMSNorm, RotaryEmbedding
 from efficient_sed.models.sequence.hybrid import HybridMixer
@@ -54,7 +60,7 @@ class MacsReport:
 
 
 def _convolution(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-    weight: Tensor = module.weight_v if isinstance(module, WeightNormConv) else module.weight  # type: ignore[assignment]
+    weight: Tensor = module.weight_v if isinstance(module, WeightNormConv | PositionConv) else module.weight  # type: ignore[assignment]
     return output[0, 0].numel() * weight.numel()
 
 
@@ -100,6 +106,15 @@ def _decibel_mel(module: DecibelMel, inputs: tuple[Tensor, ...], output: Tensor)
     return output.shape[-1] * _mel_frame(DECIBEL_FFT_LENGTH, DECIBEL_FFT_LENGTH, module.mel_bins)
 
 
+def _kaldi_mel(module: KaldiMel, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    pre_emphasis = KALDI_WINDOW
+    return output.shape[-1] * (pre_emphasis + _mel_frame(KALDI_WINDOW, KALDI_FFT, module.mel_bins))
+
+
+def _centred_mel(module: CentredMel, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    return output.shape[-1] * _mel_frame(module.fft_length, module.fft_length, module.mel_bins)
+
+
 def _tiled_mel(module: TiledMel, inputs: tuple[Tensor, ...], output: Tensor) -> int:
     analysis = module.analysis
     cosines = module.mel_bins * analysis.mel_bands if analysis.has_cepstrum else 0
@@ -118,23 +133,37 @@ FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
     nn.Conv2d: _convolution,
     FusedConv2d: _convolution,
     WeightNormConv: _convolution,
+    PositionConv: _convolution,
     nn.Linear: _linear,
     nn.GRU: _recurrent,
     nn.LSTM: _recurrent,
     GatedAttention: _attention_products,
     HybridMixer: _attention_products,
+    BiasedAttention: _attention_products,
     Mamba2: _state_products,
     LogMel: _log_mel,
     Mel40: _tiled_mel,
     ErannMel: _tiled_mel,
     DecibelMel: _decibel_mel,
+    PasstMel: _log_mel,
+    BeatsMel: _kaldi_mel,
+    AsitMel: _kaldi_mel,
+    AtstMel: _centred_mel,
+    M2dMel: _centred_mel,
     nn.BatchNorm2d: _nothing,
     nn.LayerNorm: _nothing,
     RMSNorm: _nothing,
     RotaryEmbedding: _nothing,
+    RelativeBias: _nothing,
+    AsitEmbedding: _nothing,
+    AtstEmbedding: _nothing,
+    M2dEmbedding: _nothing,
+    PasstEmbedding: _nothing,
 }
 NAMED_FORMULAS: dict[str, Callable[[Any, Any, Any], int]] = {
     "efficient_sed.models._dcls_layer.SpacedConv2d": _spaced_convolution,
+    "timm.layers.attention.Attention": _attention_products,
+    "timm.models.vision_transformer.Attention": _attention_products,  # where older releases have it
     "timm.models.fastvit.Attention": _map_attention_products,
     "timm.models.fastvit.LayerScale2d": _nothing,
     "timm.models.convnext.ConvNeXtBlock": _nothing,  # its own weight is a scale

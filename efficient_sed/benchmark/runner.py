@@ -115,11 +115,21 @@ def check_same_data(folder: Path, splits: Splits) -> None:
 
 
 def check_lengths(model: SedModel, config: RunConfig) -> None:
-    """Raise a ConfigError if the clips that it learns from, or that it is measured on, are too short for one step of the model."""
+    """Raise a ConfigError if the clips that it learns from, or that it is measured on, are not of a length that it takes."""
     lengths = {"data.clip_seconds": config.data.clip_seconds, "train.crop_seconds": config.train.crop_seconds, "benchmark.seconds": config.benchmark.seconds}
-    for key, seconds in ((key, seconds) for key, seconds in lengths.items() if seconds is not None):
-        is_enough = model.grid.num_frames(round(seconds * model.grid.sample_rate)) >= 1
-        require(is_enough, key, seconds, f"at least {model.grid.first_frame_samples / model.grid.sample_rate:g} s with backbone={config.backbone.name}")
+    for key, seconds in lengths.items():
+        if seconds is not None:
+            check_length(model, key, seconds)
+
+
+def check_length(model: SedModel, key: str, seconds: float) -> None:
+    """Raise a ConfigError if clips are too short for one step of the model, or longer than its positions go."""
+    grid, backbone, name = model.grid, model.backbone, model.spec.backbone.name
+    steps = grid.num_frames(round(seconds * grid.sample_rate))
+    require(steps >= 1, key, seconds, f"at least {grid.first_frame_samples / grid.sample_rate:g} s with backbone={name}")
+    if backbone.max_frames is not None and not backbone.is_piecewise:
+        longest = backbone.max_frames * grid.hop_length / grid.sample_rate
+        require(steps * backbone.time_stride <= backbone.max_frames, key, seconds, f"at most {longest:g} s with backbone={name}")
 
 
 def _advise(model: SedModel, config: RunConfig, splits: Splits) -> None:
@@ -248,6 +258,7 @@ def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     """What a model costs: a released name or file, or an architecture with random weights and AudioSet Strong's 447 classes."""
     has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards()
     model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
+    check_length(model, "benchmark.seconds", config.seconds)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     logger.info("%s: counting its MACs", name)
     return {"model": name, "complexity": measure_complexity(model.to(device), config), "environment": describe_environment()}

@@ -36,8 +36,9 @@ class BackboneConfig:
 
     init: str | None = None
     """Weights to start from, of which only the backbone is taken: a tag (`synthetic` stands for fmn10_synthetic and so on for each backbone,
-    `im` and `as` for the ImageNet and AudioSet weights of EfficientAT), a released name, timm's name for what it trained
-    on ImageNet (`mobilenetv3_large_100` for fmn10, `convnext_tiny` and so on for its vision networks), or a file."""
+    `im` and `as` for the ImageNet and AudioSet weights of EfficientAT, `ssl`, `weak` and `strong` for those of PretrainedSED's transformers), a
+    released name, timm's name for what it trained on ImageNet (`mobilenetv3_large_100` for fmn10, `convnext_tiny` and so on for its vision
+    networks), or a file."""
 
     timm_name: ClassVar[str | None] = None
     """What timm calls the network with the weights that it trained on ImageNet."""

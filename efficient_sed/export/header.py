@@ -48,6 +48,8 @@ class Header:
     """Which scores were trained: those of frames by "detection", of clips by "tagging"."""
     opset: int
     efficient_sed_version: str
+    max_samples: int | None = None
+    """Longest waveform that it takes; none: any."""
     precision: str = "fp32"
     """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
     params: int | None = None

@@ -1,4 +1,4 @@
-"""A model as an ONNX file: spectrogram or waveform to scores, any batch and any length, compared with PyTorch before it is kept.
+"""A model as an ONNX file: spectrogram or waveform to scores, any batch and any length that the model takes at once, compared with PyTorch before it is kept.
 
 By PyTorch's exporter that follows one pass (`dynamo=False`): the newer one unrolls a recurrent layer over the time of its example.
 """
@@ -44,7 +44,8 @@ class OnnxExport(NamedTuple):
     def lines(self) -> list[str]:
         """For people."""
         header = self.header
-        lines = [f"wrote {self.path}: {header.input} to scores, any batch and length, opset {header.opset}, {self.num_bytes / 1e6:.1f} MB"]
+        length = "length" if header.max_samples is None else f"up to {header.max_samples / header.sample_rate:g} s"
+        lines = [f"wrote {self.path}: {header.input} to scores, any batch and {length}, opset {header.opset}, {self.num_bytes / 1e6:.1f} MB"]
         lines.append(f"largest difference from PyTorch: {self.max_difference:.1e} in a score, at two lengths and two batches")
         if header.task != "detection":
             lines.append(f"trained for {header.task}: {CLIP_SCORES} count, {FRAME_SCORES} are untrained")
@@ -122,12 +123,13 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 
 def _header(model: SedModel, model_name: str, input_kind: InputKind) -> Header:
-    grid, provenance = model.grid, model.provenance
+    grid, provenance, most = model.grid, model.provenance, model.backbone.max_frames
     macs = count_macs(model, provenance.clip_seconds)
     return Header(
         model_name, tuple(model.classes), input_kind, grid.sample_rate, grid.hop_length, grid.stride, grid.first_frame_samples,
         max(model.frontend.min_samples, grid.first_frame_samples), model.frontend.mel_bins,
         provenance.clip_seconds, provenance.median_frames, THRESHOLD, provenance.task, OPSET, __version__,
+        max_samples=None if most is None else most * grid.hop_length,
         params=sum(parameter.numel() for parameter in model.parameters()), macs=macs.total, macs_frontend=macs.by_part["frontend"],
         **{key: provenance.notes[key] for key in ("signature", "trained_on", "fold") if provenance.notes.get(key) is not None},
     )  # fmt: skip

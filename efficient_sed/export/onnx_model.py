@@ -46,7 +46,7 @@ class OnnxModel:
         """Probabilities (batch, frames, classes) for a float32 waveform (batch, samples) at the grid's sample rate.
 
         Raises:
-            ValueError: If the waveform has another shape or is too short for a frame.
+            ValueError: If the waveform has another shape or is too short for a frame, or too long for the model.
         """
         return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
 
@@ -66,6 +66,8 @@ class OnnxModel:
     def _run(self, outputs: list[str], waveform: np.ndarray) -> list[np.ndarray]:
         if waveform.ndim != 2 or waveform.shape[1] < self.min_samples:
             raise ValueError(f"waveform must have shape (batch, samples) with at least {self.min_samples} samples, got {waveform.shape}")
+        if self.header.max_samples is not None and waveform.shape[1] > self.header.max_samples:
+            raise ValueError(f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; score longer audio in windows")
         clips = np.split(np.ascontiguousarray(waveform, dtype=np.float32), len(waveform))  # at once they take a quarter longer on a CPU
         given = zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True)
         return [np.concatenate(scores) for scores in given]

@@ -118,6 +118,11 @@ def get_card(name: str) -> Card:
     return cards[name]
 
 
+def card_of_file(path: Path) -> Card | None:
+    """The card of the released weights whose file has this name; none if there are none."""
+    return next((card for card in list_cards().values() if card.file == path.name), None)
+
+
 def provenance_of(card: Card, *, is_released: bool) -> Provenance:
     """What a model should know of itself whose file says nothing: what it was trained for, and where it comes from.
 

@@ -1,13 +1,12 @@
-"""Trained weights in and out: our safetensors, the released .pt files, Lightning's .ckpt. Always strict, never executing a pickle."""
+"""Trained weights in and out: our safetensors, released .pt files, Lightning's .ckpt. Always strict, never executing a pickle."""
 
 from __future__ import annotations
 
 import json
 import logging
 import pickle
-import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
 from efficient_sed.data.labels import default_classes
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.models._cards import Card, find_weights, get_card, list_cards, nearest_names, provenance_of, record_checksum
+from efficient_sed.models._cards import Card, card_of_file, find_weights, get_card, list_cards, nearest_names, provenance_of, record_checksum
 from efficient_sed.models._names import GRAMMAR, architecture_name, parse_name
+from efficient_sed.models._released import held_backbone, rename_released, with_clip_layer
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -77,7 +77,7 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
     Args:
         name: A released name such as "fmn10+tf-256_strong", a file that says what it holds (ours, or a released one under its own name),
             or, with `checkpoint`, an architecture such as "fmn10+tf-256".
-        checkpoint: File with weights: .safetensors, .pt as released by EfficientSED, or a Lightning .ckpt.
+        checkpoint: File with weights: .safetensors, .pt as released by EfficientSED or PretrainedSED, or a Lightning .ckpt.
         num_classes: Where the weights are for another number of classes, replace their classifier by a random one of this size.
 
     Raises:
@@ -108,14 +108,14 @@ def _card(name: str) -> Card:
 
 
 def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card | None = None) -> SedModel:
-    state, header = read_checkpoint(path)
-    stored, wanted = stored_and_wanted(path, state, header, name)
+    held, header = read_checkpoint(path)
+    stored, wanted = stored_and_wanted(path, held, header, name)
     is_released = card is not None
-    if card is None and header is None and (named := list_cards().get(path.stem)) is not None and named.file == path.name:
-        card = named
+    if card is None and header is None:
+        card = card_of_file(path)
     if card is not None and card.num_classes != len(stored.classes):
         raise CheckpointError(f"{path}: holds {len(stored.classes)} classes, {card.name} has {card.num_classes}")
-    state = rename_released(state, stored)
+    state = rename_released(held, stored)
     has_new_head = stored.seq != wanted
     has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
     model = SedModel(ModelSpec(stored.backbone, wanted, default_classes(num_classes) if has_new_classifier and num_classes is not None else stored.classes))
@@ -125,7 +125,14 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
         state |= {key: value for key, value in model.state_dict().items() if key.startswith(replaced)}
         what = f"only its backbone is taken: the head {wanted.name} and the classifier are random" if has_new_head else "its classifier is left out"
         logger.warning("%s: %s (%d classes in the file, %d in the model)", path, what, len(stored.classes), len(model.classes))
-    load_strictly(model, state, path)
+    elif header is None:
+        state = with_clip_layer(state, model, path)
+    try:
+        load_strictly(model, state, path)
+    except CheckpointError:
+        if header is None and (other := held_backbone(held)) not in (None, stored.backbone.name):
+            raise CheckpointError(f"{path}: holds {other}, not {stored.backbone.name}") from None
+        raise
     if has_new_classifier:
         model.provenance = Provenance(notes={"trained_part_from": path.name})
     elif header:
@@ -156,7 +163,8 @@ def stored_and_wanted(path: Path, state: Mapping[str, Tensor], header: dict[str,
             return stored, parsed.seq
         raise CheckpointError(f"{path}: holds {held}, not {parsed.architecture}")
     try:
-        parsed = parse_name(name if name is not None else path.stem)
+        card = card_of_file(path)
+        parsed = parse_name(name if name is not None else path.stem if card is None else card.architecture)
     except ConfigError as error:
         if name is not None:
             raise
@@ -271,45 +279,4 @@ def _num_classes(state: Mapping[str, Tensor], path: Path) -> int:
     for key, value in state.items():
         if key.endswith(("strong_head.bias", "classifier.strong.bias")) and value.ndim == 1 and len(value):
             return len(value)
-    raise CheckpointError(f"{path}: holds no classifier (strong_head.bias)")
-
-
-def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """Keys in our names. The released files spell them with `net.` or `model.` before, or plainly with `model.fmn.` for the backbone."""
-    if any(key.startswith("classifier.") and key.count(".") == 2 for key in state) and not any("seq_model" in key or "strong_head" in key for key in state):
-        return dict(state)
-    rules = _rules(spec)
-    renamed = {}
-    for key, value in state.items():
-        short = re.sub(r"^(net|model)\.(?=(model|seq_model|strong_head|weak_head)\.)", "", key)
-        short = re.sub(r"^model\.(fmn\.)?", "backbone.", short)
-        short = re.sub(r"^(strong|weak)_head\.", r"classifier.\1.", short)
-        own = _apply(rules, short)
-        if own is None:
-            continue
-        if own in renamed:
-            raise CheckpointError(f"{key} spells {own}, which another key of the file spells too")
-        renamed[own] = value
-    return renamed
-
-
-_Rules = list[tuple[str, str, Sequence[tuple[str, str | None]]]]
-
-
-def _rules(spec: ModelSpec) -> _Rules:
-    with torch.device("meta"):
-        backbone = spec.backbone.build()
-        sequence = spec.seq.build(backbone.out_dim)
-    return [("backbone.", "backbone.", backbone.RELEASED_NAMES), ("seq_model.", "sequence.", sequence.RELEASED_NAMES)]
-
-
-def _apply(rules: _Rules, key: str) -> str | None:
-    """Our name of a released key; none for a second copy."""
-    for prefix, replacement, patterns in rules:
-        if key.startswith(prefix):
-            rest = key.removeprefix(prefix)
-            for pattern, new in patterns:
-                if re.search(pattern, rest):
-                    return None if new is None else replacement + re.sub(pattern, new, rest)
-            return replacement + rest
-    return key
+    raise CheckpointError(f"{path}: holds no classifier (strong_head.bias); a training starts from its backbone with backbone.init={path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.models._cards import find_weights, list_cards
+from efficient_sed.models._cards import card_of_file, find_weights, list_cards
 from efficient_sed.models._checkpoint import load_model, read_checkpoint, save_model, stored_and_wanted
 from efficient_sed.models._names import GRAMMAR, architecture_name, parse_name
 
@@ -42,6 +42,8 @@ def convert_checkpoint(source: Path, target: Path, name: str | None = None, *, h
 
 
 def _architecture_of(path: Path) -> str:
+    if (card := card_of_file(path)) is not None:
+        return card.architecture
     try:
         return parse_name(path.stem).architecture
     except ConfigError as error:

@@ -174,7 +174,8 @@ class MicroBatches(Backbone):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.out_dim, self.time_stride, self.first_step_frames = backbone.out_dim, backbone.time_stride, backbone.first_step_frames
+        self.out_dim, self.time_stride = backbone.out_dim, backbone.time_stride
+        self.first_step_frames, self.max_frames, self.is_piecewise = backbone.first_step_frames, backbone.max_frames, backbone.is_piecewise
 
     def forward(self, mel: Tensor) -> Tensor:
         if mel.device.type != "cpu" or len(mel) <= MICRO_BATCH or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():

@@ -11,19 +11,19 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from efficient_sed.config.schema import BackboneConfig
-from efficient_sed.errors import CheckpointError, MissingDependencyError, nearest
+from efficient_sed.errors import CheckpointError, nearest
 from efficient_sed.models._cards import Card, find_weights, list_cards, record_checksum
-from efficient_sed.models._checkpoint import _HEADER_KEY, CHECKPOINT_SUFFIXES, load_strictly, read_checkpoint, rename_released, spec_from_header, stored_and_wanted
+from efficient_sed.models._checkpoint import _HEADER_KEY, CHECKPOINT_SUFFIXES, load_strictly, read_checkpoint, spec_from_header, stored_and_wanted
 from efficient_sed.models._names import architecture_name
+from efficient_sed.models._released import held_backbone, rename_released, with_clip_layer
 from efficient_sed.models._timm_start import adapt_vision, fetch_from_timm, is_of_timm, rename_timm, timm_holder
 from efficient_sed.models.backbones.timm_vision import VisionBackbone
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec, SedModel
-from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.registry import SEQUENCE_HEADS
 
 logger = logging.getLogger(__name__)
 FILE_SUFFIXES = (*CHECKPOINT_SUFFIXES, ".pth", ".bin")
@@ -33,8 +33,8 @@ _STEM = "features.0.0.weight"
 def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """Fill a backbone with the weights that its `init` stands for; without `init` it stays as it is.
 
-    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by EfficientSED
-    and EfficientAT, and timm's state dict. Nothing but the backbone is taken; a log line says what was and what was not.
+    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by EfficientSED,
+    EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line says what was and what was not.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another backbone.
@@ -59,7 +59,7 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
     try:
         load_strictly(module, tensors, source)
     except CheckpointError:
-        if (held := _architecture(tensors)) is not None:
+        if (held := held_backbone({f"backbone.{key}": value for key, value in tensors.items()}, state)) is not None:
             _require_same(held, config)
         raise
     if card is not None:
@@ -93,6 +93,8 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
     if not is_kept:
         own = {key: value for key, value in model.state_dict().items() if key.startswith("classifier.")}
         tensors = {key: value for key, value in tensors.items() if not key.startswith("classifier.")} | own
+    elif header is None:
+        tensors = with_clip_layer(tensors, model, path)
     load_strictly(model, tensors, path)
     if card is not None:
         record_checksum(card, path)
@@ -123,7 +125,7 @@ def _card(config: BackboneConfig) -> Card:
     if init in cards:
         _require_same(_backbone_of(cards[init]), config)
         return cards[init]
-    tagged = {card.architecture: card for card in cards.values() if re.fullmatch(rf"[^_+]+_{re.escape(init)}(_mAP_\d+)?", card.name)}
+    tagged = {card.architecture: card for card in cards.values() if card.name == f"{_backbone_of(card)}_{init}" or re.fullmatch(rf"mn\d+_{re.escape(init)}(_mAP_\d+)?", card.name)}
     if card := cards.get(f"{config.name}_{init}") or tagged.get(config.name):
         return card
     if tagged:
@@ -159,17 +161,3 @@ def _in_our_names(state: Mapping[str, Tensor], config: BackboneConfig) -> dict[s
     if features:  # EfficientAT: its backbone has the names that EfficientSED put behind `model.`
         return rename_released(features, spec) | {key: value for key, value in state.items() if not key.startswith("features.")}
     return rename_released(state, spec)
-
-
-def _architecture(tensors: Mapping[str, Tensor]) -> str | None:
-    """The registered backbone that these weights fit exactly."""
-    shapes = {key: value.shape for key, value in tensors.items()}
-    for name in BACKBONES.names():
-        try:
-            with torch.device("meta"):
-                own = BACKBONES.get(name)().build().state_dict()
-        except MissingDependencyError:
-            continue
-        if {key: value.shape for key, value in own.items()} == shapes:
-            return name
-    return None

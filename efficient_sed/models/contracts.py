@@ -34,13 +34,19 @@ class _Part(nn.Module):
 
 
 class Backbone(_Part, abc.ABC):
-    """Spectrogram (batch, 1, mel_bins, frames), any number of frames -> features (batch, time, out_dim)."""
+    """Spectrogram (batch, 1, mel_bins, frames), any number of frames unless `max_frames` is set -> features (batch, time, out_dim)."""
 
     out_dim: int
     time_stride: int
     """Spectrogram frames per step."""
     first_step_frames: int = 1
     """Spectrogram frames that give the first step; each further one takes `time_stride` more."""
+    max_frames: int | None = None
+    """Spectrogram frames at which its positions end, a multiple of `time_stride`; more raise a ValueError. None: it has no end."""
+    is_piecewise: bool = False
+    """Whether it does take more, in pieces of `max_frames` that do not know of each other."""
+    is_clip_layer_optional: ClassVar[bool] = False
+    """Whether released files with it may lack the classifier's clip layer, or have one for other classes."""
     is_altered: bool = False
     """Whether layers were replaced, so that its configuration no longer rebuilds it."""
 

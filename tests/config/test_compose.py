@@ -66,7 +66,7 @@ def test_plain_values_and_back(overrides: list[str]) -> None:
 BAD = [
     ("seq=tff", r"unknown sequence head seq=tff; did you mean 'tf'\? allowed: .*gru.*"),
     ("seq=tf-256", r"unknown sequence head seq=tf-256; did you mean 'tf'\? .*"),
-    ("backbone=fmn03", r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30"),
+    ("backbone=fmn03", r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30, fpasst, m2d"),
     ("data=foldr", r"unknown data set data=foldr; did you mean 'folder'\? allowed: .*folder, .*synthetic, .*"),
     ("experiment=pretrain_syntetic", r"unknown preset experiment=pretrain_syntetic; did you mean 'pretrain_synthetic'\? .*"),
     ("trian.epochs=3", r"unknown key trian\.epochs=3; did you mean 'train'\? allowed: .*"),

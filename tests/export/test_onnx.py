@@ -90,6 +90,20 @@ def test_a_vision_network(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores, model.score_frames(noise(1, 64_000)), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
+def test_a_transformer(tmp_path: Path) -> None:
+    """Of the five m2d alone, which takes longer audio in pieces: its file takes no more than one."""
+    model = random_model("m2d")
+    written = export_onnx(model, tmp_path / "model.onnx", "mine")
+    assert ": waveform to scores, any batch and up to 10 s, opset" in written.lines()[0]
+    detector = OnnxModel(written.path)
+    for seconds in (0.3, 3.7, 10.0):
+        waveform = noise(2, round(16_000 * seconds))
+        np.testing.assert_allclose(detector.score_frames(waveform.numpy()), model.score_frames(waveform), rtol=0, atol=TOLERANCE)
+    with pytest.raises(ValueError, match=r"^waveform must have at most 160000 samples, got 160001; score longer audio in windows$"):
+        detector.score_frames(noise(1, 160_001).numpy())
+
+
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     path = export_onnx(random_model("fmn04"), tmp_path / "model.onnx", "mine", input_kind="mel").path
     graph = onnx.load(path)

@@ -29,6 +29,9 @@ CARDS = list_cards()
 OWN = sorted(name for name, card in CARDS.items() if card.url is None)
 RELEASED = sorted(name for name, card in CARDS.items() if card.url is not None)
 EFFICIENT_SED = "https://github.com/theMoro/EfficientSED/releases/download/v0.0.1/"
+PRETRAINED_SED = "https://github.com/fschmid56/PretrainedSED/releases/download/v0.0.1/"
+TRANSFORMERS = {"beats": ("BEATs", 0.465), "atst_f": ("ATST-F", 0.458), "fpasst": ("fpasst", 0.454), "m2d": ("M2D", 0.463), "asit": ("ASIT", 0.462)}
+"""Start of their files' names, and PSDS1 of the trained ones."""
 EFFICIENT_AT = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/"
 with (resource_folder("published") / "efficientsed_audioset_strong.csv").open(newline="") as table:
     PUBLISHED = {row["checkpoint"]: row for row in csv.DictReader(table) if row["checkpoint"]}
@@ -36,10 +39,13 @@ with (resource_folder("published") / "efficientsed_audioset_strong.csv").open(ne
 
 @cache
 def costs(architecture: str, num_classes: int) -> tuple[int, int, MacsReport]:
-    """Parameters, those of the backbone, and MACs."""
+    """Parameters, those of the backbone, and MACs. A backbone computes shapes alone."""
     with torch.device("meta"):
         model = es.create_model(architecture, num_classes)
-    model = model.to_empty(device="cpu")
+    for part in (model.frontend, model.sequence, model.classifier):
+        part.to_empty(device="cpu")
+    model.backbone.register_forward_pre_hook(lambda _, inputs: inputs[0].to("meta"))
+    model.backbone.register_forward_hook(lambda _, __, features: torch.zeros(features.shape))
     return sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.backbone.parameters()), count_macs(model)
 
 
@@ -47,8 +53,9 @@ def test_there_is_a_card_for_every_released_file() -> None:
     widths = ("04", "06", "10", "20", "30")
     starts = {f"mn{width}_im" for width in widths} | {"mn04_as_mAP_432", "mn10_as_mAP_471", "mn20_as_mAP_478", "mn30_as_mAP_482"}
     assert {"fmn04_synthetic", "fmn10_synthetic", DEFAULT_DETECTOR} == set(OWN)
-    assert set(PUBLISHED) | {f"fmn{width}_weak" for width in widths} | starts == set(RELEASED)
-    assert (len(PUBLISHED), len(RELEASED)) == (30, 44)
+    transformers = {f"{name}_{tag}" for name in TRANSFORMERS for tag in ("ssl", "weak", "strong")}
+    assert set(PUBLISHED) | {f"fmn{width}_weak" for width in widths} | starts | transformers == set(RELEASED)
+    assert (len(PUBLISHED), len(RELEASED)) == (30, 59)
 
 
 @pytest.mark.parametrize("name", sorted(CARDS))
@@ -70,10 +77,23 @@ def test_a_card_is_true_of_its_model(name: str) -> None:
         parsed = parse_name(name)
         assert (parsed.architecture, parsed.tag is not None) == (card.architecture, True)
         assert card.input is not None
-        assert (card.input.sample_rate, card.input.mel_bins, card.input.frames_per_s) == (SAMPLE_RATE, MEL_BINS, SAMPLE_RATE // HOP_LENGTH)
+        bins = {"atst_f": 64, "m2d": 80}.get(card.architecture, MEL_BINS)
+        assert (card.input.sample_rate, card.input.mel_bins, card.input.frames_per_s) == (SAMPLE_RATE, bins, SAMPLE_RATE // HOP_LENGTH)
 
 
-@pytest.mark.parametrize("name", RELEASED)
+@pytest.mark.parametrize("name", [name for name in RELEASED if CARDS[name].architecture in TRANSFORMERS])
+def test_a_transformer(name: str) -> None:
+    card = CARDS[name]
+    file, score = TRANSFORMERS[card.architecture]
+    tag = name.removeprefix(f"{card.architecture}_")
+    assert card.file == f"{file}_{'strong_1' if tag == 'strong' else tag}.pt"
+    assert (card.url, card.release) == (f"{PRETRAINED_SED}{card.file}", PRETRAINED_SED.rstrip("/").replace("/download/", "/tag/"))
+    assert (card.task, card.sha256) == ("detection" if tag == "strong" else "backbone", None)
+    assert [score.value for score in card.scores] == ([score] if tag == "strong" else [])
+    assert (card.input is None) == (name == "fpasst_ssl")  # ImageNet's
+
+
+@pytest.mark.parametrize("name", [name for name in RELEASED if CARDS[name].architecture not in TRANSFORMERS])
 def test_a_released_card(name: str) -> None:
     card = CARDS[name]
     folder = EFFICIENT_AT if card.task == "backbone" else EFFICIENT_SED

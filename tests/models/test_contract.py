@@ -22,7 +22,7 @@ from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 CLASSES = ("bell", "dog", "siren")
 IN_DIM = 40
 SMALL = "fmn04"
-LARGE = 5_000_000  # parameters; larger backbones are looked at without being run
+LARGE = 5_000_000  # parameters; larger backbones are run in files of their own, test_transformers.py among them
 FRAMES = (37, 100, 1013)
 
 

@@ -19,13 +19,13 @@ from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.audio.frontend_dcls import MEL_BINS, DecibelMel
 from efficient_sed.config.schema import BackboneConfig, require
 from efficient_sed.models._fuse import FusedConv2d, Fusible, fuse_layers
+from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput
 from efficient_sed.models.dcls import DclsFields, replace_depthwise
 from efficient_sed.registry import BACKBONES
 
 PATCH, FRAME_PATCH = (2, 16), (8, 4)
 DOWNSAMPLING = 8  # of the three later stages together
-INIT_STD = 0.02
 REPLACED_KERNEL = 7
 
 
@@ -103,7 +103,7 @@ class PooledClassifier(Classifier):
     def __init__(self, norm: nn.Module, layers: nn.Module) -> None:
         super().__init__()
         self.norm, self.layers = norm, layers
-        _init_linear(self)
+        init_linear(self)
 
     def forward(self, features: Tensor) -> SedOutput:
         frame_logits: Tensor = self.layers(self.norm(features))
@@ -111,18 +111,10 @@ class PooledClassifier(Classifier):
         return SedOutput(frame_logits.transpose(1, 2), clip_logits)
 
 
-def _init_linear(module: nn.Module) -> None:
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            nn.init.trunc_normal_(layer.weight, std=INIT_STD)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
 def _convolution(channels_in: int, channels_out: int, size: tuple[int, int], has_bias: bool) -> nn.Conv2d:
     """One whose kernels lie side by side."""
     conv = nn.Conv2d(channels_in, channels_out, size, size, bias=has_bias)
-    _init_linear(conv)
+    init_linear(conv)
     return conv
 
 
