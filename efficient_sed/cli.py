@@ -21,6 +21,7 @@ from efficient_sed.cli_detect import add_detect, run_detect
 from efficient_sed.cli_export import add_export, run_export
 from efficient_sed.cli_listen import add_listen, run_listen
 from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
+from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
 
 OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
@@ -45,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_TERMINATED
     except EfficientSedError as error:
         print(f"efficient-sed: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except ModuleNotFoundError as error:
+        if (error.name or "efficient_sed").startswith("efficient_sed"):
+            raise
+        advice = "without PyTorch, detect, listen and benchmark take an exported model: --model FILE.onnx"
+        print(f"efficient-sed: this needs the package {error.name}, which is not installed; {advice}", file=sys.stderr)
         return EXIT_USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", help="released name, checkpoint file, or exported model (.onnx)")
     evaluate.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and evaluation.…, as for train")
     evaluate.add_argument("--part", choices=("train", "validation", "test"), default="test")
-    evaluate.add_argument("--engine", help="what runs an exported model: onnxruntime (default), openvino, openvino-bf16")
+    evaluate.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
 
     compare = add("compare", run_compare, "Say whether one finished run is better than another, or only luckier with its clips.")
     compare.add_argument("first", type=Path, metavar="RUN_A", help="folder of a finished detection run")

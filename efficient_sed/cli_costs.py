@@ -11,7 +11,7 @@ from typing import Any
 
 from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.engines import EXPORTED_SUFFIX
+from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
 
 def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
@@ -30,7 +30,7 @@ def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], arg
     benchmark.add_argument("--processes", type=int, help="measure that many processes of one thread together, too")
     benchmark.add_argument("--seconds", type=float, help="length of the clips; default: 10")
     benchmark.add_argument("--with-mel", action="store_true", default=None, help="measure from the waveform, too")
-    benchmark.add_argument("--engine", metavar="E[,E…]", help="of exported models: onnxruntime, openvino, openvino-bf16; default: onnxruntime")
+    benchmark.add_argument("--engine", metavar="E[,E…]", help=f"of exported models: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
     benchmark.add_argument("--csv", type=Path, help="append one row per model to this file")
     benchmark.add_argument("--json", action="store_true", help="print everything measured as JSON")
 
@@ -79,7 +79,6 @@ def run_benchmark(options: argparse.Namespace) -> int:
 def _benchmark_exported(options: argparse.Namespace, exported: Sequence[str]) -> int:
     """Without PyTorch, so that a small board can."""
     from efficient_sed.export.device import benchmark_exported, exported_table
-    from efficient_sed.export.engines import DEFAULT_ENGINE
 
     if len(exported) < len(options.models):
         raise ConfigError(f"{exported[0]} is an exported model and {next(name for name in options.models if name not in exported)} is none; measure them one after the other")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.engines import EXPORTED_SUFFIX
+from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
@@ -25,13 +25,13 @@ EXIT_UNREADABLE = 2
 def add_detect(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recordings, folders of recordings, or - for one on the standard input")
-    command.add_argument("--model", help="released name or checkpoint file (default: the detector shipped with the package)")
+    command.add_argument("--model", help="released name, checkpoint file or exported model (default: the detector shipped with the package)")
     command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
     command.add_argument("--median", type=int, metavar="FRAMES", help="window of the median filter on scores; default: the model's own")
     command.add_argument("--hop", type=float, metavar="SECONDS", help="from one window of a long file to the next; default: four fifths of a window")
     command.add_argument("--format", choices=FORMATS, default="table", help="audacity, jams and npz (scores of every frame) write a file for each recording")
     command.add_argument("--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder")
-    command.add_argument("--engine", help="what runs an exported model: onnxruntime (default), openvino, openvino-bf16")
+    command.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
     command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
     command.add_argument("--report", type=Path, metavar="HTML", help="page about one file: its sound, spectrogram, scores, and events at any threshold")

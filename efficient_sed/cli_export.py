@@ -43,7 +43,7 @@ def run_export(options: argparse.Namespace) -> int:
     task = [] if "task" in typed else [f"task={model.provenance.task}"]
     comparison = export_precisions(
         model, output, name, options.precision.split(","), (options.engine or DEFAULT_ENGINE).split(","), compose_run([*task, *options.overrides]), typed,
-        num_threads=options.threads or 1, overwrite=options.force,
+        num_threads=1 if options.threads is None else options.threads, overwrite=options.force,
     )  # fmt: skip
     print_table(comparison.table())
     print("wrote " + ", ".join(str(path) for path in comparison.paths))

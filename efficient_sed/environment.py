@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 CPU_INFO = Path("/proc/cpuinfo")
+BOARD = Path("/proc/device-tree/model")
 PACKAGES = ("efficient-sed", "torch", "torchaudio", "pytorch-lightning", "numpy", "scipy", "numba", "soundfile", "sed_scores_eval")
 
 
@@ -46,10 +47,12 @@ def device_name(device: torch.device) -> str:
 
 
 def cpu_name() -> str:
-    """What the machine calls its processor; a small board tells its own name instead."""
+    """What the machine calls its processor; a small board tells its own name."""
+    if BOARD.is_file():
+        return BOARD.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
     lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines() if CPU_INFO.is_file() else []
     told = {key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
-    return told.get("model name") or told.get("Model") or told.get("Hardware") or platform.processor() or platform.machine()
+    return told.get("model name") or told.get("Hardware") or platform.processor() or platform.machine()
 
 
 def git_commit() -> str:

@@ -160,6 +160,8 @@ BAD = [
     ("export fmn04_synthetic --format onnx --engine openvino", "--engine belongs to --precision"),
     ("export fmn04_synthetic --format onnx data=synthetic", "data=synthetic belongs to --precision"),
     ("export fmn04_synthetic --format onnx --precision int8 --input mel data=synthetic", "--input mel is not allowed with --precision"),
+    ("export fmn04_synthetic --format onnx --precision fp16 --threads 0 data=synthetic", "--threads 0 is not allowed"),
+    ("export fmn04_synthetic --format onnx --precision fp16 data=synthetic --output {d}/a.wav/x.onnx", "{d}/a.wav/x.onnx: cannot be written"),
     ("export fmn04_synthetic --format onnx --precision int7 data=synthetic", "precision 'int7' is not known; did you mean 'int8'?"),
     ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "no engine 'tvm'; allowed: "),
     ("plot --published --device row.json", "--device is about runs; leave --published out"),

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.benchmark.result_file import check_result, main_score
+from efficient_sed.benchmark.result_file import check_result, exact_variant, main_score
 from efficient_sed.errors import DataError
 from efficient_sed.export.recipes import EXACT
 
 MEASURED = ("throughput", "latency", "peak_memory_mb", "peak_memory_of", "repeats")
+OF_CLIP = ("seconds", "macs", "macs_by_part")
 HOW_TO_MEASURE = "efficient-sed benchmark MODEL.onnx --json > FILE"
 
 
@@ -27,9 +28,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"--device {path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise DataError(f"--device {path}: no JSON ({error}); make it by: {HOW_TO_MEASURE}") from error
-    if not isinstance(records, list) or not records or not all(isinstance(record, dict) and {"model", "signature", "score", "complexity"} <= record.keys() for record in records):
+    if not isinstance(records, list) or not records or not all(map(_is_record, records)):
         raise DataError(f"--device {path}: not what an exported model was measured by; make it by: {HOW_TO_MEASURE}")
     return records
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it has what is read here; what a result must have is checked when it has become one."""
+    if not isinstance(record, Mapping) or not isinstance(record.get("complexity"), Mapping) or not isinstance(record.get("environment"), Mapping):
+        return False
+    speed, score = record["complexity"].get("throughput"), record.get("score")
+    has_speed = isinstance(speed, Mapping) and all(isinstance(speed.get(key), str) for key in ("device", "precision", "mode"))
+    has_score = score is None or (isinstance(score, Mapping) and {"metric", "value", "manifest_hash", "conditions"} <= score.keys())
+    return has_speed and has_score and all(isinstance(record.get(key), str) for key in ("model", "signature"))
 
 
 def results_on_device(results: Sequence[tuple[Path, Mapping[str, Any]]], files: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
@@ -39,15 +50,22 @@ def results_on_device(results: Sequence[tuple[Path, Mapping[str, Any]]], files: 
         results: Finished runs and their folders.
 
     Raises:
-        DataError: If a file is something else, its model comes from none of the runs, or has no score on that run's data.
+        DataError: If a file is something else, its model comes from none of the runs, or has no score that compares with its run's; or if two
+            records are of one model in one engine on one device.
     """
     runs = {str(result["signature"]): (folder, result) for folder, result in results}
+    origins: dict[tuple[str, ...], Path] = {}
     found = []
     for file in files:
         for record in read_rows(file):
             if record["signature"] not in runs:
                 reason = f"its run {record['signature']} is not among those drawn" if record["signature"] else "a released one; only runs have a result to draw"
                 raise DataError(f"--device {file}: {record['model']}: {reason}")
+            speed = record["complexity"]["throughput"]
+            key = (record["signature"], *(speed[name] for name in ("device", "precision", "mode")))
+            if key in origins:
+                raise DataError(f"--device {file}: {record['model']} in {speed['precision']} was measured on {speed['device']} in {origins[key]} too; give one of them")
+            origins[key] = file
             folder, run = runs[record["signature"]]
             result = _on_device(record, run, file)
             try:
@@ -59,16 +77,23 @@ def results_on_device(results: Sequence[tuple[Path, Mapping[str, Any]]], files: 
 
 
 def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    measured = record["complexity"] if isinstance(record["complexity"], Mapping) else {}
-    result = {**run, "complexity": {**run["complexity"], **{key: measured.get(key) for key in MEASURED}}}
-    precision = (measured.get("throughput") or {}).get("precision", EXACT)
+    measured = record["complexity"]
+    costs = {**run["complexity"], **{key: measured.get(key) for key in MEASURED}}
+    if measured.get("seconds") != costs["seconds"]:  # of clips as long as those that it was trained on
+        costs |= {key: measured.get(key) for key in OF_CLIP} | {"macs_deepspeed": None, "macs_published": None}
+    theirs = record["environment"]
+    versions = run["environment"]["versions"] | {name: version for name, version in (theirs.get("versions") or {}).items() if version is not None}
+    result = {**run, "complexity": costs, "environment": {**run["environment"], **theirs, "commit": run["environment"]["commit"], "versions": versions}}
+    precision = measured["throughput"]["precision"]
     if precision == EXACT:
         return result
     metric, title = main_score(run)
     score = record["score"] or {}
-    if score.get("metric") != metric or score.get("manifest_hash") != run["data"]["manifest_hash"]:
+    expected = {"metric": metric, "manifest_hash": run["data"]["manifest_hash"], "conditions": exact_variant(run["metrics"])}
+    if any(score.get(key) != value for key, value in expected.items()):
         raise DataError(
-            f"--device {file}: {record['model']} in {precision} has no {title} on its run's data in that engine; export it with --precision {precision} data={run['data']['name']}"
+            f"--device {file}: {record['model']} in {precision} has no {title} that compares with its run's, of the same data, clips and engine; "
+            f"export it by --precision with data={run['data']['name']} as the run has it"
         )
     own = {key: value for key, value in run["metrics"].items() if key in ("variant", "coverage")}  # the others are those of float32
     return {**result, "model": f"{run['model']} {precision}", "metrics": {**own, metric: score["value"]}}

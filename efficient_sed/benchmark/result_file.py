@@ -87,6 +87,11 @@ def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
     return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
 
 
+def exact_variant(metrics: Mapping[str, Any]) -> str:
+    """The exact variant of a result's metrics and the number of clips that were scored, as JSON."""
+    return json.dumps({**metrics["variant"], "clips_scored": metrics["coverage"]["clips_scored"]}, sort_keys=True)
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}

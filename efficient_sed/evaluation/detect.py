@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 ROUNDING_S = 0.001  # a few samples at any rate
 
 
-ScoreNew = Callable[[np.ndarray, int, int], np.ndarray]
-"""Of a window of sound (1, samples) the probabilities (frames, classes) of its frames from one to another, which follow those of the call before."""
-
-
 class Detector(Protocol):
     """What finds events needs of a model, whatever runs it."""
 
@@ -39,14 +35,9 @@ class Detector(Protocol):
     """Length of the windows that it is given."""
     median_frames: int
     """Window of the median filter that its scores were evaluated with."""
-    min_samples: int
-    """Shortest waveform that gives a frame."""
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:
         """Probabilities (batch, frames, classes) for a float32 waveform (batch, samples) at the grid's sample rate."""
-
-    def start_stream(self) -> ScoreNew:
-        """What scores one stream of sound, window by window."""
 
 
 @dataclass(frozen=True)

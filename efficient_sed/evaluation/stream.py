@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
+
+ScoreNew = Callable[[np.ndarray, int, int], np.ndarray]
+"""Of a window of sound (1, samples) the probabilities (frames, classes) of its frames from one to another, which follow those of the call before."""
 
 
 class Stream:
@@ -56,7 +59,9 @@ class Stream:
         self._dropped = 0  # samples before that
         self._given = 0  # frames given out
         self._is_finished = False
-        self._score_new = self.detector.start_stream()
+        continued = getattr(self.detector, "continued", lambda: None)()
+        self._score_new: ScoreNew = self._score_window if continued is None else continued
+        self._min_samples = getattr(self.detector, "min_samples", grid.first_frame_samples)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Scores that further sound (samples,) makes known; there may be none.
@@ -120,9 +125,12 @@ class Stream:
         self.computing_s += time.perf_counter() - started
         return scores
 
+    def _score_window(self, waveform: np.ndarray, first: int, until: int) -> np.ndarray:
+        return self.detector.score_frames(waveform)[0, first:until]
+
     def _waveform(self, samples: np.ndarray, num_frames: int) -> np.ndarray:
         """At the model's rate, shape (1, samples), filled with silence to whole frames."""
         grid = self.detector.grid
-        length = max(num_frames * grid.hop_length * grid.stride, self.detector.min_samples)
+        length = max(num_frames * grid.hop_length * grid.stride, self._min_samples)
         waveform = resample(samples, self.sample_rate, grid.sample_rate)[:length]
         return np.pad(waveform, (0, length - len(waveform)))[None]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from efficient_sed.evaluation.detect import ScoreNew, check_task
+from efficient_sed.evaluation.detect import check_task
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.contracts import CausalHead, State
 from efficient_sed.models.sed import SedModel
+
+if TYPE_CHECKING:
+    from efficient_sed.evaluation.stream import ScoreNew
 
 
 class TorchDetector:
@@ -34,11 +38,11 @@ class TorchDetector:
         scores: np.ndarray = self._model.score_frames(torch.from_numpy(waveform).to(self._device)).cpu().numpy()
         return scores
 
-    def start_stream(self) -> ScoreNew:
-        """A head that sees only the past goes on from its state; any other hears the window."""
+    def continued(self) -> ScoreNew | None:
+        """What scores one stream by going on from the state of a head that sees only the past; none for other heads."""
         head = self._model.sequence
         if not isinstance(head, CausalHead):
-            return lambda waveform, first, until: self.score_frames(waveform)[0, first:until]
+            return None
         state: State | None = None
 
         @torch.inference_mode()

@@ -70,17 +70,18 @@ def benchmark_exported(paths: Sequence[Path], engines: Sequence[str] = (DEFAULT_
     """
     check_threads(num_threads)
     runs: dict[str, Callable[[], object]] = {}
-    opened: dict[str, tuple[Header, str, str]] = {}
-    for path in paths:
+    opened: dict[str, tuple[Header, str, Engine]] = {}
+    for path in dict.fromkeys(paths):
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
-        for name in engines:
+        for name in dict.fromkeys(engines):
             engine = open_engine(path, num_threads, name)
             header = read_header(path, engine.metadata)
             key = f"{path} {name}"
-            runs[key], opened[key] = one_clip(engine, header), (header, name, engine.version)
+            runs[key], opened[key] = one_clip(engine, header), (header, name, engine)
     paces = take_turns(runs, passes)
-    return [_record(*opened[key], paces[key], num_threads, passes) for key in runs]
+    peak_memory_mb = _peak_memory_mb() if len(runs) == 1 else None  # of several it would be that of all together
+    return [_record(*opened[key], paces[key], num_threads, passes, peak_memory_mb) for key in runs]
 
 
 def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
@@ -96,7 +97,8 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
         scored = "" if score is None else f"{score['value']:.4f}"
         table.add_row(record["model"], speed["precision"], speed["mode"], scored, *counts, *rate, f"{latency['ms']:.1f}", f"{latency['p95_ms']:.1f}")
     measured = sorted({f"{record['complexity']['throughput']['device']}, clips of {record['complexity']['seconds']:g} s one at a time" for record in records})
-    table.caption, table.caption_justify = f"{'; '.join(measured)}; whole process at most {max(record['complexity']['peak_memory_mb'] for record in records):.0f} MB", "left"
+    memory = [f"whole process at most {peak:.0f} MB" for record in records if (peak := record["complexity"]["peak_memory_mb"]) is not None]
+    table.caption, table.caption_justify = "; ".join(measured + memory), "left"
     return table
 
 
@@ -113,14 +115,15 @@ def _pace(seconds: np.ndarray) -> Pace:
     return Pace(round(float(latency), 3), round(float(slowest), 3), round(float(middle), 3), (round(float(low), 3), round(float(high), 3)))
 
 
-def _record(header: Header, engine: str, version: str, pace: Pace, num_threads: int, passes: int) -> dict[str, Any]:
+def _record(header: Header, name: str, engine: Engine, pace: Pace, num_threads: int, passes: int, peak_memory_mb: float | None) -> dict[str, Any]:
     device = f"CPU {cpu_name()}, {num_threads} threads"
-    shared = {"mode": f"{version}, from {header.input}", "precision": header.precision, "threads": num_threads, "device": device, "batch_size": 1}
+    precision = header.precision if engine.is_exact else f"{header.precision} in {name}"
+    shared = {"mode": f"{engine.version}, from {header.input}", "precision": precision, "threads": num_threads, "device": device, "batch_size": 1}
     return {
         "model": header.model_name,
         "signature": header.signature,
         "trained_on": header.trained_on,
-        "score": _score(header) if header.scored_by == engine else None,
+        "score": _score(header) if header.scored_by == name else None,
         "complexity": {
             "params": header.params,
             "macs": header.macs,
@@ -128,7 +131,7 @@ def _record(header: Header, engine: str, version: str, pace: Pace, num_threads: 
             "seconds": header.clip_seconds,
             "throughput": {"clips_per_s": pace.clips_per_s, "iqr": list(pace.quartiles), **shared},
             "latency": {"ms": pace.latency_ms, "p95_ms": pace.latency_p95_ms, **shared},
-            "peak_memory_mb": _peak_memory_mb(),
+            "peak_memory_mb": peak_memory_mb,
             "peak_memory_of": "whole process since its start",
             "repeats": passes,
         },
@@ -137,7 +140,7 @@ def _record(header: Header, engine: str, version: str, pace: Pace, num_threads: 
 
 
 def _score(header: Header) -> dict[str, Any]:
-    return {"metric": header.metric, "value": header.score, "on": header.scored_on, "manifest_hash": header.manifest_hash}
+    return {"metric": header.metric, "value": header.score, "on": header.scored_on, "manifest_hash": header.manifest_hash, "conditions": header.conditions}
 
 
 def _peak_memory_mb() -> float:

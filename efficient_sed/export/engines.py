@@ -23,6 +23,8 @@ class Engine(Protocol):
     metadata: Mapping[str, str]
     version: str
     """The engine and its version."""
+    is_exact: bool
+    """Whether it computes in the precision of the file."""
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of these names for the inputs."""
@@ -60,7 +62,7 @@ class _OnnxRuntime:
         except runtime_errors() as error:
             raise _unreadable(model, "onnxruntime", error) from error
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.version = f"onnxruntime {onnxruntime.__version__}"
+        self.version, self.is_exact = f"onnxruntime {onnxruntime.__version__}", True
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         given: list[np.ndarray] = self._session.run(list(outputs), dict(inputs))
@@ -84,7 +86,8 @@ class _OpenVino:
         except RuntimeError as error:
             raise _unreadable(model, "openvino", error) from error
         self.metadata: Mapping[str, str] = {key: value.value for key, value in graph.get_rt_info("framework").astype(dict).items()} if graph.has_rt_info("framework") else {}
-        self.version = f"openvino {openvino.get_version().split('-')[0]}" + (f" {precision}" if precision != "f32" else "")
+        self.is_exact = precision == "f32"
+        self.version = f"openvino {openvino.get_version().split('-')[0]}" + ("" if self.is_exact else f" {precision}")
         self._request, self._places = compiled.create_infer_request(), {name: compiled.output(name) for output in compiled.outputs for name in output.names}
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:

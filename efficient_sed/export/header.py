@@ -72,6 +72,8 @@ class Header:
     """Engine: another one may round otherwise."""
     manifest_hash: str = ""
     """Of the data that it was scored on."""
+    conditions: str = ""
+    """The metric's exact variant and how many clips were scored, as JSON; scores compare only where these agree."""
 
     @property
     def grid(self) -> FrameGrid:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -118,6 +119,12 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise CheckpointError(f"{path}: ONNX files are known by their suffix; name it {path.stem}.onnx")
     if path.exists() and not overwrite:
         raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+    if not os.access(path.parent, os.W_OK):
+        raise CheckpointError(f"{path}: cannot be written (no permission for that folder)")
     for package in ("onnx", "onnxruntime"):
         require_package("ONNX export", package, "onnx")
 

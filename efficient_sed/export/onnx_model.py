@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +48,6 @@ class OnnxModel:
             ValueError: If the waveform has another shape or is too short for a frame, or too long for the model.
         """
         return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
-
-    def start_stream(self) -> Callable[[np.ndarray, int, int], np.ndarray]:
-        """See `Detector`; it hears the window, whatever its head."""
-        return lambda waveform, first, until: self.score_frames(waveform)[0, first:until]
 
     def score_clips(self, waveform: np.ndarray) -> np.ndarray:
         """Probabilities (batch, classes); otherwise as `score_frames`."""

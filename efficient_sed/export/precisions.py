@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-from efficient_sed.benchmark.result_file import main_score
+from efficient_sed.benchmark.result_file import exact_variant, main_score
 from efficient_sed.benchmark.runner import own_data, score_part
 from efficient_sed.config.schema import RunConfig
-from efficient_sed.data.clip_dataset import EvaluationWindows
+from efficient_sed.data.clip_dataset import EvaluationWindows, collate
 from efficient_sed.data.events import Splits
 from efficient_sed.environment import cpu_name
 from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.evaluation.evaluate import handle_unreadable
 from efficient_sed.export.device import Pace, check_threads, one_clip, take_turns
 from efficient_sed.export.engines import ENGINES, open_engine
 from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
@@ -99,16 +100,17 @@ def export_precisions(
         typed: Keys of the configuration that are the user's own.
 
     Raises:
-        CheckpointError: As `export_onnx`; nothing is left then.
+        CheckpointError: As `export_onnx`; of several files those that were finished are kept.
         ConfigError: If there is no such precision or engine, or the data and the model do not go together.
         DataError: If the data cannot be read.
         MissingDependencyError: Without a package that an engine needs.
     """
     paths = {precision: path if len(precisions) == 1 else path.with_name(f"{path.stem}.{precision}{path.suffix}") for precision in precisions}
+    engines = list(dict.fromkeys(engines))
     _check(paths, engines, num_threads, overwrite=overwrite)
     header, exact, _ = build_onnx(model, model_name)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
-    metric, title = "", ""
+    metric, title, conditions = "", "", ""
     rows: list[Deployed] = []
     with tempfile.TemporaryDirectory() as name:
         folder, data, runs = Path(name), {}, {}
@@ -120,12 +122,16 @@ def export_precisions(
                 logger.info("scoring %s in %s", precision, engine)
                 metrics = score_part(OnnxModel(file, num_threads, engine), splits, config, SCORED_PART)
                 metric, title = main_score({"task": config.task, "metrics": metrics})
+                conditions = exact_variant(metrics)
                 opened = open_engine(file, num_threads, engine)
                 runs[f"{precision} {engine}"] = one_clip(opened, header)
                 rows.append(Deployed(precision, opened.version, paths.get(precision), len(data[precision]), float(metrics[metric]), Pace(0, 0, 0, (0, 0))))
         rows = [row._replace(pace=pace) for row, pace in zip(rows, take_turns(runs).values(), strict=True)]
     scored_on = f"{config.data.name}, {SCORED_PART} part"
-    scored = dataclasses.replace(header, metric=metric, scored_on=scored_on, scored_by=engines[0], manifest_hash=splits.manifest_hash)
+    scored = dataclasses.replace(
+        header, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames,
+        metric=metric, scored_on=scored_on, scored_by=engines[0], manifest_hash=splits.manifest_hash, conditions=conditions,
+    )  # fmt: skip
     for row in rows[:: len(engines)]:
         if row.path is not None:
             keep_file(row.path, with_header(data[row.precision], dataclasses.replace(scored, precision=row.precision, score=row.score)))
@@ -146,7 +152,10 @@ def _check(paths: dict[str, Path], engines: Sequence[str], num_threads: int, *, 
 def _clips(model: SedModel, splits: Splits, config: RunConfig) -> Iterator[np.ndarray]:
     """Waveforms (1, samples) from all over the training part."""
     windows = EvaluationWindows(splits.train, splits.classes, model.grid, config.data.clip_seconds)
-    for index in range(0, len(windows), max(1, len(windows) // CALIBRATION_CLIPS)):
-        item = windows[index]
-        if not isinstance(item, str):  # the message of a file that cannot be read
-            yield item.waveform[None].numpy()
+    unreadable: list[str] = []
+    for index in np.unique(np.linspace(0, len(windows) - 1, CALIBRATION_CLIPS).round().astype(int)) if len(windows) else ():
+        batch = collate([windows[int(index)]])
+        handle_unreadable(batch, config.data.on_error, unreadable)
+        yield from batch.waveform[:, None].numpy()
+    for message in unreadable:
+        logger.warning("not calibrated with: %s", message)

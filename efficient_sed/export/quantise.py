@@ -17,7 +17,7 @@ import numpy as np
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.recipes import EXACT, HALF, RECIPES, Recipe, check_precision
 
-FRONT_END, BACKBONE = "/frontend/", "/model/backbone/"  # begins of the names that the exporter gives to nodes
+FRONT_END, BACKBONE, HEAD = "/frontend/", "/model/backbone/", "/model/sequence/"  # begins of the names that the exporter gives to nodes
 LEAST_VALUES = 256  # of a tensor that is worth storing as float16
 
 
@@ -29,7 +29,7 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
         calibration: Inputs, one clip each, whose activations give the ranges; looked at only if the recipe needs them.
 
     Raises:
-        ConfigError: If there is no such precision, or no clip to calibrate with.
+        ConfigError: If there is no such precision, no clip to calibrate with, or nothing that becomes int8.
     """
     check_precision(precision)
     if precision == EXACT:
@@ -54,6 +54,7 @@ def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndar
 
     prepared = path.with_name("prepared.onnx")
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    _name_the_unnamed(prepared)
     reader = _Reader(calibration, input_name)
     quantize_static(
         prepared,
@@ -73,7 +74,23 @@ def _quantise_head(path: Path, recipe: Recipe) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     behind = [node.name for node in _nodes(path) if node.op_type in recipe.dynamic and not node.name.startswith((FRONT_END, BACKBONE))]
+    behind += [f"{name}_MatMul" for name in behind]  # what a Gemm is called once it was split
     quantize_dynamic(path, path, op_types_to_quantize=list(recipe.dynamic), nodes_to_quantize=behind, per_channel=True, weight_type=QuantType.QInt8)
+    if not any(node.op_type == "MatMulInteger" and node.name.startswith(HEAD) for node in _nodes(path)):
+        raise ConfigError("no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; leave int8-head and int8-all out")
+
+
+def _name_the_unnamed(path: Path) -> None:
+    """Preparation splits a hard-swish into operations without a name; here they get one of the part that they belong to."""
+    import onnx
+
+    model = onnx.load(path)
+    made_in = {name: node.name for node in model.graph.node for name in node.output}
+    for index, node in enumerate(model.graph.node):
+        if not node.name:
+            node.name = f"{BACKBONE if any(made_in.get(name, '').startswith(BACKBONE) for name in node.input) else ''}unnamed_{index}"
+            made_in |= dict.fromkeys(node.output, node.name)
+    onnx.save(model, path)
 
 
 def _nodes(path: Path) -> list[Any]:
@@ -99,7 +116,10 @@ class _Reader:
 
 
 def _with_half_weights(data: bytes) -> bytes:
-    """Large weights as float16 behind a cast, which run times carry out once when they load the file; where that would be infinite, as they are."""
+    """Large weights as float16 behind a cast, which run times carry out once when they load the file; where that would be infinite, as they are.
+
+    Constants stay as they are: the front end's sines and cosines need all their digits for the quiet bands.
+    """
     import onnx
 
     model = onnx.load_from_string(data)

@@ -24,6 +24,8 @@ from efficient_sed.export.recipes import RECIPES
 from efficient_sed.models._factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 
+WITHOUT = "without PyTorch, detect, listen and benchmark take an exported model: --model FILE.onnx"
+MATRICES = 13  # projection, two blocks with four of attention and two behind it, classifiers of frames and of clips
 SMALL = ["data=synthetic", "data.num_train=4", "data.num_validation=1", "data.num_test=4", "data.num_workers=0"]
 
 
@@ -46,12 +48,10 @@ def clips(count: int = 4) -> list[np.ndarray]:
 
 
 def int8_nodes(data: bytes, part: str) -> Counter[str]:
-    """Operations of a part, by their kind, that compute with what was int8."""
+    """Operations of a part, by their kind, whose result is int8, or that multiply in it."""
     nodes = onnx.load_from_string(data).graph.node
-    dequantised = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
-    return Counter(
-        node.op_type for node in nodes if node.name.startswith(part) and node.op_type != "QuantizeLinear" and (set(node.input) & dequantised or node.op_type == "MatMulInteger")
-    )
+    quantised = {name for node in nodes if node.op_type == "QuantizeLinear" for name in node.input}
+    return Counter(node.op_type for node in nodes if node.name.startswith(part) and (set(node.output) & quantised or node.op_type == "MatMulInteger"))
 
 
 @pytest.mark.parametrize("precision", RECIPES)
@@ -70,14 +70,24 @@ def test_every_precision_runs_at_any_length(exact: bytes, precision: str) -> Non
 def test_what_becomes_int8(exact: bytes, precision: str) -> None:
     data = quantise(exact, precision, clips(1), "waveform")
     backbone, head = int8_nodes(data, "/model/backbone"), int8_nodes(data, "/model/sequence") + int8_nodes(data, "/model/classifier")
-    assert (bool(backbone["Conv"]), bool(backbone["Mul"]), bool(head["MatMulInteger"])) == {
-        "int8": (True, True, False),
-        "int8-per-tensor": (True, True, False),
-        "int8-convs": (True, False, False),
-        "int8-head": (False, False, True),
-        "int8-all": (True, True, True),
-    }.get(precision, (False, False, False))
-    assert not int8_nodes(data, "/frontend")
+    activations = sum(node.op_type == "HardSigmoid" for node in onnx.load_from_string(data).graph.node)
+    found = bool(backbone["Conv"]), backbone["Mul"] >= activations > 0, backbone["HardSigmoid"] == activations > 0, head["MatMulInteger"]
+    assert found == {
+        "int8": (True, True, True, 0),
+        "int8-per-tensor": (True, True, True, 0),
+        "int8-convs": (True, False, False, 0),
+        "int8-head": (False, False, False, MATRICES),
+        "int8-all": (True, True, True, MATRICES),
+    }.get(precision, (False, False, False, 0))
+    assert not {"Conv", "MatMul", "Log"} & int8_nodes(data, "/frontend").keys()
+
+
+@pytest.mark.parametrize("name", ["fmn04", "fmn04+gru-64"])
+def test_heads_without_a_matrix_to_quantise(name: str) -> None:
+    model = settle_norms(es.create_model(name, num_classes=2)).eval()
+    model.provenance = Provenance(1.0)
+    with pytest.raises(ConfigError, match="no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32"):
+        quantise(build_onnx(model, name)[1], "int8-head", [], "waveform")
 
 
 def test_sizes(exact: bytes) -> None:
@@ -146,8 +156,9 @@ def test_a_board_needs_no_pytorch(model: SedModel, tmp_path: Path) -> None:
     blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchaudio', 'scipy', 'hydra', 'filelock', 'onnx', 'h5py']))"
     sound = tmp_path / "sound.raw"
     sound.write_bytes((np.random.default_rng(0).normal(size=40_000) * 3000).astype("<i2").tobytes())
-    for words in (f"benchmark {path}", f"listen --rate 16000 --hop 0.5 --lookahead 0.2 --model {path}"):
+    for words, status in ((f"benchmark {path}", 0), (f"evaluate {path} data=synthetic", 2), (f"listen --rate 16000 --hop 0.5 --lookahead 0.2 --model {path}", 0)):
         code = f"{blocked}\nfrom efficient_sed.cli import main\nsys.exit(main({words.split()!r}))"
         with sound.open("rb") as samples:
             run = subprocess.run([sys.executable, "-c", code], stdin=samples, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
+        assert run.returncode == status, run.stderr
+        assert status == 0 or run.stderr == f"efficient-sed: this needs the package torch, which is not installed; {WITHOUT}\n"

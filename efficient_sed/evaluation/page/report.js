@@ -118,7 +118,7 @@ function seekTo(event) {
 }
 
 function pressKey(event) {
-  const { tagName, type } = event.target;
+  const { tagName } = event.target;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === " " && !["AUDIO", "BUTTON", "SELECT"].includes(tagName)) at("sound").paused ? at("sound").play() : at("sound").pause();
   else if (["ArrowLeft", "ArrowRight"].includes(event.key) && !["AUDIO", "SELECT", "INPUT"].includes(tagName)) {
