@@ -229,7 +229,8 @@ class TrainConfig:
     """Share of the teacher's term in the loss for clips that have a teacher."""
     teacher: tuple[str, ...] = field(default=(), metadata={ONE_OR_LIST: True})
     """Trained models that teach while the student trains, one NAME or [NAME,NAME], each what `load_model` accepts; of several the logits are averaged.
-    They hear the very spectrogram that the student gets, mel jitter included: turn that off for a teacher that was trained without it."""
+    One with the student's front end hears the very spectrogram that the student gets, mel jitter included: turn that off for a teacher that was
+    trained without it. One with another front end hears the same clip, mixed and moved alike, but not what changes a spectrum alone."""
     weak_share: float = 0.0
     """Share of weak clips in every batch and in the teacher's term; 0.5 published. Drawn from data.weak_root, balanced by clips of each class, they
     learn from the frames of train.teacher alone."""

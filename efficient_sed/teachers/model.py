@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.pseudo_labels import select_classes
 from efficient_sed.errors import ConfigError
@@ -52,28 +53,54 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
 
 
 class ModelTeacher(Teacher):
-    """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it follows its input's device."""
+    """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it follows its input's device.
+
+    Members whose front ends are alike share what they hear. With several GPUs the members are spread over them.
+
+    Attributes:
+        frontends: The front ends that differ.
+    """
 
     def __init__(self, members: Sequence[_Member]) -> None:
         self.members = members
         self.fingerprint = ",".join(_weights_hash(member.model) for member in members)
+        self.frontends: list[FrontEnd] = []
+        self._hears: list[int] = []  # which of them each member has
+        for model, _ in members:
+            place = next((place for place, frontend in enumerate(self.frontends) if is_alike(frontend, model.frontend)), len(self.frontends))
+            self._hears.append(place)
+            if place == len(self.frontends):
+                self.frontends.append(model.frontend)
 
     @torch.no_grad()
-    def __call__(self, mel: Tensor) -> SedOutput:
-        """Mean logits of the members for spectrograms (batch, 1, mel_bins, frames), float32."""
-        outputs = [_select(_listen(model, mel), columns) for model, columns in self.members]
+    def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
+        """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames)."""
+        outputs = [
+            _select(_listen(model, mels[place], _device(index, mels[place].device)), columns)
+            for index, ((model, columns), place) in enumerate(zip(self.members, self._hears, strict=True))
+        ]
         return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
 
     def frame_logits(self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor) -> list[Tensor | None]:
-        frontend = self.members[0].model.to(waveform.device).frontend  # that of all models
-        return list(self(frontend(waveform)).frame_logits.cpu())
+        return list(self([frontend.to(waveform.device)(waveform) for frontend in self.frontends]).frame_logits.cpu())
 
 
-def _listen(model: SedModel, mel: Tensor) -> SedOutput:
-    """Logits; those of the clip are the highest of its frames unless the model was trained on clip labels."""
-    output: SedOutput = model.to(mel.device)(mel)
-    frame_logits = output.frame_logits.float()
-    return SedOutput(frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float())
+def is_alike(one: FrontEnd, other: FrontEnd) -> bool:
+    """Whether two front ends give the same."""
+    theirs = dict(other.named_buffers())
+    return type(one) is type(other) and all(torch.equal(value.cpu(), theirs[name].cpu()) for name, value in one.named_buffers())
+
+
+def _device(index: int, given: torch.device) -> torch.device:
+    """Where a member computes: of several GPUs each has its share of the members."""
+    return torch.device("cuda", (index + (given.index or 0)) % torch.cuda.device_count()) if given.type == "cuda" else given
+
+
+def _listen(model: SedModel, mel: Tensor, device: torch.device) -> SedOutput:
+    """Logits on the input's device; those of the clip are the highest of its frames unless the model was trained on clip labels."""
+    output: SedOutput = model.to(device)(mel.to(device))
+    frame_logits = output.frame_logits.float().to(mel.device)
+    return SedOutput(frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float().to(mel.device))
 
 
 def _select(output: SedOutput, columns: list[int] | None) -> SedOutput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,17 +12,37 @@ from torch import Tensor
 from efficient_sed.audio.augment import draw_mixup, draw_time_masks, draw_time_shifts, mask_in_time, mix, mix_waveforms, roll_in_time
 from efficient_sed.audio.augment_spectrum import apply_filters, draw_filters, draw_stripes, draw_warps, mask_stripes, mix_styles, warp_frequency
 from efficient_sed.audio.augment_waveform import change_label_speed, change_speed, draw_factors, mix_by_loudness, shift_pitch
-from efficient_sed.audio.frontend import jittered_mel_bank
+from efficient_sed.audio.frontend import FrontEnd, jittered_mel_bank
 from efficient_sed.config.schema import AugmentConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.models.sed import SedModel
 
 
-def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Spectrogram (batch, 1, mel_bins, frames), labels and teacher, which go through every mix, roll and mask together.
+class Augmented(NamedTuple):
+    """A batch as the student gets it.
+
+    Attributes:
+        mel: Shape (batch, 1, mel_bins, frames).
+        targets: Labels, shape (batch, classes, output frames).
+        teacher: Stored teacher, of the same shape.
+        heard: The same clips as a teacher's own front end hears them, for each listener.
+    """
+
+    mel: Tensor
+    targets: Tensor
+    teacher: Tensor
+    heard: list[Tensor]
+
+
+def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator, listeners: Sequence[FrontEnd] = ()) -> Augmented:
+    """Spectrogram, labels and teacher, which go through every mix, roll and mask together.
 
     Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak clips are mixed with weak ones,
     strong with strong ones.
+
+    Args:
+        listeners: Front ends of teachers, on the student's grid. What they hear goes through all that happens to the waveform or moves, mixes and
+            blanks in time; what changes a spectrum alone, and no label, is for the student.
     """
     waveform, targets, teacher = batch.waveform, batch.targets, batch.teacher
     is_weak = batch.is_weak.cpu().numpy()
@@ -40,22 +61,22 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
             waveform = mix_waveforms(waveform, partners, share)
         targets, teacher = mix(targets, partners, share), mix(teacher, partners, share)
     jitter = (jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))).to(waveform.device),) if config.mel_jitter else ()
-    mel: Tensor = model.frontend(waveform, *jitter)
+    mels: list[Tensor] = [model.frontend(waveform, *jitter), *(frontend(waveform) for frontend in listeners)]
     size, num_frames = len(targets), targets.shape[-1]
     if config.time_roll_sigma > 0:
         shifts = draw_time_shifts(rng, size, num_frames, config.time_roll_sigma)
-        mel = roll_in_time(mel, shifts * model.grid.stride)
+        mels = [roll_in_time(mel, shifts * model.grid.stride) for mel in mels]
         targets, teacher = roll_in_time(targets, shifts), roll_in_time(teacher, shifts)
     mixups = [(kind, draw_mixup(rng, len(kind), alpha)) for kind, probability, alpha in kinds if len(kind) and rng.random() < probability]
     if mixups:
         partners, share = _join(size, mixups)
-        mel, targets, teacher = (mix(x, partners, share) for x in (mel, targets, teacher))
-    mel = _augment_spectrum(mel, config, rng)
+        mels, targets, teacher = [mix(mel, partners, share) for mel in mels], mix(targets, partners, share), mix(teacher, partners, share)
+    mels[0] = _augment_spectrum(mels[0], config, rng)
     if config.time_mask_max > 0:
         kept = draw_time_masks(rng, size, num_frames, config.time_mask_max)
-        mel = mask_in_time(mel, kept, model.grid.stride)
+        mels = [mask_in_time(mel, kept, model.grid.stride) for mel in mels]
         targets, teacher = mask_in_time(targets, kept), mask_in_time(teacher, kept)
-    return mel, targets, teacher
+    return Augmented(mels[0], targets, teacher, mels[1:])
 
 
 def _join(size: int, mixups: Sequence[tuple[np.ndarray, tuple[Tensor, Tensor]]]) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,8 @@ from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metric
 from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
-from efficient_sed.teachers.model import ModelConfig
-from efficient_sed.training.augmentation import augment_batch
+from efficient_sed.teachers.model import ModelConfig, is_alike
+from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
@@ -37,6 +37,8 @@ class SedModule(pl.LightningModule):
         set_batchnorm(model, config.train.batchnorm_momentum)
         model.backbone.requires_grad_(not config.train.is_backbone_frozen)
         self.teacher = ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid) if config.train.teacher else None
+        self._is_shared = [] if self.teacher is None else [is_alike(frontend, model.frontend) for frontend in self.teacher.frontends]
+        """Which of the teacher's front ends hear as the student's, whose very spectrogram they then get."""
         self.unreadable: list[str] = []
         self._collected: ClipScores | None = None
 
@@ -59,24 +61,27 @@ class SedModule(pl.LightningModule):
         if len(batch.positions) == 0:
             return None
         rng = np.random.default_rng([self.config.seed, self.current_epoch, batch_index, self.global_rank])  # not the step: several batches may make one
-        mel, targets, teacher = self._augmented(batch, rng)
+        augmented = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
-        output = self.model(mel)
-        losses = self._losses(mel, output, targets, teacher, batch.is_weak)
+        output = self.model(augmented.mel)
+        losses = self._losses(augmented, output, batch.is_weak)
         for name, value in losses.items():
-            self.log("train/loss" if name == "loss" else f"train/loss_{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=len(mel))
+            self.log("train/loss" if name == "loss" else f"train/loss_{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=len(augmented.mel))
         return losses["loss"]
 
-    def _augmented(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Spectrogram (batch, 1, mel_bins, frames), labels and teacher, as `train.augment` has it."""
-        return augment_batch(batch, self.model, self.config.train.augment, rng)
+    def _augmented(self, batch: Batch, rng: np.random.Generator) -> Augmented:
+        """The batch as `train.augment` has it."""
+        frontends = [] if self.teacher is None else [frontend.to(self.device) for frontend, is_shared in zip(self.teacher.frontends, self._is_shared, strict=True) if not is_shared]
+        return augment_batch(batch, self.model, self.config.train.augment, rng, frontends)
 
-    def _losses(self, mel: Tensor, output: SedOutput, targets: Tensor, teacher: Tensor, is_weak: Tensor) -> dict[str, Tensor]:
+    def _losses(self, augmented: Augmented, output: SedOutput, is_weak: Tensor) -> dict[str, Tensor]:
+        mel, targets, teacher, heard = augmented
         train, data = self.config.train, self.config.data
         weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher = teacher.amax(-1)
         if self.teacher is not None:
-            teacher, clip_teacher = (logits.sigmoid() for logits in self.teacher(mel))
+            others = iter(heard)
+            teacher, clip_teacher = (logits.sigmoid() for logits in self.teacher([mel if is_shared else next(others) for is_shared in self._is_shared]))
         if self.config.has_single_labels and not weight:
             return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing)
         if self.config.task == "tagging":

@@ -92,7 +92,7 @@ def test_the_teacher_leaves_no_trace(train: Train, tiny_config: SyntheticConfig,
     assert not any(parameter.requires_grad for parameter in member.model.parameters())
     before = {key: value.clone() for key, value in member.model.state_dict().items()}
     module.train()
-    output = module.teacher(torch.randn(2, 1, 128, 100, requires_grad=True))
+    output = module.teacher([torch.randn(2, 1, 128, 100, requires_grad=True)])
     assert not member.model.training
     assert not output.frame_logits.requires_grad
     assert not output.frame_logits.is_inference()  # the loss keeps it for the backward pass
