@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         return
     with opened_atomically(path) as file:
         file.write(data)
+
+
+def check_writable(path: Path) -> None:
+    """Raise now, before long work, the OSError that writing a file there would raise."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    reason = errno.ENOTDIR if there != path and not there.is_dir() else None if os.access(there, os.W_OK) else errno.EACCES
+    if reason is not None:
+        raise OSError(reason, os.strerror(reason), str(path))
 
 
 @contextlib.contextmanager

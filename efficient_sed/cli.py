@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"efficient-sed: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
-        print("efficient-sed: interrupted; what is finished is kept, and a training goes on from its last finished epoch when the same command is typed again", file=sys.stderr)
+        is_training = options.run in (run_train, run_sweep)
+        going_on = ", and a training goes on from its last finished epoch when the same command is typed again" if is_training else ""
+        print(f"efficient-sed: interrupted; what is finished is kept{going_on}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

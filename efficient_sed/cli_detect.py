@@ -50,6 +50,7 @@ def run_detect(options: argparse.Namespace) -> int:
         folder = _folder(options, recordings)
         if folder is not None:
             check_outputs(recordings)
+        _check_targets(options, recordings, folder)
         if options.model is None:
             from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
 
@@ -77,6 +78,23 @@ def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Re
     if len(files) > 1:
         raise ConfigError(f"- stands for one recording on the standard input; got {len(files)} files")
     return [stack.enter_context(spooled_stdin())], []
+
+
+def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
+    """Raise a ConfigError now, not after everything was heard, if a file cannot be written or is one of the recordings."""
+    from efficient_sed._files import check_writable
+
+    heard = {recording.path.resolve() for recording in recordings}
+    targets = {"--output": options.output if folder is None else folder / "any", "--plot": options.plot, "--report": options.report}
+    for option, path in targets.items():
+        if path is None:
+            continue
+        if path.resolve() in heard:
+            raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise ConfigError(f"{option} {getattr(options, option[2:])}: cannot be written ({error.strerror})") from error
 
 
 def _listen(recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None) -> list[Found]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
+from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 from efficient_sed.export.recipes import RECIPES
 
 
@@ -29,17 +29,21 @@ def run_export(options: argparse.Namespace) -> int:
     _check(options)
     from efficient_sed.export.onnx import check_target, export_onnx
     from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model
+    from efficient_sed.models._names import architecture_name
 
-    name = Path(options.model).stem if Path(options.model).suffix in CHECKPOINT_SUFFIXES else options.model
-    output = options.output or Path(f"{name}.onnx")
+    is_file = Path(options.model).suffix in CHECKPOINT_SUFFIXES
+    output = options.output or Path(f"{Path(options.model).stem if is_file else options.model}.onnx")
     if options.precision is None:
         check_target(output, overwrite=options.force)
-        print("\n".join(export_onnx(load_model(options.model), output, name, input_kind=options.input, overwrite=options.force).lines()))
+    model = load_model(options.model)
+    name = architecture_name(model.spec.backbone, model.spec.seq) if is_file else options.model
+    if options.precision is None:
+        print("\n".join(export_onnx(model, output, name, input_kind=options.input, overwrite=options.force).lines()))
         return 0
     from efficient_sed.config.compose import compose_run, key_of
     from efficient_sed.export.precisions import export_precisions
 
-    model, typed = load_model(options.model), {key_of(override) for override in options.overrides}
+    typed = {key_of(override) for override in options.overrides}
     task = [] if "task" in typed else [f"task={model.provenance.task}"]
     comparison = export_precisions(
         model, output, name, options.precision.split(","), (options.engine or DEFAULT_ENGINE).split(","), compose_run([*task, *options.overrides]), typed,
@@ -53,6 +57,8 @@ def run_export(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     """Raise a ConfigError unless the options go together."""
     given = [f"--{option}" for option in ("engine", "threads") if getattr(options, option) is not None] + options.overrides
+    if Path(options.model).suffix == EXPORTED_SUFFIX:
+        raise ConfigError(f"{options.model}: is exported already; give the model that it was made from")
     if options.precision is None and given:
         raise ConfigError(f"{given[0]} belongs to --precision P[,P…], which compares precisions: {', '.join(RECIPES)}")
     if options.precision is not None and options.input != "waveform":

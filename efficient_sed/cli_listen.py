@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
+from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ BLOCK_S = 0.1
 def add_listen(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     command.add_argument("--model", help="released name, checkpoint file or exported model (default: the detector shipped with the package)")
+    command.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
     command.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound; default: the model's")
     command.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample; their mean is heard")
     command.add_argument("--samples", choices=sorted(SAMPLE_TYPES), default="s16le", help="what a sample on the standard input is, as ffmpeg calls it")
@@ -39,6 +41,7 @@ def add_listen(command: argparse.ArgumentParser) -> None:
 
 def run_listen(options: argparse.Namespace) -> int:
     """Print onset, offset, label and score of each event, tab-separated, as soon as it has ended."""
+    from efficient_sed.evaluation.detect import open_detector
     from efficient_sed.evaluation.stream import Stream
 
     if options.channels < 1:
@@ -50,7 +53,7 @@ def run_listen(options: argparse.Namespace) -> int:
 
         print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
         options.model = DEFAULT_DETECTOR
-    stream = Stream(options.model, sample_rate=options.rate, hop_s=options.hop, lookahead_s=options.lookahead)
+    stream = Stream(open_detector(options.model, engine=options.engine), sample_rate=options.rate, hop_s=options.hop, lookahead_s=options.lookahead)
     chunks = microphone(stream.sample_rate) if options.microphone else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples)
     median_s = (options.median or stream.detector.median_frames) // 2 * stream.detector.grid.hop_s
     late_s = stream.latency_s + median_s + BLOCK_S

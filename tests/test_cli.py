@@ -166,6 +166,8 @@ BAD = [
     ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "no engine 'tvm'; allowed: "),
     ("plot --published --device row.json", "--device is about runs; leave --published out"),
     ("detect {d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .flac, .ogg, .mp3 are taken"),
+    ("detect {d}/a.wav --format tsv --output {d}/a.wav --model {model}", "--output {d}/a.wav: is one of the recordings, and would be lost"),
+    ("export m.onnx --format onnx", "m.onnx: is exported already; give the model that it was made from"),
     ("detect {d}/a.wav {d}/b.wav --report x.html --model {model}", "--report is about one file, got 2; give them one at a time"),
     ("detect {d}/a.wav --report a.pdf --model absent.onnx", "report=a.pdf is not allowed: a file that ends in .html"),
     ("detect {d}/long.flac --report a.html --model absent.onnx", "a report holds 60 minutes of sound, and the recording has 61.0; cut it, or take --format npz for its scores"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from efficient_sed.benchmark.result_file import check_result, exact_variant, mai
 from efficient_sed.errors import DataError
 from efficient_sed.export.recipes import EXACT
 
+logger = logging.getLogger(__name__)
 MEASURED = ("throughput", "latency", "peak_memory_mb", "peak_memory_of", "repeats")
 OF_CLIP = ("seconds", "macs", "macs_by_part")
 HOW_TO_MEASURE = "efficient-sed benchmark MODEL.onnx --json > FILE"
@@ -50,8 +52,8 @@ def results_on_device(results: Sequence[tuple[Path, Mapping[str, Any]]], files: 
         results: Finished runs and their folders.
 
     Raises:
-        DataError: If a file is something else, its model comes from none of the runs, or has no score that compares with its run's; or if two
-            records are of one model in one engine on one device.
+        DataError: If a file is something else, none of its models comes from the runs, or one has no score that compares with its run's; or if
+            two records are of one model in one engine on one device.
     """
     runs = {str(result["signature"]): (folder, result) for folder, result in results}
     origins: dict[tuple[str, ...], Path] = {}
@@ -59,8 +61,8 @@ def results_on_device(results: Sequence[tuple[Path, Mapping[str, Any]]], files: 
     for file in files:
         for record in read_rows(file):
             if record["signature"] not in runs:
-                reason = f"its run {record['signature']} is not among those drawn" if record["signature"] else "a released one; only runs have a result to draw"
-                raise DataError(f"--device {file}: {record['model']}: {reason}")
+                logger.warning("--device %s: %s left out: it was exported from none of the runs", file, record["model"])
+                continue
             speed = record["complexity"]["throughput"]
             key = (record["signature"], *(speed[name] for name in ("device", "precision", "mode")))
             if key in origins:
@@ -73,12 +75,15 @@ def results_on_device(results: Sequence[tuple[Path, Mapping[str, Any]]], files: 
             except ValueError as error:
                 raise DataError(f"--device {file}: damaged ({error}); measure again by: {HOW_TO_MEASURE}") from error
             found.append((folder, result))
+    if not found:
+        raise DataError(f"--device {' '.join(map(str, files))}: nothing in it was exported from one of the runs (runs/RUN/model.safetensors), which hold the scores")
     return found
 
 
 def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) -> dict[str, Any]:
     measured = record["complexity"]
     costs = {**run["complexity"], **{key: measured.get(key) for key in MEASURED}}
+    costs["throughput"] = costs["throughput"] | {"precision": "each model's own precision"}  # which its name says: speeds of one device compare
     if measured.get("seconds") != costs["seconds"]:  # of clips as long as those that it was trained on
         costs |= {key: measured.get(key) for key in OF_CLIP} | {"macs_deepspeed": None, "macs_published": None}
     theirs = record["environment"]

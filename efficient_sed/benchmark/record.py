@@ -114,7 +114,7 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
         counted = [str(row["num_runs"])] * len(runs)
         scores = (_with_sd(row, key) for key in ("score", "psds1", *events.values()))
         table.add_row(row["model"], *counted, str(row["seed"]), *("" if row[key] is None else str(row[key]) for key in folds), row["data"], row["metric"], *scores, *_costs(row))
-    return _with_conditions(table, rows)
+    return _with_conditions(table, rows, results)
 
 
 def _with_sd(row: Mapping[str, Any], key: str) -> str:
@@ -131,7 +131,7 @@ def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         deepspeed = "not installed" if row["macs_deepspeed"] is None else f"{row['macs_deepspeed'] / 1e6:,.1f} M"
         table.add_row(row["model"], *_costs(row), deepspeed, f"{row['peak_memory_mb']:.0f}")
-    return _with_conditions(table, rows)
+    return _with_conditions(table, rows, records)
 
 
 def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
@@ -159,9 +159,12 @@ def _costs(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return f"{row['params']:,}", f"{row['macs'] / 1e6:,.1f} M", f"{row['clips_per_s']:.1f}", f"{row['latency_ms']:.1f}"
 
 
-def _with_conditions(table: Table, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _with_conditions(table: Table, rows: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> Table:
     conditions = sorted({f"{row['device']}, {row['precision']}, batch {row['batch_size']}, clips of {row['seconds']:g} s" for row in rows})
-    table.caption, table.caption_justify = f"clips/s: {'; '.join(conditions)}; latency at batch 1; front end left out", "left"
+    frontend = {True: "inside", False: "left out"}
+    modes = (str(record["complexity"]["throughput"].get("mode")) for record in records)
+    where = " or ".join(frontend[is_inside] for is_inside in sorted({mode.endswith("from waveform") for mode in modes}))
+    table.caption, table.caption_justify = f"clips/s: {'; '.join(conditions)}; latency at batch 1; front end {where}", "left"
     return table
 
 

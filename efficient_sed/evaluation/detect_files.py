@@ -189,6 +189,7 @@ def _start(name: str, engine: str | None) -> None:
     """Leave the detector, or why there is none, for the tasks of this process; an error raised here would only break the pool."""
     global _detector  # noqa: PLW0603
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which then ends this one: files that were begun are removed on the way out
     try:
         _detector = open_detector(name, num_threads=1, engine=engine)
     except EfficientSedError as error:

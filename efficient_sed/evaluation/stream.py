@@ -67,10 +67,12 @@ class Stream:
         """Scores that further sound (samples,) makes known; there may be none.
 
         Raises:
-            ValueError: If samples are not one-dimensional, or not finite, or the stream is finished.
+            ValueError: If samples are not one-dimensional, no fractions in [-1, 1] but whole numbers, or not finite, or the stream is finished.
         """
         if self._is_finished:
             raise ValueError("the stream is finished; make another one for further sound")
+        if np.asarray(samples).dtype.kind in "iu":
+            raise ValueError(f"samples must be numbers in [-1, 1], got {np.asarray(samples).dtype}; divide those of 16 bits by 32768")
         samples = np.asarray(samples, dtype=np.float32)
         if samples.ndim != 1 or not np.isfinite(samples).all():
             raise ValueError(f"samples must be finite numbers of shape (samples,), got shape {samples.shape}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
 from efficient_sed import __version__
-from efficient_sed._files import write_atomically
+from efficient_sed._files import check_writable, write_atomically
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, require_package
@@ -120,11 +119,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
-    if not os.access(path.parent, os.W_OK):
-        raise CheckpointError(f"{path}: cannot be written (no permission for that folder)")
     for package in ("onnx", "onnxruntime"):
         require_package("ONNX export", package, "onnx")
 

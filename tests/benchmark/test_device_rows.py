@@ -81,7 +81,7 @@ def test_from_a_board_to_the_frontier(model: SedModel, tmp_path: Path, capsys: p
         ("int8", SCORE | {"manifest_hash": "beef"}, {}, "has no PSDS1 macro that compares with its run's"),
         ("int8", SCORE | {"conditions": "{}"}, {}, "has no PSDS1 macro that compares with its run's"),
         ("int8", SCORE | {"scored_by": "openvino"}, {}, "has no PSDS1 macro that compares with its run's"),
-        ("fp32", {}, {"signature": "other"}, "fmn04+gru-64: its run 0abcdef012 is not among those drawn"),
+        ("fp32", {}, {"signature": "other"}, "nothing in it was exported from one of the runs (runs/RUN/model.safetensors), which hold the scores"),
     ],
 )
 def test_rows_that_cannot_be_drawn(model: SedModel, tmp_path: Path, precision: str, score: dict[str, Any], changes: dict[str, Any], words: str) -> None:

@@ -194,6 +194,11 @@ def test_hardly_any_sound(seconds: float) -> None:
     assert len(streamed(Stream(model("none")), noise(seconds), [])) == (seconds > 0)
 
 
+def test_samples_of_16_bits_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"samples must be numbers in \[-1, 1\], got int16; divide those of 16 bits by 32768"):
+        Stream(model("none")).push(np.ones(9, np.int16))
+
+
 def test_a_model_by_name() -> None:
     stream = es.Stream("fmn04+tf-128_synthetic")
     assert stream.push(noise(2.0)).shape == (25, 16)

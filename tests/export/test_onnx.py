@@ -183,7 +183,7 @@ def test_the_command(here: dict[str, str], tmp_path: Path, capsys: pytest.Captur
     assert re.fullmatch(
         r"wrote model\.onnx: waveform to scores, any batch and length, opset 17, \d\.\d MB\nlargest difference from PyTorch: \de-\d\d .*\n".replace(r"\de", r"\d\.\de"), out
     )
-    assert OnnxModel("model.onnx").header.model_name == "model"
+    assert OnnxModel("model.onnx").header.model_name == "fmn04"
     assert main(["export", here["model"], "--format", "onnx"]) == 2
     assert main(["export", here["model"], "--format", "onnx", "--force", "--input", "mel"]) == 0
     assert "mel to scores" in capsys.readouterr().out
