@@ -89,7 +89,8 @@ class KaldiMel(TransformerFrontEnd):
         windows = padded.unfold(1, KALDI_WINDOW, HOP_LENGTH)
         windows = windows - windows.mean(2, keepdim=True)
         emphasised = windows - PRE_EMPHASIS * torch.cat([windows[:, :, :1], windows[:, :, :-1]], dim=2)
-        return torch.fft.rfft(emphasised * self.window.float(), KALDI_FFT).abs().square().transpose(1, 2)
+        power: Tensor = torch.fft.rfft(emphasised * self.window.float(), KALDI_FFT).abs().square()
+        return power.transpose(1, 2)
 
 
 def _by_convolution(signal: Tensor, window: Tensor) -> Tensor:

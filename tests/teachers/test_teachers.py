@@ -75,7 +75,7 @@ def test_an_ensemble_averages_logits_by_label(tmp_path: Path) -> None:
     mel = torch.randn(2, 1, 128, 100)
     with torch.no_grad():
         frames = (models["a"](mel).frame_logits + models["b"](mel).frame_logits[:, [2, 0]]) / 2
-    output = teacher(mel)
+    output = teacher([mel])
     torch.testing.assert_close(output.frame_logits, frames)
     assert output.clip_logits.shape == (2, 2)
     first, second = (ModelConfig((str(tmp_path / f"{name}.safetensors"),)).build(CLASSES, GRID).fingerprint for name in models)
@@ -87,7 +87,7 @@ def test_clip_logits_are_those_that_were_trained(tmp_path: Path) -> None:
     mel = torch.randn(1, 1, 128, 100)
     for task in ("detection", "tagging"):
         model = make_model(tmp_path / f"{task}.safetensors", task=task)
-        output = ModelConfig((str(tmp_path / f"{task}.safetensors"),), "tagging").build(CLASSES, GRID)(mel)
+        output = ModelConfig((str(tmp_path / f"{task}.safetensors"),), "tagging").build(CLASSES, GRID)([mel])
         with torch.no_grad():
             expected = model(mel)
         torch.testing.assert_close(output.clip_logits, expected.clip_logits if task == "tagging" else expected.frame_logits.amax(-1))

@@ -25,7 +25,7 @@ from efficient_sed.data.events import Event, Splits
 from efficient_sed.errors import ConfigError, DataError, PreemptedError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import augmentation
-from efficient_sed.training.augmentation import augment_batch
+from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.callbacks import ProgressFile
 from efficient_sed.training.losses import half_weak_loss
 from efficient_sed.training.module import SedModule
@@ -83,7 +83,7 @@ def test_loss_by_hand(splits: Splits, teacher: str) -> None:
     batch = next(iter(data.train_dataloader()))
     mel, targets, stored, _ = augment_batch(batch, model, NO_AUGMENT, np.random.default_rng(0))
     output = model.eval()(mel)
-    losses = module._losses(mel, output, targets, stored, batch.is_weak)
+    losses = module._losses(Augmented(mel, targets, stored, []), output, batch.is_weak)
     assert module.teacher is not None
     taught = module.teacher([mel]).frame_logits.sigmoid()
     bce = torch.nn.functional.binary_cross_entropy_with_logits
