@@ -42,6 +42,11 @@ class EncodedAudio(NamedTuple):
 AudioInput = str | Path | EncodedAudio
 
 
+def find_audio(folder: Path) -> list[Path]:
+    """All audio files below a folder, sorted; hidden ones are left out."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not path.name.startswith("."))
+
+
 def audio_info(path: AudioInput) -> AudioInfo:
     """Length, rate and channels from the header.
 

@@ -106,6 +106,11 @@ class DataConfig:
             "only data.clip_teacher=NPY and data.clip_teacher_index=PKL together",
         )
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether training clips have labels, or only what a teacher says of them."""
+        return True
+
     def identity(self) -> dict[str, Any]:
         """The values that decide what a run computes; part of its signature."""
         return {key: value for key, value in to_dict(self).items() if key != "num_workers"}

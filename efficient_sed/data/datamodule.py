@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -17,7 +18,7 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.mixed_sampler import MixedSampler
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.sampler import WEIGHTS, EpochSampler, weights_by_clips
-from efficient_sed.errors import DataError
+from efficient_sed.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,22 @@ def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid) -> Store
     return teacher
 
 
+def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None) -> Splits:
+    """The data without training clips that nobody says anything of.
+
+    Raises:
+        ConfigError: If something else than a teacher would count.
+    """
+    is_taught = teacher is not None or bool(run.train.teacher)
+    if not is_taught or run.train.distillation_weight < 1:
+        allowed = "only with a teacher, whose word alone counts: data.pseudo_labels=FILE or train.teacher=NAME, and train.distillation_weight=1"
+        raise ConfigError(f"data.train=null is not allowed here: {allowed}")
+    known = tuple(clip for clip in splits.train if teacher is None or clip.id in teacher)
+    if len(known) < len(splits.train):
+        logger.warning("%d of %d training clips are left out: the teacher does not know them", len(splits.train) - len(known), len(splits.train))
+    return dataclasses.replace(splits, train=known)
+
+
 class SedDataModule(pl.LightningDataModule):
     """Training excerpts and evaluation windows of one data set.
 
@@ -49,12 +66,15 @@ class SedDataModule(pl.LightningDataModule):
 
     Raises:
         DataError: If the training part holds nothing that the configured sampler or teacher could use.
+        ConfigError: If it has no labels, and no teacher whose word alone counts.
     """
 
     def __init__(self, run: RunConfig, splits: Splits, grid: FrameGrid) -> None:
         super().__init__()
         self.run, self.config, self.splits, self.grid = run, run.data, splits, grid
         pseudo_labels = stored_teacher(self.config, splits, grid)
+        if not self.config.has_labels:
+            splits = self.splits = _taught(run, splits, pseudo_labels)
         self._weak_weights = weights_by_clips(splits.weak) if run.train.weak_share else None
         weak = splits.weak if run.train.weak_share else ()
         excerpt_seconds = min(run.train.crop_seconds or self.config.clip_seconds, self.config.clip_seconds)

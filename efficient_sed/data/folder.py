@@ -9,19 +9,22 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from efficient_sed.audio.io import audio_info
-from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.audio.io import audio_info, find_audio
+from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
+from efficient_sed.data.labels import audioset_labels
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import DATASETS
 
+CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")}
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 OVERHANG_S = 0.1  # annotations may end a little after the file does: rounding, padding of codecs
 
@@ -35,36 +38,41 @@ class FolderConfig(DataConfig):
     """Folder of the data set."""
     audio: str = "audio"
     """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
-    train: str = "train.tsv"
-    """Annotations of the training part, relative to root."""
-    validation: str = "validation.tsv"
-    """Annotations that choose the best epoch."""
-    test: str = "test.tsv"
-    """Annotations that results are computed on."""
+    train: str | None = "train.tsv"
+    """Annotations of the training part, relative to root. None: all audio files that stand in no other part, without labels, for a teacher."""
+    validation: str | None = "validation.tsv"
+    """Annotations that choose the best epoch; none where nothing is trained."""
+    test: str | None = "test.tsv"
+    """Annotations that results are computed on; none where nothing is scored."""
     annotations: str | None = None
     """One file for all parts instead of three; the column `split_column` then tells them apart."""
     split_column: str = "split"
     """Column with train, validation or test in each row of `annotations`."""
-    classes: tuple[str, ...] | None = None
-    """Labels in logit order; none: all labels of the annotations, sorted."""
+    classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
+    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet; none: all labels of the annotations, sorted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.classes is None or len(set(self.classes)) == len(self.classes) > 0, "data.classes", self.classes, "at least one label, none twice")
 
+    @property
+    def has_labels(self) -> bool:
+        return self.annotations is not None or self.train is not None
+
     def load(self) -> Splits:
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(f"data.root={self.root}: no such directory; give the folder of your data set as data.root=DIR")
+        classes = CLASS_LISTS[self.classes[0]]() if self.classes is not None and len(self.classes) == 1 and self.classes[0] in CLASS_LISTS else self.classes
         if self.annotations is None:
-            files: Mapping[str, Path] = {part: root / getattr(self, part) for part in PARTS}
-            return read_folder(root / self.audio, files, self.classes, self.on_error, self.num_workers)
-        return read_folder(root / self.audio, root / self.annotations, self.classes, self.on_error, self.num_workers, self.split_column)
+            files = {part: None if getattr(self, part) is None else root / getattr(self, part) for part in PARTS}
+            return read_folder(root / self.audio, files, classes, self.on_error, self.num_workers)
+        return read_folder(root / self.audio, root / self.annotations, classes, self.on_error, self.num_workers, self.split_column)
 
 
 def read_folder(
     audio: Path,
-    annotations: Mapping[str, Path] | Path,
+    annotations: Mapping[str, Path | None] | Path,
     classes: Sequence[str] | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     num_workers: int = 2,
@@ -73,7 +81,8 @@ def read_folder(
     """Clips by part, durations read from the files.
 
     Args:
-        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row.
+        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the training part is all audio that
+            is in no other part, without labels, and another part is empty.
         classes: Allowed labels in logit order; none takes all that occur, sorted.
         on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
 
@@ -85,7 +94,10 @@ def read_folder(
     if isinstance(annotations, Path):
         by_part = read_annotations(annotations, split_column)
     else:
-        by_part = {part: read_annotations(path)[""] for part, path in annotations.items()}
+        by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
+        if annotations["train"] is None:
+            elsewhere = {name for events in by_part.values() for name in events}
+            by_part["train"] = {name: [] for path in find_audio(audio) if (name := path.relative_to(audio).as_posix()) not in elsewhere}
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:
         classes = sorted(labels)
@@ -93,7 +105,8 @@ def read_folder(
             raise DataError(f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as data.classes=[…] if that is meant")
     for label in sorted(labels - set(classes)):
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
-    return read_parts(dict.fromkeys(PARTS, audio), by_part, classes, on_error, num_workers)
+    may_be_empty = [] if isinstance(annotations, Path) else [part for part, path in annotations.items() if path is None]
+    return read_parts(dict.fromkeys(PARTS, audio), by_part, classes, on_error, num_workers, [part for part in may_be_empty if part != "train"])
 
 
 def read_parts(

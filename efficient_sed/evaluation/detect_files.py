@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info
+from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info, find_audio
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
 from efficient_sed.errors import DataError, EfficientSedError
@@ -63,7 +63,7 @@ def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
         if not path.is_dir():
             recordings.append(Recording(path, str(path), Path(path.stem), audio_info(path).duration_s))
             continue
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file() and not file.name.startswith("."))
+        inside = find_audio(path)
         if not inside:
             raise DataError(f"{path}: no audio in this folder; files that end in {', '.join(AUDIO_SUFFIXES)} are taken")
         for file in inside:

@@ -23,12 +23,14 @@ from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
 from efficient_sed.data.windows import Window, fade_logits, join_windows
 from efficient_sed.environment import describe_environment
-from efficient_sed.errors import DataError
+from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.registry import TEACHERS
 from efficient_sed.teachers._contract import Teacher
 from efficient_sed.teachers._journal import Journal, check_same_header, open_journal
+from efficient_sed.teachers.model import ModelTeacher
 from efficient_sed.teachers.stored import SUFFIXES
 
+OUT_OF_MEMORY = "can't allocate memory"  # PyTorch's word for it on a CPU
 logger = logging.getLogger(__name__)
 
 
@@ -52,12 +54,15 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
         show_progress: Draw a progress bar instead of logging.
 
     Raises:
-        DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, or the file was begun otherwise.
+        DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, the file was begun otherwise, or memory is too small.
     """
     grid = _grid(config.backbone)
     data = dataclasses.replace(config.data, on_error="skip")
     splits = data.load()
     teachers = [_load(name, splits.classes, grid) for name in names]
+    for teacher in teachers:
+        if isinstance(teacher, ModelTeacher):
+            teacher.check_clips(data.clip_seconds)
     header = _header(names, teachers, data.name, splits, part, grid, data.clip_seconds)
     clips: Sequence[Clip] = getattr(splits, part)
     if output.is_file():
@@ -81,6 +86,12 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
             written = Written(len(journal), len(clips) - len(journal) + len(splits.skipped))
             _assemble(journal, output, header, grid.num_frames(round(data.clip_seconds * grid.sample_rate)), written)
         unfinished.unlink()
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and OUT_OF_MEMORY not in str(error):
+            raise
+        size = config.train.batch_size
+        advice = f"try train.batch_size={size // 2}" if size > 1 else "label by one teacher at a time, and average their files: --teacher A.h5,B.h5"
+        raise ConfigError(f"out of memory with {len(teachers)} teachers and train.batch_size={size}; what is done is kept, {advice}") from error
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror or error}); give what it lacks and type the same command to go on") from error
     return written

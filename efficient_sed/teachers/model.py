@@ -14,6 +14,7 @@ from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.pseudo_labels import select_classes
 from efficient_sed.errors import ConfigError
+from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
@@ -39,17 +40,20 @@ class _Member(NamedTuple):
     model: SedModel
     columns: list[int] | None
     """Its logits in the order of the data set's classes; none if that is its own."""
+    name: str
 
 
 def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) -> _Member:
     if name.endswith(SUFFIXES):
         raise ConfigError(f"teacher {name}: a file of logits, not a model; a training takes it as data.pseudo_labels={name}")
+    if name in (cards := list_cards()) and cards[name].task == "backbone":
+        raise ConfigError(f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {name.rpartition('_')[0]}_strong")
     model = load_model(name).eval().requires_grad_(False)
     if model.grid != grid:
         raise ConfigError(f"teacher {name}: its frames last {model.grid.hop_s:g} s, the student's {grid.hop_s:g} s; choose a teacher on the student's grid")
     if task == "detection" and model.provenance.task != "detection":
         raise ConfigError(f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging")
-    return _Member(model, select_classes(model.classes, classes, f"teacher {name}"))
+    return _Member(model, select_classes(model.classes, classes, f"teacher {name}"), name)
 
 
 class ModelTeacher(Teacher):
@@ -66,18 +70,26 @@ class ModelTeacher(Teacher):
         self.fingerprint = ",".join(_weights_hash(member.model) for member in members)
         self.frontends: list[FrontEnd] = []
         self._hears: list[int] = []  # which of them each member has
-        for model, _ in members:
+        for model, _, _ in members:
             place = next((place for place, frontend in enumerate(self.frontends) if is_alike(frontend, model.frontend)), len(self.frontends))
             self._hears.append(place)
             if place == len(self.frontends):
                 self.frontends.append(model.frontend)
+
+    def check_clips(self, seconds: float) -> None:
+        """Raise a ConfigError if clips are longer than a member can hear at once."""
+        for model, _, name in self.members:
+            most, frontend = model.backbone.max_frames, model.frontend
+            if most is not None and not model.backbone.is_piecewise and seconds * frontend.sample_rate > most * frontend.hop_length:
+                most_s = most * frontend.hop_length / frontend.sample_rate
+                raise ConfigError(f"teacher {name}: hears at most {most_s:g} s at once, data.clip_seconds={seconds:g}; give data.clip_seconds={most_s:g}")
 
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
         """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames)."""
         outputs = [
             _select(_listen(model, mels[place], _device(index, mels[place].device)), columns)
-            for index, ((model, columns), place) in enumerate(zip(self.members, self._hears, strict=True))
+            for index, ((model, columns, _), place) in enumerate(zip(self.members, self._hears, strict=True))
         ]
         return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from efficient_sed.audio.frontend_transformers import AsitMel
 from efficient_sed.config.schema import AugmentConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.models._factory import create_model
@@ -114,3 +115,20 @@ def test_labels_stay_on_their_sound(batch: Batch, model: SedModel) -> None:
     inside = is_labelled & torch.roll(is_labelled, 1, 1) & torch.roll(is_labelled, -1, 1)  # away from edges, which the window blurs
     outside = ~(is_labelled | torch.roll(is_labelled, 1, 1) | torch.roll(is_labelled, -1, 1) | is_masked)
     assert float(frames[inside].min()) > float(frames[outside].max())
+
+
+@pytest.mark.parametrize("name", ON)
+def test_a_teacher_with_another_front_end_hears_the_same_clip(batch: Batch, model: SedModel, name: str) -> None:
+    """It goes through all that moves labels, and through nothing that only makes the student's task harder."""
+    listener, other = model.frontend, AsitMel()
+    plain = augment_batch(batch, model, OFF, np.random.default_rng(0), [listener, other])
+    torch.testing.assert_close(plain.heard, [listener(batch.waveform), other(batch.waveform)], rtol=0, atol=0)
+    augmented = augment_batch(batch, model, ON[name], np.random.default_rng(0), [listener, other])
+    assert torch.equal(augmented.mel, augment(batch, model, ON[name])[0])  # it costs the student no draw
+    assert augmented.heard[1].shape == other(batch.waveform).shape
+    if name in MOVES_LABELS or name == "pitch":
+        assert torch.equal(augmented.heard[0], augmented.mel)
+        assert not torch.equal(augmented.heard[1], plain.heard[1])
+    else:
+        assert torch.equal(augmented.heard[0], plain.heard[0])
+        assert not torch.equal(augmented.mel, plain.mel)
