@@ -10,7 +10,7 @@ from torchaudio.compliance.kaldi import fbank
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
 from efficient_sed.audio.frontend import LogMel
-from efficient_sed.audio.frontend_transformers import AsitMel, AtstMel, BeatsMel, M2dMel, PasstMel, TransformerFrontEnd
+from efficient_sed.audio.frontend_transformers import AsitMel, AtstMel, BeatsMel, KaldiMel, M2dMel, PasstMel, TransformerFrontEnd
 
 ALL = (BeatsMel, AtstMel, M2dMel, AsitMel)
 BINS = {BeatsMel: 128, AtstMel: 64, M2dMel: 80, AsitMel: 128}
@@ -97,3 +97,13 @@ def test_passt_hears_nearly_what_the_students_hear() -> None:
     assert 1e-3 < difference.max() < 0.2
     assert not PasstMel().window[0]
     assert PasstMel().window[1] == PasstMel().window[-1]  # periodic
+
+
+@pytest.mark.parametrize(("made", "window"), [(BeatsMel, "povey"), (AsitMel, "hanning")])
+def test_kaldi_by_torchaudio(made: type[KaldiMel], window: str) -> None:
+    """Bit for bit, but for the frames that zeros behind the signal add."""
+    waveform = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)) + 0.01
+    given = waveform * 2**15 if made is BeatsMel else waveform - waveform.mean()
+    bank = fbank(given, num_mel_bins=128, sample_frequency=16_000, window_type=window, dither=0.0)
+    mean, deviation = (15.41663, 6.55582) if made is BeatsMel else (-4.2677393, 4.5689974)
+    assert torch.equal(made()(waveform)[0, 0, :, : len(bank)].T, (bank - mean) / (2 * deviation))
