@@ -21,19 +21,27 @@ def progress(unit: str, total: float, done: int = 0, *, is_drawn: bool) -> Itera
     """
     if is_drawn:
         from rich.console import Console
-        from rich.progress import Progress
+        from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
-        with Progress(console=Console(stderr=True)) as bar:
-            task = bar.add_task(unit, total=total, completed=done)
-            yield lambda amount: bar.advance(task, amount)
+        rate = TextColumn("{task.fields[rate]}")
+        with Progress(*Progress.get_default_columns()[:-1], rate, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+            task, started, counted = bar.add_task(unit, total=total, completed=done, rate=""), time.monotonic(), 0.0
+
+            def draw(amount: float) -> None:
+                nonlocal counted
+                counted += amount
+                bar.update(task, advance=amount, rate=f"{counted / max(time.monotonic() - started, 1e-9):.3g} a second")
+
+            yield draw
         return
-    count, logged_at = float(done), time.monotonic()
+    count, started, logged_at = float(done), time.monotonic(), time.monotonic()
 
     def advance(amount: float) -> None:
         nonlocal count, logged_at
         count += amount
         if time.monotonic() - logged_at > _LOG_EVERY_S:
             logged_at = time.monotonic()
-            logger.info("%.0f of %.0f %s", count, total, unit)
+            rate = (count - done) / (logged_at - started)
+            logger.info("%.0f of %.0f %s, %.3g a second, %.0f minutes to go", count, total, unit, rate, (total - count) / max(rate, 1e-9) / 60)
 
     yield advance
