@@ -114,7 +114,7 @@ def compare_steps(size: int, rounds: int, folder: Path) -> None:
         f"all {len(TEACHERS)} listen": make_step(list(files.values()), size),
     }
     steps = CLIPS // size
-    print(f"\nHours an epoch, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, times seconds a step / 3600\n")
+    print(f"\nHours an epoch on that thread, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, times seconds a step / 3600\n")
     print("| teacher | s a step | times stored | hours an epoch |\n|---|---:|---:|---:|")
     for side, (milliseconds, ratio) in ratios(sides, rounds).items():
         print(f"| {side} | {milliseconds / 1e3:.2f} | {1 / ratio:.2f} | {steps * milliseconds / 3.6e6:.1f} |", flush=True)
