@@ -55,8 +55,13 @@ def draw_time_masks(rng: np.random.Generator, batch: int, num_frames: int, max_s
     return torch.from_numpy((frames < first[:, None]) | (frames >= (first + width)[:, None]))
 
 
-def mask_in_time(x: Tensor, kept: Tensor, stride: int = 1) -> Tensor:
-    """Zero what is not kept; x of shape (batch, ..., frames * stride), kept (batch, frames). Zero is a spectrogram's average, and no event."""
+def mask_in_time(x: Tensor, kept: Tensor, stride: int = 1, silence: Tensor | None = None) -> Tensor:
+    """Blank what is not kept; x of shape (batch, ..., frames * stride), kept (batch, frames).
+
+    Args:
+        silence: What to blank it with, of a shape like x's; none: zero, which is a student's spectrogram's average, and no event.
+    """
     steps = kept.repeat_interleave(stride, -1)[:, : x.shape[-1]].to(x.device)
     steps = torch.nn.functional.pad(steps, (0, x.shape[-1] - steps.shape[-1]), value=True)  # frames that fill no output frame
-    return x * steps.view(len(x), *[1] * (x.ndim - 2), -1).to(x.dtype)
+    steps = steps.view(len(x), *[1] * (x.ndim - 2), -1)
+    return x * steps.to(x.dtype) if silence is None else torch.where(steps, x, silence.to(x))

@@ -72,6 +72,8 @@ def pack_data(config: DataConfig, output: Path) -> Packed:
     Raises:
         DataError: If a clip cannot be read and `data.on_error` is not "skip", or the file cannot be written.
     """
+    if not config.has_labels:
+        raise DataError(f"{output}: a packed file holds labels, and data.train=null has none; train on the recordings themselves")
     splits = config.load()
     if splits.weak:
         raise DataError(f"{output}: a packed file has no place for the {len(splits.weak)} weak clips; leave data.weak_root away")

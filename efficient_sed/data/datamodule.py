@@ -40,17 +40,21 @@ def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid) -> Store
     return teacher
 
 
-def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None) -> Splits:
+def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None, grid: FrameGrid) -> Splits:
     """The data without training clips that nobody says anything of.
 
     Raises:
         ConfigError: If something else than a teacher would count.
+        DataError: If the teacher ends before a clip does, which would be taught as silence.
     """
     is_taught = teacher is not None or bool(run.train.teacher)
     if not is_taught or run.train.distillation_weight < 1:
         allowed = "only with a teacher, whose word alone counts: data.pseudo_labels=FILE or train.teacher=NAME, and train.distillation_weight=1"
         raise ConfigError(f"data.train=null is not allowed here: {allowed}")
     known = tuple(clip for clip in splits.train if teacher is None or clip.id in teacher)
+    longest = max(known, key=lambda clip: clip.duration_s)
+    if isinstance(teacher, PseudoLabels) and longest.duration_s >= (teacher.num_frames + 1) * grid.hop_s:
+        raise DataError(f"{teacher.path}: ends {teacher.num_frames * grid.hop_s:g} s into a clip, and {longest.id!r} has {longest.duration_s:g} s; write it anew for these clips")
     if len(known) < len(splits.train):
         logger.warning("%d of %d training clips are left out: the teacher does not know them", len(splits.train) - len(known), len(splits.train))
     return dataclasses.replace(splits, train=known)
@@ -74,7 +78,7 @@ class SedDataModule(pl.LightningDataModule):
         self.run, self.config, self.splits, self.grid = run, run.data, splits, grid
         pseudo_labels = stored_teacher(self.config, splits, grid)
         if not self.config.has_labels:
-            splits = self.splits = _taught(run, splits, pseudo_labels)
+            splits = self.splits = _taught(run, splits, pseudo_labels, grid)
         self._weak_weights = weights_by_clips(splits.weak) if run.train.weak_share else None
         weak = splits.weak if run.train.weak_share else ()
         excerpt_seconds = min(run.train.crop_seconds or self.config.clip_seconds, self.config.clip_seconds)

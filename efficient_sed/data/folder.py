@@ -96,7 +96,7 @@ def read_folder(
     else:
         by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
         if annotations["train"] is None:
-            elsewhere = {name for events in by_part.values() for name in events}
+            elsewhere = {Path(name).as_posix() for events in by_part.values() for name in events}
             by_part["train"] = {name: [] for path in find_audio(audio) if (name := path.relative_to(audio).as_posix()) not in elsewhere}
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from efficient_sed._files import write_atomically
+from efficient_sed._memory import is_memory
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
 from efficient_sed.data.labels import default_classes
@@ -213,6 +214,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
             raise zipfile.BadZipFile(damaged)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise almost anything
+        if is_memory(error):
+            raise
         raise CheckpointError(f"{path}: not a checkpoint of plain tensors: {_diagnose(path, error)}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors")

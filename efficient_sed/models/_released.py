@@ -18,7 +18,7 @@ from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES
 
 logger = logging.getLogger(__name__)
-_CLIP_LAYER = "classifier.weak."
+CLIP_LAYER = "classifier.weak."
 _Rules = list[tuple[str, str, Sequence[tuple[str, str | None]]]]
 
 
@@ -60,12 +60,12 @@ def _layout(name: str) -> tuple[dict[str, torch.Size], _Rules]:
 
 def with_clip_layer(state: Mapping[str, Tensor], model: SedModel, path: Path) -> dict[str, Tensor]:
     """The weights with the model's own random clip layer where a released transformer's file has none, or one for other classes; a warning says so."""
-    own = {key: value for key, value in model.state_dict().items() if key.startswith(_CLIP_LAYER)}
-    found = {key: value for key, value in state.items() if key.startswith(_CLIP_LAYER)}
+    own = {key: value for key, value in model.state_dict().items() if key.startswith(CLIP_LAYER)}
+    found = {key: value for key, value in state.items() if key.startswith(CLIP_LAYER)}
     is_whole = {key: value.shape[1:] for key, value in found.items()} == {key: value.shape[1:] for key, value in own.items()}
     if not model.backbone.is_clip_layer_optional or (found and not is_whole):  # a damaged one is for load_strictly to refuse
         return dict(state)
-    num_classes = len(found[f"{_CLIP_LAYER}bias"]) if found else 0
+    num_classes = len(found[f"{CLIP_LAYER}bias"]) if found else 0
     if num_classes == len(model.classes):
         return dict(state)
     what = f"its clip layer for {num_classes} classes is left out" if found else "has no clip layer"

@@ -47,6 +47,10 @@ class Backbone(_Part, abc.ABC):
     """Whether it does take more, in pieces of `max_frames` that do not know of each other."""
     is_clip_layer_optional: ClassVar[bool] = False
     """Whether released files with it may lack the classifier's clip layer, or have one for other classes."""
+    first_decay: ClassVar[int] = 0
+    """Power of the layer-wise factor on the rate of its last stage; each stage before it has one more."""
+    decays_vectors: ClassVar[bool] = True
+    """Whether weight decay takes in biases and norms, tensors of one dimension."""
     is_altered: bool = False
     """Whether layers were replaced, so that its configuration no longer rebuilds it."""
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from efficient_sed._memory import enough_memory
 from efficient_sed._progress import progress
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import BackboneConfig, RunConfig
@@ -23,14 +25,13 @@ from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
 from efficient_sed.data.windows import Window, fade_logits, join_windows
 from efficient_sed.environment import describe_environment
-from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.errors import DataError
 from efficient_sed.registry import TEACHERS
 from efficient_sed.teachers._contract import Teacher
 from efficient_sed.teachers._journal import Journal, check_same_header, open_journal
 from efficient_sed.teachers.model import ModelTeacher
 from efficient_sed.teachers.stored import SUFFIXES
 
-OUT_OF_MEMORY = "can't allocate memory"  # PyTorch's word for it on a CPU
 logger = logging.getLogger(__name__)
 
 
@@ -59,7 +60,8 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
     grid = _grid(config.backbone)
     data = dataclasses.replace(config.data, on_error="skip")
     splits = data.load()
-    teachers = [_load(name, splits.classes, grid) for name in names]
+    with enough_memory("while loading teachers", "label with one of them at a time, and average their files: --teacher A.h5,B.h5"):
+        teachers = [_load(name, splits.classes, grid) for name in names]
     for teacher in teachers:
         if isinstance(teacher, ModelTeacher):
             teacher.check_clips(data.clip_seconds)
@@ -76,9 +78,9 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
                 logger.info("going on with %s: %d of %d clips are there", unfinished, len(journal), len(clips))
             windows = EvaluationWindows(missing, splits.classes, grid, data.clip_seconds)
             loader: Iterable[Batch] = DataLoader(windows, config.train.batch_size, collate_fn=collate, num_workers=data.num_workers)
-            device = torch.device("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
-            with progress("clips", len(clips), len(journal), is_drawn=show_progress) as advance:
-                for clip_id, logits in _listen(teachers, windows, loader, device):
+            devices = _devices(len(teachers), config.train.accelerator)
+            with progress("clips", len(clips), len(journal), is_drawn=show_progress) as advance, _enough_memory(len(teachers), config.train.batch_size):
+                for clip_id, logits in _listen(teachers, windows, loader, devices):
                     journal.append(clip_id, logits)
                     advance(1)
             if len(journal) == 0:
@@ -86,12 +88,6 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
             written = Written(len(journal), len(clips) - len(journal) + len(splits.skipped))
             _assemble(journal, output, header, grid.num_frames(round(data.clip_seconds * grid.sample_rate)), written)
         unfinished.unlink()
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and OUT_OF_MEMORY not in str(error):
-            raise
-        size = config.train.batch_size
-        advice = f"try train.batch_size={size // 2}" if size > 1 else "label by one teacher at a time, and average their files: --teacher A.h5,B.h5"
-        raise ConfigError(f"out of memory with {len(teachers)} teachers and train.batch_size={size}; what is done is kept, {advice}") from error
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror or error}); give what it lacks and type the same command to go on") from error
     return written
@@ -137,16 +133,32 @@ def _finished(output: Path, header: dict[str, Any], num_clips: int) -> Written:
     return Written(count, num_clips - count)
 
 
-def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], device: torch.device) -> Iterator[tuple[str, np.ndarray]]:
+def _devices(num_teachers: int, accelerator: str) -> list[torch.device]:
+    """Where each teacher listens: several GPUs share them."""
+    if not torch.cuda.is_available() or accelerator == "cpu":
+        return [torch.device("cpu")] * num_teachers
+    return [torch.device("cuda", index % torch.cuda.device_count()) for index in range(num_teachers)]
+
+
+def _enough_memory(num_teachers: int, batch_size: int) -> AbstractContextManager[None]:
+    alone = "" if num_teachers == 1 else ", or label with one teacher at a time and average their files: --teacher A.h5,B.h5"
+    smaller = f"try train.batch_size={batch_size // 2}{alone}" if batch_size > 1 else alone.removeprefix(", or ") or "this machine is too small for it"
+    return enough_memory(f"with {num_teachers} teacher{'s' * (num_teachers > 1)} and train.batch_size={batch_size}", f"what is done is kept; {smaller}")
+
+
+def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], devices: Sequence[torch.device]) -> Iterator[tuple[str, np.ndarray]]:
     """Clips with their logits (classes, frames), each as soon as its last window was heard."""
     pieces: dict[int, dict[int, tuple[Window, np.ndarray]]] = {}
     num_windows = np.bincount([clip for clip, _ in windows.windows], minlength=len(windows.clips))
+    last_window = np.cumsum(num_windows) - 1
+    num_heard = 0
     for batch in loader:
         for message in batch.errors:
             logger.warning("left out: %s", message)
-        for part in torch.split(torch.arange(len(batch.positions)), len(batch.positions) if device.type == "cuda" else 1):
+        num_heard += len(batch.positions) + len(batch.errors)
+        for part in torch.split(torch.arange(len(batch.positions)), len(batch.positions) if devices[0].type == "cuda" else 1) if len(batch.positions) else ():
             positions = batch.positions[part].tolist()
-            for position, logits in zip(positions, _mean_logits(teachers, windows, positions, batch.waveform[part].to(device)), strict=True):
+            for position, logits in zip(positions, _mean_logits(teachers, windows, positions, batch.waveform[part], devices), strict=True):
                 clip, window = windows.windows[position]
                 if logits is None:
                     continue
@@ -157,14 +169,19 @@ def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Ite
                 if len(pieces[clip]) == num_windows[clip]:
                     joined = join_windows((piece for _, piece in sorted(pieces.pop(clip).items())), fade_logits)
                     yield windows.clips[clip].id, np.concatenate(list(joined)).T
+        for clip in [clip for clip in pieces if last_window[clip] < num_heard]:
+            del pieces[clip]  # one of its windows could not be read
 
 
-def _mean_logits(teachers: Sequence[Teacher], windows: EvaluationWindows, positions: Sequence[int], waveform: torch.Tensor) -> list[np.ndarray | None]:
+def _mean_logits(
+    teachers: Sequence[Teacher], windows: EvaluationWindows, positions: Sequence[int], waveform: torch.Tensor, devices: Sequence[torch.device]
+) -> list[np.ndarray | None]:
     """Of each window in float16; none where a teacher does not know the clip."""
     ids = [windows.clips[windows.windows[position][0]].id for position in positions]
     first_frames = [windows.grid.onset_frame(windows.windows[position][1].start_s) for position in positions]
     means: list[np.ndarray | None] = []
-    for clip_id, logits in zip(ids, zip(*(teacher.frame_logits(ids, first_frames, waveform) for teacher in teachers), strict=True), strict=True):
+    heard = [teacher.frame_logits(ids, first_frames, waveform.to(device)) for teacher, device in zip(teachers, devices, strict=True)]
+    for clip_id, logits in zip(ids, zip(*heard, strict=True), strict=True):
         known = [item for item in logits if item is not None]
         if len(known) < len(logits):
             means.append(None)

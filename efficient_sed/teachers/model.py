@@ -16,6 +16,7 @@ from efficient_sed.data.pseudo_labels import select_classes
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import load_model
+from efficient_sed.models._released import CLIP_LAYER
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import TEACHERS
@@ -47,7 +48,8 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
     if name.endswith(SUFFIXES):
         raise ConfigError(f"teacher {name}: a file of logits, not a model; a training takes it as data.pseudo_labels={name}")
     if name in (cards := list_cards()) and cards[name].task == "backbone":
-        raise ConfigError(f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {name.rpartition('_')[0]}_strong")
+        detectors = [card.name for card in cards.values() if card.task == "detection" and card.architecture == cards[name].architecture]
+        raise ConfigError(f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {(detectors or ['beats_strong'])[0]}")
     model = load_model(name).eval().requires_grad_(False)
     if model.grid != grid:
         raise ConfigError(f"teacher {name}: its frames last {model.grid.hop_s:g} s, the student's {grid.hop_s:g} s; choose a teacher on the student's grid")
@@ -59,7 +61,7 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
 class ModelTeacher(Teacher):
     """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it follows its input's device.
 
-    Members whose front ends are alike share what they hear. With several GPUs the members are spread over them.
+    Members whose front ends are alike share what they hear.
 
     Attributes:
         frontends: The front ends that differ.
@@ -76,21 +78,18 @@ class ModelTeacher(Teacher):
             if place == len(self.frontends):
                 self.frontends.append(model.frontend)
 
-    def check_clips(self, seconds: float) -> None:
-        """Raise a ConfigError if clips are longer than a member can hear at once."""
+    def check_clips(self, seconds: float, key: str = "data.clip_seconds") -> None:
+        """Raise a ConfigError if clips, whose length is that key of a configuration, are longer than a member can hear at once."""
         for model, _, name in self.members:
             most, frontend = model.backbone.max_frames, model.frontend
             if most is not None and not model.backbone.is_piecewise and seconds * frontend.sample_rate > most * frontend.hop_length:
                 most_s = most * frontend.hop_length / frontend.sample_rate
-                raise ConfigError(f"teacher {name}: hears at most {most_s:g} s at once, data.clip_seconds={seconds:g}; give data.clip_seconds={most_s:g}")
+                raise ConfigError(f"teacher {name}: hears at most {most_s:g} s at once, {key}={seconds:g}; give {key}={most_s:g}")
 
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
         """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames)."""
-        outputs = [
-            _select(_listen(model, mels[place], _device(index, mels[place].device)), columns)
-            for index, ((model, columns, _), place) in enumerate(zip(self.members, self._hears, strict=True))
-        ]
+        outputs = [_select(_listen(model, mels[place]), columns) for (model, columns, _), place in zip(self.members, self._hears, strict=True)]
         return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
 
     def frame_logits(self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor) -> list[Tensor | None]:
@@ -103,16 +102,11 @@ def is_alike(one: FrontEnd, other: FrontEnd) -> bool:
     return type(one) is type(other) and all(torch.equal(value.cpu(), theirs[name].cpu()) for name, value in one.named_buffers())
 
 
-def _device(index: int, given: torch.device) -> torch.device:
-    """Where a member computes: of several GPUs each has its share of the members."""
-    return torch.device("cuda", (index + (given.index or 0)) % torch.cuda.device_count()) if given.type == "cuda" else given
-
-
-def _listen(model: SedModel, mel: Tensor, device: torch.device) -> SedOutput:
-    """Logits on the input's device; those of the clip are the highest of its frames unless the model was trained on clip labels."""
-    output: SedOutput = model.to(device)(mel.to(device))
-    frame_logits = output.frame_logits.float().to(mel.device)
-    return SedOutput(frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float().to(mel.device))
+def _listen(model: SedModel, mel: Tensor) -> SedOutput:
+    """Logits; those of the clip are the highest of its frames unless the model was trained on clip labels."""
+    output: SedOutput = model.to(mel.device)(mel)
+    frame_logits = output.frame_logits.float()
+    return SedOutput(frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float())
 
 
 def _select(output: SedOutput, columns: list[int] | None) -> SedOutput:
@@ -120,7 +114,9 @@ def _select(output: SedOutput, columns: list[int] | None) -> SedOutput:
 
 
 def _weights_hash(model: SedModel) -> str:
+    """Of what is asked of it: a detector's clip layer is not, and in some released files is missing."""
     digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
+    asked = {key: value for key, value in model.state_dict().items() if model.provenance.task != "detection" or not key.startswith(CLIP_LAYER)}
+    for key, value in sorted(asked.items()):
         digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -74,7 +74,8 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
     mels[0] = _augment_spectrum(mels[0], config, rng)
     if config.time_mask_max > 0:
         kept = draw_time_masks(rng, size, num_frames, config.time_mask_max)
-        mels = [mask_in_time(mel, kept, model.grid.stride) for mel in mels]
+        silences = [None, *(frontend(torch.zeros_like(waveform[:1])) for frontend in listeners)]
+        mels = [mask_in_time(mel, kept, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)]
         targets, teacher = mask_in_time(targets, kept), mask_in_time(teacher, kept)
     return Augmented(mels[0], targets, teacher, mels[1:])
 

@@ -38,7 +38,9 @@ class SedModule(pl.LightningModule):
         model.backbone.requires_grad_(not config.train.is_backbone_frozen)
         self.teacher = ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid) if config.train.teacher else None
         if self.teacher is not None:
-            self.teacher.check_clips(min(config.train.crop_seconds or config.data.clip_seconds, config.data.clip_seconds))
+            clip_seconds, crop_seconds = config.data.clip_seconds, config.train.crop_seconds
+            is_cropped = crop_seconds is not None and crop_seconds < clip_seconds
+            self.teacher.check_clips(crop_seconds if is_cropped and crop_seconds else clip_seconds, "train.crop_seconds" if is_cropped else "data.clip_seconds")
         self._is_shared = [] if self.teacher is None else [is_alike(frontend, model.frontend) for frontend in self.teacher.frontends]
         """Which of the teacher's front ends hear as the student's, whose very spectrogram they then get."""
         self.unreadable: list[str] = []

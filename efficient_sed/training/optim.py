@@ -19,16 +19,19 @@ from efficient_sed.models.sed import SedModel
 def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any]]:
     """One group per backbone stage, its rate falling by `layer_decay` from the last stage to the first, and one for the rest.
 
-    A stage's learned positions are a group of their own.
+    A stage's learned positions are a group of their own, and so are its vectors where weight decay leaves them out.
     """
     groups: list[dict[str, Any]] = []
     if not config.is_backbone_frozen:
         stages = model.backbone.stages()
         for depth, stage in enumerate(reversed(stages)):
-            rate = config.lr_backbone * config.layer_decay**depth
+            rate = config.lr_backbone * config.layer_decay ** (depth + model.backbone.first_decay)
             name, positions = f"backbone.{len(stages) - 1 - depth}", _positions(stage)
             others = [parameter for parameter in _trainable(stage) if not any(parameter is position for position in positions)]
-            groups.append({"name": name, "params": others, "lr": rate})
+            vectors = [] if model.backbone.decays_vectors else [parameter for parameter in others if parameter.ndim < 2]
+            groups.append({"name": name, "params": [parameter for parameter in others if not any(parameter is vector for vector in vectors)], "lr": rate})
+            if vectors:
+                groups.append({"name": f"{name}.vectors", "params": vectors, "lr": rate, "weight_decay": 0.0})
             if positions:
                 groups.append({"name": f"{name}.positions", "params": positions, "lr": rate * config.lr_positions_ratio, "weight_decay": 0.0})
     head = [*_trainable(model.sequence), *_trainable(model.classifier)]

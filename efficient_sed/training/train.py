@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from efficient_sed._memory import enough_memory
 from efficient_sed.config.schema import RunConfig, TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
@@ -67,8 +68,9 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     for chatty in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when imported
         logging.getLogger(chatty).setLevel(logging.WARNING)
     pl.seed_everything(config.seed, verbose=False)
-    model = build_model(config, splits.classes)
-    module = SedModule(model, config)
+    with enough_memory("while loading", "choose a smaller model or teacher, or let the teacher write what it hears first: efficient-sed pseudo-label"):
+        model = build_model(config, splits.classes)
+        module = SedModule(model, config)
     data = SedDataModule(config, splits, model.grid)
     monitor, mode = ("val/loss", "min") if config.train.select == "lowest_loss" else (module.monitor, "max")
     best_checkpoint = MovableCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=monitor, mode=mode, enable_version_counter=False)
@@ -89,7 +91,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
             warnings.filterwarnings("ignore", message=advice)
         trainer = _trainer(config, run_folder, callbacks, show_progress)
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+            with enough_memory(f"in a training with train.batch_size={config.train.batch_size}", "try a smaller one, or a smaller model or teacher"):
+                trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
     if not trainer.is_global_zero:
@@ -105,7 +108,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "seconds_per_epoch": timer.seconds_per_epoch,
-        "num_with_teacher": len(splits.train) if module.teacher else data.num_with_teacher,
+        "num_with_teacher": len(data.splits.train) if module.teacher else data.num_with_teacher,
         "num_weak": len(splits.weak) if config.train.weak_share else 0,
         "teacher": module.teacher.fingerprint if module.teacher else None,
         "unreadable": sorted(set(module.unreadable)),

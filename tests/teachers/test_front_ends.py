@@ -19,9 +19,10 @@ from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.teachers import model as teacher_models
+from efficient_sed.teachers._write import _devices
 from efficient_sed.teachers.model import ModelTeacher, _Member, is_alike
 from efficient_sed.training.module import SedModule
 
@@ -70,6 +71,24 @@ def test_online_a_student_learns_from_teachers_of_both_kinds(monkeypatch: pytest
         taught = torch.stack([model(model.frontend(waveform)).frame_logits for model, _, _ in members.values()]).mean(0).sigmoid()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(output.frame_logits, taught)
     torch.testing.assert_close(module._losses(augmented, output, torch.zeros(3, dtype=torch.bool))["loss"], expected)
+
+
+def test_a_clip_layer_that_is_not_asked_changes_no_fingerprint() -> None:
+    """In released files of transformers it may be missing, and is then random."""
+    first, second = member(LogMel()), member(LogMel())
+    assert first.model.classifier.weak is not None
+    torch.nn.init.normal_(first.model.classifier.weak.weight)
+    assert ModelTeacher([first]).fingerprint == ModelTeacher([second]).fingerprint
+    torch.nn.init.normal_(first.model.classifier.strong.weight)
+    assert ModelTeacher([first]).fingerprint != ModelTeacher([second]).fingerprint
+
+
+def test_teachers_on_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _devices(3, "auto") == [torch.device("cpu")] * 3
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert _devices(3, "auto") == [torch.device("cuda", index) for index in (0, 1, 0)]
+    assert _devices(3, "cpu") == [torch.device("cpu")] * 3
 
 
 def test_clips_longer_than_a_teacher_hears(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +156,8 @@ def test_the_classes_of_audioset_by_name(recordings: list[str]) -> None:
     splits = data.load()
     assert (len(splits.classes), len(splits.train), splits.validation, splits.test) == (447, 16, (), ())
     assert len(replace(data, classes=("audioset_weak",)).load().classes) == 527  # type: ignore[call-arg]
-    assert len(find_audio(Path(data.root) / "audio")) == 0 or splits.train  # type: ignore[attr-defined]
+    audio = Path(data.root) / "audio"  # type: ignore[attr-defined]
+    assert {clip.id for clip in splits.train} == {path.relative_to(audio).as_posix() for path in find_audio(audio)}
 
 
 def test_too_little_memory(recordings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,6 +174,38 @@ def test_too_little_memory(recordings: list[str], tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(ModelTeacher, "frame_logits", listen)
         assert main(command) == 2
-    assert "out of memory with 1 teachers and train.batch_size=8; what is done is kept, try train.batch_size=4" in capsys.readouterr().err
+    assert "out of memory with 1 teacher and train.batch_size=8; what is done is kept; try train.batch_size=4" in capsys.readouterr().err
     assert main(command) == 0
     assert "logits of 8 clips" in capsys.readouterr().out
+
+
+def test_a_batch_of_which_nothing_can_be_decoded(recordings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audio = next(Path(word.split("=")[1]) for word in recordings if word.startswith("data.root")) / "audio"
+    (copied := tmp_path / "copied").mkdir()
+    for index, path in enumerate(find_audio(audio)[:3]):
+        content = path.read_bytes()
+        (copied / path.name).write_bytes(content[:2000] + b"\0" * 4000 if index == 0 else content)
+    words = [*(word for word in recordings if not word.startswith(("data.root",))), f"data.root={tmp_path}", "data.audio=copied", "data.validation=null", "data.test=null"]
+    assert main(["pseudo-label", "--teacher", "fmn04+tf-128_synthetic", str(tmp_path / "o.h5"), *words, "train.batch_size=1"]) == 0
+    assert "logits of 2 clips; left out: 1" in capsys.readouterr().out
+
+
+def test_labels_that_are_not_there_are_not_packed(recordings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "pack", *recordings[:4], str(tmp_path / "p.h5")]) == 2
+    assert "a packed file holds labels, and data.train=null has none" in capsys.readouterr().err
+
+
+def test_a_teacher_that_ends_before_the_clips_do(recordings: list[str], tmp_path: Path) -> None:
+    """What is not there would be taught as silence."""
+    from efficient_sed.config.compose import compose_run
+    from efficient_sed.data.datamodule import SedDataModule
+
+    config = compose_run([*recordings, "backbone=fmn04", "seq=none", f"data.pseudo_labels={tmp_path / 't.h5'}", "train.distillation_weight=1"])
+    splits = config.data.load()
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["filenames"] = np.array([clip.id.encode() for clip in splits.train])
+        file["classes"] = np.array([label.encode() for label in splits.classes])
+        file["strong_logits"] = np.zeros((8, len(splits.classes), 50), np.float16)
+        file.attrs["frame_hop_s"] = 0.04
+    with pytest.raises(DataError, match=r"t\.h5: ends 2 s into a clip, and .* has 3 s; write it anew for these clips"):
+        SedDataModule(config, splits, es.create_model("fmn04", num_classes=1).grid)

@@ -41,6 +41,20 @@ def test_every_trainable_parameter_is_in_one_group(name: str, head: str) -> None
     assert set(grouped) == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
 
 
+@pytest.mark.parametrize("name", ["beats", "atst_f", "fpasst", "m2d", "asit"])
+def test_rates_of_the_transformers_are_the_published(name: str) -> None:
+    """Twelve stages, of which the last has one factor already; biases and norms are free of weight decay."""
+    with torch.device("meta"):
+        model = create_model(name, num_classes=4)
+    groups = parameter_groups(model, TrainConfig(lr_backbone=2e-3, layer_decay=0.9, weight_decay=0.1))[:-1]
+    for group in groups:
+        stage, _, vectors = group["name"].removeprefix("backbone.").partition(".")
+        assert group["lr"] == pytest.approx(2e-3 * 0.9 ** (12 - int(stage)))
+        assert (group.get("weight_decay") == 0.0) == bool(vectors)
+        assert {parameter.ndim < 2 for parameter in group["params"]} == {bool(vectors)}
+    assert len(groups) == 24
+
+
 def test_frozen_backbone_is_left_out(model: SedModel) -> None:
     (group,) = parameter_groups(model, TrainConfig(is_backbone_frozen=True))
     assert {id(p) for p in group["params"]} == {id(p) for p in itertools.chain(model.sequence.parameters(), model.classifier.parameters()) if p.requires_grad}

@@ -39,6 +39,8 @@ class FrameTransformer(Backbone):
     out_dim = DIM
     max_frames = CLIP_FRAMES
     is_clip_layer_optional = True
+    first_decay = 1
+    decays_vectors = False
 
     def __init__(self, embedding: nn.Module, blocks: nn.Sequential | nn.ModuleList, norm: nn.Module) -> None:
         super().__init__()
