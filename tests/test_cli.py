@@ -386,7 +386,7 @@ def test_convert(run: Run, tmp_path: Path) -> None:
     for typed, words in (
         ("mine.pt new.safetensors", "mine.pt: neither the file nor its name says which model it holds; give --name ARCH"),
         ("mine.pt out.safetensors --name fmn04", "out.safetensors: is there already; give another name, or --force"),
-        ("mine.pt new.safetensors --name fmn06", "mine.pt: the weights do not fit"),
+        ("mine.pt new.safetensors --name fmn06", "mine.pt: holds fmn04, not fmn06"),
         ("mine.pt new.safetensors --name fmn04+tf-64", "mine.pt: holds fmn04, not fmn04+tf-64"),
         ("out.safetensors new.safetensors --name fmn04+tf-64", "out.safetensors: holds fmn04, not fmn04+tf-64"),
         ("out.safetensors new.safetensors --name fmn06", "out.safetensors: holds fmn04, not fmn06"),

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from result_files import make_result
 
+from efficient_sed._page import to_script_json
 from efficient_sed.benchmark.frontier import read_results
-from efficient_sed.benchmark.frontier_page import page_data, to_script_json
+from efficient_sed.benchmark.frontier_page import page_data
 from efficient_sed.benchmark.record import result_table
 from efficient_sed.benchmark.result_file import read_result, write_result
 from efficient_sed.errors import DataError
