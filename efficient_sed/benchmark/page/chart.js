@@ -132,12 +132,18 @@ function drawNames(svg, order, layers, width) {
       name.remove();
       continue;
     }
-    const covered = free.map(([x1, y1, x2, y2]) => dots.filter(([x, y]) => x > x1 && x < x2 && y > y1 && y < y2).length);
+    const isAstray = (box) => order.some((other) => other.record !== record && gap(other, box) < gap({ px, py }, box));  // it would seem to be that one's
+    const covered = free.map((box) => dots.filter(([x, y]) => x > box[0] && x < box[2] && y > box[1] && y < box[3]).length + (isAstray(box) ? 1000 : 0));
     const box = free[covered.indexOf(Math.min(...covered))];
     boxes.push(box);
     name.setAttribute("x", box[0]);
     name.setAttribute("y", box[3] - 3);
   }
+}
+
+// From a point to a box.
+function gap({ px, py }, [x1, y1, x2, y2]) {
+  return Math.hypot(Math.max(x1 - px, px - x2, 0), Math.max(y1 - py, py - y2, 0));
 }
 
 // Places every few pixels along a drawn line.
