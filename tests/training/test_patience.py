@@ -65,12 +65,12 @@ def test_the_timer_survives_an_interruption(tiny_config: SyntheticConfig, tiny_d
         nonlocal calls
         calls += 1
         if calls == 4:
-            raise MemoryError
+            raise InterruptedError
         return step(self, batch, index)
 
     with monkeypatch.context() as patch:
         patch.setattr(SedModule, "training_step", die)
-        with pytest.raises(MemoryError):
+        with pytest.raises(InterruptedError):
             fit(config, tiny_data, tmp_path, show_progress=False)
     (first,) = read_checkpoint(tmp_path / "last.ckpt")["callbacks"]["EpochTimer"]["seconds"]
     _, facts = fit(config, tiny_data, tmp_path, show_progress=False)
