@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import time
 from collections.abc import Generator, Sequence
@@ -91,7 +92,9 @@ class SlurmTask:
 
     def __call__(self) -> int:
         """The exit status of the run."""
+        before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # which a process inherits: some clusters send it to all of a job, and the run has to save itself
         self._process = self.run.start()
+        signal.signal(signal.SIGUSR2, before)
         status = wait_for(self._process)
         if status == EXIT_TERMINATED:  # the whole job was told to go; it must not look finished before SLURM takes it away and queues it again
             time.sleep(WARNING_S)

@@ -135,7 +135,8 @@ class Disturbance:
         found = process_of(1)
         if self.first is None and found is not None and process_of(2) is not None:
             self.first = found
-            os.kill(found[1], self.number)
+            for process in found if self.begins_again and self.number == signal.SIGUSR2 else found[1:]:  # SLURM may signal a whole job
+                os.kill(process, self.number)
         elif self.first is not None and (found != self.first if self.begins_again else statuses[1].state is State.FAILED):
             Path("go").touch()
 
