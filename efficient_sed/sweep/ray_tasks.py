@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from efficient_sed.sweep.grid import GridPoint
 
 logger = logging.getLogger(__name__)
+CONNECT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,10 @@ class RayLauncher:
         import ray
 
         try:
+            if self.address is not None:
+                check_answers(self.address)
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(f"launcher.address={self.address}: no Ray cluster answers ({str(error).splitlines()[0]})") from error
         there = ray.cluster_resources()
         for key, wanted in (("CPU", self.cpus), ("GPU", self.gpus)):
@@ -61,6 +65,13 @@ class RayLauncher:
             for reference in running:
                 ray.cancel(reference, force=True)
             ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Raise an OSError now if nobody listens at HOST:PORT, where Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), CONNECT_S).close()
 
 
 def how_it_ended(reference: Any) -> str:

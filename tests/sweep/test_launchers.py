@@ -243,3 +243,10 @@ def test_a_package_that_is_missing(name: str, package: str, monkeypatch: pytest.
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=rf"^--launcher {name} needs the package {package}: pip install 'efficient-sed\[{name}\]'$"):
         create_launcher(name, [])
+
+
+@pytest.mark.filterwarnings("default")
+def test_no_ray_cluster_answers(points: list[GridPoint]) -> None:
+    pytest.importorskip("ray", reason="not installed; pip install 'efficient-sed[ray]'")
+    with pytest.raises(ConfigError, match=r"^launcher\.address=127\.0\.0\.1:1: no Ray cluster answers \(.*refused\)$"):
+        run_grid(points, RayLauncher(address="127.0.0.1:1"), lambda _: None)
