@@ -9,6 +9,7 @@ HIDDEN   ?= 256
 DATA     ?= synthetic
 # A file of configs/experiment, or a grid of configs/sweep with models of its own; PRESET= for none
 PRESET   ?= finetune
+# local, slurm or ray; what it takes is launcher.key=value in ARGS
 LAUNCHER ?= local
 # More key=value pairs, such as ARGS="train.epochs=20 seed=1"
 ARGS     ?=

@@ -111,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sweep = add("sweep", run_sweep, "Train every point of a grid given by comma lists, then draw the frontier; finished points are skipped.")
     sweep.add_argument("overrides", nargs="*", metavar="key=value[,value…]", help=f"{OVERRIDES_HELP}; seeds=0,1,2 repeats every point, and tables show mean ± deviation")
-    sweep.add_argument("--launcher", default="local", help="where runs are carried out: local")
+    sweep.add_argument("--launcher", default="local", help="where runs are carried out: local, slurm or ray; launcher.key=value sets it up")
     sweep.add_argument(
         "--plot", type=Path, default=Path("plots/frontier.png"), help="picture to draw at the end (PNG; an SVG, a CSV and an interactive page are written beside it)"
     )
@@ -202,15 +202,16 @@ def _exit_at_end_of_input() -> None:
 
 def run_sweep(options: argparse.Namespace) -> int:
     from efficient_sed.sweep.grid import expand_grid
-    from efficient_sed.sweep.launch import State, check_launcher, run_grid
+    from efficient_sed.sweep.launch import State, run_grid
+    from efficient_sed.sweep.launchers import create_launcher
     from efficient_sed.sweep.live import LiveGrid
     from efficient_sed.sweep.preflight import check_points
 
-    points = expand_grid(options.overrides)
-    check_launcher(options.launcher)
+    launcher, overrides = create_launcher(options.launcher, options.overrides)
+    points = expand_grid(overrides)
     check_points(points)
     with LiveGrid() as live:
-        statuses = run_grid(points, live.show)
+        statuses = run_grid(points, launcher, live.show)
     failed = [status for status in statuses if status.state is State.FAILED]
     for status in failed:
         print(f"efficient-sed: {status.point.folder} failed: {status.message}", file=sys.stderr)

@@ -105,6 +105,22 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     return points
 
 
+def take_group(overrides: Sequence[str], group: str) -> tuple[dict[str, Any], list[str]]:
+    """The values of the overrides `group.key=value`, by key, and the other overrides.
+
+    Raises:
+        ConfigError: If such an override cannot be parsed, or is a list of alternatives.
+    """
+    prefix = f"{group}."
+    taken = [override for override in overrides if key_of(override).startswith(prefix)]
+    values: dict[str, Any] = {}
+    for override in _parse(taken):
+        if override.is_sweep_override():
+            raise ConfigError(f"{override.input_line}: a sweep takes one value here")
+        values[key_of(override.input_line).removeprefix(prefix)] = override.value()
+    return values, [override for override in overrides if override not in taken]
+
+
 def to_yaml(config: RunConfig) -> str:
     """The effective configuration as text; `compose_run` takes any of its values as `key=value`."""
     return OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))

@@ -1,26 +1,21 @@
-"""Runs the points of a grid, each in a process of its own: one that fails or is killed costs nobody else anything."""
+"""Runs the points of a grid, each in a process of its own: one that fails, is killed or loses its node costs nobody else anything."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from efficient_sed.benchmark.result_file import main_score, read_result
-from efficient_sed.errors import ConfigError, DataError, nearest
+from efficient_sed.errors import DataError
 from efficient_sed.sweep.grid import GridPoint
+from efficient_sed.sweep.launchers import Launcher
+from efficient_sed.sweep.run_process import LOG_FILE, START_MARK
 from efficient_sed.training.callbacks import PROGRESS_FILE
-
-LAUNCHERS = ("local",)
-LOG_FILE = "run.log"
-POLL_S = 0.5
-START_MARK = "--- "
 
 
 class State(StrEnum):
@@ -42,6 +37,8 @@ class RunStatus:
     """Score on the test part; none until finished."""
     was_there: bool = False
     """Finished before this sweep began."""
+    log_size: int = 0
+    """Bytes of the run's log before this sweep."""
 
     def progress(self) -> dict[str, float | None]:
         """What the run last wrote of itself: step, steps, epoch, epochs, loss, score, eta_s; empty before training starts."""
@@ -52,54 +49,54 @@ class RunStatus:
         return values
 
 
-def check_launcher(launcher: str) -> None:
-    """Raise a ConfigError for a launcher that does not exist."""
-    if launcher not in LAUNCHERS:
-        raise ConfigError(f"unknown launcher {launcher!r}; {nearest(launcher, LAUNCHERS)}")
-
-
-def run_grid(points: Sequence[GridPoint], on_change: Callable[[Sequence[RunStatus]], None]) -> list[RunStatus]:
-    """Run what is not finished, one after the other, and return how each point ended.
+def run_grid(points: Sequence[GridPoint], launcher: Launcher, on_change: Callable[[Sequence[RunStatus]], None]) -> list[RunStatus]:
+    """Run what is not finished and return how each point ended.
 
     Args:
         on_change: Called about twice a second with all points, to draw them.
+
+    Raises:
+        DataError: If a run's folder cannot be written.
     """
     statuses = [RunStatus(point) for point in points]
     for status in statuses:
         _take_result(status)
         status.was_there = status.state is State.FINISHED
-    for status in statuses:
-        if status.state is State.FINISHED:
-            continue
-        _run_locally(status, lambda: on_change(statuses))
+    waiting = {status.point.signature: status for status in statuses if not status.was_there}
+    for status in waiting.values():
+        _make_ready(status)
+    with contextlib.closing(launcher.run([status.point for status in waiting.values()])) as endings:
+        for ended in endings:
+            for status in waiting.values():
+                _see_start(status)
+            for point, how in ended:
+                _end(waiting[point.signature], how)
+            on_change(statuses)
     on_change(statuses)
     return statuses
 
 
-def _run_locally(status: RunStatus, on_change: Callable[[], None]) -> None:
+def _make_ready(status: RunStatus) -> None:
     folder = status.point.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        log = (folder / LOG_FILE).open("a", encoding="utf-8")
+        with (folder / LOG_FILE).open("a", encoding="utf-8") as log:
+            status.log_size = log.tell()
+        (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
     except OSError as error:
         raise DataError(f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
-    (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
-    log.write(f"{START_MARK}{datetime.now(UTC).isoformat(timespec='seconds')} start\n")
-    log.flush()
-    status.state, status.started_at = State.RUNNING, time.monotonic()
-    on_change()
-    command = [sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", "--exit-with-parent", *status.point.overrides]
-    with log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.PIPE) as process:
-        try:
-            while process.poll() is None:
-                time.sleep(POLL_S)
-                on_change()
-        except BaseException:
-            process.terminate()
-            raise
+
+
+def _see_start(status: RunStatus) -> None:
+    """A run has started once its log has grown, on whatever machine."""
+    if status.state is State.WAITING and (status.point.folder / LOG_FILE).stat().st_size > status.log_size:
+        status.state, status.started_at = State.RUNNING, time.monotonic()
+
+
+def _end(status: RunStatus, how: str) -> None:
     _take_result(status)
     if status.state is not State.FINISHED:
-        status.state, status.message = State.FAILED, f"exit status {process.returncode}: {_last_line(folder / LOG_FILE)}"
+        status.state, status.message = State.FAILED, f"{how}: {_last_line(status.point.folder / LOG_FILE)}"
 
 
 def _take_result(status: RunStatus) -> None:

@@ -14,9 +14,11 @@ import pytest
 
 from efficient_sed.cli import main
 from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.errors import DataError
+from efficient_sed.sweep import run_process
 from efficient_sed.sweep.grid import GridPoint, expand_grid
-from efficient_sed.sweep.launch import RunStatus, State, check_launcher, run_grid
+from efficient_sed.sweep.launch import RunStatus, State, run_grid
+from efficient_sed.sweep.local import LocalLauncher
 
 
 def two_points(output: Path) -> list[GridPoint]:
@@ -27,13 +29,13 @@ def fake_python(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> N
     path = folder / "python"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(path))
+    monkeypatch.setattr(run_process, "TRAIN_COMMAND", (str(path), *run_process.TRAIN_COMMAND[1:]))
 
 
 def test_each_point_fails_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_python(tmp_path, monkeypatch, 'echo "$@"; case "$*" in *seed=0*) echo "no luck" >&2; echo; exit 3;; esac; kill -9 $$')
     seen: list[list[State]] = []
-    statuses = run_grid(two_points(tmp_path / "runs"), lambda s: seen.append([status.state for status in s]))
+    statuses = run_grid(two_points(tmp_path / "runs"), LocalLauncher(), lambda s: seen.append([status.state for status in s]))
     assert [(status.state, status.message) for status in statuses] == [
         (State.FAILED, "exit status 3: no luck"),
         (State.FAILED, f"exit status -9: -m efficient_sed.cli train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 output_dir={tmp_path}/runs"),
@@ -51,17 +53,15 @@ def test_an_interrupt_ends_the_run_too(tmp_path: Path, monkeypatch: pytest.Monke
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_grid(two_points(tmp_path / "runs"), interrupt)
+        run_grid(two_points(tmp_path / "runs"), LocalLauncher(), interrupt)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_what_cannot_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^unknown launcher 'slrm'; allowed: local$"):
-        check_launcher("slrm")
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"^output_dir=.*file/runs: cannot be written \(.*\); give a writable folder as output_dir=DIR$"):
-        run_grid(two_points(tmp_path / "file" / "runs"), lambda _: None)
+        run_grid(two_points(tmp_path / "file" / "runs"), LocalLauncher(), lambda _: None)
 
 
 @pytest.mark.slow

@@ -1,0 +1,139 @@
+"""Runs as the tasks of a SLURM job array, through submitit. All nodes must see the same files under the same paths."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from efficient_sed.config.schema import require
+from efficient_sed.errors import ConfigError
+from efficient_sed.sweep.run_process import POLL_S, RunProcess, wait_for
+
+if TYPE_CHECKING:
+    from efficient_sed.sweep.grid import GridPoint
+
+JOB_FOLDER = "slurm"
+EXIT_TERMINATED = 143
+WARNING_S = 120  # from the signal to the end of a job
+SAVING_S = 60  # of them a run may take to finish its step and save
+
+
+@dataclass(frozen=True)
+class SlurmLauncher:
+    """A job array: SLURM queues a run that is preempted, loses its node or is out of time again, and it goes on from what it saved."""
+
+    package: ClassVar[str | None] = "submitit"
+
+    partition: str | None = None
+    """Where to run; none: the cluster's default."""
+    account: str | None = None
+    gpus: int = 1
+    """For each run; with several, give train.strategy too."""
+    cpus: int = 4
+    """For each run: one that computes, and data.num_workers that decode."""
+    memory_gb: float | None = None
+    """For each run; none: the cluster's default."""
+    hours: float = 8.0
+    """Until a run is stopped and queued again."""
+    restarts: int = 10
+    """How often that may happen to one run; being preempted does not count."""
+    jobs: int = 16
+    """Runs at a time."""
+
+    def __post_init__(self) -> None:
+        require(self.gpus >= 0, "launcher.gpus", self.gpus, "0 or more")
+        for name in ("cpus", "jobs"):
+            require(getattr(self, name) >= 1, f"launcher.{name}", getattr(self, name), "1 or more")
+        require(self.memory_gb is None or self.memory_gb > 0, "launcher.memory_gb", self.memory_gb, "above 0")
+        require(self.hours >= 0.1, "launcher.hours", self.hours, "0.1 or more")
+        require(self.restarts >= 0, "launcher.restarts", self.restarts, "0 or more")
+
+    def run(self, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
+        if points:
+            yield from follow_jobs(self.executor(Path(points[0].config.output_dir) / JOB_FOLDER / "%j"), points)
+
+    def executor(self, folder: Path, cluster: str = "slurm") -> Any:
+        """What submits jobs, by submitit's name for the cluster; each keeps its own log and state in `folder`, where %j is its number."""
+        import submitit
+
+        try:
+            executor = submitit.AutoExecutor(folder, cluster, slurm_max_num_timeout=self.restarts)
+        except RuntimeError as error:
+            raise ConfigError("--launcher slurm: there is no srun here; type it on a machine of the cluster that submits jobs") from error
+        executor.update_parameters(
+            name="efficient-sed",
+            timeout_min=round(60 * self.hours),
+            gpus_per_node=self.gpus,
+            cpus_per_task=self.cpus,
+            tasks_per_node=1,
+            stderr_to_stdout=True,
+            mem_gb=self.memory_gb,
+            slurm_partition=self.partition,
+            slurm_account=self.account,
+            slurm_array_parallelism=self.jobs,
+            slurm_signal_delay_s=WARNING_S,
+            slurm_additional_parameters={"requeue": True},  # where the cluster does not do so by itself
+        )
+        return executor
+
+
+class SlurmTask:
+    """A run inside its job."""
+
+    def __init__(self, run: RunProcess) -> None:
+        self.run = run
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> int:
+        """The exit status of the run."""
+        before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # which a process inherits: some clusters send it to all of a job, and the run has to save itself
+        self._process = self.run.start()
+        signal.signal(signal.SIGUSR2, before)
+        status = wait_for(self._process)
+        if status == EXIT_TERMINATED:  # the whole job was told to go; it must not look finished before SLURM takes it away and queues it again
+            time.sleep(WARNING_S)
+        return status
+
+    def checkpoint(self) -> Any:
+        """Called by submitit when the job is out of time or preempted: let the run save itself, and say what to queue."""
+        import submitit
+
+        if self._process is not None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(SAVING_S)
+        return submitit.helpers.DelayedSubmission(SlurmTask(self.run))
+
+
+def follow_jobs(executor: Any, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
+    """Submit one array of all points and tell which have ended."""
+    import submitit
+
+    try:
+        jobs = executor.submit_array([SlurmTask(RunProcess.of(point)) for point in points])
+    except submitit.core.utils.FailedJobError as error:
+        raise ConfigError(f"--launcher slurm: sbatch refused: {str(error).strip().splitlines()[-1]}") from error
+    running = list(zip(points, jobs, strict=True))
+    try:
+        while running:
+            ended = [(point, job) for point, job in running if job.done()]
+            running = [(point, job) for point, job in running if (point, job) not in ended]
+            yield [(point, how_it_ended(job)) for point, job in ended]
+            time.sleep(POLL_S)
+    finally:
+        for _, job in running:
+            job.cancel(check=False)
+
+
+def how_it_ended(job: Any) -> str:
+    """The exit status of a job's run, or what became of a job that could not tell."""
+    if not job.paths.result_pickle.exists():
+        return f"job {job.job_id} was lost ({job.state})"
+    error = job.exception()
+    return f"exit status {job.result()}" if error is None else f"job {job.job_id}: {str(error).strip().splitlines()[-1]}"
