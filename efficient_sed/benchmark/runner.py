@@ -202,7 +202,7 @@ def score_part(model: SedModel | OnnxModel, splits: Splits, config: RunConfig, p
         config=config.evaluation,
         median_frames=config.data.median_frames,
         batch_size=config.train.batch_size,
-        num_workers=config.data.num_workers,
+        num_workers=0 if isinstance(model, OnnxModel) and not model.can_fork else config.data.num_workers,
         on_error=config.data.on_error,
         tuning=windows("validation") if config.has_event_scores else None,
         folder=folder,

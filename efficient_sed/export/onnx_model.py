@@ -30,6 +30,7 @@ class OnnxModel:
             raise CheckpointError(f"{path}: no such file")
         self._engine = open_engine(path, num_threads, engine)
         self.engine = self._engine.version
+        self.can_fork = engine == DEFAULT_ENGINE  # a process that was forked after OpenVINO's threads had started may crash
         self.header = read_header(path, self._engine.metadata)
         if self.header.input != "waveform":
             raise CheckpointError(f"{path}: takes spectrograms and cannot hear a recording; export {self.header.model_name} with --input waveform")
