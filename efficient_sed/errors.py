@@ -29,6 +29,10 @@ class PreemptedError(EfficientSedError):
     """A training was asked to stop and has saved its state."""
 
 
+class LostProcessError(EfficientSedError):
+    """One of several processes that share a training ended."""
+
+
 class MissingDependencyError(EfficientSedError):
     """An optional package is needed and not installed."""
 

@@ -47,6 +47,7 @@ def signature(config: RunConfig) -> str:
     """Ten digits that name what a run computes: equal for configurations that differ only in where and how it is carried out."""
     values = to_dict(config) | {"data": config.data.identity()}
     del values["output_dir"], values["logger"], values["train"]["accelerator"], values["train"]["strategy"]
+    values["train"]["devices"] = 1  # as many as there are today
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -196,9 +196,9 @@ class TrainConfig:
 
     epochs: int = 10
     batch_size: int = 32
-    """Clips in one forward pass of one process."""
+    """Clips in one forward pass, of all processes together."""
     accumulate: int = 1
-    """Forward passes whose gradients make one step: the effective batch is train.batch_size * train.accumulate in each process."""
+    """Forward passes whose gradients make one step: the effective batch is train.batch_size * train.accumulate."""
     sampler: Literal["uniform", "balanced"] = "uniform"
     """How clips are drawn: all alike, or more often the rarer their classes, with replacement (detection: by frames of each class, tagging: by
     clips; a clip without events is then never drawn)."""
@@ -253,9 +253,10 @@ class TrainConfig:
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
-    """Processes that share every step, one for each GPU; on a CPU they only divide its cores. The effective batch grows with them."""
+    """Processes that share every batch, one for each GPU; on a CPU they only divide its cores. The result is that of one, up to rounding and to what is
+    mixed with what, so a training that was stopped may go on with another number of them."""
     strategy: Literal["ddp", "deepspeed_stage_2"] = "ddp"
-    """How several processes work together; deepspeed_stage_2 also divides gradients and optimiser state among the GPUs."""
+    """How several processes work together; deepspeed_stage_2 also divides gradients and optimiser state among them. Both write the same checkpoints."""
     validate_every: int = 1
     """Epochs between validations."""
     select: Literal["best", "lowest_loss", "last"] = "best"
@@ -267,6 +268,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "devices", "validate_every"):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "1 or more")
+        require(self.batch_size % self.devices == 0, "train.devices", self.devices, f"a divisor of train.batch_size={self.batch_size}, which they share")
         require(self.draws_per_epoch is None or self.draws_per_epoch >= 1, "train.draws_per_epoch", self.draws_per_epoch, "1 or more, or null for one pass")
         require(self.crop_seconds is None or self.crop_seconds >= 1, "train.crop_seconds", self.crop_seconds, "1 or more seconds, or null for data.clip_seconds")
         for name in ("lr_backbone", "lr_head"):
@@ -281,6 +283,7 @@ class TrainConfig:
             self.weak_share == 0 or (0 < self.weak_per_batch < self.batch_size and abs(self.weak_per_batch - self.weak_share * self.batch_size) < WHOLE),
             *("train.weak_share", self.weak_share, f"a whole number of clips of train.batch_size={self.batch_size}; the nearest is {nearest_share:g}"),
         )
+        require(self.weak_per_batch % self.devices == 0, "train.devices", self.devices, f"a divisor of the {self.weak_per_batch} weak clips of a batch, which they share")
         require(len(set(self.teacher)) == len(self.teacher) and all(self.teacher), "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
         require(0 <= self.final_lr_ratio <= 1, "train.final_lr_ratio", self.final_lr_ratio, "0 to 1")
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
@@ -290,7 +293,11 @@ class TrainConfig:
         )
         for name in ("ema_decay", "label_smoothing"):
             require(0 <= getattr(self, name) < 1, f"train.{name}", getattr(self, name), "0 to below 1")
-        require(self.ema_decay == 0 or self.strategy == "ddp", "train.ema_decay", self.ema_decay, "0 with train.strategy=deepspeed_stage_2, which divides the weights")
+        if self.strategy == "deepspeed_stage_2":
+            there = "with train.strategy=deepspeed_stage_2, which divides the optimiser's state"
+            require(self.ema_decay == 0, "train.ema_decay", self.ema_decay, f"0 {there}")
+            require(self.optimizer != "lamb", "train.optimizer", "lamb", f"adam or adamw {there}")
+            require(self.precision == "32-true", "train.precision", self.precision, f"32-true {there}")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         require(0 < self.batchnorm_momentum <= 1, "train.batchnorm_momentum", self.batchnorm_momentum, "above 0, at most 1")
         require(self.patience is None or self.patience >= 1, "train.patience", self.patience, "1 or more, or null")

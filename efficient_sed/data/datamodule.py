@@ -64,7 +64,7 @@ class SedDataModule(pl.LightningDataModule):
     """Training excerpts and evaluation windows of one data set.
 
     Args:
-        run: Its seed fixes order and excerpts; `train.batch_size` clips a step and process, in evaluation too.
+        run: Its seed fixes order and excerpts; `train.batch_size` clips a step, divided among the processes, in evaluation too.
         splits: The loaded data set.
         grid: The model's frame grid.
 
@@ -86,6 +86,7 @@ class SedDataModule(pl.LightningDataModule):
         self.validation = EvaluationWindows(splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes)
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
         self._batches_done = 0
+        self._sampler: EpochSampler | MixedSampler | None = None
         self._weights = WEIGHTS[run.task](splits.train, grid) if run.train.sampler == "balanced" else None
         if self._weights is not None and not self._weights.any():
             raise DataError("train.sampler=balanced draws clips by their events, and the train part holds none; give train.sampler=uniform")
@@ -96,19 +97,21 @@ class SedDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._process()
-        train, num_clips = self.run.train, len(self.splits.train)
+        train, num_clips, own_batch = self.run.train, len(self.splits.train), self.run.train.batch_size // world_size
         sampler: EpochSampler | MixedSampler
         if self._weak_weights is None:
             sampler = EpochSampler(num_clips, self.run.seed, train.draws_per_epoch, self._weights, rank, world_size)
             if len(sampler) == 0:
                 raise DataError(f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give fewer devices")
         else:
-            sampler = MixedSampler(*(num_clips, self.run.seed, self._weak_weights, train.batch_size, train.weak_per_batch, train.draws_per_epoch, self._weights, rank, world_size))
+            own_weak = train.weak_per_batch // world_size
+            sampler = MixedSampler(num_clips, self.run.seed, self._weak_weights, own_batch, own_weak, train.draws_per_epoch, self._weights, rank, world_size)
             if len(sampler) == 0:
                 draws = f"one pass over {num_clips} strong clips" if train.draws_per_epoch is None else f"train.draws_per_epoch={train.draws_per_epoch}"
-                raise DataError(f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size} in each of {world_size} processes; give a smaller one")
-        sampler.num_done, self._batches_done = self._batches_done * train.batch_size, 0
-        return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= train.batch_size)
+                raise DataError(f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size}; give a smaller one")
+        self._sampler = sampler
+        self._skip_done()
+        return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= own_batch)
 
     def val_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._process()
@@ -128,11 +131,17 @@ class SedDataModule(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._batches_done = int(state_dict.get("batches_done", 0))
+        self._skip_done()
+
+    def _skip_done(self) -> None:
+        """Let the next epoch begin where one was cut; the loader may have been made before that was known, or not yet."""
+        if self._sampler is not None:
+            self._sampler.num_done, self._batches_done = self._batches_done * self.run.train.batch_size // self._process()[1], 0
 
     def _process(self) -> tuple[int, int]:
         """This process and how many there are."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
-        workers, is_pinned = self.config.num_workers, torch.cuda.is_available()
-        return DataLoader(dataset, self.run.train.batch_size, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0, pin_memory=is_pinned, **options)
+        own_batch, workers, is_pinned = self.run.train.batch_size // self._process()[1], self.config.num_workers, torch.cuda.is_available()
+        return DataLoader(dataset, own_batch, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0, pin_memory=is_pinned, **options)

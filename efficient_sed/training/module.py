@@ -45,6 +45,7 @@ class SedModule(pl.LightningModule):
         """Which of the teacher's front ends hear as the student's, whose very spectrogram they then get."""
         self.unreadable: list[str] = []
         self._collected: ClipScores | None = None
+        self._has_trained = False
 
     @property
     def monitor(self) -> str:
@@ -57,21 +58,41 @@ class SedModule(pl.LightningModule):
             self.model.backbone.eval()
         elif train.is_batchnorm_frozen:
             for module in self.model.modules():
-                if isinstance(module, torch.nn.BatchNorm2d):
+                if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):  # of several processes, too
                     module.eval()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
+        share = self._share(len(batch.positions))
         if len(batch.positions) == 0:
-            return None
+            if self.trainer.world_size == 1:
+                return None
+            batch = self._silence()  # the other processes wait for this one's gradient
         rng = np.random.default_rng([self.config.seed, self.current_epoch, batch_index, self.global_rank])  # not the step: several batches may make one
         augmented = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
         output = self.model(augmented.mel)
-        losses = self._losses(augmented, output, batch.is_weak)
+        losses = {name: share * value for name, value in self._losses(augmented, output, batch.is_weak).items()}
         for name, value in losses.items():
-            self.log("train/loss" if name == "loss" else f"train/loss_{name}", value, prog_bar=name == "loss", on_step=True, on_epoch=True, batch_size=len(augmented.mel))
+            key, is_loss, is_shared = f"train/loss_{name}", name == "loss", self.trainer.world_size > 1
+            self.log("train/loss" if is_loss else key, value, prog_bar=is_loss, on_step=True, on_epoch=True, batch_size=len(augmented.mel), sync_dist=is_shared)
         return losses["loss"]
+
+    def _share(self, num_clips: int) -> float:
+        """Weight of this process's loss in the mean over all: 1 where all of them have as many clips."""
+        if self.config.data.on_error == "raise" or self.trainer.world_size == 1:
+            self._has_trained |= num_clips > 0
+            return 1.0
+        total = float(self.trainer.strategy.reduce(torch.tensor(float(num_clips), device=self.device), reduce_op="sum"))
+        self._has_trained |= total > 0
+        return num_clips * self.trainer.world_size / max(1.0, total)
+
+    def _silence(self) -> Batch:
+        """A batch of one silent clip."""
+        dataset = cast(Any, self.trainer).datamodule.training
+        samples = round(dataset.clip_seconds * dataset.grid.sample_rate)
+        nothing = torch.zeros(1, len(self.model.classes), dataset.grid.num_frames(samples), device=self.device)
+        return Batch(torch.zeros(1, samples, device=self.device), nothing, nothing, torch.zeros(1).long(), torch.zeros(1).bool(), [])
 
     def _augmented(self, batch: Batch, rng: np.random.Generator) -> Augmented:
         """The batch as `train.augment` has it."""
@@ -93,8 +114,14 @@ class SedModule(pl.LightningModule):
         return half_weak_loss(output.frame_logits, targets, teacher, is_weak, weight, train.weak_share)
 
     def on_train_epoch_end(self) -> None:
-        if "train/loss" not in self.trainer.callback_metrics:
+        if not self._has_trained:
             raise DataError(f"not one training file could be read; the last one: {self.unreadable[-1]}")
+
+    def on_train_end(self) -> None:
+        if self.trainer.world_size > 1:
+            parts: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, self.unreadable)
+            self.unreadable = [message for part in parts for message in part]
 
     def on_validation_epoch_start(self) -> None:
         config, dataset = self.config, cast(Any, self.trainer).datamodule.validation

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from efficient_sed.config.schema import TrainConfig
+from efficient_sed.config.schema import TrainConfig, require
 from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel
 
@@ -60,6 +60,7 @@ def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> t
     groups = parameter_groups(model, config)
     optimizer = _optimizer(groups, model, config)
     if positioned := [part for part in model.modules() if isinstance(part, Positioned)]:
+        require(config.strategy == "ddp", "train.strategy", config.strategy, "ddp for learned positions, which have to stay inside their kernels")
 
         def clamp(*_: Any) -> None:
             for part in positioned:

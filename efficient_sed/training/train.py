@@ -19,12 +19,14 @@ from efficient_sed.config.schema import RunConfig, TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.environment import device_name
-from efficient_sed.errors import ConfigError, DataError, MissingDependencyError, require_package
+from efficient_sed.errors import ConfigError, DataError, LostProcessError, MissingDependencyError, require_package
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal
+from efficient_sed.training.deepspeed import DeepSpeedStageTwo
 from efficient_sed.training.module import SedModule
+from efficient_sed.training.shared_norm import SharedStatistics
 
 logger = logging.getLogger(__name__)
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
@@ -34,6 +36,7 @@ LIGHTNING_ADVICE = (  # warnings about what is meant here
     r".*number of training batches",
     r".*lr_scheduler\.step\(\)",
     r"You're resuming from a checkpoint that ended before the epoch ended",
+    r"It is recommended to use `self\.log\(.*sync_dist",  # for values that are the same in all processes
     r"`training_step` returned `None`",  # a batch of which no file can be read, with data.on_error=skip
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own, with torch 2.11
 )
@@ -64,6 +67,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     Raises:
         DataError: If the training part is smaller than one batch can use, or a file cannot be read.
         CheckpointError: If a checkpoint cannot be written or does not fit.
+        LostProcessError: If another process of this training ended.
     """
     for chatty in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when imported
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -95,6 +99,12 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
                 trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
+        except RuntimeError as error:
+            if config.train.devices == 1 or not _is_from_another(error):
+                raise
+            if not trainer.is_global_zero:
+                raise SystemExit(1) from error
+            raise LostProcessError(f"one of the {config.train.devices} processes of this training ended; the same command goes on from the last checkpoint") from error
     if not trainer.is_global_zero:
         raise SystemExit(0)
     if not (run_folder / BEST_CHECKPOINT).is_file():
@@ -117,6 +127,11 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     return model, facts
 
 
+def _is_from_another(error: RuntimeError) -> bool:
+    """Whether an error says that another process no longer answers, on GPUs or on CPUs."""
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
+
+
 def is_first_process() -> bool:
     """Whether this process is the one that evaluates and writes; the others only train."""
     return int(rank_zero_only.rank or 0) == 0  # type: ignore[attr-defined]  # Lightning sets it from what the launcher left in the environment
@@ -128,19 +143,23 @@ def follow(config: RunConfig, splits: Splits, run_folder: Path) -> NoReturn:
     raise SystemExit(0)
 
 
-def _strategy(train: TrainConfig) -> str:
+def _strategy(train: TrainConfig) -> str | DeepSpeedStageTwo:
     if train.strategy == "deepspeed_stage_2":
         require_package("train.strategy=deepspeed_stage_2", "deepspeed", "deepspeed")
-        return train.strategy
+        return DeepSpeedStageTwo()
     # a detector's clip classifier, or a tagger's frame classifier, takes part in no loss
     return "ddp_find_unused_parameters_true" if train.devices > 1 else "auto"
 
 
 def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], show_progress: bool) -> pl.Trainer:
     train = config.train
-    if train.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    is_gpu = has_gpu and train.accelerator != "cpu"
+    if train.accelerator == "gpu" and not has_gpu:
         raise ConfigError("train.accelerator=gpu is not allowed: this machine has no GPU that torch can use; give train.accelerator=cpu")
-    if train.precision == "16-mixed" and (train.accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())):
+    if is_gpu and train.devices > max(1, torch.cuda.device_count()):
+        raise ConfigError(f"train.devices={train.devices} is not allowed: this machine has {max(1, torch.cuda.device_count())} GPU; give fewer, or train.accelerator=cpu")
+    if train.precision == "16-mixed" and not is_gpu:
         raise ConfigError("train.precision=16-mixed is not allowed: float16 needs a GPU; give train.precision=bf16-mixed or 32-true")
     return pl.Trainer(
         default_root_dir=run_folder,
@@ -151,7 +170,7 @@ def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], 
         precision=train.precision,
         callbacks=callbacks,
         logger=_loggers(config, run_folder),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *([SharedStatistics(is_gpu=is_gpu)] if train.devices > 1 else [])],
         check_val_every_n_epoch=train.validate_every,
         accumulate_grad_batches=train.accumulate,
         gradient_clip_val=train.gradient_clip or None,

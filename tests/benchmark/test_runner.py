@@ -130,7 +130,7 @@ def test_changed_data_are_refused(finished: Finished, tmp_path: Path) -> None:
 BASE = ("backbone=fmn04", "seq=tf", "seq.hidden=64")
 
 
-@pytest.mark.parametrize("extra", ["output_dir=x", "logger=wandb", "data.num_workers=7", "data.root=x", "train.accelerator=cpu", "data=synthetic"])
+@pytest.mark.parametrize("extra", ["output_dir=x", "logger=wandb", "data.num_workers=7", "data.root=x", "train.accelerator=cpu", "train.devices=4", "data=synthetic"])
 def test_signature_ignores_where_and_how(extra: str) -> None:
     assert signature(compose_run([*BASE, extra])) == signature(compose_run(BASE))
 

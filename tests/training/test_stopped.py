@@ -1,20 +1,15 @@
-"""Training in several processes, and training that is told to stop."""
+"""Training that is told to stop."""
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig, to_dict
+from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import PreemptedError
@@ -59,28 +54,3 @@ def test_sigterm_saves_and_the_same_call_goes_on(
     assert facts["steps"] == torch.load(tmp_path / "whole" / LAST_CHECKPOINT, weights_only=True)["global_step"]
     for key, value in whole.items():
         assert torch.equal(value, resumed[key]), key
-
-
-def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "efficient_sed.cli", *arguments], capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    )
-
-
-@pytest.mark.slow
-def test_two_processes_score_like_one(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
-    data = [f"data.{key}={value}" for key, value in to_dict(tiny_config).items() if key != "name" and value is not None]
-    data.append("data=synthetic")
-    done = run_cli(
-        *("train", "--quiet", "backbone=fmn04", "seq=mingru", "seq.hidden=16", "train.epochs=1", "train.batch_size=2", "train.accelerator=cpu", "train.select=last"),
-        *("train.devices=2", f"output_dir={tmp_path}", "benchmark.repeats=3", *data),
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    (folder,) = (path.parent for path in tmp_path.glob("*/result.json"))
-    result = json.loads((folder / "result.json").read_text())
-    assert result["training"]["steps"] == len(tiny_data.train) // 4
-    with (folder / "metrics.csv").open() as file:
-        (score,) = (float(row["val/psds1_macro"]) for row in csv.DictReader(file) if row["val/psds1_macro"])
-    alone = run_cli("evaluate", str(folder / "model.safetensors"), "--part", "validation", *data)
-    assert alone.returncode == 0, alone.stderr[-2000:]
-    assert abs(json.loads(alone.stdout)["psds1_macro"] - score) <= 1e-9

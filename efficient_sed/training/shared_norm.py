@@ -1,0 +1,75 @@
+"""BatchNorm over the clips of all processes, so that a training does not depend on how many share its batches."""
+
+from __future__ import annotations
+
+import torch
+from pytorch_lightning.plugins.layer_sync import LayerSync
+from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d that, in training, takes mean and variance over the batches of all processes, whatever their sizes; on a CPU, where torch has none."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        mean, variance, count = _statistics(wide)
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None and self.momentum is not None:
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(variance.detach() * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        scale = torch.rsqrt(variance + self.eps) * self.weight
+        shift = self.bias - mean * scale
+        return torch.addcmul(shift[:, None, None], wide, scale[:, None, None]).to(x.dtype)
+
+
+class SharedBatchNormAct2d(SharedBatchNorm2d):
+    """The same with the activation that timm's networks have in it."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.act(self.drop(super().forward(x)))
+        return normalised
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and biased variance (channels,) of x (batch, channels, height, width) over all processes, and of how many values."""
+    channels = x.shape[1]
+    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    rows = x.new_zeros(distributed.get_world_size(), 2 * channels + 1)  # one of each process: a sum of them gathers, and has a gradient on gloo
+    rows[distributed.get_rank()] = torch.cat([mean, variance, mean.new_full((1,), x.numel() / channels)])
+    means, variances, counts = all_reduce(rows).split([channels, channels, 1], 1)  # type: ignore[no-untyped-call]
+    shares = counts / counts.sum()
+    mean = (shares * means).sum(0)
+    return mean, (shares * (variances + (means - mean) ** 2)).sum(0), counts.sum()
+
+
+SHARED = {nn.BatchNorm2d: SharedBatchNorm2d, BatchNormAct2d: SharedBatchNormAct2d}
+
+
+class SharedStatistics(LayerSync):
+    """Lightning's plugin that makes the BatchNorm layers of a model take their statistics over all processes, in place.
+
+    Args:
+        is_gpu: Torch's own layers, which run on GPUs alone.
+    """
+
+    def __init__(self, *, is_gpu: bool) -> None:
+        self.is_gpu = is_gpu
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        if self.is_gpu:
+            converted: nn.Module = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch's, and timm's with an activation
+            return converted
+        for module in model.modules():
+            module.__class__ = SHARED.get(type(module), type(module))  # parameters, names and hooks stay what they are
+        return model
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Nothing: a trained model is loaded anew from its checkpoint."""
+        return model
