@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import tempfile
@@ -108,8 +109,10 @@ def export_precisions(
     paths = {precision: path if len(precisions) == 1 else path.with_name(f"{path.stem}.{precision}{path.suffix}") for precision in precisions}
     engines = list(dict.fromkeys(engines))
     _check(paths, engines, num_threads, overwrite=overwrite)
-    header, exact, _ = build_onnx(model, model_name)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
+    model = copy.copy(model)  # as it is scored: with the window and filter that were typed
+    model.provenance = dataclasses.replace(model.provenance, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames)
+    header, exact, _ = build_onnx(model, model_name)
     metric, title, conditions = "", "", ""
     rows: list[Deployed] = []
     with tempfile.TemporaryDirectory() as name:
@@ -128,10 +131,7 @@ def export_precisions(
                 rows.append(Deployed(precision, opened.version, paths.get(precision), len(data[precision]), float(metrics[metric]), Pace(0, 0, 0, (0, 0))))
         rows = [row._replace(pace=pace) for row, pace in zip(rows, take_turns(runs).values(), strict=True)]
     scored_on = f"{config.data.name}, {SCORED_PART} part"
-    scored = dataclasses.replace(
-        header, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames,
-        metric=metric, scored_on=scored_on, scored_by=engines[0], manifest_hash=splits.manifest_hash, conditions=conditions,
-    )  # fmt: skip
+    scored = dataclasses.replace(header, metric=metric, scored_on=scored_on, scored_by=engines[0], manifest_hash=splits.manifest_hash, conditions=conditions)
     for row in rows[:: len(engines)]:
         if row.path is not None:
             keep_file(row.path, with_header(data[row.precision], dataclasses.replace(scored, precision=row.precision, score=row.score)))

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import efficient_sed as es
+from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.cli import main
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.engines import ENGINES, open_engine
@@ -144,13 +145,14 @@ def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
 
 def test_precisions_are_compared_on_the_users_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["export", "fmn04+tf-128_synthetic", *SMALL, "--format", "onnx", "--precision", "fp16,int8-all", "--output", "out/d.onnx"]
+    command = ["export", "fmn04+tf-128_synthetic", *SMALL, "data.clip_seconds=5", "--format", "onnx", "--precision", "fp16,int8-all", "--output", "out/d.onnx"]
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("fp32", "fp16", "int8-all", "PSDS1 macro", "one thread", "synthetic, test part", "wrote out/d.fp16.onnx, out/d.int8-all.onnx"))
     assert sorted(path.name for path in Path("out").iterdir()) == ["d.fp16.onnx", "d.int8-all.onnx"]
     header = OnnxModel("out/d.int8-all.onnx").header
     assert (header.precision, header.metric, header.scored_on, header.scored_by) == ("int8-all", "psds1_macro", "synthetic, test part", "onnxruntime")
+    assert (header.clip_seconds, header.macs) == (5.0, count_macs(es.load_model("fmn04+tf-128_synthetic"), 5.0).total)
     assert main(["evaluate", "out/d.int8-all.onnx", *SMALL]) == 0
     scored = json.loads(capsys.readouterr().out)
     assert (scored["psds1_macro"], scored["data"]["manifest_hash"]) == (header.score, header.manifest_hash)
