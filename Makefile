@@ -15,7 +15,7 @@ LAUNCHER ?= local
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep smoke plot benchmark models browser test check format clean
+.PHONY: help sweep smoke plot benchmark models browser test check format constraints release clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ check: $(BIN)/efficient-sed ## lint and type-check
 format: $(BIN)/efficient-sed ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+constraints: $(BIN)/efficient-sed ## the newest packages that fit together, into constraints.txt, and their licences, into licences.md
+	$(BIN)/python .ci/constraints.py
+
+release: $(BIN)/efficient-sed ## build the wheel twice, try it in an empty environment, and list what that holds: all into dist/
+	$(BIN)/python .ci/release.py
 
 clean: ## remove the environment and caches; keeps datasets/ and runs/
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
