@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import signal
 import subprocess
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from efficient_sed._files import write_atomically
 from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, wait_for
@@ -18,7 +21,11 @@ from efficient_sed.sweep.run_process import POLL_S, RunProcess, wait_for
 if TYPE_CHECKING:
     from efficient_sed.sweep.grid import GridPoint
 
+logger = logging.getLogger(__name__)
 JOB_FOLDER = "slurm"
+JOB_FILE = "slurm_job"  # in a run's folder: the number of its job
+LOOK_S = 10.0  # between looks at SLURM's queue
+LATE_S = 60.0  # that a result may be late
 EXIT_TERMINATED = 143
 WARNING_S = 120  # from the signal to the end of a job
 SAVING_S = 60  # of them a run may take to finish its step and save
@@ -56,7 +63,7 @@ class SlurmLauncher:
 
     def run(self, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
         if points:
-            yield from follow_jobs(self.executor(Path(points[0].config.output_dir) / JOB_FOLDER / "%j"), points)
+            yield from follow_jobs(self.executor(Path(points[0].config.output_dir) / JOB_FOLDER / "%j"), points, Queue())
 
     def executor(self, folder: Path, cluster: str = "slurm") -> Any:
         """What submits jobs, by submitit's name for the cluster; each keeps its own log and state in `folder`, where %j is its number."""
@@ -111,24 +118,72 @@ class SlurmTask:
         return submitit.helpers.DelayedSubmission(SlurmTask(self.run))
 
 
-def follow_jobs(executor: Any, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
-    """Submit one array of all points and tell which have ended."""
-    import submitit
+class Queue:
+    """What SLURM still has to do for this user. submitit asks its accounting, which not every cluster keeps."""
 
-    try:
-        jobs = executor.submit_array([SlurmTask(RunProcess.of(point)) for point in points])
-    except submitit.core.utils.FailedJobError as error:
-        raise ConfigError(f"--launcher slurm: sbatch refused: {str(error).strip().splitlines()[-1]}") from error
-    running = list(zip(points, jobs, strict=True))
+    def __init__(self) -> None:
+        self._looked_at = -math.inf
+        self._jobs: frozenset[str] | None = None
+
+    def __contains__(self, job_id: str) -> bool:
+        """Whether a job waits or runs; true as long as SLURM gives no answer."""
+        if time.monotonic() - self._looked_at > LOOK_S:
+            done = subprocess.run(["squeue", "--me", "--array", "--noheader", "--format=%i"], capture_output=True, text=True, check=False)
+            self._looked_at, self._jobs = time.monotonic(), frozenset(done.stdout.split()) if done.returncode == 0 else None
+        return self._jobs is None or job_id in self._jobs
+
+
+def follow_jobs(executor: Any, points: Sequence[GridPoint], queue: Queue | None = None) -> Generator[list[tuple[GridPoint, str]]]:
+    """Submit one array of the points that no job is there for, left by a sweep that was killed, and tell which have ended.
+
+    Args:
+        queue: Of the cluster; none where there is no SLURM.
+    """
+    running = [*_left_behind(executor, points, queue)] if queue is not None else []
+    followed = {point.signature for point, _ in running}
+    running += _submit(executor, [point for point in points if point.signature not in followed])
+    missing: dict[str, float] = {}
     try:
         while running:
-            ended = [(point, job) for point, job in running if job.done()]
+            ended = [(point, job) for point, job in running if (job.done() if queue is None else _is_over(job, queue, missing))]
             running = [(point, job) for point, job in running if (point, job) not in ended]
             yield [(point, how_it_ended(job)) for point, job in ended]
             time.sleep(POLL_S)
     finally:
         for _, job in running:
             job.cancel(check=False)
+
+
+def _is_over(job: Any, queue: Queue, missing: dict[str, float]) -> bool:
+    """Whether a job has left its result, or is in no queue and has left none; a network file system may show it late."""
+    if job.job_id in queue:
+        missing.pop(job.job_id, None)
+    return job.paths.result_pickle.exists() or (job.job_id not in queue and time.monotonic() - missing.setdefault(job.job_id, time.monotonic()) > LATE_S)
+
+
+def _submit(executor: Any, points: Sequence[GridPoint]) -> list[tuple[GridPoint, Any]]:
+    import submitit
+
+    if not points:
+        return []
+    try:
+        jobs = executor.submit_array([SlurmTask(RunProcess.of(point)) for point in points])
+    except submitit.core.utils.FailedJobError as error:
+        raise ConfigError(f"--launcher slurm: sbatch refused: {str(error).strip().splitlines()[-1]}") from error
+    for point, job in zip(points, jobs, strict=True):
+        write_atomically(point.folder / JOB_FILE, job.job_id.encode())
+    return list(zip(points, jobs, strict=True))
+
+
+def _left_behind(executor: Any, points: Sequence[GridPoint], queue: Queue) -> Iterator[tuple[GridPoint, Any]]:
+    """Points whose job still waits or runs."""
+    import submitit
+
+    for point in points:
+        path = point.folder / JOB_FILE
+        if path.is_file() and (number := path.read_text(encoding="utf-8")) in queue:
+            logger.info("%s: job %s is still there, and is followed", point.folder.name, number)
+            yield point, submitit.SlurmJob(executor.folder, number)
 
 
 def how_it_ended(job: Any) -> str:
