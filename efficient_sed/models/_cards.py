@@ -99,11 +99,18 @@ class Card:
 @cache
 def list_cards() -> dict[str, Card]:
     """All cards by name."""
-    cards = {}
-    for path in sorted(resource_folder("pretrained").glob("*.json")):
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        cards[values["name"]] = from_dict(Card, values, path.name)
-    return cards
+    cards = (read_card(path) for path in sorted(resource_folder("pretrained").glob("*.json")))
+    return {card.name: card for card in cards}
+
+
+def read_card(path: Path) -> Card:
+    """One card.
+
+    Raises:
+        CheckpointError: If it is none.
+    """
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return from_dict(Card, values, path.name)
 
 
 def get_card(name: str) -> Card:
