@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from efficient_sed._json import parse_json
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config._strict import from_dict
 from efficient_sed.errors import CheckpointError, ConfigError
@@ -106,4 +107,4 @@ def _from_metadata(metadata: Mapping[str, str]) -> Header:
     """The inverse of `to_metadata`; other keys are passed over."""
     texts = {field.name for field in dataclasses.fields(Header) if field.type in ("str", "InputKind")}
     keys = {field.name for field in dataclasses.fields(Header)}
-    return from_dict(Header, {key: value if key in texts else json.loads(value) for key, value in metadata.items() if key in keys}, "metadata")
+    return from_dict(Header, {key: value if key in texts else parse_json(value) for key, value in metadata.items() if key in keys}, "metadata")

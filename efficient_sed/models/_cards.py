@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import logging
 import os
 import re
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from efficient_sed._files import write_atomically
+from efficient_sed._json import parse_json
 from efficient_sed._resources import resource_folder
 from efficient_sed.config._strict import from_dict
-from efficient_sed.errors import CheckpointError
+from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models._download import download
 
 if TYPE_CHECKING:
@@ -109,8 +109,10 @@ def read_card(path: Path) -> Card:
     Raises:
         CheckpointError: If it is none.
     """
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return from_dict(Card, values, path.name)
+    try:
+        return from_dict(Card, parse_json(path.read_text(encoding="utf-8")), path.name)
+    except (OSError, ValueError, ConfigError) as error:
+        raise CheckpointError(f"{path}: not a model card ({error})") from error
 
 
 def get_card(name: str) -> Card:

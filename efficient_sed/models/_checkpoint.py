@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from efficient_sed._files import write_atomically
+from efficient_sed._json import parse_json
 from efficient_sed._memory import is_memory
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
@@ -259,7 +260,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if _HEADER_KEY not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not one of ours (no {_HEADER_KEY!r} header)")
     try:
-        header = json.loads(metadata[_HEADER_KEY])
+        header = parse_json(metadata[_HEADER_KEY])
     except ValueError as error:
         raise CheckpointError(f"{path}: its header is damaged ({error})") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
