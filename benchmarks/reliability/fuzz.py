@@ -30,15 +30,14 @@ from typing import NamedTuple, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, the folder above is not on the path
 
+from efficient_sed._memory import is_memory
+from efficient_sed.errors import EfficientSedError
 from reliability.inputs import Kind, Wrong
 from reliability.inputs_annotations import ANNOTATIONS
 from reliability.inputs_containers import CONTAINERS
 from reliability.inputs_models import MODELS
 from reliability.inputs_runs import RUNS
 from reliability.inputs_sound import SOUND
-
-from efficient_sed._memory import is_memory
-from efficient_sed.errors import EfficientSedError
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (*SOUND, *ANNOTATIONS, *CONTAINERS, *MODELS, *RUNS)}
 HANG_S = 10.0

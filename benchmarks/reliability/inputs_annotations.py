@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from reliability.inputs import Kind, check_splits
-from reliability.mutations import TEXTS, damaged_json, damaged_table
 
 from efficient_sed.config._strict import from_dict
 from efficient_sed.data.esc50 import Esc50Config
 from efficient_sed.data.urbansound8k import UrbanSound8kConfig
 from efficient_sed.registry import DATASETS
+from reliability.inputs import Kind, check_splits
+from reliability.mutations import TEXTS, damaged_json, damaged_table
 
 SECONDS = 0.5
 BARK, SPEECH, MUSIC = "/m/05tny_", "/m/09x0r", "/m/04rlf"

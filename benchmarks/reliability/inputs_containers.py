@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -16,9 +17,6 @@ from typing import Any
 import h5py
 import numpy as np
 import soundfile
-from reliability.inputs import Kind, check_splits, demand
-from reliability.inputs_annotations import VIDEOS, prepare_folder, write_sound
-from reliability.mutations import NUMBERS, change_value, damage, damaged_json
 
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config._strict import from_dict
@@ -33,6 +31,9 @@ from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.registry import DATASETS
 from efficient_sed.teachers._journal import open_journal
+from reliability.inputs import Kind, check_splits, demand
+from reliability.inputs_annotations import VIDEOS, prepare_folder, write_sound
+from reliability.mutations import NUMBERS, change_value, damage, damaged_json
 
 CLASSES = ("cat", "dog", "train")
 SPLITS = ("balanced_train", "unbalanced_train", "eval")
@@ -66,7 +67,8 @@ def wild_hdf5(path: Path, rng: random.Random) -> None:
             lambda: file.create_dataset(name, shape=(4,), dtype="i8", external=[("/etc/passwd", 0, 32)]),
             lambda: file.create_dataset(name, dtype=h5py.vlen_dtype(np.uint8), shape=(3,)),
         ]  # fmt: skip
-        rng.choice(makers)()
+        with contextlib.suppress(TypeError, ValueError):  # h5py refuses to write some: then the data set is missing
+            rng.choice(makers)()
 
 
 def _hdf5_value(rng: random.Random) -> Any:
@@ -90,11 +92,13 @@ def _changed(old: np.ndarray, rng: random.Random) -> np.ndarray:
 
 
 def _write(path: Path, original: Path, rng: random.Random) -> None:
+    made = path.with_name("made")  # a file of its own: the one before may still be open
     if rng.random() < 0.5:
-        path.write_bytes(damage(original.read_bytes(), rng))
+        made.write_bytes(damage(original.read_bytes(), rng))
     else:
-        shutil.copy(original, path)
-        wild_hdf5(path, rng)
+        shutil.copy(original, made)
+        wild_hdf5(made, rng)
+    made.replace(path)
 
 
 def _prepare_pseudo_labels(folder: Path) -> None:

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from reliability.inputs import Kind, check_labels, demand
-from reliability.mutations import change_value, damage, damaged_json, wild_value
 
 from efficient_sed._resources import resource_folder
 from efficient_sed.export.device import benchmark_exported
@@ -20,6 +18,8 @@ from efficient_sed.models._cards import read_card
 from efficient_sed.models._checkpoint import load_model, model_header, save_model
 from efficient_sed.models._factory import create_model
 from efficient_sed.models.sed import SedModel
+from reliability.inputs import Kind, check_labels, demand
+from reliability.mutations import change_value, damage, damaged_json, wild_value
 
 ARCHITECTURE = "crnn_dws+gru-16"
 LABELS = ("cat", "dog", "train")

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reliability.inputs import Kind, demand
-from reliability.inputs_containers import wild_npz
-from reliability.mutations import TEXTS, change_value, damage, damaged_json, wild_value
 from rich.console import Console
 
 from efficient_sed._page import to_script_json
@@ -28,6 +25,9 @@ from efficient_sed.config.schema import RunConfig, to_dict
 from efficient_sed.evaluation.psds import PsdsAccumulator
 from efficient_sed.evaluation.psds_clips import PsdsClips
 from efficient_sed.sweep.grid import expand_grid
+from reliability.inputs import Kind, demand
+from reliability.inputs_containers import wild_npz
+from reliability.mutations import TEXTS, change_value, damage, damaged_json, wild_value
 
 SPEED = {"batch_size": 4, "precision": "fp32", "device": "CPU", "mode": "fused"}
 RESULT: dict[str, Any] = {

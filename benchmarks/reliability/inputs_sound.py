@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from reliability.inputs import Kind, check_events, check_samples, demand
-from reliability.mutations import EXTREMES, damage
 
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.evaluation.detect import DetectOptions
 from efficient_sed.evaluation.detect_files import Recording, detect_one
+from reliability.inputs import Kind, check_events, check_samples, demand
+from reliability.mutations import EXTREMES, damage
 
 
 class Form(NamedTuple):

@@ -156,7 +156,7 @@ def _load(path: Path) -> dict[str, IndexEntry]:
         digests, problems = digest.tobytes().hex(), parse_json(problem.tobytes())
         rows = zip(keys.tolist(), seconds.tolist(), sizes.tolist(), strict=True)
         known = {key.decode(): IndexEntry(duration, size, digests[64 * i : 64 * (i + 1)], problems.get(str(i), "")) for i, (key, duration, size) in enumerate(rows)}
-        if len(digests) != 64 * len(keys) or not all(map(_is_entry, known.values())):
+        if len(digests) != 64 * len(keys) or not all(" " in key and _is_entry(entry) for key, entry in known.items()):
             raise ValueError("an entry makes no sense")
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         logger.warning("%s: damaged (%s), made anew", path, " ".join(str(error).split()))

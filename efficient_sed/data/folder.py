@@ -17,8 +17,8 @@ from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
-from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
 from efficient_sed.data._tables import read_table
+from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError, nearest
