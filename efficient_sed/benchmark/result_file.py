@@ -10,7 +10,7 @@ from typing import Any
 
 from efficient_sed._files import write_atomically
 from efficient_sed._json import parse_json
-from efficient_sed.errors import DataError
+from efficient_sed.errors import DataError, is_printable
 
 RESULT_FILE = "result.json"
 TASKS = ("detection", "tagging")
@@ -62,7 +62,8 @@ def check_result(result: Any) -> None:
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
     for key in TEXTS:
-        _require(isinstance(_at(result, key), str), result, key, "text")
+        value = _at(result, key)
+        _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
     _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
     score = f"metrics.{main_score(result)[0]}"
     for key in (*POSITIVE, *COUNTS, score):

@@ -151,8 +151,8 @@ def arrow_files(path: Path) -> Sequence[Path]:
         files = [path / name for name in names]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path}: not a split of an Arrow data set (state.json: {_one_line(error)}); write it with datasets' save_to_disk") from error
-    if outside := next((name for name in names if Path(name).name != name), None):
-        raise DataError(f"{path}: state.json names {outside!r}, which is no file of this folder")
+    if outside := [name for name in names if Path(name).name != name or name in ("", "..")]:
+        raise DataError(f"{path}: state.json names {outside[0]!r}, which is no file of this folder")
     if state.get("_indices_data_files"):
         raise DataError(f"{path}: a selection of another Arrow data set; write it anew with flatten_indices() and save_to_disk")
     for file in files:
