@@ -3,9 +3,9 @@
 OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py [--count 10000] [--seed 0] [--kinds wav folder …]
 OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py --kinds wav --again 4711        # one attempt, with its traceback
 
-Each attempt is made by a kind's name and a number, and nothing else. Wrong is: an error that is not one of the package's own or has more than one
-line, more than ten seconds of the processor (or forty of the clock), more than 4 GiB above the start, an end of the process, or something accepted that breaks what must always hold: events inside
-their clip, finite scores and weights, contents with a checksum unchanged, and so on, as each kind says.
+Each attempt is made by a kind's name and a number, and nothing else. Wrong is: an error that is not one of the package's own or has more than one line,
+more than ten seconds of the processor (or forty of the clock), more than 4 GiB above the start, an end of the process, or something accepted that breaks what
+must always hold: events inside their clip, finite scores and weights, contents with a checksum unchanged, and so on, as each kind says.
 """
 
 from __future__ import annotations

@@ -72,7 +72,21 @@ def wild_hdf5(path: Path, rng: random.Random) -> None:
 
 
 def _hdf5_value(rng: random.Random) -> Any:
-    return rng.choice((np.float64("nan"), np.int64(-1), np.int64(2**40), b"", b"\xff\xfe", "text", np.zeros(0), np.array([1.5, -1.0]), np.array([b"a", b"\xff"]), h5py.Empty("f4"), np.array([True, False])))
+    return rng.choice(
+        (
+            np.float64("nan"),
+            np.int64(-1),
+            np.int64(2**40),
+            b"",
+            b"\xff\xfe",
+            "text",
+            np.zeros(0),
+            np.array([1.5, -1.0]),
+            np.array([b"a", b"\xff"]),
+            h5py.Empty("f4"),
+            np.array([True, False]),
+        )
+    )
 
 
 def _changed(old: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -87,7 +101,7 @@ def _changed(old: np.ndarray, rng: random.Random) -> np.ndarray:
         try:
             changed.flat[rng.randrange(changed.size)] = value
         except (ValueError, OverflowError):
-            changed.flat[0] = -1
+            changed.flat[0] = 0
     return changed
 
 
@@ -300,7 +314,9 @@ def wild_npz(original: Path, path: Path, rng: random.Random) -> None:
     elif action < 0.3:
         arrays[name] = np.array([{"a": 1}], dtype=object)
     elif action < 0.6:
-        arrays[name] = np.asarray(rng.choice((arrays[name][..., None], arrays[name].ravel()[:1], np.array(rng.choice([n for n in NUMBERS if isinstance(n, float)])), np.array(["a"]))))
+        arrays[name] = np.asarray(
+            rng.choice((arrays[name][..., None], arrays[name].ravel()[:1], np.array(rng.choice([n for n in NUMBERS if isinstance(n, float)])), np.array(["a"])))
+        )
     else:
         arrays[name] = _changed(arrays[name], rng)
     np.savez(path, **arrays)

@@ -107,12 +107,17 @@ def _attempt_clips(rng: random.Random, folder: Path) -> bool:
 
 
 KEYS = (
-    "seq", "seq.hidden", "seq.num_layers", "seq.num_heads", "seq.dropout", "backbone", "backbone.init", "data", "data.root", "data.clip_seconds", "data.median_frames", "data.num_workers",
-    "data.on_error", "data.classes", "data.seed", "data.num_train", "data.scene_seconds", "train.epochs", "train.batch_size", "train.lr_head", "train.augment.mixup_alpha", "train.augment",
-    "train.precision", "train.teacher", "train.weak_share", "train", "evaluation.dtc", "evaluation.max_efpr", "benchmark.seconds", "benchmark.batches", "benchmark.modes", "task", "seed",
-    "output_dir", "logger", "experiment", "model", "sweep", "seeds", "folds", "data.fold", "hydra.run.dir", "hydra", "+new", "~train", "++seed", "+seq.hidden", "", "a.b.c", "defaults", "launcher.jobs",
+    "seq", "seq.hidden", "seq.num_layers", "seq.num_heads", "seq.dropout", "backbone", "backbone.init", "data", "data.root", "data.clip_seconds",
+    "data.median_frames", "data.num_workers",
+    "data.on_error", "data.classes", "data.seed", "data.num_train", "data.scene_seconds", "train.epochs", "train.batch_size", "train.lr_head",
+    "train.augment.mixup_alpha", "train.augment",
+    "train.precision", "train.teacher", "train.weak_share", "train", "evaluation.dtc", "evaluation.max_efpr", "benchmark.seconds", "benchmark.batches",
+    "benchmark.modes", "task", "seed",
+    "output_dir", "logger", "experiment", "model", "sweep", "seeds", "folds", "data.fold", "hydra.run.dir", "hydra", "+new", "~train", "++seed",
+    "+seq.hidden", "", "a.b.c", "defaults", "launcher.jobs",
 )  # fmt: skip
-VALUES = (*TEXTS, "tf", "gru", "none", "fmn10", "synthetic", "folder", "64", "0.5", "-0.0", "true", "[1,2]", "[a,b]", "{a:1,b:2}", "1,2,3", "range(1,4)", "choice(1,2)", "glob(*)", "${train.epochs}",
+VALUES = (*TEXTS, "tf", "gru", "none", "fmn10", "synthetic", "folder", "64", "0.5", "-0.0", "true", "[1,2]", "[a,b]", "{a:1,b:2}", "1,2,3", "range(1,4)",
+"choice(1,2)", "glob(*)", "${train.epochs}",
           "${oc.decode:1}", "int(1)", "'a b'", '"a,b"', "1e308", "9" * 30, "smoke", "finetune", "fmn10+tf-256", "[" * 500 + "]" * 500)  # fmt: skip
 
 
@@ -163,7 +168,9 @@ def _attempt_preset(rng: random.Random, folder: Path) -> bool:
         value = json.dumps(change_value({"data": {"num_train": 48}, "train": {"epochs": 1, "batch_size": wild_value(rng)}, "seed": 1}, rng))
         data = f"# @package _global_\n{value}\n".encode()
     elif rng.random() < 0.3:
-        data = PRESET.replace("16", rng.choice(("!!python/object/apply:os.system [id]", "&a [*a]", "!!binary x", "*a", "${oc.env:HOME}", "2026-11-20", "!!set {a}", "|", "? [a]\n  : b"))).encode()
+        data = PRESET.replace(
+            "16", rng.choice(("!!python/object/apply:os.system [id]", "&a [*a]", "!!binary x", "*a", "${oc.env:HOME}", "2026-11-20", "!!set {a}", "|", "? [a]\n  : b"))
+        ).encode()
     (configs / "experiment" / "tried.yaml").write_bytes(data)
     usual = compose.resource_folder
     compose.resource_folder = lambda name: configs if name == "configs" else usual(name)

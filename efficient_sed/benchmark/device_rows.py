@@ -39,6 +39,8 @@ def _is_record(record: Any) -> bool:
     """Whether it has what is read here; what a result must have is checked when it has become one."""
     if not isinstance(record, Mapping) or not isinstance(record.get("complexity"), Mapping) or not isinstance(record.get("environment"), Mapping):
         return False
+    if not isinstance(record["environment"].get("versions"), Mapping | type(None)):
+        return False
     speed, score = record["complexity"].get("throughput"), record.get("score")
     has_speed = isinstance(speed, Mapping) and all(isinstance(speed.get(key), str) for key in ("device", "precision", "mode"))
     has_score = score is None or (isinstance(score, Mapping) and {"metric", "value", "manifest_hash", "conditions"} <= score.keys())

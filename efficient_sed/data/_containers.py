@@ -19,6 +19,7 @@ import numpy as np
 
 from efficient_sed._arrays import check_unpacked
 from efficient_sed._json import parse_json
+from efficient_sed.data._hdf5_heap import check_heap
 from efficient_sed.errors import DataError, require_package
 
 Kind = Literal["hdf5", "arrow"]
@@ -86,6 +87,7 @@ class Hdf5Container:
     def encoded(self, row: int) -> bytes:
         """The encoded clip of one row."""
         try:
+            check_heap(self._mp3, row, 1)
             samples = self._mp3[row]
             if samples.dtype != np.uint8:
                 raise ValueError(f"mp3 holds {samples.dtype}, no bytes")
@@ -187,6 +189,8 @@ def read_whole(file: Any, name: str) -> Any:
     """
     dataset = stored_data(file, name)
     check_unpacked(dataset.nbytes, Path(file.filename).stat().st_size)
+    if dataset.dtype.kind == "O":
+        check_heap(dataset, 0, dataset.size)
     return dataset[:]
 
 

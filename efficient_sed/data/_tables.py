@@ -11,7 +11,9 @@ from typing import Literal
 from efficient_sed.errors import DataError
 
 
-def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Iterator[tuple[str, dict[str, str]]]:
+def read_table(
+    path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows by column, each after the place it stands in; fields that are missing at a row's end are empty.
 
     Args:

@@ -112,8 +112,10 @@ class PsdsClips:
         lengths = (num_clips, num_classes + 1, *[num_entries] * 4, *[num_pairs] * 3, num_classes)
         if any(getattr(self, name).shape != (length,) for name, length in zip(_ARRAYS, lengths, strict=True)):
             raise ValueError("its arrays do not fit together")
-        if any(getattr(self, name).dtype.kind != "i" for name in _ARRAYS if name not in ("durations", "scores", "cuts")):
-            raise ValueError("its counts are not whole numbers")
+        if any(getattr(self, name).dtype.kind != ("f" if name in ("durations", "scores", "cuts") else "i") for name in _ARRAYS):
+            raise ValueError("its counts are not whole numbers, or its scores no numbers")
+        if not (np.isfinite(self.durations).all() and (self.durations > 0).all()):
+            raise ValueError("a clip has no length")
         indices = ((self.first_entry, num_entries + 1), (self.clips, num_clips), (self.event_clip, num_clips), (self.event_class, num_classes))
         if any(((index < 0) | (index >= end)).any() for index, end in indices) or (np.diff(self.first_entry) < 0).any():
             raise ValueError("an index is out of range")

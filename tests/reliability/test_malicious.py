@@ -108,7 +108,13 @@ def preset(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["!!python/object/apply:os.system ['touch ran']", "!!python/name:os.system", "!!binary aGFsbG8=", "\n".join(["", *(f"  a{i}: &a{i} [{f'*a{i - 1}, ' * 9 if i else 1}]" for i in range(20))])]
+    "value",
+    [
+        "!!python/object/apply:os.system ['touch ran']",
+        "!!python/name:os.system",
+        "!!binary aGFsbG8=",
+        "\n".join(["", *(f"  a{i}: &a{i} [{f'*a{i - 1}, ' * 9 if i else 1}]" for i in range(20))]),
+    ],
 )
 def test_code_and_bombs_in_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     preset(tmp_path, monkeypatch, f"# @package _global_\ntrain: {value}\n")
@@ -314,7 +320,9 @@ def test_arrow_files_elsewhere(tmp_path: Path, name: str) -> None:
         compose_run(["data=audioset_strong", f"data.root={tmp_path / 'original'}"]).data.load()
 
 
-@pytest.mark.parametrize(("key", "value"), [("file", "../evil.pt"), ("file", "/tmp/evil.pt"), ("url", "file:///etc/passwd"), ("url", "ftp://x"), ("name", "a\x1b[31m"), ("sha256", "0"), ("scores", [])])
+@pytest.mark.parametrize(
+    ("key", "value"), [("file", "../evil.pt"), ("file", "/tmp/evil.pt"), ("url", "file:///etc/passwd"), ("url", "ftp://x"), ("name", "a\x1b[31m"), ("sha256", "0"), ("scores", [])]
+)
 def test_cards(tmp_path: Path, key: str, value: Any) -> None:
     card = json.loads((Path(__file__).parents[2] / "pretrained" / "fmn04_strong.json").read_text())
     if key == "scores":
