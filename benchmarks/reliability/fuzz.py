@@ -134,7 +134,8 @@ def fuzz(kind: Kind, numbers: Sequence[int], folder: Path) -> list[Outcome]:
             reason = "hang"
         except EOFError:
             process.join()
-            reason = f"process ended by {signal.Signals(-process.exitcode).name}" if (process.exitcode or 0) < 0 else f"process ended with {process.exitcode}"
+            status = process.exitcode or 0
+            reason = f"process ended by {signal.Signals(-status).name}" if status < 0 else f"process ended with {status}"
         process.kill()
         process.join()
         if len(outcomes) < len(numbers):

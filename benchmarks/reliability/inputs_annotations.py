@@ -82,9 +82,9 @@ def _prepare_audioset(folder: Path) -> None:
     for side, videos in (("train", VIDEOS[:2]), ("eval", VIDEOS[2:])):
         rows = [f"{video}_30000\t{onset}\t{offset}\t{mid}" for video in videos for onset, offset, mid in ((0.0, 0.2, BARK), (0.1, 0.4, SPEECH))]
         (folder / f"audioset_{side}_strong.tsv").write_text("\n".join(["segment_id\tstart_time_seconds\tend_time_seconds\tlabel", *rows]) + "\n")
-    for split, videos in (("balanced_train", VIDEOS[:1]), ("unbalanced_train", VIDEOS[1:2]), ("eval", VIDEOS[2:])):
-        rows = [f'{video}, 30.000, 40.000, "{BARK},{MUSIC}"' for video in videos]
-        (folder / f"{split}_segments.csv").write_text("\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *rows]) + "\n")
+    for split, own in (("balanced_train", VIDEOS[:1]), ("unbalanced_train", VIDEOS[1:2]), ("eval", VIDEOS[2:])):
+        lines = [f'{video}, 30.000, 40.000, "{BARK},{MUSIC}"' for video in own]
+        (folder / f"{split}_segments.csv").write_text("\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *lines]) + "\n")
 
 
 def load(name: str, root: Path, rng: random.Random) -> bool:

@@ -8,11 +8,13 @@ import math
 import random
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from rich.console import Console
 
 from efficient_sed._page import to_script_json
+from efficient_sed._resources import resource_folder
 from efficient_sed.benchmark.device_rows import results_on_device
 from efficient_sed.benchmark.frontier import find_runs, read_results, run_points
 from efficient_sed.benchmark.frontier_page import page_data
@@ -172,12 +174,8 @@ def _attempt_preset(rng: random.Random, folder: Path) -> bool:
             "16", rng.choice(("!!python/object/apply:os.system [id]", "&a [*a]", "!!binary x", "*a", "${oc.env:HOME}", "2026-11-20", "!!set {a}", "|", "? [a]\n  : b"))
         ).encode()
     (configs / "experiment" / "tried.yaml").write_bytes(data)
-    usual = compose.resource_folder
-    compose.resource_folder = lambda name: configs if name == "configs" else usual(name)
-    try:
+    with mock.patch.object(compose, "resource_folder", lambda name: configs if name == "configs" else resource_folder(name)):
         _check_config(compose_run(["experiment=tried"]))
-    finally:
-        compose.resource_folder = usual
     return True
 
 

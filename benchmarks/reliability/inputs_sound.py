@@ -93,7 +93,8 @@ def _wild_wav(rng: random.Random) -> bytes:
     """A header of its own making before some samples."""
 
     def number(usual: int, bits: int) -> int:
-        return (rng.choice((*EXTREMES, 22_255, 44_101, 96_000, 16_000_000)) if rng.random() < 0.3 else usual) % 2**bits
+        chosen: int = (rng.choice((*EXTREMES, 22_255, 44_101, 96_000, 16_000_000)) if rng.random() < 0.3 else usual) % 2**bits
+        return chosen
 
     samples = np.frombuffer(rng.randbytes(4000), np.int16).tobytes()
     channels, rate, bits = number(1, 16), number(16_000, 32), number(16, 16)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -141,7 +141,8 @@ def _store(path: Path, known: dict[str, IndexEntry]) -> None:
         np.frombuffer(b"".join(bytes.fromhex(entry.digest) for entry in entries), np.uint8),
         np.frombuffer(json.dumps({i: entry.problem for i, entry in enumerate(entries) if entry.problem}).encode(), np.uint8),
     )
-    np.savez(buffer, **dict(zip(ARRAYS, arrays, strict=True)))
+    named: dict[str, Any] = dict(zip(ARRAYS, arrays, strict=True))
+    np.savez(buffer, **named)
     write_atomically(path, buffer.getvalue())
 
 

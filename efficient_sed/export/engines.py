@@ -64,7 +64,7 @@ class _OnnxRuntime:
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        except (*runtime_errors(), UnicodeDecodeError) as error:
+        except runtime_errors() as error:
             raise _unreadable(model, "onnxruntime", error) from error
         self._model = model
         self.version, self.is_exact = f"onnxruntime {onnxruntime.__version__}", True
@@ -72,7 +72,7 @@ class _OnnxRuntime:
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         try:
             given: list[np.ndarray] = self._session.run(list(outputs), dict(inputs))
-        except (*runtime_errors(), ValueError) as error:
+        except runtime_errors() as error:
             raise _unreadable(self._model, "onnxruntime", error) from error
         return given
 
@@ -104,10 +104,10 @@ class _OpenVino:
 
 
 def runtime_errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises; its errors have no base of their own."""
+    """What onnxruntime raises; its errors have no base of their own, and names that are no text or not there are ValueErrors."""
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-    return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException
+    return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException, ValueError
 
 
 def _unreadable(model: Path | bytes, engine: str, error: Exception) -> CheckpointError:

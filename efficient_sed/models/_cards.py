@@ -95,7 +95,7 @@ class Card:
         texts = (self.name, self.file, self.architecture, self.summary, self.licence, self.release or "", *self.recipe)
         require(all(map(is_printable, texts)), "name", self.name, "texts on one line each")
         require(Path(self.file).name == self.file not in ("", ".."), "file", self.file, "the name of a file, without a folder")
-        require(self.url is None or self.url.startswith("https://"), "url", self.url, "an address that begins with https://")
+        require(self.url is None or self.url.startswith(("http://", "https://")), "url", self.url, "an address that begins with https:// or http://")
         require(self.sha256 is None or re.fullmatch("[0-9a-f]{64}", self.sha256) is not None, "sha256", self.sha256, "64 hexadecimal digits")
         require(self.params > 0 and self.macs > 0, "params and macs", f"{self.params} and {self.macs}", "above 0")
         require(all(0 <= score.value <= 1 for score in self.scores), "scores", [score.value for score in self.scores], "0 to 1")

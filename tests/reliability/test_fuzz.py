@@ -75,8 +75,9 @@ def test_everything_wrong_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """The count goes on behind a crash, and its table has every number once."""
     monkeypatch.setattr(fuzz, "STUCK_S", 0.5)
     kind = Kind("crash", "crashes", 1.0, lambda _: None, crash)
-    outcomes = fuzz.fuzz(kind, range(60), tmp_path)
-    assert [outcome.number for outcome in outcomes] == list(range(60))
+    numbers = [6, 0, 3, 1, 11, 4, 30, 7]  # one of each
+    outcomes = fuzz.fuzz(kind, numbers, tmp_path)
+    assert [outcome.number for outcome in outcomes] == numbers
     assert {outcome.verdict for outcome in outcomes} == {"accepted", "refused", "traceback", "wrong value", "memory", "hang", "process ended by SIGSEGV"}
 
 
