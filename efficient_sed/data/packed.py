@@ -109,7 +109,10 @@ def read_packed(path: Path, file: Any) -> Splits:
     """
     classes, ids, digests = (texts(read_whole(file, name)) for name in ("classes", "id", "digest"))
     tables = {name: read_whole(file, name) for name in (*CLIP_TABLES, *EVENT_TABLES, "event_first", *PARTS)}
-    _check_tables(tables, len(classes), len(ids), len(stored_data(file, "samples")))
+    samples = stored_data(file, "samples")
+    if samples.ndim != 1 or samples.dtype != np.int16:
+        raise ValueError(f"samples hold {samples.dtype} of shape {samples.shape}")
+    _check_tables(tables, len(classes), len(ids), len(samples))
     if problem := label_problem(classes):
         raise ValueError(problem)
     onsets, offsets, columns = (tables[name].tolist() for name in EVENT_TABLES)
