@@ -9,7 +9,7 @@ PIPE_WIDTH = 160  # columns where there is no terminal to ask
 
 
 def print_table(table: Any) -> None:
-    """Print what rich can draw, as wide as the terminal."""
+    """Print what rich can draw, as wide as the terminal. Brackets in it are text."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, emoji=False).print(table)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 from collections.abc import Iterable
 
 MAX_LISTED = 40  # names that a message still lists in full
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")  # controls, line ends, no width, turns of direction, half characters
+MAX_MESSAGE = 1600  # characters; of a longer one the middle, where a value is quoted, is left out
 
 
 class EfficientSedError(Exception):
-    """Base of every error whose message is meant for the user."""
+    """Base of every error whose message is meant for the user: one line that a terminal can show, whatever it quotes."""
+
+    def __str__(self) -> str:
+        text = printable(super().__str__())
+        return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE // 2]} … {text[-MAX_MESSAGE // 2 :]}"
 
 
 class ConfigError(EfficientSedError):
@@ -49,6 +56,16 @@ def require_package(what: str, package: str, extra: str) -> None:
     """Raise a MissingDependencyError now if a package that is needed later is not installed."""
     if importlib.util.find_spec(package) is None:
         raise MissingDependencyError(what, package, extra)
+
+
+def printable(text: str) -> str:
+    """Text with its line breaks and control characters, such as those that colour or move what a terminal shows, spelled out."""
+    return _NOT_SHOWN.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def is_printable(text: str) -> bool:
+    """Whether it stands on one line, and does nothing to a terminal."""
+    return _NOT_SHOWN.search(text) is None
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -11,10 +11,13 @@ import numpy as np
 import soundfile
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.audio.resample import resample
+from efficient_sed.audio.resample import repetitions, resample
 from efficient_sed.errors import DataError
 
 MAX_FILTER_SIZE = 10**8
+MIN_RATE = 1000  # below it a file of a megabyte would be days of sound
+MAX_PER_BYTE = 8192  # samples of silence that a byte can stand for: FLAC has 65535 in 11 bytes, Opus 5760 in one
+MAX_VALUES = 2**29  # decoded at once: two gibibytes, or an hour and forty minutes of stereo at 44.1 kHz
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
 _LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
@@ -92,7 +95,8 @@ def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None 
 def filter_size(rate: int, wanted: int) -> int:
     """Weights of the filter between two rates, about; more than MAX_FILTER_SIZE take gigabytes, as from 44101 Hz."""
     common = math.gcd(rate, wanted)
-    return (wanted // common) * (rate // common)
+    times = repetitions(wanted // common)
+    return (times * wanted // common) * (times * rate // common)
 
 
 def _check_rate(path: AudioInput, rate: int, wanted: int) -> None:
@@ -101,17 +105,41 @@ def _check_rate(path: AudioInput, rate: int, wanted: int) -> None:
 
 
 def _open(path: AudioInput) -> soundfile.SoundFile:
-    if not isinstance(path, EncodedAudio) and not Path(path).is_file():
-        raise DataError(f"{path}: no such audio file")
-    if (len(path.data) if isinstance(path, EncodedAudio) else Path(path).stat().st_size) == 0:
+    num_bytes = len(path.data) if isinstance(path, EncodedAudio) else _file_size(Path(path))
+    if num_bytes == 0:
         raise DataError(f"{path}: the audio file is empty (0 bytes)")
     try:
-        return soundfile.SoundFile(io.BytesIO(path.data) if isinstance(path, EncodedAudio) else str(path))
+        file = soundfile.SoundFile(io.BytesIO(path.data) if isinstance(path, EncodedAudio) else str(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
         raise DataError(f"{path}: not readable as audio ({getattr(error, 'error_string', error)}); supported: {', '.join(s[1:] for s in AUDIO_SUFFIXES)}") from error
+    try:
+        _check_header(path, file, num_bytes)
+    except DataError:
+        file.close()
+        raise
+    return file
+
+
+def _file_size(path: Path) -> int:
+    try:
+        if path.is_file():
+            return path.stat().st_size
+    except OSError as error:  # such as a name that is too long
+        raise DataError(f"{path}: no such audio file ({error.strerror})") from error
+    raise DataError(f"{path}: no such audio file")
+
+
+def _check_header(path: AudioInput, file: soundfile.SoundFile, num_bytes: int) -> None:
+    """Refuse a file that would take days or all memory because of a few bytes in it."""
+    if file.samplerate < MIN_RATE:
+        raise DataError(f"{path}: a sample rate of {file.samplerate} Hz is not allowed: {MIN_RATE} Hz or more")
+    if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
+        raise DataError(f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)")
 
 
 def _decode(file: soundfile.SoundFile, path: AudioInput, first: int, count: int, only_first_channel: bool) -> np.ndarray:
+    if count * file.channels > MAX_VALUES:
+        raise DataError(f"{path}: {count / file.samplerate / 60:.0f} minutes of {file.channels} channels are too much to be decoded at once; cut the file into pieces")
     origin = _safe_start(file, first)
     try:
         file.seek(origin)

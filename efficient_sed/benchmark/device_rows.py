@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from efficient_sed._json import parse_json
 from efficient_sed.benchmark.result_file import check_result, exact_variant, main_score
 from efficient_sed.errors import DataError
 from efficient_sed.export.recipes import EXACT
@@ -25,7 +25,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         DataError: If it is something else.
     """
     try:
-        records: Any = json.loads(path.read_text(encoding="utf-8"))
+        records: Any = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"--device {path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -38,6 +38,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _is_record(record: Any) -> bool:
     """Whether it has what is read here; what a result must have is checked when it has become one."""
     if not isinstance(record, Mapping) or not isinstance(record.get("complexity"), Mapping) or not isinstance(record.get("environment"), Mapping):
+        return False
+    if not isinstance(record["environment"].get("versions"), Mapping | type(None)):
         return False
     speed, score = record["complexity"].get("throughput"), record.get("score")
     has_speed = isinstance(speed, Mapping) and all(isinstance(speed.get(key), str) for key in ("device", "precision", "mode"))

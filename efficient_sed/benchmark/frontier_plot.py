@@ -98,7 +98,8 @@ def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], 
         raise MissingDependencyError("the plot", "matplotlib", "plot") from error
     base = output_base(output)
     written = []
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}):
+    style: dict[Any, Any] = {"font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}  # a $ in a name is no formula
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", **style}):
         figure = Figure(figsize=size, dpi=dpi)
         canvas: Any = FigureCanvasAgg(figure)
         draw(figure, canvas.get_renderer())

@@ -16,7 +16,7 @@ NOT_COMPUTED_IN = {"train": ("accelerator", "strategy"), "data": ("num_workers",
 def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """Results of one configuration with different seeds or folds together, in the order of their first; by seed and fold within.
 
-    A group agrees in configuration, data, metric variant and in what its speed was measured on. A run that is there twice is taken once.
+    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A run that is there twice is taken once.
     """
     groups: dict[str, dict[str, Mapping[str, Any]]] = {}
     for result in results:
@@ -35,7 +35,8 @@ def _configuration(result: Mapping[str, Any]) -> str:
     speed = result["complexity"].get("throughput") or {}
     variant = {key: value for key, value in result["metrics"]["variant"].items() if key != "num_classes" or fold_of(result) is None}  # a small fold may lack a class
     measured_on = [speed.get(key) for key in ("device", "precision", "mode", "batch_size")]
-    return json.dumps([result["model"], result["task"], config, result["data"]["manifest_hash"], variant, measured_on], sort_keys=True)
+    costs = [result["complexity"].get(key) for key in ("params", "macs", "seconds")]
+    return json.dumps([result["model"], result["task"], config, result["data"]["manifest_hash"], variant, measured_on, costs], sort_keys=True)
 
 
 def fold_of(result: Mapping[str, Any]) -> int | None:

@@ -6,10 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from efficient_sed._files import write_atomically
-from efficient_sed.errors import DataError
+from efficient_sed._json import parse_json
+from efficient_sed.errors import DataError, is_printable
 
 RESULT_FILE = "result.json"
 TASKS = ("detection", "tagging")
@@ -39,7 +40,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        result: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         check_result(result)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); delete the file and start the run again") from error
@@ -61,7 +62,8 @@ def check_result(result: Any) -> None:
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
     for key in TEXTS:
-        _require(isinstance(_at(result, key), str), result, key, "text")
+        value = _at(result, key)
+        _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
     _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
     score = f"metrics.{main_score(result)[0]}"
     for key in (*POSITIVE, *COUNTS, score):
@@ -98,10 +100,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number")
 
 
 def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:

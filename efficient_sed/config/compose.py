@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,6 +25,7 @@ from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 GROUPS = {"backbone": BACKBONES, "seq": SEQUENCE_HEADS, "data": DATASETS}
 DEFAULTS = {"backbone": "fmn10", "seq": "tf", "data": "synthetic"}
+MAX_POINTS = 10_000  # of a grid
 MODEL_KEY, SWEEP_KEY = "model", "sweep"
 _ROOT = "efficient_sed"
 
@@ -44,7 +48,8 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
         with initialize_config_dir(str(resource_folder("configs").resolve()), version_base="1.3"):
             composed = compose(_ROOT, overrides=list(overrides))
         values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+        # a preset that is none, or a value of another kind where a group is, makes Hydra raise almost anything
         raise ConfigError(_explain(error)) from error
     return run_config_from_dict(values)
 
@@ -64,9 +69,31 @@ def expand_preset_grid(overrides: Sequence[str]) -> list[str]:
         name = override.split("=", 1)[1]
         if name not in presets("sweep"):
             raise ConfigError(f"unknown grid {override}; {nearest(name, presets('sweep'))}")
-        lines: Any = OmegaConf.to_container(OmegaConf.load(resource_folder("configs") / "sweep" / f"{name}.yaml"))
-        expanded += [line for line in lines["grid"] if key_of(line) not in typed]
+        path = resource_folder("configs") / "sweep" / f"{name}.yaml"
+        lines = read_preset(path).get("grid")
+        if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+            raise ConfigError(f"{path}: needs a list of key=value called grid")
+        expanded += [line for line in lines if key_of(line) not in typed]
     return expanded
+
+
+def read_preset(path: Path) -> dict[str, Any]:
+    """The values of a file of presets.
+
+    Raises:
+        ConfigError: If it is none, or has tags or aliases: a few lines of these can stand for more values than memory holds.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+                raise ConfigError(f"{path}:{event.start_mark.line + 1}: tags and aliases of YAML are not allowed in a preset")
+        values = yaml.safe_load(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not a preset ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: not a preset (no keys with values)")
+    return values
 
 
 def expand_models(overrides: Sequence[str]) -> list[str]:
@@ -98,9 +125,11 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     points: list[list[str]] = [[]]
     for override in _parse(overrides):
         try:
-            values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.get_value_element_as_str()]
+            values = list(islice(override.sweep_string_iterator(), MAX_POINTS + 1)) if override.is_sweep_override() else [override.get_value_element_as_str()]
         except HydraException as error:
             raise ConfigError(f"{override.input_line}: a grid takes comma lists only") from error
+        if len(points) * len(values) > MAX_POINTS:
+            raise ConfigError(f"{override.input_line}: the grid has more than {MAX_POINTS:,} points")
         points = [[*point, f"{override.input_line.split('=', 1)[0]}={value}"] for point in points for value in values]
     return points
 
@@ -137,6 +166,8 @@ def _parse(overrides: Sequence[str]) -> list[Any]:
             raise ConfigError(f"{override!r} is not key=value")
     try:
         return list(OverridesParser.create().parse_overrides(list(overrides)))
+    except (RecursionError, ValueError) as error:  # ValueError: whole numbers of thousands of digits
+        raise ConfigError(f"{max(overrides, key=len)}: cannot be parsed: nested too deeply, or too large a number") from error
     except OverrideParseException as error:
         key, value = error.override.split("=", 1)
         raise ConfigError(f"{error.override}: cannot be parsed; a value with other than plain characters needs quotes twice, such as \"{key}='{value}'\"") from error
@@ -156,6 +187,8 @@ def _check_groups(overrides: Sequence[str]) -> None:
             raise ConfigError(f"{override.input_line}: a list of alternatives is for `sweep`; a run takes one value")
         if key == SWEEP_KEY:
             raise ConfigError(f"{override.input_line}: a grid is for `sweep`; a run takes experiment=NAME")
+        if key in ("data", "experiment") and str(value) in presets(key):
+            read_preset(resource_folder("configs") / key / f"{value}.yaml")
         if key in GROUPS:
             choices = GROUPS[key].names() + (presets("data") if key == "data" else [])
             if str(value) not in choices:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from efficient_sed.models.contracts import Backbone, Classifier, SequenceHead
 
 
+MAX_CLIP_SECONDS = 3600  # of one window, which goes through a model at once
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
 WHOLE = 1e-3  # as near to a whole number of clips as a share that was typed with six digits
 
@@ -97,7 +98,7 @@ class DataConfig:
     """Pickled dictionary from file name to row of `clip_teacher`."""
 
     def __post_init__(self) -> None:
-        require(self.clip_seconds >= 1, "data.clip_seconds", f"{self.clip_seconds:g}", "1 or more seconds")
+        require(1 <= self.clip_seconds <= MAX_CLIP_SECONDS, "data.clip_seconds", f"{self.clip_seconds:g}", f"1 to {MAX_CLIP_SECONDS} seconds")
         require(self.median_frames >= 1 and self.median_frames % 2 == 1, "data.median_frames", self.median_frames, "an odd number of frames, 1 for no filter")
         require(self.num_workers >= 0, "data.num_workers", self.num_workers, "0 or more")
         require(

@@ -154,7 +154,13 @@ class ArrowLayout(ContainerLayout):
     def weak(self, side: Side, vocabulary: Vocabulary) -> Annotations:
         containers: dict[str, ArrowContainer] = self.containers(side)
         targets = {split: container.column("target") for split, container in containers.items()}
-        return _from_targets(self.rows(side), {split: np.array(values, dtype=np.float32) for split, values in targets.items()}, self.paths())
+        arrays = {}
+        for split, values in targets.items():
+            try:
+                arrays[split] = np.array(values, dtype=np.float32)
+            except (TypeError, ValueError) as error:
+                raise DataError(f"{containers[split].path}: target is not a list of numbers a clip ({error})") from error
+        return _from_targets(self.rows(side), arrays, self.paths())
 
 
 class Hdf5Layout(ContainerLayout):

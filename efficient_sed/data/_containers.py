@@ -7,7 +7,7 @@ and a look at labels touches no audio; `datasets` would decode whole rows and ta
 
 from __future__ import annotations
 
-import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import h5py
+import numpy as np
 
+from efficient_sed._arrays import check_unpacked
+from efficient_sed._json import parse_json
+from efficient_sed.data._hdf5_heap import check_heap
 from efficient_sed.errors import DataError, require_package
 
 Kind = Literal["hdf5", "arrow"]
+HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)  # what h5py raises of damaged files
 _opened: dict[tuple[int, str, Path], Any] = {}
 
 
@@ -52,31 +57,42 @@ class Hdf5Container:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = open_hdf5(path)
-        for name in ("audio_name", "mp3"):
+        names, self._mp3 = self._stored("audio_name"), self._stored("mp3")
+        if names.shape != self._mp3.shape or names.ndim != 1:
+            raise DataError(f"{path}: audio_name has shape {names.shape}, mp3 {self._mp3.shape}; needed: one name a clip")
+
+    def _stored(self, name: str) -> Any:
+        try:
             if name not in self._file:
-                raise DataError(f"{path}: data set {name!r} is missing; found: {', '.join(self._file) or 'nothing'}; needed: audio_name, mp3, target")
-        self._mp3 = self._file["mp3"]
-        if (names := self._file["audio_name"].shape) != self._mp3.shape:
-            raise DataError(f"{path}: audio_name has shape {names}, mp3 {self._mp3.shape}; needed: one name a clip")
+                raise DataError(f"{self.path}: data set {name!r} is missing; found: {', '.join(self._file) or 'nothing'}; needed: audio_name, mp3, target")
+            return stored_data(self._file, name)
+        except HDF5_ERRORS as error:
+            raise DataError(f"{self.path}: data set {name!r} is damaged ({_one_line(error)}); copy the file again") from error
 
     def names(self) -> list[str]:
         """File names as stored, in order of rows."""
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in self.column("audio_name")]
+        try:
+            return texts(self.column("audio_name"))
+        except HDF5_ERRORS as error:
+            raise DataError(f"{self.path}: data set 'audio_name' is damaged ({_one_line(error)}); copy the file again") from error
 
     def column(self, name: str) -> Any:
         """A data set but `mp3`, read whole."""
-        if name not in self._file:
-            raise DataError(f"{self.path}: data set {name!r} is missing; found: {', '.join(self._file)}")
+        self._stored(name)
         try:
-            return self._file[name][:]
-        except (OSError, RuntimeError) as error:
+            return read_whole(self._file, name)
+        except HDF5_ERRORS as error:
             raise DataError(f"{self.path}: data set {name!r} is damaged ({_one_line(error)}); copy the file again") from error
 
     def encoded(self, row: int) -> bytes:
         """The encoded clip of one row."""
         try:
-            return bytes(self._mp3[row].tobytes())
-        except (OSError, RuntimeError) as error:
+            check_heap(self._mp3, row, 1)
+            samples = self._mp3[row]
+            if samples.dtype != np.uint8:
+                raise ValueError(f"mp3 holds {samples.dtype}, no bytes")
+            return bytes(samples.tobytes())
+        except HDF5_ERRORS as error:
             raise DataError(f"damaged ({_one_line(error)}); copy the file again") from error
 
 
@@ -93,6 +109,7 @@ class ArrowContainer:
             try:
                 with pa.memory_map(str(file)) as mapped:
                     parts.append(pa.ipc.open_stream(mapped).read_all())
+                parts[-1].validate(full=True)  # else a wrong offset would be followed wherever it points
             except (OSError, pa.ArrowException) as error:
                 raise DataError(f"{file}: not readable as Arrow ({_one_line(error)}); copy the data set again") from error
         try:
@@ -101,6 +118,9 @@ class ArrowContainer:
             raise DataError(f"{path}: its files do not fit together ({_one_line(error)})") from error
         if "filename" not in self.columns or "mp3_bytes" not in self.columns:
             raise DataError(f"{path}: columns filename and mp3_bytes are needed; found: {', '.join(self.columns) or 'none'}")
+        kinds = {name: self._table.schema.field(name).type for name in ("filename", "mp3_bytes")}
+        if kinds["filename"] not in (pa.string(), pa.large_string()) or kinds["mp3_bytes"] not in (pa.binary(), pa.large_binary()):
+            raise DataError(f"{path}: filename holds {kinds['filename']} and mp3_bytes {kinds['mp3_bytes']}; needed: string and binary")
 
     @cached_property
     def columns(self) -> list[str]:
@@ -128,16 +148,61 @@ def arrow_files(path: Path) -> Sequence[Path]:
         DataError: If the split is not complete.
     """
     try:
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        files = [path / entry["filename"] for entry in state["_data_files"]]
+        state = parse_json((path / "state.json").read_text(encoding="utf-8"))
+        names = [entry["filename"] for entry in state["_data_files"]]
+        files = [path / name for name in names]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path}: not a split of an Arrow data set (state.json: {_one_line(error)}); write it with datasets' save_to_disk") from error
+    if outside := [name for name in names if Path(name).name != name or name in ("", "..")]:
+        raise DataError(f"{path}: state.json names {outside[0]!r}, which is no file of this folder")
     if state.get("_indices_data_files"):
         raise DataError(f"{path}: a selection of another Arrow data set; write it anew with flatten_indices() and save_to_disk")
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: no such file, though state.json names it; copy the data set again")
     return files
+
+
+def stored_data(file: Any, name: str) -> Any:
+    """A data set of an opened HDF5 file whose values lie in the file itself. HDF5 follows links and storage to wherever they point.
+
+    Raises:
+        One of HDF5_ERRORS: If it is missing, a group, lies elsewhere, or is stored in pieces too large to read one.
+    """
+    if name in file and not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name!r} is a link to elsewhere")
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+        raise ValueError(f"{name!r} is no array")
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{name!r} lies in another file")
+    if dataset.chunks is not None:
+        check_unpacked(math.prod(dataset.chunks) * dataset.dtype.itemsize, 0)
+    return dataset
+
+
+def read_whole(file: Any, name: str) -> Any:
+    """All values of a list or table in an HDF5 file.
+
+    Raises:
+        One of HDF5_ERRORS: As `stored_data`, if it is a single value, or if it would take far more memory than the file has bytes.
+    """
+    dataset = stored_data(file, name)
+    check_unpacked(dataset.nbytes, Path(file.filename).stat().st_size)
+    if dataset.dtype.kind == "O":
+        check_heap(dataset, 0, dataset.size)
+    return dataset[:]
+
+
+def texts(values: Any) -> list[str]:
+    """Texts of an array of bytes or strings.
+
+    Raises:
+        UnicodeDecodeError, ValueError: If they are something else.
+    """
+    if values.ndim != 1 or values.dtype.kind not in "SO":
+        raise ValueError(f"{values.dtype} of shape {values.shape} is no list of texts")
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
 
 
 def open_hdf5(path: Path) -> Any:
@@ -150,7 +215,7 @@ def open_hdf5(path: Path) -> Any:
         raise DataError(f"{path}: no such file")
     try:
         return h5py.File(path, "r")
-    except OSError as error:
+    except HDF5_ERRORS as error:
         raise DataError(f"{path}: not readable as HDF5 ({_one_line(error)}); copy the file again") from error
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.data._tables import read_table
 from efficient_sed.data.events import PARTS, Clip, Event, Splits
 from efficient_sed.data.folder import read_parts
 from efficient_sed.errors import DataError, nearest
@@ -77,13 +76,10 @@ def read_index(path: Path, columns: Sequence[str], hint: str) -> list[tuple[str,
         DataError: For a file that cannot be read, or a missing column.
     """
     try:
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'}); {hint}") from error
-    for column in columns:
-        if column not in (reader.fieldnames or ()):
-            raise DataError(f"{path}: column {column!r} is missing; found: {', '.join(reader.fieldnames or ()) or 'nothing'}")
-    return [(f"{path}:{reader.line_num}", {column: row[column] or "" for column in columns}) for row in reader]
+    return list(read_table(path, text, columns))
 
 
 def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: str, label: str) -> None:

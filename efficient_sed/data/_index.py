@@ -6,17 +6,19 @@ import hashlib
 import io
 import json
 import logging
+import math
 import time
-import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
 
+from efficient_sed._arrays import read_arrays
 from efficient_sed._files import write_atomically
+from efficient_sed._json import parse_json
 from efficient_sed.audio.io import EncodedAudio, audio_info
 from efficient_sed.data.sources import EncodedSource
 from efficient_sed.errors import DataError
@@ -24,6 +26,7 @@ from efficient_sed.models._cards import HOME_VARIABLE, home_folder
 
 logger = logging.getLogger(__name__)
 INDEX_VERSION = 1  # raise it when entries would come out otherwise
+ARRAYS = ("version", "key", "duration_s", "num_bytes", "digest", "problem")
 SAVE_EVERY = 20_000  # clips after which an interrupted pass need not begin anew
 REPORT_EVERY_S = 10.0
 
@@ -130,15 +133,16 @@ def _probe(row: IndexRow) -> IndexEntry:
 def _store(path: Path, known: dict[str, IndexEntry]) -> None:
     entries = list(known.values())
     buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        version=np.int64(INDEX_VERSION),
-        key=np.array([key.encode() for key in known]),
-        duration_s=np.array([entry.duration_s for entry in entries]),
-        num_bytes=np.array([entry.num_bytes for entry in entries]),
-        digest=np.frombuffer(b"".join(bytes.fromhex(entry.digest) for entry in entries), np.uint8),
-        problem=np.frombuffer(json.dumps({i: entry.problem for i, entry in enumerate(entries) if entry.problem}).encode(), np.uint8),
+    arrays = (
+        np.int64(INDEX_VERSION),
+        np.array([key.encode() for key in known]),
+        np.array([entry.duration_s for entry in entries]),
+        np.array([entry.num_bytes for entry in entries]),
+        np.frombuffer(b"".join(bytes.fromhex(entry.digest) for entry in entries), np.uint8),
+        np.frombuffer(json.dumps({i: entry.problem for i, entry in enumerate(entries) if entry.problem}).encode(), np.uint8),
     )
+    named: dict[str, Any] = dict(zip(ARRAYS, arrays, strict=True))
+    np.savez(buffer, **named)
     write_atomically(path, buffer.getvalue())
 
 
@@ -147,13 +151,21 @@ def _load(path: Path) -> dict[str, IndexEntry]:
     if not path.is_file():
         return {}
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            if int(stored["version"]) != INDEX_VERSION:
-                return {}
-            digests = stored["digest"].tobytes().hex()
-            problems = json.loads(stored["problem"].tobytes())
-            rows = zip(stored["key"].tolist(), stored["duration_s"].tolist(), stored["num_bytes"].tolist(), strict=True)
-            return {key.decode(): IndexEntry(seconds, size, digests[64 * i : 64 * (i + 1)], problems.get(str(i), "")) for i, (key, seconds, size) in enumerate(rows)}
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        version, keys, seconds, sizes, digest, problem = read_arrays(path.read_bytes(), ARRAYS)
+        if int(version) != INDEX_VERSION:
+            return {}
+        digests, problems = digest.tobytes().hex(), parse_json(problem.tobytes())
+        rows = zip(keys.tolist(), seconds.tolist(), sizes.tolist(), strict=True)
+        known = {key.decode(): IndexEntry(duration, size, digests[64 * i : 64 * (i + 1)], problems.get(str(i), "")) for i, (key, duration, size) in enumerate(rows)}
+        if len(digests) != 64 * len(keys) or not all(" " in key and _is_entry(entry) for key, entry in known.items()):
+            raise ValueError("an entry makes no sense")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         logger.warning("%s: damaged (%s), made anew", path, " ".join(str(error).split()))
         return {}
+    return known
+
+
+def _is_entry(entry: IndexEntry) -> bool:
+    """Whether it is what `_probe` could have made."""
+    is_usable = isinstance(entry.duration_s, float) and (0 < entry.duration_s < math.inf or (entry.duration_s == 0 and bool(entry.problem)))
+    return is_usable and isinstance(entry.num_bytes, int) and entry.num_bytes > 0 and isinstance(entry.problem, str)

@@ -5,6 +5,7 @@ Schmid et al. 2023 published `passt_enemble_logits_mAP_495.npy` with `fname_to_i
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ class ClipTeacher:
             raise DataError(f"data.clip_teacher={self.path}: no such file")
         try:
             logits: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+        except Exception as error:  # a damaged header makes numpy raise almost anything
             raise DataError(f"{self.path}: not an array in numpy's format, or cut off") from error
         if not isinstance(logits, np.ndarray) or logits.ndim != 2 or logits.dtype.kind != "f":
             found = f"{logits.dtype} of shape {logits.shape}" if isinstance(logits, np.ndarray) else "an archive"
@@ -76,8 +77,8 @@ class ClipTeacher:
         return np.repeat((logits if self._columns is None else logits[self._columns])[:, None], num_frames, axis=1)
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Knows no class and no function, so that a pickle holds plain values or is refused."""
+class _PlainUnpickler(pickle._Unpickler):
+    """Knows no class and no function, so that a pickle holds plain values or is refused; the one in C takes as much memory as a number in the file says."""
 
     def find_class(self, module_name: str, global_name: str, /) -> NoReturn:
         raise pickle.UnpicklingError(f"{module_name}.{global_name}")
@@ -87,8 +88,7 @@ def _read_index(path: Path) -> dict[str, int]:
     if not path.is_file():
         raise DataError(f"data.clip_teacher_index={path}: no such file")
     try:
-        with path.open("rb") as file:
-            index = _PlainUnpickler(file).load()
+        index = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
     except Exception as error:  # a damaged pickle raises almost anything
         asks = f" (it asks for {error})" if isinstance(error, pickle.UnpicklingError) and "." in str(error) and " " not in str(error) else ""
         raise DataError(f"{path}: not a pickled dictionary of plain text and whole numbers{asks}; nothing in it was run") from error

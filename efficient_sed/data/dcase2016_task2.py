@@ -6,8 +6,6 @@ Mesaros et al., "Detection and classification of acoustic scenes and events: out
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Collection
@@ -15,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from efficient_sed._json import parse_json
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig
+from efficient_sed.data._tables import read_table
 from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.folder import read_parts
+from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import DATASETS
 
@@ -67,14 +68,10 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: For a missing file or column, or indices and labels that are not one to one; with the line number.
     """
-    reader = csv.DictReader(io.StringIO(_read_text(path)))
-    for column in ("idx", "label"):
-        if column not in (reader.fieldnames or ()):
-            raise DataError(f"{path}: column {column!r} is missing; found: {', '.join(reader.fieldnames or ()) or 'nothing'}; needed: idx,label")
     labels: dict[int, str] = {}
-    for row in reader:
-        place, index, label = f"{path}:{reader.line_num}", str(row["idx"]), row["label"]
-        if not index.isdecimal():
+    for place, row in read_table(path, _read_text(path), ("idx", "label"), ": idx,label"):
+        index, label = row["idx"], row["label"]
+        if not (index.isdecimal() and len(index) < 10):
             raise DataError(f"{place}: idx={index!r} is not a whole number from 0")
         if int(index) in labels:
             raise DataError(f"{place}: idx={index} stands there twice, for {labels[int(index)]!r} and {label!r}")
@@ -83,6 +80,8 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         labels[int(index)] = label
     if not labels:
         raise DataError(f"{path}: holds no label")
+    if problem := label_problem(list(labels.values())):
+        raise DataError(f"{path}: {problem}")
     if missing := set(range(len(labels))) - labels.keys():
         raise DataError(f"{path}: idx={min(missing)} is missing; {len(labels)} labels are counted from 0 to {len(labels) - 1}")
     return tuple(labels[index] for index in range(len(labels)))
@@ -95,9 +94,11 @@ def read_events(path: Path, classes: Collection[str]) -> dict[str, list[Event]]:
         DataError: For a missing or damaged file, or an entry that makes no sense; the message names file and entry.
     """
     try:
-        content = json.loads(_read_text(path), object_pairs_hook=lambda pairs: _without_repeats(path, pairs))
+        content = parse_json(_read_text(path), lambda pairs: _without_repeats(path, pairs))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict) or not all(isinstance(entries, list) for entries in content.values()):
         raise DataError(f"{path}: must hold {{file name: [event, …]}}")
     return {name: [_event(entry, f"{path}: {name}, event {number}", classes) for number, entry in enumerate(entries, 1)] for name, entries in content.items()}

@@ -6,20 +6,20 @@ A clip without events has one row with empty fields. Parts (train, validation, t
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
+from efficient_sed.data._tables import read_table
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
-from efficient_sed.data.labels import audioset_labels
+from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import DATASETS
@@ -103,6 +103,8 @@ def read_folder(
         classes = sorted(labels)
         if not classes:
             raise DataError(f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as data.classes=[…] if that is meant")
+    if problem := label_problem([*classes, *sorted(labels - set(classes))]):
+        raise DataError(f"{audio}: in its annotations, {problem}")
     for label in sorted(labels - set(classes)):
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
     may_be_empty = [] if isinstance(annotations, Path) else [part for part, path in annotations.items() if path is None]
@@ -156,23 +158,16 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
-    with io.StringIO(text) as file:
-        reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        for column in (*EVENT_COLUMNS, *([split_column] if split_column else [])):
-            if column not in (reader.fieldnames or ()):
-                raise DataError(
-                    f"{path}: column {column!r} is missing; found: {', '.join(reader.fieldnames or ()) or 'nothing'}; needed, separated by tabs: {' '.join(EVENT_COLUMNS)}"
-                )
-        for row in reader:
-            place = f"{path}:{reader.line_num}"
-            part = (row[split_column] or "") if split_column else ""
-            if part not in by_part:
-                raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
-            if not row["filename"]:
-                raise DataError(f"{place}: the filename is empty")
-            events = by_part[part].setdefault(row["filename"], [])
-            if row["event_label"] or row["onset"] or row["offset"]:
-                events.append(_event(row, place))
+    columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
+    for place, row in read_table(path, text, columns, f", separated by tabs: {' '.join(EVENT_COLUMNS)}", delimiter="\t", quoting=csv.QUOTE_NONE):
+        part = row[split_column] if split_column else ""
+        if part not in by_part:
+            raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
+        if not row["filename"]:
+            raise DataError(f"{place}: the filename is empty")
+        events = by_part[part].setdefault(PurePosixPath(row["filename"]).as_posix(), [])  # ./a.wav is a.wav
+        if row["event_label"] or row["onset"] or row["offset"]:
+            events.append(_event(row, place))
     return by_part
 
 
@@ -191,6 +186,8 @@ def _event(row: dict[str, str], place: str) -> Event:
 def _clips(audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str]) -> tuple[Clip, ...]:
     def read(name: str) -> Clip | str:
         path = audio / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{path}: is not below {audio}; file names in annotations are relative to it"
         try:
             duration_s = audio_info(path).duration_s
         except DataError as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, is_printable
 
 NUM_AUDIOSET_STRONG, NUM_AUDIOSET_WEAK = 447, 527
 EVALUATION_ONLY = {  # the classes that AudioSet Strong's evaluation set has and its training set has not
@@ -46,6 +47,15 @@ def audioset_vocabulary(which: str) -> Mapping[str, str | None]:
     for name in (*EVALUATION_ONLY, *EVALUATION_ONLY.values()):
         vocabulary.setdefault(name, None)
     return vocabulary
+
+
+def label_problem(labels: Sequence[object]) -> str | None:
+    """What is wrong with a class list: a label that is no text on one line, or is there twice; none if it is sound."""
+    for label in labels:
+        if not isinstance(label, str) or not label.strip() or not is_printable(label):
+            return f"label {label!r} is not text on one line"
+    twice = next((label for label, count in Counter(labels).items() if count > 1), None)
+    return None if twice is None else f"label {twice!r} is there twice"
 
 
 def default_classes(num_classes: int) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from efficient_sed.data._containers import HDF5_ERRORS, read_whole, stored_data, texts
+from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import DataError
 
 PUBLISHED_HOP_S, PUBLISHED_FRAMES = 0.04, 250  # 10 s
@@ -52,15 +54,16 @@ class PseudoLabels:
             raise DataError(f"data.pseudo_labels={path}: no such file")
         try:
             with h5py.File(self.path, "r") as file:
-                names, shape = [_text(name) for name in file["filenames"][:]], file["strong_logits"].shape
-                own_classes = [_text(label) for label in file["classes"][:]] if "classes" in file else None
+                logits = stored_data(file, "strong_logits")
+                names, shape, kind = texts(read_whole(file, "filenames")), logits.shape, logits.dtype.kind
+                own_classes = texts(read_whole(file, "classes")) if "classes" in file else None
                 own_hop_s = float(file.attrs["frame_hop_s"]) if "frame_hop_s" in file.attrs else None
-        except (OSError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        except HDF5_ERRORS as error:
             is_cut = isinstance(error, OSError) and h5py.is_hdf5(self.path)
             reason = "a damaged HDF5 file, probably cut off" if is_cut else "not a file of pseudo-labels (needed: data sets `filenames` and `strong_logits`)"
             raise DataError(f"{path}: {reason}") from error
-        if len(shape) != 3 or shape[0] != len(names):
-            raise DataError(f"{path}: strong_logits has shape {shape}; needed: {len(names)} clips x classes x frames")
+        if len(shape) != 3 or shape[0] != len(names) or kind != "f":
+            raise DataError(f"{path}: strong_logits has shape {shape}{'' if kind == 'f' else ' of no floating-point numbers'}; needed: {len(names)} clips x classes x frames")
         self._columns = self._select(own_classes, shape[1], classes)
         self.num_frames: int = shape[2]
         self._check_grid(own_hop_s, hop_s, clip_seconds)
@@ -75,12 +78,14 @@ class PseudoLabels:
                 hint = "a data set `classes` in the file would tell which is which"
                 raise DataError(f"{self.path}: holds {num_stored} classes without naming them, the data set has {len(classes)}; {hint}")
             return None
+        if problem := label_problem(own):
+            raise DataError(f"{self.path}: {problem}")
         if len(own) != num_stored:
             raise DataError(f"{self.path}: names {len(own)} classes for {num_stored} rows of logits")
         return select_classes(own, classes, str(self.path))
 
     def _check_grid(self, own_hop_s: float | None, hop_s: float, clip_seconds: float | None) -> None:
-        if own_hop_s is not None and abs(own_hop_s - hop_s) > 1e-9:
+        if own_hop_s is not None and not abs(own_hop_s - hop_s) <= 1e-9:
             raise DataError(f"{self.path}: its frames last {own_hop_s:g} s, the model's {hop_s:g} s; write it anew with a teacher on the model's grid")
         expected = None if clip_seconds is None else round(clip_seconds / hop_s)
         is_published = hop_s == PUBLISHED_HOP_S and self.num_frames == PUBLISHED_FRAMES
@@ -105,7 +110,7 @@ class PseudoLabels:
         row = next(self._row[name] for name in spellings(clip_id) if name in self._row)
         try:
             stored: np.ndarray = self._open()["strong_logits"][row, :, first_frame : first_frame + num_frames].astype(np.float32)
-        except OSError as error:
+        except HDF5_ERRORS as error:
             raise DataError(f"{self.path}: the logits of {clip_id!r} cannot be read; the file is damaged") from error
         if not np.isfinite(stored).all():
             raise DataError(f"{self.path}: a logit of {clip_id!r} is not a finite number")
@@ -131,7 +136,3 @@ def select_classes(own: Sequence[str], wanted: Sequence[str], owner: str) -> lis
     if missing := [label for label in wanted if label not in position]:
         raise DataError(f"{owner}: its {len(own)} classes lack {len(missing)} of the data set's {len(wanted)}, first {missing[0]!r}")
     return [position[label] for label in wanted]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -20,7 +20,7 @@ import numpy as np
 from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info, find_audio
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
-from efficient_sed.errors import DataError, EfficientSedError
+from efficient_sed.errors import DataError, EfficientSedError, printable
 from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector, score_file
 from efficient_sed.evaluation.postprocess import decode_stream
 from efficient_sed.evaluation.score_files import FrameScores, keep_scores, write_scores
@@ -61,14 +61,14 @@ def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
     unreadable: list[str] = []
     for path in paths:
         if not path.is_dir():
-            recordings.append(Recording(path, str(path), Path(path.stem), audio_info(path).duration_s))
+            recordings.append(Recording(path, printable(str(path)), Path(path.stem), audio_info(path).duration_s))
             continue
         inside = find_audio(path)
         if not inside:
             raise DataError(f"{path}: no audio in this folder; files that end in {', '.join(AUDIO_SUFFIXES)} are taken")
         for file in inside:
             try:
-                recordings.append(Recording(file, str(file), file.relative_to(path).with_suffix(""), audio_info(file).duration_s))
+                recordings.append(Recording(file, printable(str(file)), file.relative_to(path).with_suffix(""), audio_info(file).duration_s))
             except DataError as error:
                 unreadable.append(str(error))
     return recordings, unreadable

@@ -6,8 +6,6 @@ import importlib.util
 import io
 import itertools
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from efficient_sed._arrays import read_arrays
 from efficient_sed._files import write_atomically
+from efficient_sed._json import parse_json
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation._psds_entries import LOWEST, Entries
 from efficient_sed.evaluation.psds import NO_EVENTS, PsdsAccumulator
@@ -98,11 +98,11 @@ class PsdsClips:
         if not path.is_file():
             raise DataError(f"{path}: no such file; a finished detection run with evaluation.back_end=exact has one")
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-                meta = json.loads(stored["meta"].tobytes())
-                clips = cls(tuple(meta["classes"]), tuple(meta["clip_ids"]), meta["variant"], *(stored[name] for name in _ARRAYS))
+            stored, *arrays = read_arrays(path.read_bytes(), ("meta", *_ARRAYS))
+            meta = parse_json(stored.tobytes())
+            clips = cls(tuple(meta["classes"]), tuple(meta["clip_ids"]), meta["variant"], *arrays)
             clips._check()
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise DataError(f"{path}: damaged ({error}); start the run again in another folder") from error
         return clips
 
@@ -112,8 +112,10 @@ class PsdsClips:
         lengths = (num_clips, num_classes + 1, *[num_entries] * 4, *[num_pairs] * 3, num_classes)
         if any(getattr(self, name).shape != (length,) for name, length in zip(_ARRAYS, lengths, strict=True)):
             raise ValueError("its arrays do not fit together")
-        if any(getattr(self, name).dtype.kind != "i" for name in _ARRAYS if name not in ("durations", "scores", "cuts")):
-            raise ValueError("its counts are not whole numbers")
+        if any(getattr(self, name).dtype.kind != ("f" if name in ("durations", "scores", "cuts") else "i") for name in _ARRAYS):
+            raise ValueError("its counts are not whole numbers, or its scores no numbers")
+        if not (np.isfinite(self.durations).all() and (self.durations > 0).all()):
+            raise ValueError("a clip has no length")
         indices = ((self.first_entry, num_entries + 1), (self.clips, num_clips), (self.event_clip, num_clips), (self.event_class, num_classes))
         if any(((index < 0) | (index >= end)).any() for index, end in indices) or (np.diff(self.first_entry) < 0).any():
             raise ValueError("an index is out of range")

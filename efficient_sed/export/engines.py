@@ -27,7 +27,11 @@ class Engine(Protocol):
     """Whether it computes in the precision of the file."""
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """The outputs of these names for the inputs."""
+        """The outputs of these names for the inputs.
+
+        Raises:
+            CheckpointError: If the model does not have them, or cannot be run.
+        """
 
 
 def open_engine(model: Path | bytes, num_threads: int | None = None, engine: str = DEFAULT_ENGINE) -> Engine:
@@ -58,14 +62,18 @@ class _OnnxRuntime:
         options.log_severity_level = 4  # nothing below a crash: errors are raised
         options.intra_op_num_threads = num_threads or 0
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+            self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         except runtime_errors() as error:
             raise _unreadable(model, "onnxruntime", error) from error
-        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self._model = model
         self.version, self.is_exact = f"onnxruntime {onnxruntime.__version__}", True
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        given: list[np.ndarray] = self._session.run(list(outputs), dict(inputs))
+        try:
+            given: list[np.ndarray] = self._session.run(list(outputs), dict(inputs))
+        except runtime_errors() as error:
+            raise _unreadable(self._model, "onnxruntime", error) from error
         return given
 
 
@@ -96,13 +104,13 @@ class _OpenVino:
 
 
 def runtime_errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises; its errors have no base of their own."""
+    """What onnxruntime raises; its errors have no base of their own, and names that are no text or not there are ValueErrors."""
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-    return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException
+    return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException, ValueError
 
 
 def _unreadable(model: Path | bytes, engine: str, error: Exception) -> CheckpointError:
     name = model if isinstance(model, Path) else "the exported graph"
-    reason = [line for line in str(error).splitlines() if line.strip()][-1]
+    reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
     return CheckpointError(f"{name}: {engine} cannot read it, damaged or no ONNX file ({reason})")

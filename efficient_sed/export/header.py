@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from efficient_sed._json import parse_json
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config._strict import from_dict
-from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.config.schema import MAX_CLIP_SECONDS, require
+from efficient_sed.data.labels import label_problem
+from efficient_sed.errors import CheckpointError, ConfigError, is_printable
 
 FORMAT = "efficient_sed_onnx/1"
 FORMAT_KEY = "format"
+MAX_RATE = 1_000_000
 FRAME_SCORES, CLIP_SCORES = "frame_scores", "clip_scores"
 InputKind = Literal["waveform", "mel"]
 
@@ -75,6 +80,21 @@ class Header:
     conditions: str = ""
     """The metric's exact variant and how many clips were scored, as JSON; scores compare only where these agree."""
 
+    def __post_init__(self) -> None:
+        require((problem := label_problem(self.classes)) is None and bool(self.classes), "metadata.classes", list(self.classes[:3]), problem or "one label or more")
+        require(1000 <= self.sample_rate <= MAX_RATE, "metadata.sample_rate", self.sample_rate, f"1000 to {MAX_RATE} Hz")
+        for name in ("hop_length", "stride", "first_frame_samples", "min_samples", "mel_bins"):
+            require(1 <= getattr(self, name) <= self.sample_rate, f"metadata.{name}", getattr(self, name), f"1 to {self.sample_rate}")
+        require(0 < self.clip_seconds <= MAX_CLIP_SECONDS, "metadata.clip_seconds", self.clip_seconds, f"above 0, at most {MAX_CLIP_SECONDS}")
+        is_heard = self.min_samples <= round(self.clip_seconds * self.sample_rate) <= (self.max_samples or math.inf)
+        require(is_heard, "metadata.clip_seconds", self.clip_seconds, f"{self.min_samples} to {self.max_samples} samples")
+        require(self.median_frames >= 1 and self.median_frames % 2 == 1, "metadata.median_frames", self.median_frames, "an odd number of frames")
+        require(0 < self.threshold < 1, "metadata.threshold", self.threshold, "above 0, below 1")
+        require(self.task in ("detection", "tagging"), "metadata.task", self.task, "detection or tagging")
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            require(not isinstance(value, str) or is_printable(value), f"metadata.{item.name}", value, "text on one line")
+
     @property
     def grid(self) -> FrameGrid:
         return FrameGrid(self.sample_rate, self.hop_length, self.stride, self.first_frame_samples)
@@ -106,4 +126,4 @@ def _from_metadata(metadata: Mapping[str, str]) -> Header:
     """The inverse of `to_metadata`; other keys are passed over."""
     texts = {field.name for field in dataclasses.fields(Header) if field.type in ("str", "InputKind")}
     keys = {field.name for field in dataclasses.fields(Header)}
-    return from_dict(Header, {key: value if key in texts else json.loads(value) for key, value in metadata.items() if key in keys}, "metadata")
+    return from_dict(Header, {key: value if key in texts else parse_json(value) for key, value in metadata.items() if key in keys}, "metadata")

@@ -25,7 +25,7 @@ class OnnxModel:
     """
 
     def __init__(self, path: str | Path, num_threads: int | None = None, engine: str = DEFAULT_ENGINE) -> None:
-        path = Path(path)
+        self.path = path = Path(path)
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
         self._engine = open_engine(path, num_threads, engine)
@@ -47,6 +47,7 @@ class OnnxModel:
 
         Raises:
             ValueError: If the waveform has another shape or is too short for a frame, or too long for the model.
+            CheckpointError: If the file is damaged: its scores are not numbers, not those of its classes and frames, or none come.
         """
         return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
 
@@ -65,5 +66,10 @@ class OnnxModel:
         if self.header.max_samples is not None and waveform.shape[1] > self.header.max_samples:
             raise ValueError(f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; score longer audio in windows")
         clips = np.split(np.ascontiguousarray(waveform, dtype=np.float32), len(waveform))  # at once they take a quarter longer on a CPU
-        given = zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True)
-        return [np.concatenate(scores) for scores in given]
+        given = list(zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True))
+        scores = [np.concatenate(pieces) for pieces in given]
+        shapes = {FRAME_SCORES: (len(waveform), len(self.classes), self.grid.num_frames(waveform.shape[1])), CLIP_SCORES: (len(waveform), len(self.classes))}
+        for output, array in zip(outputs, scores, strict=True):
+            if array.shape != shapes[output] or not np.isfinite(array).all():
+                raise CheckpointError(f"{self.path}: damaged: its {output} are not finite numbers of shape {shapes[output]}")
+        return scores

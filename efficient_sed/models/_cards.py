@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import logging
 import os
 import re
@@ -12,12 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from efficient_sed._files import write_atomically
+from efficient_sed._json import parse_json
 from efficient_sed._resources import resource_folder
 from efficient_sed.config._strict import from_dict
-from efficient_sed.errors import CheckpointError
+from efficient_sed.config.schema import require
+from efficient_sed.errors import CheckpointError, ConfigError, is_printable
 from efficient_sed.models._download import download
 
 if TYPE_CHECKING:
@@ -90,6 +91,15 @@ class Card:
     recipe: tuple[str, ...] = ()
     """Command, seed, data hash, time and machine of a training of ours."""
 
+    def __post_init__(self) -> None:
+        texts = (self.name, self.file, self.architecture, self.summary, self.licence, self.release or "", *self.recipe)
+        require(all(map(is_printable, texts)), "name", self.name, "texts on one line each")
+        require(Path(self.file).name == self.file not in ("", ".."), "file", self.file, "the name of a file, without a folder")
+        require(self.url is None or self.url.startswith(("http://", "https://")), "url", self.url, "an address that begins with https:// or http://")
+        require(self.sha256 is None or re.fullmatch("[0-9a-f]{64}", self.sha256) is not None, "sha256", self.sha256, "64 hexadecimal digits")
+        require(self.params > 0 and self.macs > 0, "params and macs", f"{self.params} and {self.macs}", "above 0")
+        require(all(0 <= score.value <= 1 for score in self.scores), "scores", [score.value for score in self.scores], "0 to 1")
+
     @property
     def score(self) -> Score | None:
         """The score that tables show."""
@@ -99,11 +109,20 @@ class Card:
 @cache
 def list_cards() -> dict[str, Card]:
     """All cards by name."""
-    cards = {}
-    for path in sorted(resource_folder("pretrained").glob("*.json")):
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        cards[values["name"]] = from_dict(Card, values, path.name)
-    return cards
+    cards = (read_card(path) for path in sorted(resource_folder("pretrained").glob("*.json")))
+    return {card.name: card for card in cards}
+
+
+def read_card(path: Path) -> Card:
+    """One card.
+
+    Raises:
+        CheckpointError: If it is none.
+    """
+    try:
+        return from_dict(Card, parse_json(path.read_text(encoding="utf-8")), path.name)
+    except (OSError, ValueError, ConfigError) as error:
+        raise CheckpointError(f"{path}: not a model card ({error})") from error
 
 
 def get_card(name: str) -> Card:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import pickle
+import threading
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from efficient_sed._files import write_atomically
+from efficient_sed._json import parse_json
 from efficient_sed._memory import is_memory
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
-from efficient_sed.data.labels import default_classes
+from efficient_sed.data.labels import default_classes, label_problem
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models._cards import Card, card_of_file, find_weights, get_card, list_cards, nearest_names, provenance_of, record_checksum
 from efficient_sed.models._names import GRAMMAR, architecture_name, parse_name
@@ -31,6 +35,7 @@ from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 logger = logging.getLogger(__name__)
 FORMAT = "efficient_sed/1"
 _HEADER_KEY = "efficient_sed"
+MAX_EXTRA = 20_000_000  # parameters that a model may have beyond twice those of its file: a new head
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 
 
@@ -119,7 +124,9 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
     state = rename_released(held, stored)
     has_new_head = stored.seq != wanted
     has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
-    model = SedModel(ModelSpec(stored.backbone, wanted, default_classes(num_classes) if has_new_classifier and num_classes is not None else stored.classes))
+    spec = ModelSpec(stored.backbone, wanted, default_classes(num_classes) if has_new_classifier and num_classes is not None else stored.classes)
+    with _no_larger_than(state, path):
+        model = SedModel(spec)
     if has_new_classifier:
         replaced = ("sequence.", "classifier.") if has_new_head else ("classifier.",)
         state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
@@ -143,10 +150,37 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
     return model.eval()
 
 
+@contextlib.contextmanager
+def _no_larger_than(state: Mapping[str, Tensor], path: Path) -> Iterator[None]:
+    """Raise a CheckpointError while a model is built that is far larger than the file: a few numbers in a header would take all memory."""
+    left, thread = 2 * sum(value.numel() for value in state.values()) + MAX_EXTRA, threading.get_ident()
+
+    def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:  # noqa: ARG001 (the hook's signature)
+        nonlocal left
+        if parameter is not None and threading.get_ident() == thread:
+            left -= parameter.numel()
+            if left < 0:
+                raise CheckpointError(f"{path}: describes a model that is far larger than the file; its header is damaged, or the weights are another model's")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    except RuntimeError as error:
+        if is_memory(error):
+            raise CheckpointError(f"{path}: describes a model that no memory could hold") from None
+        raise
+    finally:
+        handle.remove()
+
+
 def _provenance(header: Mapping[str, Any], path: Path) -> Provenance:
     try:
-        return Provenance(**header["provenance"])
-    except (KeyError, TypeError) as error:
+        values = dict(header["provenance"])
+        notes = values.pop("notes", {})
+        if not isinstance(notes, Mapping):
+            raise TypeError(f"notes={notes!r} is no table")
+        return replace(from_dict(Provenance, values, "provenance"), notes=notes)
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its header does not say where the weights come from ({error})") from error
 
 
@@ -210,8 +244,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
-        if zipfile.is_zipfile(path) and (damaged := zipfile.ZipFile(path).testzip()) is not None:  # torch.load does not look at checksums
-            raise zipfile.BadZipFile(damaged)
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise almost anything
         if is_memory(error):
@@ -231,9 +265,20 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
     return {key.removeprefix("model.") if header else key: value for key, value in content.items()}, header
 
 
+def _check_archive(path: Path) -> None:
+    """Raise a BadZipFile for what torch.load would not see: a wrong checksum, or more content than bytes, which it never writes."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(item.file_size for item in archive.infolist()) > path.stat().st_size:
+            raise zipfile.BadZipFile("compressed")
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(damaged)
+
+
 def _is_plain(value: object) -> bool:
-    """Whether it is a dense tensor of real numbers that holds its data."""
-    return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_complex() or value.is_quantized)
+    """Whether it is a dense tensor of real numbers that holds its data, each number of it."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta or value.is_complex() or value.is_quantized:
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _diagnose(path: Path, error: Exception) -> str:
@@ -259,7 +304,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if _HEADER_KEY not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not one of ours (no {_HEADER_KEY!r} header)")
     try:
-        header = json.loads(metadata[_HEADER_KEY])
+        header = parse_json(metadata[_HEADER_KEY])
     except ValueError as error:
         raise CheckpointError(f"{path}: its header is damaged ({error})") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -273,8 +318,11 @@ def spec_from_header(header: Mapping[str, Any], path: Path | str) -> ModelSpec:
     try:
         backbone: BackboneConfig = from_dict(BACKBONES.get(header["backbone"]["name"]), header["backbone"], "backbone")
         seq: SequenceHeadConfig = from_dict(SEQUENCE_HEADS.get(header["seq"]["name"]), header["seq"], "seq")
-        return ModelSpec(backbone, seq, tuple(header["classes"]))
-    except (ConfigError, KeyError, TypeError) as error:
+        classes = header["classes"]
+        if not isinstance(classes, list) or not classes or (problem := label_problem(classes)):
+            raise TypeError(problem if isinstance(classes, list) and classes else "classes is no list of labels")
+        return ModelSpec(backbone, seq, tuple(classes))
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: its header does not describe a model of this version ({error})") from error
 
 

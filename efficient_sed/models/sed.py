@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.schema import MAX_CLIP_SECONDS, BackboneConfig, SequenceHeadConfig, require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead
 from efficient_sed.models.sequence.identity import IdentityHead
 
@@ -36,6 +36,11 @@ class Provenance:
     """What it was trained for; the frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Free facts: data set, seed, scores."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.clip_seconds <= MAX_CLIP_SECONDS, "clip_seconds", self.clip_seconds, f"above 0, at most {MAX_CLIP_SECONDS}")
+        require(self.median_frames >= 1 and self.median_frames % 2 == 1, "median_frames", self.median_frames, "an odd number of frames")
+        require(self.task in ("detection", "tagging"), "task", self.task, "detection or tagging")
 
 
 class LinearClassifier(Classifier):

@@ -19,7 +19,7 @@ class LiveGrid:
     """Context in which `show` may be called with the states of all runs."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(stderr=True, markup=False, emoji=False)
         self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
         self._told: dict[str, object] = {}
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from efficient_sed._json import parse_json
 from efficient_sed.errors import DataError
 
 _RECORD = struct.Struct("<4sHII")  # magic, bytes of the name, frames, checksum
@@ -70,6 +71,7 @@ class Journal:
 
     def _recover(self) -> None:
         """Read all records, and cut off what follows the last whole one."""
+        end = os.fstat(self._file.fileno()).st_size
         while True:
             start = self._file.tell()
             head = self._file.read(_RECORD.size)
@@ -77,7 +79,8 @@ class Journal:
                 break
             magic, name_length, num_frames, checksum = _RECORD.unpack(head)
             name, position = self._file.read(name_length), self._file.tell()
-            if magic != _MAGIC or zlib.crc32(name + self._file.read(2 * self._num_classes * num_frames)) != checksum:
+            size = 2 * self._num_classes * num_frames
+            if magic != _MAGIC or position + size > end or zlib.crc32(name + self._file.read(size)) != checksum:
                 break
             self._entries[name.decode()] = _Entry(num_frames, position)
         self._file.seek(start)
@@ -112,11 +115,12 @@ def open_journal(path: Path, header: Mapping[str, Any]) -> Iterator[Journal]:
 def check_same_header(path: Path, begun: bytes | str, header: Mapping[str, Any]) -> None:
     """Raise a DataError unless `begun`, as JSON, says what `header` says."""
     try:
-        other = json.loads(begun)
+        other = parse_json(begun)
         changed = [key for key in header if key not in _FREE and other[key] != header[key]]
+        others = len(other["classes"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not written by this command; delete it or give another name") from error
     if changed:
         key = changed[0]
-        values = f"{len(other[key])} others" if key == "classes" else f"{other[key]}, now {header[key]}"
+        values = f"{others} others" if key == "classes" else f"{other[key]}, now {header[key]}"
         raise DataError(f"{path}: was begun with {key}={values}; give what it was begun with, delete it, or write to another file")

@@ -110,7 +110,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "negative": (event(start=-5), "{root}/test.json: test_1.wav, event 3: start=-5 must be at least 0 and before end=10"),
     "reversed": (event(start=20), "{root}/test.json: test_1.wav, event 3: start=20 must be at least 0 and before end=10"),
     "no number": (event(start="1"), "{root}/test.json: test_1.wav, event 3: start='1', end=10 are not milliseconds"),
-    "not finite": (event(end=float("nan")), "{root}/test.json: test_1.wav, event 3: start=0, end=nan are not milliseconds"),
+    "not finite": (event(end=float("nan")), "{root}/test.json: not JSON (NaN is not a number)"),
     "beyond the end": (
         event(end=4101),
         "{root}/16000/test/test_1.wav: event 'cough' at 0-4.101 s lies beyond the file's end at 4 s; data.on_error=skip leaves such files out",

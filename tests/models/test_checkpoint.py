@@ -30,7 +30,7 @@ CLASSES = ("bell", "dog", "siren")
 def create(name: str = "fmn04+tf-64") -> SedModel:
     torch.manual_seed(1)
     model = es.create_model(name, classes=CLASSES)
-    model.provenance = Provenance(5, 3, {"psds1": 0.5, "seed": 7})
+    model.provenance = Provenance(5, 3, notes={"psds1": 0.5, "seed": 7})
     for key, value in model.state_dict().items():
         if "running" in key:
             value.uniform_(0.5, 1.5)
