@@ -110,7 +110,7 @@ def check_threads(num_threads: int) -> None:
 
 
 def _pace(seconds: np.ndarray) -> Pace:
-    low, middle, high = np.percentile(1 / seconds, [25, 50, 75])
+    low, middle, high = 1 / np.percentile(seconds, [75, 50, 25])
     latency, slowest = 1e3 * np.percentile(seconds, [50, 95])
     return Pace(round(float(latency), 3), round(float(slowest), 3), round(float(middle), 3), (round(float(low), 3), round(float(high), 3)))
 
