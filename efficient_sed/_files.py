@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,17 +41,59 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: As `write_atomically`.
     """
+    with written_beside(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A hidden empty file beside `path`, for what writes by name; it takes its place when the block ends without an error.
+
+    Raises:
+        OSError: As `write_atomically`.
+    """
     path = path.resolve()  # a link is followed, not replaced
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
+    _remove_left(path)
+    handle, temporary = _make_beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        os.fsync(handle)
         temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def _make_beside(path: Path) -> tuple[int, Path]:
+    """A new hidden file and its handle, which holds a lock as long as this process lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        _lock(handle, is_shared=True)
+        if Path(name).exists():  # else another process took it for a left one before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the hidden files of processes that were killed while they wrote this one; those of living ones are locked."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
+        with contextlib.suppress(OSError), left.open("r+b") as file:
+            if _lock(file.fileno(), is_shared=False):
+                left.unlink()
+
+
+def _lock(handle: int, *, is_shared: bool) -> bool:
+    """Whether the file is locked now; not where the system, or its file system, has no such locks."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -16,9 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import torch
-from reliability.processes import fork_runs
-from reliability.server import BadServer, serving
-from reliability.whole import read_h5
 
 import efficient_sed as es
 from efficient_sed._resources import resource_folder
@@ -29,8 +26,12 @@ from efficient_sed.models import _cards
 from efficient_sed.models._cards import DEFAULT_DETECTOR
 from efficient_sed.models._checkpoint import read_checkpoint
 from efficient_sed.teachers._journal import open_journal
+from efficient_sed.training.callbacks import PROGRESS_FILE
 from efficient_sed.training.curves import read_curves
 from efficient_sed.training.train import LAST_CHECKPOINT
+from reliability.processes import fork_runs
+from reliability.server import BadServer, serving
+from reliability.whole import read_h5
 
 DATA_WORDS = ("data=synthetic", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3", "data.num_workers=0")
 TRAIN_WORDS = ("backbone=fmn04", "train.epochs=3", "train.batch_size=4", "train.accelerator=cpu", "train.select=last", "benchmark.seconds=1", "benchmark.repeats=3")
@@ -207,11 +208,11 @@ JOBS: dict[str, type[Job]] = {job.name: job for job in (Train, Sweep, PseudoLabe
 
 def serve_cards(folder: Path, server: BadServer) -> None:
     """In this process, the only released weights are those of the server."""
-    cards = folder / ".cards"
+    cards = folder.with_suffix(".cards")
     cards.mkdir(exist_ok=True)
     card = json.loads((resource_folder("pretrained") / f"{DEFAULT_DETECTOR}.json").read_text())
     (cards / "one.json").write_text(json.dumps({**card, "url": server.url}))
-    _cards.resource_folder = lambda _: cards  # type: ignore[assignment]
+    vars(_cards)["resource_folder"] = lambda _: cards
     _cards.list_cards.cache_clear()
 
 
@@ -239,7 +240,7 @@ def run_result(run_folder: Path) -> dict[str, Any]:
         "metrics": result["metrics"],
         "training": training,
         "curves": read_curves(run_folder),
-        "files": {path.name for path in run_folder.glob("[!.]*") if path.suffix not in (".csv", ".log")},
+        "files": {path.name for path in run_folder.glob("[!.]*") if path.suffix not in (".csv", ".log") and path.name != PROGRESS_FILE},
     }
 
 
@@ -249,9 +250,8 @@ def labelled_clips(journal: Path) -> int:
         line = file.readline()
     if not line.endswith(b"\n"):
         return 0
-    with TemporaryDirectory() as scratch:
-        with open_journal(Path(shutil.copy(journal, scratch)), json.loads(line)) as opened:
-            return len(opened)
+    with TemporaryDirectory() as scratch, open_journal(Path(shutil.copy(journal, scratch)), json.loads(line)) as opened:
+        return len(opened)
 
 
 def hash_of(path: Path) -> str:

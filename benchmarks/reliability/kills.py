@@ -22,12 +22,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from efficient_sed.models._cards import HOME_VARIABLE
 from reliability.jobs import JOBS, Download, Job, Material, Sweep, material, warm_up
 from reliability.processes import Process, WriteCounter, kill_own_group
 from reliability.server import MANNERS
 from reliability.whole import broken_files, hidden_files
-
-from efficient_sed.models._cards import HOME_VARIABLE
 
 SHARES = {"train": 50, "sweep": 20, "pseudo-label": 35, "data pack": 30, "convert": 25, "download": 30, "data check": 10}
 MAX_KILLS = 5
@@ -122,7 +121,7 @@ def run_killed(job: Job, folder: Path, reference: Reference, draw: random.Random
         elif not (status == 2 and isinstance(job, Download) and job.material.server.manner != "whole"):
             return wrong(f"ends with status {status}: {log_of(folder)}")
     outcome.num_ended += 1
-    outcome.num_stayed += len([name for name in hidden_files(folder) if not name.startswith(".cards")])
+    outcome.num_stayed += len(hidden_files(folder))
     result = job.result(folder)
     for key in sorted(result.keys() | reference.result.keys()):
         if result.get(key) != reference.result.get(key):

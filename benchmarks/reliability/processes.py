@@ -141,7 +141,7 @@ class ForkedRun:
 
 def fork_runs() -> None:
     """Have the sweep of this process fork its runs."""
-    run_process.subprocess = SimpleNamespace(Popen=ForkedRun, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)  # type: ignore[assignment]
+    vars(run_process)["subprocess"] = SimpleNamespace(Popen=ForkedRun, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
 
 
 class WriteCounter:

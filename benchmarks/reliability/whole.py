@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import soundfile
-import yaml
+from omegaconf import OmegaConf
 
 from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
 from efficient_sed.models._checkpoint import read_checkpoint
@@ -38,7 +38,7 @@ def broken_files(folder: Path) -> list[str]:
 
 def hidden_files(folder: Path) -> list[str]:
     """Hidden files and folders below a folder but for locks, which hold nothing."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name != ".lock")
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.suffix != ".lock" and path.name != ".lock")
 
 
 def read_h5(path: Path) -> dict[str, bytes]:
@@ -67,11 +67,6 @@ def _read_npz(path: Path) -> None:
             stored[name]
 
 
-def _read_yaml(path: Path) -> None:
-    if not isinstance(yaml.safe_load(path.read_text()), dict):
-        raise ValueError("no mapping")
-
-
 def _read_csv(path: Path) -> None:
     rows = list(csv.reader(path.read_text().splitlines()))
     if len({len(row) for row in rows}) != 1:
@@ -92,7 +87,7 @@ def _read_text(path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    ".json": _read_json, ".npz": _read_npz, ".yaml": _read_yaml, ".csv": _read_csv, ".h5": read_h5, ".txt": _read_text, ".tsv": _read_text, ".sha256": _read_text,
+    ".json": _read_json, ".npz": _read_npz, ".yaml": OmegaConf.load, ".csv": _read_csv, ".h5": read_h5, ".txt": _read_text, ".tsv": _read_text, ".sha256": _read_text,
     ".png": _ends_with(PNG_END), ".svg": _ends_with(b"</svg>"), ".html": _ends_with(b"</html>"),
     ".ckpt": read_checkpoint, ".pt": read_checkpoint, ".safetensors": read_checkpoint, ".flac": soundfile.read,
 }  # fmt: skip

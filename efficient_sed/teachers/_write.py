@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from efficient_sed._files import written_beside
 from efficient_sed._memory import enough_memory
 from efficient_sed._progress import progress
 from efficient_sed.audio.grid import FrameGrid
@@ -194,11 +194,10 @@ def _mean_logits(
 
 
 def _assemble(journal: Journal, output: Path, header: dict[str, Any], window_frames: int, written: Written) -> None:
-    """Write the HDF5 file beside its place, then put it there."""
-    unfinished = output.with_name(f".{output.name}.unfinished")
+    """Write the HDF5 file of what the journal holds."""
     shape = (len(journal), len(header["classes"]), journal.max_frames)
     names = []
-    with h5py.File(unfinished, "w") as file:
+    with written_beside(output) as unfinished, h5py.File(unfinished, "w", locking=False) as file:  # it is locked already
         # chunks that lie behind a clip's end are never written, and so take no space
         stored = file.create_dataset("strong_logits", shape, np.float16, chunks=(1, shape[1], min(window_frames, shape[2])), fillvalue=BEYOND)
         for row, (clip_id, logits) in enumerate(journal):
@@ -209,6 +208,3 @@ def _assemble(journal: Journal, output: Path, header: dict[str, Any], window_fra
         file.attrs.update({key: json.dumps(value) if isinstance(value, dict) else value for key, value in header.items() if key != "classes"})
         file.attrs["num_left_out"] = written.num_left_out
         file["header"] = json.dumps(header)
-    with unfinished.open("rb") as done:
-        os.fsync(done.fileno())
-    unfinished.replace(output)
