@@ -1,4 +1,4 @@
-"""Files that hold either their old content or the new, never half of it."""
+"""Files that hold either their old content or the new, never half of it, and places where only one process writes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -66,6 +68,21 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(lock_file: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block with the same file, which is removed at the end; a kill leaves it, but not its lock.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    with FileLock(lock_file):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows removes no open file
+                lock_file.unlink()
 
 
 def _make_beside(path: Path) -> tuple[int, Path]:

@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import soundfile
-from filelock import FileLock
 
+from efficient_sed._files import locked
 from efficient_sed._orphans import end_with_parent
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig, require
@@ -172,7 +172,10 @@ def write_synthetic(config: SyntheticConfig) -> Path:
     """
     try:
         Path(config.root).mkdir(parents=True, exist_ok=True)
-        with FileLock(Path(config.root) / f".{config.folder.name}.lock"):
+    except OSError as error:
+        raise DataError(f"data.root={config.root}: cannot be written ({error.strerror}); give a writable folder as data.root=DIR") from error
+    try:
+        with locked(Path(config.root) / f".{config.folder.name}.lock"):
             if not config.folder.is_dir():  # another process may have made it while this one waited
                 _write_parts(config, Path(config.root) / f".{config.folder.name}.unfinished")
     except OSError as error:
