@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from itertools import chain
 from pathlib import Path
@@ -17,11 +17,11 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from efficient_sed import __version__
+from efficient_sed._files import locked
 from efficient_sed.errors import CheckpointError
 
 TIMEOUT_S = 30.0
@@ -51,14 +51,9 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
         raise CheckpointError(f"{url}: not an http or https address")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = _beside(path, ".lock")
-        with FileLock(lock_file):
-            try:
-                if not path.exists():  # another process may have fetched it while this one waited
-                    _fetch(url, path, sha256)
-            finally:
-                with suppress(OSError):  # Windows removes no open file
-                    lock_file.unlink()
+        with locked(_beside(path, ".lock")):
+            if not path.exists():  # another process may have fetched it while this one waited
+                _fetch(url, path, sha256)
     except OSError as error:  # only the disk's: the network's are CheckpointErrors by now
         raise CheckpointError(f"{url}: cannot be written into {path.parent} ({_reason(error)}); make it writable or free some space and type the same command again") from error
 
