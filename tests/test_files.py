@@ -13,7 +13,15 @@ import pytest
 
 from efficient_sed._files import opened_atomically, write_atomically
 
-KILLED = "import os, sys\nfrom pathlib import Path\nfrom efficient_sed._files import opened_atomically\nwith opened_atomically(Path(sys.argv[1])) as file:\n    file.write(b'half')\n    file.flush()\n    os.kill(os.getpid(), 9)"
+KILLED = """
+import os, sys
+from pathlib import Path
+from efficient_sed._files import opened_atomically
+with opened_atomically(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), 9)
+"""
 WAITING = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor

@@ -68,23 +68,27 @@ def run_whole(job: Job, folder: Path) -> Reference:
     folder.mkdir()
     begun = time.monotonic()
     if status := start(job, folder, counter.watch).wait(HUNG_S):
-        raise RuntimeError(f"{job.name} ends with status {status} without any kill: {log_of(folder)}")
+        raise RuntimeError(f"{job.name} ends with status {status} without any kill: {last_words(log_file(folder))}")
     return Reference(time.monotonic() - begun, counter.count, job.result(folder))
 
 
-def start(job: Job, folder: Path, hook: Callable[[], None] = lambda: None) -> Process:
-    """The job's command in a process of its own."""
+def start(job: Job, folder: Path, hook: Callable[[], None] = lambda: None, log: Path | None = None) -> Process:
+    """The job's command in a process of its own; what it prints goes beside its folder, or into `log`."""
 
     def before() -> None:
         job.before(folder)
         hook()
 
-    return Process(job.arguments(folder), folder.with_suffix(".log"), before)
+    return Process(job.arguments(folder), log or log_file(folder), before)
 
 
-def log_of(folder: Path) -> str:
-    """What the job printed last."""
-    return " / ".join(folder.with_suffix(".log").read_text(errors="replace").strip().splitlines()[-3:])
+def log_file(folder: Path) -> Path:
+    return folder.with_suffix(".log")
+
+
+def last_words(log: Path) -> str:
+    """What a job printed last."""
+    return " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
 
 
 def run_killed(job: Job, folder: Path, reference: Reference, draw: random.Random, num_kills: int, outcome: Outcome) -> None:
@@ -104,7 +108,7 @@ def run_killed(job: Job, folder: Path, reference: Reference, draw: random.Random
         try:
             how, status = attempt(job, folder, None if is_last else draw, reference)
         except TimeoutError as error:
-            return wrong(f"hangs ({error}): {log_of(folder)}")
+            return wrong(f"hangs ({error}): {last_words(log_file(folder))}")
         typed.append(how)
         for problem in broken_files(folder):
             wrong(f"half-written: {problem}")
@@ -119,7 +123,7 @@ def run_killed(job: Job, folder: Path, reference: Reference, draw: random.Random
         elif status == 0:
             break
         elif not (status == 2 and isinstance(job, Download) and job.material.server.manner != "whole"):
-            return wrong(f"ends with status {status}: {log_of(folder)}")
+            return wrong(f"ends with status {status}: {last_words(log_file(folder))}")
     outcome.num_ended += 1
     outcome.num_stayed += len(hidden_files(folder))
     result = job.result(folder)
