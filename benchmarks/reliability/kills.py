@@ -28,7 +28,7 @@ from reliability.processes import Process, WriteCounter, kill_own_group
 from reliability.server import MANNERS
 from reliability.whole import broken_files, hidden_files
 
-SHARES = {"train": 50, "sweep": 20, "pseudo-label": 35, "data pack": 30, "convert": 25, "download": 30, "data check": 10}
+SHARES = {"train": 40, "sweep": 16, "pseudo-label": 40, "data pack": 35, "convert": 29, "download": 30, "data check": 10}
 MAX_KILLS = 5
 MAX_DELAYS_S = (0.0, 0.002, 0.02)
 HUNG_S = 120.0

@@ -159,10 +159,12 @@ class WriteCounter:
         """How many there were so far."""
         return int(self._count.value)
 
-    def watch(self, on_write: Callable[[int], None] = lambda _: None) -> None:
-        """From now on count, and call `on_write` with the number of each, before it takes place."""
+    def watch(self, on_write: Callable[[int], None] = lambda _: None, *, may_remove: bool = False) -> None:
+        """From now on count, and call `on_write` with the number of each, before it takes place; if `may_remove`, removals do not count."""
 
         def hook(event: str, values: tuple[Any, ...]) -> None:
+            if event == "os.remove" and may_remove:
+                return
             is_writing = event in _WRITING_EVENTS or (event == "open" and isinstance(values[2], int) and values[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
             if is_writing and isinstance(values[0], str | os.PathLike) and os.path.realpath(values[0]).startswith(self._folder):
                 self._count.value += 1
