@@ -6,6 +6,7 @@ import contextlib
 import errno
 import glob
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ def check_writable(path: Path) -> None:
     reason = errno.ENOTDIR if there != path and not there.is_dir() else None if os.access(there, os.W_OK) else errno.EACCES
     if reason is not None:
         raise OSError(reason, os.strerror(reason), str(path))
+
+
+def check_room(path: Path, num_bytes: int) -> None:
+    """Raise now the OSError of a disk that is too full for a file of that size: HDF5 may crash where it finds no room."""
+    free = shutil.disk_usage(path.parent).free
+    if free < num_bytes:
+        raise OSError(errno.ENOSPC, f"it needs {num_bytes / 1e9:.3g} GB, {path.parent.resolve()} has {free / 1e9:.3g} GB free", str(path))
 
 
 @contextlib.contextmanager

@@ -47,6 +47,8 @@ class Material:
     """A model of the data's classes."""
     checkpoint: Path
     """Its weights as PyTorch saves them."""
+    cards: Path
+    """A folder with one card, of weights that the server has."""
     server: BadServer
 
     @property
@@ -65,8 +67,11 @@ def material(seed: int) -> Iterator[Material]:
         model = es.create_model("fmn04", classes=list(data.load().classes))
         es.save_model(model, folder / "teacher.safetensors")
         torch.save(model.state_dict(), folder / "fmn04.pt")
-        weights = resource_folder("pretrained") / "weights" / _cards.list_cards()[DEFAULT_DETECTOR].file
-        yield Material(folder / "data", folder / "teacher.safetensors", folder / "fmn04.pt", stack.enter_context(serving(weights.read_bytes(), seed)))
+        card = _cards.list_cards()[DEFAULT_DETECTOR]
+        server = stack.enter_context(serving((resource_folder("pretrained") / "weights" / card.file).read_bytes(), seed))
+        (cards := folder / "cards").mkdir()
+        (cards / "one.json").write_text(json.dumps({**dataclasses.asdict(card), "url": server.url}))
+        yield Material(folder / "data", folder / "teacher.safetensors", folder / "fmn04.pt", cards, server)
 
 
 class Job(ABC):
@@ -192,28 +197,19 @@ class Download(Convert):
 
     def before(self, folder: Path) -> None:
         super().before(folder)
-        serve_cards(folder, self.material.server)
+        vars(_cards)["resource_folder"] = lambda _: self.material.cards
+        _cards.list_cards.cache_clear()
 
     def finished(self, folder: Path) -> dict[str, int]:
         fetched = [path for path in (folder / "home").glob("*.safetensors") if path.read_bytes() == self.material.server.content]
         return {**super().finished(folder), "fetched": len(fetched)}
 
     def result(self, folder: Path) -> dict[str, Any]:
-        fetched = {path.name: path.read_bytes() == self.material.server.content for path in (folder / "home").iterdir()}
+        fetched = {path.name: path.read_bytes() == self.material.server.content for path in (folder / "home").glob("*.safetensors")}
         return {**super().result(folder), "fetched": fetched}
 
 
 JOBS: dict[str, type[Job]] = {job.name: job for job in (Train, Sweep, PseudoLabel, Pack, Convert, Download, Scenes)}
-
-
-def serve_cards(folder: Path, server: BadServer) -> None:
-    """In this process, the only released weights are those of the server."""
-    cards = folder.with_suffix(".cards")
-    cards.mkdir(exist_ok=True)
-    card = json.loads((resource_folder("pretrained") / f"{DEFAULT_DETECTOR}.json").read_text())
-    (cards / "one.json").write_text(json.dumps({**card, "url": server.url}))
-    vars(_cards)["resource_folder"] = lambda _: cards
-    _cards.list_cards.cache_clear()
 
 
 def warm_up(folder: Path) -> None:

@@ -35,6 +35,7 @@ class Export(ShortJob):
 
 class Detect(ShortJob):
     name = "detect"
+    timed = (".html",)
 
     def arguments(self, folder: Path) -> list[str]:
         written = {option: str(folder / f"found.{suffix}") for option, suffix in (("--output", "tsv"), ("--report", "html"), ("--plot", "png"))}
@@ -50,6 +51,7 @@ class DetectScores(ShortJob):
 
 class Plot(ShortJob):
     name = "plot"
+    timed = (".html",)
 
     def arguments(self, folder: Path) -> list[str]:
         return ["plot", "--published", "--output", str(folder / "plots" / "frontier.png")]
