@@ -67,7 +67,7 @@ def test_what_another_writes_stays(tmp_path: Path) -> None:
 def test_workers_end_with_a_killed_parent(tmp_path: Path, method: str) -> None:
     script = tmp_path / "waiting.py"
     script.write_text(WAITING.format(method=method))
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout is not None
         workers = [int(word) for word in parent.stdout.readline().split()]
         parent.kill()

@@ -169,13 +169,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=12, help="places at most, of each kind and way")
     parser.add_argument("--seed", type=int, default=0, help="of the server's manners")
     options = parser.parse_args(arguments)
+    kinds = options.kind.split(",")
     outcomes: dict[str, dict[str, Outcome]] = {}
     with TemporaryDirectory(prefix="full_") as folder, material(options.seed) as given, small_disk(Path(folder) / "disk") as disk:
         if disk is None:
             print("no small disk and no read-only one: only root may mount them", file=sys.stderr)
         os.environ[HOME_VARIABLE] = f"{folder}/home"
-        warm_up(Path(folder))
-        for kind in options.kind.split(","):
+        warm_up(Path(folder), kinds)
+        for kind in kinds:
             outcomes[kind] = walk(kind, given, options.count, Path(folder), disk)
     print("| command | what fails | tried | one line and its status | all done in spite of it | wrong |")
     print("|---|---|---:|---:|---:|---:|")

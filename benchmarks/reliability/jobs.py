@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.models import _cards
 from efficient_sed.models._cards import DEFAULT_DETECTOR
 from efficient_sed.models._checkpoint import read_checkpoint
+from efficient_sed.models._download import download
 from efficient_sed.teachers._journal import open_journal
 from efficient_sed.training.callbacks import PROGRESS_FILE
 from efficient_sed.training.curves import read_curves
@@ -198,6 +199,7 @@ class Download(Convert):
     def before(self, folder: Path) -> None:
         super().before(folder)
         vars(_cards)["resource_folder"] = lambda _: self.material.cards
+        vars(_cards)["download"] = download  # tests refuse any
         _cards.list_cards.cache_clear()
 
     def finished(self, folder: Path) -> dict[str, int]:
@@ -212,8 +214,10 @@ class Download(Convert):
 JOBS: dict[str, type[Job]] = {job.name: job for job in (Train, Sweep, PseudoLabel, Pack, Convert, Download, Scenes)}
 
 
-def warm_up(folder: Path) -> None:
-    """Everything that commands import and compile, once, in this process."""
+def warm_up(folder: Path, kinds: Sequence[str]) -> None:
+    """Everything that trainings import and compile, once, in this process, if there will be any."""
+    if not any(word in kind for kind in kinds for word in ("train", "sweep")):
+        return
     with TemporaryDirectory(dir=folder) as scratch, redirect_stdout(io.StringIO()):
         main(["train", "--quiet", *TRAIN_WORDS, *DATA_WORDS, f"data.root={scratch}/data", "seq=none", "train.epochs=1", f"output_dir={scratch}/runs"])
         main(["plot", f"{scratch}/runs", "--output", f"{scratch}/frontier.png"])

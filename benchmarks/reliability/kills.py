@@ -185,11 +185,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    kinds = options.kind.split(",")
     outcomes: dict[str, Outcome] = {}
     with TemporaryDirectory(prefix="kills_") as folder, material(options.seed) as given:
         os.environ[HOME_VARIABLE] = f"{folder}/home"
-        warm_up(Path(folder))
-        for kind, count in shares(options.kind.split(","), options.count).items():
+        warm_up(Path(folder), kinds)
+        for kind, count in shares(kinds, options.count).items():
             outcomes[kind] = count_kills(kind, given, count, options.seed, Path(folder))
     print("| job | kills | beside a write | jobs ended and compared | hidden files that kills left | still there at the end | wrong |")
     print("|---|---:|---:|---:|---:|---:|---:|")

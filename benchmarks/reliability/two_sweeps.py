@@ -108,11 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=3, help="pairs of each kind")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    kinds = options.kind.split(",")
     outcomes: dict[str, Outcome] = {}
     with TemporaryDirectory(prefix="two_") as folder, material(options.seed) as given:
         os.environ[HOME_VARIABLE] = f"{folder}/home"
-        warm_up(Path(folder))
-        for kind in options.kind.split(","):
+        warm_up(Path(folder), kinds)
+        for kind in kinds:
             outcomes[kind] = count_pairs(kind, given, options.count, options.seed, Path(folder))
     print("| two at once | pairs | left it to the other | wrong |")
     print("|---|---:|---:|---:|")
