@@ -11,6 +11,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ import efficient_sed as es
 from efficient_sed._resources import resource_folder
 from efficient_sed.benchmark.result_file import RESULT_FILE
 from efficient_sed.cli import main
+from efficient_sed.config.compose import compose_run
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.models import _cards
 from efficient_sed.models._cards import DEFAULT_DETECTOR
@@ -36,6 +38,7 @@ from reliability.whole import read_h5
 
 DATA_WORDS = ("data=synthetic", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3", "data.num_workers=0")
 TRAIN_WORDS = ("backbone=fmn04", "train.epochs=3", "train.batch_size=4", "train.accelerator=cpu", "train.select=last", "benchmark.seconds=1", "benchmark.repeats=3")
+NEEDED = ("models._convert", "data._packing", "data.check", "teachers._write")
 PLOTTED = "plots/frontier.png"
 
 
@@ -64,6 +67,9 @@ def material(seed: int) -> Iterator[Material]:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="reliability_")))
         data = SyntheticConfig(root=str(folder / "data"), num_train=8, num_validation=4, num_test=4, scene_seconds=3.0, clip_seconds=3, num_workers=0)
         data.load()
+        for module in NEEDED:  # once here, not in every process
+            import_module(f"efficient_sed.{module}")
+        compose_run(list(DATA_WORDS))
         torch.manual_seed(0)
         model = es.create_model("fmn04", classes=list(data.load().classes))
         es.save_model(model, folder / "teacher.safetensors")
