@@ -237,7 +237,10 @@ def steps_of(run_folder: Path) -> int:
 
 
 def run_result(run_folder: Path) -> dict[str, Any]:
-    """Weights, scores and curves of a finished run."""
+    """Weights, scores and names of the curves of a finished run.
+
+    Not each point of a curve: Lightning writes an epoch's checkpoint before its row of the table, so that a kill between the two costs that point.
+    """
     result = json.loads((run_folder / RESULT_FILE).read_text())
     weights, _ = read_checkpoint(run_folder / "model.safetensors")
     training = {key: value for key, value in result["training"].items() if key != "seconds_per_epoch"}
@@ -245,7 +248,7 @@ def run_result(run_folder: Path) -> dict[str, Any]:
         "weights": {name: hashlib.sha256(value.numpy().tobytes()).hexdigest() for name, value in weights.items()},
         "metrics": result["metrics"],
         "training": training,
-        "curves": read_curves(run_folder),
+        "curves": set(read_curves(run_folder)),
         "files": {path.name for path in run_folder.glob("[!.]*") if path.suffix not in (".csv", ".log") and path.name != PROGRESS_FILE},
     }
 

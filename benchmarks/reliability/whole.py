@@ -13,6 +13,7 @@ import soundfile
 from omegaconf import OmegaConf
 
 from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
+from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._checkpoint import read_checkpoint
 from efficient_sed.sweep.run_process import LOG_FILE
 from efficient_sed.training.curves import METRICS_FILE
@@ -89,5 +90,5 @@ def _read_text(path: Path) -> None:
 READERS: dict[str, Callable[[Path], object]] = {
     ".json": _read_json, ".npz": _read_npz, ".yaml": OmegaConf.load, ".csv": _read_csv, ".h5": read_h5, ".txt": _read_text, ".tsv": _read_text, ".sha256": _read_text,
     ".png": _ends_with(PNG_END), ".svg": _ends_with(b"</svg>"), ".html": _ends_with(b"</html>"),
-    ".ckpt": read_checkpoint, ".pt": read_checkpoint, ".safetensors": read_checkpoint, ".flac": soundfile.read,
+    ".ckpt": read_checkpoint, ".pt": read_checkpoint, ".safetensors": read_checkpoint, ".flac": soundfile.read, ".onnx": lambda path: OnnxModel(str(path)),
 }  # fmt: skip
