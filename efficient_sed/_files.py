@@ -1,10 +1,13 @@
-"""Files that hold either their old content or the new, never half of it."""
+"""Files that hold either their old content or the new, never half of it, and places where only one process writes."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +35,13 @@ def check_writable(path: Path) -> None:
         raise OSError(reason, os.strerror(reason), str(path))
 
 
+def check_room(path: Path, num_bytes: int) -> None:
+    """Raise now the OSError of a disk that is too full for a file of that size: HDF5 may crash where it finds no room."""
+    free = shutil.disk_usage(path.parent).free
+    if free < num_bytes:
+        raise OSError(errno.ENOSPC, f"it needs {num_bytes / 1e9:.3g} GB, {path.parent.resolve()} has {free / 1e9:.3g} GB free", str(path))
+
+
 @contextlib.contextmanager
 def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     """A file to write piece by piece, which takes its place when the block ends without an error.
@@ -39,17 +49,76 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: As `write_atomically`.
     """
+    with written_beside(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A hidden empty file beside `path`, for what writes by name; it takes its place when the block ends without an error.
+
+    Raises:
+        OSError: As `write_atomically`.
+    """
     path = path.resolve()  # a link is followed, not replaced
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
+    _remove_left(path)
+    handle, temporary = _make_beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        os.fsync(handle)
         temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(lock_file: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block with the same file, which is removed at the end; a kill leaves it, but not its lock.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    from filelock import FileLock  # which a board without PyTorch may lack
+
+    with FileLock(lock_file):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows removes no open file
+                lock_file.unlink()
+
+
+def _make_beside(path: Path) -> tuple[int, Path]:
+    """A new hidden file and its handle, which holds a lock as long as this process lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        _lock(handle, is_shared=True)
+        if Path(name).exists():  # else another process took it for a left one before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the hidden files of processes that were killed while they wrote this one; those of living ones are locked."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
+        with contextlib.suppress(OSError), left.open("r+b") as file:
+            if _lock(file.fileno(), is_shared=False):
+                left.unlink()
+
+
+def _lock(handle: int, *, is_shared: bool) -> bool:
+    """Whether the file is locked now; not where the system, or its file system, has no such locks."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         command: Callable[[argparse.Namespace], int] = options.run
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()  # a full disk behind it is told of here, not after the last line of Python
+        return status
     except PreemptedError as error:
         print(f"efficient-sed: {error}", file=sys.stderr)
         return EXIT_TERMINATED

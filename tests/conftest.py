@@ -24,7 +24,7 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test sees the weights of whoever runs it, or fetches any."""
 
-    def refuse(url: str, path: Path) -> NoReturn:
+    def refuse(url: str, path: Path, _: str | None) -> NoReturn:
         raise AssertionError(f"a test would download {url} to {path}")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -349,6 +349,12 @@ def test_models_at_eighty_columns() -> None:
     assert all(any(line.startswith(f"{name} ") for line in lines) for name in list_cards())
 
 
+def test_output_on_a_full_disk() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "efficient_sed.cli", "models", "fmn04_synthetic"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "efficient-sed: a file: No space left on device\n")
+
+
 @pytest.mark.parametrize(("key", "sign"), [("name", 1), ("params", 1), ("macs", 1), ("score", -1)])
 def test_models_sorted(run: Run, key: str, sign: int) -> None:
     rows = json.loads(run(f"models fmn?0* --sort {key} --json").out)["released"]

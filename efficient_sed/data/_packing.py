@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +14,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from efficient_sed._files import check_room, written_beside
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import DataConfig
@@ -28,6 +26,7 @@ from efficient_sed.errors import ConfigError, DataError
 logger = logging.getLogger(__name__)
 BLOCK = 256  # clips decoded ahead of the writer
 TIMED_CLIPS = 64
+TABLES_BYTES, TABLE_BYTES_PER_CLIP = 1 << 16, 1 << 10  # more than they take
 REPORT_EVERY_S = 10.0
 
 
@@ -81,26 +80,16 @@ def pack_data(config: DataConfig, output: Path) -> Packed:
     capacity = sum(math.ceil(clip.duration_s * SAMPLE_RATE) + 1 for clip in clips)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        if (free := shutil.disk_usage(output.parent).free) < 2 * capacity:
-            raise DataError(f"{output}: needs {2 * capacity / 1e9:.3g} GB, {output.parent.resolve()} has {free / 1e9:.3g} GB free")
-        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-        os.close(handle)
+        check_room(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror})") from error
-    unfinished = Path(name)
     try:
-        with h5py.File(unfinished, "w") as file:
+        with written_beside(output) as unfinished, h5py.File(unfinished, "w", locking=False) as file:  # it is locked already
             written, unreadable = _write_samples(file, clips, capacity, config)
             _write_tables(file, splits, clips, written)
-        with unfinished.open("rb") as flushed:
-            os.fsync(flushed.fileno())
-        unfinished.chmod(0o644)
-        unfinished.replace(output)
     except (OSError, RuntimeError) as error:  # h5py wraps a full disk in either
         is_full = "No space left" in str(error) or "errno = 28" in str(error)
         raise DataError(f"{output}: cannot be written ({'No space left on device' if is_full else ' '.join(str(error).split())})") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     forget(output)
     return Packed(len(written), output.stat().st_size, unreadable, *_compare_speed(splits, output))
 

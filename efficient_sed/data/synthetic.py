@@ -13,7 +13,6 @@ import io
 import json
 import math
 import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import soundfile
 
+from efficient_sed._files import locked
+from efficient_sed._orphans import end_with_parent
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig, require
 from efficient_sed.data._sounds import SOUND_CLASSES, Rng
@@ -171,28 +172,33 @@ def write_synthetic(config: SyntheticConfig) -> Path:
     """
     try:
         Path(config.root).mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished_", dir=config.root))
     except OSError as error:
         raise DataError(f"data.root={config.root}: cannot be written ({error.strerror}); give a writable folder as data.root=DIR") from error
+    try:
+        with locked(Path(config.root) / f".{config.folder.name}.lock"):
+            if not config.folder.is_dir():  # another process may have made it while this one waited
+                _write_parts(config, Path(config.root) / f".{config.folder.name}.unfinished")
+    except OSError as error:
+        raise DataError(f"{config.folder}: cannot be written ({error.strerror}); free some space or give another folder as data.root=DIR") from error
+    return config.folder
+
+
+def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
+    """Write everything into a folder, which then takes its place; what a process that was killed left there is removed first."""
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
         for part in PARTS:
             (unfinished / "audio" / part).mkdir(parents=True)
             scene = Scene(config.scene_seconds, config.min_snr_db, config.max_snr_db, IMBALANCE[part])
             jobs = [(str(unfinished), config.stream, config.seed, part, index, scene) for index in range(getattr(config, f"num_{part}"))]
-            with ProcessPoolExecutor(max_workers=max(1, config.num_workers)) as pool:
+            with ProcessPoolExecutor(max_workers=max(1, config.num_workers), initializer=end_with_parent) as pool:
                 rows = [row for clip_rows in pool.map(_write_scene, jobs, chunksize=8) for row in clip_rows]
             (unfinished / f"{part}.tsv").write_text("\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n")
         settings = {"generator": GENERATOR_VERSION, **{k: v for k, v in asdict(config).items() if k in config.SCENE_KEYS}}
         (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
-        unfinished.chmod(0o755)  # mkdtemp keeps others out
         unfinished.replace(config.folder)
-    except OSError as error:
-        if config.folder.is_dir():  # another process finished the same data set first
-            return config.folder
-        raise DataError(f"{config.folder}: cannot be written ({error.strerror}); free some space or give another folder as data.root=DIR") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return config.folder
 
 
 def _write_scene(job: tuple[str, str, int, str, int, Scene]) -> list[str]:

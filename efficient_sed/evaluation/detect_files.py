@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from efficient_sed._orphans import end_with_parent
 from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info, find_audio
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
@@ -188,6 +189,7 @@ _detector: Detector | EfficientSedError | None = None  # of a process of the poo
 def _start(name: str, engine: str | None) -> None:
     """Leave the detector, or why there is none, for the tasks of this process; an error raised here would only break the pool."""
     global _detector  # noqa: PLW0603
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which then ends this one: files that were begun are removed on the way out
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import logging
 import os
 import re
@@ -19,7 +18,7 @@ from efficient_sed._resources import resource_folder
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable
-from efficient_sed.models._download import download
+from efficient_sed.models._download import checksum, download
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import Provenance
@@ -191,7 +190,7 @@ def find_weights(card: Card) -> Path:
         if card.url is None:
             raise CheckpointError(f"weights {card.name!r} are not here: put {card.file} into {path.parent}, or set {HOME_VARIABLE} to the folder that holds it")
         try:
-            download(card.url, path)
+            download(card.url, path, card.sha256)
         except CheckpointError as error:
             raise CheckpointError(f"weights {card.name!r} are not here: {error}; {HOME_VARIABLE}=DIR names another folder") from error
     _verify_checksum(card, path)
@@ -199,7 +198,7 @@ def find_weights(card: Card) -> Path:
 
 
 def _verify_checksum(card: Card, path: Path) -> None:
-    record, found = _record_of(path), _checksum(path)
+    record, found = _record_of(path), checksum(path)
     if card.sha256 is not None:
         if found != card.sha256:
             cure = "delete the file and type the same command again" if card.url else "install the package again"
@@ -218,15 +217,10 @@ def record_checksum(card: Card, path: Path) -> None:
     if card.sha256 is not None or record.is_file():
         return
     try:
-        write_atomically(record, f"{_checksum(path)}  {path.name}\n".encode())
+        write_atomically(record, f"{checksum(path)}  {path.name}\n".encode())
     except OSError as error:
         logger.warning("%s: the checksum of %s is not recorded (%s), so that a later change will not be noticed", record.parent, path.name, error.strerror)
 
 
 def _record_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from itertools import chain
 from pathlib import Path
@@ -16,11 +17,11 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from efficient_sed import __version__
+from efficient_sed._files import locked
 from efficient_sed.errors import CheckpointError
 
 TIMEOUT_S = 30.0
@@ -33,7 +34,7 @@ _WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<[a-zA-Z!?]")  # a safetensors file 
 logger = logging.getLogger(__name__)
 
 
-def download(url: str, path: Path) -> None:
+def download(url: str, path: Path, sha256: str | None = None) -> None:
     """Fetch a file, unless it is there already.
 
     Until it is whole, what has arrived is kept in `<path>.part` and the next call continues from there.
@@ -41,27 +42,23 @@ def download(url: str, path: Path) -> None:
     Args:
         url: An http or https address.
         path: Where the file goes; the folder is created.
+        sha256: The checksum of the right file; none while unknown. What has another one is removed.
 
     Raises:
-        CheckpointError: If it cannot be fetched or written; the message is one line and says what to do.
+        CheckpointError: If it cannot be fetched or written, or is not the right file; the message is one line and says what to do.
     """
     if not url.lower().startswith(("http://", "https://")):
         raise CheckpointError(f"{url}: not an http or https address")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = _beside(path, ".lock")
-        with FileLock(lock_file):
-            try:
-                if not path.exists():  # another process may have fetched it while this one waited
-                    _fetch(url, path)
-            finally:
-                with suppress(OSError):  # Windows removes no open file
-                    lock_file.unlink()
+        with locked(_beside(path, ".lock")):
+            if not path.exists():  # another process may have fetched it while this one waited
+                _fetch(url, path, sha256)
     except OSError as error:  # only the disk's: the network's are CheckpointErrors by now
         raise CheckpointError(f"{url}: cannot be written into {path.parent} ({_reason(error)}); make it writable or free some space and type the same command again") from error
 
 
-def _fetch(url: str, path: Path) -> None:
+def _fetch(url: str, path: Path, sha256: str | None) -> None:
     part, etag_file = _beside(path, ".part"), _beside(path, ".part.etag")
     by_hand = f"put {path.name} into {path.parent} by hand (from {url})"
     num_bytes = part.stat().st_size if part.exists() else 0
@@ -95,6 +92,10 @@ def _fetch(url: str, path: Path) -> None:
                 advance(len(chunk))
             file.flush()
             os.fsync(file.fileno())
+    if sha256 is not None and (found := checksum(part)) != sha256:
+        part.unlink()
+        etag_file.unlink(missing_ok=True)
+        raise CheckpointError(f"{url}: what came has the checksum {found[:12]}…, not {sha256[:12]}… of the card, and was removed; type the same command again, or {by_hand}")
     part.replace(path)
     etag_file.unlink(missing_ok=True)
 
@@ -164,6 +165,12 @@ def _progress(url: str, path: Path, start: int, total: int | None) -> Iterator[C
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(path.name, completed=start, total=total)
         yield lambda num_bytes: progress.advance(task, num_bytes)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _beside(path: Path, suffix: str) -> Path:

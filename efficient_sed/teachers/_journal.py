@@ -50,9 +50,9 @@ class Journal:
         return len(self._entries)
 
     @property
-    def max_frames(self) -> int:
-        """Frames of the longest clip."""
-        return max(entry.num_frames for entry in self._entries.values())
+    def frames(self) -> list[int]:
+        """Of each clip."""
+        return [entry.num_frames for entry in self._entries.values()]
 
     def append(self, clip_id: str, logits: np.ndarray) -> None:
         """Add the logits (classes, frames), float16, of a clip."""

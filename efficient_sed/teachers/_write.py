@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from efficient_sed._files import check_room, written_beside
 from efficient_sed._memory import enough_memory
 from efficient_sed._progress import progress
 from efficient_sed.audio.grid import FrameGrid
@@ -33,6 +33,7 @@ from efficient_sed.teachers.model import ModelTeacher
 from efficient_sed.teachers.stored import SUFFIXES
 
 logger = logging.getLogger(__name__)
+HEAD_BYTES, CHUNK_BYTES = 1 << 16, 1 << 8  # more than HDF5 takes for a file, and for a chunk and the name of its clip
 
 
 class Written(NamedTuple):
@@ -194,13 +195,15 @@ def _mean_logits(
 
 
 def _assemble(journal: Journal, output: Path, header: dict[str, Any], window_frames: int, written: Written) -> None:
-    """Write the HDF5 file beside its place, then put it there."""
-    unfinished = output.with_name(f".{output.name}.unfinished")
-    shape = (len(journal), len(header["classes"]), journal.max_frames)
+    """Write the HDF5 file of what the journal holds."""
+    shape = (len(journal), len(header["classes"]), max(journal.frames))
+    chunk_frames = min(window_frames, shape[2])
+    num_chunks = sum(-(-num_frames // chunk_frames) for num_frames in journal.frames)
+    check_room(output, num_chunks * (2 * shape[1] * chunk_frames + CHUNK_BYTES) + HEAD_BYTES + len(json.dumps(header)))
     names = []
-    with h5py.File(unfinished, "w") as file:
+    with written_beside(output) as unfinished, h5py.File(unfinished, "w", locking=False) as file:  # it is locked already
         # chunks that lie behind a clip's end are never written, and so take no space
-        stored = file.create_dataset("strong_logits", shape, np.float16, chunks=(1, shape[1], min(window_frames, shape[2])), fillvalue=BEYOND)
+        stored = file.create_dataset("strong_logits", shape, np.float16, chunks=(1, shape[1], chunk_frames), fillvalue=BEYOND)
         for row, (clip_id, logits) in enumerate(journal):
             stored[row, :, : logits.shape[1]] = logits
             names.append(clip_id.encode())
@@ -209,6 +212,3 @@ def _assemble(journal: Journal, output: Path, header: dict[str, Any], window_fra
         file.attrs.update({key: json.dumps(value) if isinstance(value, dict) else value for key, value in header.items() if key != "classes"})
         file.attrs["num_left_out"] = written.num_left_out
         file["header"] = json.dumps(header)
-    with unfinished.open("rb") as done:
-        os.fsync(done.fileno())
-    unfinished.replace(output)

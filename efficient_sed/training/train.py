@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from efficient_sed._memory import enough_memory
@@ -25,6 +25,7 @@ from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal
 from efficient_sed.training.deepspeed import DeepSpeedStageTwo
+from efficient_sed.training.metrics_table import MetricsTable
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.shared_norm import SharedStatistics
 
@@ -194,7 +195,7 @@ def _loggers(config: RunConfig, run_folder: Path) -> list[Logger]:
     """The table that curves are drawn from, and beside it what `logger` names: all get the same values under the same names."""
     if is_first_process():
         _keep_old_metrics(run_folder)
-    table = CSVLogger(run_folder, name="", version="")
+    table = MetricsTable(run_folder, name="", version="")
     if config.logger == "csv":
         return [table]
     if config.logger == "tensorboard":

@@ -152,9 +152,9 @@ def test_mistakes(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "--force belongs to: efficient-sed data pack" in refused("check", *data, "--force")
     assert "--manifest and --classes belong to: efficient-sed data check" in refused("pack", *data, "--classes")
     with monkeypatch.context() as patch:
-        patch.setattr("efficient_sed.data._packing.shutil.disk_usage", lambda _: Usage(1000))
+        patch.setattr("efficient_sed._files.shutil.disk_usage", lambda _: Usage(1000))
         message = refused("pack", *data, f"{tmp_path}/new.h5")
-        assert f"{tmp_path}/new.h5: needs" in message
+        assert f"{tmp_path}/new.h5: cannot be written (it needs" in message
         assert "1e-06 GB free" in message
     assert main(["data", "pack", *data, "--force", f"{tmp_path}/there.h5"]) == 0
     assert_same(load(tmp_path / "there.h5"), load(packed))

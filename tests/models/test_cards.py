@@ -157,7 +157,7 @@ def fetched(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses that were downloaded; every file holds the same."""
     addresses: list[str] = []
 
-    def download(url: str, path: Path) -> None:
+    def download(url: str, path: Path, _: str | None) -> None:
         addresses.append(url)
         home.mkdir(exist_ok=True)
         path.write_bytes(b"weights")

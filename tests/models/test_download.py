@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import logging
 import os
@@ -433,3 +434,16 @@ def test_a_terminal_shows_a_bar(server: Server, path: Path, monkeypatch: pytest.
     assert "262.1/262.1 kB" in terminal.getvalue()
     assert caplog.messages == []
     assert capsys.readouterr().out == ""
+
+
+def test_what_has_another_checksum_is_removed_and_fetched_again(server: Server, path: Path) -> None:
+    right = hashlib.sha256(CONTENT).hexdigest()
+    server.content = OTHER
+    with pytest.raises(
+        CheckpointError, match=rf"what came has the checksum [0-9a-f]{{12}}…, not {right[:12]}… of the card, and was removed; type the same command again, or put w\.bin"
+    ):
+        download(server.url, path, right)
+    assert names(path) == []
+    server.content = CONTENT
+    download(server.url, path, right)
+    assert path.read_bytes() == CONTENT

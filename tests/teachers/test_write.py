@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -208,6 +209,19 @@ def test_what_was_begun_otherwise_is_refused(
         error = capsys.readouterr().err
         assert error.startswith(f"efficient-sed: {place}: was begun with {key}=")
         assert error.count("\n") == 1
+
+
+def test_a_disk_too_full_for_hdf5_keeps_what_was_heard(
+    teachers: dict[str, SedModel], write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher, output = next(iter(teachers)), tmp_path / "t.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr("efficient_sed._files.shutil.disk_usage", lambda _: SimpleNamespace(free=30_000))
+        assert write(teacher, output) == 2
+    assert f"GB, {tmp_path} has 3e-05 GB free); give what it lacks and type the same command to go on" in capsys.readouterr().err
+    assert not output.exists()
+    assert write(teacher, output) == 0
+    assert "8 of 8 clips are there" in capsys.readouterr().err
 
 
 def test_bad_input(teachers: dict[str, SedModel], tiny_data: Splits, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,90 @@
+"""Commands that write at their end, as jobs: for each what is typed, and which of its files are the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from training import write_audioset
+
+from efficient_sed.models._cards import DEFAULT_DETECTOR
+from reliability.jobs import Job, Material, hash_of
+
+
+class ShortJob(Job):
+    """A command whose files are whole or not there."""
+
+    timed: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of files that hold times."""
+
+    def finished(self, folder: Path) -> dict[str, int]:
+        return {}
+
+    def result(self, folder: Path) -> dict[str, Any]:
+        files = [path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".lock"]
+        return {str(path.relative_to(folder)): path.suffix in self.timed or hash_of(path) for path in files}
+
+
+class Export(ShortJob):
+    name = "export"
+
+    def arguments(self, folder: Path) -> list[str]:
+        return ["export", "--force", str(self.material.teacher), "--format", "onnx", "--output", str(folder / "model.onnx")]
+
+
+class Detect(ShortJob):
+    name = "detect"
+    timed = (".html",)
+
+    def arguments(self, folder: Path) -> list[str]:
+        written = {option: str(folder / f"found.{suffix}") for option, suffix in (("--output", "tsv"), ("--report", "html"), ("--plot", "png"))}
+        return ["detect", str(first_scene(self.material)), "--model", DEFAULT_DETECTOR, *(word for pair in written.items() for word in pair)]
+
+
+class DetectScores(ShortJob):
+    name = "detect scores"
+
+    def arguments(self, folder: Path) -> list[str]:
+        return ["detect", str(first_scene(self.material).parent), "--model", DEFAULT_DETECTOR, "--format", "npz", "--output", str(folder / "scores")]
+
+
+class Plot(ShortJob):
+    name = "plot"
+    timed = (".html",)
+
+    def arguments(self, folder: Path) -> list[str]:
+        return ["plot", "--published", "--output", str(folder / "plots" / "frontier.png")]
+
+
+class Benchmark(ShortJob):
+    name = "benchmark"
+    timed = (".csv",)
+
+    def arguments(self, folder: Path) -> list[str]:
+        return ["benchmark", "fmn04", "--seconds", "1", "--batch", "1", "--modes", "eager", "--csv", str(folder / "costs.csv")]
+
+
+class Index(ShortJob):
+    """What is known of AudioSet's clips is kept below the home folder."""
+
+    name = "index"
+    timed = (".npz",)
+
+    def __init__(self, material: Material) -> None:
+        super().__init__(material)
+        self.root = material.data_root / "audioset"
+        if not self.root.is_dir():
+            self.root.mkdir()
+            write_audioset(self.root, 4)
+
+    def arguments(self, folder: Path) -> list[str]:
+        return ["data", "check", "data=audioset_strong", f"data.root={self.root}", "data.num_workers=0", "--manifest", str(folder / "clips.jsonl")]
+
+
+SHORT_JOBS: dict[str, Callable[[Material], Job]] = {job.name: job for job in (Export, Detect, DetectScores, Plot, Benchmark, Index)}
+
+
+def first_scene(material: Material) -> Path:
+    """A recording with events."""
+    return min(material.data_root.glob("synthetic_*/audio/test/*.flac"))

@@ -1,0 +1,48 @@
+"""No interruption costs the curves of what was trained before it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from efficient_sed.training.curves import read_curves
+from efficient_sed.training.metrics_table import MetricsTable
+
+FIRST, SECOND = {"train/loss": [(5, 0.5), (10, 0.25)]}, {"val/loss": [(10, 0.75)]}
+
+
+def log(table: MetricsTable, step: int, **metrics: float) -> None:
+    table.log_metrics({name.replace("_", "/"): value for name, value in metrics.items()}, step)
+    table.save()
+
+
+def test_new_columns_keep_the_rows_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    table = MetricsTable(tmp_path, name="", version="")
+    log(table, 5, train_loss=0.5)
+    log(table, 10, train_loss=0.25)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            log(table, 10, val_loss=0.75)
+    assert read_curves(tmp_path) == FIRST
+    table.save()
+    assert read_curves(tmp_path) == FIRST | SECOND
+
+
+def test_a_cut_line_counts_for_nothing(tmp_path: Path) -> None:
+    table = MetricsTable(tmp_path, name="", version="")
+    log(table, 5, train_loss=0.5, val_loss=0.75)
+    path = tmp_path / "metrics.csv"
+    whole = path.read_bytes()
+    log(table, 10, train_loss=0.25, val_loss=0.625)
+    for end in range(len(whole), path.stat().st_size - 1):
+        (tmp_path / "metrics_part1.csv").write_bytes(path.read_bytes()[:end])
+        path.rename(tmp_path / "kept")
+        assert read_curves(tmp_path) == {"train/loss": [(5, 0.5)], "val/loss": [(5, 0.75)]}
+        (tmp_path / "kept").rename(path)
