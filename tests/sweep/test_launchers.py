@@ -170,6 +170,36 @@ def test_ray_loses_a_worker(points: list[GridPoint], retries: int) -> None:
     assert statuses[1].message.startswith("exit status 5: " if retries else "WorkerCrashedError: ")
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_ray_loses_a_node(points: list[GridPoint]) -> None:
+    """A cluster of a head that runs nothing and two workers, one of which is taken away: its run starts again on the other, nobody else's does."""
+    available("ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
+    lost: list[tuple[int, int]] = []
+
+    def look(_: Sequence[RunStatus]) -> None:
+        first = process_of(1)
+        if not lost and first and process_of(2):
+            lost.append(first)
+            family = [first[1]]
+            while Path(f"/proc/{family[-1]}/comm").read_text() != "raylet\n":
+                family.append(int(Path(f"/proc/{family[-1]}/stat").read_text().rpartition(")")[2].split()[1]))
+            (node,) = (node for node in nodes if any(info.process.pid == family[-1] for info in node.all_processes["raylet"]))
+            cluster.remove_node(node, allow_graceful=False)
+            Path("go").touch()
+
+    try:
+        statuses = run_grid(points, RayLauncher(address=cluster.address, cpus=2, retries=2), look)
+    finally:
+        cluster.shutdown()
+    assert [status.message for status in statuses[1:]] == ["exit status 5: task none gpu none"] * 2
+    assert [(point.folder / "run.log").read_text().count("--- ") for point in points[1:]] == [2, 1]
+
+
 def test_slurm_is_asked_for_what_was_typed(points: list[GridPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """sbatch is a script that keeps what it is given and accepts the first array, then refuses."""
     pytest.importorskip("submitit", reason="not installed; pip install 'efficient-sed[slurm]'")
