@@ -17,9 +17,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written; what was there before is untouched.
     """
-    if path.exists() and not path.resolve().is_file():  # a device or a pipe
-        path.write_bytes(data)
-        return
     with opened_atomically(path) as file:
         file.write(data)
 
@@ -40,6 +37,10 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
         OSError: As `write_atomically`.
     """
     path = path.resolve()  # a link is followed, not replaced
+    if path.exists() and not path.is_file():  # a device or a pipe
+        with path.open("wb") as file:
+            yield file
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)

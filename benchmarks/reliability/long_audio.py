@@ -54,10 +54,10 @@ class Course(NamedTuple):
         """MiB an hour of sound, without the events that are kept."""
         settled = self.hours >= self.hours[-1] / 8
         kept = EVENT_MIB * self.num_kept / self.hours[-1]
-        return float(np.polyfit(self.hours[settled], self.mib[settled], 1)[0]) - kept
+        return float(np.polyfit(self.hours[settled], self.mib[settled], 1)[0] - kept)
 
     def is_flat(self) -> bool:
-        return self.slope() * float(self.hours[-1]) <= ALLOWED_MIB
+        return bool(self.slope() * self.hours[-1] <= ALLOWED_MIB)
 
     def row(self, name: str) -> str:
         shown = " | ".join(f"{np.interp(share * self.hours[-1], self.hours, self.mib):.1f}" for share in SHOWN)
@@ -153,7 +153,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the file may lie while it is heard")
     options = parser.parse_args()
-    print("| way | " + " | ".join(f"{share * options.hours:g} h, MiB" for share in SHOWN) + " | slope, MiB/h | events | s | |\n|---|" + "---:|" * (len(SHOWN) + 3) + "---|", flush=True)
+    print(
+        "| way | " + " | ".join(f"{share * options.hours:g} h, MiB" for share in SHOWN) + " | slope, MiB/h | events | s | |\n|---|" + "---:|" * (len(SHOWN) + 3) + "---|",
+        flush=True,
+    )
     context, all_flat = multiprocessing.get_context("spawn"), True
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for way in ("detect", "stream"):

@@ -1,11 +1,15 @@
-"""A packed copy of a data set, one HDF5 file that `efficient-sed data pack` writes: 16 kHz samples, events and parts, for training without decoding."""
+"""A packed copy of a data set that `efficient-sed data pack` writes: 16 kHz samples, events and parts, for training without decoding.
+
+It is one HDF5 file, or a folder: `index.h5` with all but the samples, and the samples in `shard_00000.h5` and so on. Of either, everything stays in
+the files until it is asked for.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,21 +17,35 @@ from torch import Tensor
 
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig
-from efficient_sed.data._containers import forget, open_hdf5, opened
-from efficient_sed.data.events import PARTS, Clip, Event, Splits
+from efficient_sed.data._columns import ClipColumns, ColumnPart
+from efficient_sed.data._packed_file import PackedFile, PackedPath, open_packed
+from efficient_sed.data.events import PARTS, Splits
 from efficient_sed.data.sources import AudioSource
 from efficient_sed.errors import DataError
 from efficient_sed.registry import DATASETS
 
-FORMAT, VERSION = "efficient_sed packed", 1
+INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PEAK = 32767.0
+COLUMNS = {
+    "id": "S",
+    "digest": "S",
+    "duration_s": "f",
+    "first": "i",
+    "length": "i",
+    "scale": "f",
+    "event_first": "i",
+    "event_onset_s": "f",
+    "event_offset_s": "f",
+    "event_class": "i",
+}
+"""Data sets of an index, and their kinds as numpy names them."""
 
 
 @dataclass(frozen=True)
 class PackedAudio(AudioSource):
     """A range of samples of a packed file."""
 
-    path: Path
+    file: PackedPath
     first: int
     length: int
     scale: float
@@ -36,11 +54,11 @@ class PackedAudio(AudioSource):
     digest: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.clip_id}"
+        return f"{self.file}: {self.clip_id}"
 
     def check_rate(self, sample_rate: int) -> None:
         if sample_rate != SAMPLE_RATE:
-            raise DataError(f"{self.path}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and data.root=DIR of the recordings themselves")
+            raise DataError(f"{self.file}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and data.root=DIR of the recordings themselves")
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
         self.check_rate(sample_rate)
@@ -48,14 +66,33 @@ class PackedAudio(AudioSource):
         end = self.length if duration_s is None else min(self.length, begin + round(duration_s * SAMPLE_RATE))
         if not 0 <= begin < end:
             raise DataError(f"{self}: no audio at {start_s:g} s (the clip has {self.length / SAMPLE_RATE:g} s)")
-        try:
-            samples = opened(self.path, "packed", open_packed)["samples"][self.first + begin : self.first + end]
-        except OSError as error:
-            raise DataError(f"{self}: damaged ({' '.join(str(error).split())}); pack the data set again") from error
+        samples = self.file.read("samples", self.first + begin, self.first + end, str(self))
         return torch.from_numpy(np.multiply(samples, self.scale / PEAK, dtype=np.float32))
 
     def content_hash(self) -> str:
         return self.digest
+
+
+class PackedColumns(ClipColumns):
+    """All clips of a packed data set.
+
+    Args:
+        index: The file of all columns but the samples.
+        shards: The files of samples, and the number of the first sample of each.
+    """
+
+    def __init__(self, index: PackedPath, labels: Sequence[str], shards: Sequence[PackedPath], shard_first: np.ndarray) -> None:
+        self.index, self.labels, self.shards, self.shard_first = index, labels, shards, shard_first
+
+    def read(self, name: str, first: int, last: int) -> np.ndarray:
+        return self.index.read(name, first, last, f"{self.index} ({name})")
+
+    def sources(self, ids: Sequence[str], first: int, last: int) -> Iterator[PackedAudio]:
+        begins = self.read("first", first, last)
+        shards = np.searchsorted(self.shard_first, begins, side="right") - 1
+        columns = [self.read(name, first, last).tolist() for name in ("length", "scale", "digest")]
+        for clip, shard, begin, length, scale, digest in zip(ids, shards.tolist(), (begins - self.shard_first[shards]).tolist(), *columns, strict=True):
+            yield PackedAudio(self.shards[shard], begin, length, scale, clip, digest.decode())
 
 
 @DATASETS.register("packed")
@@ -64,51 +101,74 @@ class PackedConfig(DataConfig):
     """A data set as `efficient-sed data pack` wrote it: the same classes, clips, events and parts."""
 
     root: str = "packed.h5"
-    """The file."""
+    """The file, or the folder of an index and shards."""
 
     def load(self) -> Splits:
-        path = Path(self.root)
+        root = Path(self.root)
+        path = root / INDEX_NAME if root.is_dir() else root
         if not path.is_file():
-            raise DataError(f"data.root={self.root}: no such file; write it with: efficient-sed data pack data=… {self.root}")
-        forget(path)
-        file = open_packed(path)
+            lacks = f"no {INDEX_NAME} in this folder" if root.is_dir() else "no such file"
+            raise DataError(f"data.root={self.root}: {lacks}; write it with: efficient-sed data pack data=… {self.root}")
+        file, index = open_packed(path)
         try:
-            with file:
-                return read_packed(path, file)
+            shards = [index] if "samples" in file.places else [_open_shard(root / SHARD_NAME.format(number), file) for number in range(file.places["shard_first"].length)]
+            return _read_splits(file, index, shards)
         except (OSError, LookupError, ValueError, TypeError) as error:
             raise DataError(f"{path}: damaged ({' '.join(str(error).split())}); pack the data set again") from error
 
 
-def open_packed(path: Path) -> Any:
-    """A packed file for reading.
-
-    Raises:
-        DataError: If it is none, is truncated, or is of another version.
-    """
-    file = open_hdf5(path)
-    form, version = file.attrs.get("format"), file.attrs.get("version")
-    if form != FORMAT:
-        raise DataError(f"{path}: an HDF5 file, but not one that `efficient-sed data pack` wrote")
-    if version != VERSION:
-        raise DataError(f"{path}: packed in version {version} of the format, this is for version {VERSION}; pack the data set again")
-    return file
+def _open_shard(path: Path, index: PackedFile) -> PackedPath:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, though {INDEX_NAME} names it; copy the folder again")
+    file, shard = open_packed(path)
+    if file.attributes.get("manifest_hash") != index.attributes.get("manifest_hash"):
+        raise DataError(f"{path}: belongs to another packed data set than the {INDEX_NAME} beside it; copy the folder again")
+    return shard
 
 
-def read_packed(path: Path, file: Any) -> Splits:
-    """The data set in an opened file."""
-    classes = _texts(file["classes"])
-    labels = [classes[index] for index in file["event_class"][:].tolist()]
-    events = [Event(*row) for row in zip(file["event_onset_s"][:].tolist(), file["event_offset_s"][:].tolist(), labels, strict=True)]
-    event_first = file["event_first"][:].tolist()
-    columns = [file[name][:].tolist() for name in ("first", "length", "scale", "duration_s")]
-    clips = [
-        Clip(clip_id, PackedAudio(path, first, length, scale, clip_id, digest), duration_s, tuple(events[event_first[i] : event_first[i + 1]]))
-        for i, (clip_id, digest, first, length, scale, duration_s) in enumerate(zip(_texts(file["id"]), _texts(file["digest"]), *columns, strict=True))
-    ]
-    train, validation, test = (tuple(clips[row] for row in file[part][:].tolist()) for part in PARTS)
-    evaluated = tuple(_texts(file["evaluated_classes"])) if "evaluated_classes" in file else None
-    return Splits(tuple(classes), train, validation, test, evaluated_classes=evaluated, expected=json.loads(file.attrs["expected"]))
+def _read_splits(file: PackedFile, index: PackedPath, shards: Sequence[PackedPath]) -> Splits:
+    classes = _texts(file, "classes")
+    shard_first = _whole(file, "shard_first") if "shard_first" in file.places else np.zeros(1, dtype=np.int64)
+    _check_columns(file, len(classes))
+    columns = PackedColumns(index, classes, shards, shard_first)
+    train, validation, test = (ColumnPart(columns, _rows(file, part)) for part in PARTS)
+    evaluated_classes = _texts(file, "evaluated_classes") if "evaluated_classes" in file.places else None
+    expected, known_hash = json.loads(file.attributes["expected"]), file.attributes.get("manifest_hash")
+    return Splits(classes, train, validation, test, evaluated_classes=evaluated_classes, expected=expected, known_hash=known_hash)
 
 
-def _texts(dataset: Any) -> list[str]:
-    return [text.decode() for text in dataset[:].tolist()]
+def _rows(file: PackedFile, part: str) -> np.ndarray:
+    """Which clips a part has."""
+    rows = _whole(file, part)
+    if rows.dtype.kind != "i" or (len(rows) and not 0 <= rows.min() <= rows.max() < file.places["id"].length):
+        raise ValueError(f"{part} names clips that are not there")
+    return rows
+
+
+def _check_columns(file: PackedFile, num_classes: int) -> None:
+    """Raise a ValueError unless the columns fit together: clips are made much later, in other processes."""
+    for name, kind in COLUMNS.items():
+        if file.places[name].dtype.kind != kind:
+            raise ValueError(f"{name!r} holds entries of type {file.places[name].dtype}")
+    num_clips, num_events = file.places["id"].length, file.places["event_class"].length
+    lengths = dict.fromkeys(COLUMNS, num_clips) | dict.fromkeys(("event_class", "event_onset_s", "event_offset_s"), num_events) | {"event_first": num_clips + 1}
+    for name, length in lengths.items():
+        if file.places[name].length != length:
+            raise ValueError(f"{name!r} has {file.places[name].length} entries for {num_clips} clips and {num_events} events")
+    bounds, numbers = _whole(file, "event_first"), _whole(file, "event_class")
+    if bounds[0] != 0 or bounds[-1] != num_events or (np.diff(bounds) < 0).any():
+        raise ValueError("its events do not belong to its clips")
+    if num_events and not 0 <= numbers.min() <= numbers.max() < num_classes:
+        raise ValueError(f"an event is of a class beyond the {num_classes}")
+    if num_clips and (_whole(file, "first").min() < 0 or _whole(file, "length").min() < 1):
+        raise ValueError("a clip has no samples")
+    for name in ("id", "digest"):
+        _whole(file, name).tobytes().decode()
+
+
+def _whole(file: PackedFile, name: str) -> np.ndarray:
+    return file.read(name, 0, file.places[name].length)
+
+
+def _texts(file: PackedFile, name: str) -> tuple[str, ...]:
+    return tuple(text.decode() for text in _whole(file, name).tolist())

@@ -149,7 +149,7 @@ def test_mistakes(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "got a.h5 b.h5" in refused("pack", *data, "a.h5", "b.h5")
     assert f"{tmp_path}/there.h5: is there already; give another name, or --force" in refused("pack", *data, f"{tmp_path}/there.h5")
     assert f"{tmp_path}: is there already; give another name" in refused("pack", *data, "--force", str(tmp_path))
-    assert "--force belongs to: efficient-sed data pack" in refused("check", *data, "--force")
+    assert "--force and --shard-gb belong to: efficient-sed data pack" in refused("check", *data, "--force")
     assert "--manifest and --classes belong to: efficient-sed data check" in refused("pack", *data, "--classes")
     with monkeypatch.context() as patch:
         patch.setattr("efficient_sed.data._packing.shutil.disk_usage", lambda _: Usage(1000))
