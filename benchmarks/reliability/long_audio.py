@@ -35,8 +35,8 @@ SAMPLES_TAKEN = 96
 SHOWN = (1 / 24, 1 / 4, 1 / 2, 1)
 ALLOWED_MIB = 16.0
 PAGE_MIB = 4096 / 2**20
-EVENT_MIB = 320 / 2**20
-"""An Event with its two times and score, its place in lists and the allocator's rounding."""
+EVENT_MIB = 184 / 2**20
+"""An Event with its two times and score, and its place in a list."""
 
 
 class Course(NamedTuple):

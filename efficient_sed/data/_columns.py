@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import compress, islice, pairwise
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -129,3 +129,17 @@ def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Bl
         events = [(number, labels.setdefault(event.label, len(labels)), event.onset_s, event.offset_s) for number, clip in enumerate(block) for event in clip.events]
         columns = np.array(events, dtype=np.float64).reshape(-1, 4).T
         yield Block(np.array([clip.duration_s for clip in block]), columns[0].astype(np.int64), columns[1].astype(np.int64), columns[2], columns[3])
+
+
+def durations(clips: Sequence[Clip]) -> np.ndarray:
+    """Seconds of each clip, shape (clips,)."""
+    if isinstance(clips, ColumnPart):
+        return np.concatenate([np.zeros(0), *(clips.columns.read("duration_s", first, last) for first, last in clips.runs())])
+    return np.array([clip.duration_s for clip in clips], dtype=np.float64)
+
+
+def select(clips: Sequence[Clip], is_kept: Iterable[bool]) -> Sequence[Clip]:
+    """Those of a part for which it holds, in their order."""
+    if isinstance(clips, ColumnPart):
+        return ColumnPart(clips.columns, np.asarray(clips.rows)[np.fromiter(is_kept, dtype=bool)])
+    return tuple(compress(clips, is_kept))

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.data._columns import durations
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.sampler import Draw
-from efficient_sed.data.windows import Window, cut_windows
+from efficient_sed.data.windows import ClipWindows
 from efficient_sed.errors import DataError
 
 StoredTeacher = PseudoLabels | ClipTeacher
@@ -125,7 +126,7 @@ class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
     def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, evaluated_classes: Sequence[str] | None = None) -> None:
         super().__init__(clips, classes, grid, clip_seconds)
         self.evaluated_classes = evaluated_classes
-        self.windows: list[tuple[int, Window]] = [(i, w) for i, clip in enumerate(clips) for w in cut_windows(clip.duration_s, clip_seconds, grid)]
+        self.windows = ClipWindows(durations(clips), clip_seconds, grid)
 
     def __len__(self) -> int:
         return len(self.windows)

@@ -26,6 +26,7 @@ from efficient_sed.registry import DATASETS
 
 INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PEAK = 32767.0
+TEXT_BLOCK = 1 << 16
 COLUMNS = {
     "id": "S",
     "digest": "S",
@@ -162,8 +163,11 @@ def _check_columns(file: PackedFile, num_classes: int) -> None:
         raise ValueError(f"an event is of a class beyond the {num_classes}")
     if num_clips and (_whole(file, "first").min() < 0 or _whole(file, "length").min() < 1):
         raise ValueError("a clip has no samples")
-    for name in ("id", "digest"):
-        _whole(file, name).tobytes().decode()
+    if not all(np.isfinite(values).all() and values.min(initial=1) > 0 for values in (_whole(file, "duration_s"), _whole(file, "scale"))):
+        raise ValueError("a clip's duration or scale is not above 0")
+    for first in range(0, num_clips, TEXT_BLOCK):
+        for name in ("id", "digest"):
+            file.read(name, first, min(num_clips, first + TEXT_BLOCK)).tobytes().decode()
 
 
 def _whole(file: PackedFile, name: str) -> np.ndarray:
