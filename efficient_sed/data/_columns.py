@@ -85,7 +85,9 @@ class ColumnPart(Sequence[Clip]):
             yield from self.columns.clips(first, last)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ColumnPart) and self.columns is other.columns and np.array_equal(self.rows, other.rows)
+        if isinstance(other, ColumnPart) and self.columns is other.columns:
+            return np.array_equal(self.rows, other.rows)
+        return isinstance(other, Sequence) and len(self) == len(other) and all(own == its for own, its in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]  # as a list
 
