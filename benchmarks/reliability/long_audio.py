@@ -11,6 +11,7 @@ status 1 if that line rises by more than 16 MiB in all, events that are kept lef
 from __future__ import annotations
 
 import argparse
+import io
 import multiprocessing
 import sys
 import tempfile
@@ -109,11 +110,12 @@ class RawSound:
 
     def __init__(self, seed: int, total_s: float) -> None:
         self._minutes = minutes(seed, total_s)
-        self._left = b""
+        self._minute = io.BytesIO()
 
     def read1(self, size: int) -> bytes:
-        self._left = self._left or next(self._minutes, np.zeros(0, "<i2")).tobytes()
-        block, self._left = self._left[:size], self._left[size:]
+        if not (block := self._minute.read(size)):
+            self._minute = io.BytesIO(next(self._minutes, np.zeros(0, "<i2")).tobytes())
+            block = self._minute.read(size)
         return block
 
 
