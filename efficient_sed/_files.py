@@ -20,9 +20,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written; what was there before is untouched.
     """
-    if path.exists() and not path.resolve().is_file():  # a device or a pipe
-        path.write_bytes(data)
-        return
     with opened_atomically(path) as file:
         file.write(data)
 
@@ -49,6 +46,10 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: As `write_atomically`.
     """
+    if path.exists() and not path.resolve().is_file():  # a device or a pipe
+        with path.open("wb") as file:
+            yield file
+        return
     with written_beside(path) as temporary, temporary.open("wb") as file:
         yield file
 

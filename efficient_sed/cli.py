@@ -141,6 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--manifest", type=Path, metavar="FILE", help="check: write part, id, duration and hash of every clip, one JSON line each")
     data.add_argument("--classes", action="store_true", help="check: show every class of a long list")
     data.add_argument("--force", action="store_true", help="pack: overwrite OUT.h5")
+    data.add_argument("--shard-gb", type=float, metavar="GB", help="pack: write a folder OUT of files that hold so much sound each, instead of one file OUT.h5")
 
     pseudo_label = add("pseudo-label", run_pseudo_label, "Write teachers' frame logits of a data set into an HDF5 file, for data.pseudo_labels=FILE of a training.")
     pseudo_label.add_argument("--teacher", required=True, metavar="NAME[,NAME…]", help="released names, checkpoint files or files of logits; of several the logits are averaged")
@@ -260,10 +261,10 @@ def run_data(options: argparse.Namespace) -> int:
     if options.action == "pack":
         if options.manifest or options.classes:
             raise ConfigError("--manifest and --classes belong to: efficient-sed data check")
-        print(pack_command(options.words, is_forced=options.force))
+        print(pack_command(options.words, is_forced=options.force, shard_gb=options.shard_gb))
         return 0
-    if options.force:
-        raise ConfigError("--force belongs to: efficient-sed data pack")
+    if options.force or options.shard_gb is not None:
+        raise ConfigError("--force and --shard-gb belong to: efficient-sed data pack")
     report = check_data(compose_run(options.words).data)
     print_table(coverage_table(report))
     print_table(data_table(report.splits, is_whole=options.classes))

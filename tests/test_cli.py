@@ -53,7 +53,7 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
         soundfile.write(folder / name, rng.normal(size=12_000) * 0.1, 16_000)
     (folder / "empty.wav").touch()
     soundfile.write(folder / "silent.wav", np.zeros(0), 16_000)
-    soundfile.write(folder / "long.flac", np.zeros(61 * 60 * 100), 100)
+    soundfile.write(folder / "long.flac", np.zeros(61 * 60 * 1000), 1000)
     (folder / "text.wav").write_text("this is not audio\n" * 100)
     (folder / "cut.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
     (folder / "nothing").mkdir()
@@ -322,14 +322,16 @@ def test_data_check(run: Run, tiny_data: Splits) -> None:
         assert [int(number) for number in re.findall(r"\d+", line)] == total
 
 
-def test_data_check_names_what_is_damaged(run: Run, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "cut.flac", np.random.default_rng(0).normal(size=16_000) * 0.1, 16_000)
-    (tmp_path / "cut.flac").write_bytes((tmp_path / "cut.flac").read_bytes()[:3000])
-    (tmp_path / "cut.tsv").write_text(TSV + f"{tmp_path}/cut.flac\t0.1\t0.3\tdog\n")
+def test_data_check_names_what_is_damaged(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    cut = Path(here["d"]) / "cut" / "cut.flac"
+    cut.parent.mkdir()
+    soundfile.write(cut, np.random.default_rng(0).normal(size=16_000) * 0.1, 16_000)
+    cut.write_bytes(cut.read_bytes()[:3000])
+    (tmp_path / "cut.tsv").write_text(TSV + "cut/cut.flac\t0.1\t0.3\tdog\n")
     status, out, err = run(f"data check {{own}} data.validation={tmp_path}/cut.tsv")
     assert status == 1
     assert "unreadable files: 1" in out
-    assert err.startswith(f"efficient-sed: {tmp_path}/cut.flac: damaged audio")
+    assert err.startswith(f"efficient-sed: {cut}: damaged audio")
     assert err.count("\n") == 1
 
 

@@ -21,6 +21,7 @@ from efficient_sed.benchmark.result_file import RESULT_FILE, read_result, write_
 from efficient_sed.benchmark.throughput import check_protocol, measure_speed
 from efficient_sed.config.compose import to_yaml
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, require, to_dict
+from efficient_sed.data._columns import durations
 from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
@@ -135,7 +136,7 @@ def check_length(model: SedModel, key: str, seconds: float) -> None:
 
 def _advise(model: SedModel, config: RunConfig, splits: Splits) -> None:
     """Say what can be meant, but seldom is."""
-    longest, step_s = max((clip.duration_s for clip in splits.train), default=0.0), model.grid.hop_s
+    longest, step_s = float(durations(splits.train).max(initial=0.0)), model.grid.hop_s
     if longest < config.data.clip_seconds - step_s:
         logger.warning("every training clip is padded with silence: the longest lasts %g s, data.clip_seconds=%g", longest, config.data.clip_seconds)
     if config.task == "detection" and step_s > COARSE_S:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.data._array_columns import gather
 from efficient_sed.data._audioset_layouts import Layout, Located, Side, open_layout
 from efficient_sed.data._audioset_tables import Annotations
+from efficient_sed.data._columns import select
 from efficient_sed.data._index import IndexEntry, IndexRow, look_up
 from efficient_sed.data.events import Clip, Event, Splits, merge_overlapping
 from efficient_sed.data.sources import AudioFile, ContainerAudio
@@ -27,7 +29,7 @@ logger = logging.getLogger(__name__)
 class WeakClips(NamedTuple):
     """What `Splits.weak` is made of."""
 
-    clips: tuple[Clip, ...] = ()
+    clips: Sequence[Clip] = ()
     skipped: tuple[str, ...] = ()
     """Messages of unreadable files that `data.on_error=skip` left out."""
     expected: int = 0
@@ -74,8 +76,9 @@ class AudioSetConfig(DataConfig, abc.ABC):
         layout = open_layout(Path(self.root), self.layout, self.ROOT_KEY)
         skipped: dict[Side, list[str]] = {"train": [], "eval": []}
         with _no_garbage_collection(), contextlib.closing(layout):
-            sides: dict[Side, tuple[Clip, ...]] = {side: self._clips(layout, side, skipped[side]) for side in skipped}
-        if shared := {clip.id for clip in sides["train"]} & {clip.id for clip in sides["eval"]}:
+            sides: dict[Side, Sequence[Clip]] = {side: self._clips(layout, side, skipped[side]) for side in skipped}
+        evaluated = {clip.id for clip in sides["eval"]}
+        if shared := [clip.id for clip in sides["train"] if clip.id in evaluated]:
             raise DataError(f"data.root={self.root}: the clip {min(shared)} is in the training and in the evaluation part; a clip belongs to one, else scores mean nothing")
         train, test = sides["train"], self._evaluated(sides["eval"], "evaluation")
         held_out: list[Clip] = []
@@ -83,13 +86,13 @@ class AudioSetConfig(DataConfig, abc.ABC):
         num_skipped = {"train": len(skipped["train"]), "test": len(skipped["eval"])}
         if self.validation_share > 0:
             held_out = [clip for clip in train if is_held_out(clip.id, self.validation_share)]
-            train = tuple(clip for clip in train if not is_held_out(clip.id, self.validation_share))
+            train = select(train, (not is_held_out(clip.id, self.validation_share) for clip in train))
             validation = self._evaluated(held_out, "validation")
             expected |= {"train": self.OFFICIAL["train"] - len(held_out), "validation": len(validation)}
         else:
             validation = test
             expected["validation"], num_skipped["validation"] = expected["test"], num_skipped["test"]
-        weak = self.weak_clips({clip.id for clip in (*sides["eval"], *held_out)})
+        weak = self.weak_clips(evaluated | {clip.id for clip in held_out})
         if weak.clips:
             expected["weak"], num_skipped["weak"] = weak.expected, len(weak.skipped)
         messages = (*skipped["train"], *skipped["eval"], *weak.skipped)
@@ -105,7 +108,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
         skipped: list[str] = []
         with _no_garbage_collection(), contextlib.closing(open_layout(Path(self.root), self.layout, self.ROOT_KEY)) as layout:
             found = self._clips(layout, "train", skipped)
-        clips = tuple(clip for clip in found if clip.id not in held_out)
+        clips = select(found, (clip.id not in held_out for clip in found))
         num_held_out = len(found) - len(clips)
         if num_held_out:
             logger.info("%s: %s weak clips also stand in the strong validation or evaluation part and are left out", self.root, f"{num_held_out:,}")
@@ -113,7 +116,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
             raise DataError(f"{self.ROOT_KEY}={self.root}: 0 weak clips are left for training; {num_held_out} stand in the strong evaluation part, {len(skipped)} are unreadable")
         return WeakClips(clips, tuple(skipped), self.OFFICIAL["train"] - num_held_out)
 
-    def _clips(self, layout: Layout, side: Side, skipped: list[str]) -> tuple[Clip, ...]:
+    def _clips(self, layout: Layout, side: Side, skipped: list[str]) -> Sequence[Clip]:
         """Clips of one side in order of their ids: the same whichever layout they come from."""
         annotations = self.annotations(layout, side)
         if annotations.outside:
@@ -135,14 +138,14 @@ class AudioSetConfig(DataConfig, abc.ABC):
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise DataError(f"{problems[0]}{more}; data.on_error=skip leaves such files out")
         skipped.extend(problems)
-        return tuple(_clip(clip, located[clip][1], entries[clip], annotations.events[clip]) for clip in ids if not entries[clip].problem)
+        return gather(_clip(clip, located[clip][1], entries[clip], annotations.events[clip]) for clip in ids if not entries[clip].problem)
 
-    def _evaluated(self, clips: Sequence[Clip], part: str) -> tuple[Clip, ...]:
+    def _evaluated(self, clips: Sequence[Clip], part: str) -> Sequence[Clip]:
         """Clips with an event of an evaluated class."""
         evaluated = self.evaluated_classes()
         if evaluated is None:
-            return tuple(clips)
-        kept = tuple(clip for clip in clips if has_class(clip.events, frozenset(evaluated)))
+            return clips
+        kept = select(clips, (has_class(clip.events, frozenset(evaluated)) for clip in clips))
         if len(kept) < len(clips):
             logger.info("%s: %d %s clips hold none of the %d evaluated classes and are left out", self.root, len(clips) - len(kept), part, len(evaluated))
         return kept

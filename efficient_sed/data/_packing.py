@@ -1,32 +1,34 @@
-"""Writes a packed copy of a data set: every clip decoded once, 16-bit samples at 16 kHz one after another in one contiguous data set."""
+"""Writes a packed copy of a data set: every clip decoded once, 16-bit samples at 16 kHz one after another in contiguous data sets."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import itertools
 import logging
-import math
+import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import h5py
 import numpy as np
 
-from efficient_sed._files import check_room, written_beside
-from efficient_sed.audio.grid import SAMPLE_RATE
+from efficient_sed._files import check_room, locked
 from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import DataConfig
-from efficient_sed.data._containers import forget
-from efficient_sed.data.events import PARTS, Clip, Splits
-from efficient_sed.data.packed import FORMAT, PEAK, VERSION, PackedConfig
+from efficient_sed.data._columns import ColumnPart
+from efficient_sed.data._packed_writer import DistinctClips, PackedWriter
+from efficient_sed.data.events import Clip, Splits
+from efficient_sed.data.packed import INDEX_NAME, PEAK, PackedConfig
+from efficient_sed.data.sources import AudioSource
 from efficient_sed.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
+TABLES_BYTES, TABLE_BYTES_PER_CLIP = 1 << 16, 1 << 10  # more than they take
 BLOCK = 256  # clips decoded ahead of the writer
 TIMED_CLIPS = 64
-TABLES_BYTES, TABLE_BYTES_PER_CLIP = 1 << 16, 1 << 10  # more than they take
 REPORT_EVERY_S = 10.0
 
 
@@ -42,21 +44,25 @@ class Packed(NamedTuple):
     """The same from where they came."""
 
 
-def pack_command(words: Sequence[str], *, is_forced: bool) -> str:
-    """`data pack key=value… OUT.h5`; returns the line to print.
+def pack_command(words: Sequence[str], *, is_forced: bool, shard_gb: float | None) -> str:
+    """`data pack key=value… OUT`; returns the line to print.
 
     Raises:
-        ConfigError: If there is not one OUT.h5, or it is there already.
+        ConfigError: If there is not one OUT, it is there already, or does not go with the shards.
         DataError: If the data set cannot be read or the file not be written.
     """
     outputs = [word for word in words if "=" not in word]
     if len(outputs) != 1:
         raise ConfigError(f"data pack takes one OUT.h5 beside key=value pairs, got {' '.join(outputs) or 'none'}")
     output = Path(outputs[0])
+    if shard_gb is not None and shard_gb <= 0:
+        raise ConfigError(f"--shard-gb {shard_gb:g} is not allowed: above 0")
+    if shard_gb is not None and output.suffix:
+        raise ConfigError(f"{output} is not allowed with --shard-gb: a folder without an ending, such as {output.with_suffix('')}")
     config = compose_run([word for word in words if word != outputs[0]]).data
     if output.exists() and not (is_forced and output.is_file()):
         raise ConfigError(f"{output}: is there already; give another name" + (", or --force" if output.is_file() else ""))
-    packed = pack_data(config, output)
+    packed = pack_data(config, output, shard_gb)
     for message in packed.unreadable:
         logger.warning("left out: %s", message)
     return (
@@ -65,66 +71,84 @@ def pack_command(words: Sequence[str], *, is_forced: bool) -> str:
     )
 
 
-def pack_data(config: DataConfig, output: Path) -> Packed:
-    """Write a packed copy; the file appears only when it is complete.
+def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -> Packed:
+    """Write a packed copy; it appears only when it is complete.
+
+    Args:
+        output: A file; with shards a folder.
+        shard_gb: Largest size of a file of samples, in 10^9 bytes; none: one file of everything.
 
     Raises:
-        DataError: If a clip cannot be read and `data.on_error` is not "skip", or the file cannot be written.
+        DataError: If a clip cannot be read and `data.on_error` is not "skip", or the copy cannot be written.
     """
     if not config.has_labels:
         raise DataError(f"{output}: a packed file holds labels, and data.train=null has none; train on the recordings themselves")
     splits = config.load()
     if splits.weak:
         raise DataError(f"{output}: a packed file has no place for the {len(splits.weak)} weak clips; leave data.weak_root away")
-    clips = list({clip.audio: clip for part in PARTS for clip in getattr(splits, part)}.values())
-    capacity = sum(math.ceil(clip.duration_s * SAMPLE_RATE) + 1 for clip in clips)
+    clips = DistinctClips(splits)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        check_room(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
-    except OSError as error:
-        raise DataError(f"{output}: cannot be written ({error.strerror})") from error
-    try:
-        with written_beside(output) as unfinished, h5py.File(unfinished, "w", locking=False) as file:  # it is locked already
-            written, unreadable = _write_samples(file, clips, capacity, config)
-            _write_tables(file, splits, clips, written)
+        with locked(output.parent / f".{output.name}.lock"):
+            return _pack(config, splits, clips, output, shard_gb)
     except (OSError, RuntimeError) as error:  # h5py wraps a full disk in either
         is_full = "No space left" in str(error) or "errno = 28" in str(error)
-        raise DataError(f"{output}: cannot be written ({'No space left on device' if is_full else ' '.join(str(error).split())})") from error
-    forget(output)
-    return Packed(len(written), output.stat().st_size, unreadable, *_compare_speed(splits, output))
+        raise DataError(f"{output}: cannot be written ({'No space left on device' if is_full else getattr(error, 'strerror', None) or ' '.join(str(error).split())})") from error
 
 
-class _Written(NamedTuple):
-    """Where a clip's samples lie."""
+def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path, shard_gb: float | None) -> Packed:
+    """Write everything into a hidden folder, of which index or whole then take their place; what a process that was killed left there is removed first."""
+    if output.is_dir():
+        raise DataError(f"{output}: is there already; give another name")
+    capacity = clips.capacity()
+    check_room(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
+    unfinished = output.parent / f".{output.name}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    watched = frozenset(np.random.default_rng(0).permutation(len(clips))[:TIMED_CLIPS].tolist())
+    writer = PackedWriter(unfinished, capacity, None if shard_gb is None else round(shard_gb * 1e9 / 2), watched)
+    try:
+        unreadable = _write_samples(writer, clips, config)
+        writer.write_tables(splits, clips)
+        writer.sign(PackedConfig(root=str(unfinished)).load().hash_clips())
+        num_bytes = _finish(unfinished)
+        (unfinished / INDEX_NAME if shard_gb is None else unfinished).replace(output)
+    finally:
+        with contextlib.suppress(OSError, RuntimeError):  # of a full disk
+            writer.close()
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return Packed(len(writer), num_bytes, unreadable, *_compare_speed(writer.origins, output))
 
-    first: int
-    length: int
-    scale: float
+
+def _finish(folder: Path) -> int:
+    """Have everything on the disk and readable; returns its size in bytes."""
+    paths = list(folder.iterdir())
+    for path in paths:
+        with path.open("rb") as flushed:
+            os.fsync(flushed.fileno())
+        path.chmod(0o644)
+    return sum(path.stat().st_size for path in paths)
 
 
-def _write_samples(file: Any, clips: Sequence[Clip], capacity: int, config: DataConfig) -> tuple[dict[int, _Written], list[str]]:
-    """Decode and append every clip; returns where each lies, by its number, and the messages of those that could not be read."""
-    samples = file.create_dataset("samples", (capacity,), dtype=np.int16)
-    written: dict[int, _Written] = {}
+def _write_samples(writer: PackedWriter, clips: DistinctClips, config: DataConfig) -> list[str]:
+    """Decode and append every clip; returns the messages of those that could not be read."""
     unreadable: list[str] = []
-    end = 0
+    remaining, num_done, num_clips = enumerate(clips), 0, len(clips)
     begun = reported = time.monotonic()
     with ThreadPoolExecutor(max_workers=max(1, config.num_workers)) as pool:
-        for block in range(0, len(clips), BLOCK):
-            for number, decoded in enumerate(pool.map(_decode, clips[block : block + BLOCK]), block):
+        while block := list(itertools.islice(remaining, BLOCK)):
+            for (number, clip), decoded in zip(block, pool.map(_decode, (clip for _, clip in block)), strict=True):
                 if isinstance(decoded, str):
                     if config.on_error == "raise":
                         raise DataError(f"{decoded}; data.on_error=skip leaves such files out")
                     unreadable.append(decoded)
                     continue
-                array, scale = decoded
-                samples[end : end + len(array)] = array
-                written[number] = _Written(end, len(array), scale)
-                end += len(array)
+                writer.append(number, clip, *decoded)
+            num_done += len(block)
             if (now := time.monotonic()) - reported > REPORT_EVERY_S:
-                reported, done = now, min(len(clips), block + BLOCK)
-                logger.info("packed %s of %s clips, %.0f a second", f"{done:,}", f"{len(clips):,}", done / (now - begun))
-    return written, unreadable
+                reported = now
+                logger.info("packed %s of %s clips, %.0f a second", f"{num_done:,}", f"{num_clips:,}", num_done / (now - begun))
+    return unreadable
 
 
 def _decode(clip: Clip) -> tuple[np.ndarray, float] | str:
@@ -136,49 +160,21 @@ def _decode(clip: Clip) -> tuple[np.ndarray, float] | str:
     return np.rint(samples * (PEAK / scale)).astype(np.int16), scale
 
 
-def _write_tables(file: Any, splits: Splits, clips: Sequence[Clip], written: dict[int, _Written]) -> None:
-    kept = [clips[number] for number in written]
-    row = {clip.audio: index for index, clip in enumerate(kept)}
-    events = [event for clip in kept for event in clip.events]
-    column = {label: index for index, label in enumerate(splits.classes)}
-    file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-    file.attrs["expected"] = json.dumps(None if splits.expected is None else dict(splits.expected))
-    file["classes"] = _bytes(splits.classes)
-    if splits.evaluated_classes is not None:
-        file["evaluated_classes"] = _bytes(splits.evaluated_classes)
-    file["id"] = _bytes(clip.id for clip in kept)
-    file["digest"] = _bytes(f"int16:{clip.audio.content_hash()}" for clip in kept)  # another content than the original's, but one that goes with it
-    file["duration_s"] = np.array([clip.duration_s for clip in kept], dtype=np.float64)
-    for name, dtype in (("first", np.int64), ("length", np.int64), ("scale", np.float64)):
-        file[name] = np.array([getattr(place, name) for place in written.values()], dtype=dtype)
-    file["event_first"] = np.cumsum([0, *(len(clip.events) for clip in kept)], dtype=np.int64)
-    file["event_onset_s"] = np.array([event.onset_s for event in events], dtype=np.float64)
-    file["event_offset_s"] = np.array([event.offset_s for event in events], dtype=np.float64)
-    file["event_class"] = np.array([column[event.label] for event in events], dtype=np.int32)
-    for part in PARTS:
-        file[part] = np.array([row[clip.audio] for clip in getattr(splits, part) if clip.audio in row], dtype=np.int64)
-
-
-def _bytes(texts: Iterable[str]) -> np.ndarray:
-    encoded = [text.encode() for text in texts]
-    return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
-
-
-def _compare_speed(splits: Splits, output: Path) -> tuple[float, float]:
-    """Whole clips a second from the packed file and from the data set it was made of, in turn; the same clips, after one of each that opens the files."""
-    packed = {clip.id: clip.audio for part in PARTS for clip in getattr(PackedConfig(root=str(output)).load(), part)}
-    own = {clip.id: clip.audio for part in PARTS for clip in getattr(splits, part) if clip.id in packed}
-    names = sorted(own)
-    np.random.default_rng(0).shuffle(names)
-    names = names[:TIMED_CLIPS]
-    seconds = {"packed": 0.0, "own": 0.0}
-    sources: dict[str, dict[str, Any]] = {"packed": packed, "own": own}
-    for name in sources:
-        sources[name][names[0]].read()
-    for clip in names:
-        for name in sources:
-            seconds[name] += _seconds(sources[name][clip].read)
-    return len(names) / seconds["packed"], len(names) / seconds["own"]
+def _compare_speed(origins: Sequence[tuple[int, AudioSource]], output: Path) -> tuple[float, float]:
+    """Whole clips a second from the packed file and from where they came, in turn, in random order; after one of each that opens the files."""
+    if not origins:
+        return 0.0, 0.0
+    columns = cast("ColumnPart", PackedConfig(root=str(output)).load().train).columns
+    rows = ColumnPart(columns, np.array([row for row, _ in origins]))
+    pairs = [(clip.audio, own) for clip, (_, own) in zip(rows, origins, strict=True)]
+    order = np.random.default_rng(0).permutation(len(pairs)).tolist()
+    packed_s = own_s = 0.0
+    for audio in pairs[order[0]]:
+        audio.read()
+    for packed, own in (pairs[place] for place in order):
+        packed_s += _seconds(packed.read)
+        own_s += _seconds(own.read)
+    return len(pairs) / packed_s, len(pairs) / own_s
 
 
 def _seconds(call: Callable[[], Any]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import logging
 import time
@@ -11,19 +12,30 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from rich.table import Table
 
-from efficient_sed._files import write_atomically
+from efficient_sed._files import opened_atomically
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig
+from efficient_sed.data._columns import iterate_blocks
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import PARTS, Clip, Splits
-from efficient_sed.data.sources import AudioSource
 from efficient_sed.errors import DataError
 
 logger = logging.getLogger(__name__)
 MAX_ROWS, SHOWN_ROWS = 40, 10  # of the table of classes: of a longer one the ten commonest and the ten rarest are shown
 REPORT_EVERY_S = 10.0
+BLOCK = 256  # clips that are decoded together
+
+
+class PartSummary(NamedTuple):
+    """Size of one part of a data set."""
+
+    clips: int
+    hours: float
+    events: dict[str, int]
+    """Events by class."""
 
 
 class Coverage(NamedTuple):
@@ -48,39 +60,57 @@ class DataReport(NamedTuple):
 
 
 def check_data(config: DataConfig) -> DataReport:
-    """Load a data set, decode every clip of it, and ask its teacher for every training clip.
+    """Load a data set, decode every clip of it, and ask its teacher for every training clip; memory holds the messages, and no clips but the data set's own.
 
     Raises:
         DataError: If it cannot be loaded; files that cannot be read are reported.
     """
     splits = dataclasses.replace(config, on_error="skip").load()
     teacher = stored_teacher(config, splits, FrameGrid())
-    sources = list({clip.audio: None for part in splits.parts for clip in getattr(splits, part)})  # validation and test may be the same clips
-    problems: dict[AudioSource, str] = {}
-    begun = reported = time.monotonic()
-    with ThreadPoolExecutor(max_workers=max(1, config.num_workers)) as pool:
-        for count, (source, message) in enumerate(zip(sources, pool.map(_decode, sources), strict=True), 1):
-            if message:
-                problems[source] = message
-            if (now := time.monotonic()) - reported > REPORT_EVERY_S:
-                reported = now
-                logger.info("decoded %s of %s clips, %.0f a second", f"{count:,}", f"{len(sources):,}", count / (now - begun))
-    coverage = {}
+    problems: dict[str, None] = dict.fromkeys(splits.skipped)
+    if splits.known_hash and (found := splits.hash_clips()) != splits.known_hash:
+        problems[f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as {splits.known_hash}); pack the data set again"] = None
+    unreadable: dict[str, int] = {}
     for part in splits.parts:
         clips: Sequence[Clip] = getattr(splits, part)
+        same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)  # validation and test may be the same clips
+        if same is not None:
+            unreadable[part] = unreadable[same]
+            continue
+        messages = _undecodable(clips, part, config.num_workers)
+        unreadable[part] = len(messages)
+        problems |= dict.fromkeys(messages)
+    coverage = {}
+    for part in splits.parts:
+        clips = getattr(splits, part)
         skipped = splits.num_skipped.get(part, 0)
         coverage[part] = Coverage(
             splits.expected.get(part) if splits.expected else None,
             len(clips) + skipped,
-            sum(clip.audio in problems for clip in clips) + skipped,
+            unreadable[part] + skipped,
             sum(clip.id not in teacher for clip in clips) if teacher is not None and part == "train" else None,
         )
-    return DataReport(splits, [*splits.skipped, *problems.values()], coverage)
+    return DataReport(splits, list(problems), coverage)
 
 
-def _decode(source: AudioSource) -> str | None:
+def _undecodable(clips: Sequence[Clip], part: str, num_workers: int) -> list[str]:
+    """Messages of clips that cannot be decoded."""
+    messages: list[str] = []
+    begun = reported = time.monotonic()
+    remaining, count = iter(clips), 0
+    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
+        while block := list(itertools.islice(remaining, BLOCK)):
+            messages += filter(None, pool.map(_decode, block))
+            count += len(block)
+            if (now := time.monotonic()) - reported > REPORT_EVERY_S:
+                reported = now
+                logger.info("%s part: decoded %s of %s clips, %.0f a second", part, f"{count:,}", f"{len(clips):,}", count / (now - begun))
+    return messages
+
+
+def _decode(clip: Clip) -> str | None:
     try:
-        source.read()
+        clip.audio.read()
     except DataError as error:
         return str(error)
     return None
@@ -93,15 +123,17 @@ def write_manifest(splits: Splits, path: Path) -> None:
         DataError: If the file cannot be written; one that was there is left as it was.
     """
     try:
-        write_atomically(path, "".join(_manifest_lines(splits)).encode())
+        with opened_atomically(path) as file:
+            file.writelines(_manifest_lines(splits))
     except OSError as error:
         raise DataError(f"--manifest {path}: cannot be written ({error.strerror})") from error
 
 
-def _manifest_lines(splits: Splits) -> Iterator[str]:
+def _manifest_lines(splits: Splits) -> Iterator[bytes]:
     for part in splits.parts:
         for clip in getattr(splits, part):
-            yield json.dumps({"part": part, "id": clip.id, "duration_s": round(clip.duration_s, 6), "hash": clip.audio.content_hash()}) + "\n"
+            line = {"part": part, "id": clip.id, "duration_s": round(clip.duration_s, 6), "hash": clip.audio.content_hash()}
+            yield json.dumps(line).encode() + b"\n"
 
 
 def coverage_table(report: DataReport) -> Table:
@@ -116,9 +148,19 @@ def coverage_table(report: DataReport) -> Table:
     return table
 
 
+def summarise(clips: Sequence[Clip], classes: Sequence[str]) -> PartSummary:
+    """What a part holds."""
+    numbers: dict[str, int] = {label: number for number, label in enumerate(classes)}
+    num_events, seconds = np.zeros(len(classes), dtype=np.int64), 0.0
+    for block in iterate_blocks(clips, numbers):
+        num_events += np.bincount(block.label, minlength=len(classes))[: len(classes)]
+        seconds += float(block.duration_s.sum())
+    return PartSummary(len(clips), seconds / 3600, dict(zip(classes, num_events.tolist(), strict=True)))
+
+
 def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
     """Clips, hours and events per class of each part; of a long list the commonest and the rarest classes in training, unless the whole is asked for."""
-    summaries = {part: splits.summary(part) for part in PARTS}
+    summaries = {part: summarise(getattr(splits, part), splits.classes) for part in PARTS}
     counts = summaries["train"].events
     labels = list(splits.classes)
     table = Table(title="Events per class", title_justify="left")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.data._columns import durations
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.sampler import Draw
-from efficient_sed.data.windows import Window, cut_windows
+from efficient_sed.data.windows import ClipWindows
 from efficient_sed.errors import DataError
 
 StoredTeacher = PseudoLabels | ClipTeacher
@@ -56,25 +58,36 @@ LONGEST_STEP_S = 0.1
 """Between two places where an excerpt may begin; networks for tagging have frames of half a second and more."""
 
 
-class _ClipDataset:
+class _ClipDataset(abc.ABC):
     def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float) -> None:
         for clip in clips[:1]:  # of a data set all or none
             clip.audio.check_rate(grid.sample_rate)
         self.clips, self.classes, self.grid, self.clip_seconds = clips, classes, grid, clip_seconds
 
-    def _excerpt(self, clip: Clip, start_s: float, index: int, pseudo_labels: StoredTeacher | None = None) -> Item | str:
+    @abc.abstractmethod
+    def _read(self, key: Any) -> Item:
+        """One item.
+
+        Raises:
+            DataError: If its file cannot be read.
+        """
+
+    def __getitem__(self, key: Any) -> Item | str:
         """The item, or the message of a file that cannot be read: an exception would lose its type on the way out of a worker."""
+        try:
+            return self._read(key)
+        except DataError as error:
+            return str(error)
+
+    def _excerpt(self, clip: Clip, start_s: float, index: int, pseudo_labels: StoredTeacher | None = None) -> Item:
         length = round(self.clip_seconds * self.grid.sample_rate)
         num_frames = self.grid.num_frames(length)
         targets = torch.from_numpy(encode_events(clip.events, self.classes, self.grid, num_frames, start_s))
         teacher = targets
-        try:
-            samples = clip.audio.read(start_s, self.clip_seconds, self.grid.sample_rate)
-            if pseudo_labels is not None and clip.id in pseudo_labels:
-                stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
-                teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)  # where the teacher ends, the labels go on
-        except DataError as error:
-            return str(error)
+        samples = clip.audio.read(start_s, self.clip_seconds, self.grid.sample_rate)
+        if pseudo_labels is not None and clip.id in pseudo_labels:
+            stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
+            teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)  # where the teacher ends, the labels go on
         waveform = samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))  # which copies even if there's nothing to add
         return Item(waveform, targets, teacher, index)
 
@@ -92,7 +105,7 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
     def __len__(self) -> int:
         return len(self.clips) + len(self.weak)
 
-    def __getitem__(self, key: tuple[int, int] | Draw) -> Item | str:
+    def _read(self, key: tuple[int, int] | Draw) -> Item:
         draw = Draw(*key)
         is_weak = draw.clip >= len(self.clips)
         clip = self.weak[draw.clip - len(self.clips)] if is_weak else self.clips[draw.clip]
@@ -100,8 +113,7 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
         spare_steps = int(max(0.0, clip.duration_s - self.clip_seconds) / step_s)
         start_s = int(np.random.default_rng([self.seed, *draw]).integers(spare_steps + 1)) * step_s
         if is_weak:
-            item = self._excerpt(replace(clip, events=()), start_s, draw.clip)
-            return item._replace(is_weak=True) if isinstance(item, Item) else item
+            return self._excerpt(replace(clip, events=()), start_s, draw.clip)._replace(is_weak=True)
         return self._excerpt(clip, start_s, draw.clip, self.pseudo_labels)
 
 
@@ -114,14 +126,14 @@ class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
     def __init__(self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, evaluated_classes: Sequence[str] | None = None) -> None:
         super().__init__(clips, classes, grid, clip_seconds)
         self.evaluated_classes = evaluated_classes
-        self.windows: list[tuple[int, Window]] = [(i, w) for i, clip in enumerate(clips) for w in cut_windows(clip.duration_s, clip_seconds, grid)]
+        self.windows = ClipWindows(durations(clips), clip_seconds, grid)
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> Item | str:
-        clip_index, window = self.windows[index]
-        return self._excerpt(self.clips[clip_index], window.start_s, index)
+    def _read(self, key: int) -> Item:
+        clip_index, window = self.windows[key]
+        return self._excerpt(self.clips[clip_index], window.start_s, key)
 
 
 def collate(items: Sequence[Item | str]) -> Batch:

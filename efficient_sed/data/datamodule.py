@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig, RunConfig
+from efficient_sed.data._columns import select
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Splits
@@ -51,13 +52,13 @@ def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None, grid:
     if not is_taught or run.train.distillation_weight < 1:
         allowed = "only with a teacher, whose word alone counts: data.pseudo_labels=FILE or train.teacher=NAME, and train.distillation_weight=1"
         raise ConfigError(f"data.train=null is not allowed here: {allowed}")
-    known = tuple(clip for clip in splits.train if teacher is None or clip.id in teacher)
+    known = select(splits.train, (teacher is None or clip.id in teacher for clip in splits.train))
     longest = max(known, key=lambda clip: clip.duration_s)
     if isinstance(teacher, PseudoLabels) and longest.duration_s >= (teacher.num_frames + 1) * grid.hop_s:
         raise DataError(f"{teacher.path}: ends {teacher.num_frames * grid.hop_s:g} s into a clip, and {longest.id!r} has {longest.duration_s:g} s; write it anew for these clips")
     if len(known) < len(splits.train):
         logger.warning("%d of %d training clips are left out: the teacher does not know them", len(splits.train) - len(known), len(splits.train))
-    return dataclasses.replace(splits, train=known)
+    return dataclasses.replace(splits, train=known, known_hash=None)
 
 
 class SedDataModule(pl.LightningDataModule):

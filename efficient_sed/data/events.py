@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,23 +37,15 @@ class Clip:
     events: tuple[Event, ...]
 
 
-class PartSummary(NamedTuple):
-    """Size of one part of a data set."""
-
-    clips: int
-    hours: float
-    events: dict[str, int]
-    """Events by class."""
-
-
 @dataclass(frozen=True)
 class Splits:
     """A data set: clips by part, labels in logit order, and what was left out."""
 
     classes: tuple[str, ...]
-    train: tuple[Clip, ...]
-    validation: tuple[Clip, ...]
-    test: tuple[Clip, ...]
+    train: Sequence[Clip]
+    """A part may be large: what looks at all of its clips looks at one after another."""
+    validation: Sequence[Clip]
+    test: Sequence[Clip]
     skipped: tuple[str, ...] = field(default=())
     """Messages of unreadable files that `data.on_error=skip` left out."""
     num_skipped: Mapping[str, int] = field(default_factory=dict)
@@ -63,12 +54,14 @@ class Splits:
     """Those of the classes that metrics are taken over; none: all."""
     expected: Mapping[str, int] | None = None
     """Clips by part that the complete data set has; none where nothing says so."""
-    weak: tuple[Clip, ...] = ()
+    weak: Sequence[Clip] = ()
     """Further clips for a teacher to label in training (`train.weak_share`). Their events are labels of another list of classes: no targets, they say
     how often to draw a clip."""
 
     has_folds: bool = False
     """Whether parts are folds of one collection that change places, as in cross-validation."""
+    known_hash: str | None = None
+    """What `hash_clips` gives, where the data set came with it."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -78,19 +71,17 @@ class Splits:
     @cached_property
     def manifest_hash(self) -> str:
         """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data. With folds it is that of the collection."""
+        return self.known_hash or self.hash_clips()
+
+    def hash_clips(self) -> str:
+        """The manifest hash of the clips as they are now."""
         digest = hashlib.sha256(repr(self.classes).encode())
-        clips = [(part, clip) for part in self.parts for clip in getattr(self, part)]
+        clips: Iterable[tuple[str, Clip]] = ((part, clip) for part in self.parts for clip in getattr(self, part))
         if self.has_folds:
             clips = sorted({clip.id: ("", clip) for _, clip in clips}.values(), key=lambda item: item[1].id)
         for part, clip in clips:
             digest.update(repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode())
         return digest.hexdigest()[:16]
-
-    def summary(self, part: str) -> PartSummary:
-        """What one part holds."""
-        clips: Sequence[Clip] = getattr(self, part)
-        counts = Counter(event.label for clip in clips for event in clip.events)
-        return PartSummary(len(clips), sum(clip.duration_s for clip in clips) / 3600, {label: counts.get(label, 0) for label in self.classes})
 
 
 def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:

@@ -45,6 +45,6 @@ class MixedSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         strong, weak = iter(self._strong), (draw._replace(clip=draw.clip + self.num_strong) for draw in self._weak)
-        own = [draw for _ in range(self.num_batches) for kind, number in zip((strong, weak), self._per_batch, strict=True) for draw in itertools.islice(kind, number)]
+        own = (draw for _ in range(self.num_batches) for kind, number in zip((strong, weak), self._per_batch, strict=True) for draw in itertools.islice(kind, number))
         done, self.num_done = self.num_done, 0
-        return iter(own[done:])
+        return itertools.islice(own, done, None)

@@ -1,11 +1,14 @@
-"""A packed copy of a data set, one HDF5 file that `efficient-sed data pack` writes: 16 kHz samples, events and parts, for training without decoding."""
+"""A packed copy of a data set that `efficient-sed data pack` writes: 16 kHz samples, events and parts, for training without decoding.
+
+It is one HDF5 file, or a folder: `index.h5` with all but the samples, and the samples in `shard_00000.h5` and so on. Of either, everything stays in
+the files until it is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,24 +17,38 @@ from torch import Tensor
 from efficient_sed._json import parse_json
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig
-from efficient_sed.data._containers import HDF5_ERRORS, forget, open_hdf5, opened, read_whole, stored_data, texts
-from efficient_sed.data.events import PARTS, Clip, Event, Splits
+from efficient_sed.data._columns import ClipColumns, ColumnPart
+from efficient_sed.data._packed_file import PackedFile, PackedPath, open_packed
+from efficient_sed.data.events import PARTS, Splits
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.sources import AudioSource
 from efficient_sed.errors import DataError
 from efficient_sed.registry import DATASETS
 
-FORMAT, VERSION = "efficient_sed packed", 1
+INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PEAK = 32767.0
-CLIP_TABLES = ("first", "length", "scale", "duration_s")
-EVENT_TABLES = ("event_onset_s", "event_offset_s", "event_class")
+ROUNDING_S = 1e-6
+TEXT_BLOCK = 1 << 16
+COLUMNS = {
+    "id": "S",
+    "digest": "S",
+    "duration_s": "f",
+    "first": "i",
+    "length": "i",
+    "scale": "f",
+    "event_first": "i",
+    "event_onset_s": "f",
+    "event_offset_s": "f",
+    "event_class": "i",
+}
+"""Data sets of an index, and their kinds as numpy names them."""
 
 
 @dataclass(frozen=True)
 class PackedAudio(AudioSource):
     """A range of samples of a packed file."""
 
-    path: Path
+    file: PackedPath
     first: int
     length: int
     scale: float
@@ -40,11 +57,11 @@ class PackedAudio(AudioSource):
     digest: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.clip_id}"
+        return f"{self.file}: {self.clip_id}"
 
     def check_rate(self, sample_rate: int) -> None:
         if sample_rate != SAMPLE_RATE:
-            raise DataError(f"{self.path}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and data.root=DIR of the recordings themselves")
+            raise DataError(f"{self.file}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and data.root=DIR of the recordings themselves")
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
         self.check_rate(sample_rate)
@@ -52,14 +69,33 @@ class PackedAudio(AudioSource):
         end = self.length if duration_s is None else min(self.length, begin + round(duration_s * SAMPLE_RATE))
         if not 0 <= begin < end:
             raise DataError(f"{self}: no audio at {start_s:g} s (the clip has {self.length / SAMPLE_RATE:g} s)")
-        try:
-            samples = opened(self.path, "packed", open_packed)["samples"][self.first + begin : self.first + end]
-        except HDF5_ERRORS as error:
-            raise DataError(f"{self}: damaged ({' '.join(str(error).split())}); pack the data set again") from error
+        samples = self.file.read("samples", self.first + begin, self.first + end, str(self))
         return torch.from_numpy(np.multiply(samples, self.scale / PEAK, dtype=np.float32))
 
     def content_hash(self) -> str:
         return self.digest
+
+
+class PackedColumns(ClipColumns):
+    """All clips of a packed data set.
+
+    Args:
+        index: The file of all columns but the samples.
+        shards: The files of samples, and the number of the first sample of each.
+    """
+
+    def __init__(self, index: PackedPath, labels: Sequence[str], shards: Sequence[PackedPath], shard_first: np.ndarray) -> None:
+        self.index, self.labels, self.shards, self.shard_first = index, labels, shards, shard_first
+
+    def read(self, name: str, first: int, last: int) -> np.ndarray:
+        return self.index.read(name, first, last, f"{self.index} ({name})")
+
+    def sources(self, ids: Sequence[str], first: int, last: int) -> Iterator[PackedAudio]:
+        begins = self.read("first", first, last)
+        shards = np.searchsorted(self.shard_first, begins, side="right") - 1
+        columns = [self.read(name, first, last).tolist() for name in ("length", "scale", "digest")]
+        for clip, shard, begin, length, scale, digest in zip(ids, shards.tolist(), (begins - self.shard_first[shards]).tolist(), *columns, strict=True):
+            yield PackedAudio(self.shards[shard], begin, length, scale, clip, digest.decode())
 
 
 @DATASETS.register("packed")
@@ -68,88 +104,105 @@ class PackedConfig(DataConfig):
     """A data set as `efficient-sed data pack` wrote it: the same classes, clips, events and parts."""
 
     root: str = "packed.h5"
-    """The file."""
+    """The file, or the folder of an index and shards."""
 
     def load(self) -> Splits:
-        path = Path(self.root)
+        root = Path(self.root)
+        path = root / INDEX_NAME if root.is_dir() else root
         if not path.is_file():
-            raise DataError(f"data.root={self.root}: no such file; write it with: efficient-sed data pack data=… {self.root}")
-        forget(path)
+            lacks = f"no {INDEX_NAME} in this folder" if root.is_dir() else "no such file"
+            raise DataError(f"data.root={self.root}: {lacks}; write it with: efficient-sed data pack data=… {self.root}")
+        file, index = open_packed(path)
         try:
-            with open_packed(path) as file:
-                return read_packed(path, file)
-        except HDF5_ERRORS as error:
+            opened = [(file, index)] if "samples" in file.places else [_open_shard(root / SHARD_NAME.format(number), file) for number in range(file.places["shard_first"].length)]
+            return _read_splits(file, index, opened)
+        except (OSError, LookupError, ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{path}: damaged ({' '.join(str(error).split())}); pack the data set again") from error
 
 
-def open_packed(path: Path) -> Any:
-    """A packed file for reading.
-
-    Raises:
-        DataError: If it is none, is truncated, or is of another version.
-    """
-    file = open_hdf5(path)
-    try:
-        form, version = str(file.attrs.get("format")), str(file.attrs.get("version"))
-    except HDF5_ERRORS as error:
-        file.close()
-        raise DataError(f"{path}: damaged ({' '.join(str(error).split())}); pack the data set again") from error
-    if form != FORMAT:
-        raise DataError(f"{path}: an HDF5 file, but not one that `efficient-sed data pack` wrote")
-    if version != str(VERSION):
-        raise DataError(f"{path}: packed in version {version} of the format, this is for version {VERSION}; pack the data set again")
-    return file
+def _open_shard(path: Path, index: PackedFile) -> tuple[PackedFile, PackedPath]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, though {INDEX_NAME} names it; copy the folder again")
+    file, shard = open_packed(path)
+    if file.attributes.get("manifest_hash") != index.attributes.get("manifest_hash"):
+        raise DataError(f"{path}: belongs to another packed data set than the {INDEX_NAME} beside it; copy the folder again")
+    return file, shard
 
 
-def read_packed(path: Path, file: Any) -> Splits:
-    """The data set in an opened file.
-
-    Raises:
-        One of HDF5_ERRORS: If the file is damaged: tables that are missing or do not fit together, or values that make no sense.
-    """
-    classes, ids, digests = (texts(read_whole(file, name)) for name in ("classes", "id", "digest"))
-    tables = {name: read_whole(file, name) for name in (*CLIP_TABLES, *EVENT_TABLES, "event_first", *PARTS)}
-    samples = stored_data(file, "samples")
-    if samples.ndim != 1 or samples.dtype != np.int16:
-        raise ValueError(f"samples hold {samples.dtype} of shape {samples.shape}")
-    _check_tables(tables, len(classes), len(ids), len(samples))
+def _read_splits(file: PackedFile, index: PackedPath, shards: Sequence[tuple[PackedFile, PackedPath]]) -> Splits:
+    classes = _texts(file, "classes")
     if problem := label_problem(classes):
         raise ValueError(problem)
-    onsets, offsets, columns = (tables[name].tolist() for name in EVENT_TABLES)
-    events = [Event(onset, offset, classes[column]) for onset, offset, column in zip(onsets, offsets, columns, strict=True)]
-    event_first = tables["event_first"].tolist()
-    rows = zip(ids, digests, *(tables[name].tolist() for name in CLIP_TABLES), strict=True)
-    clips = [
-        Clip(clip_id, PackedAudio(path, first, length, scale, clip_id, digest), duration_s, tuple(events[event_first[i] : event_first[i + 1]]))
-        for i, (clip_id, digest, first, length, scale, duration_s) in enumerate(rows)
-    ]
-    train, validation, test = (tuple(clips[row] for row in tables[part].tolist()) for part in PARTS)
-    evaluated = tuple(texts(read_whole(file, "evaluated_classes"))) if "evaluated_classes" in file else None
-    if evaluated is not None and not set(evaluated) <= set(classes):
+    shard_first = _whole(file, "shard_first") if "shard_first" in file.places else np.zeros(1, dtype=np.int64)
+    places = [shard.places["samples"] for shard, _ in shards]
+    if any(place.dtype != np.int16 for place in places) or np.any(shard_first != np.cumsum([0, *(place.length for place in places)])[: len(shard_first)]):
+        raise ValueError("its files of samples do not follow on each other")
+    _check_columns(file, len(classes))
+    _check_clips(file, shard_first, np.array([place.length for place in places]))
+    _check_events(file)
+    columns = PackedColumns(index, classes, [path for _, path in shards], shard_first)
+    train, validation, test = (ColumnPart(columns, _rows(file, part)) for part in PARTS)
+    for part in (validation, test):
+        if np.intersect1d(np.asarray(train.rows), np.asarray(part.rows)).size:
+            raise ValueError("a clip is in train and in another part")
+    evaluated_classes = _texts(file, "evaluated_classes") if "evaluated_classes" in file.places else None
+    if not set(evaluated_classes or ()) <= set(classes):
         raise ValueError("evaluated_classes holds others than classes")
-    return Splits(tuple(classes), train, validation, test, evaluated_classes=evaluated, expected=parse_json(file.attrs["expected"]))
+    expected, known_hash = parse_json(file.attributes["expected"]), file.attributes.get("manifest_hash")
+    return Splits(classes, train, validation, test, evaluated_classes=evaluated_classes, expected=expected, known_hash=known_hash)
 
 
-def _check_tables(tables: Mapping[str, np.ndarray], num_classes: int, num_clips: int, num_samples: int) -> None:
-    """Raise a ValueError unless all indices point to what is there, and all times are such."""
-    for name, table in tables.items():
-        kind = "f" if name.endswith("_s") or name == "scale" else "i"
-        if table.ndim != 1 or table.dtype.kind != kind or (kind == "f" and not np.isfinite(table).all()):
-            raise ValueError(f"{name} holds {table.dtype} of shape {table.shape}, or what is no number")
-    first, length, scale, duration_s = (tables[name] for name in CLIP_TABLES)
-    onset_s, offset_s, column = (tables[name] for name in EVENT_TABLES)
-    borders = tables["event_first"]
-    if any(len(table) != num_clips for table in (first, length, scale, duration_s)) or len(borders) != num_clips + 1:
-        raise ValueError("its tables of clips differ in length")
-    if (length <= 0).any() or (first < 0).any() or (first > num_samples - length).any() or (scale < 1).any() or (np.abs(length - duration_s * SAMPLE_RATE) > 2).any():
-        raise ValueError("a clip is not within the samples, or not as long as its duration")
-    if borders[0] != 0 or borders[-1] != len(column) or (np.diff(borders) < 0).any() or not len(onset_s) == len(offset_s) == len(column):
-        raise ValueError("its tables of events do not fit together")
-    end_s = np.repeat(duration_s, np.diff(borders))
-    if ((column < 0) | (column >= num_classes) | (onset_s < 0) | (onset_s >= offset_s) | (offset_s > end_s + 1e-6)).any():
-        raise ValueError("an event is of no class, or not within its clip")
-    for part in PARTS:
-        if (tables[part] < 0).any() or (tables[part] >= num_clips).any() or len(np.unique(tables[part])) < len(tables[part]):
-            raise ValueError(f"{part} names a clip that is not there, or one twice")
-        if part != "train" and np.intersect1d(tables["train"], tables[part]).size:
-            raise ValueError(f"a clip is in train and in {part}")
+def _rows(file: PackedFile, part: str) -> np.ndarray:
+    """Which clips a part has."""
+    rows = _whole(file, part)
+    if rows.dtype.kind != "i" or (len(rows) and not 0 <= rows.min() <= rows.max() < file.places["id"].length):
+        raise ValueError(f"{part} names clips that are not there")
+    if len(np.unique(rows)) < len(rows):
+        raise ValueError(f"{part} names a clip twice")
+    return rows
+
+
+def _check_columns(file: PackedFile, num_classes: int) -> None:
+    """Raise a ValueError unless the columns fit together: clips are made much later, in other processes."""
+    for name, kind in COLUMNS.items():
+        if file.places[name].dtype.kind != kind:
+            raise ValueError(f"{name!r} holds entries of type {file.places[name].dtype}")
+    num_clips, num_events = file.places["id"].length, file.places["event_class"].length
+    lengths = dict.fromkeys(COLUMNS, num_clips) | dict.fromkeys(("event_class", "event_onset_s", "event_offset_s"), num_events) | {"event_first": num_clips + 1}
+    for name, length in lengths.items():
+        if file.places[name].length != length:
+            raise ValueError(f"{name!r} has {file.places[name].length} entries for {num_clips} clips and {num_events} events")
+    bounds, numbers = _whole(file, "event_first"), _whole(file, "event_class")
+    if bounds[0] != 0 or bounds[-1] != num_events or (np.diff(bounds) < 0).any():
+        raise ValueError("its events do not belong to its clips")
+    if num_events and not 0 <= numbers.min() <= numbers.max() < num_classes:
+        raise ValueError(f"an event is of a class beyond the {num_classes}")
+    for first in range(0, num_clips, TEXT_BLOCK):
+        for name in ("id", "digest"):
+            file.read(name, first, min(num_clips, first + TEXT_BLOCK)).tobytes().decode()
+
+
+def _check_clips(file: PackedFile, shard_first: np.ndarray, shard_length: np.ndarray) -> None:
+    """Raise a ValueError unless every clip lies within the samples of one file, and is as long as it says."""
+    first, length, scale, duration_s = (_whole(file, name) for name in ("first", "length", "scale", "duration_s"))
+    shards = np.maximum(np.searchsorted(shard_first, first, side="right") - 1, 0)
+    if (length < 1).any() or (first < 0).any() or (first - shard_first[shards] > shard_length[shards] - length).any():
+        raise ValueError("a clip is not within the samples")
+    if not (np.isfinite(duration_s).all() and np.isfinite(scale).all() and (scale >= 1).all() and (np.abs(length - duration_s * SAMPLE_RATE) <= 2).all()):
+        raise ValueError("a clip's scale is below 1, or it is not as long as its duration")
+
+
+def _check_events(file: PackedFile) -> None:
+    """Raise a ValueError unless every event lies within its clip."""
+    onset_s, offset_s = _whole(file, "event_onset_s"), _whole(file, "event_offset_s")
+    end_s = np.repeat(_whole(file, "duration_s"), np.diff(_whole(file, "event_first")))
+    if not ((onset_s >= 0) & (onset_s < offset_s) & (offset_s <= end_s + ROUNDING_S)).all():
+        raise ValueError("an event is not within its clip")
+
+
+def _whole(file: PackedFile, name: str) -> np.ndarray:
+    return file.read(name, 0, file.places[name].length)
+
+
+def _texts(file: PackedFile, name: str) -> tuple[str, ...]:
+    return tuple(text.decode() for text in _whole(file, name).tolist())

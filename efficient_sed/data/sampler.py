@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.data._columns import Block, iterate_blocks
 from efficient_sed.data.events import Clip
 
 FRAMES_OFFSET, CLIPS_OFFSET = 30, 100  # added to a class's count, so that the rarest classes do not fill every batch
@@ -58,20 +58,20 @@ class EpochSampler(Sampler[Draw]):
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def global_order(self) -> list[Draw]:
-        """The draws of all processes."""
-        rng = np.random.default_rng([self.seed, self.epoch, *self.stream])
-        if self.probabilities is None:
-            passes = max(1, -(-self.num_draws // self.num_clips))
-            order = np.concatenate([rng.permutation(self.num_clips) for _ in range(passes)])[: self.num_draws]
-        else:
-            order = rng.choice(self.num_clips, self.num_draws, p=self.probabilities)
-        return [Draw(self.epoch, clip, repeat) for clip, repeat in zip(order.tolist(), _count_earlier(order).tolist(), strict=True)]
-
     def __iter__(self) -> Iterator[Draw]:
-        own = self.global_order()[self.rank : len(self) * self.world_size : self.world_size]
-        done, self.num_done = self.num_done, 0
-        return iter(own[done:])
+        order = self._global_order()
+        own = slice(self.rank + self.num_done * self.world_size, len(self) * self.world_size, self.world_size)
+        clips, repeats = order[own], _count_earlier(order)[own]
+        self.num_done = 0
+        return (Draw(self.epoch, int(clip), int(repeat)) for clip, repeat in zip(clips, repeats, strict=True))
+
+    def _global_order(self) -> np.ndarray:
+        """Clips that all processes draw, shape (draws,)."""
+        rng = np.random.default_rng([self.seed, self.epoch, *self.stream])
+        if self.probabilities is not None:
+            return rng.choice(self.num_clips, self.num_draws, p=self.probabilities)
+        passes = max(1, -(-self.num_draws // self.num_clips))
+        return np.concatenate([rng.permutation(self.num_clips) for _ in range(passes)])[: self.num_draws]
 
 
 def _count_earlier(order: np.ndarray) -> np.ndarray:
@@ -85,12 +85,12 @@ def _count_earlier(order: np.ndarray) -> np.ndarray:
 
 def weights_by_frames(clips: Sequence[Clip], grid: FrameGrid) -> np.ndarray:
     """Sum over a clip's classes of its frames * 1000 / (30 + frames of that class in all clips), shape (clips,). Morocutti et al. 2025, released code."""
-    return _balance([_frames_by_class(clip, grid) for clip in clips], FRAMES_OFFSET)
+    return _balance(clips, lambda block: _filled_frames(block, grid), FRAMES_OFFSET)
 
 
 def weights_by_clips(clips: Sequence[Clip]) -> np.ndarray:
     """Sum over a clip's classes of 1000 / (100 + clips with that class), shape (clips,). Schmid et al. 2023, released code."""
-    return _balance([dict.fromkeys((event.label for event in clip.events), 1) for clip in clips], CLIPS_OFFSET)
+    return _balance(clips, _present, CLIPS_OFFSET)
 
 
 WEIGHTS: dict[str, Callable[[Sequence[Clip], FrameGrid], np.ndarray]] = {
@@ -100,23 +100,51 @@ WEIGHTS: dict[str, Callable[[Sequence[Clip], FrameGrid], np.ndarray]] = {
 """What `train.sampler=balanced` means for each task."""
 
 
-def _frames_by_class(clip: Clip, grid: FrameGrid) -> dict[str, int]:
+class _Counts(NamedTuple):
+    """How much of a class each clip holds, where it holds any: arrays with an entry a clip and class."""
+
+    clip: np.ndarray
+    label: np.ndarray
+    amount: np.ndarray
+
+
+def _filled_frames(block: Block, grid: FrameGrid) -> _Counts:
     """Frames that each class fills; those under two events of a class count once."""
-    length = grid.offset_frame(clip.duration_s)
-    filled: defaultdict[str, int] = defaultdict(int)
-    filled_until: defaultdict[str, int] = defaultdict(int)
-    for event in sorted(clip.events):
-        first = max(grid.onset_frame(event.onset_s), filled_until[event.label])
-        last = min(grid.offset_frame(event.offset_s), length)
-        if first < last:
-            filled[event.label] += last - first
-            filled_until[event.label] = last
-    return filled
+    first = np.floor(np.round(block.onset_s / grid.hop_s, 6)).astype(np.int64)
+    length = np.ceil(np.round(block.duration_s / grid.hop_s, 6)).astype(np.int64)
+    last = np.minimum(np.ceil(np.round(block.offset_s / grid.hop_s, 6)).astype(np.int64), length[block.clip])
+    order = np.lexsort((block.onset_s, block.label, block.clip))
+    clip, label, first, last = (values[order] for values in (block.clip, block.label, first, last))
+    is_begin = _is_begin(clip, label)
+    group = np.cumsum(is_begin) - 1
+    beyond = group * (int(last.max(initial=0)) + 1)  # so that a running maximum begins anew with each class of each clip
+    filled_until = np.roll(np.maximum.accumulate(np.maximum(last, 0) + beyond) - beyond, 1)
+    filled_until[is_begin] = 0
+    frames = np.maximum(0, last - np.maximum(first, filled_until))
+    return _Counts(clip[is_begin], label[is_begin], np.bincount(group, frames, int(is_begin.sum())))
 
 
-def _balance(counts: Sequence[dict[str, int]], offset: int) -> np.ndarray:
-    totals: defaultdict[str, int] = defaultdict(int)
-    for clip in counts:
-        for label, count in clip.items():
-            totals[label] += count
-    return np.array([sum(count * 1000 / (offset + totals[label]) for label, count in clip.items()) for clip in counts], dtype=np.float64)
+def _present(block: Block) -> _Counts:
+    """One for each class that a clip holds."""
+    order = np.lexsort((block.label, block.clip))
+    clip, label = block.clip[order], block.label[order]
+    is_begin = _is_begin(clip, label)
+    return _Counts(clip[is_begin], label[is_begin], np.ones(int(is_begin.sum())))
+
+
+def _is_begin(clip: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Whether an entry of sorted ones differs from the one before."""
+    return np.asarray((np.diff(clip, prepend=-1) != 0) | (np.diff(label, prepend=-1) != 0))
+
+
+def _balance(clips: Sequence[Clip], count: Callable[[Block], _Counts], offset: int) -> np.ndarray:
+    counts, num_clips = [], 0
+    for block in iterate_blocks(clips, {}):
+        clip, label, amount = (column.astype(np.int32) for column in count(block))
+        counts.append(_Counts(clip + np.int32(num_clips), label, amount))
+        num_clips += len(block.duration_s)
+    if not counts:
+        return np.zeros(0)
+    clip, label, amount = (np.concatenate(columns) for columns in zip(*counts, strict=True))
+    totals = np.bincount(label, amount)
+    return np.bincount(clip, amount * 1000.0 / (offset + totals[label]), num_clips)

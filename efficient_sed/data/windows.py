@@ -6,8 +6,8 @@ Where two windows overlap, their logits are cross-faded: a border leaves no step
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -62,6 +62,46 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
         following = max(starts[index + 1], ends[index]) if index + 1 < len(starts) else start + size
         windows.append(Window(start * grid.hop_s, begin - start, size, max(0, ends[index] - begin), max(0, start + size - following)))
     return windows
+
+
+class ClipWindows(Sequence[tuple[int, Window]]):
+    """The windows of many clips one after another: number of the clip, and window. Cut when they are asked for: of two million clips, all would be 500 MB.
+
+    Args:
+        durations_s: Of the clips, shape (clips,).
+    """
+
+    def __init__(self, durations_s: np.ndarray, window_s: float, grid: FrameGrid) -> None:
+        self._durations_s, self._window_s, self._grid = durations_s, window_s, grid
+        self._last: tuple[float, list[Window]] = (0.0, [])
+        lengths, which = np.unique(durations_s, return_inverse=True)
+        counts = np.array([len(cut_windows(float(duration_s), window_s, grid)) for duration_s in lengths], dtype=np.int64)[which]
+        self._first = np.concatenate([[0], np.cumsum(counts)])
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, Window]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, Window]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, Window] | list[tuple[int, Window]]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
+        clip = int(np.searchsorted(self._first, index, side="right")) - 1
+        return clip, self._of_clip(clip)[index - int(self._first[clip])]
+
+    def numbers(self, clip: int) -> range:
+        """Which windows are a clip's."""
+        return range(int(self._first[clip]), int(self._first[clip + 1]))
+
+    def _of_clip(self, clip: int) -> list[Window]:
+        duration_s = float(self._durations_s[clip])
+        if self._last[0] != duration_s:  # most clips are as long as the one before
+            self._last = duration_s, cut_windows(duration_s, self._window_s, self._grid)
+        return self._last[1]
 
 
 def fade_logits(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:

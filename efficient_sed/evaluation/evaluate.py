@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.data._columns import durations
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.windows import join_windows
@@ -54,9 +55,6 @@ class ClipScores:
     def __init__(self, dataset: EvaluationWindows, metrics: Sequence[ClipMetric] = (), *, median_frames: int = 1, keeps_scores: bool = False) -> None:
         self.dataset, self.metrics, self.median_frames, self.keeps_scores = dataset, list(metrics), median_frames, keeps_scores
         self.classes, self._columns = evaluated(dataset)
-        self._windows: dict[int, list[int]] = {}
-        for window, (clip, _) in enumerate(dataset.windows):
-            self._windows.setdefault(clip, []).append(window)
         self._pieces: dict[int, dict[int, np.ndarray]] = {}  # of clips that are not whole yet, by window
         self._clip_logits: dict[int, np.ndarray] = {}
         self._scores: dict[int, np.ndarray] = {}
@@ -117,10 +115,11 @@ class ClipScores:
         """Scores (frames, evaluated classes) of a clip's windows; the last one makes the clip whole."""
         known = self._pieces.setdefault(index, {})
         known |= pieces
-        if len(known) < len(self._windows[index]):
+        windows = self.dataset.windows.numbers(index)
+        if len(known) < len(windows):
             return
         clip = self.dataset.clips[index]
-        scores = np.concatenate(list(join_windows((self.dataset.windows[window][1], known[window]) for window in self._windows[index])))
+        scores = np.concatenate(list(join_windows((self.dataset.windows[window][1], known[window]) for window in windows)))
         del self._pieces[index]
         self._whole.add(index)
         if self.keeps_scores:
@@ -154,7 +153,7 @@ def start_scores(
         return ClipScores(dataset)
     classes, _ = evaluated(dataset)
     parameters = PsdsParameters(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
-    psds = create_back_end(config.back_end, classes, [clip.duration_s for clip in dataset.clips], frame_hop_s, parameters, keeps_clips=keeps_clips)
+    psds = create_back_end(config.back_end, classes, durations(dataset.clips).tolist(), frame_hop_s, parameters, keeps_clips=keeps_clips)
     others = (SegmentScores(classes, frame_hop_s), FrameCounts(classes, dataset.grid), CollarCounts(classes, dataset.grid))
     return ClipScores(dataset, [psds, *others], median_frames=median_frames, keeps_scores=keeps_scores)
 

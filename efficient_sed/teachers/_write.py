@@ -20,6 +20,7 @@ from efficient_sed._memory import enough_memory
 from efficient_sed._progress import progress
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import BackboneConfig, RunConfig
+from efficient_sed.data._columns import select
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
@@ -74,7 +75,7 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
         output.parent.mkdir(parents=True, exist_ok=True)
         unfinished = output.with_name(f"{output.name}.part")
         with open_journal(unfinished, header) as journal:
-            missing = [clip for clip in clips if clip.id not in journal]
+            missing = select(clips, (clip.id not in journal for clip in clips))
             if len(journal):
                 logger.info("going on with %s: %d of %d clips are there", unfinished, len(journal), len(clips))
             windows = EvaluationWindows(missing, splits.classes, grid, data.clip_seconds)
@@ -150,8 +151,6 @@ def _enough_memory(num_teachers: int, batch_size: int) -> AbstractContextManager
 def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], devices: Sequence[torch.device]) -> Iterator[tuple[str, np.ndarray]]:
     """Clips with their logits (classes, frames), each as soon as its last window was heard."""
     pieces: dict[int, dict[int, tuple[Window, np.ndarray]]] = {}
-    num_windows = np.bincount([clip for clip, _ in windows.windows], minlength=len(windows.clips))
-    last_window = np.cumsum(num_windows) - 1
     num_heard = 0
     for batch in loader:
         for message in batch.errors:
@@ -163,14 +162,15 @@ def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Ite
                 clip, window = windows.windows[position]
                 if logits is None:
                     continue
-                if num_windows[clip] == 1:
+                num_windows = len(windows.windows.numbers(clip))
+                if num_windows == 1:
                     yield windows.clips[clip].id, logits
                     continue
                 pieces.setdefault(clip, {})[position] = (window, logits.T)
-                if len(pieces[clip]) == num_windows[clip]:
+                if len(pieces[clip]) == num_windows:
                     joined = join_windows((piece for _, piece in sorted(pieces.pop(clip).items())), fade_logits)
                     yield windows.clips[clip].id, np.concatenate(list(joined)).T
-        for clip in [clip for clip in pieces if last_window[clip] < num_heard]:
+        for clip in [clip for clip in pieces if windows.windows.numbers(clip).stop <= num_heard]:
             del pieces[clip]  # one of its windows could not be read
 
 

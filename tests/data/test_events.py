@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.data.check import summarise
 from efficient_sed.data.events import Clip, Event, Splits, encode_events, merge_overlapping
 from efficient_sed.data.sources import AudioFile
 
@@ -76,8 +77,8 @@ def test_hash_and_summary(tmp_path: Path) -> None:
     path.write_bytes(b"12")
     clip = Clip("a", AudioFile(path), 36.0, (Event(0, 1, "dog"), Event(2, 3, "dog"), Event(2, 3, "bell")))
     splits = Splits(CLASSES, (clip, clip), (clip,), (dataclasses.replace(clip, events=()),))
-    assert splits.summary("train") == (2, 0.02, {"bell": 2, "dog": 4, "siren": 0})
-    assert splits.summary("test").events == dict.fromkeys(CLASSES, 0)
+    assert summarise(splits.train, splits.classes) == (2, 0.02, {"bell": 2, "dog": 4, "siren": 0})
+    assert summarise(splits.test, splits.classes).events == dict.fromkeys(CLASSES, 0)
     hashes = {splits.manifest_hash}
     for change in ({"id": "b"}, {"duration_s": 36.1}, {"events": ()}):
         hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, **change),)).manifest_hash)  # type: ignore[arg-type]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
-from collections.abc import Callable
+import os
+import pickle
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +21,16 @@ import soundfile
 import torch
 from audioset_files import VIDEOS, mp3, mp3_files, write_hdf5, write_tables
 
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.cli import main
-from efficient_sed.data import _packing
+from efficient_sed.data import _packed_file, _packing
+from efficient_sed.data._columns import durations, select
 from efficient_sed.data.audioset_strong import AudioSetStrongConfig
-from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.check import summarise
+from efficient_sed.data.clip_dataset import TrainingClips
+from efficient_sed.data.events import PARTS, Clip, Splits
 from efficient_sed.data.packed import PackedConfig
+from efficient_sed.data.sampler import weights_by_clips, weights_by_frames
 from efficient_sed.data.sources import AudioSource
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError
@@ -131,6 +141,197 @@ def test_bad_files(packed: Path, tmp_path: Path, change: Callable[[Path], Any], 
     assert "\n" not in str(caught.value)
 
 
+BAD_COLUMNS: list[tuple[str, Callable[[Any], Any], str]] = [
+    ("a class beyond the list", lambda file: file["event_class"].__setitem__(0, 447), "an event is of a class beyond the 447"),
+    ("events of nobody", lambda file: file["event_first"].__setitem__(1, 10**6), "its events do not belong to its clips"),
+    ("a clip beyond the list", lambda file: file["train"].__setitem__(0, 99), "train names clips that are not there"),
+    ("no duration", lambda file: file["duration_s"].__setitem__(0, np.nan), "a clip's scale is below 1, or it is not as long as its duration"),
+    ("samples beyond the file", lambda file: file["first"].__setitem__(1, 10**7), "a clip is not within the samples"),
+    ("no samples", lambda file: file["length"].__setitem__(0, 0), "a clip is not within the samples"),
+    ("no text", lambda file: file["id"].__setitem__(0, b"\xff\xfe"), "'utf-8' codec can't decode .*"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), [row[1:] for row in BAD_COLUMNS], ids=[row[0] for row in BAD_COLUMNS])
+def test_bad_columns_are_refused_before_training(packed: Path, tmp_path: Path, change: Callable[[Any], Any], reason: str) -> None:
+    """Clips are made in data workers, hours later."""
+    path = tmp_path / "spoiled.h5"
+    path.write_bytes(packed.read_bytes())
+    spoil(change)(path)
+    with pytest.raises(DataError, match=rf"^{path}: damaged \({reason}\); pack the data set again$"):
+        load(path)
+
+
+@pytest.fixture(scope="module")
+def shards(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards") / "packed"
+    assert main(["data", "pack", "data=packed", f"data.root={packed}", "data.num_workers=0", str(folder), "--shard-gb", "0.0002"]) == 0
+    return folder
+
+
+def test_shards_are_the_same_data(packed: Path, shards: Path) -> None:
+    num_samples = [h5py.File(path)["samples"].size for path in sorted(shards.glob("shard_*.h5"))]
+    longest = max(clip.audio.length for part in PARTS for clip in getattr(load(packed), part))
+    assert len(num_samples) >= 3
+    assert max(num_samples) == longest > 100_000  # no clip is cut
+    assert sorted(num_samples)[-2] <= 100_000
+    assert_same(load(shards), load(packed))
+    assert load(shards).manifest_hash == load(packed).manifest_hash == load(shards).hash_clips()
+
+
+def test_known_hash_is_that_of_the_clips(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is read at every start, and computed by `data check`. A file of before has none."""
+    assert load(packed).known_hash == load(packed).hash_clips()
+    path = tmp_path / "other.h5"
+    path.write_bytes(packed.read_bytes())
+    spoil(lambda file: file.attrs.pop("manifest_hash"))(path)
+    assert load(path).manifest_hash == load(packed).manifest_hash
+    path.write_bytes(packed.read_bytes())
+    spoil(lambda file: file["event_class"].__setitem__(0, 5))(path)
+    assert main(["data", "check", "data=packed", f"data.root={path}", "data.num_workers=0"]) == 1
+    assert "data=packed: clips or events were changed after packing (manifest hash" in capsys.readouterr().err
+
+
+def test_bad_shards(packed: Path, shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copied"
+    shutil.copytree(shards, folder)
+    (folder / "shard_00001.h5").unlink()
+    with pytest.raises(DataError, match=rf"^{folder}/shard_00001\.h5: no such file, though index\.h5 names it; copy the folder again$"):
+        load(folder)
+    (folder / "shard_00001.h5").write_bytes(packed.read_bytes())
+    spoil(lambda file: file.attrs.modify("manifest_hash", "0123456789abcdef"))(folder / "shard_00001.h5")
+    with pytest.raises(DataError, match=rf"^{folder}/shard_00001\.h5: belongs to another packed data set than the index\.h5 beside it; copy the folder again$"):
+        load(folder)
+    (folder / "index.h5").unlink()
+    with pytest.raises(DataError, match=rf"^data\.root={folder}: no index\.h5 in this folder; write it with: efficient-sed data pack data=… {folder}$"):
+        load(folder)
+
+
+def test_parts_are_lazy(packed: Path, shards: Path) -> None:
+    """A part behaves as the tuple of its clips, makes them when asked, and crosses process borders small."""
+    for path in (packed, shards):
+        splits = load(path)
+        whole = tuple(splits.train)
+        assert [splits.train[index] for index in range(len(whole))] == [*whole] == [*reversed([*reversed(splits.train)])]
+        assert splits.train[-1] == whole[-1]
+        assert tuple(splits.train[1:3]) == whole[1:3]
+        assert splits.train[1:3] == splits.train[1:3] != splits.train[:2]
+        assert splits.validation == splits.test
+        with pytest.raises(IndexError):
+            splits.train[len(whole)]
+        picked = select(splits.train, (index % 2 == 0 for index in range(len(whole))))
+        assert tuple(picked) == whole[::2] == select(whole, (index % 2 == 0 for index in range(len(whole))))
+        assert durations(picked).tolist() == durations(whole[::2]).tolist()
+        sent = pickle.dumps(splits.train)
+        assert len(sent) < 30_000  # 447 labels and some paths
+        assert tuple(pickle.loads(sent)) == whole
+
+
+def test_counts_over_columns_are_those_over_clips(packed: Path) -> None:
+    for part in PARTS:
+        lazy = getattr(load(packed), part)
+        clips = tuple(lazy)
+        np.testing.assert_array_equal(weights_by_frames(lazy, FrameGrid()), weights_by_frames(clips, FrameGrid()))
+        np.testing.assert_array_equal(weights_by_clips(lazy), weights_by_clips(clips))
+        assert summarise(lazy, load(packed).classes) == summarise(clips, load(packed).classes)
+
+
+def test_a_replaced_file_is_not_mixed_with_what_was_loaded(packed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "packed.h5"
+    path.write_bytes(packed.read_bytes())
+    clips = load(path).train
+    expected = checksum(clips[0].audio)
+    other = tmp_path / "new.h5"
+    other.write_bytes(packed.read_bytes())
+    other.replace(path)
+    assert checksum(clips[0].audio) == expected  # this process holds the old one open
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        message = pool.submit(message_of, clips, 0).result()
+    assert message == f"{path}: was replaced since these data were loaded; start again, and give a packed file that is in use another name"
+    assert checksum(load(path).train[0].audio) == expected
+
+
+def message_of(clips: Sequence[Clip], index: int) -> str:
+    try:
+        clips[index].audio.read()
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+class Failing:
+    """A file system that fails some times."""
+
+    def __init__(self, times: int, code: int) -> None:
+        self.left, self.code, self.pread = times, code, os.pread
+
+    def __call__(self, *place: int) -> bytes:
+        if self.left:
+            self.left -= 1
+            raise OSError(self.code, os.strerror(self.code))
+        return self.pread(*place)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_failures_that_pass_are_waited_out(packed: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(_packed_file.time, "sleep", slept.append)
+    clip = load(packed).train[0]
+    expected = checksum(clip.audio)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", Failing(3, code))
+        assert checksum(clip.audio) == expected
+    assert slept == [0.1, 1.0, 5.0]
+    assert f"{packed}: {clip.id}: {os.strerror(code)}; trying again in 0.1 s" in caplog.text
+    monkeypatch.setattr(os, "pread", Failing(4, code))
+    with pytest.raises(DataError, match=rf"^{packed}: {clip.id}: cannot be read \({os.strerror(code)}\), tried 4 times; is its file system there\?$"):
+        clip.audio.read()
+
+
+def test_failures_that_stay_name_the_clip(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a batch they are messages, which stop a training or, with data.on_error=skip, are counted."""
+    monkeypatch.setattr(_packed_file, "PAUSES_S", ())
+    clips = load(packed).train
+    training = TrainingClips(clips, load(packed).classes, FrameGrid(), 1.0, 0)
+    name = clips[0].id
+    monkeypatch.setattr(os, "pread", Failing(10**6, errno.EACCES))
+    with pytest.raises(DataError, match=rf"^{packed} \(id\): cannot be read \(Permission denied\)$"):
+        clips[0]
+    assert training[0, 0] == f"{packed} (id): cannot be read (Permission denied)"
+    monkeypatch.undo()
+    clip = clips[0]
+    monkeypatch.setattr(os, "pread", Failing(10**6, errno.EACCES))
+    assert message_of([clip], 0) == f"{packed}: {name}: cannot be read (Permission denied)"
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+def test_read_only_folders(shards: Path, tmp_path: Path, is_mounted: bool) -> None:
+    """No lock is taken and nothing written beside the files, by several processes that read at once."""
+    folder = tmp_path / "packed"
+    shutil.copytree(shards, folder)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    if is_mounted:
+        mounted = [["mount", "--bind", str(folder), str(folder)], ["mount", "-o", "remount,ro,bind", str(folder)]]
+        if shutil.which("mount") is None or any(subprocess.run(words, capture_output=True, check=False).returncode for words in mounted):
+            pytest.skip("nothing can be mounted here")
+    else:
+        for path in folder.iterdir():
+            path.chmod(0o444)
+        folder.chmod(0o555)
+    try:
+        here = [checksum(clip.audio) for clip in load(folder).train]
+        with ProcessPoolExecutor(4, multiprocessing.get_context("fork"), torch.set_num_threads, (1,)) as pool:
+            assert all(found == here for found in pool.map(checksums, [str(folder)] * 8))
+        assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    finally:
+        if is_mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def checksums(root: str) -> list[float]:
+    return [checksum(clip.audio) for clip in load(Path(root)).train]
+
+
 class Usage(NamedTuple):
     free: int
 
@@ -145,11 +346,15 @@ def test_mistakes(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         return err
 
     (tmp_path / "there.h5").touch()
+    message = refused("pack", *data, "--shard-gb", "1", f"{tmp_path}/new.h5")
+    assert f"{tmp_path}/new.h5 is not allowed with --shard-gb: a folder without an ending, such as {tmp_path}/new" in message
+    assert "--shard-gb 0 is not allowed: above 0" in refused("pack", *data, "--shard-gb", "0", f"{tmp_path}/new")
+    assert "--force and --shard-gb belong to: efficient-sed data pack" in refused("check", *data, "--shard-gb", "1")
     assert "data pack takes one OUT.h5 beside key=value pairs, got none" in refused("pack", *data)
     assert "got a.h5 b.h5" in refused("pack", *data, "a.h5", "b.h5")
     assert f"{tmp_path}/there.h5: is there already; give another name, or --force" in refused("pack", *data, f"{tmp_path}/there.h5")
     assert f"{tmp_path}: is there already; give another name" in refused("pack", *data, "--force", str(tmp_path))
-    assert "--force belongs to: efficient-sed data pack" in refused("check", *data, "--force")
+    assert "--force and --shard-gb belong to: efficient-sed data pack" in refused("check", *data, "--force")
     assert "--manifest and --classes belong to: efficient-sed data check" in refused("pack", *data, "--classes")
     with monkeypatch.context() as patch:
         patch.setattr("efficient_sed._files.shutil.disk_usage", lambda _: Usage(1000))

@@ -207,6 +207,7 @@ def test_slurm_is_asked_for_what_was_typed(points: list[GridPoint], tmp_path: Pa
     commands.mkdir()
     scripts = {
         "sbatch": 'if [ -f kept ]; then echo "sbatch: error: invalid partition specified: gpu" >&2; exit 1; fi; cp "$1" kept; echo Submitted batch job 12',
+        "squeue": "exit 0",
         "sacct": 'printf "JobID|State|NodeList\\n12_[0-2]|FAILED|\\n"',
         "srun": "exit 1",
         "scancel": 'echo "$@" >> cancelled',
@@ -217,8 +218,11 @@ def test_slurm_is_asked_for_what_was_typed(points: list[GridPoint], tmp_path: Pa
     words = ["launcher.partition=gpu", "launcher.account=me", "launcher.gpus=2", "launcher.cpus=6", "launcher.memory_gb=20", "launcher.hours=1.5", "launcher.jobs=2"]
     launcher, rest = create_launcher("slurm", [*words, "seed=0"])
     assert rest == ["seed=0"]
-    with pytest.raises(ConfigError, match=r"^--launcher slurm: there is no srun here; type it on a machine of the cluster that submits jobs$"):
-        run_grid(points, launcher, lambda _: None)
+    monkeypatch.setattr(slurm, "LATE_S", 0.0)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("PATH", "")
+        with pytest.raises(ConfigError, match=r"^--launcher slurm: there is no srun here; type it on a machine of the cluster that submits jobs$"):
+            run_grid(points, launcher, lambda _: None)
     monkeypatch.setenv("PATH", str(commands), prepend=":")
     statuses = run_grid(points, launcher, lambda _: None)
     assert [status.message for status in statuses] == [f"job 12_{index} was lost (FAILED): no output" for index in range(3)]

@@ -1,0 +1,177 @@
+"""Does memory stay flat over a day of sound? A file of so many hours goes through `detect`, and as much sound in chunks through a stream, as `listen` takes it.
+
+python benchmarks/reliability/long_audio.py [--hours 24] [--model NAME] [--hop SECONDS] [--seed S] [--folder DIR]
+
+Synthetic scenes of a minute in all repeat at changing loudness; the file is FLAC, about 70 MB an hour. Each way has a process of its own on one thread, and is one that
+users go: the file through what the command `detect` calls, which keeps the events, the stream through the events of `listen`, which are let go. Resident memory
+is taken 96 times in equal steps of sound; the slope is a straight line's through those behind the first eighth, in which buffers and arenas fill. Exit
+status 1 if that line rises by more than 16 MiB in all, events that are kept left out: a window's sound kept each time would be 6 GiB in a day.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from efficient_sed.audio.grid import SAMPLE_RATE
+from efficient_sed.cli_listen import BLOCK_S, read_samples
+from efficient_sed.data.synthetic import Scene, synthesise_scene
+from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector
+from efficient_sed.evaluation.detect_files import Recording, detect_one
+from efficient_sed.evaluation.stream import Stream
+from efficient_sed.models._cards import DEFAULT_DETECTOR
+
+SAMPLES_TAKEN = 96
+SHOWN = (1 / 24, 1 / 4, 1 / 2, 1)
+ALLOWED_MIB = 16.0
+PAGE_MIB = 4096 / 2**20
+EVENT_MIB = 184 / 2**20
+"""An Event with its two times and score, and its place in a list."""
+
+
+class Course(NamedTuple):
+    """Memory over the sound that was heard."""
+
+    hours: np.ndarray
+    mib: np.ndarray
+    """Resident memory of the process, shape (samples,)."""
+    num_events: int
+    num_kept: int
+    """Of these, how many are in memory at the end."""
+    seconds: float
+
+    def slope(self) -> float:
+        """MiB an hour of sound, without the events that are kept."""
+        settled = self.hours >= self.hours[-1] / 8
+        kept = EVENT_MIB * self.num_kept / self.hours[-1]
+        return float(np.polyfit(self.hours[settled], self.mib[settled], 1)[0] - kept)
+
+    def is_flat(self) -> bool:
+        return bool(self.slope() * self.hours[-1] <= ALLOWED_MIB)
+
+    def row(self, name: str) -> str:
+        shown = " | ".join(f"{np.interp(share * self.hours[-1], self.hours, self.mib):.1f}" for share in SHOWN)
+        return f"| {name} | {shown} | {self.slope():+.3f} | {self.num_events:,} | {self.seconds:.0f} | {'' if self.is_flat() else 'grows'} |"
+
+
+class Watch:
+    """Takes the resident memory each time that another share of the sound was heard."""
+
+    def __init__(self, total_s: float) -> None:
+        self.total_s = total_s
+        self.taken: list[tuple[float, float]] = []
+        self.begun = time.perf_counter()
+
+    def __call__(self, position_s: float) -> None:
+        if position_s >= self.total_s * (len(self.taken) + 1) / SAMPLES_TAKEN:
+            self.taken.append((position_s / 3600, PAGE_MIB * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])))
+
+    def course(self, num_events: int, num_kept: int) -> Course:
+        hours, mib = np.array(self.taken).T
+        return Course(hours, mib, num_events, num_kept, time.perf_counter() - self.begun)
+
+
+def make_minute(seed: int) -> np.ndarray:
+    """Six synthetic scenes one after another, shape (samples,)."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([synthesise_scene(rng, Scene(10.0, -3.0, 20.0, 0.0))[0] for _ in range(6)])
+
+
+def minutes(seed: int, total_s: float) -> Iterator[np.ndarray]:
+    """16-bit sound (samples,) minute by minute, each at a loudness of its own."""
+    minute, rng = make_minute(seed), np.random.default_rng([seed, 1])
+    left = round(total_s * SAMPLE_RATE)
+    while left > 0:
+        yield np.rint(minute[:left] * (32767 * rng.uniform(0.1, 0.9))).astype("<i2")
+        left -= len(minute)
+
+
+def write_long(path: Path, seed: int, total_s: float) -> Recording:
+    """The sound as a FLAC file."""
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC", compression_level=0.0) as file:
+        for block in minutes(seed, total_s):
+            file.write(block)
+    return Recording(path, path.name, Path(path.stem), total_s)
+
+
+class RawSound:
+    """The sound as `listen` reads it from its standard input."""
+
+    def __init__(self, seed: int, total_s: float) -> None:
+        self._minutes = minutes(seed, total_s)
+        self._minute = io.BytesIO()
+
+    def read1(self, size: int) -> bytes:
+        if not (block := self._minute.read(size)):
+            self._minute = io.BytesIO(next(self._minutes, np.zeros(0, "<i2")).tobytes())
+            block = self._minute.read(size)
+        return block
+
+
+def detect_long(detector: Detector, folder: Path, seed: int, total_s: float) -> Course:
+    recording = write_long(folder / "long.flac", seed, total_s)
+    watch = Watch(total_s)
+    found = detect_one(recording, detector, DetectOptions(), heard=watch)
+    if found.error is not None:
+        raise SystemExit(found.error)
+    return watch.course(len(found.events), len(found.events))
+
+
+def stream_long(detector: Detector, hop_s: float, seed: int, total_s: float) -> Course:
+    watch, stream = Watch(total_s), Stream(detector, hop_s=hop_s)
+    chunks = read_samples(RawSound(seed, total_s), stream.sample_rate, 1, "s16le")  # type: ignore[arg-type]  # read1 is all that it asks for
+    num_events = sum(1 for _ in stream.events(_watched(chunks, watch)))
+    return watch.course(num_events, 0)
+
+
+def _watched(chunks: Iterator[np.ndarray], watch: Callable[[float], None]) -> Iterator[np.ndarray]:
+    for count, chunk in enumerate(chunks):
+        yield chunk
+        watch((count + 1) * BLOCK_S)
+
+
+def work(pipe: Connection, way: str, model: str, folder: Path, hop_s: float, seed: int, total_s: float) -> None:
+    """One way in a process of its own."""
+    detector = open_detector(model, num_threads=1)
+    pipe.send(detect_long(detector, folder, seed, total_s) if way == "detect" else stream_long(detector, hop_s, seed, total_s))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--model", default=DEFAULT_DETECTOR)
+    parser.add_argument("--hop", type=float, default=1.0, help="of the stream, seconds from one pass of the model to the next: memory is the same, time is not")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the file may lie while it is heard")
+    options = parser.parse_args()
+    print(
+        "| way | " + " | ".join(f"{share * options.hours:g} h, MiB" for share in SHOWN) + " | slope, MiB/h | events | s | |\n|---|" + "---:|" * (len(SHOWN) + 3) + "---|",
+        flush=True,
+    )
+    context, all_flat = multiprocessing.get_context("spawn"), True
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        for way in ("detect", "stream"):
+            own, other = context.Pipe()
+            process = context.Process(target=work, args=(other, way, options.model, Path(folder), options.hop, options.seed, 3600 * options.hours))
+            process.start()
+            other.close()
+            course: Course = own.recv()
+            process.join()
+            print(course.row(way), flush=True)
+            all_flat &= course.is_flat()
+    return 0 if all_flat else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
