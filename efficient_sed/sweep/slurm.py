@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed._files import write_atomically
+from efficient_sed._terminal import EXIT_TERMINATED
 from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, wait_for
@@ -26,7 +27,6 @@ JOB_FOLDER = "slurm"
 JOB_FILE = "slurm_job"  # in a run's folder: the number of its job
 LOOK_S = 10.0  # between looks at SLURM's queue
 LATE_S = 60.0  # that a result may be late
-EXIT_TERMINATED = 143
 WARNING_S = 120  # from the signal to the end of a job
 SAVING_S = 60  # of them a run may take to finish its step and save
 
