@@ -68,7 +68,10 @@ class Process:
 
     def kill(self, *, is_alone: bool = False) -> None:
         """SIGKILL to its whole group, or to the first process alone."""
-        (os.kill if is_alone else os.killpg)(self.pid, signal.SIGKILL)
+        try:
+            (os.kill if is_alone else os.killpg)(self.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has not begun its group yet, nor anything in it
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
