@@ -18,7 +18,7 @@ ARGS     ?=
 .PHONY: help sweep smoke plot benchmark models browser test check format constraints release clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Variables: BACKBONE=$(BACKBONE) SEQ=$(SEQ) HIDDEN=$(HIDDEN) DATA=$(DATA) PRESET=$(PRESET) LAUNCHER=$(LAUNCHER) ARGS=$(ARGS) PYTHON=$(PYTHON)'
 
 $(BIN)/efficient-sed: pyproject.toml constraints.txt

@@ -27,7 +27,7 @@ def build(folder: Path) -> Path:
     """The wheel of what is committed, from a copy of it in `folder`."""
     folder.mkdir()
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
-    subprocess.run(["tar", "--extract", "--touch"], cwd=folder, input=archive, check=True)  # with the time of now
+    subprocess.run(["tar", "-x", "-m"], cwd=folder, input=archive, check=True)  # with the time of now
     run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder / "out", folder=folder)
     (wheel,) = (folder / "out").iterdir()
     return wheel
@@ -37,7 +37,7 @@ def try_alone(wheel: Path, folder: Path) -> Path:
     """Install it with nothing else in an environment of its own, and let it hear something; returns the environment's Python."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel, folder=folder)
+    run(python, "-m", "pip", "install", "--quiet", "--constraint", folder / "one" / "constraints.txt", wheel, folder=folder)
     run(python, "-m", "pip", "check", folder=folder)
     with wave.open(str(folder / "silence.wav"), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
@@ -60,7 +60,7 @@ def main() -> None:
         run(tool / "bin" / "python", "-m", "pip", "install", "--quiet", "cyclonedx-bom>=7", folder=folder)
         DIST.mkdir(exist_ok=True)
         bill = DIST / f"{wheel.name.removesuffix('.whl')}.cdx.json"
-        run(tool / "bin" / "cyclonedx-py", "environment", "--output-reproducible", "--output-file", bill, "--pyproject", ROOT / "pyproject.toml", python, folder=folder)
+        run(tool / "bin" / "cyclonedx-py", "environment", "--output-reproducible", "--output-file", bill, "--pyproject", folder / "one" / "pyproject.toml", python, folder=folder)
         shutil.copy(wheel, DIST / wheel.name)
     sys.stdout.write(f"{DIST / wheel.name}\n{bill}\nsha256 {digest}, twice\n")
 

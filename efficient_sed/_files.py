@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import os
 import shutil
 import sys
@@ -12,6 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+UNFINISHED = ".unfinished"
+_looked_through: set[Path] = set()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -97,7 +99,7 @@ def locked(lock_file: Path) -> Iterator[None]:
 def _make_beside(path: Path) -> tuple[int, Path]:
     """A new hidden file and its handle, which holds a lock as long as this process lives."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
         _lock(handle, is_shared=True)
         if Path(name).exists():  # else another process took it for a left one before it was locked
             return handle, Path(name)
@@ -105,8 +107,11 @@ def _make_beside(path: Path) -> tuple[int, Path]:
 
 
 def _remove_left(path: Path) -> None:
-    """Remove the hidden files of processes that were killed while they wrote this one; those of living ones are locked."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
+    """Remove the hidden files of processes that were killed while they wrote into this folder; those of living ones are locked. Once: folders may be large."""
+    if path.parent in _looked_through:
+        return
+    _looked_through.add(path.parent)
+    for left in path.parent.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(OSError), left.open("r+b") as file:
             if _lock(file.fileno(), is_shared=False):
                 left.unlink()

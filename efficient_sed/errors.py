@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 
 MAX_LISTED = 40  # names that a message still lists in full
-_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")  # controls, line ends, no width, turns of direction, half characters
+_NOT_SHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)  # controls, line ends, spaces of no width, turns of direction, half characters; not what joins letters
 MAX_MESSAGE = 1600  # characters; of a longer one the middle, where a value is quoted, is left out
 
 

@@ -47,10 +47,10 @@ def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert path.read_bytes() == b"old"
     assert len(names(tmp_path)) == 2
-    (tmp_path / ".a[1].bin.backup").touch()
+    (tmp_path / ".a[1].bin.template").touch()
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
-    assert names(tmp_path) == [".a[1].bin.backup", "a[1].bin"]
+    assert names(tmp_path) == [".a[1].bin.template", "a[1].bin"]
 
 
 def test_what_another_writes_stays(tmp_path: Path) -> None:

@@ -133,6 +133,8 @@ def _check_header(path: AudioInput, file: soundfile.SoundFile, num_bytes: int) -
     """Refuse a file that would take days or all memory because of a few bytes in it."""
     if file.samplerate < MIN_RATE:
         raise DataError(f"{path}: a sample rate of {file.samplerate} Hz is not allowed: {MIN_RATE} Hz or more")
+    if file.frames >= 2**62:
+        raise DataError(f"{path}: its header does not tell its length, as if it had been written into a pipe; write it anew: ffmpeg -i IN OUT.flac")
     if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
         raise DataError(f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)")
 

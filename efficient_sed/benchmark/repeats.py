@@ -10,7 +10,7 @@ from typing import Any
 
 NOT_COMPUTED = ("seed", "output_dir", "logger")
 """Keys of a run's configuration that a repetition may have otherwise; nor do these of "train" and "data" matter:"""
-NOT_COMPUTED_IN = {"train": ("accelerator", "strategy"), "data": ("num_workers", "root", "fold")}  # the manifest hash says which data they were
+NOT_COMPUTED_IN = {"train": ("accelerator", "strategy", "devices"), "data": ("num_workers", "root", "fold")}  # the manifest hash says which data they were
 
 
 def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
 from efficient_sed._arrays import read_arrays
-from efficient_sed._files import write_atomically
+from efficient_sed._files import locked, write_atomically
 from efficient_sed._json import parse_json
 from efficient_sed.audio.io import EncodedAudio, audio_info
 from efficient_sed.data.sources import EncodedSource
@@ -72,7 +71,7 @@ def look_up(container: Path, rows: Sequence[IndexRow], num_workers: int) -> list
     path = index_file(container)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # two runs that start together read the clips once
+        with locked(path.with_suffix(".lock")):  # two runs that start together read the clips once
             known = _load(path)
             missing = [row for row in rows if _key(row) not in known]
             if missing:
@@ -168,4 +167,4 @@ def _load(path: Path) -> dict[str, IndexEntry]:
 def _is_entry(entry: IndexEntry) -> bool:
     """Whether it is what `_probe` could have made."""
     is_usable = isinstance(entry.duration_s, float) and (0 < entry.duration_s < math.inf or (entry.duration_s == 0 and bool(entry.problem)))
-    return is_usable and isinstance(entry.num_bytes, int) and entry.num_bytes > 0 and isinstance(entry.problem, str)
+    return is_usable and isinstance(entry.num_bytes, int) and entry.num_bytes >= (0 if entry.problem else 1) and isinstance(entry.problem, str)

@@ -60,7 +60,7 @@ def pack_command(words: Sequence[str], *, is_forced: bool, shard_gb: float | Non
     if shard_gb is not None and output.suffix:
         raise ConfigError(f"{output} is not allowed with --shard-gb: a folder without an ending, such as {output.with_suffix('')}")
     config = compose_run([word for word in words if word != outputs[0]]).data
-    if output.exists() and not (is_forced and output.is_file()):
+    if output.exists() and not (is_forced and output.is_file() and shard_gb is None):
         raise ConfigError(f"{output}: is there already; give another name" + (", or --force" if output.is_file() else ""))
     packed = pack_data(config, output, shard_gb)
     for message in packed.unreadable:
@@ -109,6 +109,8 @@ def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path
     writer = PackedWriter(unfinished, capacity, None if shard_gb is None else round(shard_gb * 1e9 / 2), watched)
     try:
         unreadable = _write_samples(writer, clips, config)
+        if not len(writer):
+            raise DataError(f"{output}: not one clip could be read; the first: {unreadable[0] if unreadable else 'there is none'}")
         writer.write_tables(splits, clips)
         writer.sign(PackedConfig(root=str(unfinished)).load().hash_clips())
         num_bytes = _finish(unfinished)

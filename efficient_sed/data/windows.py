@@ -99,9 +99,10 @@ class ClipWindows(Sequence[tuple[int, Window]]):
 
     def _of_clip(self, clip: int) -> list[Window]:
         duration_s = float(self._durations_s[clip])
-        if self._last[0] != duration_s:  # most clips are as long as the one before
-            self._last = duration_s, cut_windows(duration_s, self._window_s, self._grid)
-        return self._last[1]
+        last = self._last  # most clips are as long as the one before; read once, for threads
+        if last[0] != duration_s:
+            last = self._last = duration_s, cut_windows(duration_s, self._window_s, self._grid)
+        return last[1]
 
 
 def fade_logits(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -125,7 +125,7 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
     has_new_head = stored.seq != wanted
     has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
     spec = ModelSpec(stored.backbone, wanted, default_classes(num_classes) if has_new_classifier and num_classes is not None else stored.classes)
-    with _no_larger_than(state, path):
+    with contextlib.nullcontext() if has_new_head else _no_larger_than(state, path):  # a head that was typed may be as large as one likes
         model = SedModel(spec)
     if has_new_classifier:
         replaced = ("sequence.", "classifier.") if has_new_head else ("classifier.",)

@@ -41,7 +41,7 @@ class SlurmLauncher:
     """Where to run; none: the cluster's default."""
     account: str | None = None
     gpus: int = 1
-    """For each run; with several, give train.strategy too."""
+    """For each run; with several, give train.devices too."""
     cpus: int = 4
     """For each run: one that computes, and data.num_workers that decode."""
     memory_gb: float | None = None
@@ -125,11 +125,26 @@ class Queue:
         self._looked_at = -math.inf
         self._jobs: frozenset[str] | None = None
 
+    def jobs(self) -> frozenset[str]:
+        """Numbers of the jobs that wait or run.
+
+        Raises:
+            ConfigError: If SLURM gives no answer.
+        """
+        done = subprocess.run(["squeue", "--me", "--array", "--noheader", "--format=%i"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ConfigError(f"--launcher slurm: squeue gives no answer ({(done.stderr.strip().splitlines() or ['no reason'])[-1]}); type the same command again when it does")
+        return frozenset(done.stdout.split())
+
     def __contains__(self, job_id: str) -> bool:
-        """Whether a job waits or runs; true as long as SLURM gives no answer."""
+        """Whether a job waits or runs; true as long as SLURM gives no answer: a pause of its controller loses nobody's runs."""
         if time.monotonic() - self._looked_at > LOOK_S:
-            done = subprocess.run(["squeue", "--me", "--array", "--noheader", "--format=%i"], capture_output=True, text=True, check=False)
-            self._looked_at, self._jobs = time.monotonic(), frozenset(done.stdout.split()) if done.returncode == 0 else None
+            self._looked_at = time.monotonic()
+            try:
+                self._jobs = self.jobs()
+            except ConfigError as error:
+                logger.warning("%s", error)
+                self._jobs = None
         return self._jobs is None or job_id in self._jobs
 
 
@@ -179,9 +194,10 @@ def _left_behind(executor: Any, points: Sequence[GridPoint], queue: Queue) -> It
     """Points whose job still waits or runs."""
     import submitit
 
+    there = queue.jobs()
     for point in points:
         path = point.folder / JOB_FILE
-        if path.is_file() and (number := path.read_text(encoding="utf-8")) in queue:
+        if path.is_file() and (number := path.read_text(encoding="utf-8")) in there:
             logger.info("%s: job %s is still there, and is followed", point.folder.name, number)
             yield point, submitit.SlurmJob(executor.folder, number)
 

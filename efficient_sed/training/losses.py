@@ -50,10 +50,12 @@ def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, is_we
         "loss" to minimise and its parts "supervised", "distillation", "distillation_strong" and "distillation_weak", scalars.
     """
     if not is_weak.any():
-        return detection_loss(frame_logits, targets, teacher, weight)
+        strong = detection_loss(frame_logits, targets, teacher, weight)
+        return strong if weak_share == 0 else {**strong, "distillation_strong": strong["distillation"], "distillation_weak": strong["loss"].new_zeros(())}
     weak = binary_cross_entropy_with_logits(frame_logits[is_weak], teacher[is_weak])
     if is_weak.all():
-        return {"loss": weight * weak, "supervised": weak.new_zeros(()), "distillation": weak, "distillation_weak": weak}
+        nothing = weak.new_zeros(())
+        return {"loss": weight * weak, "supervised": nothing, "distillation": weak, "distillation_strong": nothing, "distillation_weak": weak}
     strong = detection_loss(frame_logits[~is_weak], targets[~is_weak], teacher[~is_weak], weight)
     distillation = (1 - weak_share) * strong["distillation"] + weak_share * weak
     return {

@@ -72,11 +72,11 @@ class SedModule(pl.LightningModule):
         augmented = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
         output = self.model(augmented.mel)
-        losses = {name: share * value for name, value in self._losses(augmented, output, batch.is_weak).items()}
+        losses, num_clips = self._losses(augmented, output, batch.is_weak), len(augmented.mel) if share else 0
         for name, value in losses.items():
             key, is_loss, is_shared = f"train/loss_{name}", name == "loss", self.trainer.world_size > 1
-            self.log("train/loss" if is_loss else key, value, prog_bar=is_loss, on_step=True, on_epoch=True, batch_size=len(augmented.mel), sync_dist=is_shared)
-        return losses["loss"]
+            self.log("train/loss" if is_loss else key, value, prog_bar=is_loss, on_step=True, on_epoch=True, batch_size=num_clips, sync_dist=is_shared)
+        return share * losses["loss"]
 
     def _share(self, num_clips: int) -> float:
         """Weight of this process's loss in the mean over all: 1 where all of them have as many clips."""
@@ -88,10 +88,11 @@ class SedModule(pl.LightningModule):
         return num_clips * self.trainer.world_size / max(1.0, total)
 
     def _silence(self) -> Batch:
-        """A batch of one silent clip."""
+        """A batch of one silent clip, which counts for nothing."""
         dataset = cast(Any, self.trainer).datamodule.training
         samples = round(dataset.clip_seconds * dataset.grid.sample_rate)
         nothing = torch.zeros(1, len(self.model.classes), dataset.grid.num_frames(samples), device=self.device)
+        nothing[:, 0] = 1  # a loss may divide by the labels
         return Batch(torch.zeros(1, samples, device=self.device), nothing, nothing, torch.zeros(1).long(), torch.zeros(1).bool(), [])
 
     def _augmented(self, batch: Batch, rng: np.random.Generator) -> Augmented:
@@ -125,6 +126,7 @@ class SedModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         config, dataset = self.config, cast(Any, self.trainer).datamodule.validation
+        self._validation_loss = torch.zeros(2, device=self.device)
         self._collected = start_scores(dataset, config.task, config.evaluation, config.data.median_frames, self.model.grid.hop_s, keeps_scores=config.has_event_scores)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -138,13 +140,16 @@ class SedModule(pl.LightningModule):
             loss = tagging_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
         else:
             loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
-        self.log("val/loss", loss, batch_size=len(batch.positions), sync_dist=True)
+        self._validation_loss += torch.stack([loss.detach() * len(batch.positions), loss.new_tensor(len(batch.positions))])
         self._collected.add(batch.positions, output.frame_logits.float().sigmoid(), output.clip_logits)
 
     def on_validation_epoch_end(self) -> None:
         if self._collected is None or self.trainer.sanity_checking:
             return
         self._collected.gather()
+        loss, num_windows = self.trainer.strategy.reduce(self._validation_loss, reduce_op="sum")  # of all processes, those without a readable window too
+        if num_windows:
+            self.log("val/loss", loss / num_windows)
         metrics = task_metrics(self._collected, self.config.task)
         if self.config.has_event_scores:
             metrics |= collected_event_metrics(self._collected, self.model.grid.hop_s)

@@ -26,7 +26,7 @@ from efficient_sed.data._index import index_file
 from efficient_sed.data.audioset_strong import AudioSetStrongConfig
 from efficient_sed.data.events import PARTS, Event, Splits, merge_overlapping
 from efficient_sed.data.labels import audioset_evaluated_labels, audioset_labels, audioset_vocabulary
-from efficient_sed.data.sources import AudioSource
+from efficient_sed.data.sources import AudioFile, AudioSource
 from efficient_sed.errors import ConfigError, DataError
 
 LAYOUTS = ("arrow", "arrow_folders", "hdf5", "hdf5_csv", "folder", "folder_parts")
@@ -166,6 +166,16 @@ def test_the_index_is_built_once(copy: Callable[[str], Path], monkeypatch: pytes
     path.write_bytes(path.read_bytes()[:200])
     assert load(root) == changed
     assert any("damaged" in message and "made anew" in message for message in caplog.messages)
+
+
+def test_an_empty_file_is_known_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "empty.wav").touch()
+    rows = [_index.IndexRow("empty.wav", "stamp", AudioFile(tmp_path / "empty.wav"))]
+    (entry,) = _index.look_up(tmp_path, rows, 0)
+    assert "empty (0 bytes)" in entry.problem
+    monkeypatch.setattr(_index, "_probe", lambda row: pytest.fail(f"{row} is read again"))
+    assert _index.look_up(tmp_path, rows, 0) == [entry]
+    assert not [message for message in caplog.messages if "made anew" in message]
 
 
 def test_no_home_for_the_index(copy: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

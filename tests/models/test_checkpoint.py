@@ -260,6 +260,12 @@ BAD_NAMES = [
 ]
 
 
+def test_a_large_new_head(tmp_path: Path) -> None:
+    es.save_model(es.create_model("fmn04", num_classes=2), tmp_path / "fmn04.safetensors")
+    model = es.load_model("fmn04+gru-1024", checkpoint=tmp_path / "fmn04.safetensors")
+    assert sum(parameter.numel() for parameter in model.parameters()) > 20_000_000
+
+
 @pytest.mark.parametrize(("name", "message"), BAD_NAMES, ids=[row[0] or "nothing" for row in BAD_NAMES])
 def test_bad_names(tmp_path: Path, name: str, message: str) -> None:
     torch.save(WEIGHTS, tmp_path / "a.pt")
