@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from efficient_sed._arrays import check_unpacked
 from efficient_sed._files import write_atomically
 from efficient_sed._json import parse_json
 from efficient_sed._memory import is_memory
@@ -262,6 +263,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
     bad = [key for key, value in content.items() if not (isinstance(key, str) and _is_plain(value))] if isinstance(content, dict) else ["state_dict"]
     if bad or not content:
         raise CheckpointError(f"{path}: not a dictionary of tensors" + (f" ({bad[0]!r} is none)" if bad else " (it is empty)"))
+    try:
+        check_unpacked(sum(value.numel() * value.element_size() for value in content.values()), path.stat().st_size)  # one stored number may stand for many
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     return {key.removeprefix("model.") if header else key: value for key, value in content.items()}, header
 
 
@@ -275,10 +280,8 @@ def _check_archive(path: Path) -> None:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it is a dense tensor of real numbers that holds its data, each number of it."""
-    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta or value.is_complex() or value.is_quantized:
-        return False
-    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    """Whether it is a dense tensor of real numbers that holds its data."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not (value.is_meta or value.is_complex() or value.is_quantized)
 
 
 def _diagnose(path: Path, error: Exception) -> str:
