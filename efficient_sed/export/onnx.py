@@ -21,7 +21,7 @@ from efficient_sed._files import check_writable, write_atomically
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, require_package
-from efficient_sed.export.engines import EXPORTED_SUFFIX, open_engine, runtime_errors
+from efficient_sed.export.engines import EXPORTED_SUFFIX, open_engine
 from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -97,7 +97,7 @@ def build_onnx(model: SedModel, model_name: str, input_kind: InputKind = "wavefo
         raise CheckpointError(f"{model_name} is not exported: it has an operation that ONNX lacks ({str(error).splitlines()[0]})") from error
     try:
         difference = _largest_difference(model, header, data)
-    except runtime_errors() as error:
+    except CheckpointError as error:
         raise CheckpointError(f"{model_name} is not exported: its file fails at another length or batch ({str(error).splitlines()[0]})") from error
     if not difference <= TOLERANCE:  # a difference that is no number, too
         raise CheckpointError(f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; at most {TOLERANCE:g} is allowed")

@@ -91,7 +91,7 @@ def test_end_to_end(tiny: list[str], tiny_data: Splits, monkeypatch: pytest.Monk
     other = json.loads(capsys.readouterr().out)
     assert (other["outcome"], other["measured"], other["clips_found"]) == ("not comparable", None, 4)
 
-    card = replace(OWN, scores=(replace(OWN.score, value=2.0, manifest_hash=tiny_data.manifest_hash, clips=4, clips_in_part=4),))
+    card = replace(OWN, scores=(replace(OWN.score, value=1.0, manifest_hash=tiny_data.manifest_hash, clips=4, clips_in_part=4),))
     monkeypatch.setattr(verify, "get_card", lambda _: card)
     assert main(command) == 1
     failed = json.loads(capsys.readouterr().out)

@@ -27,7 +27,7 @@ class LoudDetector:
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:
         if self.leaks:
-            self.kept.append(waveform.copy())
+            self.kept.append(np.repeat(waveform, 4))  # so much that memory that was free before does not hide it
         num_frames = self.grid.num_frames(waveform.shape[1])
         power = np.square(waveform[:, : num_frames * 640].reshape(len(waveform), -1, 640)).mean(axis=2)
         return np.pad(np.minimum(1, 100 * power), ((0, 0), (0, num_frames - power.shape[1])))[:, :, None].astype(np.float32)

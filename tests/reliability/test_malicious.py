@@ -204,7 +204,7 @@ def test_hdf5_bombs_and_what_lies_elsewhere(tmp_path: Path, change: Callable[[An
     shutil.copy(tmp_path / "packed" / "original.h5", tmp_path / "evil.h5")  # the original is still open
     with h5py.File(tmp_path / "evil.h5", "r+") as file:
         change(file, "event_onset_s")
-    with pytest.raises(DataError, match=r"evil\.h5: damaged \((says that|'event_onset_s' (is a link to elsewhere|lies in another file))"):
+    with pytest.raises(DataError, match=r"evil\.h5: (damaged|not readable as HDF5) \('event_onset_s'"):
         compose_run(["data=packed", f"data.root={tmp_path / 'evil.h5'}"]).data.load()
     (tmp_path / "audioset").mkdir()
     _prepare_hdf5(tmp_path / "audioset")
