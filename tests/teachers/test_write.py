@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -212,8 +213,14 @@ def test_what_was_begun_otherwise_is_refused(
 
 
 def test_a_disk_too_full_for_hdf5_keeps_what_was_heard(
-    teachers: dict[str, SedModel], write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    teachers: dict[str, SedModel],
+    write: Write,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    caplog.set_level(logging.INFO)
     teacher, output = next(iter(teachers)), tmp_path / "t.h5"
     with monkeypatch.context() as patch:
         patch.setattr("efficient_sed._files.shutil.disk_usage", lambda _: SimpleNamespace(free=30_000))
@@ -221,7 +228,7 @@ def test_a_disk_too_full_for_hdf5_keeps_what_was_heard(
     assert f"GB, {tmp_path} has 3e-05 GB free); give what it lacks and type the same command to go on" in capsys.readouterr().err
     assert not output.exists()
     assert write(teacher, output) == 0
-    assert "8 of 8 clips are there" in capsys.readouterr().err
+    assert any("8 of 8 clips are there" in message for message in caplog.messages)
 
 
 def test_bad_input(teachers: dict[str, SedModel], tiny_data: Splits, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
