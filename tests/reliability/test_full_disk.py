@@ -17,7 +17,7 @@ def test_no_room_for_short_commands(capfd: pytest.CaptureFixture[str]) -> None:
     assert "| convert | turns read-only | 2 |" in capfd.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_room_for_any(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--count", "3"]) == 0
     out = capfd.readouterr().out

@@ -46,7 +46,7 @@ def test_damaged_inputs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert any(outcome.verdict == "refused" for outcome in outcomes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", fuzz.KINDS)
 def test_many_damaged_inputs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ def test_killed_and_typed_again(capfd: pytest.CaptureFixture[str]) -> None:
     assert "| convert | 1 |" in capfd.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_kind_killed(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--count", "40", "--seed", "2"]) == 0
     out = capfd.readouterr().out

@@ -11,7 +11,7 @@ def test_two_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     assert "| download | 1 |" in capfd.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_pair(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--count", "1", "--seed", "2"]) == 0
     out = capfd.readouterr().out
