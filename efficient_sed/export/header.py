@@ -84,7 +84,8 @@ class Header:
         require((problem := label_problem(self.classes)) is None and bool(self.classes), "metadata.classes", list(self.classes[:3]), problem or "one label or more")
         require(1000 <= self.sample_rate <= MAX_RATE, "metadata.sample_rate", self.sample_rate, f"1000 to {MAX_RATE} Hz")
         for name in ("hop_length", "stride", "first_frame_samples", "min_samples", "mel_bins"):
-            require(1 <= getattr(self, name) <= self.sample_rate, f"metadata.{name}", getattr(self, name), f"1 to {self.sample_rate}")
+            most = MAX_CLIP_SECONDS * self.sample_rate  # networks for tagging hear seconds for their first score
+            require(1 <= getattr(self, name) <= most, f"metadata.{name}", getattr(self, name), f"1 to {most:g}")
         require(0 < self.clip_seconds <= MAX_CLIP_SECONDS, "metadata.clip_seconds", self.clip_seconds, f"above 0, at most {MAX_CLIP_SECONDS}")
         is_heard = self.min_samples <= round(self.clip_seconds * self.sample_rate) <= (self.max_samples or math.inf)
         require(is_heard, "metadata.clip_seconds", self.clip_seconds, f"{self.min_samples} to {self.max_samples} samples")
