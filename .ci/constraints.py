@@ -23,7 +23,7 @@ Written by `make constraints`, as the packages themselves declare them. *needed*
 | package | version | licence | |
 |---|---|---|---|
 """
-DECLARED = {"DCLS": "MIT", "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}  # where the metadata say nothing: from the project's own page
+DECLARED = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}  # where the metadata say nothing: from the project's own page
 LONGEST = 60
 
 

@@ -10,7 +10,6 @@ and nothing finished lost, and do all of its work when it is typed again with ro
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import shutil
@@ -20,10 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from efficient_sed.models._cards import HOME_VARIABLE
-from reliability.jobs import JOBS, Job, Material, material, warm_up
+from reliability.count import counting
+from reliability.jobs import JOBS, Job, Material
 from reliability.kills import HUNG_S, Reference, difference, last_words, run_whole, start
 from reliability.processes import WriteCounter
 from reliability.short_jobs import SHORT_JOBS
@@ -164,29 +162,13 @@ def walk(kind: str, given: Material, count: int, scratch: Path, disk: Disk | Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kind", default=",".join(ALL_JOBS), help=f"comma list of {', '.join(ALL_JOBS)}")
-    parser.add_argument("--count", type=int, default=12, help="places at most, of each kind and way")
-    parser.add_argument("--seed", type=int, default=0, help="of the server's manners")
-    options = parser.parse_args(arguments)
-    kinds = options.kind.split(",")
-    outcomes: dict[str, dict[str, Outcome]] = {}
-    with TemporaryDirectory(prefix="full_") as folder, material(options.seed) as given, small_disk(Path(folder) / "disk") as disk:
+    with counting(arguments, __doc__, ALL_JOBS, 12, "places at most, of each kind and way") as asked, small_disk(asked.folder / "disk") as disk:
         if disk is None:
             print("no small disk and no read-only one: only root may mount them", file=sys.stderr)
-        os.environ[HOME_VARIABLE] = f"{folder}/home"
-        warm_up(Path(folder), kinds)
-        for kind in kinds:
-            outcomes[kind] = walk(kind, given, options.count, Path(folder), disk)
-    print("| command | what fails | tried | one line and its status | all done in spite of it | wrong |")
-    print("|---|---|---:|---:|---:|---:|")
-    for kind, ways in outcomes.items():
-        for way, outcome in ways.items():
-            print(f"| {kind} | {way} | {outcome.num_tried} | {outcome.num_refused} | {outcome.num_tried - outcome.num_refused} | {len(outcome.problems)} |")
-    problems = [problem for ways in outcomes.values() for outcome in ways.values() for problem in outcome.problems]
-    for problem in problems:
-        print(f"wrong, with --seed {options.seed}: {problem}")
-    return 1 if problems else 0
+        outcomes = {(kind, way): seen for kind in asked.kinds for way, seen in walk(kind, asked.given, asked.count, asked.folder, disk).items()}
+    numbers = ((*names, seen.num_tried, seen.num_refused, seen.num_tried - seen.num_refused) for names, seen in outcomes.items())
+    columns = ("command", "what fails", "tried", "one line and its status", "all done in spite of it")
+    return asked.report(columns, zip(numbers, (seen.problems for seen in outcomes.values()), strict=True))
 
 
 if __name__ == "__main__":

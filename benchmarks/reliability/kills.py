@@ -9,8 +9,6 @@ before a file is opened, renamed or removed, or within the next milliseconds. Jo
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import shutil
 import sys
@@ -19,11 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from efficient_sed.models._cards import HOME_VARIABLE
-from reliability.jobs import JOBS, Download, Job, Material, Sweep, material, warm_up
+from reliability.count import counting
+from reliability.jobs import JOBS, Download, Job, Material, Sweep
 from reliability.processes import Process, WriteCounter, kill_own_group
 from reliability.server import MANNERS
 from reliability.whole import broken_files, hidden_files
@@ -32,7 +29,6 @@ SHARES = {"train": 40, "sweep": 16, "pseudo-label": 40, "data pack": 35, "conver
 MAX_KILLS = 5
 MAX_DELAYS_S = (0.0, 0.002, 0.02)
 HUNG_S = 120.0
-MAX_PRINTED = 20
 
 
 @dataclass
@@ -180,26 +176,12 @@ def shares(kinds: Sequence[str], count: int) -> Counter[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kind", default=",".join(SHARES), help=f"comma list of {', '.join(SHARES)}")
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    kinds = options.kind.split(",")
-    outcomes: dict[str, Outcome] = {}
-    with TemporaryDirectory(prefix="kills_") as folder, material(options.seed) as given:
-        os.environ[HOME_VARIABLE] = f"{folder}/home"
-        warm_up(Path(folder), kinds)
-        for kind, count in shares(kinds, options.count).items():
-            outcomes[kind] = count_kills(kind, given, count, options.seed, Path(folder))
-    print("| job | kills | beside a write | jobs ended and compared | hidden files that kills left | still there at the end | wrong |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    for kind, outcome in outcomes.items():
-        print(f"| {kind} | {outcome.num_kills} | {outcome.num_beside_writes} | {outcome.num_ended} | {outcome.num_left} | {outcome.num_stayed} | {len(outcome.problems)} |")
-    problems = [problem for outcome in outcomes.values() for problem in outcome.problems]
-    for problem in problems[:MAX_PRINTED]:
-        print(f"wrong, with --seed {options.seed}: {problem}")
-    return 1 if problems else 0
+    with counting(arguments, __doc__, SHARES, 200, "kills, of all kinds together") as asked:
+        shared = shares(asked.kinds, asked.count)
+        outcomes = {kind: count_kills(kind, asked.given, count, asked.seed, asked.folder) for kind, count in shared.items()}
+    columns = ("job", "kills", "beside a write", "jobs ended and compared", "hidden files that kills left", "still there at the end")
+    numbers = ((kind, seen.num_kills, seen.num_beside_writes, seen.num_ended, seen.num_left, seen.num_stayed) for kind, seen in outcomes.items())
+    return asked.report(columns, zip(numbers, (seen.problems for seen in outcomes.values()), strict=True))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ last line says so; typed again when both have ended, each must succeed, and what
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import shutil
 import sys
@@ -17,11 +15,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from efficient_sed.models._cards import HOME_VARIABLE
-from reliability.jobs import JOBS, Job, Material, Sweep, material, warm_up
+from reliability.count import counting
+from reliability.jobs import JOBS, Job, Material, Sweep
 from reliability.kills import HUNG_S, difference, last_words, log_file, run_whole, start
 from reliability.processes import CRASHED
 from reliability.whole import broken_files, hidden_files
@@ -103,26 +100,10 @@ def count_pairs(kind: str, given: Material, count: int, seed: int, scratch: Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kind", default=",".join(PAIRS), help=f"comma list of {', '.join(PAIRS)}")
-    parser.add_argument("--count", type=int, default=3, help="pairs of each kind")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    kinds = options.kind.split(",")
-    outcomes: dict[str, Outcome] = {}
-    with TemporaryDirectory(prefix="two_") as folder, material(options.seed) as given:
-        os.environ[HOME_VARIABLE] = f"{folder}/home"
-        warm_up(Path(folder), kinds)
-        for kind in kinds:
-            outcomes[kind] = count_pairs(kind, given, options.count, options.seed, Path(folder))
-    print("| two at once | pairs | left it to the other | wrong |")
-    print("|---|---:|---:|---:|")
-    for kind, outcome in outcomes.items():
-        print(f"| {kind} | {outcome.num_pairs} | {outcome.num_refused} | {len(outcome.problems)} |")
-    problems = [problem for outcome in outcomes.values() for problem in outcome.problems]
-    for problem in problems:
-        print(f"wrong, with --seed {options.seed}: {problem}")
-    return 1 if problems else 0
+    with counting(arguments, __doc__, PAIRS, 3, "pairs of each kind") as asked:
+        outcomes = {kind: count_pairs(kind, asked.given, asked.count, asked.seed, asked.folder) for kind in asked.kinds}
+    numbers = ((kind, seen.num_pairs, seen.num_refused) for kind, seen in outcomes.items())
+    return asked.report(("two at once", "pairs", "left it to the other"), zip(numbers, (seen.problems for seen in outcomes.values()), strict=True))
 
 
 if __name__ == "__main__":

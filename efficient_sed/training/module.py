@@ -46,6 +46,8 @@ class SedModule(pl.LightningModule):
         self.unreadable: list[str] = []
         self._collected: ClipScores | None = None
         self._has_trained = False
+        self._validation_loss = torch.zeros(2)
+        """Sum over the windows of an epoch, and their number."""
 
     @property
     def monitor(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from efficient_sed.errors import ConfigError, MissingDependencyError
-from efficient_sed.sweep import run_process, slurm
+from efficient_sed.sweep import slurm
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.sweep.launch import RunStatus, State, run_grid
 from efficient_sed.sweep.launchers import LAUNCHERS, Launcher, create_launcher
@@ -39,14 +38,10 @@ os._exit(5)
 
 
 @pytest.fixture
-def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[GridPoint]:
-    """Three points whose runs are a shell script, in a directory of their own."""
-    script = tmp_path / "run"
-    script.write_text(f"#!{sys.executable} -S\n{FAKE_RUN}")
-    script.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
+def points(fake_runs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> list[GridPoint]:
+    """Three points whose runs are a script, in a directory of their own."""
+    fake_runs(FAKE_RUN)
     monkeypatch.setenv("SLURM_PROCID", "7")  # as if the sweep were typed inside a job
-    monkeypatch.setattr(run_process, "TRAIN_COMMAND", (str(script),))
     return expand_grid(["backbone=fmn04", "seq=none", "seed=0,1,2", "output_dir=runs"])
 
 

@@ -8,14 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from efficient_sed.sweep import run_process, slurm
+from efficient_sed.sweep import slurm
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.sweep.launch import RunStatus, run_grid
 from efficient_sed.sweep.slurm import JOB_FILE, SlurmLauncher
@@ -104,12 +103,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[GridPoint]:
-    script = tmp_path / "run"
-    script.write_text(f"#!{sys.executable} -S\n{FAKE_RUN}")
-    script.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_process, "TRAIN_COMMAND", (str(script),))
+def points(fake_runs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> list[GridPoint]:
+    fake_runs(FAKE_RUN)
     monkeypatch.setattr(slurm, "LOOK_S", 1.0)
     monkeypatch.setattr(slurm, "LATE_S", 5.0)
     return expand_grid(["backbone=fmn04", "seq=none", "seed=1,2,3", "output_dir=runs"])
