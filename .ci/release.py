@@ -57,7 +57,7 @@ def main() -> None:
         python = try_alone(wheel, folder)
         tool = folder / "tool"
         venv.create(tool, with_pip=True)
-        run(tool / "bin" / "python", "-m", "pip", "install", "--quiet", "cyclonedx-bom>=7", folder=folder)
+        run(tool / "bin" / "python", "-m", "pip", "install", "--quiet", "cyclonedx-bom==7.5.0", folder=folder)
         DIST.mkdir(exist_ok=True)
         bill = DIST / f"{wheel.name.removesuffix('.whl')}.cdx.json"
         run(tool / "bin" / "cyclonedx-py", "environment", "--output-reproducible", "--output-file", bill, "--pyproject", folder / "one" / "pyproject.toml", python, folder=folder)

@@ -59,7 +59,7 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
         half: Store floating-point weights as float16.
 
     Raises:
-        CheckpointError: If the file cannot be written, a weight does not fit into float16, the model is a fused copy, or its layers were replaced.
+        CheckpointError: If the file cannot be written, a weight does not fit into float16, a note is no JSON, the model is a fused copy, or its layers were replaced.
     """
     if model.is_fused:
         raise CheckpointError(f"{path}: a fused model cannot be saved, its weights are no longer those of its parts; save the model that was given to fuse()")
@@ -69,7 +69,11 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
     for key, value in tensors.items():
         if half and not torch.isfinite(value).all():
             raise CheckpointError(f"{path}: {key} does not fit into float16; save it in full precision")
-    data = safetensors.torch.save(tensors, metadata={_HEADER_KEY: json.dumps(model_header(model))})
+    try:
+        header = json.dumps(model_header(model), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: the notes of the model's provenance could not be read again ({error}); keep text and finite numbers in them") from error
+    data = safetensors.torch.save(tensors, metadata={_HEADER_KEY: header})
     try:
         write_atomically(Path(path), data)
     except OSError as error:

@@ -323,6 +323,15 @@ def test_a_write_that_stops_half_way(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("note", [float("nan"), Path("runs")])
+def test_notes_that_could_not_be_read_again(tmp_path: Path, note: object) -> None:
+    model = create("fmn04")
+    model.provenance = Provenance(notes={"psds1": note})
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: the notes of the model's provenance could not be read again \(.*\); keep text and finite numbers in them$"):
+        es.save_model(model, tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("make", "reason"), [(Path.mkdir, "Is a directory"), (None, "Not a directory")])
 def test_unwritable_place(tmp_path: Path, make: Callable[[Path], None] | None, reason: str) -> None:
     path = tmp_path / "a.safetensors"
