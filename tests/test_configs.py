@@ -98,6 +98,7 @@ def test_every_file_is_a_preset_that_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", presets("experiment"))
+@pytest.mark.slow
 def test_presets_train(name: str, audioset: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     config = small(name, audioset, tmp_path_factory.getbasetemp() / "scenes")
     splits = config.data.load()

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 FORMAT = "efficient_sed/1"
 _HEADER_KEY = "efficient_sed"
 MAX_EXTRA = 20_000_000  # parameters that a model may have beyond twice those of its file: a new head
+MAX_EXTRA_TENSORS = 1000
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 
 
@@ -159,12 +160,13 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
 def _no_larger_than(state: Mapping[str, Tensor], path: Path) -> Iterator[None]:
     """Raise a CheckpointError while a model is built that is far larger than the file: a few numbers in a header would take all memory."""
     left, thread = 2 * sum(value.numel() for value in state.values()) + MAX_EXTRA, threading.get_ident()
+    tensors_left = 2 * len(state) + MAX_EXTRA_TENSORS  # a GRU takes time by the square of its layers
 
     def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:  # noqa: ARG001 (the hook's signature)
-        nonlocal left
+        nonlocal left, tensors_left
         if parameter is not None and threading.get_ident() == thread:
-            left -= parameter.numel()
-            if left < 0:
+            left, tensors_left = left - parameter.numel(), tensors_left - 1
+            if left < 0 or tensors_left < 0:
                 raise CheckpointError(f"{path}: describes a model that is far larger than the file; its header is damaged, or the weights are another model's")
 
     handle = register_module_parameter_registration_hook(count)

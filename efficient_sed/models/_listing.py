@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.models._cards import Card, list_cards, local_weights, nearest_names
-from efficient_sed.models._names import GRAMMAR
+from efficient_sed.models._names import GRAMMAR, parse_name
 from efficient_sed.models._systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -69,14 +69,12 @@ def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: st
                 if any(fnmatchcase(f"{backbone}+{head}-{size}", pattern) for backbone in BACKBONES.names()):
                     unfit.append(f"{head}-{size}: {error}")
     rows = []
-    for name in (f"{backbone}{ending}" for backbone in BACKBONES.names() for ending in endings):
-        if fnmatchcase(name, pattern):
-            try:
-                params, macs = count_costs(name, num_classes)
-            except MissingDependencyError as error:
-                unfit.append(f"{name}: {error}")
-                continue
-            rows.append({"name": name, "params": params, "macs": macs})
+    for backbone in BACKBONES.names():
+        names = [name for name in (f"{backbone}{ending}" for ending in endings) if fnmatchcase(name, pattern)]
+        try:
+            rows += [{"name": name, "params": params, "macs": macs} for name, params, macs in _count_costs(names, num_classes)]
+        except MissingDependencyError as error:
+            unfit += [f"{name}: {error}" for name in names]
     if unfit and not rows:
         raise ConfigError(unfit[0])
     for message in unfit:
@@ -97,24 +95,28 @@ def parse_sizes(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def count_costs(name: str, num_classes: int) -> tuple[int, int]:
-    """Parameters and MACs (10 s) of an architecture.
+def _count_costs(names: Sequence[str], num_classes: int) -> Iterator[tuple[str, int, int]]:
+    """Architectures that share their backbone, each with its parameters and MACs (10 s).
 
-    Built without drawing weights. The backbone, which may have a hundred times as many MACs as the rest, computes shapes alone; the head runs on whatever
-    the memory holds, for the meta device takes seconds for recurrent layers.
+    Built without drawing weights. The backbone, which may have a hundred times as many MACs as the rest, is counted once and computes shapes alone; the rest
+    runs on whatever the memory holds, for the meta device takes seconds for recurrent layers.
     """
     import torch
 
     from efficient_sed.benchmark.macs import count_macs
-    from efficient_sed.models._factory import create_model
+    from efficient_sed.data.labels import default_classes
+    from efficient_sed.models._known_backbone import KnownBackbone
+    from efficient_sed.models.sed import ModelSpec, SedModel
 
-    with torch.device("meta"):
-        model = create_model(name, num_classes)
-    for part in (model.frontend, model.sequence, model.classifier):
-        part.to_empty(device="cpu")
-    model.backbone.register_forward_pre_hook(lambda _, inputs: inputs[0].to("meta"))
-    model.backbone.register_forward_hook(lambda _, __, features: torch.zeros(features.shape))
-    return sum(parameter.numel() for parameter in model.parameters()), count_macs(model).total
+    known = None
+    for name in names:
+        backbone, seq, _ = parse_name(name)
+        known = known or KnownBackbone(backbone)
+        with torch.device("meta"):
+            model = SedModel(ModelSpec(known.config(), seq, default_classes(num_classes)))
+        for part in (model.frontend, model.sequence, model.classifier):
+            part.to_empty(device="cpu")
+        yield name, known.num_params + sum(parameter.numel() for parameter in model.parameters()), known.macs + count_macs(model).total
 
 
 def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = False) -> None:

@@ -89,6 +89,7 @@ def test_beyond_full_scale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.slow
 def test_other_processes(packed: Path, context: str) -> None:
     clips = load(packed).train
     here = [checksum(clip.audio) for clip in clips]

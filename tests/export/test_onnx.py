@@ -45,6 +45,7 @@ def noise(batch: int, samples: int) -> Tensor:
 
 
 @pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
+@pytest.mark.slow
 def test_every_head_at_any_length(head: str, tmp_path: Path) -> None:
     has_size = "hidden" in {field.name for field in dataclasses.fields(SEQUENCE_HEADS.get(head))}
     model = random_model(f"fmn04+{head}-64" if has_size else "fmn04")

@@ -26,6 +26,7 @@ from efficient_sed.export.recipes import RECIPES
 from efficient_sed.models._factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 
+pytestmark = pytest.mark.slow
 WITHOUT = "without PyTorch, detect, listen and benchmark take an exported model: --model FILE.onnx"
 MATRICES = 13  # projection, two blocks with four of attention and two behind it, classifiers of frames and of clips
 SMALL = ["data=synthetic", "data.num_train=4", "data.num_validation=1", "data.num_test=4", "data.num_workers=0"]

@@ -390,6 +390,7 @@ def vision(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
 
 
 @pytest.mark.parametrize("suffix", ["", "_frame", "_dcls", "_dcls_frame"])
+@pytest.mark.slow
 def test_vision_networks_of_timm(vision: tuple[str, nn.Module], suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """By name and by file; the stem's convolution and learned positions stay random, and all else is theirs."""
     name, model = vision

@@ -38,6 +38,7 @@ from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
+pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parent.parent / "parity" / "teachers"
 FILES = {"beats": "BEATs", "atst_f": "ATST-F", "fpasst": "fpasst", "m2d": "M2D", "asit": "ASIT"}
 STAGES = {"beats": (30, 19, 19), "atst_f": (15, 11, 13), "fpasst": (25, 12, 14), "m2d": (17, 12, 14), "asit": (16, 12, 14)}  # tensors: first, others, last

@@ -20,6 +20,7 @@ from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES
 
+pytestmark = pytest.mark.slow
 NAMES = [name for name in BACKBONES.names() if name.startswith(("convnext", "convformer", "fastvit"))]
 PLAIN = ["convformer_s18", "convnext_tiny", "fastvit_sa24"]
 FUSED = [name for name in NAMES if name.startswith("fastvit") or name in ("convnext_tiny_dcls", "convnext_tiny_frame", "convformer_s18", "convformer_s18_dcls_frame")]

@@ -12,6 +12,7 @@ def test_both_ends_are_among_the_places() -> None:
     assert places(100, 3) == [1, 51, 100]
 
 
+@pytest.mark.slow
 def test_no_room_for_short_commands(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--kind", "convert,data pack", "--count", "2"]) == 0
     assert "| convert | turns read-only | 2 |" in capfd.readouterr().out

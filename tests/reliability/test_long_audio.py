@@ -42,6 +42,7 @@ def hear(way: str, leaks: bool, folder: Path) -> Course:
 
 @pytest.mark.parametrize("leaks", [False, True])
 @pytest.mark.parametrize("way", ["detect", "stream"])
+@pytest.mark.slow
 def test_a_quarter_of_an_hour(tmp_path: Path, way: str, leaks: bool) -> None:
     """A window that is kept each time is seen: the check can fail. In a process of its own: what other tests freed would hide it."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:

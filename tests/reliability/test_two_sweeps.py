@@ -6,6 +6,7 @@ import pytest
 from reliability.two_sweeps import PAIRS, main
 
 
+@pytest.mark.slow
 def test_two_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--kind", "pseudo-label,data pack,download", "--count", "1", "--seed", "1"]) == 0
     assert "| download | 1 |" in capfd.readouterr().out

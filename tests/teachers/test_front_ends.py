@@ -26,6 +26,7 @@ from efficient_sed.teachers._write import _devices
 from efficient_sed.teachers.model import ModelTeacher, _Member, is_alike
 from efficient_sed.training.module import SedModule
 
+pytestmark = pytest.mark.slow
 CLASSES = ["dog", "siren"]
 
 

@@ -158,6 +158,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("seq", "batch_index", "recipe"), [("tf", 0, "plain"), ("tf", 1, "sparse validation"), ("gru", 1, "plain"), ("tf", 3, "averaged"), ("tf", 3, "all")])
+@pytest.mark.slow
 def test_resumed_equals_uninterrupted(
     tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seq: str, batch_index: int, recipe: str
 ) -> None:
