@@ -53,7 +53,7 @@ class PackedFile:
             with open(self._descriptor, "rb", buffering=0, closefd=False) as file, h5py.File(file, "r") as header:
                 self.attributes = dict(header.attrs)
                 self.places = {name: _place(name, dataset, status.st_size) for name, dataset in header.items() if isinstance(dataset, h5py.Dataset)}
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:  # whatever h5py says of addresses that are none
             if getattr(error, "errno", None) in PASSING:
                 raise
             raise DataError(f"{path}: not readable as HDF5 ({' '.join(str(error).split())}); copy the file again") from error

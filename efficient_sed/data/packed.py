@@ -188,7 +188,7 @@ def _check_clips(file: PackedFile, shard_first: np.ndarray, shard_length: np.nda
     shards = np.maximum(np.searchsorted(shard_first, first, side="right") - 1, 0)
     if (length < 1).any() or (first < 0).any() or (first - shard_first[shards] > shard_length[shards] - length).any():
         raise ValueError("a clip is not within the samples")
-    if not (np.isfinite(duration_s).all() and np.isfinite(scale).all() and (scale >= 1).all() and (np.abs(length - duration_s * SAMPLE_RATE) <= 2).all()):
+    if not (np.isfinite(duration_s).all() and np.isfinite(scale).all() and (scale >= 1).all() and (np.abs(length / SAMPLE_RATE - duration_s) <= 2 / SAMPLE_RATE).all()):
         raise ValueError("a clip's scale is below 1, or it is not as long as its duration")
 
 
@@ -205,4 +205,6 @@ def _whole(file: PackedFile, name: str) -> np.ndarray:
 
 
 def _texts(file: PackedFile, name: str) -> tuple[str, ...]:
+    if file.places[name].dtype.kind != "S":
+        raise ValueError(f"{name!r} holds entries of type {file.places[name].dtype}")
     return tuple(text.decode() for text in _whole(file, name).tolist())

@@ -122,7 +122,17 @@ def spoil(change: Callable[[Any], Any]) -> Callable[[Path], None]:
     return write
 
 
+def put(offset: int, data: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:offset] + data + whole[offset + len(data) :])
+
+    return write
+
+
 BAD: list[tuple[str, Callable[[Path], Any], str]] = [
+    ("an address beyond any file", put(48, b"\xf0" * 8), r"{path}: not readable as HDF5 \(Python int too large.*\); copy the file again"),
+    ("an address of nothing", put(69, b"\x80" + bytes(6) + b"\x80"), r"{path}: not readable as HDF5 .*; copy the file again"),
     ("missing", Path.unlink, r"data\.root={path}: no such file; write it with: efficient-sed data pack data=… {path}"),
     ("truncated", lambda path: path.write_bytes(path.read_bytes()[:-5000]), r"{path}: not readable as HDF5 \(.*truncated file.*\); copy the file again"),
     ("text", lambda path: path.write_text("hello"), r"{path}: not readable as HDF5 .*"),
@@ -149,6 +159,8 @@ BAD_COLUMNS: list[tuple[str, Callable[[Any], Any], str]] = [
     ("no duration", lambda file: file["duration_s"].__setitem__(0, np.nan), "a clip's scale is below 1, or it is not as long as its duration"),
     ("samples beyond the file", lambda file: file["first"].__setitem__(1, 10**7), "a clip is not within the samples"),
     ("no samples", lambda file: file["length"].__setitem__(0, 0), "a clip is not within the samples"),
+    ("a length beyond numbers", lambda file: file["duration_s"].__setitem__(0, 1e308), "a clip's scale is below 1, or it is not as long as its duration"),
+    ("classes that are numbers", lambda file: (file.pop("classes"), file.create_dataset("classes", data=np.arange(447))), "'classes' holds entries of type int64"),
     ("no text", lambda file: file["id"].__setitem__(0, b"\xff\xfe"), "'utf-8' codec can't decode .*"),
 ]
 
