@@ -110,7 +110,7 @@ class ArrowContainer:
                 with pa.memory_map(str(file)) as mapped:
                     parts.append(pa.ipc.open_stream(mapped).read_all())
                 parts[-1].validate(full=True)  # else a wrong offset would be followed wherever it points
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, UnicodeDecodeError, pa.ArrowException) as error:  # a column's name may be no text
                 raise DataError(f"{file}: not readable as Arrow ({_one_line(error)}); copy the data set again") from error
         try:
             self._table = pa.concat_tables(parts)

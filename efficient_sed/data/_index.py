@@ -151,7 +151,7 @@ def _load(path: Path) -> dict[str, IndexEntry]:
         return {}
     try:
         version, keys, seconds, sizes, digest, problem = read_arrays(path.read_bytes(), ARRAYS)
-        if int(version) != INDEX_VERSION:
+        if version.shape or version != INDEX_VERSION:
             return {}
         digests, problems = digest.tobytes().hex(), parse_json(problem.tobytes())
         rows = zip(keys.tolist(), seconds.tolist(), sizes.tolist(), strict=True)
