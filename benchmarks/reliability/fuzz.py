@@ -1,6 +1,6 @@
 """Damaged and wild inputs of every kind that the package reads: it must refuse them in one line, or take them for what they can only mean.
 
-OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py [--count 10000] [--seed 0] [--kinds wav folder …]
+OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py [--count 10000] [--first 0] [--kinds wav folder …]
 OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py --kinds wav --again 4711        # one attempt, with its traceback
 
 Each attempt is made by a kind's name and a number, and nothing else. Wrong is: an error that is not one of the package's own or has more than one line,
@@ -148,7 +148,7 @@ def fuzz(kind: Kind, numbers: Sequence[int], folder: Path) -> list[Outcome]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="attempts of all kinds together")
-    parser.add_argument("--seed", type=int, default=0, help="the first attempt's number")
+    parser.add_argument("--first", type=int, default=0, help="the first attempt's number")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--again", type=int, metavar="NUMBER", help="make one attempt of one kind once more, in this process")
     options = parser.parse_args()
@@ -159,11 +159,11 @@ def main() -> int:
             chosen[0].prepare(Path(scratch))
             print("accepted" if chosen[0].attempt(random.Random(f"{chosen[0].name}/{options.again}"), Path(scratch)) else "refused")
             return 0
-        wrong = run(chosen, options.count, options.seed, Path(scratch))
+        wrong = run(chosen, options.count, options.first, Path(scratch))
     return 1 if wrong else 0
 
 
-def run(chosen: Sequence[Kind], count: int, seed: int, scratch: Path) -> int:
+def run(chosen: Sequence[Kind], count: int, first: int, scratch: Path) -> int:
     """Print the table, and of everything wrong what repeats it; returns how many were wrong."""
     shares = sum(kind.share for kind in chosen)
     print("| input | tried | refused | accepted | wrong | slowest |\n|---|---:|---:|---:|---:|---:|", flush=True)
@@ -173,7 +173,7 @@ def run(chosen: Sequence[Kind], count: int, seed: int, scratch: Path) -> int:
         folder = scratch / kind.name
         folder.mkdir()
         size = max(1, round(count * kind.share / shares))
-        outcomes = fuzz(kind, range(seed, seed + size), folder)
+        outcomes = fuzz(kind, range(first, first + size), folder)
         verdicts = Counter(outcome.verdict for outcome in outcomes)
         wrong = [outcome for outcome in outcomes if outcome.verdict not in ("accepted", "refused")]
         failures += [f"{kind.name} {outcome.number}: {outcome.verdict}: {outcome.detail}" for outcome in wrong]
