@@ -114,7 +114,7 @@ def _attempt_names(rng: random.Random, folder: Path) -> bool:
     characters = list(path.name)
     for _ in range(rng.choice((1, 2))):
         characters[rng.randrange(len(characters))] = rng.choice((*"0123456789-.", *TEXTS))
-    name = "".join(characters).replace("/", "").replace("\0", "").encode("utf-8", "surrogateescape" if rng.random() < 0.1 else "replace").decode("utf-8", "replace")[:100]
+    name = "".join(characters).replace("/", "").replace("\0", "").encode("utf-8", "surrogatepass" if rng.random() < 0.1 else "replace").decode("utf-8", "replace")[:100]
     renamed = path.with_name(name.strip(".") or "x")
     path.rename(renamed)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,16 @@ def test_bad_index(tmp_path: Path, case: str) -> None:
         ClipTeacher(array, index, CLASSES)
     assert str(caught.value) == f"{index}: {message}"
     assert not (tmp_path / "made").exists()
+
+
+def test_a_length_in_an_index_takes_no_memory(tmp_path: Path) -> None:
+    array, index = write_pair(tmp_path, numbered(2, 3), {})
+    index.write_bytes(pickle.PROTO + b"\x05" + pickle.BYTEARRAY8 + (2**28).to_bytes(8, "little"))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="not a pickled dictionary"):
+        ClipTeacher(array, index, CLASSES)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
 
 
 def test_a_class_of_ones_own_is_refused(tmp_path: Path) -> None:
