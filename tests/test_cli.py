@@ -91,6 +91,7 @@ BAD = [
     ("train train.epoch=3", "unknown key train.epoch; did you mean 'epochs'?"),
     ("train seq=tf seq.hidden=250", "seq.hidden=250 is not allowed: it must be divisible by"),
     ("train epochs", "'epochs' is not key=value"),
+    ("train ~model", "'~model' is not key=value"),
     ("train seq.hidden=64,128", "a list of alternatives is for `sweep`"),
     ("train data=folder data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
     ("train {own} data.audio=absent", "{d}/absent: no such directory of audio files"),

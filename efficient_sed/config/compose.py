@@ -111,6 +111,8 @@ def expand_models(overrides: Sequence[str]) -> list[str]:
             expanded.append(override)
         elif chosen:
             raise ConfigError(f"{override} beside {chosen[0]}: the model's name says both its backbone and its head; give one of the two")
+        elif "=" not in override:
+            raise ConfigError(f"{override!r} is not key=value")
         else:
             expanded += model_overrides(override.split("=", 1)[1])
     return expanded

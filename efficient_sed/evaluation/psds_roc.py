@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 HOUR_S = 3600.0
+MOST = 2**53  # false alarms: beyond it a float does not know one more
 _BLOCK = 4096  # points of the common axis that are pooled at once: bounds memory
 
 
@@ -38,10 +39,10 @@ class PsdRoc:
 
 def max_alarms(duration_s: float, max_efpr: float) -> int:
     """Largest number of false alarms that is within the cut."""
-    count = int(max_efpr * duration_s / HOUR_S)
+    count = int(min(MOST, max_efpr * duration_s / HOUR_S))
     while rate(count, duration_s) > max_efpr:
         count -= 1
-    while rate(count + 1, duration_s) <= max_efpr:
+    while count < MOST and rate(count + 1, duration_s) <= max_efpr:
         count += 1
     return count
 
