@@ -34,7 +34,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """The result of a finished run, none for an unfinished one.
 
     Raises:
-        DataError: If the file is damaged; the message names it.
+        DataError: If the file is damaged, or cannot be read; the message names it.
     """
     path = folder / RESULT_FILE
     if not path.is_file():
@@ -42,7 +42,9 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     try:
         result: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         check_result(result)
-    except (OSError, ValueError) as error:
+    except OSError as error:  # the run may be whole
+        raise DataError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
+    except ValueError as error:
         raise DataError(f"{path}: damaged ({error}); delete the file and start the run again") from error
     return result
 

@@ -252,7 +252,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
         return _read_safetensors(path)
     try:
         if zipfile.is_zipfile(path):
-            _check_archive(path)
+            check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise almost anything
         if is_memory(error):
@@ -276,7 +276,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
     return {key.removeprefix("model.") if header else key: value for key, value in content.items()}, header
 
 
-def _check_archive(path: Path) -> None:
+def check_archive(path: Path) -> None:
     """Raise a BadZipFile for what torch.load would not see: a wrong checksum, or more content than bytes, which it never writes."""
     with zipfile.ZipFile(path) as archive:
         if sum(item.file_size for item in archive.infolist()) > path.stat().st_size:

@@ -19,8 +19,8 @@ from efficient_sed.config.schema import RunConfig, TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.environment import device_name
-from efficient_sed.errors import ConfigError, DataError, LostProcessError, MissingDependencyError, require_package
-from efficient_sed.models._checkpoint import load_model
+from efficient_sed.errors import CheckpointError, ConfigError, DataError, LostProcessError, MissingDependencyError, require_package
+from efficient_sed.models._checkpoint import check_archive, load_model
 from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal
@@ -68,7 +68,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
 
     Raises:
         DataError: If the training part is smaller than one batch can use, or a file cannot be read.
-        CheckpointError: If a checkpoint cannot be written or does not fit.
+        CheckpointError: If a checkpoint cannot be written, is damaged, or does not fit.
         LostProcessError: If another process of this training ended.
     """
     for chatty in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when imported
@@ -83,6 +83,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     # one of its own: Lightning's save_last writes only in epochs that are the best so far
     last_checkpoint = MovableCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     last = run_folder / LAST_CHECKPOINT
+    _check_whole(run_folder)
     averaged = [AveragedWeights(config.train.ema_decay)] if config.train.ema_decay else []  # before what saves
     callbacks: list[pl.Callback] = [*averaged, best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
     callbacks.append(timer := EpochTimer())
@@ -127,6 +128,17 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         "device": device_name(device),
     }
     return model, facts
+
+
+def _check_whole(run_folder: Path) -> None:
+    """Raise a CheckpointError before anything is trained on, or for the sake of, a damaged checkpoint."""
+    for path in (run_folder / LAST_CHECKPOINT, run_folder / BEST_CHECKPOINT):
+        if path.is_file():
+            try:
+                check_archive(path)
+            except Exception as error:  # a damaged archive raises almost anything
+                cause = " ".join(str(error).split())
+                raise CheckpointError(f"{path}: damaged ({cause}); put a copy of it back, or delete {LAST_CHECKPOINT} and {BEST_CHECKPOINT}, and the run begins anew") from error
 
 
 def _is_from_another(error: RuntimeError) -> bool:

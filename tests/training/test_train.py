@@ -441,6 +441,22 @@ def test_damaged_audio_is_skipped_and_counted(damaged: Callable[[str], tuple[Syn
     assert done.facts["steps"] == 4
 
 
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes(255 - byte for byte in data[middle : middle + 400]) + data[middle + 400 :]
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda data: data[: len(data) // 2], flip], ids=["empty", "cut", "flipped"])
+def test_damaged_checkpoints_are_told_before_training(tiny_data: Splits, plain: Finished, tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
+    for file in ("last.ckpt", "best.ckpt"):
+        (tmp_path / file).write_bytes((plain.folder / file).read_bytes())
+    (tmp_path / name).write_bytes(damage((tmp_path / name).read_bytes()))
+    with pytest.raises(CheckpointError, match=rf"{name}: damaged \(.+\); put a copy of it back, or delete last\.ckpt and best\.ckpt, and the run begins anew$") as caught:
+        train(plain.config, tiny_data, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config(tiny_config)
     fsync, start = os.fsync, SedModule.on_train_epoch_start
