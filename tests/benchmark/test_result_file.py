@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from result_files import make_result
@@ -60,3 +61,15 @@ def test_what_json_cannot_say_is_null(tmp_path: Path) -> None:
     read = read_result(tmp_path)
     assert read is not None
     assert read["extra"] == [None, {"a": None}]
+
+
+def test_a_result_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever deletes it loses a run."""
+    (tmp_path / "result.json").write_text("{}")
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(DataError, match=r"result\.json: cannot be read \(Permission denied\); make it readable$"):
+        read_result(tmp_path)
