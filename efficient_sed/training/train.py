@@ -136,6 +136,8 @@ def _check_whole(run_folder: Path) -> None:
         if path.is_file():
             try:
                 check_archive(path)
+            except PermissionError as error:  # it may be whole
+                raise CheckpointError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
             except Exception as error:  # a damaged archive raises almost anything
                 cause = " ".join(str(error).split())
                 raise CheckpointError(f"{path}: damaged ({cause}); put a copy of it back, or delete {LAST_CHECKPOINT} and {BEST_CHECKPOINT}, and the run begins anew") from error

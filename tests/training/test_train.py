@@ -457,6 +457,16 @@ def test_damaged_checkpoints_are_told_before_training(tiny_data: Splits, plain: 
     assert "\n" not in str(caught.value)
 
 
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tiny_data: Splits, plain: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "last.ckpt").touch()
+    monkeypatch.setattr("efficient_sed.training.train.check_archive", refuse)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be read \(Permission denied\); make it readable$"):
+        train(plain.config, tiny_data, tmp_path)
+
+
 def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config(tiny_config)
     fsync, start = os.fsync, SedModule.on_train_epoch_start
