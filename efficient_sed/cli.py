@@ -234,7 +234,7 @@ def run_pseudo_label(options: argparse.Namespace) -> int:
 def run_data(options: argparse.Namespace) -> int:
     from efficient_sed.config.compose import compose_run
     from efficient_sed.data._packing import pack_command
-    from efficient_sed.data.check import check_data, coverage_table, data_table, write_manifest
+    from efficient_sed.data.check import check_data, check_manifest_place, coverage_table, data_table, write_manifest
 
     if options.action == "pack":
         if options.manifest or options.classes:
@@ -243,6 +243,8 @@ def run_data(options: argparse.Namespace) -> int:
         return 0
     if options.force or options.shard_gb is not None:
         raise ConfigError("--force and --shard-gb belong to: efficient-sed data pack")
+    if options.manifest:
+        check_manifest_place(options.manifest)
     report = check_data(compose_run(options.words).data)
     print_table(coverage_table(report))
     print_table(data_table(report.splits, is_whole=options.classes))

@@ -372,6 +372,14 @@ def test_models_by_pattern(run: Run) -> None:
     assert all(words in card for words in ("5,028,286", "0.4386 on AudioSet Strong evaluation part", "16,935 clips, 407 classes", "https://arxiv.org/abs/2503.11373", "MIT"))
 
 
+def test_a_manifest_replaces_nothing_else(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    path.write_text("filename\tonset\toffset\tevent_label\n")
+    status, out, err = run(f"data check data=synthetic --manifest {path}")
+    assert (status, out, err) == (2, "", f"efficient-sed: --manifest {path}: is there already and is no manifest; give another name, such as clips.jsonl\n")
+    assert path.read_text().startswith("filename")
+
+
 def test_models_composable(run: Run) -> None:
     rows = json.loads(run("models fmn04* --composable --hidden 64,128 --json").out)["composable"]
     costs = {row["name"]: row for row in rows}

@@ -28,6 +28,7 @@ DECODED_S, ROUNDING_S = 600.0, 0.01  # decoded at once, and that a duration may 
 MAX_ROWS, SHOWN_ROWS = 40, 10  # of the table of classes: of a longer one the ten commonest and the ten rarest are shown
 REPORT_EVERY_S = 10.0
 BLOCK = 256  # clips that are decoded together
+MANIFEST_START = b'{"part": '
 
 
 class PartSummary(NamedTuple):
@@ -117,6 +118,19 @@ def _decode(clip: Clip) -> str | None:
     except DataError as error:
         return str(error)
     return None
+
+
+def check_manifest_place(path: Path) -> None:
+    """Raise a DataError for a file that is there and is no manifest: annotations, most likely."""
+    try:
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            start = file.read(len(MANIFEST_START))
+        if start not in (b"", MANIFEST_START):
+            raise DataError(f"--manifest {path}: is there already and is no manifest; give another name, such as clips.jsonl")
+    except OSError as error:
+        raise DataError(f"--manifest {path}: cannot be written ({error.strerror})") from error
 
 
 def write_manifest(splits: Splits, path: Path) -> None:
