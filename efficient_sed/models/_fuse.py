@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from efficient_sed.models._half_conv import ending_conv2d
 from efficient_sed.models.contracts import Backbone, Positioned
 from efficient_sed.models.sed import SedModel
 
@@ -141,7 +142,7 @@ class FusedConv2d(nn.Module):
                 self.packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *geometry, list(x.shape))
             output: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.packed, self.bias, *geometry, self.activation, [] if self.slope is None else [self.slope], "")
             return output
-        output = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        output = ending_conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if self.slope is not None:
             return F.leaky_relu(output, self.slope, inplace=True)
         return output.relu_() if self.activation == "relu" else F.hardswish(output, inplace=True) if self.activation == "hardswish" else output
