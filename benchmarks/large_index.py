@@ -19,6 +19,7 @@ import resource
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,11 +45,12 @@ BATCH = 32
 
 def write_index(folder: Path, num_clips: int) -> None:
     """A packed data set; a hundredth of the clips is its validation and its test part."""
-    rng = np.random.default_rng(0)
+    rng, checksums = np.random.default_rng(0), []
     for shard in range(NUM_SHARDS):
         with h5py.File(folder / SHARD_NAME.format(shard), "w") as file:
             file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-            file["samples"] = rng.integers(-3000, 3000, SOUNDS * SAMPLE_RATE, dtype=np.int16)
+            file["samples"] = samples = rng.integers(-3000, 3000, SOUNDS * SAMPLE_RATE, dtype=np.int16)
+            checksums += [zlib.crc32(sound.tobytes()) for sound in samples.reshape(SOUNDS, -1)]
     num_train = num_clips - num_clips // 100
     counts = rng.integers(1, 4, num_clips)
     onsets = rng.uniform(0, 0.8, counts.sum()).round(3)
@@ -60,6 +62,7 @@ def write_index(folder: Path, num_clips: int) -> None:
         file["digest"] = np.char.add(b"int16:", np.frombuffer(rng.bytes(32 * num_clips).hex().encode(), "S64"))
         file["first"] = rng.integers(0, NUM_SHARDS * SOUNDS, num_clips) * SAMPLE_RATE
         file["length"], file["scale"], file["duration_s"] = np.full(num_clips, SAMPLE_RATE), np.ones(num_clips), np.ones(num_clips)
+        file["crc32"] = np.array(checksums)[file["first"][:] // SAMPLE_RATE]
         file["event_first"] = np.concatenate([[0], np.cumsum(counts)])
         file["event_onset_s"], file["event_offset_s"] = onsets, np.minimum(1, onsets + 0.15)
         file["event_class"] = rng.integers(0, NUM_CLASSES, len(onsets), dtype=np.int32)

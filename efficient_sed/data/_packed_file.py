@@ -23,7 +23,7 @@ from efficient_sed.errors import DataError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-FORMAT, VERSION = "efficient_sed packed", 1
+FORMAT, VERSION = "efficient_sed packed", 2
 PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOLINK, errno.EHOSTDOWN, errno.ECONNRESET)
 PAUSES_S = (0.1, 1.0, 5.0)  # before the second, third and last time
 

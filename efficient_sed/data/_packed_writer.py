@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import zlib
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -60,7 +61,8 @@ class PackedWriter:
 
     def __init__(self, folder: Path, capacity: int, shard_samples: int | None, watched: Collection[int] = ()) -> None:
         self.folder, self._capacity, self._shard_samples, self._watched = folder, capacity, shard_samples, watched
-        self._number, self._first, self._length, self._scale, self._shard_first = array("q"), array("q"), array("q"), array("d"), array("q")
+        self._number, self._first, self._length, self._crc32, self._shard_first = array("q"), array("q"), array("q"), array("q"), array("q")
+        self._scale = array("d")
         self.origins: list[tuple[int, AudioSource]] = []
         """Rows of the watched clips, and where they came from."""
         self._file: Any = None
@@ -82,7 +84,7 @@ class PackedWriter:
         self._samples[self._end : self._end + len(samples)] = samples
         if number in self._watched:
             self.origins.append((len(self), clip.audio))
-        for column, value in ((self._number, number), (self._first, self._shard_first[-1] + self._end), (self._length, len(samples))):
+        for column, value in ((self._number, number), (self._first, self._shard_first[-1] + self._end), (self._length, len(samples)), (self._crc32, zlib.crc32(samples.tobytes()))):
             column.append(value)
         self._scale.append(scale)
         self._end += len(samples)
@@ -105,7 +107,7 @@ class PackedWriter:
                 file["evaluated_classes"] = _bytes(splits.evaluated_classes)
             if self._shard_samples is not None:
                 file["shard_first"] = np.array(self._shard_first)
-            for name, column in (("first", self._first), ("length", self._length), ("scale", self._scale)):
+            for name, column in (("first", self._first), ("length", self._length), ("scale", self._scale), ("crc32", self._crc32)):
                 file[name] = np.array(column)
             is_kept = np.zeros(len(clips), dtype=bool)
             is_kept[self._number] = True

@@ -6,6 +6,7 @@ the files until it is asked for.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PEAK = 32767.0
 ROUNDING_S = 1e-6
 TEXT_BLOCK = 1 << 16
+PIECE = 1 << 23  # samples that a check reads at once
 COLUMNS = {
     "id": "S",
     "digest": "S",
@@ -36,6 +38,7 @@ COLUMNS = {
     "first": "i",
     "length": "i",
     "scale": "f",
+    "crc32": "i",
     "event_first": "i",
     "event_onset_s": "f",
     "event_offset_s": "f",
@@ -55,6 +58,8 @@ class PackedAudio(AudioSource):
     """Value of the largest 16-bit sample; above 1 for clips that a decoder takes beyond full scale."""
     clip_id: str
     digest: str
+    crc32: int
+    """Of its samples as they are stored."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.clip_id}"
@@ -71,6 +76,14 @@ class PackedAudio(AudioSource):
             raise DataError(f"{self}: no audio at {start_s:g} s (the clip has {self.length / SAMPLE_RATE:g} s)")
         samples = self.file.read("samples", self.first + begin, self.first + end, str(self))
         return torch.from_numpy(np.multiply(samples, self.scale / PEAK, dtype=np.float32))
+
+    def check(self, duration_s: float) -> None:
+        found = 0
+        for begin in range(0, self.length, PIECE):
+            end = min(self.length, begin + PIECE)
+            found = zlib.crc32(self.file.read("samples", self.first + begin, self.first + end, str(self)).tobytes(), found)
+        if found != self.crc32:
+            raise DataError(f"{self}: its samples are not those that were packed; copy the file again, or pack the data set again")
 
     def content_hash(self) -> str:
         return self.digest
@@ -93,9 +106,9 @@ class PackedColumns(ClipColumns):
     def sources(self, ids: Sequence[str], first: int, last: int) -> Iterator[PackedAudio]:
         begins = self.read("first", first, last)
         shards = np.searchsorted(self.shard_first, begins, side="right") - 1
-        columns = [self.read(name, first, last).tolist() for name in ("length", "scale", "digest")]
-        for clip, shard, begin, length, scale, digest in zip(ids, shards.tolist(), (begins - self.shard_first[shards]).tolist(), *columns, strict=True):
-            yield PackedAudio(self.shards[shard], begin, length, scale, clip, digest.decode())
+        columns = [self.read(name, first, last).tolist() for name in ("length", "scale", "digest", "crc32")]
+        for clip, shard, begin, length, scale, digest, crc32 in zip(ids, shards.tolist(), (begins - self.shard_first[shards]).tolist(), *columns, strict=True):
+            yield PackedAudio(self.shards[shard], begin, length, scale, clip, digest.decode(), crc32)
 
 
 @DATASETS.register("packed")

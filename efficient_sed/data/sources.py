@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import EncodedAudio, read_audio
 from efficient_sed.data._containers import Kind, open_container
 from efficient_sed.errors import DataError
+
+PIECE_S, ROUNDING_S = 600.0, 0.01  # read at once by a check, and that a duration may be off
 
 
 class AudioSource(abc.ABC):
@@ -34,6 +37,15 @@ class AudioSource(abc.ABC):
         Raises:
             DataError: If it cannot be decoded; the message names it.
         """
+
+    def check(self, duration_s: float) -> None:
+        """Read all of it, in pieces.
+
+        Raises:
+            DataError: If it cannot be decoded, or is not what it was.
+        """
+        for start_s in np.arange(0.0, max(duration_s - ROUNDING_S, ROUNDING_S), PIECE_S).tolist():
+            self.read(start_s, PIECE_S)
 
     @abc.abstractmethod
     def content_hash(self) -> str:
