@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 UNFINISHED = ".unfinished"
+PNG_START, SVG_START = re.compile(rb"\x89PNG\r\n"), re.compile(rb"<\?xml [^>]*>\s*<!DOCTYPE svg")
+START_BYTES = 1024  # of a file, by which its kind is known
 _looked_through: set[Path] = set()
 
 
@@ -26,12 +29,37 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def check_writable(path: Path) -> None:
-    """Raise now, before long work, the OSError that writing a file there would raise."""
+def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> None:
+    """Raise now, before long work, the OSError that writing a file there would raise.
+
+    Args:
+        own_start: How files of the kind that will be written begin; given, a file that begins otherwise raises a FileExistsError: it may be
+            somebody's only copy of something.
+    """
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     reason = errno.ENOTDIR if there != path and not there.is_dir() else None if os.access(there, os.W_OK) else errno.EACCES
     if reason is not None:
         raise OSError(reason, os.strerror(reason), str(path))
+    if own_start is not None and path.is_file():
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+        if start and not own_start.match(start):
+            raise FileExistsError(errno.EEXIST, "a file of another kind is there already; give another name", str(path))
+
+
+def walk_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    """All files below a folder, in any order.
+
+    Args:
+        on_error: Told of folders that cannot be read; none: the first one's OSError is raised, where `Path.rglob` would pass over it in silence.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=on_error or refuse):
+        for name in names:
+            yield Path(parent, name)
 
 
 def check_room(path: Path, num_bytes: int) -> None:
@@ -88,6 +116,7 @@ def locked(lock_file: Path) -> Iterator[None]:
     """
     from filelock import FileLock  # which a board without PyTorch may lack
 
+    lock_file.touch()  # where none can be made, the lock would be waited for without end
     with FileLock(lock_file):
         try:
             yield

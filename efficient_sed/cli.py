@@ -15,8 +15,9 @@ from typing import NoReturn
 
 from efficient_sed import __version__
 from efficient_sed._malloc import keep_freed_memory
+from efficient_sed._memory import explain
 from efficient_sed._terminal import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, print_table
-from efficient_sed.cli_costs import add_costs, report
+from efficient_sed.cli_costs import add_costs, check_place, report
 from efficient_sed.cli_detect import add_detect, run_detect
 from efficient_sed.cli_export import add_export, run_export
 from efficient_sed.cli_listen import add_listen, run_listen
@@ -25,6 +26,8 @@ from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
 
 OVERRIDES_HELP = "key=value pairs, such as seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
+
+OF_TRAINING, OF_SCORING = ("backbone", "seq", "model", "train", "benchmark"), ("train.batch_size", "train.accelerator")  # keys
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,10 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder without permission
         print(f"efficient-sed: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_USAGE
+    except (MemoryError, RuntimeError) as error:
+        if (cause := explain(error)) is None:
+            raise
+        print(f"efficient-sed: {cause}", file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         is_training = options.run in (run_train, run_sweep)
         going_on = ", and a training goes on from its last finished epoch when the same command is typed again" if is_training else ""
-        print(f"efficient-sed: interrupted; what is finished is kept{going_on}", file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one tells
+            print(f"efficient-sed: interrupted; what is finished is kept{going_on}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
@@ -87,6 +96,13 @@ def _take_rest(options: argparse.Namespace, rest: list[str]) -> None:
         options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, where there is one to tell."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong on one line, without the usage before it."""
 
@@ -101,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        command = commands.add_parser(name, help=text, description=text, formatter_class=_Help)
         command.set_defaults(run=run, parser=command)
         return command
 
@@ -120,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     evaluate = add("evaluate", run_evaluate, "Score a trained model on the test part of a data set.")
     evaluate.add_argument("model", help="released name, checkpoint file, or exported model (.onnx)")
-    evaluate.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and evaluation.…, as for train")
+    evaluate.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="data=… and evaluation.…, as for train")
     evaluate.add_argument("--part", choices=("train", "validation", "test"), default="test")
     evaluate.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
 
@@ -147,7 +163,7 @@ def build_parser() -> argparse.ArgumentParser:
     pseudo_label.add_argument("--teacher", required=True, metavar="NAME[,NAME…]", help="released names, checkpoint files or files of logits; of several the logits are averaged")
     pseudo_label.add_argument("--part", choices=("train", "validation", "test"), default="train")
     pseudo_label.add_argument("output", type=Path, metavar="OUT.h5", help="file to write; until it is whole, OUT.h5.part keeps what is done")
-    pseudo_label.add_argument("overrides", nargs="*", metavar="key=value", help="data=… and data.…, as for train; train.batch_size=N clips a pass on a GPU")
+    pseudo_label.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="data=… and data.…, as for train; train.batch_size=N clips a pass on a GPU")
 
     add_export(add("export", run_export, "Write a model for another run time; a float32 file is kept only if its scores are PyTorch's."))
     add_released(add)
@@ -188,6 +204,7 @@ def run_sweep(options: argparse.Namespace) -> int:
     from efficient_sed.sweep.live import LiveGrid
     from efficient_sed.sweep.preflight import check_points
 
+    check_place("--plot", options.plot)
     launcher, overrides = create_launcher(options.launcher, options.overrides)
     points = expand_grid(overrides)
     check_points(points)
@@ -205,8 +222,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.runner import score_checkpoint
     from efficient_sed.config.compose import compose_run, key_of
 
-    config = compose_run(options.overrides)
-    metrics = score_checkpoint(options.model, config, options.part, {key_of(override) for override in options.overrides}, options.engine)
+    config, typed = compose_run(options.overrides), {key_of(override): override for override in options.overrides}
+    for key, override in typed.items():
+        if key.split(".")[0] in OF_TRAINING and key not in OF_SCORING:
+            raise ConfigError(f"{override}: evaluate takes the model as it is; allowed: data=…, data.KEY, evaluation.KEY, task, {', '.join(OF_SCORING)}")
+    metrics = score_checkpoint(options.model, config, options.part, set(typed), options.engine)
     print(json.dumps({"model": options.model, "part": options.part, **metrics}, indent=1))
     return 0
 

@@ -13,6 +13,8 @@ from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
+OTHER_PICTURES = (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".webp")
+
 
 def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
     """The commands about costs, and scores against them."""
@@ -102,8 +104,9 @@ def _numbers(option: str, text: str) -> list[int]:
 
 
 def run_plot(options: argparse.Namespace) -> int:
-    from efficient_sed.benchmark.frontier import find_runs, output_base, read_published
+    from efficient_sed.benchmark.frontier import find_runs, output_base, read_published, with_ending
 
+    check_place("--output", options.output)
     if not options.published:
         return report(find_runs(options.runs), options.output, allow_mixed=options.allow_mixed, device_files=options.device or ())
     if options.device:
@@ -112,9 +115,26 @@ def run_plot(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.frontier_page import write_page
 
     base = output_base(options.output)
-    written = [*draw_corrected(read_published(), base), write_page([], base.with_name(f"{base.name}.html"))]
+    written = [*draw_corrected(read_published(), with_ending(base, "png")), write_page([], with_ending(base, "html"))]
     print("wrote " + ", ".join(str(path) for path in written))
     return 0
+
+
+def check_place(option: str, output: Path) -> None:
+    """Raise a ConfigError now, not after everything was trained, if files of a plot cannot be written there, or would replace files of another kind."""
+    from efficient_sed._files import PNG_START, SVG_START, check_writable
+    from efficient_sed._page import PAGE_START
+    from efficient_sed.benchmark.frontier import output_base, with_ending
+    from efficient_sed.benchmark.record import CSV_START
+
+    if not output.is_dir() and output.suffix.lower() in OTHER_PICTURES:
+        raise ConfigError(f"{option} {output} is not allowed: PNG and SVG are drawn, such as {output.with_suffix('.png')}")
+    for ending, start in {"png": PNG_START, "svg": SVG_START, "html": PAGE_START, "csv": CSV_START}.items():
+        path = with_ending(output_base(output), ending)
+        try:
+            check_writable(path, start)
+        except OSError as error:
+            raise ConfigError(f"{option} {output}: {path} cannot be written ({error.strerror})") from error
 
 
 def report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split: bool = False, device_files: Sequence[Path] = ()) -> int:
@@ -124,7 +144,7 @@ def report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split
         device_files: What exported models of the runs were measured by on another machine; given, these alone are drawn.
     """
     from efficient_sed.benchmark.device_rows import results_on_device
-    from efficient_sed.benchmark.frontier import check_comparable, group_by_metric, group_comparable, output_base, read_published, read_results, run_points
+    from efficient_sed.benchmark.frontier import check_comparable, group_by_metric, group_comparable, output_base, read_published, read_results, run_points, with_ending
     from efficient_sed.benchmark.frontier_page import write_page
     from efficient_sed.benchmark.frontier_plot import draw_frontier
     from efficient_sed.benchmark.record import result_table, write_csv
@@ -143,10 +163,10 @@ def report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split
     if (beside := table1(results)) is not None:
         print_table(beside)
     base = output_base(output)
-    written = [write_csv(base.with_name(f"{base.name}.csv"), results), write_page(found, base.with_name(f"{base.name}.html"))]
+    written = [write_csv(with_ending(base, "csv"), results), write_page(found, with_ending(base, "html"))]
     for index, group in enumerate(groups):
         picture = base if index == 0 else base.with_name(f"{base.name}_{index + 1}")
-        written += draw_frontier(group, read_published() if group[0].metric == "psds1_macro" else [], picture, allow_mixed=allow_mixed)
+        written += draw_frontier(group, read_published() if group[0].metric == "psds1_macro" else [], with_ending(picture, "png"), allow_mixed=allow_mixed)
     if len(groups) > 1:
         print(f"efficient-sed: the runs differ in data or score and do not compare: {len(groups)} pictures", file=sys.stderr)
     print("wrote " + ", ".join(str(path) for path in written))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,10 +57,10 @@ def run_detect(options: argparse.Namespace) -> int:
 
             print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
             options.model = DEFAULT_DETECTOR
-        found = _listen(recordings, options, how, folder) if recordings else []
-        if options.plot and found and found[0].error is None:
+        found = _listen(recordings, options, how, folder)
+        if options.plot and found[0].error is None:
             _plot(found[0], options)
-        if options.report and found and found[0].error is None:
+        if options.report and found[0].error is None:
             _report(found[0], options)
     unreadable += [each.error for each in found if each.error is not None]
     for message in unreadable:
@@ -81,20 +82,39 @@ def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Re
 
 
 def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
-    """Raise a ConfigError now, not after everything was heard, if a file cannot be written or is one of the recordings."""
-    from efficient_sed._files import check_writable
+    """Raise a ConfigError now, not after everything was heard, if a file cannot be written, is one of the recordings, or is of another kind than what will replace it."""
+    from efficient_sed._files import PNG_START, check_writable
+    from efficient_sed._page import PAGE_START
+    from efficient_sed.evaluation.event_files import STARTS
+    from efficient_sed.evaluation.score_files import SCORES_START
 
     heard = {recording.path.resolve() for recording in recordings}
-    targets = {"--output": options.output if folder is None else folder / "any", "--plot": options.plot, "--report": options.report}
-    for option, path in targets.items():
-        if path is None:
-            continue
+    start = SCORES_START if options.format == "npz" else re.compile(STARTS[_text_format(options)].encode())
+    targets = [("--output", path, start) for path in _outputs(options, recordings, folder)]
+    targets += [(option, path, start) for option, path, start in (("--plot", options.plot, PNG_START), ("--report", options.report, PAGE_START)) if path is not None]
+    for option, path, own_start in targets:
         if path.resolve() in heard:
             raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
         try:
-            check_writable(path)
+            check_writable(path, own_start)
         except OSError as error:
-            raise ConfigError(f"{option} {getattr(options, option[2:])}: cannot be written ({error.strerror})") from error
+            raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
+
+
+def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> list[Path]:
+    """What `--output` stands for."""
+    from efficient_sed.evaluation.detect_files import SCORES_SUFFIX
+    from efficient_sed.evaluation.event_files import RECORDING_FORMATS
+
+    if folder is None:
+        return [] if options.output is None else [options.output]
+    ending = RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)
+    return [folder / f"{recording.output}{ending}" for recording in recordings]
+
+
+def _text_format(options: argparse.Namespace) -> str:
+    """A table is for the terminal; a file gets the same as tab-separated values."""
+    return "tsv" if options.format == "table" else str(options.format)
 
 
 def _listen(recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None) -> list[Found]:
@@ -132,7 +152,7 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
         _check_plot(options, recordings)
     if options.report:
         _check_report(options, recordings)
-    is_folder_meant = len(recordings) > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
+    is_folder_meant = len(options.files) > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
     if options.format in OF_ONE_RECORDING and is_folder_meant:
         if output is None:
             raise ConfigError(f"--format {options.format} writes a file for each recording, got {len(recordings)}; give a folder as --output DIR")
@@ -176,7 +196,7 @@ def _write_own(found: Found, output_format: str, folder: Path) -> None:
 def _write_all(found: list[Found], options: argparse.Namespace) -> None:
     """One text for all recordings, or a table on the terminal."""
     if options.output is not None:
-        _write(options.output, _text(found, "tsv" if options.format == "table" else options.format))
+        _write(options.output, _text(found, _text_format(options)))
     elif options.format == "table":
         from efficient_sed.evaluation.event_files import events_table
 

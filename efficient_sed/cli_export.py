@@ -14,7 +14,7 @@ from efficient_sed.export.recipes import RECIPES
 def add_export(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     command.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
-    command.add_argument("overrides", nargs="*", metavar="key=value", help="with --precision: the data that it is calibrated and scored on, data=… as for train")
+    command.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="with --precision: the data that it is calibrated and scored on, data=… as for train")
     command.add_argument("--format", required=True, choices=("onnx",))
     command.add_argument("--input", choices=("waveform", "mel"), default="waveform", help="what the file takes: samples, or spectrograms of the model's front end")
     command.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: the model's name, in this folder)")

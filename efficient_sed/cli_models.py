@@ -27,7 +27,7 @@ def add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str], 
 
     verify = add("verify", run_verify, "Compare a released model's score with its card. Exit status: 0 pass, 1 fail, 3 the data do not compare.")
     verify.add_argument("model", metavar="NAME", help="released name")
-    verify.add_argument("overrides", nargs="*", metavar="key=value", help="data.…, such as data.num_workers=8, and train.batch_size")
+    verify.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="data.…, such as data.num_workers=8, and train.batch_size")
     verify.add_argument("--data", required=True, help="data set such as synthetic, or the directory of a folder data set")
     verify.add_argument("--tolerance", type=float, default=0.005, help="largest difference that passes")
     verify.add_argument("--json", action="store_true", help="print the comparison as JSON")

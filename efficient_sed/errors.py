@@ -38,6 +38,10 @@ class PreemptedError(EfficientSedError):
     """A training was asked to stop and has saved its state."""
 
 
+class DivergedError(EfficientSedError):
+    """A training's model gives no numbers any more."""
+
+
 class LostProcessError(EfficientSedError):
     """One of several processes that share a training ended."""
 

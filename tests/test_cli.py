@@ -57,6 +57,8 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
     (folder / "text.wav").write_text("this is not audio\n" * 100)
     (folder / "cut.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
     (folder / "nothing").mkdir()
+    for name in ("test.png", "test.html"):
+        (folder / name).write_text("of somebody")
     (folder / "damaged" / "run").mkdir(parents=True)
     (folder / "damaged" / "run" / "result.json").write_text("{}")
     tables = {
@@ -65,6 +67,7 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
         "reversed": TSV + "a.wav\t0.5\t0.2\tdog\n",
         "unknown_label": TSV + "a.wav\t0.1\t0.3\tdgo\n",
         "absent_audio": TSV + "absent.wav\t0.1\t0.3\tdog\n",
+        "no_events": TSV + "a.wav\t\t\t\n",
         "empty_audio": TSV + "empty.wav\t0.1\t0.3\tdog\n",
     }
     for name, text in tables.items():
@@ -136,11 +139,12 @@ BAD = [
     ("plot {d}/absent", "no finished run below {d}/absent"),
     ("plot {d}/damaged", "{d}/damaged/run/result.json: damaged ("),
     ("detect {d}/a.wav --model fmn10_stronk", "no released weights are called 'fmn10_stronk'"),
-    ("detect {d}/a.wav --model {d}/text.wav", "is not a model name"),
+    ("detect {d}/a.wav --model {d}/text.wav", "{d}/text.wav: a file of another kind, and no model; a checkpoint ends in .safetensors, .pt, .ckpt"),
+    ("detect {d}/a.wav --model {d}", "{d}: a folder, and no model; give the file in it, {d}/model.safetensors"),
     ("detect {d}/text.wav --model {model}", "{d}/text.wav: not readable as audio"),
     ("detect {d}/empty.wav --model {model}", "{d}/empty.wav: the audio file is empty (0 bytes)"),
     ("detect {d}/silent.wav --model {model}", "{d}/silent.wav: the audio file is empty (0 samples)"),
-    ("detect {d}/a.wav {d}/absent.wav --model {model}", "{d}/absent.wav: no such audio file"),
+    ("detect {d}/absent.wav {d}/empty.wav --model {model}", "{d}/absent.wav: no such audio file (and 1 more)"),
     ("detect {d}/a.wav --threshold 2 --model {model}", "threshold=2.0 is not allowed"),
     ("detect {d}/a.wav --output {d}/b.wav/x.tsv --model {model}", "--output {d}/b.wav/x.tsv: cannot be written"),
     ("detect {d}/a.wav {d}/b.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
@@ -150,6 +154,7 @@ BAD = [
     ("detect {d}/a.wav --format tsv --output {d} --model {model}", "--output {d}: a folder; --format tsv writes one file, such as --output {d}/events.tsv"),
     ("detect {d}/a.wav --jobs 0 --model {model}", "--jobs 0 is not allowed: 1 or more processes"),
     ("detect {d}/a.wav --median 4 --model {model}", "median_frames=4 is not allowed"),
+    ("detect {d}/a.wav --median 99999999999 --model {model}", "median_frames=99999999999 is not allowed: an odd number of frames, at most 9999"),
     ("detect - {d}/a.wav --model {model}", "- stands for one recording on the standard input; got 2 files"),
     ("detect {d}/a.wav --plot a.pdf --model {model}", "--plot a.pdf is not allowed: a file that ends in .png"),
     ("detect {d}/a.wav --plot a.png --model m.onnx", "--plot needs the spectrogram, which m.onnx keeps to itself"),
@@ -172,6 +177,40 @@ BAD = [
     ("plot --published --device row.json", "--device is about runs; leave --published out"),
     ("detect {d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .flac, .ogg, .mp3 are taken"),
     ("detect {d}/a.wav --format tsv --output {d}/a.wav --model {model}", "--output {d}/a.wav: is one of the recordings, and would be lost"),
+    *(
+        (
+            f"detect {{d}}/a.wav {option} {{d}}/{file} --model {{model}}",
+            f"{option.split()[-1]} {{d}}/{file}: cannot be written (a file of another kind is there already; give another name)",
+        )
+        for option, file in (
+            ("--output", "train.tsv"),
+            ("--format json --output", "model.safetensors"),
+            ("--format rttm --output", "train.tsv"),
+            ("--format audacity --output", "b.wav"),
+            ("--format jams --output", "b.wav"),
+            ("--plot", "test.png"),
+            ("--report", "test.html"),
+        )
+    ),
+    ("sweep {tiny} --plot {d}/test.png", "--plot {d}/test.png: {d}/test.png cannot be written (a file of another kind is there already; give another name)"),
+    ("sweep {tiny} --plot {d}/a.wav/x.png", "--plot {d}/a.wav/x.png: {d}/a.wav/x.png cannot be written (Not a directory)"),
+    ("plot {d} --output x.pdf", "--output x.pdf is not allowed: PNG and SVG are drawn, such as x.png"),
+    ("sweep launcher=slurm", "launcher=slurm: the launcher is an option: --launcher slurm"),
+    ("sweep launcher.partition=gpu", "unknown key launcher.partition='gpu'; "),
+    ("sweep seq=gru seq.hidden=64,1000000 {tiny}", "seq.hidden=1000000 is not allowed: 1 to 8192"),
+    ("train seq=tf seq.hidden=1000000 {tiny}", "seq.hidden=1000000 is not allowed: at most 8192"),
+    ("train seq=gru seq.num_layers=1000000 {tiny}", "seq.num_layers=1000000 is not allowed: 1 to 100"),
+    ("train {own} data.num_workers=100000", "data.num_workers=100000 is not allowed: 0 to 256"),
+    ("train data.num_train=100000000000000", "data.num_train=100000000000000 is not allowed: 1 to 1,000,000 scenes"),
+    ("train data.scene_seconds=1e12", "data.scene_seconds=1e+12 is not allowed: 3 to 3600 seconds"),
+    ("train {own} output_dir=", "output_dir= is not allowed: the name of a folder, such as runs"),
+    ("train {own} experiment=smoke", "unknown key data.num_train=48; "),
+    ("train {own} data.train=nothing", "{d}/nothing: a folder, and no annotation file"),
+    ("train {own} data.train=no_events.tsv", "the train part of data=folder holds no event, so there is nothing to learn"),
+    ("benchmark fmn04 --seconds 1e9", "benchmark.seconds=1e+09 is not allowed: 0.5 to 3600 seconds"),
+    ("benchmark fmn04 --batch 100000000", "out of memory; give a smaller size or batch, shorter clips, or a smaller model"),
+    ("benchmark fmn04+gru-100000000", "seq.hidden=100000000 is not allowed: 1 to 8192"),
+    ("evaluate {model} {own} train.epochs=3", "train.epochs=3: evaluate takes the model as it is; allowed: "),
     ("export m.onnx --format onnx", "m.onnx: is exported already; give the model that it was made from"),
     ("detect {d}/a.wav {d}/b.wav --report x.html --model {model}", "--report is about one file, got 2; give them one at a time"),
     ("detect {d}/a.wav --report a.pdf --model absent.onnx", "report=a.pdf is not allowed: a file that ends in .html"),
@@ -247,6 +286,30 @@ def test_mistakes_in_a_process(here: dict[str, str], tmp_path: Path, typed: str)
     done = subprocess.run([sys.executable, "-m", "efficient_sed.cli", *typed.format(**here).split()], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"efficient-sed: [^\n]+\n", done.stderr), done.stderr
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_kept(run: Run, here: dict[str, str]) -> None:
+    status, out, err = run("detect {d}/a.wav {d}/absent.wav {d}/empty.wav {d}/b.wav --format tsv --model {model}")
+    assert status == 2
+    assert {line.split("\t")[0] for line in out.splitlines()[1:]} == {f"{here['d']}/a.wav", f"{here['d']}/b.wav"}
+    assert err == "efficient-sed: {d}/absent.wav: no such audio file\nefficient-sed: {d}/empty.wav: the audio file is empty (0 bytes)\n".format(**here)
+
+
+@pytest.mark.parametrize("format_", ["tsv", "json", "rttm", "audacity", "jams"])
+def test_results_take_the_place_of_results(run: Run, tmp_path: Path, format_: str) -> None:
+    for threshold in (0.05, 0.999999, 0.05):  # without an event in between
+        assert run(f"detect {{d}}/a.wav --model {{model}} --threshold {threshold} --format {format_} --output out --plot out.png --report out.html").status == 0
+    first = (tmp_path / "out").read_text()
+    (tmp_path / "there").write_text(f"mine\n{first}")
+    assert run(f"detect {{d}}/a.wav --model {{model}} --format {format_} --output there").status == 2
+    assert (tmp_path / "there").read_text() == f"mine\n{first}"
+
+
+def test_scores_take_the_place_of_scores(run: Run, tmp_path: Path) -> None:
+    for status in (0, 0):
+        assert run("detect {d}/a.wav --model {model} --format npz --output out").status == status
+    (tmp_path / "out" / "a.npz").write_text("mine")
+    assert "out/a.npz: cannot be written (a file of another kind" in run("detect {d}/a.wav --model {model} --format npz --output out").err
 
 
 def test_detect_in_all_formats(run: Run, here: dict[str, str], tmp_path: Path) -> None:
@@ -376,7 +439,7 @@ def test_a_manifest_replaces_nothing_else(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_text("filename\tonset\toffset\tevent_label\n")
     status, out, err = run(f"data check data=synthetic --manifest {path}")
-    assert (status, out, err) == (2, "", f"efficient-sed: --manifest {path}: is there already and is no manifest; give another name, such as clips.jsonl\n")
+    assert (status, out, err) == (2, "", f"efficient-sed: --manifest {path}: cannot be written (a file of another kind is there already; give another name)\n")
     assert path.read_text().startswith("filename")
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from efficient_sed._files import walk_files
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.resample import repetitions, resample
 from efficient_sed.errors import DataError
@@ -45,9 +46,23 @@ class EncodedAudio(NamedTuple):
 AudioInput = str | Path | EncodedAudio
 
 
-def find_audio(folder: Path) -> list[Path]:
-    """All audio files below a folder, sorted; hidden ones are left out."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not path.name.startswith("."))
+def find_audio(folder: Path, unreadable: list[str] | None = None) -> list[Path]:
+    """All audio files below a folder, sorted; hidden ones are left out.
+
+    Args:
+        unreadable: Takes messages about folders that cannot be read.
+
+    Raises:
+        DataError: If a folder cannot be read and there is no such list.
+    """
+
+    def tell(error: OSError) -> None:
+        message = f"{error.filename}: cannot be read ({error.strerror})"
+        if unreadable is None:
+            raise DataError(message)
+        unreadable.append(message)
+
+    return sorted(path for path in walk_files(folder, tell) if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not path.name.startswith("."))
 
 
 def audio_info(path: AudioInput) -> AudioInfo:
@@ -111,6 +126,7 @@ def _open(path: AudioInput) -> soundfile.SoundFile:
     try:
         file = soundfile.SoundFile(io.BytesIO(path.data) if isinstance(path, EncodedAudio) else str(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
+        _check_access(path)
         raise DataError(f"{path}: not readable as audio ({getattr(error, 'error_string', error)}); supported: {', '.join(s[1:] for s in AUDIO_SUFFIXES)}") from error
     try:
         _check_header(path, file, num_bytes)
@@ -118,6 +134,16 @@ def _open(path: AudioInput) -> soundfile.SoundFile:
         file.close()
         raise
     return file
+
+
+def _check_access(path: AudioInput) -> None:
+    """Raise a DataError if the system does not let it be read, for which libsndfile has no words."""
+    if not isinstance(path, EncodedAudio):
+        try:
+            with Path(path).open("rb"):
+                pass
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _file_size(path: Path) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from efficient_sed._files import walk_files
 from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
 from efficient_sed.benchmark.result_file import RESULT_FILE, main_score, read_result
@@ -114,13 +115,21 @@ def output_base(output: Path) -> Path:
     return output / "frontier" if output.is_dir() else output.with_suffix("") if output.suffix in {".png", ".svg", ".html", ".csv"} else output
 
 
+def with_ending(base: Path, ending: str) -> Path:
+    """A file of a plot; the base's own name may hold dots."""
+    return base.with_name(f"{base.name}.{ending}")
+
+
 def find_runs(folder: Path) -> list[Path]:
     """Folders of all finished runs below a folder.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is none, or a folder cannot be read.
     """
-    runs = sorted(path.parent for path in folder.rglob(RESULT_FILE))
+    try:
+        runs = sorted(path.parent for path in walk_files(folder) if path.name == RESULT_FILE) if folder.exists() else []
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}), so it is not known which runs are there") from error
     if not runs:
         raise DataError(f"no finished run below {folder}; train one with: make sweep")
     return runs

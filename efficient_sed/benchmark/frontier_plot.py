@@ -25,6 +25,7 @@ from efficient_sed.benchmark.frontier import (
     find_mismatch,
     output_base,
     pareto_front,
+    with_ending,
 )
 from efficient_sed.errors import DataError, MissingDependencyError
 
@@ -107,7 +108,7 @@ def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], 
             data = io.BytesIO()
             options = {"pil_kwargs": {"optimize": True}} if kind == "png" else {"metadata": {"Date": None}}
             figure.savefig(data, format=kind, dpi="figure", **options)
-            path = base.with_name(f"{base.name}.{kind}")
+            path = with_ending(base, kind)
             try:
                 write_atomically(path, data.getvalue())
             except OSError as error:

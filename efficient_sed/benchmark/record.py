@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ RESULT_COLUMNS = (
     "model", "score", "metric", "psds1", "onset_f", "segment_error_rate", "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "fold", "signature", "data", "manifest_hash",
     "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
 )  # fmt: skip
+CSV_START = re.compile(",".join(RESULT_COLUMNS[:3]).encode())
 
 
 def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:

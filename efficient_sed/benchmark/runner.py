@@ -22,6 +22,7 @@ from efficient_sed.benchmark.throughput import check_protocol, measure_speed
 from efficient_sed.config.compose import to_yaml
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, require, to_dict
 from efficient_sed.data._columns import durations
+from efficient_sed.data.check import summarise
 from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
@@ -32,7 +33,7 @@ from efficient_sed.evaluation.psds import require_back_end
 from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._cards import list_cards
-from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, load_model, save_model
+from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, MODEL_FILE, load_model, save_model
 from efficient_sed.models._factory import create_model, settle_norms
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.curves import draw_curves
@@ -41,7 +42,7 @@ from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
 COARSE_S = 0.25  # between scores
-MODEL_FILE, CONFIG_FILE, LOCK_FILE = "model.safetensors", "config.yaml", ".lock"
+CONFIG_FILE, LOCK_FILE = "config.yaml", ".lock"
 
 
 def signature(config: RunConfig) -> str:
@@ -74,9 +75,10 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     if config.task == "detection":
         require_back_end(config.evaluation.back_end)  # now, not after the first epoch
     splits = config.data.load()
-    for part in ("validation", "test"):
+    is_taught = bool(config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher)
+    for part, use in (("validation", "score"), ("test", "score"), *(() if is_taught else (("train", "learn"),))):
         if not any(clip.events for clip in getattr(splits, part)):
-            raise DataError(f"the {part} part of data={config.data.name} holds no event, so there is nothing to score; add some to its annotations")
+            raise DataError(f"the {part} part of data={config.data.name} holds no event, so there is nothing to {use}; add some to its annotations")
     check_same_data(folder, splits)
     finished = read_result(folder)
     if finished is not None:
@@ -139,6 +141,10 @@ def _advise(model: SedModel, config: RunConfig, splits: Splits) -> None:
     longest, step_s = float(durations(splits.train).max(initial=0.0)), model.grid.hop_s
     if longest < config.data.clip_seconds - step_s:
         logger.warning("every training clip is padded with silence: the longest lasts %g s, data.clip_seconds=%g", longest, config.data.clip_seconds)
+    heard, tested = (summarise(clips, splits.classes).events for clips in (splits.train, splits.test))
+    unheard = [label for label, count in tested.items() if count and not heard[label]]
+    if unheard and config.data.has_labels:
+        logger.warning("%d classes of the test part have no event in the training part, such as %r: what is scored of them is chance", len(unheard), unheard[0])
     if config.task == "detection" and step_s > COARSE_S:
         logger.warning("backbone=%s gives one score each %g s, too few to find events by; its frame-wise kin are in the README", config.backbone.name, step_s)
 

@@ -51,7 +51,19 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
         # a preset that is none, or a value of another kind where a group is, makes Hydra raise almost anything
         raise ConfigError(_explain(error)) from error
-    return run_config_from_dict(values)
+    try:
+        return run_config_from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_untyped(str(error), overrides)}") from error
+
+
+def _untyped(message: str, overrides: Sequence[str]) -> str:
+    """Where a key comes from that a message is about and nobody typed."""
+    typed = {key_of(override): override.split("=", 1)[1] for override in overrides}
+    found = re.match(r"unknown key ([\w.]+)=", message)
+    if found is None or found[1] in typed or "experiment" not in typed:
+        return ""
+    return f" (it stands in experiment={typed['experiment']}, which is for other data; leave the preset out, PRESET= with make)"
 
 
 def expand_preset_grid(overrides: Sequence[str]) -> list[str]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 MAX_CLIP_SECONDS = 3600  # of one window, which goes through a model at once
+MAX_HIDDEN = 8192  # ten times the largest released
+MAX_WORKERS = 256
+MAX_MEDIAN_FRAMES = 9999  # minutes
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
 WHOLE = 1e-3  # as near to a whole number of clips as a share that was typed with six digits
 
@@ -27,6 +30,12 @@ def require(condition: bool, key: str, value: object, allowed: str) -> None:
     """Raise a ConfigError that names key, value and what is allowed, unless the condition holds."""
     if not condition:
         raise ConfigError(f"{key}={value} is not allowed: {allowed}")
+
+
+def require_odd(key: str, median_frames: int) -> None:
+    """Raise a ConfigError unless a median filter can have that window."""
+    is_window = 1 <= median_frames <= MAX_MEDIAN_FRAMES and median_frames % 2 == 1
+    require(is_window, key, median_frames, f"an odd number of frames, at most {MAX_MEDIAN_FRAMES}, 1 for no filter")
 
 
 @dataclass(frozen=True)
@@ -99,8 +108,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(1 <= self.clip_seconds <= MAX_CLIP_SECONDS, "data.clip_seconds", f"{self.clip_seconds:g}", f"1 to {MAX_CLIP_SECONDS} seconds")
-        require(self.median_frames >= 1 and self.median_frames % 2 == 1, "data.median_frames", self.median_frames, "an odd number of frames, 1 for no filter")
-        require(self.num_workers >= 0, "data.num_workers", self.num_workers, "0 or more")
+        require_odd("data.median_frames", self.median_frames)
+        require(0 <= self.num_workers <= MAX_WORKERS, "data.num_workers", self.num_workers, f"0 to {MAX_WORKERS}")
         require(
             (self.clip_teacher is None) == (self.clip_teacher_index is None),
             *(("data.clip_teacher", self.clip_teacher) if self.clip_teacher_index is None else ("data.clip_teacher_index", self.clip_teacher_index)),
@@ -360,7 +369,7 @@ class BenchmarkConfig:
     """Timed forward passes, after three that warm up."""
 
     def __post_init__(self) -> None:
-        require(self.seconds >= 0.5, "benchmark.seconds", self.seconds, "at least 0.5 s")
+        require(0.5 <= self.seconds <= MAX_CLIP_SECONDS, "benchmark.seconds", f"{self.seconds:g}", f"0.5 to {MAX_CLIP_SECONDS} seconds")
         require(self.batch_size >= 1, "benchmark.batch_size", self.batch_size, "1 or more")
         require(all(batch >= 1 for batch in self.batches), "benchmark.batches", ",".join(map(str, self.batches)), "1 or more each")
         for name in ("batches", "precision", "modes"):
@@ -392,6 +401,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        require(bool(self.output_dir), "output_dir", "", "the name of a folder, such as runs")
         require(
             not (self.train.is_backbone_frozen and self.backbone.init is None and self.train.init_from is None),
             "train.is_backbone_frozen",

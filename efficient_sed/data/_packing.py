@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from efficient_sed._files import check_room, locked
 from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._columns import ColumnPart
+from efficient_sed.data._packed_file import open_packed
 from efficient_sed.data._packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.packed import INDEX_NAME, PEAK, PackedConfig
@@ -55,13 +57,15 @@ def pack_command(words: Sequence[str], *, is_forced: bool, shard_gb: float | Non
     if len(outputs) != 1:
         raise ConfigError(f"data pack takes one OUT.h5 beside key=value pairs, got {' '.join(outputs) or 'none'}")
     output = Path(outputs[0])
-    if shard_gb is not None and shard_gb <= 0:
-        raise ConfigError(f"--shard-gb {shard_gb:g} is not allowed: above 0")
+    if shard_gb is not None and not 0 < shard_gb < math.inf:
+        raise ConfigError(f"--shard-gb {shard_gb:g} is not allowed: a number above 0")
     if shard_gb is not None and output.suffix:
         raise ConfigError(f"{output} is not allowed with --shard-gb: a folder without an ending, such as {output.with_suffix('')}")
     config = compose_run([word for word in words if word != outputs[0]]).data
     if output.exists() and not (is_forced and output.is_file() and shard_gb is None):
         raise ConfigError(f"{output}: is there already; give another name" + (", or --force" if output.is_file() else ""))
+    if output.exists():
+        _check_forced(config, output)
     packed = pack_data(config, output, shard_gb)
     for message in packed.unreadable:
         logger.warning("left out: %s", message)
@@ -69,6 +73,17 @@ def pack_command(words: Sequence[str], *, is_forced: bool, shard_gb: float | Non
         f"{output}: {packed.num_clips:,} clips, {packed.num_bytes / 1e9:.3g} GB, left out: {len(packed.unreadable)}; "
         f"read at {packed.clips_per_s:,.0f} clips a second, from data={config.name} at {packed.source_clips_per_s:,.0f}"
     )
+
+
+def _check_forced(config: DataConfig, output: Path) -> None:
+    """Raise a ConfigError if `--force` would replace what is packed, or anything but a packed file."""
+    if isinstance(config, PackedConfig) and Path(config.root).exists() and output.samefile(config.root):
+        raise ConfigError(f"{output}: is what would be packed; give another name")
+    try:
+        if output.stat().st_size:
+            open_packed(output)
+    except DataError as error:
+        raise ConfigError(f"{output}: --force replaces packed files, and this is none, or a damaged one; give another name, or delete it") from error
 
 
 def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -> Packed:

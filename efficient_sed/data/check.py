@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-from efficient_sed._files import opened_atomically
+from efficient_sed._files import check_writable, opened_atomically
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._columns import iterate_blocks
@@ -24,11 +25,10 @@ from efficient_sed.data.events import PARTS, Clip, Splits
 from efficient_sed.errors import DataError
 
 logger = logging.getLogger(__name__)
-DECODED_S, ROUNDING_S = 600.0, 0.01  # decoded at once, and that a duration may be off
 MAX_ROWS, SHOWN_ROWS = 40, 10  # of the table of classes: of a longer one the ten commonest and the ten rarest are shown
 REPORT_EVERY_S = 10.0
 BLOCK = 256  # clips that are decoded together
-MANIFEST_START = b'{"part": '
+MANIFEST_START = re.compile(rb'\{"part": ')
 
 
 class PartSummary(NamedTuple):
@@ -111,24 +111,18 @@ def _undecodable(clips: Sequence[Clip], part: str, num_workers: int) -> list[str
 
 
 def _decode(clip: Clip) -> str | None:
-    """Decode a clip of any length in pieces; the message of one that cannot be."""
+    """The message of a clip that cannot be decoded."""
     try:
-        for start_s in np.arange(0.0, max(clip.duration_s - ROUNDING_S, ROUNDING_S), DECODED_S).tolist():
-            clip.audio.read(start_s, DECODED_S)
+        clip.audio.check(clip.duration_s)
     except DataError as error:
         return str(error)
     return None
 
 
 def check_manifest_place(path: Path) -> None:
-    """Raise a DataError for a file that is there and is no manifest: annotations, most likely."""
+    """Raise a DataError, before every file is decoded, if it cannot be written, or a file that is there is no manifest: annotations, most likely."""
     try:
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            start = file.read(len(MANIFEST_START))
-        if start not in (b"", MANIFEST_START):
-            raise DataError(f"--manifest {path}: is there already and is no manifest; give another name, such as clips.jsonl")
+        check_writable(path, MANIFEST_START)
     except OSError as error:
         raise DataError(f"--manifest {path}: cannot be written ({error.strerror})") from error
 

@@ -152,7 +152,7 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
         DataError: For a missing file or column, or a row that makes no sense; with its line number.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such annotation file")
+        raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
     by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -172,7 +172,8 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
 
 
 def _event(row: dict[str, str], place: str) -> Event:
-    if not row["event_label"]:
+    label = row["event_label"].strip()  # blanks around it are a slip of the hand, and no other class
+    if not label:
         raise DataError(f"{place}: onset without event_label")
     try:
         onset, offset = float(row["onset"]), float(row["offset"])
@@ -180,7 +181,7 @@ def _event(row: dict[str, str], place: str) -> Event:
         raise DataError(f"{place}: onset={row['onset']!r}, offset={row['offset']!r} are not seconds") from None
     if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
         raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
-    return Event(onset, offset, row["event_label"])
+    return Event(onset, offset, label)
 
 
 def _clips(audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str]) -> tuple[Clip, ...]:

@@ -13,6 +13,7 @@ import io
 import json
 import math
 import shutil
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ import soundfile
 
 from efficient_sed._files import locked
 from efficient_sed._orphans import end_with_parent
+from efficient_sed._progress import progress
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.config.schema import MAX_CLIP_SECONDS, DataConfig, require
 from efficient_sed.data._sounds import SOUND_CLASSES, Rng
 from efficient_sed.data.events import PARTS, Event, Splits
 from efficient_sed.data.folder import EVENT_COLUMNS, read_folder
@@ -33,6 +35,7 @@ from efficient_sed.registry import DATASETS
 
 GENERATOR_VERSION = 1  # part of the folder's name: raise it when the same settings would give other audio
 MAX_POLYPHONY = 5
+MAX_SCENES = 1_000_000  # of a part; of ten seconds a hundred gigabytes
 MIN_GAP_S = 0.3  # between events of one class, so that they stay apart on the frame grid
 FADE_S = 0.005
 STREAMS = {"benchmark": 0, "pretraining": 1}
@@ -133,9 +136,9 @@ class SyntheticConfig(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for key in ("num_train", "num_validation", "num_test"):
-            require(getattr(self, key) >= 1, f"data.{key}", getattr(self, key), "1 or more scenes")
+            require(1 <= getattr(self, key) <= MAX_SCENES, f"data.{key}", getattr(self, key), f"1 to {MAX_SCENES:,} scenes")
         require(self.seed >= 0, "data.seed", self.seed, "0 or more")
-        require(self.scene_seconds >= 3.0, "data.scene_seconds", self.scene_seconds, "at least 3 s")
+        require(3.0 <= self.scene_seconds <= MAX_CLIP_SECONDS, "data.scene_seconds", f"{self.scene_seconds:g}", f"3 to {MAX_CLIP_SECONDS} seconds")
         require(self.min_snr_db <= self.max_snr_db, "data.min_snr_db", self.min_snr_db, f"at most data.max_snr_db={self.max_snr_db}")
 
     @property
@@ -191,8 +194,12 @@ def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
             (unfinished / "audio" / part).mkdir(parents=True)
             scene = Scene(config.scene_seconds, config.min_snr_db, config.max_snr_db, IMBALANCE[part])
             jobs = [(str(unfinished), config.stream, config.seed, part, index, scene) for index in range(getattr(config, f"num_{part}"))]
-            with ProcessPoolExecutor(max_workers=max(1, config.num_workers), initializer=end_with_parent) as pool:
-                rows = [row for clip_rows in pool.map(_write_scene, jobs, chunksize=8) for row in clip_rows]
+            shown = progress(f"soundscapes for {part}", len(jobs), is_drawn=sys.stderr.isatty())
+            with ProcessPoolExecutor(max_workers=max(1, config.num_workers), initializer=end_with_parent) as pool, shown as made:
+                rows = []
+                for clip_rows in pool.map(_write_scene, jobs, chunksize=8):
+                    rows += clip_rows
+                    made(1)
             (unfinished / f"{part}.tsv").write_text("\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n")
         settings = {"generator": GENERATOR_VERSION, **{k: v for k, v in asdict(config).items() if k in config.SCENE_KEYS}}
         (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")

@@ -19,7 +19,7 @@ from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.psds_clips import CLIPS_FILE, CONFIDENCE, NUM_REPLICATES, SEED, PsdsClips, interval, p_value
 
 MAX_P = (100 - CONFIDENCE) / 100
-MIN_REPLICATES = 100
+MIN_REPLICATES, MAX_REPLICATES = 100, 100_000
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
 
     Raises:
         DataError: If a run is not finished, or they differ in data, clips, classes or metric variant; the message says in what.
-        ConfigError: If there are too few replicates, or both folders are one.
+        ConfigError: If there are too few replicates, or too many, or both folders are one.
     """
-    if replicates < MIN_REPLICATES:
-        raise ConfigError(f"--replicates {replicates} is not allowed: {MIN_REPLICATES} or more")
+    if not MIN_REPLICATES <= replicates <= MAX_REPLICATES:
+        raise ConfigError(f"--replicates {replicates} is not allowed: {MIN_REPLICATES} to {MAX_REPLICATES}")
     if first.resolve() == second.resolve():
         raise ConfigError(f"{first} and {second} are one run; give two, such as runs/RUN_A runs/RUN_B")
     folders = (first, second)

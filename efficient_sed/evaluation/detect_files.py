@@ -53,25 +53,25 @@ class Found(NamedTuple):
 
 
 def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
-    """Files, and all audio files below folders, sorted; and messages about those in folders that are not readable.
+    """Files, and all audio files below folders, sorted; and messages about those that are not readable.
 
     Raises:
-        DataError: For a file that was named and is not readable, a folder without audio, or two files whose results would have one name.
+        DataError: For a folder without audio, or if nothing at all is readable; the message is about the first.
     """
     recordings: list[Recording] = []
     unreadable: list[str] = []
     for path in paths:
-        if not path.is_dir():
-            recordings.append(Recording(path, printable(str(path)), Path(path.stem), audio_info(path).duration_s))
-            continue
-        inside = find_audio(path)
-        if not inside:
+        known = len(unreadable)
+        inside = [(file, file.relative_to(path).with_suffix("")) for file in find_audio(path, unreadable)] if path.is_dir() else [(path, Path(path.stem))]
+        if not inside and len(unreadable) == known:
             raise DataError(f"{path}: no audio in this folder; files that end in {', '.join(AUDIO_SUFFIXES)} are taken")
-        for file in inside:
+        for file, output in inside:
             try:
-                recordings.append(Recording(file, printable(str(file)), file.relative_to(path).with_suffix(""), audio_info(file).duration_s))
+                recordings.append(Recording(file, printable(str(file)), output, audio_info(file).duration_s))
             except DataError as error:
                 unreadable.append(str(error))
+    if not recordings:
+        raise DataError(unreadable[0] + (f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""))
     return recordings, unreadable
 
 

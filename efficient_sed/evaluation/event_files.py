@@ -20,6 +20,15 @@ RECORDING_FORMATS = {"audacity": ".txt", "jams": ".jams"}  # a text for each rec
 EVENT_FORMATS = (*TABLE_FORMATS, *RECORDING_FORMATS)
 TSV_COLUMNS = ("filename", "onset", "offset", "event_label", "score")  # DESED's four, then ours
 JAMS_VERSION = "0.3.4"
+NUMBER = r"-?\d+\.\d+"
+STARTS = {
+    "tsv": "\t".join(TSV_COLUMNS) + r"\n",
+    "json": r'\[(\]|\s*\{\s*"file": )',
+    "rttm": rf"SPEAKER \S+ 1 {NUMBER} {NUMBER} <NA> <NA> \S+ {NUMBER} <NA>\n",  # a reference has no score
+    "audacity": rf"{NUMBER}\t{NUMBER}\t",
+    "jams": r'\{\s*"annotations": \[\s*\{\s*"annotation_metadata": \{\s*"annotation_tools": "efficient_sed"',
+}
+"""How a text of each format begins, unless it is empty: unlike annotations that somebody made, but for a label track."""
 _NO_DURATIONS: Mapping[str, float] = MappingProxyType({})
 
 

@@ -38,6 +38,7 @@ FORMAT = "efficient_sed/1"
 _HEADER_KEY = "efficient_sed"
 MAX_EXTRA = 20_000_000  # parameters that a model may have beyond twice those of its file: a new head
 MAX_EXTRA_TENSORS = 1000
+MODEL_FILE = "model.safetensors"  # of a finished run
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 
 
@@ -111,6 +112,10 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
 
 
 def _card(name: str) -> Card:
+    if name and name not in list_cards() and Path(name).exists():
+        path = Path(name)
+        hint = f"give the file in it, {path / MODEL_FILE}" if (path / MODEL_FILE).is_file() else f"a checkpoint ends in {', '.join(CHECKPOINT_SUFFIXES)}"
+        raise CheckpointError(f"{name}: {'a folder' if path.is_dir() else 'a file of another kind'}, and no model; {hint}")
     if name not in list_cards() and parse_name(name).tag is None:
         raise CheckpointError(f"{name!r} names no weights: give a file, load_model's checkpoint=FILE, or a released name; {nearest_names(name, list_cards())}".rstrip("; "))
     card = get_card(name)
@@ -248,6 +253,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:

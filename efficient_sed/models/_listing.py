@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from efficient_sed.config.schema import MAX_HIDDEN
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.models._cards import Card, list_cards, local_weights, nearest_names
 from efficient_sed.models._names import GRAMMAR, parse_name
@@ -18,7 +19,6 @@ from efficient_sed.models._systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 logger = logging.getLogger(__name__)
-MAX_HIDDEN = 8192  # ten times the largest released
 TASKS = ("detection", "tagging", "backbone")
 SORT_KEYS = {
     "name": lambda row: row["name"],

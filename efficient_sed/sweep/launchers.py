@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import ClassVar, Protocol
 
 from efficient_sed.config._strict import from_dict
-from efficient_sed.config.compose import take_group
+from efficient_sed.config.compose import key_of, take_group
 from efficient_sed.errors import ConfigError, nearest, require_package
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.sweep.local import LocalLauncher
@@ -45,7 +45,13 @@ def create_launcher(name: str, overrides: Sequence[str]) -> tuple[Launcher, list
     if name not in LAUNCHERS:
         raise ConfigError(f"unknown launcher {name!r}; {nearest(name, LAUNCHERS)}")
     values, rest = take_group(overrides, LAUNCHER_KEY)
-    launcher = from_dict(LAUNCHERS[name], values, LAUNCHER_KEY)
+    for override in rest:
+        if key_of(override) == LAUNCHER_KEY:
+            raise ConfigError(f"{override}: the launcher is an option: --launcher {override.split('=', 1)[-1]}")
+    try:
+        launcher = from_dict(LAUNCHERS[name], values, LAUNCHER_KEY)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (with --launcher {name})") from error
     if launcher.package is not None:
         require_package(f"--launcher {name}", launcher.package, name)
     return launcher, rest

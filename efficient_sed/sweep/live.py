@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from efficient_sed.sweep.launch import RunStatus, State
+from efficient_sed.training.callbacks import describe_progress
 
 STYLES = {State.WAITING: "dim", State.RUNNING: "bold cyan", State.FINISHED: "green", State.FAILED: "bold red"}
 
@@ -53,9 +54,7 @@ def describe(status: RunStatus, progress: dict[str, float | None]) -> str:
     if status.state is State.FAILED:
         return f"failed: {status.message}"
     if status.state is State.RUNNING and progress:
-        score = "" if progress["score"] is None else f", validation {progress['score']:.3f}"
-        loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
-        return f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {_clock(progress['eta_s'] or 0)} of training left"
+        return describe_progress(progress)
     return "starting" if status.state is State.RUNNING else str(status.state)
 
 

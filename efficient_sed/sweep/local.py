@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from efficient_sed.config.schema import require
-from efficient_sed.sweep.run_process import POLL_S, RunProcess, wait_for
+from efficient_sed.sweep.run_process import POLL_S, RunProcess, exit_words, wait_for
 
 if TYPE_CHECKING:
     from efficient_sed.sweep.grid import GridPoint
@@ -44,7 +44,7 @@ class LocalLauncher:
                 yield []
                 time.sleep(POLL_S)
                 ended = [slot for slot, (_, process) in running.items() if process.poll() is not None]
-                yield [(point, f"exit status {wait_for(process)}") for point, process in (running.pop(slot) for slot in ended)]
+                yield [(point, exit_words(wait_for(process))) for point, process in (running.pop(slot) for slot in ended)]
         finally:
             for _, process in running.values():
                 process.terminate()

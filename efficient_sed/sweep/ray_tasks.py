@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError
-from efficient_sed.sweep.run_process import POLL_S, RunProcess, carry_out
+from efficient_sed.sweep.run_process import POLL_S, RunProcess, carry_out, exit_words
 
 if TYPE_CHECKING:
     from efficient_sed.sweep.grid import GridPoint
@@ -79,6 +79,6 @@ def how_it_ended(reference: Any) -> str:
     import ray
 
     try:
-        return f"exit status {ray.get(reference)}"
+        return exit_words(ray.get(reference))
     except ray.exceptions.RayError as error:
         return f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"

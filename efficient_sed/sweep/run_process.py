@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,6 +52,14 @@ class RunProcess:
 def carry_out(run: RunProcess) -> int:
     """Start a run, wait for it, and return its exit status."""
     return wait_for(run.start())
+
+
+def exit_words(status: int) -> str:
+    """An exit status as a person says it, before the last line that was printed: of a run that was killed this is no reason."""
+    if status >= 0:
+        return f"exit status {status}"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+    return f"killed by {name}{', perhaps for lack of memory' if -status == signal.SIGKILL else ''}; the last line of its log"
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> int:

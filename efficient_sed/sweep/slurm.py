@@ -17,7 +17,7 @@ from efficient_sed._files import write_atomically
 from efficient_sed._terminal import EXIT_TERMINATED
 from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError
-from efficient_sed.sweep.run_process import POLL_S, RunProcess, wait_for
+from efficient_sed.sweep.run_process import POLL_S, RunProcess, exit_words, wait_for
 
 if TYPE_CHECKING:
     from efficient_sed.sweep.grid import GridPoint
@@ -207,4 +207,4 @@ def how_it_ended(job: Any) -> str:
     if not job.paths.result_pickle.exists():
         return f"job {job.job_id} was lost ({job.state})"
     error = job.exception()
-    return f"exit status {job.result()}" if error is None else f"job {job.job_id}: {str(error).strip().splitlines()[-1]}"
+    return exit_words(job.result()) if error is None else f"job {job.job_id}: {str(error).strip().splitlines()[-1]}"

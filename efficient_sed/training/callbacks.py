@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from efficient_sed._files import write_atomically
 from efficient_sed.errors import CheckpointError, PreemptedError
 
+logger = logging.getLogger(__name__)
 PROGRESS_FILE = "progress.json"
 
 
@@ -142,10 +145,15 @@ class EpochTimer(pl.Callback):
 
 
 class ProgressFile(pl.Callback):
-    """Writes step, loss, last validation score and remaining time into the run's folder, at most once a second."""
+    """Writes step, loss, last validation score and remaining time into the run's folder, at most once a second.
 
-    def __init__(self, run_folder: Path, monitor: str) -> None:
-        self.path, self.monitor = run_folder / PROGRESS_FILE, monitor
+    Args:
+        monitor: Name of the score.
+        is_logged: Say the same in a line of the log after every epoch.
+    """
+
+    def __init__(self, run_folder: Path, monitor: str, *, is_logged: bool = False) -> None:
+        self.path, self.monitor, self.is_logged = run_folder / PROGRESS_FILE, monitor, is_logged
         self._started_at, self._first_step, self._written_at = 0.0, 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -156,10 +164,18 @@ class ProgressFile(pl.Callback):
         if now - self._written_at < 1.0 or not trainer.is_global_zero:
             return
         self._written_at = now
+        with contextlib.suppress(OSError):  # a full disk is told of by the next checkpoint; until then training goes on
+            write_atomically(self.path, json.dumps(self._progress(trainer)).encode())
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.is_logged and trainer.is_global_zero:
+            logger.info(describe_progress(self._progress(trainer)))
+
+    def _progress(self, trainer: pl.Trainer) -> dict[str, float | None]:
         total, done = int(trainer.estimated_stepping_batches), trainer.global_step
-        seconds_per_step = (now - self._started_at) / max(1, done - self._first_step)
+        seconds_per_step = (time.monotonic() - self._started_at) / max(1, done - self._first_step)
         metrics = trainer.callback_metrics
-        progress = {
+        return {
             "step": done,
             "steps": total,
             "epoch": trainer.current_epoch + 1,
@@ -168,5 +184,11 @@ class ProgressFile(pl.Callback):
             "score": float(metrics[self.monitor]) if self.monitor in metrics else None,
             "eta_s": round(seconds_per_step * (total - done)),
         }
-        with contextlib.suppress(OSError):  # a full disk is told of by the next checkpoint; until then training goes on
-            write_atomically(self.path, json.dumps(progress).encode())
+
+
+def describe_progress(progress: Mapping[str, float | None]) -> str:
+    """Where a training stands, in a few words."""
+    score = "" if progress["score"] is None else f", last validation {progress['score']:.3f}"
+    loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
+    minutes, seconds = divmod(round(progress["eta_s"] or 0), 60)
+    return f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {minutes}:{seconds:02d} of training left"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.clip_dataset import Batch
-from efficient_sed.errors import DataError
+from efficient_sed.errors import DataError, DivergedError
 from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metrics, handle_unreadable, start_scores, task_metrics
 from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.contracts import SedOutput
@@ -136,6 +136,7 @@ class SedModule(pl.LightningModule):
         if len(batch.positions) == 0 or self._collected is None:
             return
         output = self.model(self.model.frontend(batch.waveform))
+        self._check_numbers(output)
         if self.config.has_single_labels:
             loss = single_label_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
         elif self.config.task == "tagging":
@@ -144,6 +145,13 @@ class SedModule(pl.LightningModule):
             loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
         self._validation_loss += torch.stack([loss.detach() * len(batch.positions), loss.new_tensor(len(batch.positions))])
         self._collected.add(batch.positions, output.frame_logits.float().sigmoid(), output.clip_logits)
+
+    def _check_numbers(self, output: SedOutput) -> None:
+        """Raise a DivergedError if a score is none: before the checkpoint of this epoch is written."""
+        if bool(torch.isnan(output.frame_logits).any() | torch.isnan(output.clip_logits).any()):
+            train = self.config.train
+            rates = f"train.lr_head={train.lr_head:g} and train.lr_backbone={train.lr_backbone:g}"
+            raise DivergedError(f"the training diverged in epoch {self.current_epoch + 1}: scores are no numbers any more; give lower rates than {rates}, or train.gradient_clip=1")
 
     def on_validation_epoch_end(self) -> None:
         if self._collected is None or self.trainer.sanity_checking:

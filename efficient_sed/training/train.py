@@ -31,6 +31,7 @@ from efficient_sed.training.shared_norm import SharedStatistics
 
 logger = logging.getLogger(__name__)
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
+LOST = "another process of this training ended; the same command goes on from the last checkpoint"
 LIGHTNING_ADVICE = (  # warnings about what is meant here
     r".*does not have many workers",
     r".*not empty",
@@ -73,6 +74,9 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     """
     for chatty in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when imported
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    observer = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")  # which ends this process where another one was killed
+    observer.setLevel(logging.INFO)
+    observer.addFilter(_tell_lost)
     pl.seed_everything(config.seed, verbose=False)
     with enough_memory("while loading", "choose a smaller model or teacher, or let the teacher write what it hears first: efficient-sed pseudo-label"):
         model = build_model(config, splits.classes)
@@ -85,7 +89,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     last = run_folder / LAST_CHECKPOINT
     _check_whole(run_folder)
     averaged = [AveragedWeights(config.train.ema_decay)] if config.train.ema_decay else []  # before what saves
-    callbacks: list[pl.Callback] = [*averaged, best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor), LearningRateMonitor("step")]
+    callbacks: list[pl.Callback] = [*averaged, best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor, is_logged=not show_progress)]
+    callbacks.append(LearningRateMonitor("step"))
     callbacks.append(timer := EpochTimer())
     if config.train.patience is not None:
         callbacks.append(Patience(monitor, patience=config.train.patience, mode=mode))
@@ -107,10 +112,12 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
                 raise
             if not trainer.is_global_zero:
                 raise SystemExit(1) from error
-            raise LostProcessError(f"one of the {config.train.devices} processes of this training ended; the same command goes on from the last checkpoint") from error
+            raise LostProcessError(LOST) from error
     if not trainer.is_global_zero:
         raise SystemExit(0)
     if not (run_folder / BEST_CHECKPOINT).is_file():
+        if best_checkpoint.best_model_score is not None:
+            raise CheckpointError(f"{run_folder / BEST_CHECKPOINT}: is gone; put it back, or delete {LAST_CHECKPOINT} beside it, too, and the run begins anew")
         raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
     model = load_model(str(run_folder / (LAST_CHECKPOINT if config.train.select == "last" else BEST_CHECKPOINT))).to(device)
@@ -141,6 +148,12 @@ def _check_whole(run_folder: Path) -> None:
             except Exception as error:  # a damaged archive raises almost anything
                 cause = " ".join(str(error).split())
                 raise CheckpointError(f"{path}: damaged ({cause}); put a copy of it back, or delete {LAST_CHECKPOINT} and {BEST_CHECKPOINT}, and the run begins anew") from error
+
+
+def _tell_lost(record: logging.LogRecord) -> bool:
+    """Put what Lightning says of a process that ended, before it kills this one, into our words."""
+    record.msg, record.args = f"efficient-sed: {LOST}", ()
+    return True
 
 
 def _is_from_another(error: RuntimeError) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,39 @@ def test_mixed_results_are_drawn_when_told(tmp_path: Path, capsys: pytest.Captur
     write_run(tmp_path / "runs", "b", make_result("fmn04", data={"name": "synthetic", "manifest_hash": "beef"}))
     assert plot(capsys, tmp_path / "runs", "--allow-mixed", "--output", tmp_path / "out" / "f.png")[0] == 0
     assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_folder_of_the_same_name_takes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    for name in ("f", "p"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")[0] == 0
+    assert plot(capsys, "--published", "--output", tmp_path / "out" / "p.png")[0] == 0
+    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert written == {"f.csv", "f.html", "f.png", "f.svg", "p.html", "p.png", "p.svg"}
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "html", "csv"])
+def test_a_plot_replaces_a_plot_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    for _ in range(2):
+        assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")[0] == 0
+    file = tmp_path / f"f.{ending}"
+    file.write_text("filename,onset,offset,event_label\n")
+    status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")
+    assert (status, out) == (2, "")
+    assert err == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written (a file of another kind is there already; give another name)\n"
+    assert file.read_text() == "filename,onset,offset,event_label\n"
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    scandir = os.scandir
+
+    def denied(path: Path) -> object:
+        if Path(path).name == "a":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert plot(capsys, tmp_path / "runs")[2] == f"efficient-sed: {tmp_path}/runs/a: cannot be read (Permission denied), so it is not known which runs are there\n"

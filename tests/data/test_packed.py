@@ -137,7 +137,7 @@ BAD: list[tuple[str, Callable[[Path], Any], str]] = [
     ("truncated", lambda path: path.write_bytes(path.read_bytes()[:-5000]), r"{path}: not readable as HDF5 \(.*truncated file.*\); copy the file again"),
     ("text", lambda path: path.write_text("hello"), r"{path}: not readable as HDF5 .*"),
     ("other HDF5", spoil(lambda file: file.attrs.pop("format")), r"{path}: an HDF5 file, but not one that `efficient-sed data pack` wrote"),
-    ("other version", spoil(lambda file: file.attrs.modify("version", 2)), r"{path}: packed in version 2 of the format, this is for version 1; pack the data set again"),
+    ("other version", spoil(lambda file: file.attrs.modify("version", 1)), r"{path}: packed in version 1 of the format, this is for version 2; pack the data set again"),
     ("a table missing", spoil(lambda file: file.pop("event_class")), r"{path}: damaged \(.*event_class.*\); pack the data set again"),
 ]
 
@@ -203,6 +203,23 @@ def test_known_hash_is_that_of_the_clips(packed: Path, tmp_path: Path, capsys: p
     spoil(lambda file: file["event_class"].__setitem__(0, 5))(path)
     assert main(["data", "check", "data=packed", f"data.root={path}", "data.num_workers=0"]) == 1
     assert "data=packed: clips or events were changed after packing (manifest hash" in capsys.readouterr().err
+
+
+def test_samples_that_are_not_those_that_were_packed(packed: Path, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def check(root: Path) -> str:
+        assert main(["data", "check", "data=packed", f"data.root={root}", "data.num_workers=0"]) == 1
+        return capsys.readouterr().err
+
+    one, several = shutil.copy(packed, tmp_path / "a.h5"), shutil.copytree(shards, tmp_path / "shards")
+    place = load(one).train[0].audio
+    with h5py.File(one, "a") as file:
+        file["samples"][place.first : place.first + 10] = 0
+    assert check(one) == f"efficient-sed: {place}: its samples are not those that were packed; copy the file again, or pack the data set again\n"
+    first, second = sorted(several.glob("shard_*.h5"))[:2]
+    with h5py.File(first, "a") as a, h5py.File(second, "a") as b:
+        size = min(len(a["samples"]), len(b["samples"]))
+        a["samples"][:size], b["samples"][:size] = b["samples"][:size], a["samples"][:size]
+    assert check(several).count("its samples are not those that were packed") > 1
 
 
 def test_bad_shards(packed: Path, shards: Path, tmp_path: Path) -> None:
@@ -361,11 +378,16 @@ def test_mistakes(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "there.h5").touch()
     message = refused("pack", *data, "--shard-gb", "1", f"{tmp_path}/new.h5")
     assert f"{tmp_path}/new.h5 is not allowed with --shard-gb: a folder without an ending, such as {tmp_path}/new" in message
-    assert "--shard-gb 0 is not allowed: above 0" in refused("pack", *data, "--shard-gb", "0", f"{tmp_path}/new")
+    assert "--shard-gb 0 is not allowed: a number above 0" in refused("pack", *data, "--shard-gb", "0", f"{tmp_path}/new")
     assert "--force and --shard-gb belong to: efficient-sed data pack" in refused("check", *data, "--shard-gb", "1")
     assert "data pack takes one OUT.h5 beside key=value pairs, got none" in refused("pack", *data)
     assert "got a.h5 b.h5" in refused("pack", *data, "a.h5", "b.h5")
     assert f"{tmp_path}/there.h5: is there already; give another name, or --force" in refused("pack", *data, f"{tmp_path}/there.h5")
+    assert "--shard-gb nan is not allowed" in refused("pack", *data, "--shard-gb", "nan", f"{tmp_path}/new")
+    assert f"{packed}: is what would be packed; give another name" in refused("pack", *data, "--force", str(packed))
+    (tmp_path / "train.tsv").write_text("filename\tonset\n")
+    assert f"{tmp_path}/train.tsv: --force replaces packed files, and this is none" in refused("pack", *data, "--force", f"{tmp_path}/train.tsv")
+    assert (tmp_path / "train.tsv").read_text() == "filename\tonset\n"
     assert f"{tmp_path}: is there already; give another name" in refused("pack", *data, "--force", str(tmp_path))
     assert "--force and --shard-gb belong to: efficient-sed data pack" in refused("check", *data, "--force")
     assert "--manifest and --classes belong to: efficient-sed data check" in refused("pack", *data, "--classes")

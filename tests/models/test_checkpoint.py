@@ -247,16 +247,16 @@ BAD_NAMES = [
     ("fmn10+hybrid-105", f".* seq.hidden=105 is not allowed: it must be divisible by seq.num_heads = 8; nearest: 104; {GRAMMAR}"),
     ("fmn10+mamba-100", f".* seq.hidden=100 is not allowed: it must be divisible by 16 .*seq.head_dim = 32.*; nearest: 96; {GRAMMAR}"),
     ("fmn10+bimamba-1000", f".* seq.hidden=1000 is not allowed: it must be divisible by 16 .*seq.head_dim = 32.*; nearest: 992; {GRAMMAR}"),
-    ("fmn10+dilated-5", f".* seq.hidden=5 is not allowed: at least seq.kernel = 7; {GRAMMAR}"),
-    ("fmn10+tcn-0", f".* seq.hidden=0 is not allowed: 1 or more; {GRAMMAR}"),
-    ("fmn10+mingru-0", f".* seq.hidden=0 is not allowed: 1 or more; {GRAMMAR}"),
+    ("fmn10+dilated-5", f".* seq.hidden=5 is not allowed: 7 to 8192, seq.kernel = 7 or more; {GRAMMAR}"),
+    ("fmn10+tcn-0", f".* seq.hidden=0 is not allowed: 1 to 8192; {GRAMMAR}"),
+    ("fmn10+mingru-0", f".* seq.hidden=0 is not allowed: 1 to 8192; {GRAMMAR}"),
     ("fmn10+tf", f"'fmn10\\+tf' is not a model name: {GRAMMAR}"),
     ("fmn10+tf-", f"'fmn10\\+tf-' is not a model name: {GRAMMAR}"),
     ("fmn10+tf-256+gru-128", f".* is not a model name: {GRAMMAR}"),
     ("fmn10+tf-256_", f".* is not a model name: {GRAMMAR}"),
     ("fmn10+tf--8", f".* is not a model name: {GRAMMAR}"),
     ("fmn10+none-3", f".* is not a model name: unknown key seq.hidden=3; allowed: none; {GRAMMAR}"),
-    ("fmn10+gru-0", f".* is not a model name: seq.hidden=0 is not allowed: 1 or more; {GRAMMAR}"),
+    ("fmn10+gru-0", f".* is not a model name: seq.hidden=0 is not allowed: 1 to 8192; {GRAMMAR}"),
 ]
 
 

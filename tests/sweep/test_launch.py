@@ -36,9 +36,10 @@ def test_each_point_fails_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fake_python(tmp_path, monkeypatch, 'echo "$@"; case "$*" in *seed=0*) echo "no luck" >&2; echo; exit 3;; esac; kill -9 $$')
     seen: list[list[State]] = []
     statuses = run_grid(two_points(tmp_path / "runs"), LocalLauncher(), lambda s: seen.append([status.state for status in s]))
+    killed = "killed by SIGKILL, perhaps for lack of memory; the last line of its log"
     assert [(status.state, status.message) for status in statuses] == [
         (State.FAILED, "exit status 3: no luck"),
-        (State.FAILED, f"exit status -9: -m efficient_sed.cli train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 output_dir={tmp_path}/runs"),
+        (State.FAILED, f"{killed}: -m efficient_sed.cli train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 output_dir={tmp_path}/runs"),
     ]
     assert [State.RUNNING, State.WAITING] in seen
     assert [State.FAILED, State.RUNNING] in seen

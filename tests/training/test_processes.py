@@ -146,8 +146,8 @@ def test_a_lost_process_is_one_line(tiny_config: SyntheticConfig, tmp_path: Path
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(child), signal.SIGKILL)
     errors = finish(process)
-    assert process.returncode == 2, errors[-2000:]
-    assert errors.splitlines()[-1] == "efficient-sed: one of the 2 processes of this training ended; the same command goes on from the last checkpoint"
+    assert process.returncode in (2, -signal.SIGKILL), errors[-2000:]  # Lightning may see it first, and ends this process by force
+    assert errors.splitlines()[-1] == "efficient-sed: another process of this training ended; the same command goes on from the last checkpoint"
     assert "Traceback" not in errors
 
 

@@ -20,12 +20,13 @@ import pytest
 import torch
 
 import efficient_sed as es
+from efficient_sed.cli import main
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
-from efficient_sed.data.clip_dataset import EvaluationWindows, collate
+from efficient_sed.data.clip_dataset import EvaluationWindows, TrainingClips, collate
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.errors import CheckpointError, ConfigError, DataError
+from efficient_sed.errors import CheckpointError, ConfigError, DataError, DivergedError
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.module import SedModule
@@ -455,6 +456,37 @@ def test_damaged_checkpoints_are_told_before_training(tiny_data: Splits, plain: 
     with pytest.raises(CheckpointError, match=rf"{name}: damaged \(.+\); put a copy of it back, or delete last\.ckpt and best\.ckpt, and the run begins anew$") as caught:
         train(plain.config, tiny_data, tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_best_epoch_that_is_gone_is_told(tiny_data: Splits, plain: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(plain.folder, tmp_path / "run")
+    (folder / "best.ckpt").unlink()
+    with pytest.raises(CheckpointError, match=rf"^{folder}/best\.ckpt: is gone; put it back, or delete last\.ckpt beside it, too, and the run begins anew$"):
+        fit(plain.config, tiny_data, folder, show_progress=False)
+
+
+def test_a_training_that_diverges_says_so(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+    config = make_config(tiny_config, train={"lr_head": 1e30, "lr_backbone": 1e30, "warmup_steps": 0})
+    with pytest.raises(
+        DivergedError, match=r"^the training diverged in epoch 1: .* lower rates than train\.lr_head=1e\+30 and train\.lr_backbone=1e\+30, or train\.gradient_clip=1$"
+    ):
+        fit(config, tiny_data, tmp_path, show_progress=False)
+    assert not list(tmp_path.glob("*.ckpt"))
+
+
+def test_a_killed_data_worker_is_one_line(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(TrainingClips, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    scenes = f"data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3 data.num_workers=1 data.root={tiny_config.root}"
+    assert main(["train", "backbone=fmn04", "seq=none", "train.accelerator=cpu", "train.batch_size=4", f"output_dir={tmp_path}", *scenes.split()]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("efficient-sed: a process that decodes audio was killed, perhaps for lack of memory; ")
+
+
+def test_every_epoch_is_a_line_of_the_log(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        fit(make_config(tiny_config), tiny_data, tmp_path, show_progress=False)
+    lines = [message for record in caplog.records if (message := record.getMessage()).startswith("epoch ")]
+    assert [line.split(",")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert [float(line.split("last validation ")[1].split(",")[0]) for line in lines] == pytest.approx(read_metrics(tmp_path, "val/psds1_macro"), abs=1e-3)
 
 
 def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tiny_data: Splits, plain: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

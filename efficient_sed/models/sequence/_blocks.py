@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import require
+from efficient_sed.config.schema import MAX_HIDDEN, require
+
+MAX_LAYERS = 100
 
 
 def input_projection(in_dim: int, hidden: int) -> nn.Module:
@@ -21,13 +23,19 @@ def input_projection(in_dim: int, hidden: int) -> nn.Module:
 
 
 def require_layers(num_layers: int, dropout: float = 0.0) -> None:
-    """Raise a ConfigError unless there is a layer and the dropout is a share."""
-    require(num_layers >= 1, "seq.num_layers", num_layers, "1 or more")
+    """Raise a ConfigError unless there is a layer, not a tower, and the dropout is a share."""
+    require(1 <= num_layers <= MAX_LAYERS, "seq.num_layers", num_layers, f"1 to {MAX_LAYERS}")
     require(0 <= dropout < 1, "seq.dropout", dropout, "0 to below 1")
+
+
+def require_size(key: str, size: int, least: int = 1, why: str = "") -> None:
+    """Raise a ConfigError unless a layer has at least so many features, and no more than any that somebody can have meant."""
+    require(least <= size <= MAX_HIDDEN, key, size, f"{least} to {MAX_HIDDEN}{why}")
 
 
 def require_multiple(hidden: int, unit: int, why: str) -> None:
     """Raise a ConfigError that names the nearest allowed size, unless `hidden` is a multiple of `unit`."""
+    require(hidden <= MAX_HIDDEN, "seq.hidden", hidden, f"at most {MAX_HIDDEN}")
     nearest = max(1, round(hidden / unit)) * unit
     require(hidden >= 1 and hidden % unit == 0, "seq.hidden", hidden, f"it must be divisible by {why}; nearest: {nearest}")
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig, require
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import input_projection
+from efficient_sed.models.sequence._blocks import input_projection, require_size
 from efficient_sed.registry import SEQUENCE_HEADS
 
 JOIN_STRIDE = 3
@@ -72,8 +72,8 @@ class DilatedConfig(SequenceHeadConfig):
     def __post_init__(self) -> None:
         require(self.kernel in (3, 5, 7), "seq.kernel", self.kernel, "3, 5 or 7")
         require(self.dilation >= 1, "seq.dilation", self.dilation, "1 or more steps")
-        require(self.channels >= 1, "seq.channels", self.channels, "1 or more")
-        require(self.hidden >= self.kernel, "seq.hidden", self.hidden, f"at least seq.kernel = {self.kernel}")
+        require_size("seq.channels", self.channels)
+        require_size("seq.hidden", self.hidden, self.kernel, f", seq.kernel = {self.kernel} or more")
         is_wide = self.join != "maxpool" or self.hidden - self.kernel + 1 >= JOIN_STRIDE
         require(is_wide, "seq.hidden", self.hidden, f"at least {self.kernel + JOIN_STRIDE - 1} with seq.join=maxpool")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import require_layers
+from efficient_sed.models.sequence._blocks import require_layers, require_size
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -66,7 +66,7 @@ class GruConfig(SequenceHeadConfig):
     num_layers: int = 2
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
+        require_size("seq.hidden", self.hidden)
         require_layers(self.num_layers)
 
     def build(self, in_dim: int) -> SequenceHead:

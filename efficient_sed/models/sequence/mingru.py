@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, require_layers
+from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, require_layers, require_size
 from efficient_sed.models.sequence._scan import linear_scan
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -79,7 +79,7 @@ class MinGruConfig(SequenceHeadConfig):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
+        require_size("seq.hidden", self.hidden)
         require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:

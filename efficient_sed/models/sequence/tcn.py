@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import input_projection, require_layers
+from efficient_sed.models.sequence._blocks import input_projection, require_layers, require_size
 from efficient_sed.registry import SEQUENCE_HEADS
 
 NUM_STAGES = 5
@@ -136,7 +136,7 @@ class TcnConfig(SequenceHeadConfig):
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, "seq.hidden", self.hidden, "1 or more")
+        require_size("seq.hidden", self.hidden)
         require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:
