@@ -48,10 +48,10 @@ def counting(arguments: Sequence[str] | None, text: str | None, kinds: Iterable[
         count: How many by default, of what is `counted`.
     """
     known = tuple(kinds)
-    parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(text or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--kind", default=",".join(known), help=f"comma list of {', '.join(known)}")
     parser.add_argument("--count", type=int, default=count, help=counted)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     options = parser.parse_args(arguments)
     chosen = options.kind.split(",")
     if unknown := [kind for kind in chosen if kind not in known]:

@@ -144,7 +144,7 @@ def _advise(model: SedModel, config: RunConfig, splits: Splits) -> None:
     heard, tested = (summarise(clips, splits.classes).events for clips in (splits.train, splits.test))
     unheard = [label for label, count in tested.items() if count and not heard[label]]
     if unheard and config.data.has_labels:
-        logger.warning("%d classes of the test part have no event in the training part, such as %r: what is scored of them is chance", len(unheard), unheard[0])
+        logger.warning("classes of the test part without an event in the training part: %d, such as %r; what is scored of them is chance", len(unheard), unheard[0])
     if config.task == "detection" and step_s > COARSE_S:
         logger.warning("backbone=%s gives one score each %g s, too few to find events by; its frame-wise kin are in the README", config.backbone.name, step_s)
 
