@@ -218,9 +218,9 @@ def test_hdf5_bombs_and_what_lies_elsewhere(tmp_path: Path, change: Callable[[An
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"seq": {"name": "gru", "hidden": 10**6, "num_layers": 2}}, "describes a model that"),
-        ({"seq": {"name": "gru", "hidden": 16, "num_layers": 10**9}}, "describes a model that is far larger than the file"),
-        ({"seq": {"name": "gru", "hidden": 10**9, "num_layers": 2}}, "describes a model that"),
+        ({"seq": {"name": "gru", "hidden": 10**6, "num_layers": 2}}, "seq.hidden=1000000 is not allowed"),
+        ({"seq": {"name": "gru", "hidden": 16, "num_layers": 10**9}}, "seq.num_layers=1000000000 is not allowed"),
+        ({"seq": {"name": "gru", "hidden": 8192, "num_layers": 100}}, "describes a model that is far larger than the file"),
         ({"backbone": {"name": "beats"}}, "describes a model that is far larger than the file"),
         ({"classes": ["\x1b[31m"]}, r"label '\\x1b\[31m' is not text on one line"),
         ({"classes": ["a", "a", "b"]}, "label 'a' is there twice"),
