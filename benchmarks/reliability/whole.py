@@ -56,6 +56,14 @@ def read_h5(path: Path) -> dict[str, bytes]:
     return content
 
 
+def _read_lines(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        raise ValueError("its last line does not end")
+    for line in text.splitlines():
+        json.loads(line)
+
+
 def _read_json(path: Path) -> None:
     if path.name == RESULT_FILE:
         read_result(path.parent)
@@ -89,6 +97,7 @@ def _read_text(path: Path) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     ".json": _read_json, ".npz": _read_npz, ".yaml": OmegaConf.load, ".csv": _read_csv, ".h5": read_h5, ".txt": _read_text, ".tsv": _read_text, ".sha256": _read_text,
+    ".jsonl": _read_lines,
     ".png": _ends_with(PNG_END), ".svg": _ends_with(b"</svg>"), ".html": _ends_with(b"</html>"),
     ".ckpt": read_checkpoint, ".pt": read_checkpoint, ".safetensors": read_checkpoint, ".flac": soundfile.read, ".onnx": lambda path: OnnxModel(str(path)),
 }  # fmt: skip

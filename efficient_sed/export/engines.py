@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from efficient_sed._endless import is_endless
 from efficient_sed.errors import CheckpointError, ConfigError, nearest, require_package
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class _OpenVino:
         core = openvino.Core()
         try:
             graph = core.read_model(model)
+            if precision != "f32" and _has_endless_convolution(graph):
+                raise ConfigError(f"--engine openvino-{precision} is not allowed for {_name(model)}, of which a convolution never ends so on some CPUs; give --engine openvino")
             compiled = core.compile_model(graph, "CPU", how)
         except RuntimeError as error:
             raise _unreadable(model, "openvino", error) from error
@@ -110,7 +113,17 @@ def runtime_errors() -> tuple[type[Exception], ...]:
     return errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException, ValueError
 
 
+def _has_endless_convolution(graph: Any) -> bool:
+    """Whether it has one of those that never end."""
+    shapes = (operation.input(1).get_partial_shape() for operation in graph.get_ops() if operation.get_type_name() == "GroupConvolution")
+    static = (list(shape.to_shape()) for shape in shapes if shape.is_static)  # (groups, out, in, *kernel)
+    return any(is_endless(groups, kernel) for groups, _, _, *kernel in static)
+
+
+def _name(model: Path | bytes) -> str:
+    return str(model) if isinstance(model, Path) else "the exported graph"
+
+
 def _unreadable(model: Path | bytes, engine: str, error: Exception) -> CheckpointError:
-    name = model if isinstance(model, Path) else "the exported graph"
     reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-    return CheckpointError(f"{name}: {engine} cannot read it, damaged or no ONNX file ({reason})")
+    return CheckpointError(f"{_name(model)}: {engine} cannot read it, damaged or no ONNX file ({reason})")

@@ -144,6 +144,15 @@ def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
     assert re.search(r"model\.onnx: (onnxruntime|openvino) cannot read it, damaged or no ONNX file", run.stderr)
 
 
+def test_bfloat16_is_refused_where_it_would_never_end(tmp_path: Path) -> None:
+    path = export_onnx(es.create_model("fmn04_dcls", classes=["dog"]).eval(), tmp_path / "wide.onnx", "mine").path
+    command = [sys.executable, "-m", "efficient_sed.cli", "benchmark", str(path), "--threads", "1", "--engine"]
+    run = subprocess.run([*command, "openvino-bf16"], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert f"--engine openvino-bf16 is not allowed for {path}, of which a convolution never ends so on some CPUs; give --engine openvino" in run.stderr
+    assert subprocess.run([*command, "openvino"], capture_output=True, check=False).returncode == 0
+
+
 def test_precisions_are_compared_on_the_users_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["export", "fmn04+tf-128_synthetic", *SMALL, "data.clip_seconds=5", "--format", "onnx", "--precision", "fp16,int8-all", "--output", "out/d.onnx"]

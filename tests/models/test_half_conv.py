@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from efficient_sed.models._half_conv import LEAST_PLACES, MOST_CHANNELS, ending_conv2d
+from efficient_sed._endless import LEAST_PLACES, MOST_CHANNELS
+from efficient_sed.models._half_conv import ending_conv2d
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
 
