@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 UNFINISHED = ".unfinished"
-PNG_START, SVG_START = re.compile(rb"\x89PNG\r\n"), re.compile(rb"<\?xml [^>]*>\s*<!DOCTYPE svg")
-START_BYTES = 1024  # of a file, by which its kind is known
+DRAWN_BY = "efficient_sed"  # what our pictures say of themselves
+PNG_START = re.compile(rb"\x89PNG\r\n.*tEXtSoftware\0" + DRAWN_BY.encode(), re.DOTALL)
+SVG_START = re.compile(rb"<\?xml .*<dc:title>" + DRAWN_BY.encode() + rb"</dc:title>", re.DOTALL)
+START_BYTES = 8192  # of a file, by which its kind is known: a line with the longest path
 _looked_through: set[Path] = set()
 
 
@@ -37,18 +39,18 @@ def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> No
             somebody's only copy of something.
     """
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    reason = errno.ENOTDIR if there != path and not there.is_dir() else None if os.access(there, os.W_OK) else errno.EACCES
+    reason = errno.EISDIR if path.is_dir() else errno.ENOTDIR if there != path and not there.is_dir() else None if os.access(there, os.W_OK) else errno.EACCES
     if reason is not None:
         raise OSError(reason, os.strerror(reason), str(path))
-    if own_start is not None and path.is_file():
+    if own_start is not None and path.is_file() and not _is_stream(path):
         with path.open("rb") as file:
             start = file.read(START_BYTES)
         if start and not own_start.match(start):
-            raise FileExistsError(errno.EEXIST, "a file of another kind is there already; give another name", str(path))
+            raise FileExistsError(errno.EEXIST, "another file is there already; give another name, or delete it", str(path))
 
 
 def walk_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
-    """All files below a folder, in any order.
+    """All files below a folder, in any order; folders that are hidden, or a file system's own, are left out.
 
     Args:
         on_error: Told of folders that cannot be read; none: the first one's OSError is raised, where `Path.rglob` would pass over it in silence.
@@ -57,7 +59,8 @@ def walk_files(folder: Path, on_error: Callable[[OSError], object] | None = None
     def refuse(error: OSError) -> None:
         raise error
 
-    for parent, _, names in os.walk(folder, onerror=on_error or refuse):
+    for parent, folders, names in os.walk(folder, onerror=on_error or refuse):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
         for name in names:
             yield Path(parent, name)
 
@@ -76,12 +79,17 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: As `write_atomically`.
     """
-    if path.exists() and not path.resolve().is_file():  # a device or a pipe
-        with path.open("wb") as file:
+    if _is_stream(path) or (path.exists() and not path.resolve().is_file()):  # a device or a pipe
+        with path.open("ab") as file:
             yield file
         return
     with written_beside(path) as temporary, temporary.open("wb") as file:
         yield file
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it stands for something that this process has open, perhaps a file that is appended to."""
+    return str(path) in ("/dev/stdout", "/dev/stderr") or str(path.parent) in ("/dev/fd", "/proc/self/fd")
 
 
 @contextlib.contextmanager

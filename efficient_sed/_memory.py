@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from efficient_sed.errors import ConfigError
 
 WORDS = ("can't allocate memory", "ALLOC_FAILED", "Storage size calculation overflowed")  # PyTorch's on a CPU, those of CUDA's libraries, and more than 64 bits can count
+
+_LOST_WORKER = re.compile(r"DataLoader worker \(pid.*\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)")  # not what one raised
 
 
 @contextlib.contextmanager
@@ -32,9 +35,12 @@ def is_memory(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> str | None:
-    """What to say of an error that nobody expected where it came from: memory that ran out, or a process that decodes audio and was killed. None of others."""
+    """What to say of an error that nobody expected where it came from: memory that ran out, or a process that decodes audio and is gone. None of others."""
     if is_memory(error):
         return "out of memory; give a smaller size or batch, shorter clips, or a smaller model"
-    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return "a process that decodes audio was killed, perhaps for lack of memory; what is saved is kept, and fewer take less: data.num_workers=1"
-    return None
+    gone = _LOST_WORKER.match(str(error)) if isinstance(error, RuntimeError) else None
+    if gone is None:
+        return None
+    if "shared memory" in str(error):
+        return "a process that decodes audio found too little shared memory (/dev/shm); raise its limit, or give data.num_workers=0"
+    return f"a process that decodes audio ended ({gone[1] or 'unexpectedly'}), perhaps for lack of memory; what is saved is kept, and data.num_workers=0 does without"

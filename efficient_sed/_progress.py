@@ -45,3 +45,9 @@ def progress(unit: str, total: float, done: int = 0, *, is_drawn: bool) -> Itera
             logger.info("%.0f of %.0f %s, %.3g a second, %.0f minutes to go", count, total, unit, rate, (total - count) / max(rate, 1e-9) / 60)
 
     yield advance
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, as a clock shows them."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"efficient-sed: {error}", file=sys.stderr)
         return EXIT_TERMINATED
     except EfficientSedError as error:
-        print(f"efficient-sed: {error}", file=sys.stderr)
+        print(f"efficient-sed: {_as_typed(str(error), getattr(options, 'option_of', {}))}", file=sys.stderr)
         return EXIT_USAGE
     except ModuleNotFoundError as error:
         if (error.name or "efficient_sed").startswith("efficient_sed"):
@@ -77,6 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
+def _as_typed(message: str, option_of: Mapping[str, str]) -> str:
+    """A message about the value of a key, with the option that it was typed as."""
+    key, is_value, rest = message.partition("=")
+    option = option_of.get(key.split("[")[0])  # of a list, which of its values is told
+    return f"{option} {rest}" if is_value and option else message
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """What was typed, or exit status 2 with a line that says what is wrong with it."""
     options, rest = build_parser().parse_known_args(arguments)
@@ -100,7 +107,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Tells defaults, where there is one to tell."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+        return action.help if action.default is None or action.default is False or action.default == [] else super()._get_help_string(action)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from efficient_sed._terminal import print_table
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
-OTHER_PICTURES = (".pdf", ".eps", ".ps", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".webp")
+FILE_ENDING = re.compile(r"\.[a-z]{1,4}\d?", re.IGNORECASE)  # that of v1.2 is none
 
 
 def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:
@@ -25,6 +26,8 @@ def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], arg
         metavar="MODEL",
         help="released name, file, or architecture such as fmn10+tf-256 (random weights, 447 classes), or exported model (.onnx)",
     )
+    options = {"batches": "--batch", "seconds": "--seconds", "threads": "--threads", "processes": "--processes", "precision": "--precision", "modes": "--modes"}
+    benchmark.set_defaults(option_of={f"benchmark.{key}": option for key, option in options.items()})
     benchmark.add_argument("--precision", metavar="P[,P…]", help="fp32, bf16, fp16; default: fp16 on a GPU, fp32 on a CPU")
     benchmark.add_argument("--batch", metavar="N[,N…]", help="clips per pass, 1 beside them for latency; default: 64 on a GPU, 4 on a CPU")
     benchmark.add_argument("--modes", metavar="M[,M…]", help="eager, fused, compiled, graphed (GPU); default: eager,fused")
@@ -106,7 +109,7 @@ def _numbers(option: str, text: str) -> list[int]:
 def run_plot(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.frontier import find_runs, output_base, read_published, with_ending
 
-    check_place("--output", options.output)
+    check_place("--output", options.output, ("png", "svg", "html") if options.published else ("png", "svg", "html", "csv"))
     if not options.published:
         return report(find_runs(options.runs), options.output, allow_mixed=options.allow_mixed, device_files=options.device or ())
     if options.device:
@@ -120,19 +123,20 @@ def run_plot(options: argparse.Namespace) -> int:
     return 0
 
 
-def check_place(option: str, output: Path) -> None:
+def check_place(option: str, output: Path, endings: Sequence[str] = ("png", "svg", "html", "csv")) -> None:
     """Raise a ConfigError now, not after everything was trained, if files of a plot cannot be written there, or would replace files of another kind."""
     from efficient_sed._files import PNG_START, SVG_START, check_writable
     from efficient_sed._page import PAGE_START
     from efficient_sed.benchmark.frontier import output_base, with_ending
     from efficient_sed.benchmark.record import CSV_START
 
-    if not output.is_dir() and output.suffix.lower() in OTHER_PICTURES:
+    if not output.is_dir() and output_base(output) == output and FILE_ENDING.fullmatch(output.suffix):
         raise ConfigError(f"{option} {output} is not allowed: PNG and SVG are drawn, such as {output.with_suffix('.png')}")
-    for ending, start in {"png": PNG_START, "svg": SVG_START, "html": PAGE_START, "csv": CSV_START}.items():
+    starts = {"png": PNG_START, "svg": SVG_START, "html": PAGE_START, "csv": CSV_START}
+    for ending in endings:
         path = with_ending(output_base(output), ending)
         try:
-            check_writable(path, start)
+            check_writable(path, starts[ending])
         except OSError as error:
             raise ConfigError(f"{option} {output}: {path} cannot be written ({error.strerror})") from error
 
@@ -163,9 +167,11 @@ def report(folders: Sequence[Path], output: Path, *, allow_mixed: bool, is_split
     if (beside := table1(results)) is not None:
         print_table(beside)
     base = output_base(output)
+    pictures = [base if index == 0 else base.with_name(f"{base.name}_{index + 1}") for index in range(len(groups))]
+    for picture in pictures:
+        check_place("plot", with_ending(picture, "png"), ("png", "svg"))
     written = [write_csv(with_ending(base, "csv"), results), write_page(found, with_ending(base, "html"))]
-    for index, group in enumerate(groups):
-        picture = base if index == 0 else base.with_name(f"{base.name}_{index + 1}")
+    for group, picture in zip(groups, pictures, strict=True):
         written += draw_frontier(group, read_published() if group[0].metric == "psds1_macro" else [], with_ending(picture, "png"), allow_mixed=allow_mixed)
     if len(groups) > 1:
         print(f"efficient-sed: the runs differ in data or score and do not compare: {len(groups)} pictures", file=sys.stderr)

@@ -25,6 +25,7 @@ EXIT_UNREADABLE = 2
 
 def add_detect(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
+    command.set_defaults(option_of={"threshold": "--threshold", "median_frames": "--median", "hop_s": "--hop", "report": "--report"})
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recordings, folders of recordings, or - for one on the standard input")
     command.add_argument("--model", help="released name, checkpoint file or exported model (default: the detector shipped with the package)")
     command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
@@ -48,6 +49,10 @@ def run_detect(options: argparse.Namespace) -> int:
     how = DetectOptions(options.threshold, options.median, options.hop)
     with contextlib.ExitStack() as stack:
         recordings, unreadable = _recordings(options.files, stack)
+        for message in unreadable:
+            print(f"efficient-sed: {message}", file=sys.stderr)
+        if not recordings:
+            return EXIT_UNREADABLE
         folder = _folder(options, recordings)
         if folder is not None:
             check_outputs(recordings)
@@ -62,12 +67,12 @@ def run_detect(options: argparse.Namespace) -> int:
             _plot(found[0], options)
         if options.report and found[0].error is None:
             _report(found[0], options)
-    unreadable += [each.error for each in found if each.error is not None]
-    for message in unreadable:
+    damaged = [each.error for each in found if each.error is not None]
+    for message in damaged:
         print(f"efficient-sed: {message}", file=sys.stderr)
     if folder is not None:
         print(f"wrote {sum(each.error is None for each in found)} files into {folder}", file=sys.stderr)
-    return EXIT_UNREADABLE if unreadable else 0
+    return EXIT_UNREADABLE if unreadable or damaged else 0
 
 
 def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Recording], list[str]]:
@@ -148,28 +153,30 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
         ConfigError: If the options do not go together.
     """
     output: Path | None = options.output
+    num_given = max(len(options.files), len(recordings))
+    for option, value, verb in (("--plot", options.plot, "draws"), ("--report", options.report, "is about")):
+        if value and num_given > 1:
+            raise ConfigError(f"{option} {verb} one file, got {num_given}; give them one at a time")
     if options.plot:
-        _check_plot(options, recordings)
+        _check_plot(options)
     if options.report:
         _check_report(options, recordings)
-    is_folder_meant = len(options.files) > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
+    is_folder_meant = num_given > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
     if options.format in OF_ONE_RECORDING and is_folder_meant:
         if output is None:
-            raise ConfigError(f"--format {options.format} writes a file for each recording, got {len(recordings)}; give a folder as --output DIR")
+            raise ConfigError(f"--format {options.format} writes a file for each recording, got {num_given}; give a folder as --output DIR")
         if output.exists() and not output.is_dir():
             raise ConfigError(f"--output {output}: --format {options.format} writes a file for each recording into a folder, and this is none")
         return output
-    if options.format in OF_ONE_RECORDING and output is not None and output.is_dir():
+    if options.format in OF_ONE_RECORDING and output is not None and (output.is_dir() or not (output.suffix or output.exists())):
         return output
     if output is not None and output.is_dir():
         raise ConfigError(f"--output {output}: a folder; --format {options.format} writes one file, such as --output {output / 'events'}.{options.format}")
     return None
 
 
-def _check_plot(options: argparse.Namespace, recordings: list[Recording]) -> None:
+def _check_plot(options: argparse.Namespace) -> None:
     """Raise a ConfigError now, not after everything was heard, if there can be no picture."""
-    if len(recordings) > 1:
-        raise ConfigError(f"--plot draws one file, got {len(recordings)}; give them one at a time")
     if options.plot.suffix.lower() != ".png":
         raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
     if str(options.model).endswith(EXPORTED_SUFFIX):
@@ -180,8 +187,6 @@ def _check_report(options: argparse.Namespace, recordings: list[Recording]) -> N
     """The same for the page."""
     from efficient_sed.evaluation.report import check_report
 
-    if len(recordings) > 1:
-        raise ConfigError(f"--report is about one file, got {len(recordings)}; give them one at a time")
     for recording in recordings:
         check_report(options.report, recording.duration_s)
 

@@ -27,6 +27,7 @@ BLOCK_S = 0.1
 
 def add_listen(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
+    command.set_defaults(option_of={"threshold": "--threshold", "median_frames": "--median", "hop_s": "--hop", "lookahead_s": "--lookahead", "sample_rate": "--rate"})
     command.add_argument("--model", help="released name, checkpoint file or exported model (default: the detector shipped with the package)")
     command.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
     command.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound; default: the model's")

@@ -43,7 +43,12 @@ class DivergedError(EfficientSedError):
 
 
 class LostProcessError(EfficientSedError):
-    """One of several processes that share a training ended."""
+    """One of several processes that share a training ended; why, it may have said itself."""
+
+    WORDS = "another process of this training ended; unless it says why above, memory may have run out; the same command goes on from the last checkpoint"
+
+    def __init__(self) -> None:
+        super().__init__(self.WORDS)
 
 
 class MissingDependencyError(EfficientSedError):

@@ -57,6 +57,7 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
     (folder / "text.wav").write_text("this is not audio\n" * 100)
     (folder / "cut.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
     (folder / "nothing").mkdir()
+    (folder / "run.svg").mkdir()
     for name in ("test.png", "test.html"):
         (folder / name).write_text("of somebody")
     (folder / "damaged" / "run").mkdir(parents=True)
@@ -121,18 +122,18 @@ BAD = [
     ("benchmark fmn04 fmn4", "'fmn4' is not a model name: unknown backbone 'fmn4'; did you mean 'fmn04'?"),
     ("benchmark fmn04+tf-250", "seq.hidden=250 is not allowed"),
     ("benchmark {d}/absent.pt", "{d}/absent.pt: no such checkpoint file"),
-    ("benchmark {model} --batch 0", "benchmark.batches=0 is not allowed: 1 or more each"),
+    ("benchmark {model} --batch 0", "--batch 0 is not allowed: 1 or more each"),
     ("benchmark {model} --batch a", "--batch a: not a list of whole numbers such as 1,8,64"),
     ("benchmark {model} --batch=", "--batch '': not a list of whole numbers such as 1,8,64"),
-    ("benchmark {model} --batch 2,2", "benchmark.batches=2,2 is not allowed: none twice"),
-    ("benchmark {model} --modes eager,eager", "benchmark.modes=eager,eager is not allowed: none twice"),
-    ("benchmark {model} --precision fp32,bf16,fp32", "benchmark.precision=fp32,bf16,fp32 is not allowed: none twice"),
-    ("benchmark {model} --modes=", "benchmark.modes[0]='' is not allowed; "),
-    ("benchmark {model} --precision=", "benchmark.precision[0]='' is not allowed; "),
-    ("benchmark {model} --modes fast", "benchmark.modes[0]='fast' is not allowed; "),
-    ("benchmark {model} --precision fp8", "benchmark.precision[0]='fp8' is not allowed; "),
-    ("benchmark {model} --threads 0", "benchmark.threads=0 is not allowed: 1 or more"),
-    ("benchmark {model} --processes 0", "benchmark.processes=0 is not allowed: 1 or more"),
+    ("benchmark {model} --batch 2,2", "--batch 2,2 is not allowed: none twice"),
+    ("benchmark {model} --modes eager,eager", "--modes eager,eager is not allowed: none twice"),
+    ("benchmark {model} --precision fp32,bf16,fp32", "--precision fp32,bf16,fp32 is not allowed: none twice"),
+    ("benchmark {model} --modes=", "--modes '' is not allowed; "),
+    ("benchmark {model} --precision=", "--precision '' is not allowed; "),
+    ("benchmark {model} --modes fast", "--modes 'fast' is not allowed; "),
+    ("benchmark {model} --precision fp8", "--precision 'fp8' is not allowed; "),
+    ("benchmark {model} --threads 0", "--threads 0 is not allowed: 1 or more"),
+    ("benchmark {model} --processes 0", "--processes 0 is not allowed: 1 or more"),
     ("benchmark {model} --batch 1 --csv {d}/a.wav/x.csv", "{d}/a.wav/x.csv: cannot be written"),
     ("benchmark {model} --batch 1 --csv {d}/test.tsv", "{d}/test.tsv: its columns are not those of a benchmark"),
     ("plot {d}/nothing", "no finished run below {d}/nothing; train one with: make sweep"),
@@ -144,8 +145,8 @@ BAD = [
     ("detect {d}/text.wav --model {model}", "{d}/text.wav: not readable as audio"),
     ("detect {d}/empty.wav --model {model}", "{d}/empty.wav: the audio file is empty (0 bytes)"),
     ("detect {d}/silent.wav --model {model}", "{d}/silent.wav: the audio file is empty (0 samples)"),
-    ("detect {d}/absent.wav {d}/empty.wav --model {model}", "{d}/absent.wav: no such audio file (and 1 more)"),
-    ("detect {d}/a.wav --threshold 2 --model {model}", "threshold=2.0 is not allowed"),
+    ("detect {d}/c.wav {d}/a.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
+    ("detect {d}/a.wav --threshold 2 --model {model}", "--threshold 2.0 is not allowed"),
     ("detect {d}/a.wav --output {d}/b.wav/x.tsv --model {model}", "--output {d}/b.wav/x.tsv: cannot be written"),
     ("detect {d}/a.wav {d}/b.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
     ("detect {d}/a.wav {d}/b.wav --format audacity --model {model}", "--format audacity writes a file for each recording, got 2; give a folder as --output DIR"),
@@ -153,8 +154,8 @@ BAD = [
     ("detect {d}/a.wav {d}/b.wav --format jams --output {d}/text.wav --model {model}", "--output {d}/text.wav: --format jams writes a file for each recording into a folder"),
     ("detect {d}/a.wav --format tsv --output {d} --model {model}", "--output {d}: a folder; --format tsv writes one file, such as --output {d}/events.tsv"),
     ("detect {d}/a.wav --jobs 0 --model {model}", "--jobs 0 is not allowed: 1 or more processes"),
-    ("detect {d}/a.wav --median 4 --model {model}", "median_frames=4 is not allowed"),
-    ("detect {d}/a.wav --median 99999999999 --model {model}", "median_frames=99999999999 is not allowed: an odd number of frames, at most 9999"),
+    ("detect {d}/a.wav --median 4 --model {model}", "--median 4 is not allowed"),
+    ("detect {d}/a.wav --median 99999999999 --model {model}", "--median 99999999999 is not allowed: an odd number of frames, at most 9999"),
     ("detect - {d}/a.wav --model {model}", "- stands for one recording on the standard input; got 2 files"),
     ("detect {d}/a.wav --plot a.pdf --model {model}", "--plot a.pdf is not allowed: a file that ends in .png"),
     ("detect {d}/a.wav --plot a.png --model m.onnx", "--plot needs the spectrogram, which m.onnx keeps to itself"),
@@ -180,7 +181,7 @@ BAD = [
     *(
         (
             f"detect {{d}}/a.wav {option} {{d}}/{file} --model {{model}}",
-            f"{option.split()[-1]} {{d}}/{file}: cannot be written (a file of another kind is there already; give another name)",
+            f"{option.split()[-1]} {{d}}/{file}: cannot be written (another file is there already; give another name, or delete it)",
         )
         for option, file in (
             ("--output", "train.tsv"),
@@ -192,34 +193,41 @@ BAD = [
             ("--report", "test.html"),
         )
     ),
-    ("sweep {tiny} --plot {d}/test.png", "--plot {d}/test.png: {d}/test.png cannot be written (a file of another kind is there already; give another name)"),
+    (
+        "sweep {tiny} --plot {d}/test.png",
+        "--plot {d}/test.png: {d}/test.png cannot be written (another file is there already; give another name, or delete it)",
+    ),
     ("sweep {tiny} --plot {d}/a.wav/x.png", "--plot {d}/a.wav/x.png: {d}/a.wav/x.png cannot be written (Not a directory)"),
+    ("plot --published --output {d}/nothing/../run.png", "--output {d}/nothing/../run.png: {d}/nothing/../run.svg cannot be written (Is a directory)"),
     ("plot {d} --output x.pdf", "--output x.pdf is not allowed: PNG and SVG are drawn, such as x.png"),
     ("sweep launcher=slurm", "launcher=slurm: the launcher is an option: --launcher slurm"),
     ("sweep launcher.partition=gpu", "unknown key launcher.partition='gpu'; "),
     ("sweep seq=gru seq.hidden=64,1000000 {tiny}", "seq.hidden=1000000 is not allowed: 1 to 8192"),
     ("train seq=tf seq.hidden=1000000 {tiny}", "seq.hidden=1000000 is not allowed: at most 8192"),
+    ("train seq=tf seq.num_heads=100000000 {tiny}", "seq.num_heads=100000000 is not allowed: 1 to 256"),
+    ("train seq=dilated seq.dilation=1000000000 {tiny}", "seq.dilation=1000000000 is not allowed: 1 to 10000 steps"),
+    ("train train.epochs=1000000000000 {tiny}", "train.epochs=1000000000000 is not allowed: 1 to 1000000"),
     ("train seq=gru seq.num_layers=1000000 {tiny}", "seq.num_layers=1000000 is not allowed: 1 to 100"),
     ("train {own} data.num_workers=100000", "data.num_workers=100000 is not allowed: 0 to 256"),
-    ("train data.num_train=100000000000000", "data.num_train=100000000000000 is not allowed: 1 to 1,000,000 scenes"),
+    ("train data.num_train=100000000000000", "data.num_train=100000000000000 is not allowed: 1 to 1000000 scenes"),
     ("train data.scene_seconds=1e12", "data.scene_seconds=1e+12 is not allowed: 3 to 3600 seconds"),
     ("train {own} output_dir=", "output_dir= is not allowed: the name of a folder, such as runs"),
     ("train {own} experiment=smoke", "unknown key data.num_train=48; "),
     ("train {own} data.train=nothing", "{d}/nothing: a folder, and no annotation file"),
     ("train {own} data.train=no_events.tsv", "the train part of data=folder holds no event, so there is nothing to learn"),
-    ("benchmark fmn04 --seconds 1e9", "benchmark.seconds=1e+09 is not allowed: 0.5 to 3600 seconds"),
+    ("benchmark fmn04 --seconds 1e9", "--seconds 1e+09 is not allowed: 0.5 to 3600 seconds"),
     ("benchmark fmn04 --batch 100000000", "out of memory; give a smaller size or batch, shorter clips, or a smaller model"),
     ("benchmark fmn04+gru-100000000", "seq.hidden=100000000 is not allowed: 1 to 8192"),
     ("evaluate {model} {own} train.epochs=3", "train.epochs=3: evaluate takes the model as it is; allowed: "),
     ("export m.onnx --format onnx", "m.onnx: is exported already; give the model that it was made from"),
     ("detect {d}/a.wav {d}/b.wav --report x.html --model {model}", "--report is about one file, got 2; give them one at a time"),
-    ("detect {d}/a.wav --report a.pdf --model absent.onnx", "report=a.pdf is not allowed: a file that ends in .html"),
+    ("detect {d}/a.wav --report a.pdf --model absent.onnx", "--report a.pdf is not allowed: a file that ends in .html"),
     ("detect {d}/long.flac --report a.html --model absent.onnx", "a report holds 60 minutes of sound, and the recording has 61.0; cut it, or take --format npz for its scores"),
     ("detect {d}/a.wav --output a.tsv --report {d}/b.wav/x.html --model {model}", "{d}/b.wav/x.html: cannot be written"),
     ("listen --microphone --channels 2", "--channels and --samples are for the standard input"),
-    ("listen --rate 44101 --model {model}", "sample_rate=44101 is not allowed: one that can be turned into the model's 16000"),
+    ("listen --rate 44101 --model {model}", "--rate 44101 is not allowed: one that can be turned into the model's 16000"),
     ("listen --channels 0", "--channels 0 is not allowed: 1 or more"),
-    ("listen --hop 20 --model {model}", "hop_s=20 is not allowed: 0.04 s, a frame of the model, to 10 s, its window"),
+    ("listen --hop 20 --model {model}", "--hop 20 is not allowed: 0.04 s, a frame of the model, to 10 s, its window"),
     ("models fmn10_stronk", "no model matches 'fmn10_stronk'; the nearest: fmn10_strong, "),
     ("models xyz*", "no model matches 'xyz*'; `efficient-sed models` lists all"),
     ("models fmn10 fmn20", "models takes one PATTERN, got 'fmn10 fmn20'"),
@@ -295,21 +303,57 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_kept(run: Run, here: dict[
     assert err == "efficient-sed: {d}/absent.wav: no such audio file\nefficient-sed: {d}/empty.wav: the audio file is empty (0 bytes)\n".format(**here)
 
 
-@pytest.mark.parametrize("format_", ["tsv", "json", "rttm", "audacity", "jams"])
+def test_all_that_cannot_be_read_is_named(run: Run, here: dict[str, str]) -> None:
+    for options in ("", "--plot x.png", "--format npz --output out"):
+        assert run(f"detect {{d}}/absent.wav {options} --model {{model}}") == (2, "", f"efficient-sed: {here['d']}/absent.wav: no such audio file\n")
+    status, out, err = run("detect {d}/absent.wav {d}/empty.wav --model {model}")
+    assert (status, out, err.count("\n")) == (2, "", 2)
+
+
+def test_standard_output_by_its_name(here: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("mine\n")
+    command = [sys.executable, "-m", "efficient_sed.cli", "detect", f"{here['d']}/a.wav", "--model", here["model"], "--format", "tsv", "--output", "/dev/stdout"]
+    with log.open("a") as file:
+        subprocess.run(command, stdout=file, check=True)
+    assert log.read_text().startswith("mine\nfilename\tonset\t")
+
+
+def test_a_picture_of_somebody_else_stays(run: Run, tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    Figure().savefig(tmp_path / "x.png")
+    before = (tmp_path / "x.png").read_bytes()
+    assert "another file is there already" in run("detect {d}/a.wav --model {model} --plot x.png").err
+    assert "another file is there already" in run("plot --published --output x.png").err
+    assert (tmp_path / "x.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("format_", ["tsv", "json", "rttm", "jams"])
 def test_results_take_the_place_of_results(run: Run, tmp_path: Path, format_: str) -> None:
     for threshold in (0.05, 0.999999, 0.05):  # without an event in between
-        assert run(f"detect {{d}}/a.wav --model {{model}} --threshold {threshold} --format {format_} --output out --plot out.png --report out.html").status == 0
-    first = (tmp_path / "out").read_text()
+        assert run(f"detect {{d}}/a.wav --model {{model}} --threshold {threshold} --format {format_} --output out.txt --plot out.png --report out.html").status == 0
+    first = (tmp_path / "out.txt").read_text()
     (tmp_path / "there").write_text(f"mine\n{first}")
     assert run(f"detect {{d}}/a.wav --model {{model}} --format {format_} --output there").status == 2
     assert (tmp_path / "there").read_text() == f"mine\n{first}"
+
+
+def test_a_label_track_takes_the_place_of_nothing(run: Run, tmp_path: Path) -> None:
+    """Nothing tells it from one that somebody made."""
+    for name in ("labels", "labels/"):  # a folder, there or not
+        status, _, err = run(f"detect {{d}}/a.wav --model {{model}} --format audacity --output {name} --threshold 0.05")
+        assert status == (0 if name == "labels" else 2)
+    assert err == "efficient-sed: --output labels/a.txt: cannot be written (another file is there already; give another name, or delete it)\n"
+    (tmp_path / "labels" / "a.txt").write_text("")
+    assert run("detect {d}/a.wav --model {model} --format audacity --output labels").status == 0
 
 
 def test_scores_take_the_place_of_scores(run: Run, tmp_path: Path) -> None:
     for status in (0, 0):
         assert run("detect {d}/a.wav --model {model} --format npz --output out").status == status
     (tmp_path / "out" / "a.npz").write_text("mine")
-    assert "out/a.npz: cannot be written (a file of another kind" in run("detect {d}/a.wav --model {model} --format npz --output out").err
+    assert "out/a.npz: cannot be written (another file" in run("detect {d}/a.wav --model {model} --format npz --output out").err
 
 
 def test_detect_in_all_formats(run: Run, here: dict[str, str], tmp_path: Path) -> None:
@@ -439,7 +483,11 @@ def test_a_manifest_replaces_nothing_else(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_text("filename\tonset\toffset\tevent_label\n")
     status, out, err = run(f"data check data=synthetic --manifest {path}")
-    assert (status, out, err) == (2, "", f"efficient-sed: --manifest {path}: cannot be written (a file of another kind is there already; give another name)\n")
+    assert (status, out, err) == (
+        2,
+        "",
+        f"efficient-sed: --manifest {path}: cannot be written (another file is there already; give another name, or delete it)\n",
+    )
     assert path.read_text().startswith("filename")
 
 

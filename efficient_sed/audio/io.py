@@ -62,7 +62,7 @@ def find_audio(folder: Path, unreadable: list[str] | None = None) -> list[Path]:
             raise DataError(message)
         unreadable.append(message)
 
-    return sorted(path for path in walk_files(folder, tell) if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in walk_files(folder, tell) if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and (path.is_file() or not path.exists()))
 
 
 def audio_info(path: AudioInput) -> AudioInfo:

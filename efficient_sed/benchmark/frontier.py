@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
 from efficient_sed.benchmark.result_file import RESULT_FILE, main_score, read_result
 from efficient_sed.errors import DataError
 
+logger = logging.getLogger(__name__)
 PUBLISHED_DATA, PUBLISHED_SPEED, PUBLISHED_SECONDS = "audioset_strong", "RTX 3090, fp16", 10.0
 
 
@@ -121,17 +123,18 @@ def with_ending(base: Path, ending: str) -> Path:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Folders of all finished runs below a folder.
+    """Folders of all finished runs below a folder; what cannot be read is told in the log.
 
     Raises:
-        DataError: If there is none, or a folder cannot be read.
+        DataError: If there is none.
     """
-    try:
-        runs = sorted(path.parent for path in walk_files(folder) if path.name == RESULT_FILE) if folder.exists() else []
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}), so it is not known which runs are there") from error
+    unreadable: list[OSError] = []
+    runs = sorted(path.parent for path in walk_files(folder, unreadable.append) if path.name == RESULT_FILE)
+    messages = [f"{error.filename}: cannot be read ({error.strerror})" for error in unreadable if folder.exists()]
     if not runs:
-        raise DataError(f"no finished run below {folder}; train one with: make sweep")
+        raise DataError(messages[0] if messages else f"no finished run below {folder}; train one with: make sweep")
+    for message in messages:
+        logger.warning("%s; runs in it are left out", message)
     return runs
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from efficient_sed._files import write_atomically
+from efficient_sed._files import DRAWN_BY, write_atomically
 from efficient_sed.benchmark.frontier import (
     COMPLEXITY_METRICS,
     PANELS,
@@ -106,7 +106,7 @@ def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], 
         draw(figure, canvas.get_renderer())
         for kind in ("png", "svg"):
             data = io.BytesIO()
-            options = {"pil_kwargs": {"optimize": True}} if kind == "png" else {"metadata": {"Date": None}}
+            options = {"pil_kwargs": {"optimize": True}, "metadata": {"Software": DRAWN_BY}} if kind == "png" else {"metadata": {"Date": None, "Creator": DRAWN_BY}}
             figure.savefig(data, format=kind, dpi="figure", **options)
             path = with_ending(base, kind)
             try:

@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,17 @@ from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.environment import describe_environment
-from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.errors import CheckpointError, ConfigError, DataError
 from efficient_sed.evaluation.evaluate import evaluate_model
 from efficient_sed.evaluation.psds import require_back_end
 from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._cards import list_cards
-from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, MODEL_FILE, load_model, save_model
+from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, MODEL_FILE, load_model, read_checkpoint, save_model
 from efficient_sed.models._factory import create_model, settle_norms
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.curves import draw_curves
-from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_process
+from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_process, kept_checkpoint
 
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
@@ -66,10 +66,12 @@ def _fold(config: RunConfig) -> int | None:
 
 
 def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
-    """Train, evaluate on the test part, measure complexity, write result.json last. A finished run is returned as it is.
+    """Train, evaluate on the test part, measure complexity, write result.json last. A finished run is returned as it is,
+    its model written again if that is damaged or gone.
 
     Raises:
         DataError: If data or output folder cannot be used; nothing of a finished run is lost.
+        CheckpointError: If the model of a finished run is damaged or gone, and its checkpoint, too.
     """
     folder = run_folder(config)
     if config.task == "detection":
@@ -82,6 +84,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     check_same_data(folder, splits)
     finished = read_result(folder)
     if finished is not None:
+        _mend_model(config, folder, finished)
         logger.info("%s is finished", folder)
         return finished
     if not is_first_process():
@@ -163,7 +166,6 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     model, training = fit(config, splits, folder, show_progress=show_progress)
     draw_curves(folder)
     metrics = score_part(model, splits, config, "test", folder)
-    environment = describe_environment()
     result = {
         "model": config.model_name,
         "backbone": config.backbone.name,
@@ -177,21 +179,44 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
         "training": training,
         "data": describe_data(config, splits),
         "config": to_dict(config),
-        "environment": environment,
+        "environment": describe_environment(),
     }
+    _save_model(model, config, folder, result)
+    write_result(folder, result)
+    return result
+
+
+def _save_model(model: SedModel, config: RunConfig, folder: Path, result: Mapping[str, Any]) -> None:
+    """Write the run's model, which says where it comes from."""
     notes = {
         "trained_on": config.data.name,
         **({} if (fold := _fold(config)) is None else {"fold": fold}),
         "task": config.task,
         "seed": config.seed,
         "signature": result["signature"],
-        "manifest_hash": splits.manifest_hash,
-        "commit": environment["commit"],
+        "manifest_hash": result["data"]["manifest_hash"],
+        "commit": result["environment"]["commit"],
     }
     model.provenance = dataclasses.replace(model.provenance, notes=notes)
     save_model(model, folder / MODEL_FILE)
-    write_result(folder, result)
-    return result
+
+
+def _mend_model(config: RunConfig, folder: Path, result: Mapping[str, Any]) -> None:
+    """Write the model of a finished run again if it is damaged or gone.
+
+    Raises:
+        CheckpointError: If its checkpoint is, too.
+    """
+    try:
+        read_checkpoint(folder / MODEL_FILE)
+    except CheckpointError as error:
+        try:
+            model = load_model(str(kept_checkpoint(config, folder)))
+        except CheckpointError:
+            raise CheckpointError(f"{error}; put a copy of it back, or delete {folder}, and the run is trained anew") from error
+        with _locked(folder, config):
+            _save_model(model, config, folder, result)
+        logger.warning("%s; it was written again from %s", error, kept_checkpoint(config, folder).name)
 
 
 def score_part(model: SedModel | OnnxModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_CLIP_SECONDS = 3600  # of one window, which goes through a model at once
 MAX_HIDDEN = 8192  # ten times the largest released
 MAX_WORKERS = 256
+MAX_COUNT = 1_000_000  # of epochs, clips of a batch and the like
 MAX_MEDIAN_FRAMES = 9999  # minutes
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
 WHOLE = 1e-3  # as near to a whole number of clips as a share that was typed with six digits
@@ -32,7 +33,7 @@ def require(condition: bool, key: str, value: object, allowed: str) -> None:
         raise ConfigError(f"{key}={value} is not allowed: {allowed}")
 
 
-def require_odd(key: str, median_frames: int) -> None:
+def require_median(key: str, median_frames: int) -> None:
     """Raise a ConfigError unless a median filter can have that window."""
     is_window = 1 <= median_frames <= MAX_MEDIAN_FRAMES and median_frames % 2 == 1
     require(is_window, key, median_frames, f"an odd number of frames, at most {MAX_MEDIAN_FRAMES}, 1 for no filter")
@@ -108,7 +109,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(1 <= self.clip_seconds <= MAX_CLIP_SECONDS, "data.clip_seconds", f"{self.clip_seconds:g}", f"1 to {MAX_CLIP_SECONDS} seconds")
-        require_odd("data.median_frames", self.median_frames)
+        require_median("data.median_frames", self.median_frames)
         require(0 <= self.num_workers <= MAX_WORKERS, "data.num_workers", self.num_workers, f"0 to {MAX_WORKERS}")
         require(
             (self.clip_teacher is None) == (self.clip_teacher_index is None),
@@ -277,7 +278,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "devices", "validate_every"):
-            require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "1 or more")
+            require(1 <= getattr(self, name) <= MAX_COUNT, f"train.{name}", getattr(self, name), f"1 to {MAX_COUNT}")
         require(self.batch_size % self.devices == 0, "train.devices", self.devices, f"a divisor of train.batch_size={self.batch_size}, which they share")
         require(self.draws_per_epoch is None or self.draws_per_epoch >= 1, "train.draws_per_epoch", self.draws_per_epoch, "1 or more, or null for one pass")
         require(self.crop_seconds is None or self.crop_seconds >= 1, "train.crop_seconds", self.crop_seconds, "1 or more seconds, or null for data.clip_seconds")

@@ -84,6 +84,15 @@ class PackedFile:
         return np.frombuffer(data, place.dtype)
 
 
+def is_packed(path: Path) -> bool:
+    """Whether it is a packed data set in one file, of any version; neither an index nor a shard of one."""
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == FORMAT) and {"id", "samples"} <= file.keys()
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError):  # whatever h5py says of a file that is none
+        return False
+
+
 class PackedPath(NamedTuple):
     """A packed file by name, as it was when the data set was loaded; crosses process borders."""
 

@@ -20,7 +20,7 @@ from efficient_sed._files import check_room, locked
 from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._columns import ColumnPart
-from efficient_sed.data._packed_file import open_packed
+from efficient_sed.data._packed_file import is_packed
 from efficient_sed.data._packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.packed import INDEX_NAME, PEAK, PackedConfig
@@ -63,7 +63,7 @@ def pack_command(words: Sequence[str], *, is_forced: bool, shard_gb: float | Non
         raise ConfigError(f"{output} is not allowed with --shard-gb: a folder without an ending, such as {output.with_suffix('')}")
     config = compose_run([word for word in words if word != outputs[0]]).data
     if output.exists() and not (is_forced and output.is_file() and shard_gb is None):
-        raise ConfigError(f"{output}: is there already; give another name" + (", or --force" if output.is_file() else ""))
+        raise ConfigError(f"{output}: is there already; give another name" + (", or --force" if output.is_file() else ", or delete that folder first"))
     if output.exists():
         _check_forced(config, output)
     packed = pack_data(config, output, shard_gb)
@@ -79,11 +79,8 @@ def _check_forced(config: DataConfig, output: Path) -> None:
     """Raise a ConfigError if `--force` would replace what is packed, or anything but a packed file."""
     if isinstance(config, PackedConfig) and Path(config.root).exists() and output.samefile(config.root):
         raise ConfigError(f"{output}: is what would be packed; give another name")
-    try:
-        if output.stat().st_size:
-            open_packed(output)
-    except DataError as error:
-        raise ConfigError(f"{output}: --force replaces packed files, and this is none, or a damaged one; give another name, or delete it") from error
+    if output.stat().st_size and not is_packed(output):
+        raise ConfigError(f"{output}: --force replaces packed files, and this is none, or a damaged one; give another name, or delete it")
 
 
 def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -> Packed:

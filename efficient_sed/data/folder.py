@@ -63,7 +63,9 @@ class FolderConfig(DataConfig):
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(f"data.root={self.root}: no such directory; give the folder of your data set as data.root=DIR")
-        classes = CLASS_LISTS[self.classes[0]]() if self.classes is not None and len(self.classes) == 1 and self.classes[0] in CLASS_LISTS else self.classes
+        classes = None if self.classes is None else tuple(label.strip() for label in self.classes)  # as labels of the annotations
+        if classes is not None and len(classes) == 1 and classes[0] in CLASS_LISTS:
+            classes = CLASS_LISTS[classes[0]]()
         if self.annotations is None:
             files = {part: None if getattr(self, part) is None else root / getattr(self, part) for part in PARTS}
             return read_folder(root / self.audio, files, classes, self.on_error, self.num_workers)
@@ -91,13 +93,14 @@ def read_folder(
     """
     if not audio.is_dir():
         raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
+    skipped: list[str] = []
     if isinstance(annotations, Path):
         by_part = read_annotations(annotations, split_column)
     else:
         by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
         if annotations["train"] is None:
             elsewhere = {Path(name).as_posix() for events in by_part.values() for name in events}
-            by_part["train"] = {name: [] for path in find_audio(audio) if (name := path.relative_to(audio).as_posix()) not in elsewhere}
+            by_part["train"] = {name: [] for path in find_audio(audio, skipped if on_error == "skip" else None) if (name := path.relative_to(audio).as_posix()) not in elsewhere}
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:
         classes = sorted(labels)
@@ -108,7 +111,7 @@ def read_folder(
     for label in sorted(labels - set(classes)):
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
     may_be_empty = [] if isinstance(annotations, Path) else [part for part, path in annotations.items() if path is None]
-    return read_parts(dict.fromkeys(PARTS, audio), by_part, classes, on_error, num_workers, [part for part in may_be_empty if part != "train"])
+    return read_parts(dict.fromkeys(PARTS, audio), by_part, classes, on_error, num_workers, [part for part in may_be_empty if part != "train"], skipped)
 
 
 def read_parts(
@@ -118,6 +121,7 @@ def read_parts(
     on_error: Literal["raise", "skip"],
     num_workers: int,
     may_be_empty: Sequence[str] = (),
+    already_skipped: Sequence[str] = (),
 ) -> Splits:
     """Clips of annotated files, durations read from the files.
 
@@ -125,6 +129,7 @@ def read_parts(
         audio: Folder of the files by part.
         events: By part and file name.
         may_be_empty: Parts that need no clip.
+        already_skipped: Messages about what was left out before.
 
     Raises:
         DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part without clips.
@@ -132,7 +137,7 @@ def read_parts(
     for first, second in itertools.combinations(events, 2):
         if shared := events[first].keys() & events[second].keys():
             raise DataError(f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing")
-    skipped: list[str] = []
+    skipped = list(already_skipped)
     parts: dict[str, tuple[Clip, ...]] = {}
     num_skipped = {}
     for part in PARTS:

@@ -136,7 +136,7 @@ class SyntheticConfig(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for key in ("num_train", "num_validation", "num_test"):
-            require(1 <= getattr(self, key) <= MAX_SCENES, f"data.{key}", getattr(self, key), f"1 to {MAX_SCENES:,} scenes")
+            require(1 <= getattr(self, key) <= MAX_SCENES, f"data.{key}", getattr(self, key), f"1 to {MAX_SCENES} scenes")
         require(self.seed >= 0, "data.seed", self.seed, "0 or more")
         require(3.0 <= self.scene_seconds <= MAX_CLIP_SECONDS, "data.scene_seconds", f"{self.scene_seconds:g}", f"3 to {MAX_CLIP_SECONDS} seconds")
         require(self.min_snr_db <= self.max_snr_db, "data.min_snr_db", self.min_snr_db, f"at most data.max_snr_db={self.max_snr_db}")

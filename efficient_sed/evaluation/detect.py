@@ -14,7 +14,7 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
-from efficient_sed.config.schema import require_odd
+from efficient_sed.config.schema import require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import ConfigError, DataError
@@ -60,7 +60,7 @@ class DetectOptions:
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold={self.threshold} is not allowed: a probability between 0 and 1, both excluded")
         if self.median_frames is not None:
-            require_odd("median_frames", self.median_frames)
+            require_median("median_frames", self.median_frames)
 
 
 def detect(path: str | Path, model: SedModel | Detector | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None) -> list[Event]:

@@ -56,7 +56,7 @@ def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
     """Files, and all audio files below folders, sorted; and messages about those that are not readable.
 
     Raises:
-        DataError: For a folder without audio, or if nothing at all is readable; the message is about the first.
+        DataError: For a folder without audio.
     """
     recordings: list[Recording] = []
     unreadable: list[str] = []
@@ -70,8 +70,6 @@ def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
                 recordings.append(Recording(file, printable(str(file)), output, audio_info(file).duration_s))
             except DataError as error:
                 unreadable.append(str(error))
-    if not recordings:
-        raise DataError(unreadable[0] + (f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""))
     return recordings, unreadable
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from efficient_sed._files import write_atomically
+from efficient_sed._files import DRAWN_BY, write_atomically
 from efficient_sed.audio.io import audio_info
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
@@ -66,7 +66,7 @@ def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], 
         roll.text(0.5, 0.5, "no events", transform=roll.transAxes, ha="center", va="center", color="0.4")
     data = io.BytesIO()
     FigureCanvasAgg(figure)  # becomes the figure's canvas: no window, no global state
-    figure.savefig(data, format="png")
+    figure.savefig(data, format="png", metadata={"Software": DRAWN_BY})
     try:
         write_atomically(Path(output), data.getvalue())
     except OSError as error:

@@ -25,10 +25,10 @@ STARTS = {
     "tsv": "\t".join(TSV_COLUMNS) + r"\n",
     "json": r'\[(\]|\s*\{\s*"file": )',
     "rttm": rf"SPEAKER \S+ 1 {NUMBER} {NUMBER} <NA> <NA> \S+ {NUMBER} <NA>\n",  # a reference has no score
-    "audacity": rf"{NUMBER}\t{NUMBER}\t",
+    "audacity": r"(?!)",  # nothing tells a label track from one that somebody made
     "jams": r'\{\s*"annotations": \[\s*\{\s*"annotation_metadata": \{\s*"annotation_tools": "efficient_sed"',
 }
-"""How a text of each format begins, unless it is empty: unlike annotations that somebody made, but for a label track."""
+"""How a text of each format begins, unless it is empty: unlike annotations that somebody made."""
 _NO_DURATIONS: Mapping[str, float] = MappingProxyType({})
 
 

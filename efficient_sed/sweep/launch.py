@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from efficient_sed.benchmark.result_file import main_score, read_result
-from efficient_sed.errors import DataError
+from efficient_sed.errors import DataError, LostProcessError
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.sweep.launchers import Launcher
 from efficient_sed.sweep.run_process import LOG_FILE, START_MARK
@@ -110,4 +110,5 @@ def _last_line(path: Path) -> str:
     lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     start = max((index for index, line in enumerate(lines) if line.startswith(START_MARK)), default=0)
     errors = [line for line in lines[start:] if line.startswith("efficient-sed: ")]
-    return (errors or lines or ["no output"])[-1]
+    causes = [line for line in errors if LostProcessError.WORDS not in line]  # what the process that ended said itself
+    return (causes or errors or lines or ["no output"])[-1]

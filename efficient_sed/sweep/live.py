@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from efficient_sed._progress import clock
 from efficient_sed.sweep.launch import RunStatus, State
 from efficient_sed.training.callbacks import describe_progress
 
@@ -66,11 +67,6 @@ def grid_table(statuses: Sequence[RunStatus]) -> Table:
         table.add_column(column, overflow="fold")
     for status in statuses:
         progress = status.progress() if status.state is State.RUNNING else {}
-        elapsed = _clock(time.monotonic() - status.started_at) if status.state is State.RUNNING else ""
+        elapsed = clock(time.monotonic() - status.started_at) if status.state is State.RUNNING else ""
         table.add_row(status.point.folder.name, describe(status, progress), elapsed, style=STYLES[status.state])
     return table
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"

@@ -19,6 +19,7 @@ from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from efficient_sed._files import write_atomically
+from efficient_sed._progress import clock
 from efficient_sed.errors import CheckpointError, PreemptedError
 
 logger = logging.getLogger(__name__)
@@ -190,5 +191,4 @@ def describe_progress(progress: Mapping[str, float | None]) -> str:
     """Where a training stands, in a few words."""
     score = "" if progress["score"] is None else f", last validation {progress['score']:.3f}"
     loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
-    minutes, seconds = divmod(round(progress["eta_s"] or 0), 60)
-    return f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {minutes}:{seconds:02d} of training left"
+    return f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {clock(progress['eta_s'] or 0)} of training left"

@@ -150,8 +150,9 @@ class SedModule(pl.LightningModule):
         """Raise a DivergedError if a score is none: before the checkpoint of this epoch is written."""
         if bool(torch.isnan(output.frame_logits).any() | torch.isnan(output.clip_logits).any()):
             train = self.config.train
-            rates = f"train.lr_head={train.lr_head:g} and train.lr_backbone={train.lr_backbone:g}"
-            raise DivergedError(f"the training diverged in epoch {self.current_epoch + 1}: scores are no numbers any more; give lower rates than {rates}, or train.gradient_clip=1")
+            rates = f"train.lr_head={train.lr_head:g}" + ("" if train.is_backbone_frozen else f" and train.lr_backbone={train.lr_backbone:g}")
+            clip = "train.gradient_clip=1" if not train.gradient_clip else f"a smaller train.gradient_clip than {train.gradient_clip:g}"
+            raise DivergedError(f"the training diverged in epoch {self.current_epoch + 1}: scores are no numbers any more; give lower rates than {rates}, or {clip}")
 
     def on_validation_epoch_end(self) -> None:
         if self._collected is None or self.trainer.sanity_checking:

@@ -31,7 +31,6 @@ from efficient_sed.training.shared_norm import SharedStatistics
 
 logger = logging.getLogger(__name__)
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
-LOST = "another process of this training ended; the same command goes on from the last checkpoint"
 LIGHTNING_ADVICE = (  # warnings about what is meant here
     r".*does not have many workers",
     r".*not empty",
@@ -112,7 +111,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
                 raise
             if not trainer.is_global_zero:
                 raise SystemExit(1) from error
-            raise LostProcessError(LOST) from error
+            raise LostProcessError from error
     if not trainer.is_global_zero:
         raise SystemExit(0)
     if not (run_folder / BEST_CHECKPOINT).is_file():
@@ -120,7 +119,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
             raise CheckpointError(f"{run_folder / BEST_CHECKPOINT}: is gone; put it back, or delete {LAST_CHECKPOINT} beside it, too, and the run begins anew")
         raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
-    model = load_model(str(run_folder / (LAST_CHECKPOINT if config.train.select == "last" else BEST_CHECKPOINT))).to(device)
+    model = load_model(str(kept_checkpoint(config, run_folder))).to(device)
     facts = {
         "select": config.train.select,
         "best_score": float(best_checkpoint.best_model_score or 0.0),
@@ -135,6 +134,11 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         "device": device_name(device),
     }
     return model, facts
+
+
+def kept_checkpoint(config: RunConfig, run_folder: Path) -> Path:
+    """What holds the epoch that `train.select` names."""
+    return run_folder / (LAST_CHECKPOINT if config.train.select == "last" else BEST_CHECKPOINT)
 
 
 def _check_whole(run_folder: Path) -> None:
@@ -152,7 +156,8 @@ def _check_whole(run_folder: Path) -> None:
 
 def _tell_lost(record: logging.LogRecord) -> bool:
     """Put what Lightning says of a process that ended, before it kills this one, into our words."""
-    record.msg, record.args = f"efficient-sed: {LOST}", ()
+    if "terminated with code" in record.getMessage():
+        record.msg, record.args = f"efficient-sed: {LostProcessError.WORDS}", ()
     return True
 
 

@@ -101,6 +101,14 @@ def test_a_folder_of_the_same_name_takes_no_file(tmp_path: Path, capsys: pytest.
     assert written == {"f.csv", "f.html", "f.png", "f.svg", "p.html", "p.png", "p.svg"}
 
 
+def test_a_second_picture_replaces_no_other_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(tmp_path / "runs", "b", make_result(task="tagging", metrics={"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}))
+    (tmp_path / "f_2.png").write_text("mine")
+    assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")[0] == 2
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir() if path.is_file()] == [("f_2.png", "mine")]
+
+
 @pytest.mark.parametrize("ending", ["png", "svg", "html", "csv"])
 def test_a_plot_replaces_a_plot_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str) -> None:
     write_run(tmp_path / "runs", "a", make_result())
@@ -110,11 +118,11 @@ def test_a_plot_replaces_a_plot_and_nothing_else(tmp_path: Path, capsys: pytest.
     file.write_text("filename,onset,offset,event_label\n")
     status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")
     assert (status, out) == (2, "")
-    assert err == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written (a file of another kind is there already; give another name)\n"
+    assert err == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written (another file is there already; give another name, or delete it)\n"
     assert file.read_text() == "filename,onset,offset,event_label\n"
 
 
-def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     write_run(tmp_path / "runs", "a", make_result())
     scandir = os.scandir
 
@@ -124,4 +132,8 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path: Path, capsys:
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", denied)
-    assert plot(capsys, tmp_path / "runs")[2] == f"efficient-sed: {tmp_path}/runs/a: cannot be read (Permission denied), so it is not known which runs are there\n"
+    assert plot(capsys, tmp_path / "runs")[2] == f"efficient-sed: {tmp_path}/runs/a: cannot be read (Permission denied)\n"
+    write_run(tmp_path / "runs", "b", make_result())
+    with caplog.at_level("WARNING"):
+        assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")[0] == 0
+    assert f"{tmp_path}/runs/a: cannot be read (Permission denied); runs in it are left out" in caplog.messages

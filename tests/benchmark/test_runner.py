@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +26,7 @@ from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig, to_dict
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.errors import DataError
+from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.evaluation.psds_clips import PsdsClips
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -119,6 +121,23 @@ def test_a_finished_run_is_not_repeated(finished: Finished, monkeypatch: pytest.
         run_experiment(replace(finished.config, seed=4), show_progress=False)
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 1000)], ids=["gone", "cut"])
+def test_the_model_of_a_finished_run_is_written_again(finished: Finished, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]) -> None:
+    config = replace(finished.config, output_dir=str(tmp_path))
+    folder = shutil.copytree(finished.folder, run_folder(config))
+    path = folder / "model.safetensors"
+    before = path.read_bytes()
+    damage(path)
+    with caplog.at_level("WARNING"):
+        assert run_experiment(config, show_progress=False) == finished.result
+    assert path.read_bytes() == before
+    assert any(message.startswith(f"{path}: ") and message.endswith("; it was written again from best.ckpt") for message in caplog.messages)
+    damage(path)
+    (folder / "best.ckpt").unlink()
+    with pytest.raises(CheckpointError, match=rf"^{re.escape(str(path))}: .*; put a copy of it back, or delete {re.escape(str(folder))}, and the run is trained anew$"):
+        run_experiment(config, show_progress=False)
+
+
 def test_changed_data_are_refused(finished: Finished, tmp_path: Path) -> None:
     config = replace(finished.config, output_dir=str(tmp_path))
     folder = shutil.copytree(finished.folder, run_folder(config))
@@ -187,3 +206,16 @@ def test_benchmark_of_names_and_files(finished: Finished) -> None:
     assert by_name["model"] == "fmn04+gru-16"
     assert by_name["complexity"]["params"] - by_file["complexity"]["params"] == 2 * (447 - 16) * (32 + 1)
     assert by_name["environment"]["versions"]["torch"]
+
+
+def test_classes_that_were_never_heard_are_told(tiny_data: Splits, tiny_config: SyntheticConfig, caplog: pytest.LogCaptureFixture) -> None:
+    label = tiny_data.test[0].events[0].label
+    deaf = replace(tiny_data, train=tuple(replace(clip, events=tuple(event for event in clip.events if event.label != label)) for clip in tiny_data.train))
+    config = RunConfig(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), tiny_config)
+    model = es.create_model("fmn04", classes=tiny_data.classes)
+    told = []
+    for splits in (tiny_data, deaf):
+        caplog.clear()
+        runner._advise(model, config, splits)
+        told.append(sum(int(message.split(":")[1].split(",")[0]) for message in caplog.messages if "without an event in the training part" in message))
+    assert told[1] == told[0] + 1

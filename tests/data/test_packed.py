@@ -205,6 +205,20 @@ def test_known_hash_is_that_of_the_clips(packed: Path, tmp_path: Path, capsys: p
     assert "data=packed: clips or events were changed after packing (manifest hash" in capsys.readouterr().err
 
 
+def test_force_replaces_whole_packed_files_of_any_version(packed: Path, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["data=packed", f"data.root={packed}", "data.num_workers=0"]
+    old = shutil.copy(packed, tmp_path / "old.h5")
+    spoil(lambda file: file.attrs.modify("version", 1))(old)
+    assert main(["data", "pack", *data, "--force", str(old)]) == 0
+    several = shutil.copytree(shards, tmp_path / "shards")
+    for path in several.iterdir():
+        before = path.read_bytes()
+        for source in (data, ["data=packed", f"data.root={several}", "data.num_workers=0"]):
+            assert main(["data", "pack", *source, "--force", str(path)]) == 2
+            assert f"{path}: --force replaces packed files, and this is none" in capsys.readouterr().err
+        assert path.read_bytes() == before
+
+
 def test_samples_that_are_not_those_that_were_packed(packed: Path, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def check(root: Path) -> str:
         assert main(["data", "check", "data=packed", f"data.root={root}", "data.num_workers=0"]) == 1

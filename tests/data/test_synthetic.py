@@ -152,5 +152,5 @@ def test_a_write_that_stops_half_way(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ConfigError, match=r"data\.num_test=0 is not allowed: 1 to 1,000,000 scenes"):
+    with pytest.raises(ConfigError, match=r"data\.num_test=0 is not allowed: 1 to 1000000 scenes"):
         SyntheticConfig(num_test=0)

@@ -67,8 +67,9 @@ def test_what_cannot_be_read(folder: Path) -> None:
     recordings, (message,) = find_recordings([folder])
     assert len(recordings) == 3
     assert message.startswith(f"{folder}/sub/damaged.wav: not readable as audio")
-    with pytest.raises(DataError, match=r"damaged\.wav: not readable as audio"):
-        find_recordings([folder / "sub" / "damaged.wav"])
+    assert find_recordings([folder / "sub" / "damaged.wav"]) == ([], [message])
+    (folder / "sub" / "gone.flac").symlink_to("nowhere.flac")
+    assert find_recordings([folder])[1] == [message, f"{folder}/sub/gone.flac: no such audio file"]
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no audio in this folder; files that end in \.wav, \.flac, \.ogg, \.mp3 are taken"):
         find_recordings([folder / "empty"])
@@ -142,11 +143,11 @@ def test_scores_are_kept_if_asked_for(folder: Path, model: Path) -> None:
 
 def listen(path: Path, model: Path, folder: Path) -> tuple[float, str | None, int]:
     """Seconds, what is said instead of events, and scored frames; all that is wrong is said by one line."""
-    try:
-        ((recording,), _) = find_recordings([path])
-        found = detect_one(recording, open_detector(model), LOW, folder)
-    except DataError as error:
-        return 0.0, str(error), 0
+    recordings, messages = find_recordings([path])
+    if not recordings:
+        return 0.0, messages[0], 0
+    (recording,) = recordings
+    found = detect_one(recording, open_detector(model), LOW, folder)
     assert all(0 <= event.onset_s < event.offset_s <= round(recording.duration_s, 6) for event in found.events)
     return recording.duration_s, found.error, 0 if found.error else len(np.load(folder / f"{path.stem}.npz")["scores"])
 

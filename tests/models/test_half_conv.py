@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from efficient_sed._endless import LEAST_PLACES, MOST_CHANNELS
+import efficient_sed as es
+from efficient_sed._endless import LEAST_PLACES, MOST_CHANNELS, is_endless
 from efficient_sed.models._half_conv import ending_conv2d
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
@@ -27,3 +30,22 @@ def test_half_precision_is_that_of_float32(channels: int, size: int, precision: 
     for half in (halves, automatic):
         assert half.dtype == precision
         assert (half.float() - full).abs().max() < 0.02 * full.abs().max()
+
+
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_no_model_calls_one_that_never_ends(monkeypatch: pytest.MonkeyPatch, is_fused: bool) -> None:
+    """Whatever this CPU would do: what is called is looked at."""
+    model, wide = es.create_model("fmn04_dcls", num_classes=3).eval(), []
+
+    def seen(x: torch.Tensor, weight: torch.Tensor, *others: Any) -> torch.Tensor:
+        if is_endless(others[-1], weight.shape[2:]):
+            wide.append(torch.float32 if x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") else torch.bfloat16)
+        return conv2d(x, weight, *others)
+
+    conv2d = F.conv2d
+    monkeypatch.setattr(F, "conv2d", seen)
+    run = es.fuse(model) if is_fused else model
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        run(torch.randn(1, 1, 128, 100))
+    assert wide
+    assert set(wide) == {torch.float32}

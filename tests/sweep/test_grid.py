@@ -59,7 +59,7 @@ def test_points_carry_what_a_run_is_started_with() -> None:
         ("seq=tf,gru seq.hidden=20,64", "seq.hidden=20 is not allowed", "seq=tf seq.hidden=20"),
         ("seq=tf,tff", "unknown sequence head seq=tff; did you mean 'tf'?", "seq=tff"),
         ("seq=none,tf seq.hiden=64", "unknown key seq.hiden", "seq=none seq.hiden=64"),
-        ("train.epochs=2,0 seed=0,1", "train.epochs=0 is not allowed: 1 or more", "train.epochs=0 seed=0"),
+        ("train.epochs=2,0 seed=0,1", "train.epochs=0 is not allowed: 1 to 1000000", "train.epochs=0 seed=0"),
         ("seq=none seeds=0,x", "seed='x' must be a whole number", "seq=none seed=x"),
         ("model=fmn04,dnd-bass", "'dnd-bass' is not a model name: no system 'dnd-bass'; did you mean 'dnd-base'?", "model=dnd-bass"),
         ("backbone=fmn04,fmn03", "unknown backbone backbone=fmn03", "backbone=fmn03"),

@@ -14,7 +14,7 @@ import pytest
 
 from efficient_sed.cli import main
 from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.errors import DataError
+from efficient_sed.errors import DataError, LostProcessError
 from efficient_sed.sweep import run_process
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.sweep.launch import RunStatus, State, run_grid
@@ -30,6 +30,12 @@ def fake_python(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> N
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     monkeypatch.setattr(run_process, "TRAIN_COMMAND", (str(path), *run_process.TRAIN_COMMAND[1:]))
+
+
+def test_what_a_lost_process_said_itself_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_python(tmp_path, monkeypatch, f'echo "efficient-sed: a.wav: damaged audio"; echo "efficient-sed: {LostProcessError.WORDS}"; exit 2')
+    statuses = run_grid(two_points(tmp_path / "runs"), LocalLauncher(), lambda _: None)
+    assert {status.message for status in statuses} == {"exit status 2: efficient-sed: a.wav: damaged audio"}
 
 
 def test_each_point_fails_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

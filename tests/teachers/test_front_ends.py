@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,6 +162,26 @@ def test_the_classes_of_audioset_by_name(recordings: list[str]) -> None:
     assert len(replace(data, classes=("audioset_weak",)).load().classes) == 527  # type: ignore[call-arg]
     audio = Path(data.root) / "audio"  # type: ignore[attr-defined]
     assert {clip.id for clip in splits.train} == {path.relative_to(audio).as_posix() for path in find_audio(audio)}
+
+
+def test_folders_that_cannot_be_read(recordings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from efficient_sed.config.compose import compose_run
+
+    data = compose_run([*recordings, "data.validation=null", "data.test=null"]).data
+    audio, scandir = Path(data.root) / "audio", os.scandir  # type: ignore[attr-defined]
+
+    def denied(path: Path) -> object:
+        if Path(path).parent == audio and Path(path).name == "train":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    message = f"{audio}/train: cannot be read (Permission denied)"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+        data.load()
+    splits = replace(data, on_error="skip").load()
+    assert splits.skipped == (message,)
+    assert 0 < len(splits.train) < 16
 
 
 def test_too_little_memory(recordings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

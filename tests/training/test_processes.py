@@ -25,7 +25,7 @@ from efficient_sed.config.schema import RunConfig, to_dict
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.errors import PreemptedError
+from efficient_sed.errors import LostProcessError, PreemptedError
 from efficient_sed.training.callbacks import ProgressFile
 from efficient_sed.training.shared_norm import SharedStatistics
 from efficient_sed.training.train import LAST_CHECKPOINT, fit
@@ -147,7 +147,7 @@ def test_a_lost_process_is_one_line(tiny_config: SyntheticConfig, tmp_path: Path
     os.kill(int(child), signal.SIGKILL)
     errors = finish(process)
     assert process.returncode in (2, -signal.SIGKILL), errors[-2000:]  # Lightning may see it first, and ends this process by force
-    assert errors.splitlines()[-1] == "efficient-sed: another process of this training ended; the same command goes on from the last checkpoint"
+    assert errors.splitlines()[-1] == f"efficient-sed: {LostProcessError.WORDS}"
     assert "Traceback" not in errors
 
 

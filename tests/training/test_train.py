@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import pytest
 import torch
 
 import efficient_sed as es
+from efficient_sed._memory import explain
 from efficient_sed.cli import main
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
 from efficient_sed.data.clip_dataset import EvaluationWindows, TrainingClips, collate
@@ -478,7 +480,15 @@ def test_a_killed_data_worker_is_one_line(tiny_config: SyntheticConfig, tmp_path
     monkeypatch.setattr(TrainingClips, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     scenes = f"data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3 data.num_workers=1 data.root={tiny_config.root}"
     assert main(["train", "backbone=fmn04", "seq=none", "train.accelerator=cpu", "train.batch_size=4", f"output_dir={tmp_path}", *scenes.split()]) == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("efficient-sed: a process that decodes audio was killed, perhaps for lack of memory; ")
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(r"efficient-sed: a process that decodes audio ended \((Killed|unexpectedly)\), perhaps for lack of memory; ", last)
+
+
+def test_a_mistake_of_a_data_worker_is_not_called_a_loss(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingClips, "__getitem__", lambda *_: torch.zeros(3) + torch.zeros(4))
+    with pytest.raises(RuntimeError, match="Caught RuntimeError in DataLoader worker process 0") as caught:
+        fit(make_config(replace(tiny_config, num_workers=1)), tiny_data, tmp_path, show_progress=False)
+    assert explain(caught.value) is None
 
 
 def test_every_epoch_is_a_line_of_the_log(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import MAX_HIDDEN, require
 
-MAX_LAYERS = 100
+MAX_LAYERS, MAX_HEADS = 100, 256
 
 
 def input_projection(in_dim: int, hidden: int) -> nn.Module:
@@ -28,6 +28,11 @@ def require_layers(num_layers: int, dropout: float = 0.0) -> None:
     require(0 <= dropout < 1, "seq.dropout", dropout, "0 to below 1")
 
 
+def require_heads(num_heads: int) -> None:
+    """Raise a ConfigError unless there is a head of attention, and not hundreds."""
+    require(1 <= num_heads <= MAX_HEADS, "seq.num_heads", num_heads, f"1 to {MAX_HEADS}")
+
+
 def require_size(key: str, size: int, least: int = 1, why: str = "") -> None:
     """Raise a ConfigError unless a layer has at least so many features, and no more than any that somebody can have meant."""
     require(least <= size <= MAX_HIDDEN, key, size, f"{least} to {MAX_HIDDEN}{why}")
@@ -36,7 +41,7 @@ def require_size(key: str, size: int, least: int = 1, why: str = "") -> None:
 def require_multiple(hidden: int, unit: int, why: str) -> None:
     """Raise a ConfigError that names the nearest allowed size, unless `hidden` is a multiple of `unit`."""
     require(hidden <= MAX_HIDDEN, "seq.hidden", hidden, f"at most {MAX_HIDDEN}")
-    nearest = max(1, round(hidden / unit)) * unit
+    nearest = min(max(1, round(hidden / unit)), MAX_HIDDEN // unit) * unit
     require(hidden >= 1 and hidden % unit == 0, "seq.hidden", hidden, f"it must be divisible by {why}; nearest: {nearest}")
 
 

@@ -20,6 +20,7 @@ from efficient_sed.models.sequence._blocks import input_projection, require_size
 from efficient_sed.registry import SEQUENCE_HEADS
 
 JOIN_STRIDE = 3
+MAX_DILATION = 10_000
 Join = Literal["stride", "conv1x1", "maxpool", "mean"]
 
 
@@ -71,7 +72,7 @@ class DilatedConfig(SequenceHeadConfig):
 
     def __post_init__(self) -> None:
         require(self.kernel in (3, 5, 7), "seq.kernel", self.kernel, "3, 5 or 7")
-        require(self.dilation >= 1, "seq.dilation", self.dilation, "1 or more steps")
+        require(1 <= self.dilation <= MAX_DILATION, "seq.dilation", self.dilation, f"1 to {MAX_DILATION} steps")
         require_size("seq.channels", self.channels)
         require_size("seq.hidden", self.hidden, self.kernel, f", seq.kernel = {self.kernel} or more")
         is_wide = self.join != "maxpool" or self.hidden - self.kernel + 1 >= JOIN_STRIDE

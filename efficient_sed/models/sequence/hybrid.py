@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, merge_heads, require_layers, require_multiple, split_heads
+from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, merge_heads, require_heads, require_layers, require_multiple, split_heads
 from efficient_sed.models.sequence.mingru import mingru_states
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -112,7 +112,7 @@ class HybridConfig(SequenceHeadConfig):
 
     def __post_init__(self) -> None:
         require_layers(self.num_layers, self.dropout)
-        require(self.num_heads >= 1, "seq.num_heads", self.num_heads, "1 or more")
+        require_heads(self.num_heads)
         require_multiple(self.hidden, self.num_heads, f"seq.num_heads = {self.num_heads}")
 
     def build(self, in_dim: int) -> SequenceHead:

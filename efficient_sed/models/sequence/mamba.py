@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import input_projection, require_layers, require_multiple
+from efficient_sed.models.sequence._blocks import input_projection, require_layers, require_multiple, require_size
 from efficient_sed.models.sequence._ssd import selective_scan
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -157,7 +157,7 @@ class MambaConfig(SequenceHeadConfig):
 
     def __post_init__(self) -> None:
         require_layers(self.num_layers)
-        require(self.head_dim is None or self.head_dim >= 1, "seq.head_dim", self.head_dim, "1 or more")
+        require_size("seq.head_dim", 1 if self.head_dim is None else self.head_dim)
         size = self.features_per_head
         require_multiple(self.hidden, size // math.gcd(size, EXPAND), f"{size // math.gcd(size, EXPAND)} (twice of it is split into heads of seq.head_dim = {size})")
 

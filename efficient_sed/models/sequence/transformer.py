@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig, require
+from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import FeedForward, GatedAttention, RMSNorm, input_projection, require_layers, require_multiple
+from efficient_sed.models.sequence._blocks import FeedForward, GatedAttention, RMSNorm, input_projection, require_heads, require_layers, require_multiple
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -66,7 +66,7 @@ class TransformerConfig(SequenceHeadConfig):
 
     def __post_init__(self) -> None:
         require_layers(self.num_layers, self.dropout)
-        require(self.heads >= 1, "seq.num_heads", self.heads, "1 or more")
+        require_heads(self.heads)
         require_multiple(self.hidden, 2 * self.heads, f"2 * seq.num_heads = {2 * self.heads} (rotary embedding turns pairs)")
 
     @property
