@@ -47,8 +47,8 @@ class LostProcessError(EfficientSedError):
 
     WORDS = "another process of this training ended; unless it says why above, memory may have run out; the same command goes on from the last checkpoint"
 
-    def __init__(self) -> None:
-        super().__init__(self.WORDS)
+    def __init__(self, message: str = WORDS) -> None:
+        super().__init__(message)
 
 
 class MissingDependencyError(EfficientSedError):

@@ -236,7 +236,7 @@ def test_ten_seconds_are_pooled_as_published_and_shorter_clips_as_their_beginnin
 
 def test_a_benchmark_of_longer_clips_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["benchmark", "atst_f", "--seconds", "11"]) == 2
-    assert capsys.readouterr().err == "efficient-sed: benchmark.seconds=11.0 is not allowed: at most 10 s with backbone=atst_f\n"
+    assert capsys.readouterr().err == "efficient-sed: --seconds 11.0 is not allowed: at most 10 s with backbone=atst_f\n"
 
 
 def test_distances_share_rows_of_the_table() -> None:
