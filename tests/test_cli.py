@@ -200,6 +200,7 @@ BAD = [
     ("sweep {tiny} --plot {d}/a.wav/x.png", "--plot {d}/a.wav/x.png: {d}/a.wav/x.png cannot be written (Not a directory)"),
     ("plot --published --output {d}/nothing/../run.png", "--output {d}/nothing/../run.png: {d}/nothing/../run.svg cannot be written (Is a directory)"),
     ("plot {d} --output x.pdf", "--output x.pdf is not allowed: PNG and SVG are drawn, such as x.png"),
+    ("sweep sweep", "unknown grid sweep; "),
     ("sweep launcher=slurm", "launcher=slurm: the launcher is an option: --launcher slurm"),
     ("sweep launcher.partition=gpu", "unknown key launcher.partition='gpu'; "),
     ("sweep seq=gru seq.hidden=64,1000000 {tiny}", "seq.hidden=1000000 is not allowed: 1 to 8192"),

@@ -78,7 +78,7 @@ def expand_preset_grid(overrides: Sequence[str]) -> list[str]:
         if key_of(override) != SWEEP_KEY:
             expanded.append(override)
             continue
-        name = override.split("=", 1)[1]
+        name = override.partition("=")[2]
         if name not in presets("sweep"):
             raise ConfigError(f"unknown grid {override}; {nearest(name, presets('sweep'))}")
         path = resource_folder("configs") / "sweep" / f"{name}.yaml"

@@ -158,7 +158,11 @@ def arrow_files(path: Path) -> Sequence[Path]:
     if state.get("_indices_data_files"):
         raise DataError(f"{path}: a selection of another Arrow data set; write it anew with flatten_indices() and save_to_disk")
     for file in files:
-        if not file.is_file():
+        try:
+            is_there = file.is_file()
+        except OSError:  # a name that is too long
+            is_there = False
+        if not is_there:
             raise DataError(f"{file}: no such file, though state.json names it; copy the data set again")
     return files
 

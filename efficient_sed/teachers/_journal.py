@@ -80,6 +80,8 @@ class Journal:
             magic, name_length, num_frames, checksum = _RECORD.unpack(head)
             name, position = self._file.read(name_length), self._file.tell()
             size = 2 * self._num_classes * num_frames
+            if not (name_length and num_frames):  # zeros that a disk left have the checksum of nothing
+                break
             if magic != _MAGIC or position + size > end or zlib.crc32(name + self._file.read(size)) != checksum:
                 break
             self._entries[name.decode()] = _Entry(num_frames, position)

@@ -231,6 +231,10 @@ BAD: list[tuple[str, str, Callable[[Path], Any], dict[str, Any], str]] = [
     ("truncated HDF5", "hdf5", truncate("eval*.hdf"), {}, r"{root}/eval_segments_mp3\.hdf: not readable as HDF5 \(.*truncated file.*\); copy the file again"),
     ("truncated Arrow", "arrow", truncate("eval/*.arrow"), {}, r"{root}/eval/data-.*\.arrow: not readable as Arrow \(.*\); copy the data set again"),
     ("Arrow file missing", "arrow", lambda root: next((root / "eval").glob("*.arrow")).unlink(), {}, r"{root}/eval/data-.*: no such file, though state\.json names it; .*"),
+    (
+        "Arrow file's name too long", "arrow",
+        lambda root: (root / "eval/state.json").write_text('{"_data_files": [{"filename": "' + "x" * 5000 + '"}]}'), {}, r".*x: no such file, though state\.json names it.*",
+    ),
     ("no state", "arrow", lambda root: (root / "eval/state.json").write_text("{"), {}, r"{root}/eval: not a split of an Arrow data set \(state\.json: .*\); .*"),
     ("garbage", "folder", lambda root: replace_mp3(root, VIDEOS[1], b"noise" * 99), {}, r"{root}/audio/YYb_bbbbbbbb\.mp3: not readable as audio .*; data\.on_error=skip .*"),
     ("no bytes", "folder", lambda root: replace_mp3(root, VIDEOS[1], b""), {}, r"{root}/audio/YYb_bbbbbbbb\.mp3: the audio file is empty \(0 bytes\); data\.on_error=skip .*"),

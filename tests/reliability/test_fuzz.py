@@ -171,13 +171,18 @@ def test_an_index_with_nonsense_is_made_anew(tmp_path: Path, monkeypatch: pytest
         assert [entry.duration_s for entry in look_up(tmp_path / "audio", _rows(tmp_path), 1)] == [0.5] * 3
 
 
-def test_a_journal_that_claims_more_than_it_has(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "left",
+    [b"clip\x01\x00\xff\xff\xff\xff\x00\x00\x00\x00x", b"clip" + bytes(10), b"clip" + bytes(4096)],
+    ids=["four thousand million frames", "nothing, whose checksum is zero", "zeros"],
+)
+def test_a_journal_that_claims_more_than_it_has(tmp_path: Path, left: bytes) -> None:
     header = {"classes": ["a"] * 447}
     with open_journal(tmp_path / "x.part", header) as journal:
         journal.append("clip", np.zeros((447, 3), np.float16))
     path = tmp_path / "x.part"
     with path.open("ab") as file:
-        file.write(b"clip\x01\x00\xff\xff\xff\xff\x00\x00\x00\x00x")  # four thousand million frames
+        file.write(left)
     with open_journal(path, header) as journal:
         assert len(journal) == 1
     path.write_bytes(b'{"classes": 5}\n')
