@@ -18,6 +18,7 @@ TEXTS = (
     "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
     "environment.versions.torch", "complexity.throughput.device", "complexity.throughput.precision",
 )  # fmt: skip
+OPTIONAL_TEXTS = ("complexity.throughput.mode", "complexity.macs_note", "environment.device")
 POSITIVE = (
     "complexity.params", "complexity.macs", "complexity.seconds", "complexity.throughput.clips_per_s", "complexity.throughput.batch_size", "complexity.latency.ms",
 )  # fmt: skip
@@ -66,6 +67,9 @@ def check_result(result: Any) -> None:
     for key in TEXTS:
         value = _at(result, key)
         _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
+    for key in OPTIONAL_TEXTS:
+        value = _at(result, key, is_optional=True)
+        _require(value is None or (isinstance(value, str) and is_printable(value)), result, key, "text on one line, or null")
     _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
     score = f"metrics.{main_score(result)[0]}"
     for key in (*POSITIVE, *COUNTS, score):
