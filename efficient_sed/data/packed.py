@@ -29,7 +29,7 @@ from efficient_sed.registry import DATASETS
 INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PEAK = 32767.0
 ROUNDING_S = 1e-6
-TEXT_BLOCK = 1 << 16
+BLOCK = 1 << 16  # entries of a column that are looked at together
 PIECE = 1 << 23  # samples that a check reads at once
 COLUMNS = {
     "id": "S",
@@ -155,9 +155,9 @@ def _read_splits(file: PackedFile, index: PackedPath, shards: Sequence[tuple[Pac
     _check_events(file)
     columns = PackedColumns(index, classes, [path for _, path in shards], shard_first)
     train, validation, test = (ColumnPart(columns, _rows(file, part)) for part in PARTS)
-    for part in (validation, test):
-        if np.intersect1d(np.asarray(train.rows), np.asarray(part.rows)).size:
-            raise ValueError("a clip is in train and in another part")
+    is_trained_on = _marked(file, np.asarray(train.rows))
+    if any(is_trained_on[np.asarray(part.rows)].any() for part in (validation, test)):
+        raise ValueError("a clip is in train and in another part")
     evaluated_classes = _texts(file, "evaluated_classes") if "evaluated_classes" in file.places else None
     if not set(evaluated_classes or ()) <= set(classes):
         raise ValueError("evaluated_classes holds others than classes")
@@ -170,9 +170,22 @@ def _rows(file: PackedFile, part: str) -> np.ndarray:
     rows = _whole(file, part)
     if rows.dtype.kind != "i" or (len(rows) and not 0 <= rows.min() <= rows.max() < file.places["id"].length):
         raise ValueError(f"{part} names clips that are not there")
-    if len(np.unique(rows)) < len(rows):
+    if np.count_nonzero(_marked(file, rows)) < len(rows):
         raise ValueError(f"{part} names a clip twice")
     return rows
+
+
+def _marked(file: PackedFile, rows: np.ndarray) -> np.ndarray:
+    """Of each clip whether it is among these, shape (clips,)."""
+    marked = np.zeros(file.places["id"].length, dtype=bool)
+    marked[rows] = True
+    return marked
+
+
+def _blocks(length: int) -> Iterator[tuple[int, int]]:
+    """Ranges of entries that are looked at together: a column of millions need not be in memory as a whole."""
+    for first in range(0, length, BLOCK):
+        yield first, min(length, first + BLOCK)
 
 
 def _check_columns(file: PackedFile, num_classes: int) -> None:
@@ -185,32 +198,38 @@ def _check_columns(file: PackedFile, num_classes: int) -> None:
     for name, length in lengths.items():
         if file.places[name].length != length:
             raise ValueError(f"{name!r} has {file.places[name].length} entries for {num_clips} clips and {num_events} events")
-    bounds, numbers = _whole(file, "event_first"), _whole(file, "event_class")
-    if bounds[0] != 0 or bounds[-1] != num_events or (np.diff(bounds) < 0).any():
+    if file.read("event_first", 0, 1)[0] != 0 or file.read("event_first", num_clips, num_clips + 1)[0] != num_events:
         raise ValueError("its events do not belong to its clips")
-    if num_events and not 0 <= numbers.min() <= numbers.max() < num_classes:
-        raise ValueError(f"an event is of a class beyond the {num_classes}")
-    for first in range(0, num_clips, TEXT_BLOCK):
+    for first, last in _blocks(num_clips):
+        if (np.diff(file.read("event_first", first, last + 1)) < 0).any():
+            raise ValueError("its events do not belong to its clips")
         for name in ("id", "digest"):
-            file.read(name, first, min(num_clips, first + TEXT_BLOCK)).tobytes().decode()
+            file.read(name, first, last).tobytes().decode()
+    for first, last in _blocks(num_events):
+        numbers = file.read("event_class", first, last)
+        if not 0 <= numbers.min() <= numbers.max() < num_classes:
+            raise ValueError(f"an event is of a class beyond the {num_classes}")
 
 
 def _check_clips(file: PackedFile, shard_first: np.ndarray, shard_length: np.ndarray) -> None:
     """Raise a ValueError unless every clip lies within the samples of one file, and is as long as it says."""
-    first, length, scale, duration_s = (_whole(file, name) for name in ("first", "length", "scale", "duration_s"))
-    shards = np.maximum(np.searchsorted(shard_first, first, side="right") - 1, 0)
-    if (length < 1).any() or (first < 0).any() or (first - shard_first[shards] > shard_length[shards] - length).any():
-        raise ValueError("a clip is not within the samples")
-    if not (np.isfinite(duration_s).all() and np.isfinite(scale).all() and (scale >= 1).all() and (np.abs(length / SAMPLE_RATE - duration_s) <= 2 / SAMPLE_RATE).all()):
-        raise ValueError("a clip's scale is below 1, or it is not as long as its duration")
+    for rows in _blocks(file.places["id"].length):
+        first, length, scale, duration_s = (file.read(name, *rows) for name in ("first", "length", "scale", "duration_s"))
+        shards = np.maximum(np.searchsorted(shard_first, first, side="right") - 1, 0)
+        if (length < 1).any() or (first < 0).any() or (first - shard_first[shards] > shard_length[shards] - length).any():
+            raise ValueError("a clip is not within the samples")
+        if not (np.isfinite(duration_s).all() and np.isfinite(scale).all() and (scale >= 1).all() and (np.abs(length / SAMPLE_RATE - duration_s) <= 2 / SAMPLE_RATE).all()):
+            raise ValueError("a clip's scale is below 1, or it is not as long as its duration")
 
 
 def _check_events(file: PackedFile) -> None:
     """Raise a ValueError unless every event lies within its clip."""
-    onset_s, offset_s = _whole(file, "event_onset_s"), _whole(file, "event_offset_s")
-    end_s = np.repeat(_whole(file, "duration_s"), np.diff(_whole(file, "event_first")))
-    if not ((onset_s >= 0) & (onset_s < offset_s) & (offset_s <= end_s + ROUNDING_S)).all():
-        raise ValueError("an event is not within its clip")
+    for first, last in _blocks(file.places["id"].length):
+        bounds = file.read("event_first", first, last + 1)
+        onset_s, offset_s = (file.read(name, int(bounds[0]), int(bounds[-1])) for name in ("event_onset_s", "event_offset_s"))
+        end_s = np.repeat(file.read("duration_s", first, last), np.diff(bounds))
+        if not ((onset_s >= 0) & (onset_s < offset_s) & (offset_s <= end_s + ROUNDING_S)).all():
+            raise ValueError("an event is not within its clip")
 
 
 def _whole(file: PackedFile, name: str) -> np.ndarray:

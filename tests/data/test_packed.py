@@ -25,11 +25,12 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.cli import main
 from efficient_sed.data import _packed_file, _packing
 from efficient_sed.data._columns import durations, select
+from efficient_sed.data._packed_file import PackedFile
 from efficient_sed.data.audioset_strong import AudioSetStrongConfig
 from efficient_sed.data.check import summarise
 from efficient_sed.data.clip_dataset import TrainingClips
 from efficient_sed.data.events import PARTS, Clip, Splits
-from efficient_sed.data.packed import PackedConfig
+from efficient_sed.data.packed import COLUMNS, PackedConfig
 from efficient_sed.data.sampler import weights_by_clips, weights_by_frames
 from efficient_sed.data.sources import AudioSource
 from efficient_sed.data.synthetic import SyntheticConfig
@@ -269,6 +270,22 @@ def test_parts_are_lazy(packed: Path, shards: Path) -> None:
         sent = pickle.dumps(splits.train)
         assert len(sent) < 30_000  # 447 labels and some paths
         assert tuple(pickle.loads(sent)) == whole
+
+
+def test_opening_looks_at_columns_piece_by_piece(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, read, lengths = load(packed), PackedFile.read, []
+
+    def seen(file: PackedFile, name: str, first: int, last: int) -> np.ndarray:
+        if name in COLUMNS and not name.startswith("event_"):
+            lengths.append(last - first)
+        return read(file, name, first, last)
+
+    monkeypatch.setattr("efficient_sed.data.packed.BLOCK", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(PackedFile, "read", seen)
+        again = load(packed)
+    assert max(lengths) <= 2
+    assert_same(again, whole)
 
 
 def test_counts_over_columns_are_those_over_clips(packed: Path) -> None:
