@@ -189,11 +189,17 @@ def _start(name: str, engine: str | None) -> None:
     global _detector  # noqa: PLW0603
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which then ends this one: files that were begun are removed on the way out
+    signal.signal(signal.SIGTERM, _end)  # which then ends this one
     try:
         _detector = open_detector(name, num_threads=1, engine=engine)
     except EfficientSedError as error:
         _detector = error
+
+
+def _end(*_: object) -> None:
+    """Leave in the middle of the work; files that were begun are removed on the way out."""
+    sys.unraisablehook = lambda _: None  # numba's compiler, when it is called back, only prints what should end this process
+    sys.exit(1)
 
 
 def _detect_here(recording: Recording, options: DetectOptions, scores_folder: Path | None, has_scores: bool) -> Found:
