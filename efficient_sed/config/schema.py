@@ -22,7 +22,7 @@ MAX_CLIP_SECONDS = 3600  # of one window, which goes through a model at once
 MAX_HIDDEN = 8192  # ten times the largest released
 MAX_WORKERS = 256
 MAX_COUNT = 1_000_000  # of epochs, clips of a batch and the like
-MAX_MEDIAN_FRAMES = 9999  # minutes
+MAX_MEDIAN_FRAMES = 9999  # almost seven minutes of 40 ms
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
 WHOLE = 1e-3  # as near to a whole number of clips as a share that was typed with six digits
 
