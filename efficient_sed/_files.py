@@ -50,19 +50,25 @@ def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> No
 
 
 def walk_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
-    """All files below a folder, in any order; folders that are hidden, or a file system's own, are left out.
+    """All files below a folder, each once, in any order; hidden folders and those of a file system are left out, links to folders followed.
 
     Args:
-        on_error: Told of folders that cannot be read; none: the first one's OSError is raised, where `Path.rglob` would pass over it in silence.
+        on_error: Takes errors of folders that cannot be read; default None: the first OSError is raised, where `Path.rglob` passes
+            over it in silence.
     """
 
     def refuse(error: OSError) -> None:
         raise error
 
-    for parent, folders, names in os.walk(folder, onerror=on_error or refuse):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
-        for name in names:
-            yield Path(parent, name)
+    waiting, seen = [folder], set()
+    while waiting:  # links after all that is found without them, so that a file has its own name
+        for parent, folders, names in os.walk(waiting.pop(0), onerror=on_error or refuse):
+            real = os.path.realpath(parent)
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "lost+found" and real not in seen)
+            waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+            if real not in seen:
+                yield from (Path(parent, name) for name in names)
+            seen.add(real)
 
 
 def check_room(path: Path, num_bytes: int) -> None:

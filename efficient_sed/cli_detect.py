@@ -25,12 +25,13 @@ EXIT_UNREADABLE = 2
 
 def add_detect(command: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    command.set_defaults(option_of={"threshold": "--threshold", "median_frames": "--median", "hop_s": "--hop", "report": "--report"})
+    command.set_defaults(option_of={"threshold": "--threshold", "median_frames": "--median", "hop_s": "--hop", "report": "--report", "channel": "--channel"})
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recordings, folders of recordings, or - for one on the standard input")
     command.add_argument("--model", help="released name, checkpoint file or exported model (default: the detector shipped with the package)")
     command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
     command.add_argument("--median", type=int, metavar="FRAMES", help="window of the median filter on scores; default: the model's own")
     command.add_argument("--hop", type=float, metavar="SECONDS", help="from one window of a long file to the next; default: four fifths of a window")
+    command.add_argument("--channel", default="mix", help="of the files: mix (the mean of all), first, or a number from 1")
     command.add_argument("--format", choices=FORMATS, default="table", help="audacity, jams and npz (scores of every frame) write a file for each recording")
     command.add_argument("--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder")
     command.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
@@ -46,7 +47,7 @@ def run_detect(options: argparse.Namespace) -> int:
 
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
-    how = DetectOptions(options.threshold, options.median, options.hop)
+    how = DetectOptions(options.threshold, options.median, options.hop, options.channel)
     with contextlib.ExitStack() as stack:
         recordings, unreadable = _recordings(options.files, stack)
         for message in unreadable:
@@ -233,7 +234,7 @@ def _plot(found: Found, options: argparse.Namespace) -> None:
     from efficient_sed.evaluation.detection_plot import plot_detections
     from efficient_sed.evaluation.torch_detector import ready_model
 
-    plot_detections(found.recording.path, ready_model(options.model), found.events, options.plot)
+    plot_detections(found.recording.path, ready_model(options.model), found.events, options.plot, channel=options.channel)
 
 
 def _report(found: Found, options: argparse.Namespace) -> None:
@@ -241,4 +242,7 @@ def _report(found: Found, options: argparse.Namespace) -> None:
 
     recording, scores = found.recording, found.scores
     if scores is not None:
-        write_report(options.report, recording.path, *scores, options.threshold, name=recording.name, duration_s=recording.duration_s, model=options.model)
+        write_report(
+            options.report, recording.path, *scores, options.threshold,
+            name=recording.name, duration_s=recording.duration_s, model=options.model, channel=options.channel,
+        )  # fmt: skip

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from efficient_sed.audio.encoded import parse_channel, warn_once
 from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
 
@@ -31,7 +32,8 @@ def add_listen(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", help="released name, checkpoint file or exported model (default: the detector shipped with the package)")
     command.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
     command.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound; default: the model's")
-    command.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample; their mean is heard")
+    command.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample")
+    command.add_argument("--channel", default="mix", help="which of them is scored: mix (the mean of all), first, or a number from 1")
     command.add_argument("--samples", choices=sorted(SAMPLE_TYPES), default="s16le", help="what a sample on the standard input is, as ffmpeg calls it")
     command.add_argument("--microphone", action="store_true", help="listen to the microphone instead; needs the package sounddevice")
     command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
@@ -48,14 +50,17 @@ def run_listen(options: argparse.Namespace) -> int:
     if options.channels < 1:
         raise ConfigError(f"--channels {options.channels} is not allowed: 1 or more")
     if options.microphone and (options.channels, options.samples) != (1, "s16le"):
-        raise ConfigError("--channels and --samples are for the standard input; the microphone is heard in one channel")
+        raise ConfigError("--channels and --samples are for the standard input; the microphone has one channel")
+    channel = parse_channel(options.channel, "--channel")
+    if channel is not None and channel > options.channels:
+        raise ConfigError(f"--channel {options.channel} is not allowed: --channels says that there are {options.channels}")
     if options.model is None:
         from efficient_sed.models._cards import DEFAULT_DETECTOR, list_cards
 
         print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
         options.model = DEFAULT_DETECTOR
     stream = Stream(open_detector(options.model, engine=options.engine), sample_rate=options.rate, hop_s=options.hop, lookahead_s=options.lookahead)
-    chunks = microphone(stream.sample_rate) if options.microphone else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples)
+    chunks = microphone(stream.sample_rate) if options.microphone else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples, channel)
     median_s = (options.median or stream.detector.median_frames) // 2 * stream.detector.grid.hop_s
     late_s = stream.latency_s + median_s + BLOCK_S
     print(f"listening at {stream.sample_rate} Hz; an event is printed {late_s:.2f} s after its end at the latest, computing left out", file=sys.stderr)
@@ -83,13 +88,17 @@ def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def read_samples(source: BinaryIO, sample_rate: int, channels: int, sample_type: str) -> Iterator[np.ndarray]:
-    """Chunks (samples,) from raw samples, mean over channels; an unfinished last sample is left out.
+def read_samples(
+    source: BinaryIO, sample_rate: int, channels: int, sample_type: str, channel: int | None = None
+) -> Iterator[np.ndarray]:
+    """Chunks (samples,) from raw samples, of one channel counted from 1, by default the mean of all; an unfinished last sample is left out.
 
     Raises:
         DataError: If there is nothing, an audio file instead of raw samples, or a sample that is no number.
     """
     import numpy as np
+
+    from efficient_sed.audio.io import are_cancelled
 
     dtype, scale = SAMPLE_TYPES[sample_type]
     size = np.dtype(dtype).itemsize * channels
@@ -103,7 +112,11 @@ def read_samples(source: BinaryIO, sample_rate: int, channels: int, sample_type:
         rest = rest[whole:]
         if not np.isfinite(frames).all():
             raise DataError(f"the standard input holds a sample that is no number; is --samples {sample_type} what it was written as?")
-        yield frames.mean(axis=1, dtype=np.float32) / np.float32(scale)
+        mono = frames.mean(axis=1, dtype=np.float32) if channel is None else frames[:, channel - 1].astype(np.float32)
+        mono /= np.float32(scale)
+        if channel is None and channels > 1 and are_cancelled(frames / np.float32(scale), mono):
+            warn_once("the standard input: its channels cancel in their mean, as if one were inverted; choose one by --channel")
+        yield mono
     if is_first:
         raise DataError("the standard input is empty; give raw samples, such as: ffmpeg -i IN -f s16le -ac 1 -ar 16000 - | efficient-sed listen")
 

@@ -1,110 +1,192 @@
-"""Audio files of any rate and channel count -> mono float32 at one rate. Decoding by libsndfile: wav, flac, ogg, mp3."""
+"""Recordings of any rate and channel count -> mono float32 at one rate."""
 
 from __future__ import annotations
 
-import io
+import logging
 import math
+from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import numpy as np
-import soundfile
 
 from efficient_sed._files import walk_files
+from efficient_sed.audio.decode import open_decoder
+from efficient_sed.audio.encoded import SUFFIXES, AudioInput, warn_once
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.resample import repetitions, resample
 from efficient_sed.errors import DataError
 
+logger = logging.getLogger(__name__)
 MAX_FILTER_SIZE = 10**8
-MIN_RATE = 1000  # below it a file of a megabyte would be days of sound
-MAX_PER_BYTE = 8192  # samples of silence that a byte can stand for: FLAC has 65535 in 11 bytes, Opus 5760 in one
-MAX_VALUES = 2**29  # decoded at once: two gibibytes, or an hour and forty minutes of stereo at 44.1 kHz
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+MAX_KINDS = 5  # endings that a message names
+CANCELLED = 0.01  # of the power that the mean of independent channels has
 _MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
-_LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
+_STRIDE = 16  # of the samples whose power is compared
 
 
 class AudioInfo(NamedTuple):
-    """What a file's header says."""
+    """What decoding a recording yields."""
 
     duration_s: float
     sample_rate: int
     channels: int
 
 
-class EncodedAudio(NamedTuple):
-    """An audio file in memory."""
-
-    name: str
-    """For messages."""
-    data: bytes
-
-    def __str__(self) -> str:
-        return self.name
-
-
-AudioInput = str | Path | EncodedAudio
-
-
 def find_audio(folder: Path, unreadable: list[str] | None = None) -> list[Path]:
-    """All audio files below a folder, sorted; hidden ones are left out.
+    """All audio files below a folder, sorted; hidden ones are left out, and files with other endings are counted in the log.
 
     Args:
         unreadable: Takes messages about folders that cannot be read.
 
     Raises:
-        DataError: If a folder cannot be read and there is no such list.
+        DataError: If a folder cannot be read and there is no list for that.
     """
 
-    def tell(error: OSError) -> None:
+    def report(error: OSError) -> None:
         message = f"{error.filename}: cannot be read ({error.strerror})"
         if unreadable is None:
             raise DataError(message)
         unreadable.append(message)
 
-    return sorted(path for path in walk_files(folder, tell) if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and (path.is_file() or not path.exists()))
+    found: list[Path] = []
+    others: Counter[str] = Counter()
+    for path in walk_files(folder, report):
+        if path.name.startswith("."):
+            continue
+        if path.suffix.lower() not in SUFFIXES:
+            others[path.suffix.lower() or "no ending"] += 1
+        elif path.is_file() or not path.exists():
+            found.append(path)
+    if others:
+        kinds = ", ".join(f"{count} with {ending}" for ending, count in others.most_common(MAX_KINDS))
+        logger.info("%s: passed over %d files that are no audio (%s)", folder, others.total(), kinds)
+    return sorted(found)
 
 
 def audio_info(path: AudioInput) -> AudioInfo:
-    """Length, rate and channels from the header.
+    """Length, rate and channels; the length is what decoding yields, and takes a pass over files whose header does not tell it.
 
     Raises:
         DataError: If the file is missing, empty or not audio.
     """
-    with _open(path) as file:
-        if file.frames == 0:
+    decoder = open_decoder(path)
+    try:
+        if (num_samples := decoder.count_samples()) == 0:
             raise DataError(f"{path}: the audio file is empty (0 samples)")
-        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels)
+        return AudioInfo(num_samples / decoder.sample_rate, decoder.sample_rate, decoder.channels)
+    finally:
+        decoder.close()
 
 
-def read_audio(path: AudioInput, start_s: float = 0.0, duration_s: float | None = None, *, sample_rate: int = SAMPLE_RATE, only_first_channel: bool = False) -> np.ndarray:
-    """Mean over channels, or the first alone, resampled, shape (samples,).
+def read_audio(
+    path: AudioInput,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    *,
+    sample_rate: int = SAMPLE_RATE,
+    channel: int | None = None,
+) -> np.ndarray:
+    """Samples of a recording, shape (samples,); arguments and errors as for `AudioReader` and its `read`."""
+    with AudioReader(path, sample_rate=sample_rate, channel=channel) as reader:
+        return reader.read(start_s, duration_s)
+
+
+class AudioReader:
+    """An open recording, read as one channel at one rate.
 
     Args:
         path: A file, or its content.
-        start_s: Where to begin; must lie inside the file.
-        duration_s: How much to read; none for the rest. What lies beyond the end is left out.
+        sample_rate: Of what is read, in Hz.
+        channel: Which one, counted from 1; default None, the mean of all.
 
     Raises:
-        DataError: If the file cannot be decoded; the message names it.
+        DataError: If the file cannot be opened, cannot be resampled or has no such channel; the message names it.
     """
-    with _open(path) as file:
-        rate = file.samplerate
-        _check_rate(path, rate, sample_rate)
+
+    def __init__(self, path: AudioInput, *, sample_rate: int = SAMPLE_RATE, channel: int | None = None) -> None:
+        self.path, self.sample_rate, self.channel = path, sample_rate, channel
+        self._decoder = open_decoder(path)
+        try:
+            self._check()
+        except DataError:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        if filter_size(self._decoder.sample_rate, self.sample_rate) > MAX_FILTER_SIZE:
+            rates = f"{self._decoder.sample_rate} Hz cannot be resampled here"
+            raise DataError(
+                f"{self.path}: a sample rate of {rates}; convert it first: ffmpeg -i IN -ar {self.sample_rate} OUT.wav"
+            )
+        if self.channel is not None and self.channel > self._decoder.channels:
+            raise DataError(
+                f"{self.path}: has no channel {self.channel}; it has {self._decoder.channels}, counted from 1"
+            )
+
+    def read(self, start_s: float = 0.0, duration_s: float | None = None) -> np.ndarray:
+        """Samples, shape (samples,), float32.
+
+        Args:
+            start_s: Where to begin, in seconds; must lie inside the file.
+            duration_s: How much to read, in seconds; default None, the rest. What lies beyond the end is left out.
+
+        Raises:
+            DataError: If the file cannot be decoded; the message names it.
+        """
+        rate, wanted = self._decoder.sample_rate, self.sample_rate
         first = round(start_s * rate)
-        last = file.frames if duration_s is None else min(file.frames, first + round(duration_s * rate))
-        if not 0 <= first < last:
-            raise DataError(f"{path}: no audio at {start_s:g} s (the file has {file.frames / rate:g} s)")
-        low, high = max(0, first - _MARGIN_S * rate), min(file.frames, last + _MARGIN_S * rate)
-        if rate == sample_rate:
-            low, high = first, last
-        samples = _decode(file, path, low, high - low, only_first_channel)
-    if rate == sample_rate:
-        return samples
-    # Cut the margins after resampling: `low` is a whole number of seconds before `first`, or the start of the file.
-    begin = round((first - low) * sample_rate / rate)
-    count = max(1, round((last - first) * sample_rate / rate))
-    return resample(samples, rate, sample_rate)[begin : begin + count]
+        count = self._decoder.count_samples() - first if duration_s is None else round(duration_s * rate)
+        margin = 0 if rate == wanted else _MARGIN_S * rate
+        low = max(0, first - margin)
+        decoded = (
+            self._decoder.read(low, first - low + count + margin) if first >= 0 and count > 0 else np.zeros((0, 1))
+        )
+        count = min(count, len(decoded) - (first - low))
+        if count <= 0:
+            length_s = self._decoder.count_samples() / rate
+            raise DataError(f"{self.path}: no audio at {start_s:g} s (the file has {length_s:g} s)")
+        samples = self._to_mono(decoded)
+        if rate == wanted:
+            return samples
+        # Cut the margins after resampling: `low` is a whole number of seconds before `first`, or the start of the file.
+        begin = round((first - low) * wanted / rate)
+        return resample(samples, rate, wanted)[begin : begin + max(1, round(count * wanted / rate))]
+
+    def _to_mono(self, decoded: np.ndarray) -> np.ndarray:
+        if not np.isfinite(decoded).all():
+            raise DataError(f"{self.path}: damaged audio (a sample is not a finite number)")
+        channels = decoded.shape[1]
+        mono = np.array(decoded[:, (self.channel or 1) - 1])
+        if self.channel is not None or channels == 1:
+            return mono
+        for other in range(1, channels):  # a mean over the short axis takes ten times as long
+            mono += decoded[:, other]
+        mono /= np.float32(channels)
+        if are_cancelled(decoded, mono):
+            choice = "choose one by --channel or data.channel: first, or a number from 1"
+            warn_once(f"{self.path}: its channels cancel in their mean, as if one were inverted; {choice}")
+        return mono
+
+    def close(self) -> None:
+        """Close the file."""
+        self._decoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def are_cancelled(channels: np.ndarray, mean: np.ndarray) -> bool:
+    """Whether channels (samples, channels) cancel in their mean (samples,), as where one is inverted; seen from every 16th sample."""
+    some, some_mean = channels[::_STRIDE].ravel(), mean[::_STRIDE]
+    independent = np.dot(some, some) / channels.shape[1] ** 2
+    return bool(np.dot(some_mean, some_mean) < CANCELLED * independent)
 
 
 def filter_size(rate: int, wanted: int) -> int:
@@ -112,81 +194,3 @@ def filter_size(rate: int, wanted: int) -> int:
     common = math.gcd(rate, wanted)
     times = repetitions(wanted // common)
     return (times * wanted // common) * (times * rate // common)
-
-
-def _check_rate(path: AudioInput, rate: int, wanted: int) -> None:
-    if filter_size(rate, wanted) > MAX_FILTER_SIZE:
-        raise DataError(f"{path}: a sample rate of {rate} Hz cannot be resampled here; convert it first: ffmpeg -i IN -ar {wanted} OUT.wav")
-
-
-def _open(path: AudioInput) -> soundfile.SoundFile:
-    num_bytes = len(path.data) if isinstance(path, EncodedAudio) else _file_size(Path(path))
-    if num_bytes == 0:
-        raise DataError(f"{path}: the audio file is empty (0 bytes)")
-    try:
-        file = soundfile.SoundFile(io.BytesIO(path.data) if isinstance(path, EncodedAudio) else str(path))
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
-        _check_access(path)
-        raise DataError(f"{path}: not readable as audio ({getattr(error, 'error_string', error)}); supported: {', '.join(s[1:] for s in AUDIO_SUFFIXES)}") from error
-    try:
-        _check_header(path, file, num_bytes)
-    except DataError:
-        file.close()
-        raise
-    return file
-
-
-def _check_access(path: AudioInput) -> None:
-    """Raise a DataError if the system does not let it be read, for which libsndfile has no words."""
-    if not isinstance(path, EncodedAudio):
-        try:
-            with Path(path).open("rb"):
-                pass
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _file_size(path: Path) -> int:
-    try:
-        if path.is_file():
-            return path.stat().st_size
-    except OSError as error:  # such as a name that is too long
-        raise DataError(f"{path}: no such audio file ({error.strerror})") from error
-    raise DataError(f"{path}: no such audio file")
-
-
-def _check_header(path: AudioInput, file: soundfile.SoundFile, num_bytes: int) -> None:
-    """Refuse a file that would take days or all memory because of a few bytes in it."""
-    if file.samplerate < MIN_RATE:
-        raise DataError(f"{path}: a sample rate of {file.samplerate} Hz is not allowed: {MIN_RATE} Hz or more")
-    if file.frames >= 2**62:
-        raise DataError(f"{path}: its header does not tell its length, as if it had been written into a pipe; write it anew: ffmpeg -i IN OUT.flac")
-    if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
-        raise DataError(f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)")
-
-
-def _decode(file: soundfile.SoundFile, path: AudioInput, first: int, count: int, only_first_channel: bool) -> np.ndarray:
-    if count * file.channels > MAX_VALUES:
-        raise DataError(f"{path}: {count / file.samplerate / 60:.0f} minutes of {file.channels} channels are too much to be decoded at once; cut the file into pieces")
-    origin = _safe_start(file, first)
-    try:
-        file.seek(origin)
-        samples = file.read(first - origin + count, dtype="float32", always_2d=True)[first - origin :]
-    except soundfile.LibsndfileError as error:
-        raise DataError(f"{path}: damaged audio ({error.error_string})") from error
-    if len(samples) < count:
-        raise DataError(f"{path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)")
-    if not np.isfinite(samples).all():
-        raise DataError(f"{path}: damaged audio (a sample is not a finite number)")
-    return np.ascontiguousarray(samples[:, 0] if only_first_channel else samples.mean(axis=1))
-
-
-def _safe_start(file: soundfile.SoundFile, first: int) -> int:
-    """Where decoding must begin for `first` to come out as when the whole file is decoded; libsndfile 1.2.2 and mpg123 seek imprecisely."""
-    num_samples: int = file.frames
-    rate: int = file.samplerate
-    if file.format == "OGG":  # a seek into the last page lands too late, by what the encoder trimmed off its end
-        return min(first, max(0, num_samples - _LAST_PAGE))
-    if file.format in ("MP3", "MPEG"):  # a frame borrows bits from those before it, which a seek leaves out: errors of up to 0.09 were seen
-        return max(0, first - _MARGIN_S * rate)
-    return first

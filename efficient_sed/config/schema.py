@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class DataConfig:
     """Window of the median filter on scores, in frames (40 ms for fmn); odd. It belongs to the data: it erases events shorter than half of it."""
     num_workers: int = 2
     """Processes that decode audio; 0 decodes in the training process."""
+    channel: str | None = None
+    """Channel that is used: mix (the mean of all), first, or a number from 1. Default None: as published for AudioSet first, else mix."""
     on_error: Literal["raise", "skip"] = "raise"
     """What an unreadable audio file does: stop with its name, or be left out and counted in the result."""
     pseudo_labels: str | None = None
@@ -110,6 +113,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         require(1 <= self.clip_seconds <= MAX_CLIP_SECONDS, "data.clip_seconds", f"{self.clip_seconds:g}", f"1 to {MAX_CLIP_SECONDS} seconds")
         require_median("data.median_frames", self.median_frames)
+        if self.channel is not None:
+            parse_channel(self.channel, "data.channel")
         require(0 <= self.num_workers <= MAX_WORKERS, "data.num_workers", self.num_workers, f"0 to {MAX_WORKERS}")
         require(
             (self.clip_teacher is None) == (self.clip_teacher_index is None),
@@ -124,7 +129,8 @@ class DataConfig:
 
     def identity(self) -> dict[str, Any]:
         """The values that decide what a run computes; part of its signature."""
-        return {key: value for key, value in to_dict(self).items() if key != "num_workers"}
+        left_out = {"num_workers"} | ({"channel"} if self.channel is None else set())  # as before there was a choice
+        return {key: value for key, value in to_dict(self).items() if key not in left_out}
 
     def load(self) -> Splits:
         """Read (or first make) the data set and return its clips by part."""

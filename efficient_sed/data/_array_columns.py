@@ -18,14 +18,18 @@ NO_CONTAINER = -1
 
 
 class ArrayColumns(ClipColumns):
-    """Columns in memory. Audio lies in rows of containers, or in files of whose channels the first is taken; the content is known by its SHA-256.
+    """Columns in memory. Audio lies in rows of containers, or in files; the content is known by its SHA-256.
 
     Args:
         arrays: By name, those of `ClipColumns` and `container`, `row` in it, `path`, `digest` (clips, 32).
+        containers: What `container` counts.
+        channel: Of all clips, counted from 1; None for the mean.
     """
 
-    def __init__(self, labels: Sequence[str], arrays: Mapping[str, np.ndarray], containers: Sequence[tuple[Kind, Path]]) -> None:
-        self.labels, self._arrays, self._containers = labels, arrays, containers
+    def __init__(
+        self, labels: Sequence[str], arrays: Mapping[str, np.ndarray], containers: Sequence[tuple[Kind, Path]], channel: int | None
+    ) -> None:
+        self.labels, self._arrays, self._containers, self._channel = labels, arrays, containers, channel
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:
         return self._arrays[name][first:last]
@@ -34,15 +38,16 @@ class ArrayColumns(ClipColumns):
         containers, rows, paths = (self.read(name, first, last).tolist() for name in ("container", "row", "path"))
         for clip, container, row, path, digest in zip(ids, containers, rows, paths, self.read("digest", first, last), strict=True):
             if container == NO_CONTAINER:
-                yield AudioFile(Path(os.fsdecode(path)), only_first_channel=True, digest=digest.tobytes().hex())
+                yield AudioFile(Path(os.fsdecode(path)), self._channel, digest.tobytes().hex())
             else:
                 kind, file = self._containers[container]
-                yield ContainerAudio(kind, file, row, clip, digest.tobytes().hex())
+                yield ContainerAudio(kind, file, row, clip, digest.tobytes().hex(), self._channel)
 
 
 def gather(clips: Iterable[Clip]) -> ColumnPart:
-    """Clips of `AudioFile` (first channel) and `ContainerAudio` with known digests, which are not kept."""
+    """Clips of `AudioFile` and `ContainerAudio`, all of one channel, with known digests; the clips are not kept."""
     names, paths, digests = [], [], bytearray()
+    channels: set[int | None] = set()
     durations_s, onsets_s, offsets_s = array("d"), array("d"), array("d")
     event_first, classes, rows, places = array("q", [0]), array("i"), array("q"), array("i")
     labels: dict[str, int] = {}
@@ -51,10 +56,11 @@ def gather(clips: Iterable[Clip]) -> ColumnPart:
         source = clip.audio
         if isinstance(source, ContainerAudio):
             place, row, path = containers.setdefault((source.kind, source.path), len(containers)), source.row, b""
-        elif isinstance(source, AudioFile) and source.only_first_channel:
+        elif isinstance(source, AudioFile):
             place, row, path = NO_CONTAINER, 0, os.fsencode(source.path)
         else:
-            raise TypeError(f"{source}: neither a row of a container nor a file of which the first channel is taken")
+            raise TypeError(f"{source}: neither a row of a container nor a file")
+        channels.add(source.channel)
         names.append(clip.id.encode())
         paths.append(path)
         digests += bytes.fromhex(source.digest)
@@ -66,9 +72,10 @@ def gather(clips: Iterable[Clip]) -> ColumnPart:
             onsets_s.append(event.onset_s)
             offsets_s.append(event.offset_s)
             classes.append(labels.setdefault(event.label, len(labels)))
+    (channel,) = channels or {1}
     arrays = {
         "id": np.array(names, dtype="S"), "path": np.array(paths, dtype="S"), "digest": np.frombuffer(digests, np.uint8).reshape(-1, 32),
         "duration_s": np.array(durations_s), "container": np.array(places), "row": np.array(rows), "event_first": np.array(event_first),
         "event_onset_s": np.array(onsets_s), "event_offset_s": np.array(offsets_s), "event_class": np.array(classes),
     }  # fmt: skip
-    return ColumnPart(ArrayColumns(tuple(labels), arrays, tuple(containers)), range(len(names)))
+    return ColumnPart(ArrayColumns(tuple(labels), arrays, tuple(containers), channel), range(len(names)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
+from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.config.schema import DataConfig, require
 from efficient_sed.data._array_columns import gather
 from efficient_sed.data._audioset_layouts import Layout, Located, Side, open_layout
@@ -138,7 +139,9 @@ class AudioSetConfig(DataConfig, abc.ABC):
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise DataError(f"{problems[0]}{more}; data.on_error=skip leaves such files out")
         skipped.extend(problems)
-        return gather(_clip(clip, located[clip][1], entries[clip], annotations.events[clip]) for clip in ids if not entries[clip].problem)
+        channel = 1 if self.channel is None else parse_channel(self.channel)  # the first one, as published
+        usable = (clip for clip in ids if not entries[clip].problem)
+        return gather(_clip(clip, located[clip][1], entries[clip], annotations.events[clip], channel) for clip in usable)
 
     def _evaluated(self, clips: Sequence[Clip], part: str) -> Sequence[Clip]:
         """Clips with an event of an evaluated class."""
@@ -184,10 +187,10 @@ def _look_up_all(located: Located, num_workers: int) -> dict[str, IndexEntry]:
     return entries
 
 
-def _clip(clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event]) -> Clip:
+def _clip(clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], channel: int | None) -> Clip:
     end_s = entry.duration_s
     inside = [event if event.offset_s <= end_s else event._replace(offset_s=end_s) for event in events if event.onset_s < end_s]
     source = row.source
     if isinstance(source, AudioFile | ContainerAudio):
-        source = dataclasses.replace(source, digest=entry.digest)
+        source = dataclasses.replace(source, digest=entry.digest, channel=channel)
     return Clip(clip, source, entry.duration_s, merge_overlapping(inside))

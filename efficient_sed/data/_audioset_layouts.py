@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from efficient_sed.audio.io import AUDIO_SUFFIXES
+from efficient_sed.audio.io import find_audio
 from efficient_sed.data._audioset_tables import LABEL_END_S, Annotations, add_event, clip_id, read_strong_table, read_weak_table
 from efficient_sed.data._containers import ArrowContainer, Hdf5Container, Kind, arrow_files, forget, open_container
 from efficient_sed.data._index import IndexRow, file_stamp
@@ -196,17 +195,15 @@ class FolderLayout(Layout):
     def locate(self, side: Side) -> Located:
         if self._files is None:
             found: Located = {}
-            for folder, subfolders, names in os.walk(self.root):
-                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-                for name in sorted(names):
-                    if not (name.startswith("Y") and name.lower().endswith(AUDIO_SUFFIXES)):
-                        continue
-                    path, clip = Path(folder) / name, clip_id(name)
-                    if clip in found:
-                        raise DataError(f"{path}: the clip {clip} is in {found[clip][1].source} too; clip ids must not repeat")
-                    found[clip] = (self.root, IndexRow(str(path.relative_to(self.root)), file_stamp(path), AudioFile(path, only_first_channel=True)))
+            for path in find_audio(self.root):
+                if not path.name.startswith("Y"):
+                    continue
+                clip = clip_id(path.name)
+                if clip in found:
+                    raise DataError(f"{path}: the clip {clip} is in {found[clip][1].source} too; clip ids must not repeat")
+                found[clip] = (self.root, IndexRow(str(path.relative_to(self.root)), file_stamp(path), AudioFile(path)))
             if not found:
-                raise DataError(f"{self.root}: no audio file Y<youtube id>.mp3 (or .wav, .flac, .ogg) lies below")
+                raise DataError(f"{self.root}: no audio file Y<youtube id>.mp3 (or another ending) lies below")
             self._files = found
         return self._files
 

@@ -18,13 +18,14 @@ import numpy as np
 from efficient_sed._arrays import read_arrays
 from efficient_sed._files import locked, write_atomically
 from efficient_sed._json import parse_json
-from efficient_sed.audio.io import EncodedAudio, audio_info
+from efficient_sed.audio.encoded import EncodedAudio
+from efficient_sed.audio.io import audio_info
 from efficient_sed.data.sources import EncodedSource
 from efficient_sed.errors import DataError
 from efficient_sed.models._cards import HOME_VARIABLE, home_folder
 
 logger = logging.getLogger(__name__)
-INDEX_VERSION = 1  # raise it when entries would come out otherwise
+INDEX_VERSION = 2  # raise it when entries would come out otherwise
 ARRAYS = ("version", "key", "duration_s", "num_bytes", "digest", "problem")
 SAVE_EVERY = 20_000  # clips after which an interrupted pass need not begin anew
 REPORT_EVERY_S = 10.0

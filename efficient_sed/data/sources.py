@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from efficient_sed.audio.encoded import EncodedAudio
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.audio.io import EncodedAudio, read_audio
+from efficient_sed.audio.io import read_audio
 from efficient_sed.data._containers import Kind, open_container
 from efficient_sed.errors import DataError
 
@@ -66,10 +67,11 @@ class EncodedSource(AudioSource):
 
 @dataclass(frozen=True)
 class AudioFile(EncodedSource):
-    """A file; its channels are averaged, or the first is taken."""
+    """A file."""
 
     path: Path
-    only_first_channel: bool = False
+    channel: int | None = None
+    """Counted from 1; default None, the mean of all."""
     digest: str = ""
     """SHA-256 of the content where an index holds it, so that it need not be read again."""
 
@@ -83,7 +85,7 @@ class AudioFile(EncodedSource):
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from error
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        return torch.from_numpy(read_audio(self.path, start_s, duration_s, sample_rate=sample_rate, only_first_channel=self.only_first_channel))
+        return torch.from_numpy(read_audio(self.path, start_s, duration_s, sample_rate=sample_rate, channel=self.channel))
 
     def content_hash(self) -> str:
         return self.digest or self._own_digest
@@ -118,13 +120,15 @@ class Excerpt(AudioSource):
 
 @dataclass(frozen=True)
 class ContainerAudio(EncodedSource):
-    """An encoded clip in one row of an HDF5 file or of a split of an Arrow data set; decoded in memory, first channel only, as published."""
+    """An encoded clip in one row of an HDF5 file or of a split of an Arrow data set; decoded in memory."""
 
     kind: Kind
     path: Path
     row: int
     clip_id: str
     digest: str = ""
+    channel: int | None = 1
+    """Counted from 1, by default the first, as published; None for the mean of all."""
 
     def __str__(self) -> str:
         return f"{self.path}[{self.row}] {self.clip_id}"
@@ -136,7 +140,8 @@ class ContainerAudio(EncodedSource):
             raise DataError(f"{self}: {error}") from error
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        return torch.from_numpy(read_audio(EncodedAudio(str(self), self.encoded()), start_s, duration_s, sample_rate=sample_rate, only_first_channel=True))
+        encoded = EncodedAudio(str(self), self.encoded())
+        return torch.from_numpy(read_audio(encoded, start_s, duration_s, sample_rate=sample_rate, channel=self.channel))
 
     def content_hash(self) -> str:
         return self.digest or hashlib.sha256(self.encoded()).hexdigest()

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from efficient_sed.audio.io import AUDIO_SUFFIXES
+from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
 from efficient_sed.data.folder import read_parts
@@ -49,7 +49,7 @@ class TutSedSynthetic2016Config(DataConfig):
 
     def load(self) -> Splits:
         root = Path(self.root)
-        audio, meta = (_by_number(root / name, suffixes) for name, suffixes in (("audio", AUDIO_SUFFIXES), ("meta", (".txt",))))
+        audio, meta = (_by_number(root / name, suffixes) for name, suffixes in (("audio", SUFFIXES), ("meta", (".txt",))))
         for number in sorted(audio.keys() - meta.keys()):
             raise DataError(f"{audio[number]}: its annotations are missing; expected: {root / 'meta'}/{PREFIX}-annot-{number}.txt")
         numbers = sorted(meta)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
+from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.audio.io import audio_info, read_audio
+from efficient_sed.audio.io import AudioReader, audio_info
 from efficient_sed.config.schema import require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, join_windows
@@ -55,15 +56,25 @@ class DetectOptions:
     """Window of the median filter on scores, odd, 1 for no filter; none for the one the model was evaluated with."""
     hop_s: float | None = None
     """Seconds from one window of a long file to the next, half a window to a whole one; what overlaps is cross-faded. None: four fifths of a window."""
+    channel: str = "mix"
+    """Channel of the file: mix (the mean of all), first, or a number from 1."""
 
     def __post_init__(self) -> None:
+        parse_channel(self.channel)
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold={self.threshold} is not allowed: a probability between 0 and 1, both excluded")
         if self.median_frames is not None:
             require_median("median_frames", self.median_frames)
 
 
-def detect(path: str | Path, model: SedModel | Detector | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None) -> list[Event]:
+def detect(
+    path: str | Path,
+    model: SedModel | Detector | str | Path,
+    threshold: float = 0.5,
+    median_frames: int | None = None,
+    hop_s: float | None = None,
+    channel: str = "mix",
+) -> list[Event]:
     """Events in a file, in order of onset; an event's score is the highest one inside it.
 
     Args:
@@ -71,20 +82,26 @@ def detect(path: str | Path, model: SedModel | Detector | str | Path, threshold:
         threshold: A frame is active from this probability on, in (0, 1).
         median_frames: Window of the median filter on scores, odd, 1 for no filter; none for the one the model was evaluated with.
         hop_s: Seconds from one window of a long file to the next; none: four fifths of the length that the model was trained on.
+        channel: Channel of the file: mix (the mean of all), first, or a number from 1.
 
     Raises:
         DataError: If the file cannot be decoded.
         ConfigError: If an option is not allowed, or the model's frame scores are untrained.
         CheckpointError: If `model` is a name or a file without usable weights.
     """
-    return sorted(iterate_events(path, model, threshold, median_frames, hop_s))
+    return sorted(iterate_events(path, model, threshold, median_frames, hop_s, channel))
 
 
 def iterate_events(
-    path: str | Path, model: SedModel | Detector | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None
+    path: str | Path,
+    model: SedModel | Detector | str | Path,
+    threshold: float = 0.5,
+    median_frames: int | None = None,
+    hop_s: float | None = None,
+    channel: str = "mix",
 ) -> Iterator[Event]:
     """As `detect`, each event given out soon after it has ended, hence in order of offset; memory does not grow with the file's length."""
-    options = DetectOptions(threshold, median_frames, hop_s)
+    options = DetectOptions(threshold, median_frames, hop_s, channel)
     duration_s = audio_info(path).duration_s
     detector = open_detector(model)
     return decode_stream(score_file(path, detector, options, duration_s=duration_s), detector.classes, detector.grid, threshold, duration_s)
@@ -135,27 +152,34 @@ def score_file(path: str | Path, detector: Detector, options: DetectOptions, hea
         heard: Told how many seconds of the file have been scored, after each window.
         duration_s: Where to stop; none: at the end that the header tells, which moves on while somebody records.
     """
-    pieces = _score_windows(path, detector, options.hop_s, heard, audio_info(path).duration_s if duration_s is None else duration_s)
+    duration_s = audio_info(path).duration_s if duration_s is None else duration_s
+    pieces = _score_windows(path, detector, options, heard, duration_s)
     return smooth_stream(join_windows(pieces), detector.median_frames if options.median_frames is None else options.median_frames)
 
 
-def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None) -> Iterator[tuple[Window, np.ndarray]]:
+def read_windows(
+    path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None, channel: str = "mix"
+) -> Iterator[tuple[Window, np.ndarray]]:
     """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded.
 
     Raises:
         DataError: If the file cannot be decoded, or has less than these seconds.
     """
     length = round(window_s * grid.sample_rate)
-    for window in cut_windows(duration_s, window_s, grid, hop_s):
-        samples = read_audio(path, window.start_s, window_s, sample_rate=grid.sample_rate)[:length]  # at some rates one more
-        end_s = window.start_s + len(samples) / grid.sample_rate
-        if end_s < min(window.start_s + window_s, duration_s) - ROUNDING_S:
-            raise DataError(f"{path}: became shorter while it was read: {end_s:g} s of {duration_s:g} s are there")
-        yield window, np.pad(samples, (0, length - len(samples)))[None]
+    with AudioReader(path, sample_rate=grid.sample_rate, channel=parse_channel(channel)) as reader:
+        for window in cut_windows(duration_s, window_s, grid, hop_s):
+            samples = reader.read(window.start_s, window_s)[:length]  # at some rates one more
+            end_s = window.start_s + len(samples) / grid.sample_rate
+            if end_s < min(window.start_s + window_s, duration_s) - ROUNDING_S:
+                raise DataError(f"{path}: became shorter while it was read: {end_s:g} s of {duration_s:g} s are there")
+            yield window, np.pad(samples, (0, length - len(samples)))[None]
 
 
-def _score_windows(path: str | Path, detector: Detector, hop_s: float | None, heard: Callable[[float], object], duration_s: float) -> Iterator[tuple[Window, np.ndarray]]:
+def _score_windows(
+    path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object], duration_s: float
+) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
-    for window, waveform in read_windows(path, detector.clip_seconds, detector.grid, duration_s, hop_s):
+    windows = read_windows(path, detector.clip_seconds, detector.grid, duration_s, options.hop_s, options.channel)
+    for window, waveform in windows:
         yield window, detector.score_frames(waveform)[0]
         heard(window.start_s + detector.clip_seconds)

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from efficient_sed._orphans import end_with_parent
-from efficient_sed.audio.io import AUDIO_SUFFIXES, audio_info, find_audio
+from efficient_sed.audio.encoded import SUFFIXES
+from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
 from efficient_sed.errors import DataError, EfficientSedError, printable
@@ -64,7 +65,7 @@ def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
         known = len(unreadable)
         inside = [(file, file.relative_to(path).with_suffix("")) for file in find_audio(path, unreadable)] if path.is_dir() else [(path, Path(path.stem))]
         if not inside and len(unreadable) == known:
-            raise DataError(f"{path}: no audio in this folder; files that end in {', '.join(AUDIO_SUFFIXES)} are taken")
+            raise DataError(f"{path}: no audio in this folder; files that end in {', '.join(SUFFIXES)} are taken")
         for file, output in inside:
             try:
                 recordings.append(Recording(file, printable(str(file)), output, audio_info(file).duration_s))

@@ -23,8 +23,15 @@ MAX_ROWS = 30
 _LABEL_WIDTH, _LABEL_LINES = 30, 2
 
 
-def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], output: str | Path) -> None:
+def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], output: str | Path, *, channel: str = "mix") -> None:
     """Write a PNG; opacity shows an event's score. At most 30 classes, those with the highest scores; the axis says how many are left out.
+
+    Args:
+        path: The recording.
+        model: What its spectrogram is drawn by.
+        events: What was detected.
+        output: File that ends in .png.
+        channel: Of the recording: mix (the mean of all), first, or a number from 1.
 
     Raises:
         MissingDependencyError: If matplotlib is not installed.
@@ -40,7 +47,7 @@ def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], 
     if Path(output).suffix.lower() != ".png":
         raise ConfigError(f"plot={output} is not allowed: a file that ends in .png")
     duration_s = audio_info(path).duration_s
-    mel, covered_s = pool_spectrogram(path, model)
+    mel, covered_s = pool_spectrogram(path, model, channel)
     labels, num_classes = _rows(events)
 
     roll_inches = 0.5 + 0.32 * max(2, len(labels))
@@ -74,14 +81,14 @@ def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], 
 
 
 @torch.inference_mode()
-def pool_spectrogram(path: str | Path, model: SedModel) -> tuple[np.ndarray, float]:
+def pool_spectrogram(path: str | Path, model: SedModel, channel: str = "mix") -> tuple[np.ndarray, float]:
     """The file's log-mel spectrogram, averaged in time to (mel_bins, at most 2000), and the seconds it covers; one window in memory at a time."""
     duration_s, hop_s, stride = audio_info(path).duration_s, model.grid.hop_s, model.grid.stride
     total = max(1, math.ceil(round(duration_s / hop_s * stride, 6)))
     pool = math.ceil(total / MAX_COLUMNS)
     sums, counts = np.zeros((math.ceil(total / pool), model.frontend.mel_bins)), np.zeros((math.ceil(total / pool), 1))
     device = next(model.parameters()).device
-    for window, waveform in read_windows(path, model.provenance.clip_seconds, model.grid, duration_s):
+    for window, waveform in read_windows(path, model.provenance.clip_seconds, model.grid, duration_s, channel=channel):
         begin = round(window.start_s / hop_s) * stride
         first, last = (window.first + window.fade_in) * stride, min(window.last * stride, total - begin)
         mel = model.frontend(torch.from_numpy(waveform).to(device))[0, 0, :, first:last].cpu().numpy()

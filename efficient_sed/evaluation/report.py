@@ -20,8 +20,9 @@ import soundfile
 from efficient_sed import __version__
 from efficient_sed._page import write_html
 from efficient_sed.audio.display import LEVELS, MARKED_HZ, draw_mel, mel_position
+from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.audio.io import audio_info, read_audio
+from efficient_sed.audio.io import AudioReader, audio_info
 from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.detect import DetectOptions
 from efficient_sed.evaluation.event_files import TSV_COLUMNS
@@ -45,6 +46,7 @@ def write_report(
     name: str | None = None,
     duration_s: float | None = None,
     model: str = "",
+    channel: str = "mix",
 ) -> None:
     """Write the page. Scores, classes and hop_s are also what a file of `--format npz` holds.
 
@@ -56,6 +58,7 @@ def write_report(
         name: What the page calls the recording; none: its path.
         duration_s: Seconds of the recording that were scored; none: all that its header tells.
         model: Said in the page's head.
+        channel: Of the recording: mix (the mean of all), first, or a number from 1.
 
     Raises:
         ConfigError: As `check_report`, or if the threshold is not allowed.
@@ -72,7 +75,7 @@ def write_report(
     values = np.ascontiguousarray(scores[:, stored].T, dtype="<f4")
     values[values < np.float32(lowest)] = 0
     sound = io.BytesIO()
-    picture = draw_mel(_write_mp3(sound, _read_blocks(recording, duration_s)), round(duration_s * SAMPLE_RATE))
+    picture = draw_mel(_write_mp3(sound, _read_blocks(recording, duration_s, channel)), round(duration_s * SAMPLE_RATE))
     data: dict[str, Any] = {
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="minutes"),
@@ -103,11 +106,12 @@ def check_report(output: Path, duration_s: float) -> None:
         raise ConfigError(f"a report stores sound as MP3, which libsndfile {soundfile.__libsndfile_version__} cannot write; take 1.1 or newer: pip install -U soundfile")
 
 
-def _read_blocks(path: str | Path, duration_s: float) -> Iterator[np.ndarray]:
+def _read_blocks(path: str | Path, duration_s: float, channel: str) -> Iterator[np.ndarray]:
     start_s = 0.0
-    while start_s < duration_s:
-        yield read_audio(path, start_s, min(BLOCK_S, duration_s - start_s))
-        start_s += BLOCK_S
+    with AudioReader(path, channel=parse_channel(channel)) as reader:
+        while start_s < duration_s:
+            yield reader.read(start_s, min(BLOCK_S, duration_s - start_s))
+            start_s += BLOCK_S
 
 
 def _write_mp3(file: io.BytesIO, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

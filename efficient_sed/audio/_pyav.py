@@ -1,0 +1,148 @@
+"""Decoding by FFmpeg's libraries, through PyAV (https://pyav.basswood-io.com)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from efficient_sed.audio.encoded import (
+    MAX_PER_BYTE,
+    SUFFIXES,
+    AudioInput,
+    EncodedAudio,
+    check_rate,
+    check_values,
+    open_bytes,
+    warn_once,
+)
+from efficient_sed.errors import DataError
+
+MAX_BAD_PACKETS = 0.05  # share; where files were joined there is one
+_DEMUXERS = "wav,w64,aiff,au,caf,flac,ogg,mp3,mov,aac,asf,wv,matroska,amr"  # none that opens other files or addresses
+_FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
+
+
+class PyavDecoder:
+    """Decodes forward: what lies before the last sample that was asked for is reached from the start again.
+
+    Args:
+        path: The recording.
+        num_bytes: Its size.
+        refusal: Why libsndfile does not read it.
+        ignores_length: Take all that follows the header of a WAV file for samples.
+
+    Raises:
+        DataError: If it is no audio, or PyAV is not installed.
+    """
+
+    def __init__(self, path: AudioInput, num_bytes: int, refusal: str = "", *, ignores_length: bool = False) -> None:
+        self.path, self._num_bytes, self._ignores_length = path, num_bytes, ignores_length
+        self._blocks: Iterator[np.ndarray] | None = None
+        self._kept: list[np.ndarray] = []
+        self._kept_first = 0
+        try:
+            import av
+        except ModuleNotFoundError:
+            reason = refusal or "its header does not tell its length"
+            advice = "pip install av, or convert it: ffmpeg -i IN OUT.flac"
+            raise DataError(f"{path}: {reason}; reading it needs the package av: {advice}") from None
+        av.logging.set_level(av.logging.PANIC)
+        try:
+            with self._opened() as (_, stream):
+                self.sample_rate, self.channels = (
+                    int(stream.codec_context.sample_rate),
+                    int(stream.codec_context.channels),
+                )
+        except (av.FFmpegError, LookupError, ValueError) as error:
+            reason = refusal or getattr(error, "strerror", "") or "there is no sound in it"
+            endings = ", ".join(suffix[1:] for suffix in SUFFIXES)
+            raise DataError(f"{path}: not readable as audio ({reason}); supported: {endings}") from error
+        check_rate(path, self.sample_rate)
+
+    def count_samples(self) -> int:
+        if isinstance(self.path, EncodedAudio):
+            return self._count()
+        return _count_samples(str(self.path), self._num_bytes, Path(self.path).stat().st_mtime_ns, self._ignores_length)
+
+    def _count(self) -> int:
+        return sum(len(block) for block in self._decode())
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        if self._blocks is None or first < self._kept_first:
+            self._blocks, self._kept, self._kept_first = self._decode(), [], 0
+        end = self._kept_first + sum(map(len, self._kept))
+        while end < first + count and (block := next(self._blocks, None)) is not None:
+            self._kept.append(block)
+            end += len(block)
+            while self._kept and self._kept_first + len(self._kept[0]) <= first:
+                self._kept_first += len(self._kept.pop(0))
+            check_values(self.path, end - first, self.channels, self.sample_rate)
+        while self._kept and self._kept_first + len(self._kept[0]) <= first:
+            self._kept_first += len(self._kept.pop(0))
+        joined = np.concatenate(self._kept) if self._kept else np.zeros((0, self.channels), np.float32)
+        return joined[first - self._kept_first :][:count]
+
+    def close(self) -> None:
+        self._blocks = None
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[tuple[Any, Any]]:
+        import av
+
+        options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
+        if self._ignores_length:
+            options["ignore_length"] = "1"
+        with open_bytes(self.path) as file, av.open(file, options=options, metadata_errors="replace") as container:
+            yield container, container.streams.audio[0]
+
+    def _decode(self) -> Iterator[np.ndarray]:
+        """All samples, in blocks (samples, channels)."""
+        import av
+
+        num_samples, num_packets, num_bad = 0, 0, 0
+        with self._opened() as (container, stream):
+            packets = container.demux(stream)
+            while True:
+                try:
+                    if (packet := next(packets, None)) is None:
+                        break
+                    num_packets += 1
+                    for frame in packet.decode():
+                        block = self._to_block(frame, num_samples)
+                        num_samples += len(block)
+                        yield block
+                except av.FFmpegError:
+                    num_bad += 1
+                if num_samples > MAX_PER_BYTE * self._num_bytes:
+                    raise DataError(f"{self.path}: damaged audio ({num_samples} samples in {self._num_bytes} bytes)")
+        if num_samples == 0 or num_bad > max(1, MAX_BAD_PACKETS * num_packets):
+            raise DataError(f"{self.path}: damaged audio ({num_bad} of {num_packets} packets cannot be decoded)")
+        if num_bad:
+            bad = f"{num_bad} of {num_packets} packets cannot be decoded (it is cut off, or joined from several files)"
+            warn_once(f"{self.path}: {bad}; the other {num_samples / self.sample_rate:.2f} s are used")
+
+    def _to_block(self, frame: Any, position: int) -> np.ndarray:
+        channels = frame.layout.nb_channels
+        if (frame.sample_rate, channels) != (self.sample_rate, self.channels):
+            change = (
+                f"from {self.sample_rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {channels} channels"
+            )
+            place = f"at {position / self.sample_rate:.2f} s"
+            raise DataError(f"{self.path}: changes {change} {place}; convert it first: ffmpeg -i IN OUT.flac")
+        values = frame.to_ndarray()
+        samples = values.T if frame.format.is_planar else values.reshape(-1, channels)
+        scale = _FULL_SCALE.get(frame.format.name.removesuffix("p"))
+        if scale is None:
+            return np.ascontiguousarray(samples, np.float32)
+        centred = samples.astype(np.float32) - (scale if values.dtype == np.uint8 else 0)
+        return np.asarray(centred / np.float32(scale), dtype=np.float32)
+
+
+@lru_cache(maxsize=65536)
+def _count_samples(path: str, num_bytes: int, _modified_ns: int, ignores_length: bool) -> int:
+    return PyavDecoder(path, num_bytes, ignores_length=ignores_length)._count()

@@ -1,0 +1,242 @@
+"""Decoders of recordings: libsndfile where the header tells the right length, FFmpeg's libraries for all else.
+
+libsndfile seeks exactly and is the fastest, but takes the length of a recording from its header. Where `headers` finds that wrong or
+missing, the file is decoded by `_pyav` from its start: slower, and complete.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import numpy as np
+import soundfile
+
+from efficient_sed.audio._pyav import PyavDecoder
+from efficient_sed.audio.encoded import (
+    MAX_PER_BYTE,
+    AudioInput,
+    EncodedAudio,
+    check_rate,
+    check_values,
+    count_bytes,
+    open_bytes,
+    warn_once,
+)
+from efficient_sed.audio.headers import SampleRange, find_samples, is_length_told
+from efficient_sed.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_SAMPLE_BYTES = {
+    "PCM_U8": 1,
+    "PCM_S8": 1,
+    "PCM_16": 2,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "ULAW": 1,
+    "ALAW": 1,
+}
+_MP3 = ("MP3", "MPEG")
+_LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
+
+
+class Decoder(Protocol):
+    """Samples of an open recording."""
+
+    sample_rate: int
+    channels: int
+
+    def count_samples(self) -> int:
+        """Length of each channel, as decoding yields it.
+
+        Raises:
+            DataError: If it cannot be decoded.
+        """
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        """Samples (count, channels), float32; fewer at the end.
+
+        Raises:
+            DataError: If they cannot be decoded.
+        """
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def open_decoder(path: AudioInput) -> Decoder:
+    """A decoder that yields all of a recording.
+
+    Raises:
+        DataError: If there is no such file, or it is no audio, or needs a package that is not installed; the message names it.
+    """
+    num_bytes = count_bytes(path)
+    samples, is_told = _inspect(path, num_bytes)
+    if not is_told:
+        return PyavDecoder(path, num_bytes)
+    try:
+        file = _open_sndfile(path)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
+        open_bytes(path).close()  # libsndfile has no words for a file that may not be read
+        return PyavDecoder(path, num_bytes, refusal=getattr(error, "error_string", str(error)))
+    if not _is_complete(file):
+        file.close()
+        return PyavDecoder(path, num_bytes)
+    if samples is None:
+        return SndfileDecoder(path, num_bytes, file)
+    return _open_range(path, num_bytes, file, samples)
+
+
+def _inspect(path: AudioInput, num_bytes: int) -> tuple[SampleRange | None, bool]:
+    """Where the samples lie if the header is wrong about it, and whether it tells the length."""
+    if isinstance(path, EncodedAudio):
+        return _inspect_bytes(str(path), io.BytesIO(path.data), num_bytes)
+    return _inspect_file(str(path), num_bytes, Path(path).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)  # of a FLAC file every byte is read
+def _inspect_file(path: str, num_bytes: int, _modified_ns: int) -> tuple[SampleRange | None, bool]:
+    with open_bytes(path) as file:
+        return _inspect_bytes(path, file, num_bytes)
+
+
+def _inspect_bytes(name: str, file: BinaryIO, num_bytes: int) -> tuple[SampleRange | None, bool]:
+    return find_samples(name, file, num_bytes), is_length_told(file, num_bytes)
+
+
+def _open_sndfile(path: AudioInput) -> soundfile.SoundFile:
+    if isinstance(path, EncodedAudio):
+        return soundfile.SoundFile(io.BytesIO(path.data))
+    return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))  # whatever the locale
+
+
+def _is_complete(file: soundfile.SoundFile) -> bool:
+    """Whether libsndfile can read the file to its end, seen from how it ends."""
+    if file.frames >= 2**62:  # written into a pipe
+        return False
+    if file.subtype.startswith("MPEG"):
+        return file.format in _MP3  # and not in WAV
+    if file.format == "OGG":
+        return file.subtype in ("VORBIS", "OPUS")
+    if file.format == "FLAC" and file.frames > 0:
+        try:
+            file.seek(file.frames - 1)
+            return len(file.read(1)) == 1
+        except soundfile.LibsndfileError:  # it was cut off
+            return False
+    return True
+
+
+def _open_range(path: AudioInput, num_bytes: int, file: soundfile.SoundFile, samples: SampleRange) -> Decoder:
+    """A decoder of samples that lie elsewhere than the header says."""
+    sample_bytes = _SAMPLE_BYTES.get(file.subtype, 0) * file.channels
+    if sample_bytes == 0:
+        file.close()
+        return PyavDecoder(path, num_bytes, ignores_length=True)
+    count = (samples.end - samples.begin) // sample_bytes
+    if file.frames >= count - file.samplerate // 100:  # libsndfile found them
+        return SndfileDecoder(path, num_bytes, file)
+    given_s, actual_s = file.frames / file.samplerate, count / file.samplerate
+    warn_once(f"{path}: its header says {given_s:.2f} s, its samples last {actual_s:.2f} s; all are used")
+    is_big = file.format in ("AIFF", "AU", "CAF") and file.endian != "LITTLE"
+    layout = (file.samplerate, file.channels, file.subtype, "BIG" if is_big else "LITTLE", "RAW")
+    file.close()
+    raw = _Range(open_bytes(path), samples)
+    return SndfileDecoder(path, num_bytes, soundfile.SoundFile(raw, "r", *layout), raw)
+
+
+class _Range(io.RawIOBase):
+    """A part of a file, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, samples: SampleRange) -> None:
+        self._file, self._begin, self._size = file, samples.begin, samples.end - samples.begin
+        self._position = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        target = memoryview(buffer).cast("B")
+        self._file.seek(self._begin + self._position)
+        data = self._file.read(min(len(target), max(0, self._size - self._position)))
+        target[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class SndfileDecoder:
+    """Decodes by libsndfile, at any place.
+
+    Raises:
+        DataError: If the header makes no sense.
+    """
+
+    def __init__(self, path: AudioInput, num_bytes: int, file: soundfile.SoundFile, raw: _Range | None = None) -> None:
+        self.path, self.sample_rate, self.channels = path, int(file.samplerate), int(file.channels)
+        self._file, self._raw = file, raw
+        try:
+            check_rate(path, self.sample_rate)
+            if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
+                raise DataError(
+                    f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)"
+                )
+        except DataError:
+            self.close()
+            raise
+
+    def count_samples(self) -> int:
+        return int(self._file.frames)
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        file = self._file
+        count = max(0, min(count, file.frames - first))
+        if count == 0:
+            return np.zeros((0, self.channels), np.float32)
+        check_values(self.path, count, self.channels, self.sample_rate)
+        origin = self._safe_start(first)
+        try:
+            file.seek(origin)
+            samples: np.ndarray = file.read(first - origin + count, dtype="float32", always_2d=True)[first - origin :]
+        except soundfile.LibsndfileError as error:
+            raise DataError(f"{self.path}: damaged audio ({error.error_string})") from error
+        if len(samples) < count:
+            raise DataError(
+                f"{self.path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)"
+            )
+        return samples
+
+    def _safe_start(self, first: int) -> int:
+        """Where decoding begins so that `first` comes out as from the start; libsndfile 1.2.2 and mpg123 seek imprecisely."""
+        if self._file.format == "OGG":
+            # A seek into the last page lands too late, by what the encoder trimmed off its end.
+            return min(first, max(0, self.count_samples() - _LAST_PAGE))
+        if self._file.format in _MP3:
+            # A frame borrows bits from those before it, which a seek leaves out: errors of up to 0.09 were seen.
+            return max(0, first - self.sample_rate)
+        return first
+
+    def close(self) -> None:
+        self._file.close()
+        if self._raw is not None:
+            self._raw.close()

@@ -1,0 +1,132 @@
+"""Recordings before they are decoded: files, or files in memory, and what is refused of them."""
+
+from __future__ import annotations
+
+import io
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from efficient_sed.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+MIN_RATE = 1000  # below it a file of a megabyte would be days of sound
+MAX_PER_BYTE = 8192  # samples of silence that a byte can stand for: FLAC has 65535 in 11 bytes, Opus 5760 in one
+MAX_VALUES = 2**29  # decoded at once: two gibibytes, or an hour and forty minutes of stereo at 44.1 kHz
+SUFFIXES = tuple(
+    f".{ending}"
+    for ending in (
+        *(
+            "wav",
+            "wave",
+            "bwf",
+            "rf64",
+            "w64",
+            "flac",
+            "ogg",
+            "oga",
+            "opus",
+            "mp3",
+            "mp2",
+            "aif",
+            "aiff",
+            "aifc",
+            "caf",
+            "au",
+            "snd",
+        ),
+        *("m4a", "m4b", "mp4", "aac", "wma", "wv", "webm", "mka", "amr", "3gp"),
+    )
+)
+"""Endings of files that folders are searched for, in lower case."""
+
+
+CHANNEL_NAMES = {"mix": None, "first": 1}
+
+
+class EncodedAudio(NamedTuple):
+    """An audio file in memory."""
+
+    name: str
+    """For messages."""
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+AudioInput = str | Path | EncodedAudio
+
+
+def parse_channel(value: str, name: str = "channel") -> int | None:
+    """A channel counted from 1, or None for the mean of all.
+
+    Args:
+        value: mix, first, or a number from 1.
+        name: What to call it in messages.
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    if value in CHANNEL_NAMES:
+        return CHANNEL_NAMES[value]
+    if value.isascii() and value.isdigit() and int(value) > 0:
+        return int(value)
+    raise ConfigError(f"{name}={value} is not allowed: mix (the mean of all channels), first, or a number from 1")
+
+
+def count_bytes(path: AudioInput) -> int:
+    """Size of a recording.
+
+    Raises:
+        DataError: If there is no such file, or nothing in it.
+    """
+    num_bytes = len(path.data) if isinstance(path, EncodedAudio) else _file_size(Path(path))
+    if num_bytes == 0:
+        raise DataError(f"{path}: the audio file is empty (0 bytes)")
+    return num_bytes
+
+
+def open_bytes(path: AudioInput) -> BinaryIO:
+    """Its content, to be read from any place.
+
+    Raises:
+        DataError: If the system does not let it be read.
+    """
+    if isinstance(path, EncodedAudio):
+        return io.BytesIO(path.data)
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def check_rate(path: AudioInput, sample_rate: int) -> None:
+    """Raise a DataError for a rate at which a few bytes would be days of sound."""
+    if sample_rate < MIN_RATE:
+        raise DataError(f"{path}: a sample rate of {sample_rate} Hz is not allowed: {MIN_RATE} Hz or more")
+
+
+def check_values(path: AudioInput, num_samples: int, channels: int, sample_rate: int) -> None:
+    """Raise a DataError for more samples than fit into memory."""
+    if num_samples * channels > MAX_VALUES:
+        minutes = num_samples / sample_rate / 60
+        raise DataError(
+            f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; cut the file into pieces"
+        )
+
+
+@lru_cache(maxsize=65536)
+def warn_once(message: str) -> None:
+    """A warning about a recording, however often it is read."""
+    logger.warning("%s", message)
+
+
+def _file_size(path: Path) -> int:
+    try:
+        if path.is_file():
+            return path.stat().st_size
+    except OSError as error:  # such as a name that is too long
+        raise DataError(f"{path}: no such audio file ({error.strerror})") from error
+    raise DataError(f"{path}: no such audio file")

@@ -1,0 +1,328 @@
+"""The length of a recording is what decoding yields, whatever its header says; what cannot be read whole is refused."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from efficient_sed.audio.decode import SndfileDecoder, open_decoder
+from efficient_sed.audio.encoded import SUFFIXES, EncodedAudio
+from efficient_sed.audio.io import AudioReader, audio_info, find_audio, read_audio
+from efficient_sed.errors import DataError
+
+RATE, SECONDS = 16_000, 12
+WAV_HEADER = 44
+
+
+def noise(seconds: float = SECONDS, channels: int = 1, seed: int = 0) -> np.ndarray:
+    samples = np.random.default_rng(seed).normal(scale=0.1, size=(round(seconds * RATE), channels)).clip(-0.9, 0.9)
+    samples *= (0.1 + np.abs(np.sin(np.arange(len(samples)) / RATE)))[:, None]  # else VBR would be constant
+    return samples.astype(np.float32)
+
+
+def encode(path: Path, codec: str, samples: np.ndarray, container: str | None = None, **options: str) -> Path:
+    """Write a file by FFmpeg's libraries, which write what libsndfile does not."""
+    with av.open(str(path), "w", format=container, options=options) as file:
+        stream: Any = file.add_stream(codec, rate=RATE, layout="mono" if samples.shape[1] == 1 else "stereo")
+        stream.options = {"q": "2"} if options.get("vbr") else {}
+        resampler = av.AudioResampler(
+            stream.format, stream.layout, RATE, frame_size=stream.codec_context.frame_size or 1024
+        )
+        whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", stream.layout.name)
+        whole.sample_rate, whole.pts, whole.time_base = RATE, 0, Fraction(1, RATE)
+        for frame in [*resampler.resample(whole), *resampler.resample(None)]:
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def wav(path: Path, seconds: float = SECONDS, subtype: str = "PCM_16", seed: int = 0) -> Path:
+    soundfile.write(path, noise(seconds, seed=seed), RATE, subtype=subtype)
+    return path
+
+
+def patched(path: Path, *changes: tuple[int, bytes]) -> Path:
+    data = bytearray(path.read_bytes())
+    for place, value in changes:
+        data[place : place + len(value)] = value
+    path.write_bytes(data)
+    return path
+
+
+def joined(path: Path, *parts: Path) -> Path:
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def cut(path: Path, share: float = 0.5) -> Path:
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * share)])
+    return path
+
+
+def mp3(folder: Path, name: str = "a.mp3", **options: str) -> Path:
+    return encode(folder / name, "libmp3lame", noise(), **options)
+
+
+def sizes(data: int, riff: int | None = None, subtype: str = "PCM_16") -> Callable[[Path], Path]:
+    """A WAV file with these sizes in its header."""
+
+    def make(folder: Path) -> Path:
+        path = wav(folder / "a.wav", subtype=subtype)
+        changes = [(path.read_bytes().index(b"data") + 4, struct.pack("<I", data))]
+        return patched(path, *changes, *([] if riff is None else [(4, struct.pack("<I", riff))]))
+
+    return make
+
+
+def with_chunk_behind(folder: Path) -> Path:
+    """A WAV file whose samples are followed by a chunk with a size that is odd, and whose own size is right."""
+    path = wav(folder / "a.wav")
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 5) + b"INFO\0")
+    return path
+
+
+def unclosed_with_chunk_before(folder: Path) -> Path:
+    path = wav(folder / "a.wav")
+    data = path.read_bytes()
+    bext = b"bext" + struct.pack("<I", 602) + bytes(602)
+    path.write_bytes(data[:36] + bext + b"data" + struct.pack("<I", 0) + data[44:])
+    return path
+
+
+def unclosed_aiff(folder: Path) -> Path:
+    soundfile.write(folder / "a.aiff", noise(), RATE)
+    data = (folder / "a.aiff").read_bytes()
+    return patched(folder / "a.aiff", (data.index(b"SSND") + 4, struct.pack(">I", 4000)))
+
+
+def unclosed_rf64(folder: Path) -> Path:
+    soundfile.write(folder / "a.wav", noise(), RATE, format="RF64", subtype="PCM_16")
+    data = (folder / "a.wav").read_bytes()
+    return patched(folder / "a.wav", (data.index(b"ds64") + 16, bytes(8)))
+
+
+def stale_w64(folder: Path) -> Path:
+    soundfile.write(folder / "a.w64", noise(), RATE, subtype="PCM_16")
+    data = (folder / "a.w64").read_bytes()
+    return patched(folder / "a.w64", (data.index(b"data\xf3") + 16, struct.pack("<Q", 24 + 4000)))
+
+
+def short_au(folder: Path) -> Path:
+    soundfile.write(folder / "a.au", noise(), RATE)
+    return patched(folder / "a.au", (8, struct.pack(">I", 4000)))
+
+
+def adpcm(folder: Path) -> Path:
+    soundfile.write(folder / "a.wav", noise(), RATE, subtype="MS_ADPCM")
+    data = (folder / "a.wav").read_bytes()
+    return patched(folder / "a.wav", (data.index(b"data") + 4, bytes(4)))
+
+
+def flac_from_pipe(folder: Path) -> Path:
+    soundfile.write(folder / "a.flac", noise(), RATE)
+    data = (folder / "a.flac").read_bytes()
+    return patched(folder / "a.flac", (21, bytes([data[21] & 0xF0])), (22, bytes(4)))
+
+
+def twice(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    def make_twice(folder: Path) -> Path:
+        path = make(folder)
+        return joined(folder / f"twice{path.suffix}", path, path)
+
+    return make_twice
+
+
+def by_sndfile(suffix: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        soundfile.write(folder / f"a.{suffix}", noise(), RATE)
+        return folder / f"a.{suffix}"
+
+    return make
+
+
+def id3v1(path: Path) -> Path:
+    path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
+    return path
+
+
+MP3_FRAME_S = 1152 / 16_000
+RIGHT_LENGTHS: dict[str, tuple[Callable[[Path], Path], float, float]] = {  # seconds, and how far off is still right
+    "mp3 vbr without Xing": (lambda folder: mp3(folder, vbr="1", write_xing="0"), SECONDS, 2 * MP3_FRAME_S),
+    "mp3 cbr without Xing": (lambda folder: mp3(folder, write_xing="0"), SECONDS, 2 * MP3_FRAME_S),
+    "mp3 with Xing": (mp3, SECONDS, 1e-3),
+    "mp3 with Xing and ID3v1": (lambda folder: id3v1(mp3(folder)), SECONDS, 1e-3),
+    "mp3 joined": (twice(mp3), 2 * SECONDS, 4 * MP3_FRAME_S),
+    "mp3 of two kinds joined": (
+        lambda folder: joined(folder / "j.mp3", mp3(folder), mp3(folder, "b.mp3", vbr="1", write_xing="0")), 2 * SECONDS, 4 * MP3_FRAME_S,
+    ),
+    "mp3 cut off": (lambda folder: cut(mp3(folder)), SECONDS / 2, 0.2),
+    "mp3 in wav": (lambda folder: encode(folder / "a.wav", "libmp3lame", noise()), SECONDS, 2 * MP3_FRAME_S),
+    "flac joined": (twice(by_sndfile("flac")), 2 * SECONDS, 1e-6),
+    "flac from a pipe": (flac_from_pipe, SECONDS, 1e-6),
+    "flac cut off": (lambda folder: cut(by_sndfile("flac")(folder)), SECONDS / 2, 0.5),
+    "flac in ogg": (lambda folder: encode(folder / "a.oga", "flac", noise(), "ogg"), SECONDS, 1e-6),
+    "vorbis chained": (twice(by_sndfile("ogg")), 2 * SECONDS, 0.05),
+    "vorbis cut off": (lambda folder: cut(by_sndfile("ogg")(folder)), SECONDS / 2, 1.0),
+    "opus chained": (twice(lambda folder: encode(folder / "a.opus", "libopus", noise(), "ogg")), 2 * SECONDS, 0.05),
+    "wav of size 0": (sizes(0), SECONDS, 1e-6),
+    "wav of sizes 0": (sizes(0, 0), SECONDS, 1e-6),
+    "wav of size 0xFFFFFFFF": (sizes(2**32 - 1, 2**32 - 1), SECONDS, 1e-6),
+    "wav of size 0x7FFFFFFF": (sizes(2**31 - 1), SECONDS, 1e-6),
+    "wav of an earlier size": (sizes(64_000, 64_036), SECONDS, 1e-6),
+    "wav of an odd size": (sizes(63_999), SECONDS, 1e-6),
+    "wav cut off": (lambda folder: cut(wav(folder / "a.wav")), SECONDS / 2, 0.01),
+    "wav of 24 bits, size 0": (sizes(0, subtype="PCM_24"), SECONDS, 1e-6),
+    "wav of floats, an earlier size": (sizes(64_000, subtype="FLOAT"), SECONDS, 1e-6),
+    "wav of mu-law, size 0": (sizes(0, subtype="ULAW"), SECONDS, 1e-6),
+    "wav with a chunk behind": (with_chunk_behind, SECONDS, 1e-6),
+    "wav of size 0 with a chunk before": (unclosed_with_chunk_before, SECONDS, 1e-6),
+    "wav of adpcm, size 0": (adpcm, SECONDS, 0.1),
+    "aiff of an earlier size": (unclosed_aiff, SECONDS, 1e-6),
+    "rf64 of size 0": (unclosed_rf64, SECONDS, 1e-6),
+    "wave64 of an earlier size": (stale_w64, SECONDS, 1e-6),
+    "au of an earlier size": (short_au, SECONDS, 1e-6),
+    "aac": (lambda folder: encode(folder / "a.m4a", "aac", noise()), SECONDS, 0.13),
+    "alac": (lambda folder: encode(folder / "a.m4a", "alac", noise()), SECONDS, 1e-6),
+    "wavpack": (lambda folder: encode(folder / "a.wv", "wavpack", noise()), SECONDS, 1e-6),
+    "adts": (lambda folder: encode(folder / "a.aac", "aac", noise(), "adts"), SECONDS, 0.2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "seconds", "tolerance"), RIGHT_LENGTHS.values(), ids=RIGHT_LENGTHS.keys())
+def test_length_is_what_decoding_yields(
+    tmp_path: Path, make: Callable[[Path], Path], seconds: float, tolerance: float
+) -> None:
+    path = make(tmp_path)
+    info, whole = audio_info(path), read_audio(path)
+    assert info.duration_s == pytest.approx(seconds, abs=tolerance)
+    assert len(whole) == round(info.duration_s * RATE)
+    assert whole[-RATE:].std() > 0.005  # sound to the end, no padding
+    in_memory = EncodedAudio("bytes", path.read_bytes())
+    assert audio_info(in_memory) == info
+    with AudioReader(in_memory) as reader:  # parts, in order and back
+        for start_s in (1.0, 0.4 * info.duration_s, 0.7 * info.duration_s, info.duration_s - 2, 0.0):
+            part = reader.read(start_s, 1.5)
+            first = round(start_s * RATE)
+            np.testing.assert_allclose(part, whole[first : first + len(part)], atol=1e-4)
+            assert len(part) == round(1.5 * RATE)
+
+
+@pytest.mark.parametrize("extra", [b"", bytes(200_000)], ids=["nothing", "unused space"])
+def test_a_right_header_is_trusted(tmp_path: Path, extra: bytes) -> None:
+    path = wav(tmp_path / "a.wav")
+    path.write_bytes(path.read_bytes() + extra)
+    decoder = open_decoder(path)
+    assert isinstance(decoder, SndfileDecoder)
+    assert decoder.count_samples() == SECONDS * RATE
+    decoder.close()
+
+
+def test_a_size_that_wrapped_at_four_gigabytes(tmp_path: Path) -> None:
+    """A sparse file: the samples are silence but for the last second, which a chunk follows."""
+    path = tmp_path / "long.wav"
+    frames = 2**32 // 2 + 5 * RATE
+    soundfile.write(path, np.zeros(1), RATE, subtype="PCM_16")
+    patched(path, (WAV_HEADER - 4, struct.pack("<I", 2 * frames % 2**32)))
+    last = (noise(1)[:, 0] * 2**15).astype("<i2").tobytes()
+    with path.open("r+b") as file:
+        file.seek(WAV_HEADER + 2 * frames - len(last))
+        file.write(last + b"LIST" + struct.pack("<I", 4) + b"INFO")
+    assert audio_info(path).duration_s == frames / RATE
+    assert read_audio(path, frames / RATE - 1).std() == pytest.approx(noise(1).std(), rel=0.01)
+
+
+def test_joined_wav_is_refused_with_a_way_to_split_it(tmp_path: Path) -> None:
+    size = wav(tmp_path / "a.wav").stat().st_size
+    path = joined(tmp_path / "ab.wav", tmp_path / "a.wav", tmp_path / "a.wav")
+    with pytest.raises(
+        DataError, match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN"
+    ):
+        audio_info(path)
+
+
+def test_a_change_of_rate_is_refused(tmp_path: Path) -> None:
+    mp3(tmp_path)
+    soundfile.write(tmp_path / "b.mp3", noise(), 24_000)
+    with pytest.raises(DataError, match=r"changes from 16000 Hz, 1 channels to 24000 Hz, 1 channels at 12\.\d+ s"):
+        audio_info(joined(tmp_path / "j.mp3", tmp_path / "a.mp3", tmp_path / "b.mp3"))
+
+
+def test_what_is_missing_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = cut(by_sndfile("flac")(tmp_path))
+    unclosed = sizes(0)(tmp_path)
+    for _ in range(2):
+        read_audio(path)
+        read_audio(unclosed)
+    assert [message.split(": ", 1)[1].split(";")[0] for message in caplog.messages] == [
+        f"1 of {caplog.messages[0].split(' of ')[1].split()[0]} packets cannot be decoded (it is cut off, or joined from several files)",
+        "its header says 0.00 s, its samples last 12.00 s",
+    ]
+
+
+def test_without_pyav_the_line_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = mp3(tmp_path, write_xing="0")
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(
+        DataError,
+        match=r"its header does not tell its length; reading it needs the package av: pip install av, or convert it: ffmpeg",
+    ):
+        audio_info(path)
+
+
+def test_playlists_open_nothing(tmp_path: Path) -> None:
+    """FFmpeg would follow a list to other files, and to the network."""
+    wav(tmp_path / "secret.wav")
+    for name, text in (
+        ("a.mp3", "#EXTM3U\n#EXTINF:12,\nsecret.wav\n"),
+        ("b.mp4", "ffconcat version 1.0\nfile secret.wav\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DataError, match="not readable as audio"):
+            audio_info(tmp_path / name)
+
+
+def test_channels_that_cancel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    left = noise()[:, 0]
+    kinds = {"inverted": -left, "nearly": -0.99 * left, "other": noise(seed=1)[:, 0], "silent": 0 * left, "same": left}
+    for name, right in kinds.items():
+        soundfile.write(tmp_path / f"{name}.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
+        read_audio(tmp_path / f"{name}.wav")
+        np.testing.assert_array_equal(read_audio(tmp_path / f"{name}.wav", channel=1), left)
+        np.testing.assert_array_equal(read_audio(tmp_path / f"{name}.wav", channel=2), right)
+    assert [Path(message.split(": ")[0]).stem for message in caplog.messages] == ["inverted", "nearly"]
+    with pytest.raises(DataError, match=r"same\.wav: has no channel 3; it has 2, counted from 1"):
+        read_audio(tmp_path / "same.wav", channel=3)
+
+
+def test_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every ending in any case; links are followed without circles, each file once; the rest is counted."""
+    caplog.set_level("INFO")
+    folder = tmp_path / "d"
+    (folder / "sub").mkdir(parents=True)
+    expected = [folder / f"{index}{suffix.upper() if index % 2 else suffix}" for index, suffix in enumerate(SUFFIXES)]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for path in [
+        *expected,
+        folder / "sub" / "s.wav",
+        elsewhere / "e.wav",
+        folder / "notes.txt",
+        folder / "notes2.TXT",
+        folder / "README",
+        folder / ".hidden.wav",
+    ]:
+        path.touch()
+    (folder / "sub" / "up").symlink_to(folder)
+    (folder / "a link").symlink_to(elsewhere)
+    (folder / "again").symlink_to(folder / "sub")
+    (elsewhere / "back").symlink_to(folder / "sub")
+    assert find_audio(folder) == sorted([*expected, folder / "sub" / "s.wav", folder / "a link" / "e.wav"])
+    assert caplog.messages == [f"{folder}: passed over 3 files that are no audio (2 with .txt, 1 with no ending)"]
