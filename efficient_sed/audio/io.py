@@ -140,11 +140,10 @@ class AudioReader:
         count = self._decoder.count_samples() - first if duration_s is None else round(duration_s * rate)
         margin = 0 if rate == wanted else _MARGIN_S * rate
         low = max(0, first - margin)
-        decoded = (
-            self._decoder.read(low, first - low + count + margin) if first >= 0 and count > 0 else np.zeros((0, 1))
-        )
+        is_inside = first >= 0 and count > 0
+        decoded = self._decoder.read(low, first - low + count + margin) if is_inside else np.zeros((0, 1), np.float32)
         count = min(count, len(decoded) - (first - low))
-        if count <= 0:
+        if not is_inside or count <= 0:
             length_s = self._decoder.count_samples() / rate
             raise DataError(f"{self.path}: no audio at {start_s:g} s (the file has {length_s:g} s)")
         samples = self._to_mono(decoded)

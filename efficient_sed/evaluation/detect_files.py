@@ -29,6 +29,7 @@ from efficient_sed.evaluation.score_files import FrameScores, keep_scores, write
 
 STDIN = "-"
 SCORES_SUFFIX = ".npz"
+GRACE_S = 5.0
 
 
 class Recording(NamedTuple):
@@ -163,11 +164,19 @@ def detect_files(
         except BrokenProcessPool as error:
             raise DataError(f"a process of --jobs {jobs} ended in the middle of its work, perhaps for lack of memory; give fewer jobs") from error
         except BaseException:
-            for process in multiprocessing.active_children():
-                if process not in others:  # of the pool: what is being heard would be waited for, perhaps for hours
-                    process.terminate()
+            _stop(process for process in multiprocessing.active_children() if process not in others)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _stop(processes: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """End processes that would be waited for, perhaps for hours; first so that they remove what they have begun to write."""
+    stopped = list(processes)
+    for process in stopped:
+        process.terminate()
+    for process in stopped:
+        process.join(GRACE_S)
+        process.kill()  # a compiler that is called back swallows what should end its process
 
 
 class _Since:

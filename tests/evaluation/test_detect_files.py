@@ -71,7 +71,7 @@ def test_what_cannot_be_read(folder: Path) -> None:
     (folder / "sub" / "gone.flac").symlink_to("nowhere.flac")
     assert find_recordings([folder])[1] == [message, f"{folder}/sub/gone.flac: no such audio file"]
     (folder / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: no audio in this folder; files that end in \.wav, \.flac, \.ogg, \.mp3 are taken"):
+    with pytest.raises(DataError, match=r"empty: no audio in this folder; files that end in \.wav, \.wave, .* are taken"):
         find_recordings([folder / "empty"])
     write_noise(folder / "other" / "b.wav", 1.0)
     recordings, _ = find_recordings([folder / "b.wav", folder / "other" / "b.wav"])
@@ -148,7 +148,7 @@ def listen(path: Path, model: Path, folder: Path) -> tuple[float, str | None, in
         return 0.0, messages[0], 0
     (recording,) = recordings
     found = detect_one(recording, open_detector(model), LOW, folder)
-    assert all(0 <= event.onset_s < event.offset_s <= round(recording.duration_s, 6) for event in found.events)
+    assert all(0 <= event.onset_s < event.offset_s <= recording.duration_s + 1e-6 for event in found.events)
     return recording.duration_s, found.error, 0 if found.error else len(np.load(folder / f"{path.stem}.npz")["scores"])
 
 
@@ -159,30 +159,27 @@ def test_hardly_any_sound(model: Path, tmp_path: Path, num_samples: int) -> None
 
 
 @pytest.mark.parametrize("share", [0.005, 0.5, 0.97])
-@pytest.mark.parametrize(("suffix", "says_its_length"), [("wav", False), ("ogg", False), ("flac", True), ("mp3", True)])
-def test_the_end_of_the_file_is_missing(model: Path, tmp_path: Path, suffix: str, says_its_length: bool, share: float) -> None:
-    """Where the header tells how long the sound should be, that is an error; else what is there is a recording."""
+@pytest.mark.parametrize("suffix", ["wav", "ogg", "flac", "mp3"])
+def test_the_end_of_the_file_is_missing(model: Path, tmp_path: Path, suffix: str, share: float) -> None:
+    """What can be decoded is the recording."""
     path = write_noise(tmp_path / f"a.{suffix}", 12.0)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     duration_s, error, num_frames = listen(path, model, tmp_path)
     if error is None:
-        assert not says_its_length
         assert duration_s == pytest.approx(12 * share, rel=0.2)  # an Ogg page holds up to a second
         assert num_frames == int(np.ceil(round(duration_s / 0.04, 6)))
     else:
-        assert says_its_length or share == 0.005
+        assert share == 0.005
         assert error.startswith(f"{path}: ")
         assert "\n" not in error
 
 
-@pytest.mark.parametrize(("told", "seconds"), [(2 * RATE, 1.0), (2**32 - 1, 3.0), (0, 0.0)])
-def test_a_header_that_is_not_up_to_date(model: Path, tmp_path: Path, told: int, seconds: float) -> None:
+@pytest.mark.parametrize("told", [2 * RATE, 2**32 - 1, 0])
+def test_a_header_that_is_not_up_to_date(model: Path, tmp_path: Path, told: int) -> None:
     """As recorders leave it until they stop: less than there is, as much as can be, nothing."""
     path = write_noise(tmp_path / "a.wav", 3.0)
     path.write_bytes(path.read_bytes()[:40] + struct.pack("<I", told) + path.read_bytes()[44:])
-    duration_s, error, num_frames = listen(path, model, tmp_path)
-    assert (duration_s, num_frames) == (seconds, 25 * seconds)
-    assert error == (None if seconds else f"{path}: the audio file is empty (0 samples)")
+    assert listen(path, model, tmp_path) == (3.0, None, 75)
 
 
 @pytest.mark.parametrize("before_s", [3.0, 12.0])

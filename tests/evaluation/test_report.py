@@ -311,7 +311,9 @@ def test_what_cannot_be_finished_leaves_what_was_there(recording: Path, tmp_path
     output.write_text("before")
     cut = tmp_path / "cut.flac"
     soundfile.write(cut, soundfile.read(recording)[0], 44_100)
-    cut.write_bytes(cut.read_bytes()[:100_000])
+    data = bytearray(cut.read_bytes())
+    data[100_000:100_200] = bytes(byte ^ 0xFF for byte in data[100_000:100_200])
+    cut.write_bytes(data)
     with pytest.raises(DataError, match=r"cut\.flac: damaged audio"):
         write_report(output, cut, make_scores(), CLASSES, GRID.hop_s)
 
