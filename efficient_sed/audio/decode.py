@@ -44,6 +44,7 @@ _SAMPLE_BYTES = {
     "ALAW": 1,
 }
 _MP3 = ("MP3", "MPEG")
+_MAX_BEHIND = 2**16  # bytes of tags behind the last FLAC frame
 _LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
 
 
@@ -79,14 +80,13 @@ def open_decoder(path: AudioInput) -> Decoder:
     """
     num_bytes = count_bytes(path)
     samples, is_told = _inspect(path, num_bytes)
-    if not is_told:
+    if is_told is False:
         return PyavDecoder(path, num_bytes)
     try:
         file = _open_sndfile(path)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
-        open_bytes(path).close()  # libsndfile has no words for a file that may not be read
         return PyavDecoder(path, num_bytes, refusal=getattr(error, "error_string", str(error)))
-    if not _is_complete(file):
+    if not _is_complete(file, is_told, num_bytes):
         file.close()
         return PyavDecoder(path, num_bytes)
     if samples is None:
@@ -94,7 +94,7 @@ def open_decoder(path: AudioInput) -> Decoder:
     return _open_range(path, num_bytes, file, samples)
 
 
-def _inspect(path: AudioInput, num_bytes: int) -> tuple[SampleRange | None, bool]:
+def _inspect(path: AudioInput, num_bytes: int) -> tuple[SampleRange | None, bool | None]:
     """Where the samples lie if the header is wrong about it, and whether it tells the length."""
     if isinstance(path, EncodedAudio):
         return _inspect_bytes(str(path), io.BytesIO(path.data), num_bytes)
@@ -102,36 +102,46 @@ def _inspect(path: AudioInput, num_bytes: int) -> tuple[SampleRange | None, bool
 
 
 @lru_cache(maxsize=65536)  # of a FLAC file every byte is read
-def _inspect_file(path: str, num_bytes: int, _modified_ns: int) -> tuple[SampleRange | None, bool]:
+def _inspect_file(path: str, num_bytes: int, _modified_ns: int) -> tuple[SampleRange | None, bool | None]:
     with open_bytes(path) as file:
         return _inspect_bytes(path, file, num_bytes)
 
 
-def _inspect_bytes(name: str, file: BinaryIO, num_bytes: int) -> tuple[SampleRange | None, bool]:
+def _inspect_bytes(name: str, file: BinaryIO, num_bytes: int) -> tuple[SampleRange | None, bool | None]:
     return find_samples(name, file, num_bytes), is_length_told(file, num_bytes)
 
 
 def _open_sndfile(path: AudioInput) -> soundfile.SoundFile:
     if isinstance(path, EncodedAudio):
         return soundfile.SoundFile(io.BytesIO(path.data))
-    return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))  # whatever the locale
+    if os.name == "nt":
+        return soundfile.SoundFile(str(path))
+    return soundfile.SoundFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # whatever the locale, and with a position
 
 
-def _is_complete(file: soundfile.SoundFile) -> bool:
-    """Whether libsndfile can read the file to its end, seen from how it ends."""
+def _is_complete(file: soundfile.SoundFile, is_told: bool | None, num_bytes: int) -> bool:
+    """Whether libsndfile can read the file to its end."""
     if file.frames >= 2**62:  # written into a pipe
         return False
     if file.subtype.startswith("MPEG"):
-        return file.format in _MP3  # and not in WAV
+        return file.format in _MP3 and is_told is True  # not in WAV, and found where MP3 begins
     if file.format == "OGG":
         return file.subtype in ("VORBIS", "OPUS")
-    if file.format == "FLAC" and file.frames > 0:
-        try:
-            file.seek(file.frames - 1)
-            return len(file.read(1)) == 1
-        except soundfile.LibsndfileError:  # it was cut off
+    return file.format != "FLAC" or file.frames == 0 or _ends_with_flac(file, num_bytes)
+
+
+def _ends_with_flac(file: soundfile.SoundFile, num_bytes: int) -> bool:
+    """Whether the last sample that the header promises is there, and next to nothing follows it."""
+    try:
+        file.seek(file.frames - 1)
+        if len(file.read(1)) < 1:
             return False
-    return True
+    except soundfile.LibsndfileError:
+        return False
+    if isinstance(file.name, str):  # on Windows
+        return True
+    position: int = os.lseek(file.name, 0, os.SEEK_CUR) if isinstance(file.name, int) else file.name.tell()
+    return num_bytes - position < _MAX_BEHIND
 
 
 def _open_range(path: AudioInput, num_bytes: int, file: soundfile.SoundFile, samples: SampleRange) -> Decoder:
@@ -145,7 +155,7 @@ def _open_range(path: AudioInput, num_bytes: int, file: soundfile.SoundFile, sam
         return SndfileDecoder(path, num_bytes, file)
     given_s, actual_s = file.frames / file.samplerate, count / file.samplerate
     warn_once(f"{path}: its header says {given_s:.2f} s, its samples last {actual_s:.2f} s; all are used")
-    is_big = file.format in ("AIFF", "AU", "CAF") and file.endian != "LITTLE"
+    is_big = file.endian == "BIG" or (file.format in ("AIFF", "AU", "CAF") and file.endian != "LITTLE")
     layout = (file.samplerate, file.channels, file.subtype, "BIG" if is_big else "LITTLE", "RAW")
     file.close()
     raw = _Range(open_bytes(path), samples)

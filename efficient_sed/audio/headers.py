@@ -44,6 +44,7 @@ _LITTLE, _BIG = struct.Struct("<I"), struct.Struct(">I")
 _WAV = _Container(12, 4, _LITTLE, b"data")
 _CONTAINERS = {
     b"RIFF": _WAV,
+    b"RIFX": _Container(12, 4, _BIG, b"data"),
     b"RF64": _WAV,
     b"BW64": _WAV,
     b"FORM": _Container(12, 4, _BIG, b"SSND", skip=8),
@@ -59,9 +60,10 @@ _XING_OFFSETS = {
     (0, False): 21,
     (0, True): 13,
 }  # by version, is mono
-_FLAC_START, _FLAC_START_BYTES = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"), 8
+_FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_ASF = bytes.fromhex("3026b2758e66cf11")
 _TAG_BYTES = 128  # of ID3v1
-_MAX_FRAME_BYTES = 1441  # 320 kbit/s at 32 kHz
+_MIN_FRAME_BYTES, _MAX_FRAME_BYTES = 24, 1441  # 8 kbit/s at 24 kHz, 320 kbit/s at 32 kHz
 
 
 def find_samples(name: str, file: BinaryIO, num_bytes: int, bytes_per_second: int = 0) -> SampleRange | None:
@@ -80,6 +82,7 @@ def find_samples(name: str, file: BinaryIO, num_bytes: int, bytes_per_second: in
         DataError: If another file of the kind follows, joined to it with `cat`.
     """
     magic = _at(file, 0, 4)
+    _check_joined(name, file, num_bytes)
     if magic == b".snd":
         begin, length = struct.unpack(">II", _at(file, 4, 8).ljust(8, b"\0"))
         return SampleRange(begin, num_bytes) if begin + length < num_bytes - bytes_per_second // 100 else None
@@ -131,9 +134,8 @@ def _ends_in_chunks(name: str, file: BinaryIO, container: _Container, position: 
     for begin in {position, position + -position % container.align}:
         end = begin
         for chunk, first, length in _chunks(file, container, begin, num_bytes):
-            if chunk[:4] in _CONTAINERS and _at(file, first, 4) in (b"WAVE", b"AIFF", b"AIFC"):
-                split = f"split them: head -c {begin} IN > 1.wav; tail -c +{begin + 1} IN > 2.wav"
-                raise DataError(f"{name}: another recording is joined to this one at byte {begin}; {split}")
+            if chunk == b"caff" or (chunk in _CONTAINERS and _at(file, first, 4) in (b"WAVE", b"AIFF", b"AIFC")):
+                raise _joined_error(name, begin)
             end = first + length
         if begin < end and (end >= num_bytes or num_bytes - end < container.align):
             return True
@@ -142,12 +144,33 @@ def _ends_in_chunks(name: str, file: BinaryIO, container: _Container, position: 
     return False
 
 
+def _check_joined(name: str, file: BinaryIO, num_bytes: int) -> None:
+    """Raise a DataError for MP4 and ASF files that another one follows: decoders end after the first."""
+    start = _at(file, 0, 16)
+    mark = start[4:12] if start[4:8] == b"ftyp" else start if start.startswith(_ASF) else b""
+    if mark and (place := _find(file, re.compile(re.escape(mark)), 16, num_bytes)) is not None:
+        raise _joined_error(name, place - start.index(mark))
+
+
+def _joined_error(name: str, place: int) -> DataError:
+    split = f"split them: head -c {place} IN > 1; tail -c +{place + 1} IN > 2"
+    return DataError(f"{name}: another recording is joined to this one at byte {place}; {split}")
+
+
+def _find(file: BinaryIO, pattern: re.Pattern[bytes], first: int, num_bytes: int) -> int | None:
+    """Where a pattern of at most 16 bytes stands, from a position on."""
+    for position in range(first, num_bytes, _BLOCK):
+        if found := pattern.search(_at(file, position, _BLOCK + 15)):
+            return position + found.start()
+    return None
+
+
 def _is_zero(file: BinaryIO, begin: int, end: int) -> bool:
     return all(not any(_at(file, first, min(_BLOCK, end - first))) for first in range(begin, end, _BLOCK))
 
 
-def is_length_told(file: BinaryIO, num_bytes: int) -> bool:
-    """Whether the header of an MP3, FLAC or Ogg file tells the length that decoding yields; True for other files.
+def is_length_told(file: BinaryIO, num_bytes: int) -> bool | None:
+    """Whether the header of an MP3, FLAC or Ogg file tells the length that decoding yields; None for other files.
 
     Args:
         file: The file, at any position.
@@ -160,7 +183,7 @@ def is_length_told(file: BinaryIO, num_bytes: int) -> bool:
     if magic == b"OggS":
         return not _is_chained_ogg(file, num_bytes)
     is_mp3 = position > 0 or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0")
-    return not is_mp3 or _is_mp3_length_told(file, position, num_bytes)
+    return _is_mp3_length_told(file, position, num_bytes) if is_mp3 else None
 
 
 def _skip_id3(file: BinaryIO) -> int:
@@ -179,7 +202,9 @@ def _is_mp3_length_told(file: BinaryIO, position: int, num_bytes: int) -> bool:
     offset = _XING_OFFSETS.get((start[1] >> 3 & 3, start[3] >> 6 == 3), 0)
     if start[offset : offset + 4] not in (b"Xing", b"Info") or start[offset + 7] & 3 != 3:
         return False
-    (stream_bytes,) = struct.unpack(">I", start[offset + 12 : offset + 16])
+    frames, stream_bytes = struct.unpack(">II", start[offset + 8 : offset + 16])
+    if not _MIN_FRAME_BYTES * frames <= stream_bytes <= _MAX_FRAME_BYTES * (frames + 1):
+        return False
     return bool(abs(position + stream_bytes + _bytes_of_tags(file, num_bytes) - num_bytes) <= _MAX_FRAME_BYTES)
 
 
@@ -195,8 +220,7 @@ def _bytes_of_tags(file: BinaryIO, num_bytes: int) -> int:
 
 def _is_joined_flac(file: BinaryIO, position: int, num_bytes: int) -> bool:
     """Whether a second stream begins somewhere: the marker and the header of its first block."""
-    blocks = (_at(file, first, _BLOCK + _FLAC_START_BYTES - 1) for first in range(position + 4, num_bytes, _BLOCK))
-    return any(_FLAC_START.search(block) for block in blocks)
+    return _find(file, _FLAC_START, position + 4, num_bytes) is not None
 
 
 def _is_chained_ogg(file: BinaryIO, num_bytes: int) -> bool:

@@ -32,6 +32,7 @@ def encode(path: Path, codec: str, samples: np.ndarray, container: str | None = 
     """Write a file by FFmpeg's libraries, which write what libsndfile does not."""
     with av.open(str(path), "w", format=container, options=options) as file:
         stream: Any = file.add_stream(codec, rate=RATE, layout="mono" if samples.shape[1] == 1 else "stereo")
+        stream.bit_rate = 64_000
         stream.options = {"q": "2"} if options.get("vbr") else {}
         resampler = av.AudioResampler(
             stream.format, stream.layout, RATE, frame_size=stream.codec_context.frame_size or 1024
@@ -126,10 +127,24 @@ def adpcm(folder: Path) -> Path:
     return patched(folder / "a.wav", (data.index(b"data") + 4, bytes(4)))
 
 
-def flac_from_pipe(folder: Path) -> Path:
-    soundfile.write(folder / "a.flac", noise(), RATE)
-    data = (folder / "a.flac").read_bytes()
-    return patched(folder / "a.flac", (21, bytes([data[21] & 0xF0])), (22, bytes(4)))
+def flac_that_says(folder: Path, num_samples: int) -> Path:
+    path = by_sndfile("flac")(folder)
+    return patched(path, (21, bytes([path.read_bytes()[21] & 0xF0])), (22, struct.pack(">I", num_samples)))
+
+
+def wrong_xing(folder: Path) -> Path:
+    path = mp3(folder)
+    return patched(path, (path.read_bytes().index(b"Info") + 8, struct.pack(">I", 10)))
+
+
+def tail(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[path.stat().st_size // 2 + 7 :])
+    return path
+
+
+def big_endian(folder: Path) -> Path:
+    soundfile.write(folder / "a.wav", noise(), RATE, subtype="PCM_16", endian="BIG")
+    return patched(folder / "a.wav", ((folder / "a.wav").read_bytes().index(b"data") + 4, bytes(4)))
 
 
 def twice(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
@@ -163,10 +178,14 @@ RIGHT_LENGTHS: dict[str, tuple[Callable[[Path], Path], float, float]] = {  # sec
     "mp3 of two kinds joined": (
         lambda folder: joined(folder / "j.mp3", mp3(folder), mp3(folder, "b.mp3", vbr="1", write_xing="0")), 2 * SECONDS, 4 * MP3_FRAME_S,
     ),
+    "mp3 that begins amid a frame": (lambda folder: tail(mp3(folder)), SECONDS / 2, 0.2),
+    "mp3 with a wrong Xing": (wrong_xing, SECONDS, 1e-3),
     "mp3 cut off": (lambda folder: cut(mp3(folder)), SECONDS / 2, 0.2),
     "mp3 in wav": (lambda folder: encode(folder / "a.wav", "libmp3lame", noise()), SECONDS, 2 * MP3_FRAME_S),
     "flac joined": (twice(by_sndfile("flac")), 2 * SECONDS, 1e-6),
-    "flac from a pipe": (flac_from_pipe, SECONDS, 1e-6),
+    "flac of an earlier size": (lambda folder: flac_that_says(folder, 4 * RATE), SECONDS, 1e-6),
+    "flac that says too much": (lambda folder: flac_that_says(folder, 40 * RATE), SECONDS, 1e-6),
+    "flac from a pipe": (lambda folder: flac_that_says(folder, 0), SECONDS, 1e-6),
     "flac cut off": (lambda folder: cut(by_sndfile("flac")(folder)), SECONDS / 2, 0.5),
     "flac in ogg": (lambda folder: encode(folder / "a.oga", "flac", noise(), "ogg"), SECONDS, 1e-6),
     "vorbis chained": (twice(by_sndfile("ogg")), 2 * SECONDS, 0.05),
@@ -185,6 +204,7 @@ RIGHT_LENGTHS: dict[str, tuple[Callable[[Path], Path], float, float]] = {  # sec
     "wav with a chunk behind": (with_chunk_behind, SECONDS, 1e-6),
     "wav of size 0 with a chunk before": (unclosed_with_chunk_before, SECONDS, 1e-6),
     "wav of adpcm, size 0": (adpcm, SECONDS, 0.1),
+    "wav of big endian, size 0": (big_endian, SECONDS, 1e-6),
     "aiff of an earlier size": (unclosed_aiff, SECONDS, 1e-6),
     "rf64 of size 0": (unclosed_rf64, SECONDS, 1e-6),
     "wave64 of an earlier size": (stale_w64, SECONDS, 1e-6),
@@ -239,9 +259,12 @@ def test_a_size_that_wrapped_at_four_gigabytes(tmp_path: Path) -> None:
     assert read_audio(path, frames / RATE - 1).std() == pytest.approx(noise(1).std(), rel=0.01)
 
 
-def test_joined_wav_is_refused_with_a_way_to_split_it(tmp_path: Path) -> None:
-    size = wav(tmp_path / "a.wav").stat().st_size
-    path = joined(tmp_path / "ab.wav", tmp_path / "a.wav", tmp_path / "a.wav")
+@pytest.mark.parametrize("kind", ["wav", "aiff", "caf", "m4a", "wma"])
+def test_joined_files_that_decoders_end_in_are_refused_with_a_way_to_split_them(tmp_path: Path, kind: str) -> None:
+    codecs = {"m4a": "aac", "wma": "wmav2"}
+    first = tmp_path / f"a.{kind}"
+    encode(first, codecs[kind], noise()) if kind in codecs else by_sndfile(kind)(tmp_path)
+    size, path = first.stat().st_size, joined(tmp_path / f"ab.{kind}", first, first)
     with pytest.raises(
         DataError, match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN"
     ):
