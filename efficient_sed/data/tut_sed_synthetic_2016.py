@@ -15,6 +15,7 @@ from pathlib import Path
 
 from efficient_sed.audio.io import AUDIO_SUFFIXES
 from efficient_sed.config.schema import DataConfig
+from efficient_sed.data._tables import read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
 from efficient_sed.data.folder import read_parts
 from efficient_sed.data.sources import Excerpt
@@ -100,11 +101,7 @@ def _read_events(path: Path) -> list[Event]:
         DataError: For a row that makes no sense; with its line number.
     """
     events = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         place, fields = f"{path}:{number}", line.strip().split("\t")

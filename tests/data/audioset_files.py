@@ -47,7 +47,7 @@ def mp3(index: int, seconds: float = 10.0) -> bytes:
     return buffer.getvalue()
 
 
-def mp3_files(seconds: float = 2.0) -> dict[str, bytes]:
+def mp3_files(seconds: float = 10.0) -> dict[str, bytes]:
     """Content by video; short where the test needs no whole clips."""
     return {video: mp3(index, seconds) for index, video in enumerate(VIDEOS)}
 
