@@ -19,7 +19,7 @@ def check_spellings(names: Iterable[str], where: str = "") -> None:
     seen: dict[str, str] = {}
     for name in names:
         if not name.isascii() and (other := seen.setdefault(canonical(name), name)) != name:
-            raise DataError(f"{where}{ascii(other)} and {ascii(name)} are one name in two Unicode spellings; rename or remove one")
+            raise DataError(f"{where}{other!a} and {name!a} are one name in two Unicode spellings; rename or remove one")
 
 
 class FolderNames:
