@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def tone(index: int, seconds: float, rate: int = 32_000) -> np.ndarray:
     return np.stack([0.3 * np.sin(2 * np.pi * (200 + 90 * index) * t), 0.2 * np.sin(2 * np.pi * 3000 * t)], 1)
 
 
+@cache
 def mp3(index: int, seconds: float = 10.0) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, tone(index, seconds), 32_000, format="MP3")
