@@ -7,12 +7,14 @@ import contextlib
 import dataclasses
 import functools
 import re
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed._terminal import print_table
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, PreemptedError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ def _listen(recordings: list[Recording], options: argparse.Namespace, how: Detec
 
     found: list[Found] = []
     try:
-        with progress("seconds of audio", sum(recording.duration_s for recording in recordings), is_drawn=sys.stderr.isatty()) as heard:
+        with _stopped_by_sigterm(), progress("seconds of audio", sum(recording.duration_s for recording in recordings), is_drawn=sys.stderr.isatty()) as heard:
             scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
             for each in detect_files(
                 recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder, has_scores=bool(options.report), heard=heard,
@@ -170,8 +172,22 @@ def _listen(recordings: list[Recording], options: argparse.Namespace, how: Detec
         found.sort(key=lambda each: places[each.recording.name])
         heard_whole = [each for each in found if each.error is None]
         if folder is None and heard_whole:
-            _write_all(heard_whole, options)
+            _write_all(heard_whole, options, is_partial=len(found) < len(recordings))
     return found
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Stop as on Ctrl-C, with what is finished kept: clusters and `timeout` send it."""
+
+    def stop(*_: object) -> None:
+        raise PreemptedError("stopped by SIGTERM; what is finished is kept")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
@@ -226,10 +242,15 @@ def _write_own(found: Found, output_format: str, folder: Path) -> None:
         _write(folder / f"{found.recording.output}{RECORDING_FORMATS[output_format]}", _text([found], output_format))
 
 
-def _write_all(found: list[Found], options: argparse.Namespace) -> None:
-    """One text for all recordings, or a table on the terminal."""
+def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: bool) -> None:
+    """One text for all recordings, or a table on the terminal; a text of some takes the place of none of an earlier time."""
     if options.output is not None:
-        _write(options.output, _text(found, _text_format(options)))
+        output: Path = options.output
+        if is_partial and output.is_file() and output.stat().st_size:
+            output = output.with_name(f"{output.stem}.partial{output.suffix}")
+        _write(output, _text(found, _text_format(options)))
+        if is_partial:
+            print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
     elif options.format == "table":
         from efficient_sed.evaluation.event_files import events_table
 
