@@ -1,4 +1,4 @@
-"""Names and labels that Unicode lets one write in two ways: é as one character (NFC) or as e with an accent (NFD), as macOS stores file names."""
+"""Names and labels that Unicode writes in two ways: é as one character (NFC), or as e and an accent (NFD), as on macOS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def check_spellings(names: Iterable[str], where: str = "") -> None:
     seen: dict[str, str] = {}
     for name in names:
         if not name.isascii() and (other := seen.setdefault(canonical(name), name)) != name:
-            raise DataError(f"{where}{other!a} and {name!a} are one name in two Unicode spellings; rename or remove one")
+            both = f"{other!a} and {name!a}"
+            raise DataError(f"{where}{both} are one name in two Unicode spellings; rename or remove one")
 
 
 class FolderNames:

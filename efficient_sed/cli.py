@@ -261,7 +261,8 @@ def run_pseudo_label(options: argparse.Namespace) -> int:
 def run_data(options: argparse.Namespace) -> int:
     from efficient_sed.config.compose import compose_run
     from efficient_sed.data._packing import pack_command
-    from efficient_sed.data.check import check_data, check_manifest_place, coverage_table, data_table, overhang_notes, write_manifest
+    from efficient_sed.data.check import check_data, check_manifest_place, coverage_table, data_table, write_manifest
+    from efficient_sed.data.events import overhang_notes
 
     if options.action == "pack":
         if options.manifest or options.classes:

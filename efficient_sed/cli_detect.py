@@ -37,7 +37,7 @@ def add_detect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hop", type=float, metavar="SECONDS", help="from one window of a long file to the next; default: four fifths of a window")
     command.add_argument("--format", choices=FORMATS, default="table", help="audacity, jams and npz (scores of every frame) write a file for each recording")
     command.add_argument("--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder")
-    command.add_argument("--overwrite", action="store_true", help="replace what is at --output; else a folder's missing results are added, and files are kept")
+    command.add_argument("--overwrite", action="store_true", help="begin anew; else what a folder of results lacks is added")
     command.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
     command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
@@ -129,10 +129,13 @@ def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: P
     from efficient_sed.evaluation.detect_files import SCORES_SUFFIX
     from efficient_sed.evaluation.event_files import RECORDING_FORMATS
 
-    return {folder / f"{recording.output}{RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)}": recording for recording in recordings}
+    ending = RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)
+    return {folder / f"{recording.output}{ending}": recording for recording in recordings}
 
 
-def _finished(recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None) -> set[Recording]:
+def _finished(
+    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None
+) -> set[Recording]:  # fmt: skip
     """Recordings that have a result in the folder, made with the same model and options."""
     from efficient_sed.evaluation.results_folder import identify_model, start_results
 
@@ -142,7 +145,8 @@ def _finished(recordings: list[Recording], options: argparse.Namespace, how: Det
     if options.format == "npz":  # scores know no threshold
         del settings["threshold"]
     outputs = _outputs(options, recordings, folder)
-    return {outputs[path] for path in start_results(outputs, folder, options.format, settings, overwrite=options.overwrite)}
+    finished = start_results(outputs, folder, options.format, settings, overwrite=options.overwrite)
+    return {outputs[path] for path in finished}
 
 
 def _text_format(options: argparse.Namespace) -> str:
@@ -150,7 +154,9 @@ def _text_format(options: argparse.Namespace) -> str:
     return "tsv" if options.format == "table" else str(options.format)
 
 
-def _listen(recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None, finished: set[Recording]) -> list[Found]:
+def _listen(
+    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None, finished: set[Recording]
+) -> list[Found]:  # fmt: skip
     """Results in the order of the recordings. What is finished is written even if somebody presses Ctrl-C."""
     from efficient_sed._progress import progress
     from efficient_sed.evaluation.detect_files import detect_files
@@ -158,11 +164,12 @@ def _listen(recordings: list[Recording], options: argparse.Namespace, how: Detec
 
     found: list[Found] = []
     try:
-        with _stopped_by_sigterm(), progress("seconds of audio", sum(recording.duration_s for recording in recordings), is_drawn=sys.stderr.isatty()) as heard:
+        total_s = sum(recording.duration_s for recording in recordings)
+        with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as heard:
             scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
             for each in detect_files(
-                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder, has_scores=bool(options.report), heard=heard,
-                check_labels=functools.partial(check_labels, output_format=options.format),
+                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder,
+                has_scores=bool(options.report), heard=heard, check_labels=functools.partial(check_labels, output_format=options.format),
             ):  # fmt: skip
                 found.append(each)
                 if folder is not None and each.error is None and each.recording not in finished:
@@ -243,7 +250,7 @@ def _write_own(found: Found, output_format: str, folder: Path) -> None:
 
 
 def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: bool) -> None:
-    """One text for all recordings, or a table on the terminal; a text of some takes the place of none of an earlier time."""
+    """One text for all recordings, or a table on the terminal; a partial text replaces no earlier one."""
     if options.output is not None:
         output: Path = options.output
         if is_partial and output.is_file() and output.stat().st_size:

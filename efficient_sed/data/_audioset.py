@@ -77,7 +77,9 @@ class AudioSetConfig(DataConfig, abc.ABC):
         skipped: dict[Side, list[str]] = {"train": [], "eval": []}
         cut: dict[str, Overhang] = {}
         with _no_garbage_collection(), contextlib.closing(layout):
-            sides: dict[Side, Sequence[Clip]] = {side: self._clips(layout, side, skipped[side], cut) for side in skipped}
+            sides: dict[Side, Sequence[Clip]] = {}
+            for side, messages_of in skipped.items():
+                sides[side] = self._clips(layout, side, messages_of, cut)
         evaluated = {clip.id for clip in sides["eval"]}
         if shared := [clip.id for clip in sides["train"] if clip.id in evaluated]:
             raise DataError(f"data.root={self.root}: the clip {min(shared)} is in the training and in the evaluation part; a clip belongs to one, else scores mean nothing")
@@ -101,9 +103,10 @@ class AudioSetConfig(DataConfig, abc.ABC):
             if not clips:
                 raise DataError(f"data.root={self.root}: 0 clips for {part}" + (f" ({messages[0]})" if messages else "; give more of AudioSet, or another data.validation_share"))
         parts = {"train": train, "validation": validation, "test": test} if cut else {}
-        totals = {part: Overhang.total(cut[clip.id] for clip in clips if clip.id in cut) for part, clips in parts.items()}
+        totals = {part: Overhang.total(cut[clip.id] for clip in own if clip.id in cut) for part, own in parts.items()}
         return Splits(
-            self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped, evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips,
+            self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped,
+            evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips,
             overhang={part: total for part, total in totals.items() if total},
         )  # fmt: skip
 

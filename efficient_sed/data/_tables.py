@@ -1,7 +1,7 @@
 """Text tables with a header, as annotations come in and detections go out: one dialect for reading and writing.
 
-A field that begins and ends with a quotation mark, those inside doubled, is read as csv and pandas write it; any other quotation mark stands for
-itself, as in tables that people type.
+A field that begins and ends with a quotation mark, those inside doubled, is read as csv and pandas write it; any other
+quotation mark stands for itself, as in tables that people type.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from efficient_sed.errors import DataError
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")')
 _NEEDS_QUOTES = re.compile(r'["\t\r\n]')
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-SOFT_WORDS = frozenset(("confidence", "weight", "weights", "probability", "probabilities", "prob", "certainty", "soft", "softness"))
+SOFT_WORDS = frozenset(("confidence", "weight", "weights", "probability", "probabilities", "prob", "certainty", "soft"))
 MAX_LINES = 100  # of one row
 
 
@@ -39,7 +39,13 @@ def read_text(path: Path, hint: str = "") -> str:
         raise DataError(f"{path}: cannot be read ({error.strerror}){hint and f'; {hint}'}") from error
 
 
-def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:
+Row = tuple[str, dict[str, str]]
+"""Where a row stands, and its fields by column."""
+
+
+def read_table(
+    path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ","
+) -> Iterator[Row]:  # fmt: skip
     """Rows by column, each after the place it stands in; fields that are missing at a row's end are empty.
 
     Args:
@@ -48,13 +54,14 @@ def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", 
         needed: Said of them, where one is missing.
 
     Raises:
-        DataError: For a column that is missing or there twice, one that makes labels soft, or a row that has more fields than the header.
+        DataError: For a column that is missing or there twice, a label with a weight, or a row of too many fields.
     """
     rows = split_rows(io.StringIO(text, newline=""), delimiter)  # lines end with \n, \r or \r\n
     _, header = next(rows, (1, []))
     for column in columns:
         if column not in header:
-            raise DataError(f"{path}: column {column!r} is missing; found: {', '.join(header) or 'nothing'}{needed and f'; needed{needed}'}")
+            found = ", ".join(header) or "nothing"
+            raise DataError(f"{path}: column {column!r} is missing; found: {found}{needed and f'; needed{needed}'}")
         if header.count(column) > 1:
             raise DataError(f"{path}: column {column!r} is there twice")
     soft = soft_columns(header)
@@ -69,7 +76,7 @@ def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", 
 
 
 def soft_columns(header: Sequence[str]) -> list[str]:
-    """Columns whose name says that they weigh labels. `score` is none: it is how sure a detector was of an event that it gave out."""
+    """Columns whose name says that they weigh labels. `score` is none: it is how sure a detector was of its event."""
     return [name for name in header if not SOFT_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(name))]
 
 
@@ -86,10 +93,8 @@ def check_hard(place: str, column: str, value: object) -> None:
     except ValueError:
         is_hard = False
     if not is_hard:
-        raise DataError(
-            f"{place}: {column}={value!r}, but labels with a weight are not supported: every event counts as fully there; "
-            f"drop the rows that are too uncertain, then the column {column!r} (or set it to 1)"
-        )
+        problem = f"{column}={value!r}, but labels with a weight are not supported: every event counts as fully there"
+        raise DataError(f"{place}: {problem}; drop the rows that are too uncertain, and set {column!r} to 1 in the others")
 
 
 def split_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -159,15 +159,6 @@ def coverage_table(report: DataReport) -> Table:
     return table
 
 
-def overhang_notes(splits: Splits) -> list[str]:
-    """A line for each part some of whose events went on behind their file's end."""
-    notes = []
-    for part, over in splits.overhang.items():
-        left_out = f", {over.num_dropped} that began behind it left out" if over.num_dropped else ""
-        notes.append(f"{part} part: {over.num_cut} events cut at their file's end{left_out}; at most {over.longest_s:.3g} s too long")
-    return notes
-
-
 def summarise(clips: Sequence[Clip], classes: Sequence[str]) -> PartSummary:
     """What a part holds."""
     numbers: dict[str, int] = {label: number for number, label in enumerate(classes)}

@@ -104,7 +104,11 @@ def read_events(path: Path, classes: Collection[str]) -> dict[str, list[Event]]:
     if not isinstance(content, dict) or not all(isinstance(entries, list) for entries in content.values()):
         raise DataError(f"{path}: must hold {{file name: [event, …]}}")
     check_spellings(content, f"{path}: ")
-    return {canonical(name): [_event(entry, f"{path}: {name}, event {number}", classes) for number, entry in enumerate(entries, 1)] for name, entries in content.items()}
+    events = {}
+    for name, entries in content.items():
+        places = [f"{path}: {name}, event {number}" for number in range(1, len(entries) + 1)]
+        events[canonical(name)] = [_event(entry, place, classes) for entry, place in zip(entries, places, strict=True)]
+    return events
 
 
 def _without_repeats(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

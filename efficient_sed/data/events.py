@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from efficient_sed.data.sources import AudioSource
 
 PARTS = ("train", "validation", "test")
-OVERHANG_S, OVERHANG_SHARE = 1.0, 0.1  # that an event may go on behind its file's end, and the same as a share of the file: the larger counts
+OVERHANG_S, OVERHANG_SHARE = 1.0, 0.1  # an event may go on behind its file's end for a second, or a tenth of the file
 
 
 class Event(NamedTuple):
@@ -124,7 +124,8 @@ def cut_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event,
         over_s = round(event.offset_s - duration_s, 6)
         if over_s > (allowed_s := max(OVERHANG_S, OVERHANG_SHARE * duration_s)):
             where = f"event {event.label!r} at {event.onset_s:g}-{event.offset_s:g} s"
-            raise DataError(f"{where} lies beyond the file's end at {duration_s:g} s by more than {allowed_s:g} s; correct its times")
+            end = f"the file's end at {duration_s:g} s by more than {allowed_s:g} s"
+            raise DataError(f"{where} lies beyond {end}; correct its times")
         longest_s = max(longest_s, over_s)
         if event.onset_s < duration_s:
             num_cut += over_s > 0
@@ -132,6 +133,16 @@ def cut_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event,
         else:
             num_dropped += 1
     return merge_overlapping(inside), Overhang(num_cut, num_dropped, longest_s)
+
+
+def overhang_notes(splits: Splits) -> list[str]:
+    """A line for each part some of whose events went on behind their file's end."""
+    notes = []
+    for part, over in splits.overhang.items():
+        left_out = f", {over.num_dropped} that began behind it left out" if over.num_dropped else ""
+        cut = f"{part} part: {over.num_cut} events cut at their file's end{left_out}"
+        notes.append(f"{cut}; at most {over.longest_s:.3g} s too long")
+    return notes
 
 
 def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:

@@ -62,7 +62,7 @@ class FolderConfig(DataConfig):
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(f"data.root={self.root}: no such directory; give the folder of your data set as data.root=DIR")
-        classes = None if self.classes is None else tuple(canonical(label.strip()) for label in self.classes)  # as labels of the annotations
+        classes = self.classes and tuple(canonical(label.strip()) for label in self.classes)  # as in the annotations
         if classes is not None and len(classes) == 1 and classes[0] in CLASS_LISTS:
             classes = CLASS_LISTS[classes[0]]()
         if self.annotations is None:
@@ -98,7 +98,8 @@ def read_folder(
     else:
         by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
         if annotations["train"] is None:
-            found = [path.relative_to(audio).as_posix() for path in find_audio(audio, skipped if on_error == "skip" else None)]
+            paths = find_audio(audio, skipped if on_error == "skip" else None)
+            found = [path.relative_to(audio).as_posix() for path in paths]
             check_spellings(found, f"{audio}: ")
             elsewhere = {name for events in by_part.values() for name in events}
             by_part["train"] = {name: [] for name in map(canonical, found) if name not in elsewhere}
@@ -151,7 +152,8 @@ def read_parts(
     for part in PARTS:
         if not parts[part] and part not in may_be_empty:
             raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
-    return Splits(tuple(classes), parts["train"], parts["validation"], parts["test"], skipped=tuple(skipped), num_skipped=num_skipped, overhang=overhang)
+    clips = (parts[part] for part in PARTS)
+    return Splits(tuple(classes), *clips, skipped=tuple(skipped), num_skipped=num_skipped, overhang=overhang)
 
 
 def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:
@@ -165,7 +167,8 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
     by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
     text = read_text(path)
     columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
-    for place, row in read_table(path, text, columns, f", separated by tabs: {' '.join(EVENT_COLUMNS)}", delimiter="\t"):
+    needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
+    for place, row in read_table(path, text, columns, needed, delimiter="\t"):
         part = row[split_column] if split_column else ""
         if part not in by_part:
             raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
@@ -190,7 +193,9 @@ def _event(row: dict[str, str], place: str) -> Event:
     return Event(onset, offset, label)
 
 
-def _clips(audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str]) -> list[tuple[Clip, Overhang]]:
+def _clips(
+    audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str]
+) -> list[tuple[Clip, Overhang]]:  # fmt: skip
     names = FolderNames(audio)
 
     def read(name: str) -> tuple[Clip, Overhang] | str:

@@ -51,7 +51,10 @@ def audioset_vocabulary(which: str) -> Mapping[str, str | None]:
 
 
 def label_problem(labels: Sequence[object]) -> str | None:
-    """What is wrong with a class list: a label that is no text on one line, has blanks around it, or is there twice, in whichever Unicode spelling; none if it is sound."""
+    """What is wrong with a class list; none if it is sound.
+
+    A label is text on one line without blanks around it, and is there once, in whichever Unicode spelling.
+    """
     for label in labels:
         if not isinstance(label, str) or not label.strip() or not is_printable(label):
             return f"label {label!r} is not text on one line"

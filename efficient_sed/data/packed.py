@@ -163,9 +163,10 @@ def _read_splits(file: PackedFile, index: PackedPath, shards: Sequence[tuple[Pac
         raise ValueError("evaluated_classes holds others than classes")
     expected, known_hash = parse_json(file.attributes["expected"]), file.attributes.get("manifest_hash")
     cut = dict(parse_json(file.attributes.get("overhang", "{}")))
-    overhang = {part: Overhang(int(num_cut), int(num_dropped), float(longest_s)) for part, (num_cut, num_dropped, longest_s) in cut.items()}
+    overhang = {part: Overhang(int(num), int(dropped), float(over_s)) for part, (num, dropped, over_s) in cut.items()}
     return Splits(
-        classes, train, validation, test, evaluated_classes=evaluated_classes, expected=expected, known_hash=known_hash, overhang=overhang
+        classes, train, validation, test, evaluated_classes=evaluated_classes, expected=expected, known_hash=known_hash,
+        overhang=overhang,
     )  # fmt: skip
 
 

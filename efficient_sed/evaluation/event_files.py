@@ -30,8 +30,8 @@ STARTS = {
     "rttm": rf"SPEAKER \S+ 1 {NUMBER} {NUMBER} <NA> <NA> \S+ {NUMBER} <NA>\n",  # a reference has no score
     "jams": r'\{\s*"annotations": \[\s*\{\s*"annotation_metadata": \{\s*"annotation_tools": "efficient_sed"',
 }
-"""How a text of each format begins, unless it is empty: unlike annotations that somebody made. Nothing tells whose a label track is."""
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # what a line of text cannot hold; half characters are bytes of no UTF-8
+"""How our texts of each format begin, unless they are empty; nothing tells whose a label track is."""
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # half characters: bytes that are no UTF-8
 _NO_DURATIONS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -45,12 +45,12 @@ def format_events(events_by_file: Mapping[str, Sequence[Event]], output_format: 
         durations_s: Lengths of the files, used by "json" and "jams"; null there for a file that is left out.
 
     Raises:
-        ConfigError: If the format is unknown, that of one file is asked for several, or it cannot hold a name or a label.
+        ConfigError: If the format is unknown, is of one file and asked for several, or cannot hold a name or a label.
     """
     if output_format not in EVENT_FORMATS:
         raise ConfigError(f"format={output_format} is not allowed: {nearest(output_format, EVENT_FORMATS)}")
     check_names(list(events_by_file), output_format)
-    check_labels(list(dict.fromkeys(event.label for events in events_by_file.values() for event in events)), output_format)
+    check_labels(sorted({event.label for events in events_by_file.values() for event in events}), output_format)
     if output_format == "tsv":
         return _tsv(events_by_file)
     if output_format == "json":
@@ -75,27 +75,33 @@ def check_names(names: Sequence[str], output_format: str) -> None:
         raise ConfigError("format=rttm is not allowed for files that differ in their endings or blanks alone: it would call them the same; take tsv or json")
     if output_format in ("tsv", "rttm"):
         for name in names:
-            if _CONTROLS.search(name) or (output_format == "tsv" and not _is_read_again(name)):
-                raise ConfigError(f"format={output_format} is not allowed: it cannot hold the name {name!r}; take json, or rename the file")
+            if not _fits_tsv(name) if output_format == "tsv" else _CONTROLS.search(name):
+                problem = f"it cannot hold the name {name!r}"
+                raise ConfigError(f"format={output_format} is not allowed: {problem}; take json, or rename the file")
 
 
 def check_labels(labels: Sequence[str], output_format: str) -> None:
     """Raise a ConfigError for a label that would not be read again as it is."""
-    if output_format in ("json", "jams"):
-        return
-    if problem := label_problem(labels):
+    if output_format == "tsv":
+        odd = next((label for label in labels if label != label.strip() or not label or not _fits_tsv(label)), None)
+        problem = odd if odd is None else f"it cannot hold the label {odd!r}"
+    else:
+        problem = None if output_format in ("json", "jams") else label_problem(labels)
+    if problem:
         raise ConfigError(f"format={output_format} is not allowed: {problem}; take json or jams")
     if output_format == "rttm":
         names: dict[str, str] = {}
         for label in labels:
             if (other := names.setdefault(_joined(label), label)) != label or label == "<NA>":
-                raise ConfigError(f"format=rttm is not allowed: it cannot tell the label {label!r} from {'none' if other == label else repr(other)}; take tsv or json")
+                same = "none" if other == label else repr(other)
+                raise ConfigError(f"format=rttm is not allowed: it cannot tell {label!r} from {same}; take tsv or json")
 
 
-def _is_read_again(name: str) -> bool:
-    if not any(mark in name for mark in '"\t\r\n'):
-        return True
-    rows = [list(TSV_COLUMNS), [name, "0.0", "1.0", "a", "1.0"], [name, "", "", "", ""]]
+def _fits_tsv(text: str) -> bool:
+    """Whether it is read again as a name and as a label."""
+    if _CONTROLS.search(text) or not any(mark in text for mark in '"\t\r\n'):
+        return not _CONTROLS.search(text)
+    rows = [list(TSV_COLUMNS), [text, "0.0", "1.0", text, "1.0"], [text, "", "", "", ""], ["a", "0.0", "1.0", text, "1.0"]]
     return [fields for _, fields in split_rows(io.StringIO("".join(map(join_row, rows)), newline=""), "\t")] == rows
 
 
@@ -116,7 +122,8 @@ def events_table(events_by_file: Mapping[str, Sequence[Event]]) -> Table:
 def _tsv(events_by_file: Mapping[str, Sequence[Event]]) -> str:
     lines = [join_row(TSV_COLUMNS)]
     for file, events in events_by_file.items():
-        lines += [join_row([file, round(e.onset_s, 6), round(e.offset_s, 6), e.label, round(e.score, 4)]) for e in events]
+        rows = ([file, round(e.onset_s, 6), round(e.offset_s, 6), e.label, round(e.score, 4)] for e in events)
+        lines += map(join_row, rows)
         if not events:
             lines.append(join_row([file, "", "", "", ""]))
     return "".join(lines)
@@ -132,7 +139,8 @@ def _dumped(content: object) -> str:
 
 
 def _rttm(name: str, event: Event) -> str:
-    return f"SPEAKER {name} 1 {event.onset_s:.3f} {event.offset_s - event.onset_s:.3f} <NA> <NA> {_joined(event.label)} {event.score:.4f} <NA>\n"
+    times = f"{event.onset_s:.3f} {event.offset_s - event.onset_s:.3f}"
+    return f"SPEAKER {name} 1 {times} <NA> <NA> {_joined(event.label)} {event.score:.4f} <NA>\n"
 
 
 def _rttm_name(file: str) -> str:

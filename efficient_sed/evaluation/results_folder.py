@@ -1,4 +1,4 @@
-"""A folder with a file of results for each recording, which a stopped `detect` goes on with: what is finished, and how it was made."""
+"""A folder with a file of results for each recording: what is finished, and how it was made, so that `detect` can go on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from efficient_sed.evaluation.detect_files import Recording
 ADVICE = "give another folder as --output DIR, or --overwrite to make it anew"
 
 
-def start_results(outputs: Mapping[Path, Recording], folder: Path, output_format: str, settings: Mapping[str, Any], *, overwrite: bool) -> set[Path]:
+Settings = Mapping[str, Any]
+
+
+def start_results(
+    outputs: Mapping[Path, Recording], folder: Path, output_format: str, settings: Settings, *, overwrite: bool
+) -> set[Path]:  # fmt: skip
     """Which results are finished; how the others will be made is written into a hidden record beside them.
 
     Results are not mixed: each belongs to its recording as it was, and to the settings that it was made with.
@@ -27,14 +32,17 @@ def start_results(outputs: Mapping[Path, Recording], folder: Path, output_format
         overwrite: Count none as finished; what is there stays until its successor takes its place.
 
     Raises:
-        ConfigError: If the folder cannot be written, or a file is there that was made otherwise, or by nobody knows what.
+        ConfigError: If the folder cannot be written, or holds a file that was made otherwise, or nobody knows how.
     """
     record_file = folder / f".detect-{output_format}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(record_file.with_suffix(".lock")):
             record = _Record.load(record_file)
-            finished = {path for path, recording in outputs.items() if not record.claim(path, folder, _stamp(recording.path), settings, overwrite=overwrite)}
+            finished = set()
+            for path, recording in outputs.items():
+                if not record.claim(path, folder, _stamp(recording.path), settings, overwrite=overwrite):
+                    finished.add(path)
             record.save(record_file)
     except OSError as error:
         raise ConfigError(f"--output {folder}: cannot be written ({error.strerror})") from error
@@ -42,7 +50,10 @@ def start_results(outputs: Mapping[Path, Recording], folder: Path, output_format
 
 
 class _Record:
-    """How results were made, by their names: `made` holds settings and state of the recording, `stale` when a file that is to be replaced was written."""
+    """How results were made, by their names.
+
+    `made` holds settings and state of the recording, `stale` when a file that is to be replaced was written.
+    """
 
     def __init__(self, made: dict[str, Any], stale: dict[str, int]) -> None:
         self.made, self.stale = made, stale
@@ -51,10 +62,12 @@ class _Record:
     def load(cls, path: Path) -> _Record:
         try:
             content = parse_json(path.read_bytes()) if path.is_file() else {"settings": [], "made": {}, "stale": {}}
-            made = {name: {"recording": stamp, "settings": content["settings"][number]} for name, (stamp, number) in content["made"].items()}
+            settings = content["settings"]
+            made = {name: {"recording": stamp, "settings": settings[key]} for name, (stamp, key) in content["made"].items()}
             return cls(made, dict(content["stale"]))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise ConfigError(f"--output {path}: damaged, so that nobody knows how the results beside it were made; delete it, then {ADVICE}") from error
+            problem = "damaged, so that nobody knows how the results beside it were made; delete it"
+            raise ConfigError(f"--output {path}: {problem}, then {ADVICE}") from error
 
     def save(self, path: Path) -> None:
         settings: list[Any] = []
@@ -65,7 +78,7 @@ class _Record:
             made[name] = [entry["recording"], settings.index(entry["settings"])]
         write_atomically(path, json.dumps({"settings": settings, "made": made, "stale": self.stale}).encode())
 
-    def claim(self, path: Path, folder: Path, stamp: str, settings: Mapping[str, Any], *, overwrite: bool) -> bool:
+    def claim(self, path: Path, folder: Path, stamp: str, settings: Settings, *, overwrite: bool) -> bool:
         """Whether a file of results is to be made now."""
         name = printable(path.relative_to(folder).as_posix())
         written = path.stat().st_mtime_ns if path.is_file() else None
@@ -77,15 +90,17 @@ class _Record:
         self.made[name] = {"recording": stamp, "settings": dict(settings)}
         return True
 
-    def _check_same(self, path: Path, made: Mapping[str, Any] | None, stamp: str, settings: Mapping[str, Any]) -> None:
+    def _check_same(self, path: Path, made: Mapping[str, Any] | None, stamp: str, settings: Settings) -> None:
         if made is None:
             raise ConfigError(f"--output {path}: is there already, and not known to be a result of detect; {ADVICE}")
         before = made["settings"]
         if changed := [key for key in {**before, **settings} if before.get(key) != settings.get(key)]:
             key = changed[0]
-            raise ConfigError(f"--output {path}: was made with {key}={before.get(key)}, now {settings.get(key)}; {ADVICE}")
+            values = f"{key}={before.get(key)}, now {settings.get(key)}"
+            raise ConfigError(f"--output {path}: was made with {values}; {ADVICE}")
         if made["recording"] != stamp:
-            raise ConfigError(f"--output {path}: was made of another recording, or of this one before it was changed; {ADVICE}")
+            problem = "was made of another recording, or of this one before it was changed"
+            raise ConfigError(f"--output {path}: {problem}; {ADVICE}")
 
 
 def _stamp(recording: Path) -> str:

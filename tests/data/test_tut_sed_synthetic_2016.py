@@ -125,7 +125,8 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "not text": (lambda root: meta_path(root, 4).write_bytes(b"\xff\xfe1"), "{meta}: not UTF-8 text (invalid start byte at byte 0); save it as UTF-8"),
     "beyond the end": (
         write(4, "0.1\t1.9\tbus\n"),
-        f"{{root}}/audio/{NAME}-mix-4.wav: event 'bus' at 0.1-1.9 s lies beyond the file's end at 0.6 s by more than 1 s; correct its times; data.on_error=skip leaves such files out",
+        f"{{root}}/audio/{NAME}-mix-4.wav: event 'bus' at 0.1-1.9 s lies beyond the file's end at 0.6 s by more than 1 s; correct its times;"
+        " data.on_error=skip leaves such files out",
     ),
     "two mixtures": (
         lambda root: [path.unlink() for number in (3, 4, 5) for path in (audio_path(root, number), meta_path(root, number))],

@@ -60,8 +60,12 @@ def test_events(tmp_path_factory: pytest.TempPathFactory, found: dict[str, list[
     try:
         text = format_events(found, output_format)
     except ConfigError as error:
-        assert str(error).startswith(f"format={output_format} is not allowed: ")
-        assert "\n" not in str(error)
+        message = str(error)
+    else:
+        message = ""
+    if message:
+        assert message.startswith(f"format={output_format} is not allowed: ")
+        assert "\n" not in message
         return
     expected = [(canonical(name), [canonical(event.label) for event in events]) for name, events in found.items()]
     got = [(canonical(name), list(map(canonical, labels))) for name, labels in read(text, output_format, tmp_path_factory.mktemp("found"))]
@@ -74,7 +78,9 @@ def test_events(tmp_path_factory: pytest.TempPathFactory, found: dict[str, list[
     assert not set(text) & set("\x1b\x9b")
 
 
-@pytest.mark.parametrize("name", ['12" take.wav', '"take".wav', "#1.wav", " a .wav", "a\tb.wav", "a\nb.wav", "a\r\nb.wav", "nan", "ü.wav", "u\u0308.wav", "\u200fא.wav", "a\\b.wav", "a,b.wav"])
+@pytest.mark.parametrize(
+    "name", ['12" take.wav', '"take".wav', "#1.wav", " a .wav", "a\tb.wav", "a\nb.wav", "a\r\nb.wav", "nan", "ü.wav", "u\u0308.wav", "\u200fא.wav", "a\\b.wav", "a,b.wav"]
+)
 def test_names_that_people_have_are_refused_by_no_table(name: str) -> None:
     for output_format in ("tsv", "json", "jams", "rttm"):
         check_names([name], output_format)
@@ -96,7 +102,7 @@ def test_names_that_are_refused(names: list[str], output_format: str, reason: st
 
 
 def test_labels_that_rttm_cannot_tell_apart() -> None:
-    with pytest.raises(ConfigError, match="it cannot tell the label 'dog_bark' from 'dog bark'; take tsv or json"):
+    with pytest.raises(ConfigError, match=r"it cannot tell 'dog[ _]bark' from 'dog[ _]bark'; take tsv or json"):
         check_labels(["dog bark", "dog_bark"], "rttm")
     for output_format in TABLE_FORMATS:
         check_labels(["Male speech, man speaking", "dog"], output_format)
