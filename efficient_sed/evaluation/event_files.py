@@ -75,7 +75,7 @@ def check_names(names: Sequence[str], output_format: str) -> None:
         raise ConfigError("format=rttm is not allowed for files that differ in their endings or blanks alone: it would call them the same; take tsv or json")
     if output_format in ("tsv", "rttm"):
         for name in names:
-            if not _fits_tsv(name) if output_format == "tsv" else _CONTROLS.search(name):
+            if not (_fits_tsv(name) if output_format == "tsv" else _fits_rttm(name)):
                 problem = f"it cannot hold the name {name!r}"
                 raise ConfigError(f"format={output_format} is not allowed: {problem}; take json, or rename the file")
 
@@ -95,6 +95,10 @@ def check_labels(labels: Sequence[str], output_format: str) -> None:
             if (other := names.setdefault(_joined(label), label)) != label or label == "<NA>":
                 same = "none" if other == label else repr(other)
                 raise ConfigError(f"format=rttm is not allowed: it cannot tell {label!r} from {same}; take tsv or json")
+
+
+def _fits_rttm(name: str) -> bool:
+    return bool(_rttm_name(name)) and not _CONTROLS.search(name)
 
 
 def _fits_tsv(text: str) -> bool:

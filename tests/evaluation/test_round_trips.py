@@ -64,7 +64,7 @@ def test_events(tmp_path_factory: pytest.TempPathFactory, found: dict[str, list[
     else:
         message = ""
     if message:
-        assert message.startswith(f"format={output_format} is not allowed: ")
+        assert message.startswith(f"format={output_format} is not allowed")
         assert "\n" not in message
         return
     expected = [(canonical(name), [canonical(event.label) for event in events]) for name, events in found.items()]
