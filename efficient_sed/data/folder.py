@@ -152,8 +152,9 @@ def read_parts(
     for part in PARTS:
         if not parts[part] and part not in may_be_empty:
             raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
-    clips = (parts[part] for part in PARTS)
-    return Splits(tuple(classes), *clips, skipped=tuple(skipped), num_skipped=num_skipped, overhang=overhang)
+    train, validation, test = (parts[part] for part in PARTS)
+    left_out = tuple(skipped)
+    return Splits(tuple(classes), train, validation, test, skipped=left_out, num_skipped=num_skipped, overhang=overhang)
 
 
 def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:
