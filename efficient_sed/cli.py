@@ -262,6 +262,7 @@ def run_data(options: argparse.Namespace) -> int:
     from efficient_sed.config.compose import compose_run
     from efficient_sed.data._packing import pack_command
     from efficient_sed.data.check import check_data, check_manifest_place, coverage_table, data_table, write_manifest
+    from efficient_sed.data.events import overhang_notes
 
     if options.action == "pack":
         if options.manifest or options.classes:
@@ -275,6 +276,8 @@ def run_data(options: argparse.Namespace) -> int:
     report = check_data(compose_run(options.words).data)
     print_table(coverage_table(report))
     print_table(data_table(report.splits, is_whole=options.classes))
+    for note in overhang_notes(report.splits):
+        print(note)
     print(f"manifest hash {report.splits.manifest_hash}; unreadable files: {len(report.problems)}")
     if options.manifest:
         write_manifest(report.splits, options.manifest)

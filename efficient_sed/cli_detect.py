@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import functools
 import re
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed._terminal import print_table
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, PreemptedError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ def add_detect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--channel", default="mix", help="of the files: mix (the mean of all), first, or a number from 1")
     command.add_argument("--format", choices=FORMATS, default="table", help="audacity, jams and npz (scores of every frame) write a file for each recording")
     command.add_argument("--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder")
+    command.add_argument("--overwrite", action="store_true", help="begin anew; else what a folder of results lacks is added")
     command.add_argument("--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})")
     command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
@@ -45,6 +50,8 @@ def run_detect(options: argparse.Namespace) -> int:
     from efficient_sed.evaluation.detect import DetectOptions
     from efficient_sed.evaluation.detect_files import check_outputs
 
+    if options.overwrite and options.output is None:
+        raise ConfigError("--overwrite belongs to --output")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
     how = DetectOptions(options.threshold, options.median, options.hop, options.channel)
@@ -63,7 +70,12 @@ def run_detect(options: argparse.Namespace) -> int:
 
             print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
             options.model = DEFAULT_DETECTOR
-        found = _listen(recordings, options, how, folder)
+        finished = _finished(recordings, options, how, folder)
+        if options.plot or options.report:
+            waiting = recordings  # the one that is drawn
+        else:
+            waiting = [recording for recording in recordings if recording not in finished]
+        found = _listen(waiting, options, how, folder, finished) if waiting else []
         if options.plot and found[0].error is None:
             _plot(found[0], options)
         if options.report and found[0].error is None:
@@ -72,7 +84,9 @@ def run_detect(options: argparse.Namespace) -> int:
     for message in damaged:
         print(f"efficient-sed: {message}", file=sys.stderr)
     if folder is not None:
-        print(f"wrote {sum(each.error is None for each in found)} files into {folder}", file=sys.stderr)
+        num_written = sum(each.error is None and each.recording not in finished for each in found)
+        kept = f"; {len(finished)} were finished before (--overwrite makes them anew)" if finished else ""
+        print(f"wrote {num_written} files into {folder}{kept}", file=sys.stderr)
     return EXIT_UNREADABLE if unreadable or damaged else 0
 
 
@@ -91,12 +105,16 @@ def _check_targets(options: argparse.Namespace, recordings: list[Recording], fol
     """Raise a ConfigError now, not after everything was heard, if a file cannot be written, is one of the recordings, or is of another kind than what will replace it."""
     from efficient_sed._files import PNG_START, check_writable
     from efficient_sed._page import PAGE_START
-    from efficient_sed.evaluation.event_files import STARTS
-    from efficient_sed.evaluation.score_files import SCORES_START
+    from efficient_sed.evaluation.event_files import STARTS, check_names
 
+    check_names([recording.name for recording in recordings], options.format)
     heard = {recording.path.resolve() for recording in recordings}
-    start = SCORES_START if options.format == "npz" else re.compile(STARTS[_text_format(options)].encode())
-    targets = [("--output", path, start) for path in _outputs(options, recordings, folder)]
+    if folder is None:
+        own = STARTS.get(_text_format(options), "(?!)")  # a label track replaces nothing: nobody can tell whose it is
+        start = None if options.overwrite else re.compile(own.encode())
+        targets = [] if options.output is None else [("--output", options.output, start)]
+    else:
+        targets = [("--output", path, None) for path in _outputs(options, recordings, folder)]
     targets += [(option, path, start) for option, path, start in (("--plot", options.plot, PNG_START), ("--report", options.report, PAGE_START)) if path is not None]
     for option, path, own_start in targets:
         if path.resolve() in heard:
@@ -107,15 +125,29 @@ def _check_targets(options: argparse.Namespace, recordings: list[Recording], fol
             raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
 
 
-def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> list[Path]:
-    """What `--output` stands for."""
+def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
+    """Recording of each file of results in a folder."""
     from efficient_sed.evaluation.detect_files import SCORES_SUFFIX
     from efficient_sed.evaluation.event_files import RECORDING_FORMATS
 
-    if folder is None:
-        return [] if options.output is None else [options.output]
     ending = RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)
-    return [folder / f"{recording.output}{ending}" for recording in recordings]
+    return {folder / f"{recording.output}{ending}": recording for recording in recordings}
+
+
+def _finished(
+    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None
+) -> set[Recording]:  # fmt: skip
+    """Recordings that have a result in the folder, made with the same model and options."""
+    from efficient_sed.evaluation.results_folder import identify_model, start_results
+
+    if folder is None:
+        return set()
+    settings = {"model": identify_model(options.model), **dataclasses.asdict(how)}
+    if options.format == "npz":  # scores know no threshold
+        del settings["threshold"]
+    outputs = _outputs(options, recordings, folder)
+    finished = start_results(outputs, folder, options.format, settings, overwrite=options.overwrite)
+    return {outputs[path] for path in finished}
 
 
 def _text_format(options: argparse.Namespace) -> str:
@@ -123,28 +155,47 @@ def _text_format(options: argparse.Namespace) -> str:
     return "tsv" if options.format == "table" else str(options.format)
 
 
-def _listen(recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None) -> list[Found]:
+def _listen(
+    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None, finished: set[Recording]
+) -> list[Found]:  # fmt: skip
     """Results in the order of the recordings. What is finished is written even if somebody presses Ctrl-C."""
     from efficient_sed._progress import progress
     from efficient_sed.evaluation.detect_files import detect_files
+    from efficient_sed.evaluation.event_files import check_labels
 
     found: list[Found] = []
     try:
-        with progress("seconds of audio", sum(recording.duration_s for recording in recordings), is_drawn=sys.stderr.isatty()) as heard:
-            scores_folder = folder if options.format == "npz" else None
+        total_s = sum(recording.duration_s for recording in recordings)
+        with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as heard:
+            scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
             for each in detect_files(
-                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder, has_scores=bool(options.report), heard=heard
-            ):
+                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder,
+                has_scores=bool(options.report), heard=heard, check_labels=functools.partial(check_labels, output_format=options.format),
+            ):  # fmt: skip
                 found.append(each)
-                if folder is not None and each.error is None:
+                if folder is not None and each.error is None and each.recording not in finished:
                     _write_own(each, options.format, folder)
     finally:
         places = {recording.name: index for index, recording in enumerate(recordings)}
         found.sort(key=lambda each: places[each.recording.name])
         heard_whole = [each for each in found if each.error is None]
         if folder is None and heard_whole:
-            _write_all(heard_whole, options)
+            _write_all(heard_whole, options, is_partial=len(found) < len(recordings))
     return found
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Stop as on Ctrl-C, with what is finished kept: clusters and `timeout` send it."""
+
+    def stop(*_: object) -> None:
+        raise PreemptedError("stopped by SIGTERM; what is finished is kept")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
@@ -199,10 +250,15 @@ def _write_own(found: Found, output_format: str, folder: Path) -> None:
         _write(folder / f"{found.recording.output}{RECORDING_FORMATS[output_format]}", _text([found], output_format))
 
 
-def _write_all(found: list[Found], options: argparse.Namespace) -> None:
-    """One text for all recordings, or a table on the terminal."""
+def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: bool) -> None:
+    """One text for all recordings, or a table on the terminal; a partial text replaces no earlier one."""
     if options.output is not None:
-        _write(options.output, _text(found, _text_format(options)))
+        output: Path = options.output
+        if is_partial and output.is_file() and output.stat().st_size:
+            output = output.with_name(f"{output.stem}.partial{output.suffix}")
+        _write(output, _text(found, _text_format(options)))
+        if is_partial:
+            print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
     elif options.format == "table":
         from efficient_sed.evaluation.event_files import events_table
 

@@ -74,6 +74,11 @@ def printable(text: str) -> str:
     return _NOT_SHOWN.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
+def escape_json(text: str) -> str:
+    """JSON that says the same, with what a terminal should not get spelled out."""
+    return _NOT_SHOWN.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text)
+
+
 def is_printable(text: str) -> bool:
     """Whether it stands on one line, and does nothing to a terminal."""
     return _NOT_SHOWN.search(text) is None

@@ -340,21 +340,75 @@ def test_results_take_the_place_of_results(run: Run, tmp_path: Path, format_: st
     assert (tmp_path / "there").read_text() == f"mine\n{first}"
 
 
-def test_a_label_track_takes_the_place_of_nothing(run: Run, tmp_path: Path) -> None:
-    """Nothing tells it from one that somebody made."""
-    for name in ("labels", "labels/"):  # a folder, there or not
-        status, _, err = run(f"detect {{d}}/a.wav --model {{model}} --format audacity --output {name} --threshold 0.05")
-        assert status == (0 if name == "labels" else 2)
-    assert err == "efficient-sed: --output labels/a.txt: cannot be written (another file is there already; give another name, or delete it)\n"
-    (tmp_path / "labels" / "a.txt").write_text("")
-    assert run("detect {d}/a.wav --model {model} --format audacity --output labels").status == 0
+def visible(folder: Path) -> dict[str, int]:
+    """Files of a folder and when they were written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def test_scores_take_the_place_of_scores(run: Run, tmp_path: Path) -> None:
-    for status in (0, 0):
-        assert run("detect {d}/a.wav --model {model} --format npz --output out").status == status
-    (tmp_path / "out" / "a.npz").write_text("mine")
-    assert "out/a.npz: cannot be written (another file" in run("detect {d}/a.wav --model {model} --format npz --output out").err
+@pytest.mark.parametrize(("format_", "suffix"), [("audacity", ".txt"), ("jams", ".jams"), ("npz", ".npz")])
+def test_a_folder_of_results_is_gone_on_with(run: Run, tmp_path: Path, format_: str, suffix: str) -> None:
+    command = f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} --format {format_} --output out"
+    assert run(f"detect {{d}}/a.wav --model {{model}} --format {format_} --output out/").status == 0  # as if stopped before the second
+    first = visible(tmp_path / "out")
+    assert run(f"{command} --jobs 2") == (0, "", "wrote 1 files into out; 1 were finished before (--overwrite makes them anew)\n")
+    both = visible(tmp_path / "out")
+    assert {name: both[name] for name in first} == first
+    assert sorted(both) == [f"a{suffix}", f"b{suffix}"]
+    assert run(command) == (0, "", "wrote 0 files into out; 2 were finished before (--overwrite makes them anew)\n")
+    assert visible(tmp_path / "out") == both
+    assert run(f"{command} --overwrite").err == "wrote 2 files into out\n"
+    assert all(written > both[name] for name, written in visible(tmp_path / "out").items())
+
+
+def test_results_are_not_mixed(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    """Other options, another model, another recording of that name, a file of somebody else: each is said, and nothing written."""
+    shutil.copy(here["model"], tmp_path / "other.safetensors")
+    (tmp_path / "d").mkdir()
+    shutil.copy(f"{here['d']}/b.wav", tmp_path / "d" / "a.wav")
+    base = "--format audacity --output out"
+    assert run(f"detect {{d}}/a.wav --model {{model}} {base}").status == 0
+    before = visible(tmp_path / "out")
+    (tmp_path / "out" / "b.txt").write_text("1\t2\tmine\n")
+    advice = "; give another folder as --output DIR, or --overwrite to make it anew\n"
+    for command, reason in (
+        (f"detect {{d}}/a.wav --model {{model}} {base} --threshold 0.3", "out/a.txt: was made with threshold=0.5, now 0.3"),
+        (f"detect {{d}}/a.wav --model {{model}} {base} --median 1", "out/a.txt: was made with median_frames=None, now 1"),
+        (f"detect {{d}}/a.wav --model other.safetensors {base}", "out/a.txt: was made with model=model.safetensors ("),
+        (f"detect d/a.wav --model {{model}} {base}", "out/a.txt: was made of another recording, or of this one before it was changed"),
+        (f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} {base}", "out/b.txt: is there already, and not known to be a result of detect"),
+    ):
+        status, _, err = run(command)
+        assert (status, err.count("\n")) == (2, 1)
+        assert err.startswith(f"efficient-sed: --output {reason}")
+        assert err.endswith(advice)
+        assert visible(tmp_path / "out").items() >= before.items()
+    assert (tmp_path / "out" / "b.txt").read_text() == "1\t2\tmine\n"
+    assert run(f"detect {{d}}/b.wav --model {{model}} {base} --threshold 0.3 --overwrite").status == 0  # each result has options of its own
+    assert run(f"detect {{d}}/a.wav --model {{model}} {base}").err.startswith("wrote 0 files into out; 1 were finished before")
+    (tmp_path / "out" / ".detect-audacity.json").write_text("{}")
+    assert "damaged" in run(f"detect {{d}}/a.wav --model {{model}} {base}").err
+
+
+def test_overwriting_that_was_stopped_is_gone_on_with(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of before is no result of the new options."""
+    command = "detect {d}/a.wav {d}/b.wav --model {model} --format audacity --output out"
+    assert run(command).status == 0
+    before = visible(tmp_path / "out")
+    detect_one, listened = detect_files.detect_one, []
+
+    def interrupted(recording: detect_files.Recording, *rest: Any) -> detect_files.Found:
+        listened.append(recording.name)
+        if len(listened) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return detect_one(recording, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(detect_files, "detect_one", interrupted)
+        status, _, err = run(f"{command} --threshold 0.05 --overwrite")
+    assert (status, err) == (143, "efficient-sed: stopped by SIGTERM; what is finished is kept\n")
+    assert visible(tmp_path / "out")["b.txt"] == before["b.txt"]
+    assert run(f"{command} --threshold 0.05").err.startswith("wrote 1 files into out; 1 were finished before")
+    assert visible(tmp_path / "out")["b.txt"] > before["b.txt"]
 
 
 def test_detect_in_all_formats(run: Run, here: dict[str, str], tmp_path: Path) -> None:
@@ -561,7 +615,7 @@ def test_detect_writes_a_file_for_each_recording(run: Run, tmp_path: Path) -> No
     for format_, suffix in (("audacity", ".txt"), ("jams", ".jams"), ("npz", ".npz")):
         status, out, err = run(f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} --threshold 0.05 --format {format_} --output found_{format_}")
         assert (status, out, err) == (0, "", f"wrote 2 files into found_{format_}\n")
-        assert sorted(path.name for path in (tmp_path / f"found_{format_}").iterdir()) == [f"a{suffix}", f"b{suffix}"]
+        assert sorted(visible(tmp_path / f"found_{format_}")) == [f"a{suffix}", f"b{suffix}"]
     one = run("detect {d}/a.wav --model {model} --threshold 0.05 --format audacity").out
     assert (tmp_path / "found_audacity" / "a.txt").read_text() == one != ""
 
@@ -578,9 +632,16 @@ def test_detect_keeps_what_is_finished(run: Run, here: dict[str, str], tmp_path:
 
     detect_one = detect_files.detect_one
     monkeypatch.setattr(detect_files, "detect_one", interrupted)
-    status, _, _ = run("detect {d}/a.wav {d}/b.wav {d}/c.wav --model {model} --format tsv --output found.tsv")
+    status, _, err = run("detect {d}/a.wav {d}/b.wav {d}/c.wav --model {model} --format tsv --output found.tsv")
     assert status == 130
+    assert "stopped early: found.tsv holds 1 recordings\n" in err
     assert {row["filename"] for row in csv.DictReader((tmp_path / "found.tsv").read_text().splitlines(), delimiter="\t")} == {f"{here['d']}/a.wav"}
+    listened[:] = []
+    before = (tmp_path / "found.tsv").read_text()
+    (tmp_path / "found.tsv").write_text(f"{before}whole\t\t\t\t\n")  # as if it had come to its end
+    assert run("detect {d}/a.wav {d}/b.wav {d}/c.wav --model {model} --format tsv --output found.tsv").status == 130
+    assert (tmp_path / "found.tsv").read_text() == f"{before}whole\t\t\t\t\n"
+    assert (tmp_path / "found.partial.tsv").read_text() == before
 
 
 def test_detect_names_what_it_cannot_read(run: Run, here: dict[str, str], tmp_path: Path) -> None:

@@ -323,4 +323,5 @@ def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
         "clips_expected": None if splits.expected is None else dict(splits.expected),
         "num_classes": len(splits.classes),
         "skipped": list(splits.skipped),
+        "events_cut": {part: overhang._asdict() for part, overhang in splits.overhang.items()},
     }

@@ -127,6 +127,11 @@ class DataConfig:
         """Whether training clips have labels, or only what a teacher says of them."""
         return True
 
+    @property
+    def channel_number(self) -> int | None:
+        """Channel that is used, counted from 1; None for the mean of all."""
+        return None if self.channel is None else parse_channel(self.channel)
+
     def identity(self) -> dict[str, Any]:
         """The values that decide what a run computes; part of its signature."""
         left_out = {"num_workers"} | ({"channel"} if self.channel is None else set())  # as before there was a choice

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.config.schema import DataConfig, require
 from efficient_sed.data._array_columns import gather
 from efficient_sed.data._audioset_layouts import Layout, Located, Side, open_layout
-from efficient_sed.data._audioset_tables import Annotations
+from efficient_sed.data._audioset_tables import LABEL_END_S, Annotations
 from efficient_sed.data._columns import select
 from efficient_sed.data._index import IndexEntry, IndexRow, look_up
-from efficient_sed.data.events import Clip, Event, Splits, merge_overlapping
+from efficient_sed.data.events import Clip, Event, Overhang, Splits, cut_events
 from efficient_sed.data.sources import AudioFile, ContainerAudio
 from efficient_sed.errors import DataError
 
@@ -76,8 +75,11 @@ class AudioSetConfig(DataConfig, abc.ABC):
     def load(self) -> Splits:
         layout = open_layout(Path(self.root), self.layout, self.ROOT_KEY)
         skipped: dict[Side, list[str]] = {"train": [], "eval": []}
+        cut: dict[str, Overhang] = {}
         with _no_garbage_collection(), contextlib.closing(layout):
-            sides: dict[Side, Sequence[Clip]] = {side: self._clips(layout, side, skipped[side]) for side in skipped}
+            sides: dict[Side, Sequence[Clip]] = {}
+            for side, messages_of in skipped.items():
+                sides[side] = self._clips(layout, side, messages_of, cut)
         evaluated = {clip.id for clip in sides["eval"]}
         if shared := [clip.id for clip in sides["train"] if clip.id in evaluated]:
             raise DataError(f"data.root={self.root}: the clip {min(shared)} is in the training and in the evaluation part; a clip belongs to one, else scores mean nothing")
@@ -100,15 +102,19 @@ class AudioSetConfig(DataConfig, abc.ABC):
         for part, clips in (("training", train), ("validation", validation), ("evaluation", test)):
             if not clips:
                 raise DataError(f"data.root={self.root}: 0 clips for {part}" + (f" ({messages[0]})" if messages else "; give more of AudioSet, or another data.validation_share"))
+        parts = {"train": train, "validation": validation, "test": test} if cut else {}
+        totals = {part: Overhang.total(cut[clip.id] for clip in own if clip.id in cut) for part, own in parts.items()}
         return Splits(
-            self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped, evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips
+            self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped,
+            evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips,
+            overhang={part: total for part, total in totals.items() if total},
         )  # fmt: skip
 
     def training_clips(self, held_out: Collection[str]) -> WeakClips:
         """The training side alone, without clips that are held out elsewhere."""
         skipped: list[str] = []
         with _no_garbage_collection(), contextlib.closing(open_layout(Path(self.root), self.layout, self.ROOT_KEY)) as layout:
-            found = self._clips(layout, "train", skipped)
+            found = self._clips(layout, "train", skipped, {})
         clips = select(found, (clip.id not in held_out for clip in found))
         num_held_out = len(found) - len(clips)
         if num_held_out:
@@ -117,8 +123,17 @@ class AudioSetConfig(DataConfig, abc.ABC):
             raise DataError(f"{self.ROOT_KEY}={self.root}: 0 weak clips are left for training; {num_held_out} stand in the strong evaluation part, {len(skipped)} are unreadable")
         return WeakClips(clips, tuple(skipped), self.OFFICIAL["train"] - num_held_out)
 
-    def _clips(self, layout: Layout, side: Side, skipped: list[str]) -> Sequence[Clip]:
+    def _clips(self, layout: Layout, side: Side, skipped: list[str], cut: dict[str, Overhang]) -> Sequence[Clip]:
         """Clips of one side in order of their ids: the same whichever layout they come from."""
+
+        def read() -> Iterator[Clip]:
+            for clip in ids:
+                try:
+                    yield _clip(clip, located[clip][1], entries[clip], annotations.events[clip], channel, cut)
+                except DataError as error:
+                    problems.append(str(error))
+
+        channel = 1 if self.channel is None else self.channel_number  # the first one, as published
         annotations = self.annotations(layout, side)
         if annotations.outside:
             logger.info(
@@ -134,14 +149,13 @@ class AudioSetConfig(DataConfig, abc.ABC):
             )
         logger.info("%s: %s of %s clips of the %s part are here", self.root, f"{len(ids):,}", f"{self.OFFICIAL[side]:,}", side)
         entries = _look_up_all({clip: located[clip] for clip in ids}, self.num_workers)
-        problems = [entries[clip].problem for clip in ids if entries[clip].problem]
+        problems: list[str] = []
+        clips = gather(read())
         if problems and self.on_error == "raise":
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise DataError(f"{problems[0]}{more}; data.on_error=skip leaves such files out")
         skipped.extend(problems)
-        channel = 1 if self.channel is None else parse_channel(self.channel)  # the first one, as published
-        usable = (clip for clip in ids if not entries[clip].problem)
-        return gather(_clip(clip, located[clip][1], entries[clip], annotations.events[clip], channel) for clip in usable)
+        return clips
 
     def _evaluated(self, clips: Sequence[Clip], part: str) -> Sequence[Clip]:
         """Clips with an event of an evaluated class."""
@@ -187,10 +201,19 @@ def _look_up_all(located: Located, num_workers: int) -> dict[str, IndexEntry]:
     return entries
 
 
-def _clip(clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], channel: int | None) -> Clip:
-    end_s = entry.duration_s
-    inside = [event if event.offset_s <= end_s else event._replace(offset_s=end_s) for event in events if event.onset_s < end_s]
-    source = row.source
+def _clip(
+    clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], channel: int | None, cut: dict[str, Overhang]
+) -> Clip:
+    if entry.problem:
+        raise DataError(entry.problem)
+    end_s, source = entry.duration_s, row.source
+    whole = (event if event.offset_s < LABEL_END_S else event._replace(offset_s=end_s) for event in events)
+    try:
+        inside, overhang = cut_events(whole, end_s)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    if overhang:
+        cut[clip] = overhang
     if isinstance(source, AudioFile | ContainerAudio):
         source = dataclasses.replace(source, digest=entry.digest, channel=channel)
-    return Clip(clip, source, entry.duration_s, merge_overlapping(inside))
+    return Clip(clip, source, end_s, inside)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from efficient_sed.data._tables import check_hard, soft_columns, split_rows
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
 
@@ -61,6 +62,7 @@ def read_strong_table(path: Path, vocabulary: Mapping[str, str | None]) -> Annot
     _, header = next(rows, (1, []))
     start, end, name = [_column(path, header, column) for column in STRONG_COLUMNS]
     key = header.index("segment_id") if "segment_id" in header else 0
+    soft = soft_columns(header)
     for line, row in rows:
 
         def place(line: int = line) -> str:
@@ -68,6 +70,8 @@ def read_strong_table(path: Path, vocabulary: Mapping[str, str | None]) -> Annot
 
         if len(row) != len(header):
             raise DataError(f"{place()}: {len(row)} columns, the header has {len(header)}")
+        for column in soft:
+            check_hard(place(), column, row[header.index(column)])
         if row[key] not in clips:
             clips[row[key]] = (line, found.events.setdefault(_clip_of(row[key], found, clips, place), []))
         try:
@@ -121,8 +125,10 @@ def _rows(path: Path, comment: str | None = None) -> Iterator[tuple[int, list[st
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
             file.seek(0)
-            is_tsv = "\t" in first
-            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if is_tsv else csv.reader(file, skipinitialspace=True)
+            if "\t" in first:
+                yield from split_rows(file, "\t")
+                return
+            reader = csv.reader(file, skipinitialspace=True)
             for row in reader:
                 if row and not (comment and row[0].startswith(comment)):
                     yield reader.line_num, row

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from efficient_sed._spelling import canonical
 from efficient_sed.config.schema import DataConfig, require
-from efficient_sed.data._tables import read_table
+from efficient_sed.data._tables import read_table, read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits
 from efficient_sed.data.folder import read_parts
 from efficient_sed.errors import DataError, nearest
@@ -60,7 +61,7 @@ class FoldsConfig(DataConfig):
             labels["test" if fold == self.fold else "validation" if fold == chosen_on else "train"] |= names
         files: dict[str, dict[str, list[Event]]] = {part: {name: [] for name in labels[part]} for part in PARTS}
         may_be_empty = () if self.has_validation_fold else ("validation",)
-        splits = read_parts(dict.fromkeys(PARTS, self.audio_folder(root)), files, self.classes, self.on_error, self.num_workers, may_be_empty)
+        splits = read_parts(dict.fromkeys(PARTS, self.audio_folder(root)), files, self.classes, self.on_error, self.num_workers, may_be_empty, channel=self.channel_number)
         train, validation, test = (tuple(_whole(clip, labels[part][clip.id]) for clip in getattr(splits, part)) for part in PARTS)
         return replace(splits, train=train, validation=validation or test, test=test, has_folds=True)
 
@@ -75,11 +76,7 @@ def read_index(path: Path, columns: Sequence[str], hint: str) -> list[tuple[str,
     Raises:
         DataError: For a file that cannot be read, or a missing column.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'}); {hint}") from error
-    return list(read_table(path, text, columns))
+    return list(read_table(path, read_text(path, hint), columns))
 
 
 def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: str, label: str) -> None:
@@ -90,6 +87,7 @@ def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: st
     """
     if not name:
         raise DataError(f"{place}: the file name is empty")
+    name = canonical(name)
     if any(name in names for names in by_fold.values()):
         raise DataError(f"{place}: {name} is listed a second time; a file belongs to one fold and one class")
     by_fold.setdefault(fold, {})[name] = label

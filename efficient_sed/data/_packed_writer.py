@@ -101,6 +101,7 @@ class PackedWriter:
         self.close()
         with h5py.File(self.folder / INDEX_NAME, "a") as file:
             file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+            file.attrs["overhang"] = json.dumps(dict(splits.overhang))
             file.attrs["expected"] = json.dumps(None if splits.expected is None else dict(splits.expected))
             file["classes"] = _bytes(splits.classes)
             if splits.evaluated_classes is not None:

@@ -1,19 +1,51 @@
-"""Text tables with a header, as annotations come in."""
+"""Text tables with a header, as annotations come in and detections go out: one dialect for reading and writing.
+
+A field that begins and ends with a quotation mark, those inside doubled, is read as csv and pandas write it; any other
+quotation mark stands for itself, as in tables that people type.
+"""
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from efficient_sed.errors import DataError
 
+_QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")')
+_NEEDS_QUOTES = re.compile(r'["\t\r\n]')
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+SOFT_WORDS = frozenset(("confidence", "weight", "weights", "probability", "probabilities", "prob", "certainty", "soft"))
+MAX_LINES = 100  # of one row
+
+
+def read_text(path: Path, hint: str = "") -> str:
+    """Text of a file in UTF-8, with or without a byte-order mark; line ends stay as they are.
+
+    Args:
+        hint: What to do, in a message about a file that cannot be read.
+
+    Raises:
+        DataError: If it cannot be read, or is in another encoding.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}){hint and f'; {hint}'}") from error
+
+
+Row = tuple[str, dict[str, str]]
+"""Where a row stands, and its fields by column."""
+
 
 def read_table(
-    path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
-) -> Iterator[tuple[str, dict[str, str]]]:
+    path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ","
+) -> Iterator[Row]:  # fmt: skip
     """Rows by column, each after the place it stands in; fields that are missing at a row's end are empty.
 
     Args:
@@ -22,20 +54,102 @@ def read_table(
         needed: Said of them, where one is missing.
 
     Raises:
-        DataError: For a column that is missing or there twice, a row that has more fields than the header, or text that is no table.
+        DataError: For a column that is missing or there twice, a label with a weight, or a row of too many fields.
     """
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, quoting=quoting, restkey="", restval="")
+    rows = split_rows(io.StringIO(text, newline=""), delimiter)  # lines end with \n, \r or \r\n
+    _, header = next(rows, (1, []))
+    for column in columns:
+        if column not in header:
+            found = ", ".join(header) or "nothing"
+            raise DataError(f"{path}: column {column!r} is missing; found: {found}{needed and f'; needed{needed}'}")
+        if header.count(column) > 1:
+            raise DataError(f"{path}: column {column!r} is there twice")
+    soft = soft_columns(header)
+    for line, fields in rows:
+        place = f"{path}:{line}"
+        if any(fields[len(header) :]):
+            raise DataError(f"{place}: has more fields than the {len(header)} columns of the header")
+        row = dict.fromkeys(header, "") | dict(zip(header, fields, strict=False))
+        for column in soft:
+            check_hard(place, column, row[column])
+        yield place, row
+
+
+def soft_columns(header: Sequence[str]) -> list[str]:
+    """Columns whose name says that they weigh labels. `score` is none: it is how sure a detector was of its event."""
+    return [name for name in header if not SOFT_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(name))]
+
+
+def check_hard(place: str, column: str, value: object) -> None:
+    """Refuse a label that is not fully there, which would count as if it were.
+
+    Raises:
+        DataError: Unless the value is 1, or there is none.
+    """
+    if value is None or str(value).strip() == "":
+        return
     try:
-        header = list(reader.fieldnames or ())
-        for column in columns:
-            if column not in header:
-                raise DataError(f"{path}: column {column!r} is missing; found: {', '.join(header) or 'nothing'}{needed and f'; needed{needed}'}")
-            if header.count(column) > 1:
-                raise DataError(f"{path}: column {column!r} is there twice")
-        for row in reader:
-            place = f"{path}:{reader.line_num}"
-            if len(row) > len(set(header)) and any(row.pop("")):
-                raise DataError(f"{place}: has more fields than the {len(header)} columns of the header")
-            yield place, row
-    except csv.Error as error:
-        raise DataError(f"{path}: not a table ({error})") from error
+        is_hard = float(str(value)) == 1
+    except ValueError:
+        is_hard = False
+    if not is_hard:
+        problem = f"{column}={value!r}, but labels with a weight are not supported: every event counts as fully there"
+        raise DataError(f"{place}: {problem}; drop the rows that are too uncertain, and set {column!r} to 1 in the others")
+
+
+def split_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of every row that is not empty; one with a quoted line break has the number of its last line.
+
+    Args:
+        lines: With their ends.
+    """
+    remaining, ahead = iter(lines), deque[str]()
+    num_columns = number = 0
+    while (line := ahead.popleft() if ahead else next(remaining, None)) is not None:
+        number += 1
+        fields, is_open = _split(line, delimiter, num_columns)
+        if is_open and len(fields) < num_columns:
+            ahead.extend(islice(remaining, MAX_LINES - len(ahead)))
+            for count in range(1, len(ahead) + 1):
+                joined, is_open = _split(line + "".join(islice(ahead, count)), delimiter, num_columns)
+                if not is_open and len(joined) == num_columns:
+                    fields, number = joined, number + count
+                    for _ in range(count):
+                        ahead.popleft()
+                    break
+        if fields:
+            num_columns = num_columns or len(fields)
+            yield number, fields
+
+
+def _split(line: str, delimiter: str, num_columns: int) -> tuple[list[str], bool]:
+    """Fields of a row, and whether a quotation mark before one of them is never closed.
+
+    Quotation marks stand for themselves where only that gives as many fields as there are columns.
+    """
+    line = line.rstrip("\r\n")
+    plain = line.split(delimiter) if line else []
+    if '"' not in line:
+        return plain, False
+    fields, position, is_open = [], -1, False
+    while position < len(line):
+        position += 1
+        quoted = _QUOTED.match(line, position)
+        if quoted and (quoted.end() == len(line) or line[quoted.end()] == delimiter):
+            fields.append(quoted[1].replace('""', '"'))
+            position = quoted.end()
+            continue
+        is_open |= line.startswith('"', position)
+        end = line.find(delimiter, position)
+        fields.append(line[position : end if end >= 0 else None])
+        position = end if end >= 0 else len(line)
+    return (plain if len(fields) != num_columns == len(plain) else fields), is_open
+
+
+def join_row(fields: Sequence[object]) -> str:
+    """A line of a table that is separated by tabs, with its end."""
+    return "\t".join(_quoted(str(field)) if _NEEDS_QUOTES.search(str(field)) else str(field) for field in fields) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from efficient_sed._spelling import canonical
 from efficient_sed.data.labels import NUM_AUDIOSET_WEAK, audioset_labels
 from efficient_sed.data.pseudo_labels import select_classes, spellings
 from efficient_sed.errors import DataError
@@ -96,4 +97,4 @@ def _read_index(path: Path) -> dict[str, int]:
         raise DataError(f"{path}: not a pickled dictionary of plain text and whole numbers{asks}; nothing in it was run") from error
     if not isinstance(index, dict) or not all(isinstance(name, str) and type(row) is int for name, row in index.items()):
         raise DataError(f"{path}: not a pickled dictionary from file name to row")
-    return index
+    return {canonical(name): row for name, row in index.items()}

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from efficient_sed._json import parse_json
+from efficient_sed._spelling import canonical, check_spellings
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig
-from efficient_sed.data._tables import read_table
+from efficient_sed.data._tables import check_hard, read_table, read_text, soft_columns
 from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.folder import read_parts
 from efficient_sed.data.labels import label_problem
@@ -26,6 +27,7 @@ from efficient_sed.registry import DATASETS
 FILES = {"train": "train", "validation": "valid", "test": "test"}
 """What HEAR calls each part."""
 VOCABULARY = "labelvocabulary.csv"
+LAYOUT = "data.root=DIR is the folder that holds it in HEAR's layout"
 
 
 @DATASETS.register("dcase2016_task2")
@@ -47,7 +49,7 @@ class Dcase2016Task2Config(DataConfig):
         classes = read_vocabulary(root / VOCABULARY)
         events = {part: read_events(root / f"{name}.json", classes) for part, name in FILES.items()}
         audio = audio_folder(root)
-        return read_parts({part: audio / name for part, name in FILES.items()}, events, classes, self.on_error, self.num_workers)
+        return read_parts({part: audio / name for part, name in FILES.items()}, events, classes, self.on_error, self.num_workers, channel=self.channel_number)
 
 
 def audio_folder(root: Path) -> Path:
@@ -69,8 +71,8 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         DataError: For a missing file or column, or indices and labels that are not one to one; with the line number.
     """
     labels: dict[int, str] = {}
-    for place, row in read_table(path, _read_text(path), ("idx", "label"), ": idx,label"):
-        index, label = row["idx"], row["label"]
+    for place, row in read_table(path, read_text(path, LAYOUT), ("idx", "label"), ": idx,label"):
+        index, label = row["idx"], canonical(row["label"])
         if not (index.isdecimal() and len(index) < 10):
             raise DataError(f"{place}: idx={index!r} is not a whole number from 0")
         if int(index) in labels:
@@ -94,23 +96,19 @@ def read_events(path: Path, classes: Collection[str]) -> dict[str, list[Event]]:
         DataError: For a missing or damaged file, or an entry that makes no sense; the message names file and entry.
     """
     try:
-        content = parse_json(_read_text(path), lambda pairs: _without_repeats(path, pairs))
+        content = parse_json(read_text(path, LAYOUT), lambda pairs: _without_repeats(path, pairs))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict) or not all(isinstance(entries, list) for entries in content.values()):
         raise DataError(f"{path}: must hold {{file name: [event, …]}}")
-    return {name: [_event(entry, f"{path}: {name}, event {number}", classes) for number, entry in enumerate(entries, 1)] for name, entries in content.items()}
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); data.root=DIR is the folder that holds it in HEAR's layout") from error
+    check_spellings(content, f"{path}: ")
+    events = {}
+    for name, entries in content.items():
+        places = [f"{path}: {name}, event {number}" for number in range(1, len(entries) + 1)]
+        events[canonical(name)] = [_event(entry, place, classes) for entry, place in zip(entries, places, strict=True)]
+    return events
 
 
 def _without_repeats(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -124,7 +122,10 @@ def _without_repeats(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]
 def _event(entry: Any, place: str, classes: Collection[str]) -> Event:
     if not isinstance(entry, dict) or not {"label", "start", "end"} <= entry.keys():
         raise DataError(f"{place}: {json.dumps(entry, ensure_ascii=False)} has not all of label, start and end")
+    for column in soft_columns(list(entry)):
+        check_hard(place, column, entry[column])
     label, start, end = entry["label"], entry["start"], entry["end"]
+    label = canonical(label) if isinstance(label, str) else label
     if label not in classes:
         raise DataError(f"{place}: label {label!r} is not in {VOCABULARY}; {nearest(str(label), classes)}")
     if not all(isinstance(time, int | float) and not isinstance(time, bool) and math.isfinite(time) for time in (start, end)):

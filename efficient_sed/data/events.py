@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.errors import DataError
 
 if TYPE_CHECKING:
     from efficient_sed.data.sources import AudioSource
 
 PARTS = ("train", "validation", "test")
+OVERHANG_S, OVERHANG_SHARE = 1.0, 0.1  # an event may go on behind its file's end for a second, or a tenth of the file
 
 
 class Event(NamedTuple):
@@ -35,6 +37,26 @@ class Clip:
     audio: AudioSource
     duration_s: float
     events: tuple[Event, ...]
+
+
+class Overhang(NamedTuple):
+    """Events that went on behind the end of their file: rounding of annotators, padding of codecs."""
+
+    num_cut: int = 0
+    """Events that end at the file's end now."""
+    num_dropped: int = 0
+    """Events that began there or later."""
+    longest_s: float = 0.0
+    """By how much one went on at most."""
+
+    def __bool__(self) -> bool:
+        return self.num_cut + self.num_dropped > 0
+
+    @classmethod
+    def total(cls, parts: Iterable[Overhang]) -> Overhang:
+        """Of several clips."""
+        num_cut, num_dropped, longest_s = zip(cls(), *parts, strict=True)
+        return cls(sum(num_cut), sum(num_dropped), max(longest_s))
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,8 @@ class Splits:
     """Further clips for a teacher to label in training (`train.weak_share`). Their events are labels of another list of classes: no targets, they say
     how often to draw a clip."""
 
+    overhang: Mapping[str, Overhang] = field(default_factory=dict)
+    """By part, events that went on behind their file's end; a part without any is left out."""
     has_folds: bool = False
     """Whether parts are folds of one collection that change places, as in cross-validation."""
     known_hash: str | None = None
@@ -82,6 +106,43 @@ class Splits:
         for part, clip in clips:
             digest.update(repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode())
         return digest.hexdigest()[:16]
+
+
+def cut_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event, ...], Overhang]:
+    """Events of a file up to its end, those of one class that overlap joined into one, and what was cut off.
+
+    Raises:
+        DataError: For an event that goes on for more than a second, or a tenth of the file if that is more.
+    """
+    inside: list[Event] = []
+    num_cut = num_dropped = 0
+    longest_s = 0.0
+    for event in events:
+        if event.offset_s <= duration_s:
+            inside.append(event)
+            continue
+        over_s = round(event.offset_s - duration_s, 6)
+        if over_s > (allowed_s := max(OVERHANG_S, OVERHANG_SHARE * duration_s)):
+            where = f"event {event.label!r} at {event.onset_s:g}-{event.offset_s:g} s"
+            end = f"the file's end at {duration_s:g} s by more than {allowed_s:g} s"
+            raise DataError(f"{where} lies beyond {end}; correct its times")
+        longest_s = max(longest_s, over_s)
+        if event.onset_s < duration_s:
+            num_cut += over_s > 0
+            inside.append(event._replace(offset_s=duration_s))
+        else:
+            num_dropped += 1
+    return merge_overlapping(inside), Overhang(num_cut, num_dropped, longest_s)
+
+
+def overhang_notes(splits: Splits) -> list[str]:
+    """A line for each part some of whose events went on behind their file's end."""
+    notes = []
+    for part, over in splits.overhang.items():
+        left_out = f", {over.num_dropped} that began behind it left out" if over.num_dropped else ""
+        cut = f"{part} part: {over.num_cut} events cut at their file's end{left_out}"
+        notes.append(f"{cut}; at most {over.longest_s:.3g} s too long")
+    return notes
 
 
 def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:

@@ -5,7 +5,6 @@ A clip without events has one row with empty fields. Parts (train, validation, t
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from efficient_sed._spelling import FolderNames, canonical, check_spellings
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
-from efficient_sed.data._tables import read_table
-from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
+from efficient_sed.data._tables import read_table, read_text
+from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, cut_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError, nearest
@@ -26,7 +26,6 @@ from efficient_sed.registry import DATASETS
 
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")}
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
-OVERHANG_S = 0.1  # annotations may end a little after the file does: rounding, padding of codecs
 
 
 @DATASETS.register("folder")
@@ -63,13 +62,14 @@ class FolderConfig(DataConfig):
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(f"data.root={self.root}: no such directory; give the folder of your data set as data.root=DIR")
-        classes = None if self.classes is None else tuple(label.strip() for label in self.classes)  # as labels of the annotations
+        classes = self.classes and tuple(canonical(label.strip()) for label in self.classes)  # as in the annotations
         if classes is not None and len(classes) == 1 and classes[0] in CLASS_LISTS:
             classes = CLASS_LISTS[classes[0]]()
+        channel = self.channel_number
         if self.annotations is None:
             files = {part: None if getattr(self, part) is None else root / getattr(self, part) for part in PARTS}
-            return read_folder(root / self.audio, files, classes, self.on_error, self.num_workers)
-        return read_folder(root / self.audio, root / self.annotations, classes, self.on_error, self.num_workers, self.split_column)
+            return read_folder(root / self.audio, files, classes, self.on_error, self.num_workers, channel=channel)
+        return read_folder(root / self.audio, root / self.annotations, classes, self.on_error, self.num_workers, self.split_column, channel)
 
 
 def read_folder(
@@ -79,6 +79,7 @@ def read_folder(
     on_error: Literal["raise", "skip"] = "raise",
     num_workers: int = 2,
     split_column: str = "split",
+    channel: int | None = None,
 ) -> Splits:
     """Clips by part, durations read from the files.
 
@@ -99,8 +100,11 @@ def read_folder(
     else:
         by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
         if annotations["train"] is None:
-            elsewhere = {Path(name).as_posix() for events in by_part.values() for name in events}
-            by_part["train"] = {name: [] for path in find_audio(audio, skipped if on_error == "skip" else None) if (name := path.relative_to(audio).as_posix()) not in elsewhere}
+            paths = find_audio(audio, skipped if on_error == "skip" else None)
+            found = [path.relative_to(audio).as_posix() for path in paths]
+            check_spellings(found, f"{audio}: ")
+            elsewhere = {name for events in by_part.values() for name in events}
+            by_part["train"] = {name: [] for name in map(canonical, found) if name not in elsewhere}
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:
         classes = sorted(labels)
@@ -111,7 +115,7 @@ def read_folder(
     for label in sorted(labels - set(classes)):
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
     may_be_empty = [] if isinstance(annotations, Path) else [part for part, path in annotations.items() if path is None]
-    return read_parts(dict.fromkeys(PARTS, audio), by_part, classes, on_error, num_workers, [part for part in may_be_empty if part != "train"], skipped)
+    return read_parts(dict.fromkeys(PARTS, audio), by_part, classes, on_error, num_workers, [part for part in may_be_empty if part != "train"], skipped, channel)
 
 
 def read_parts(
@@ -122,6 +126,7 @@ def read_parts(
     num_workers: int,
     may_be_empty: Sequence[str] = (),
     already_skipped: Sequence[str] = (),
+    channel: int | None = None,
 ) -> Splits:
     """Clips of annotated files, durations read from the files.
 
@@ -130,6 +135,7 @@ def read_parts(
         events: By part and file name.
         may_be_empty: Parts that need no clip.
         already_skipped: Messages about what was left out before.
+        channel: Of the files, counted from 1; default None, the mean of all.
 
     Raises:
         DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part without clips.
@@ -139,15 +145,20 @@ def read_parts(
             raise DataError(f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing")
     skipped = list(already_skipped)
     parts: dict[str, tuple[Clip, ...]] = {}
-    num_skipped = {}
+    num_skipped, overhang = {}, {}
     for part in PARTS:
         before = len(skipped)
-        parts[part] = _clips(audio[part], events.get(part, {}), on_error, num_workers, skipped)
+        read = _clips(audio[part], events.get(part, {}), on_error, num_workers, skipped, channel)
+        parts[part] = tuple(clip for clip, _ in read)
         num_skipped[part] = len(skipped) - before
+        if total := Overhang.total(over for _, over in read):
+            overhang[part] = total
     for part in PARTS:
         if not parts[part] and part not in may_be_empty:
             raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
-    return Splits(tuple(classes), parts["train"], parts["validation"], parts["test"], skipped=tuple(skipped), num_skipped=num_skipped)
+    train, validation, test = (parts[part] for part in PARTS)
+    left_out = tuple(skipped)
+    return Splits(tuple(classes), train, validation, test, skipped=left_out, num_skipped=num_skipped, overhang=overhang)
 
 
 def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:
@@ -159,25 +170,23 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
     by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    text = read_text(path)
     columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
-    for place, row in read_table(path, text, columns, f", separated by tabs: {' '.join(EVENT_COLUMNS)}", delimiter="\t", quoting=csv.QUOTE_NONE):
+    needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
+    for place, row in read_table(path, text, columns, needed, delimiter="\t"):
         part = row[split_column] if split_column else ""
         if part not in by_part:
             raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
         if not row["filename"]:
             raise DataError(f"{place}: the filename is empty")
-        events = by_part[part].setdefault(PurePosixPath(row["filename"]).as_posix(), [])  # ./a.wav is a.wav
+        events = by_part[part].setdefault(PurePosixPath(canonical(row["filename"])).as_posix(), [])  # ./a.wav is a.wav
         if row["event_label"] or row["onset"] or row["offset"]:
             events.append(_event(row, place))
     return by_part
 
 
 def _event(row: dict[str, str], place: str) -> Event:
-    label = row["event_label"].strip()  # blanks around it are a slip of the hand, and no other class
+    label = canonical(row["event_label"].strip())  # blanks around it are a slip of the hand, and no other class
     if not label:
         raise DataError(f"{place}: onset without event_label")
     try:
@@ -189,21 +198,26 @@ def _event(row: dict[str, str], place: str) -> Event:
     return Event(onset, offset, label)
 
 
-def _clips(audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str]) -> tuple[Clip, ...]:
-    def read(name: str) -> Clip | str:
+def _clips(
+    audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str],
+    channel: int | None,
+) -> list[tuple[Clip, Overhang]]:  # fmt: skip
+    names = FolderNames(audio)
+
+    def read(name: str) -> tuple[Clip, Overhang] | str:
         path = audio / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             return f"{path}: is not below {audio}; file names in annotations are relative to it"
         try:
+            path = names.path(name)
             duration_s = audio_info(path).duration_s
         except DataError as error:
             return str(error)
-        events = merge_overlapping(events_by_file[name])
-        for event in events:
-            if event.onset_s >= duration_s or event.offset_s > duration_s + OVERHANG_S:
-                return f"{path}: event {event.label!r} at {event.onset_s:g}-{event.offset_s:g} s lies beyond the file's end at {duration_s:g} s"
-        inside = tuple(event._replace(offset_s=min(event.offset_s, duration_s)) for event in events)
-        return Clip(name, AudioFile(path), duration_s, inside)
+        try:
+            events, overhang = cut_events(events_by_file[name], duration_s)
+        except DataError as error:
+            return f"{path}: {error}"
+        return Clip(name, AudioFile(path, channel), duration_s, events), overhang
 
     with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
         results = list(pool.map(read, events_by_file))
@@ -212,4 +226,4 @@ def _clips(audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
     skipped.extend(errors)
-    return tuple(result for result in results if isinstance(result, Clip))
+    return [result for result in results if not isinstance(result, str)]

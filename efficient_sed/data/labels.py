@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
+from efficient_sed._spelling import canonical
 from efficient_sed.errors import ConfigError, is_printable
 
 NUM_AUDIOSET_STRONG, NUM_AUDIOSET_WEAK = 447, 527
@@ -50,11 +51,16 @@ def audioset_vocabulary(which: str) -> Mapping[str, str | None]:
 
 
 def label_problem(labels: Sequence[object]) -> str | None:
-    """What is wrong with a class list: a label that is no text on one line, or is there twice; none if it is sound."""
+    """What is wrong with a class list; none if it is sound.
+
+    A label is text on one line without blanks around it, and is there once, in whichever Unicode spelling.
+    """
     for label in labels:
         if not isinstance(label, str) or not label.strip() or not is_printable(label):
             return f"label {label!r} is not text on one line"
-    twice = next((label for label, count in Counter(labels).items() if count > 1), None)
+        if label != label.strip():
+            return f"label {label!r} has blanks around it"
+    twice = next((label for label, count in Counter(map(canonical, map(str, labels))).items() if count > 1), None)
     return None if twice is None else f"label {twice!r} is there twice"
 
 

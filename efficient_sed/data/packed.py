@@ -20,7 +20,7 @@ from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._columns import ClipColumns, ColumnPart
 from efficient_sed.data._packed_file import PackedFile, PackedPath, open_packed
-from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.events import PARTS, Overhang, Splits
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.sources import AudioSource
 from efficient_sed.errors import DataError
@@ -162,7 +162,12 @@ def _read_splits(file: PackedFile, index: PackedPath, shards: Sequence[tuple[Pac
     if not set(evaluated_classes or ()) <= set(classes):
         raise ValueError("evaluated_classes holds others than classes")
     expected, known_hash = parse_json(file.attributes["expected"]), file.attributes.get("manifest_hash")
-    return Splits(classes, train, validation, test, evaluated_classes=evaluated_classes, expected=expected, known_hash=known_hash)
+    cut = dict(parse_json(file.attributes.get("overhang", "{}")))
+    overhang = {part: Overhang(int(num), int(dropped), float(over_s)) for part, (num, dropped, over_s) in cut.items()}
+    return Splits(
+        classes, train, validation, test, evaluated_classes=evaluated_classes, expected=expected, known_hash=known_hash,
+        overhang=overhang,
+    )  # fmt: skip
 
 
 def _rows(file: PackedFile, part: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from efficient_sed._spelling import canonical
 from efficient_sed.data._containers import HDF5_ERRORS, read_whole, stored_data, texts
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import DataError
@@ -28,6 +29,7 @@ _AUDIOSET = re.compile(r"(?:.*/)?Y([\w-]{11})(?:\.\w+)?")
 
 def spellings(clip_id: str) -> tuple[str, ...]:
     """Names under which files of teachers may hold a clip: its id and, for AudioSet, the forms of it that are around."""
+    clip_id = canonical(clip_id)
     youtube_id = _AUDIOSET.fullmatch(clip_id)
     return (clip_id, f"Y{youtube_id[1]}.mp3", f"Y{youtube_id[1]}", youtube_id[1]) if youtube_id else (clip_id,)
 
@@ -67,6 +69,7 @@ class PseudoLabels:
         self._columns = self._select(own_classes, shape[1], classes)
         self.num_frames: int = shape[2]
         self._check_grid(own_hop_s, hop_s, clip_seconds)
+        names = list(map(canonical, names))
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise DataError(f"{path}: holds {len(twice)} clips more than once, first {twice[0]!r}")
         self._row = {name: row for row, name in enumerate(names)}
@@ -130,9 +133,10 @@ def select_classes(own: Sequence[str], wanted: Sequence[str], owner: str) -> lis
     Raises:
         DataError: If the teacher lacks one.
     """
-    if list(own) == list(wanted):
+    position = {canonical(label): index for index, label in enumerate(own)}
+    wanted = list(map(canonical, wanted))
+    if list(position) == wanted:
         return None
-    position = {label: index for index, label in enumerate(own)}
     if missing := [label for label in wanted if label not in position]:
         raise DataError(f"{owner}: its {len(own)} classes lack {len(missing)} of the data set's {len(wanted)}, first {missing[0]!r}")
     return [position[label] for label in wanted]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.config.schema import DataConfig
+from efficient_sed.data._tables import read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
 from efficient_sed.data.folder import read_parts
 from efficient_sed.data.sources import Excerpt
@@ -58,7 +59,7 @@ class TutSedSynthetic2016Config(DataConfig):
         names = {number: audio[number].name if number in audio else f"{PREFIX}-mix-{number}.wav" for number in numbers}  # a missing one is read_parts' to report
         events = {part: {names[number]: _read_events(meta[number]) for number in by_part[part]} for part in PARTS}
         _report_overlaps(events)
-        splits = read_parts(dict.fromkeys(PARTS, root / "audio"), events, CLASSES, self.on_error, self.num_workers)
+        splits = read_parts(dict.fromkeys(PARTS, root / "audio"), events, CLASSES, self.on_error, self.num_workers, channel=self.channel_number)
         short = [clip.id for part in PARTS for clip in getattr(splits, part) if clip.duration_s < self.clip_seconds]
         if short:
             logger.warning("%d mixtures are shorter than data.clip_seconds=%g and are padded with silence, such as %s", len(short), self.clip_seconds, short[0])
@@ -100,11 +101,7 @@ def _read_events(path: Path) -> list[Event]:
         DataError: For a row that makes no sense; with its line number.
     """
     events = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         place, fields = f"{path}:{number}", line.strip().split("\t")

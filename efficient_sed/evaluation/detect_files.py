@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from efficient_sed._orphans import end_with_parent
+from efficient_sed._spelling import canonical
 from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.data.events import Event
@@ -69,7 +70,7 @@ def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
             raise DataError(f"{path}: no audio in this folder; files that end in {', '.join(SUFFIXES)} are taken")
         for file, output in inside:
             try:
-                recordings.append(Recording(file, printable(str(file)), output, audio_info(file).duration_s))
+                recordings.append(Recording(file, str(file), output, audio_info(file).duration_s))
             except DataError as error:
                 unreadable.append(str(error))
     return recordings, unreadable
@@ -77,9 +78,9 @@ def find_recordings(paths: Iterable[Path]) -> tuple[list[Recording], list[str]]:
 
 def check_outputs(recordings: Iterable[Recording]) -> None:
     """Raise a DataError if results of two recordings would have one name."""
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for recording in recordings:
-        if (other := seen.setdefault(recording.output, recording.name)) != recording.name:
+        if (other := seen.setdefault(canonical(str(recording.output)), recording.name)) != recording.name:
             raise DataError(f"{other} and {recording.name}: their results would both be called {recording.output}; give them one at a time")
 
 
@@ -116,7 +117,7 @@ def detect_one(
         events = sorted(decode_stream(pieces, detector.classes, detector.grid, options.threshold, recording.duration_s))
         return Found(recording, events, scores=FrameScores(np.concatenate(kept), detector.classes, detector.grid.hop_s) if has_scores else None)
     except DataError as error:
-        return Found(recording, [], str(error).replace(str(recording.path), recording.name))
+        return Found(recording, [], str(error).replace(printable(str(recording.path)), printable(recording.name)))
 
 
 def detect_files(
@@ -129,6 +130,7 @@ def detect_files(
     scores_folder: Path | None = None,
     has_scores: bool = False,
     heard: Callable[[float], object] = bool,
+    check_labels: Callable[[Sequence[str]], object] = bool,
 ) -> Iterator[Found]:
     """What was heard in each recording: in their order, or by several processes of one thread, each as soon as it is finished.
 
@@ -138,6 +140,7 @@ def detect_files(
         scores_folder: Where the scores of each recording's frames go; none: they are not written.
         has_scores: Keep them in memory, too, in what was found.
         heard: Told of seconds of audio that were scored since it was last told.
+        check_labels: Called with the model's labels before anything is scored; raises an error if they cannot be used.
 
     Raises:
         CheckpointError: If there are no such weights.
@@ -146,11 +149,12 @@ def detect_files(
     """
     if jobs == 1:
         loaded = open_detector(model, engine=engine)
+        check_labels(loaded.classes)
         for recording in recordings:
             yield detect_one(recording, loaded, options, scores_folder, has_scores, _Since(heard, recording.duration_s))
         return
     context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
-    with ProcessPoolExecutor(min(jobs, len(recordings)), context, _start, (model, engine)) as pool:
+    with ProcessPoolExecutor(min(jobs, len(recordings)), context, _start, (model, engine, check_labels)) as pool:
         waiting = iter(recordings)
         running: set[Future[Found]] = {pool.submit(_detect_here, recording, options, scores_folder, has_scores) for recording in islice(waiting, 2 * jobs)}
         try:
@@ -194,7 +198,7 @@ class _Since:
 _detector: Detector | EfficientSedError | None = None  # of a process of the pool
 
 
-def _start(name: str, engine: str | None) -> None:
+def _start(name: str, engine: str | None, check_labels: Callable[[Sequence[str]], object]) -> None:
     """Leave the detector, or why there is none, for the tasks of this process; an error raised here would only break the pool."""
     global _detector  # noqa: PLW0603
     end_with_parent()
@@ -202,6 +206,7 @@ def _start(name: str, engine: str | None) -> None:
     signal.signal(signal.SIGTERM, _end)  # which then ends this one
     try:
         _detector = open_detector(name, num_threads=1, engine=engine)
+        check_labels(_detector.classes)
     except EfficientSedError as error:
         _detector = error
 

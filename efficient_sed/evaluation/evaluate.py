@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from efficient_sed._spelling import canonical
 from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data._columns import durations
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
@@ -267,8 +268,8 @@ def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
 
 def check_classes(model: SedModel | OnnxModel, classes: Sequence[str]) -> None:
     """Raise a DataError unless model and data have the same labels in the same order."""
-    if tuple(model.classes) != tuple(classes):
-        own, other = tuple(model.classes), tuple(classes)
+    own, other = (tuple(map(canonical, labels)) for labels in (model.classes, classes))
+    if own != other:
         differing = next((f"{a!r} against {b!r}" for a, b in zip(own, other, strict=False) if a != b), f"{len(own)} against {len(other)} labels")
         raise DataError(f"model and data set have different class lists ({differing}); train on this data set first, or evaluate on the model's own")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +11,6 @@ import numpy as np
 
 from efficient_sed._files import opened_atomically
 from efficient_sed.errors import DataError
-
-SCORES_START = re.compile(rb"PK\x03\x04.{26}scores\.npy", re.DOTALL)
 
 
 class FrameScores(NamedTuple):

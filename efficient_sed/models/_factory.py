@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from efficient_sed.data.labels import default_classes
+from efficient_sed.data.labels import default_classes, label_problem
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._names import parse_name
 from efficient_sed.models.sed import ModelSpec, SedModel
@@ -22,7 +22,8 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
         classes: Labels in logit order, instead of a number.
 
     Raises:
-        ConfigError: If the name does not follow the grammar or names weights, or not exactly one of num_classes and classes is given.
+        ConfigError: If the name does not follow the grammar or names weights, not exactly one of num_classes and classes is
+            given, or a label is no text on one line, or there twice.
     """
     parsed = parse_name(name)
     if parsed.tag is not None:
@@ -30,6 +31,8 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
     if (num_classes is None) == (classes is None):
         raise ConfigError("create_model needs either num_classes=N or classes=[...]")
     labels = default_classes(num_classes) if num_classes is not None else tuple(classes or ())
+    if problem := label_problem(labels):
+        raise ConfigError(f"classes={list(labels[:3])} is not allowed: {problem}")
     return SedModel(ModelSpec(parsed.backbone, parsed.seq, labels))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from efficient_sed._spelling import canonical
 from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.config.schema import MAX_CLIP_SECONDS, BackboneConfig, SequenceHeadConfig, require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead
@@ -22,6 +23,9 @@ class ModelSpec:
     backbone: BackboneConfig
     seq: SequenceHeadConfig
     classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(canonical, self.classes)))
 
 
 @dataclass(frozen=True)

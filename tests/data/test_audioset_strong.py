@@ -91,12 +91,24 @@ def test_what_is_read(audioset: Path) -> None:
     whole = next(clip for clip in splits.train if clip.id == f"Y{VIDEOS[0]}.mp3")
     assert whole.duration_s == 10.0
     assert whole.events == (Event(0.0, 2.5, "Bark"), Event(4.0, 4.875, "Speech"))  # two overlapping barks are one
-    assert [clip.events for clip in splits.train if "cccc" in clip.id] == [(Event(0.641, 2.0, "Music"),)]  # cut to the clip's two seconds
-    assert [clip.events for clip in splits.train if "YYb" in clip.id] == [()]  # its event lies behind the clip's end
-    assert [clip.id for clip in splits.test] == ["Yf-fffffffff.mp3", "Yiiiiiiiiiii.mp3"]  # the two without an evaluated class inside are left out
-    assert {event.label for event in splits.test[0].events} == {"Speech"}  # silence is no class of the training set
+    assert [clip.events for clip in splits.train if "cccc" in clip.id] == [(Event(0.641, 9.9, "Music"),)]  # cut to the clip's length
+    assert dict(splits.overhang) == {"train": (2, 0, pytest.approx(0.1))}
+    assert [clip.id for clip in splits.test] == ["Yf-fffffffff.mp3", "Yggggggggggg.mp3", "Yiiiiiiiiiii.mp3"]  # the one without an evaluated class is left out
+    assert {event.label for event in splits.test[0].events} == {"Speech", "Bark"}  # silence is no class of the training set
     assert splits.validation == splits.test
-    assert splits.expected == {"train": 103_463, "validation": 16_994, "test": 16_994}
+    assert splits.expected == {"train": 103_463, "validation": 16_995, "test": 16_995}
+
+
+def test_clips_that_are_much_shorter_than_their_events(copy: Callable[[str], Path]) -> None:
+    root = copy("hdf5")
+    write_hdf5(root, mp3_files(8.5), ["eval"])
+    assert load(root).num_skipped["test"] == 0  # the only event behind it is of no class of the training set
+    write_hdf5(root, mp3_files(5.5), ["eval"])
+    message = r"eval_segments_mp3\.hdf\[0\] Yf-fffffffff\.mp3: event 'Bark' at 6-7 s lies beyond the file's end at 5\.5 s by more than 1 s"
+    with pytest.raises(DataError, match=message + r".*data\.on_error=skip leaves such files out"):
+        load(root)
+    splits = load(root, on_error="skip")
+    assert (len(splits.test), splits.num_skipped["test"]) == (2, 1)
 
 
 def test_first_channel_at_16_khz(audioset: Path) -> None:
@@ -157,9 +169,9 @@ def test_the_index_is_built_once(copy: Callable[[str], Path], monkeypatch: pytes
         again = load(root)
         assert again == first
         assert again.manifest_hash == first.manifest_hash
-    write_hdf5(root, mp3_files(3.0), ["eval"])
+    write_hdf5(root, mp3_files(9.5), ["eval"])
     changed = load(root)
-    assert {clip.duration_s for clip in changed.test} == {3.0}
+    assert {clip.duration_s for clip in changed.test} == {9.5}
     assert changed.train == first.train
     assert changed.manifest_hash != first.manifest_hash
     path = index_file(root / "eval_segments_mp3.hdf")
@@ -190,7 +202,7 @@ def test_what_is_left_out_is_counted_once(audioset: Path, caplog: pytest.LogCapt
     load(audioset / "hdf5")
     (outside,) = [message for message in caplog.messages if "outside" in message]
     assert outside.endswith("2 events of 1 classes outside the 447 are left out of the eval part")
-    assert sum("2 evaluation clips hold none of the 407 evaluated classes" in message for message in caplog.messages) == 1
+    assert sum("1 evaluation clips hold none of the 407 evaluated classes" in message for message in caplog.messages) == 1
 
 
 def test_a_partial_copy(copy: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
@@ -328,12 +340,12 @@ def test_check(audioset: Path, capsys: pytest.CaptureFixture[str], tmp_path: Pat
     out = capsys.readouterr().out
     rows = {line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]] for line in out.splitlines() if line.count("│") == 7}
     assert rows["train"] == ["103,463", "5", "0.0%", "0", "3"]
-    assert rows["test"] == ["16,994", "2", "0.0%", "0", ""]
+    assert rows["test"] == ["16,995", "3", "0.0%", "0", ""]
     assert "of 447 classes" in out
     assert out.count("\n") < 50
     splits = load(root)
     lines = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
-    assert [line["part"] for line in lines] == ["train"] * 5 + ["validation"] * 2 + ["test"] * 2
+    assert [line["part"] for line in lines] == ["train"] * 5 + ["validation"] * 3 + ["test"] * 3
     assert lines[0] == {"part": "train", "id": splits.train[0].id, "duration_s": 10.0, "hash": splits.train[0].audio.content_hash()}
     assert main(["data", "check", *words, "--classes"]) == 0
     assert capsys.readouterr().out.count("\n") > 447
@@ -360,8 +372,9 @@ def test_training(audioset: Path, tmp_path: Path, num_workers: int) -> None:
     result = json.loads((folder / "result.json").read_text())
     assert result["training"]["steps"] == 2
     assert result["metrics"]["variant"]["num_classes_evaluated"] == 407
-    assert set(result["metrics"]["per_class"]) == {"Speech", "Bark"}
-    assert result["data"]["clips_expected"] == {"train": 103_463, "validation": 16_994, "test": 16_994}
+    assert set(result["metrics"]["per_class"]) == {"Speech", "Bark", "Music"}
+    assert result["data"]["clips_expected"] == {"train": 103_463, "validation": 16_995, "test": 16_995}
+    assert result["data"]["events_cut"] == {"train": {"num_cut": 2, "num_dropped": 0, "longest_s": 0.1}}
     assert result["data"]["manifest_hash"] == load(audioset / "arrow").manifest_hash
 
 

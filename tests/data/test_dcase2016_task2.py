@@ -112,8 +112,8 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no number": (event(start="1"), "{root}/test.json: test_1.wav, event 3: start='1', end=10 are not milliseconds"),
     "not finite": (event(end=float("nan")), "{root}/test.json: not JSON (NaN is not a number)"),
     "beyond the end": (
-        event(end=4101),
-        "{root}/16000/test/test_1.wav: event 'cough' at 0-4.101 s lies beyond the file's end at 4 s; data.on_error=skip leaves such files out",
+        event(end=5101),
+        "{root}/16000/test/test_1.wav: event 'cough' at 0-5.101 s lies beyond the file's end at 4 s by more than 1 s; correct its times; data.on_error=skip leaves such files out",
     ),
     "no audio": (lambda root: (root / "16000/valid/valid_1.wav").unlink(), "{root}/16000/valid/valid_1.wav: no such audio file; data.on_error=skip leaves such files out"),
     "no clips": (write("valid.json", "{}"), "{root}/16000/valid: 0 clips for validation; add rows to its annotations"),

@@ -122,10 +122,11 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "not finite": (write(4, "0.1\tnan\tbus\n"), "{meta}:1: onset=0.1 must be at least 0 and before offset=nan"),
     "reversed": (write(4, "\n0.2\t0.1\tbus\n"), "{meta}:2: onset=0.2 must be at least 0 and before offset=0.1"),
     "other label": (write(4, "0.1\t0.2\tdog_bark\n"), "{meta}:1: label 'dog_bark' is not one of the 16 classes; did you mean 'dog_barking'?"),
-    "not text": (lambda root: meta_path(root, 4).write_bytes(b"\xff\xfe1"), "{meta}: cannot be read (not UTF-8 text)"),
+    "not text": (lambda root: meta_path(root, 4).write_bytes(b"\xff\xfe1"), "{meta}: not UTF-8 text (invalid start byte at byte 0); save it as UTF-8"),
     "beyond the end": (
-        write(4, "0.1\t0.9\tbus\n"),
-        f"{{root}}/audio/{NAME}-mix-4.wav: event 'bus' at 0.1-0.9 s lies beyond the file's end at 0.6 s; data.on_error=skip leaves such files out",
+        write(4, "0.1\t1.9\tbus\n"),
+        f"{{root}}/audio/{NAME}-mix-4.wav: event 'bus' at 0.1-1.9 s lies beyond the file's end at 0.6 s by more than 1 s; correct its times;"
+        " data.on_error=skip leaves such files out",
     ),
     "two mixtures": (
         lambda root: [path.unlink() for number in (3, 4, 5) for path in (audio_path(root, number), meta_path(root, number))],

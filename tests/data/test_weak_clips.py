@@ -96,7 +96,7 @@ def test_held_out_clips_are_not_taught(roots: Path) -> None:
 
 def test_targets_are_zeros(roots: Path) -> None:
     splits = load(roots / "arrow" / "strong", roots / "arrow" / "weak")
-    dataset = TrainingClips(splits.train, splits.classes, FrameGrid(), 2, 0, weak=splits.weak)
+    dataset = TrainingClips(splits.train, splits.classes, FrameGrid(), 10, 0, weak=splits.weak)
     assert len(dataset) == 10
     strong, weak = dataset[0, 0], dataset[0, 5]
     assert isinstance(strong, Item)
@@ -114,7 +114,7 @@ def test_check_and_manifest(roots: Path, tmp_path: Path, capsys: pytest.CaptureF
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│ weak")]
     assert [cell.strip() for cell in row.split("│")[2:-1]] == ["2,063,947", "5", "0.0%", "0", ""]
     lines = [json.loads(line) for line in (tmp_path / "clips.jsonl").read_text().splitlines()]
-    assert [line["part"] for line in lines] == ["train"] * 5 + ["validation"] * 2 + ["test"] * 2 + ["weak"] * 5
+    assert [line["part"] for line in lines] == ["train"] * 5 + ["validation"] * 3 + ["test"] * 3 + ["weak"] * 5
     assert main(["data", "pack", *words, str(tmp_path / "packed.h5")]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"efficient-sed: {tmp_path}/packed.h5: a packed file has no place for the 5 weak clips; leave data.weak_root away"
 

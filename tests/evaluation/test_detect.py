@@ -180,7 +180,7 @@ def test_json() -> None:
 
 
 def test_audacity() -> None:
-    assert format_events({"a.wav": [Event(0.12, 1.5, "dog\tbark", 0.6)]}, "audacity") == "0.120000\t1.500000\tdog bark\n"
+    assert format_events({"a.wav": [Event(0.12, 1.5, "dog  bark", 0.6)]}, "audacity") == "0.120000\t1.500000\tdog  bark\n"
     assert format_events({"b.wav": []}, "audacity") == ""
     with pytest.raises(ConfigError, match="format=audacity is not allowed for 2 files"):
         format_events(EVENTS, "audacity")
