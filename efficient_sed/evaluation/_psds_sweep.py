@@ -16,20 +16,6 @@ FAILED, PASSED = 1, 2  # states of a detection that was held against the detecti
 
 
 @compiled
-def column_maxima(scores: np.ndarray, maxima: np.ndarray) -> bool:
-    """Write the highest score of each class into `maxima`; return whether a score is not a number."""
-    T, C = scores.shape
-    has_nan = False
-    maxima[:] = scores[0]
-    for t in range(T):
-        for c in range(C):
-            value = scores[t, c]
-            has_nan |= np.isnan(value)
-            maxima[c] = value if value > maxima[c] else maxima[c]
-    return has_nan
-
-
-@compiled
 def move_up(classes: np.ndarray, scores: np.ndarray, hits: np.ndarray, alarms: np.ndarray, clips: np.ndarray, cuts: np.ndarray) -> int:
     """Move the entries that reach the cut of their class to the front of their arrays; return how many do."""
     kept = 0

@@ -16,6 +16,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.config.schema import require_median
 from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
@@ -157,5 +158,8 @@ def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s:
 def _score_windows(path: str | Path, detector: Detector, hop_s: float | None, heard: Callable[[float], object], duration_s: float) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
     for window, waveform in read_windows(path, detector.clip_seconds, detector.grid, duration_s, hop_s):
-        yield window, detector.score_frames(waveform)[0]
+        scores = detector.score_frames(waveform)[0]
+        first_frame = round(window.start_s / detector.grid.hop_s)
+        check_scores(str(path), scores, detector.classes, first_frame=first_frame)  # smoothing would hide NaN
+        yield window, scores
         heard(window.start_s + detector.clip_seconds)

@@ -12,6 +12,7 @@ import numpy as np
 from efficient_sed.audio.io import MAX_FILTER_SIZE, filter_size
 from efficient_sed.audio.resample import resample
 from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
@@ -122,7 +123,10 @@ class Stream:
         begin = max(0, min(present - self._window, self._given))
         first, last = (round(frame * self.detector.grid.hop_s * self.sample_rate) for frame in (begin, present))  # of all samples: roundings do not add up
         self._heard, self._dropped = self._heard[first - self._dropped :], first
-        scores = self._score_new(self._waveform(self._heard[: last - first], present - begin), self._given - begin, until - begin)
+        scores = self._score_new(
+            self._waveform(self._heard[: last - first], present - begin), self._given - begin, until - begin
+        )
+        check_scores("the stream", scores, self.detector.classes, first_frame=self._given)
         self._given = until
         self.computing_s += time.perf_counter() - started
         return scores
