@@ -163,7 +163,7 @@ def test_a_logit_that_is_no_number_is_told_with_its_clip(tmp_path: Path, value: 
 
     labels = PseudoLabels(write_teacher(tmp_path / "a.h5", spoil=spoil), CLASSES)
     assert labels.read(NAMES[0], 0, 250).shape == (2, 250)
-    with pytest.raises(DataError, match=r"a\.h5: clip 'Ybbbbbbbbbbb\.mp3': a score of class 'odd' is not a finite number \(.* in frame 77\)$"):
+    with pytest.raises(DataError, match=r"a\.h5: clip 'Ybbbbbbbbbbb\.mp3': a score of class 'even' is not a finite number \(.* in frame 77\)$"):
         labels.read(NAMES[1], 70, 10)
 
 
