@@ -21,6 +21,8 @@ from efficient_sed.evaluation._psds_checks import check_clip, check_columns
 from efficient_sed.evaluation.psds import NO_EVENTS, PsdsParameters, PsdsResult, describe_variant
 from efficient_sed.evaluation.psds_roc import Curve, area, pool_classes
 
+Detection = tuple[str, float, float, str]
+"""Clip, onset and offset in seconds, label."""
 NUM_THRESHOLDS = 50  # of psds_eval, linear in [0, 1], as its authors take them
 _ADVICE = (  # of these packages: what they use is deprecated, equal operating points are left out, rates of classes without detections are not numbers
     (Warning, "pkg_resources is deprecated"),
@@ -51,7 +53,8 @@ class _LibraryPsds(ABC):
         self._scores[clip_id], self._borders[clip_id], self._events[clip_id], self._durations[clip_id] = array, borders, merged, float(duration_s)
 
     def check_range(self, clip_id: str, scores: np.ndarray) -> None:
-        """Raise a DataError unless the package can take the scores (frames, classes)."""
+        """Raise a DataError unless the package can take the scores (frames, classes); any number will do."""
+        del clip_id, scores
 
     def merge(self, other: _LibraryPsds) -> None:
         """Take over the clips of another one."""
@@ -70,10 +73,7 @@ class _LibraryPsds(ABC):
         names = [f"{column:0{len(str(len(self.classes)))}}" for column in columns]  # in the order of sorted names
         scores = {clip: array[:, columns] for clip, array in self._scores.items()}
         name_of = dict(zip(present, names, strict=True))
-        events = {
-            clip: [(onset_s, offset_s, name_of[label]) for onset_s, offset_s, label, _ in own]
-            for clip, own in self._events.items()
-        }
+        events = {clip: [(*event[:2], name_of[event.label]) for event in own] for clip, own in self._events.items()}
         with warnings.catch_warnings():
             for category, message in _ADVICE:
                 warnings.filterwarnings("ignore", category=category, message=message)
@@ -184,9 +184,7 @@ class PsdsEvalPsds(_LibraryPsds):
             return area(curves[0], parameters.max_efpr), curves
         return float(evaluation.psds(parameters.alpha_ct, parameters.alpha_st, parameters.max_efpr).value), curves
 
-    def _detections(
-        self, names: Sequence[str], scores: Mapping[str, np.ndarray], threshold: float
-    ) -> list[tuple[str, float, float, str]]:
+    def _detections(self, names: Sequence[str], scores: Mapping[str, np.ndarray], threshold: float) -> list[Detection]:
         found = []
         for clip, array in scores.items():
             changes = np.diff(np.pad(array >= threshold, ((1, 1), (0, 0))).astype(np.int8), axis=0)

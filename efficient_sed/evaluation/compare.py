@@ -7,6 +7,7 @@ What another training seed would change is not in it: that takes several runs.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +90,7 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
     results, clips = zip(*(_read(folder) for folder in folders), strict=True)
     _check_same(folders, results, clips)
     values = [own.bootstrap(replicates, seed) for own in clips]
-    before, after = (
-        _score(folder, result, own) for folder, result, own in zip(folders, results, values, strict=True)
-    )
+    before, after = itertools.starmap(_score, zip(folders, results, values, strict=True))
     differences = values[1] - values[0]
     return Comparison(before, after, after.score - before.score, interval(differences), p_value(differences), len(clips[0].clip_ids), replicates, seed)
 

@@ -5,16 +5,20 @@ PyTorch is imported with a PyTorch model only: an exported one (`.onnx`) does wi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.audio.io import audio_info, read_audio
-from efficient_sed.config.schema import require_median
+from efficient_sed.audio.io import EncodedAudio, audio_info, read_audio
+from efficient_sed.audio.waveform_checks import MAX_PEAK
+from efficient_sed.config.schema import require, require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
@@ -25,6 +29,7 @@ from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
+logger = logging.getLogger(__name__)
 ROUNDING_S = 0.001  # a few samples at any rate
 
 
@@ -58,10 +63,13 @@ class DetectOptions:
     """Seconds from one window of a long file to the next, half a window to a whole one; what overlaps is cross-faded. None: four fifths of a window."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
+        if not isinstance(self.threshold, Real) or not 0 < self.threshold < 1:
             raise ConfigError(f"threshold={self.threshold} is not allowed: a probability between 0 and 1, both excluded")
         if self.median_frames is not None:
+            is_whole = isinstance(self.median_frames, Integral)
+            require(is_whole, "median_frames", self.median_frames, "a whole number of frames")
             require_median("median_frames", self.median_frames)
+        require(self.hop_s is None or isinstance(self.hop_s, Real), "hop_s", self.hop_s, "a number of seconds")
 
 
 def detect(path: str | Path, model: SedModel | Detector | str | Path, threshold: float = 0.5, median_frames: int | None = None, hop_s: float | None = None) -> list[Event]:
@@ -74,7 +82,8 @@ def detect(path: str | Path, model: SedModel | Detector | str | Path, threshold:
         hop_s: Seconds from one window of a long file to the next; none: four fifths of the length that the model was trained on.
 
     Raises:
-        DataError: If the file cannot be decoded.
+        TypeError: If `path` is no path, or `model` no model.
+        DataError: If the file cannot be decoded, or a score is not a number.
         ConfigError: If an option is not allowed, or the model's frame scores are untrained.
         CheckpointError: If `model` is a name or a file without usable weights.
     """
@@ -86,6 +95,9 @@ def iterate_events(
 ) -> Iterator[Event]:
     """As `detect`, each event given out soon after it has ended, hence in order of offset; memory does not grow with the file's length."""
     options = DetectOptions(threshold, median_frames, hop_s)
+    if not isinstance(path, str | PathLike | EncodedAudio):
+        given = f"{type(path).__module__.split('.')[0]}.{type(path).__name__}".removeprefix("builtins.")
+        raise TypeError(f"path must be that of an audio file, got {given}; es.Stream(model).events([samples]) takes samples")
     duration_s = audio_info(path).duration_s
     detector = open_detector(model)
     return decode_stream(score_file(path, detector, options, duration_s=duration_s), detector.classes, detector.grid, threshold, duration_s)
@@ -119,6 +131,8 @@ def open_detector(model: SedModel | Detector | str | Path, num_threads: int | No
         from efficient_sed.evaluation.torch_detector import TorchDetector
 
         return TorchDetector(cast("SedModel", model))
+    if not hasattr(model, "score_frames"):
+        raise TypeError(f"model must be a SedModel, the name of one or its file, got {type(model).__name__}")
     check_task(getattr(model, "task", "detection"))
     return model
 
@@ -157,7 +171,11 @@ def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s:
 
 def _score_windows(path: str | Path, detector: Detector, hop_s: float | None, heard: Callable[[float], object], duration_s: float) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
+    is_loud = False
     for window, waveform in read_windows(path, detector.clip_seconds, detector.grid, duration_s, hop_s):
+        if not is_loud and (peak := np.abs(waveform).max()) > MAX_PEAK:
+            is_loud = True
+            logger.warning("%s: samples reach %g where [-1, 1] is expected; scores may mean nothing", path, peak)
         scores = detector.score_frames(waveform)[0]
         first_frame = round(window.start_s / detector.grid.hop_s)
         check_scores(str(path), scores, detector.classes, first_frame=first_frame)  # smoothing would hide NaN

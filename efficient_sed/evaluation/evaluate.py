@@ -166,10 +166,8 @@ def start_scores(
     if task == "tagging":
         return ClipScores(dataset)
     classes, _ = evaluated(dataset)
-    lengths = durations(dataset.clips).tolist()
-    psds = create_back_end(
-        config.back_end, classes, lengths, frame_hop_s, psds_parameters(config), keeps_clips=keeps_clips
-    )
+    lengths, parameters = durations(dataset.clips).tolist(), psds_parameters(config)
+    psds = create_back_end(config.back_end, classes, lengths, frame_hop_s, parameters, keeps_clips=keeps_clips)
     others = (SegmentScores(classes, frame_hop_s), FrameCounts(classes, dataset.grid), CollarCounts(classes, dataset.grid))
     return ClipScores(dataset, [psds, *others], median_frames=median_frames, keeps_scores=keeps_scores)
 

@@ -51,7 +51,11 @@ class EventScores(NamedTuple):
 
 
 def cut_events(
-    scores: np.ndarray, classes: Sequence[str], hop_s: float, postprocessing: Postprocessing, clip_id: str | None = None
+    scores: np.ndarray,
+    classes: Sequence[str],
+    hop_s: float,
+    postprocessing: Postprocessing,
+    clip_id: str | None = None,
 ) -> list[Event]:
     """Events by onset from scores (frames, classes), from the centre of the first active frame to that of the last.
 
@@ -102,10 +106,8 @@ def event_metrics(truth: Events, scores: Mapping[str, np.ndarray], classes: Sequ
     return {**score_events(truth, found, classes)._asdict(), "postprocessing": asdict(chosen)}
 
 
-def _cut_all(
-    scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, postprocessing: Postprocessing
-) -> dict[str, list[Event]]:
-    return {clip: cut_events(array, classes, hop_s, postprocessing, clip) for clip, array in scores.items()}
+def _cut_all(scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, how: Postprocessing) -> Events:
+    return {clip: cut_events(array, classes, hop_s, how, clip) for clip, array in scores.items()}
 
 
 def _segment_errors(events: Sequence[Event], detected: Sequence[Event], classes: Sequence[str]) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from efficient_sed.config.schema import MAX_EFPR
 from efficient_sed.errors import ConfigError, DataError, nearest, require_package
 from efficient_sed.evaluation._psds_checks import check_clip, check_columns, check_duration
 from efficient_sed.evaluation._psds_entries import PsdsEntries
@@ -24,7 +25,6 @@ from efficient_sed.evaluation.psds_roc import Curve, PsdRoc, area, class_curve, 
 
 BackEnd = Literal["exact", "sed_scores_eval", "psds_eval"]
 ALGORITHM = 1  # of the exact back end; goes up when a value could change
-MAX_EFPR = 1e9
 NO_EVENTS = "PSDS needs at least one event in the ground truth, found none"
 
 
@@ -55,7 +55,6 @@ class PsdsParameters:
             raise ConfigError(f"max_efpr={self.max_efpr} is not allowed: above 0, at most {MAX_EFPR:g}")
         if (self.cttc is None) != (self.alpha_ct == 0):
             raise ConfigError(f"cttc={self.cttc} and alpha_ct={self.alpha_ct} do not go together: give both, or neither for no cost of cross-triggers")
-
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from efficient_sed._arrays import read_arrays
 from efficient_sed.data._tables import read_table
 from efficient_sed.data.events import Event
 from efficient_sed.data.folder import EVENT_COLUMNS, read_annotations
@@ -101,7 +102,9 @@ def read_durations(durations: Any, clip_ids: Sequence[str]) -> Mapping[str, floa
 
 
 class ScoreFolder(Mapping[str, Any]):
-    """TSV files of a folder by their names without the ending, each read when it is asked for.
+    """Score files of a folder by their names without the ending, each read when it is asked for.
+
+    TSV files as sed_scores_eval writes them, or npz files as `efficient-sed detect --format npz` does.
 
     Raises:
         DataError: If there is no such folder, or it holds something else, or nothing.
@@ -110,16 +113,20 @@ class ScoreFolder(Mapping[str, Any]):
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             kind = "a file" if folder.exists() else "no such folder"
-            raise DataError(f"scores={folder}: {kind}; needed: a folder with a TSV file a clip: onset, offset, a column a class")
+            wanted = "a folder with a TSV file a clip, whose columns are onset, offset and one a class"
+            raise DataError(f"scores={folder}: {kind}; needed: {wanted}")
         files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        if other := next((path for path in files if not path.is_file() or path.suffix != ".tsv"), None):
-            raise DataError(f"scores={folder}: holds {other.name}, which is no TSV file of scores")
+        if other := next((path for path in files if not path.is_file() or path.suffix not in _READERS), None):
+            raise DataError(f"scores={folder}: holds {other.name}, which is no TSV or npz file of scores")
         if not files:
-            raise DataError(f"scores={folder}: holds no TSV file of scores")
+            raise DataError(f"scores={folder}: holds no TSV or npz file of scores")
         self._files = {path.stem: path for path in files}
+        if len(self._files) < len(files):
+            raise DataError(f"scores={folder}: holds a TSV and an npz file of one clip")
 
     def __getitem__(self, clip_id: str) -> _Table:
-        return _read_tsv(self._files[clip_id])
+        path = self._files[clip_id]
+        return _READERS[path.suffix](path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -180,6 +187,19 @@ def _read_tsv(path: Path) -> _Table:
     if values.shape[1] != len(header):
         raise DataError(f"{path}: has {len(header)} names of columns for {values.shape[1]} columns")
     return _Table(header, values)
+
+
+def _read_npz(path: Path) -> _Table:
+    """A file of `score_files.write_scores`."""
+    try:
+        scores, classes, hop_s = read_arrays(path.read_bytes(), ("scores", "classes", "hop_s"))
+        times_s = np.arange(len(scores) + 1) * float(hop_s)
+        return _Table(["onset", "offset", *map(str, classes)], np.column_stack([times_s[:-1], times_s[1:], scores]))
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a file of scores ({error})") from error
+
+
+_READERS: Mapping[str, Callable[[Path], _Table]] = {".tsv": _read_tsv, ".npz": _read_npz}
 
 
 def _read_text(path: Path) -> str:

@@ -20,7 +20,10 @@ from efficient_sed.errors import DataError
 
 
 def tagging_metrics(
-    logits: Tensor, targets: Tensor, classes: Sequence[str], clip_ids: Sequence[str] | None = None
+    logits: Tensor,
+    targets: Tensor,
+    classes: Sequence[str],
+    clip_ids: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The metrics that a result carries, from logits and targets (clips, classes).
 

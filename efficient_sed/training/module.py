@@ -148,7 +148,7 @@ class SedModule(pl.LightningModule):
 
     def _check_numbers(self, output: SedOutput) -> None:
         """Raise a DivergedError if a score is none: before the checkpoint of this epoch is written."""
-        if bool(torch.isnan(output.frame_logits).any() | torch.isnan(output.clip_logits).any()):
+        if not bool(torch.isfinite(output.frame_logits).all() & torch.isfinite(output.clip_logits).all()):
             train = self.config.train
             rates = f"train.lr_head={train.lr_head:g}" + ("" if train.is_backbone_frozen else f" and train.lr_backbone={train.lr_backbone:g}")
             clip = "train.gradient_clip=1" if not train.gradient_clip else f"a smaller train.gradient_clip than {train.gradient_clip:g}"

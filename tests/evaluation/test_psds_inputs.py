@@ -89,9 +89,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "text": ({"scores": changed(lambda table: table.assign(dog="loud"))}, "clip 'clip 2': its table holds something else than numbers ("),
     "irregular": ({"scores": changed(moved)}, "clip 'clip 2': row 5 of its table covers 0.0938798 to 0.1161 s; with frame_hop_s=0.02322 it must cover 0.0928798 to"),
     "begins late": ({"scores": changed(lambda table: table[1:])}, "clip 'clip 2': row 1 of its table covers 0.02322 to 0.0464399 s"),
-    "hop": ({"scores": tables(), "hop_s": 0.04}, "clip 'clip1': row 1 of its table covers 0 to 0.02322 s; with frame_hop_s=0.04 it must cover 0 to 0.04 s; is frame_hop_s=0.02322 meant?"),
+    "hop": ({"scores": tables(), "hop_s": 0.04}, "clip 'clip1': row 1 of its table covers 0 to 0.02322 s; with frame_hop_s=0.04 it must"),
     "nan": ({"scores": changed(lambda table: table.assign(cat=np.nan))}, "clip 'clip 2': a score of class 'cat' is not a number (nan in frame 0)"),
-    "truth list": ({"truth": list(TRUTH.values())}, "ground_truth is a list; needed: a mapping from clip to its events (onset_s, offset_s, label), or a table or TSV file with the columns filename"),
+    "truth list": ({"truth": list(TRUTH.values())}, "ground_truth is a list; needed: a mapping from clip to its events (onset_s, offset_s, label), or a"),
     "truth columns": ({"truth": truth_table().drop(columns="onset")}, "ground_truth: the column 'onset' is missing; found: filename, offset, event_label"),
     "truth name": ({"truth": truth_table("x")}, "ground_truth names the file 'clip1x', of which there are no scores"),
     "truth times": ({"truth": truth_table().assign(onset="soon")}, "clip 'clip1': event 'dog' has onset 'soon' and offset 0.5; needed: seconds as numbers"),
@@ -125,6 +125,9 @@ def test_damaged_score_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         psds1(tmp_path, {"x": [(0.0, 0.5, "dog")]}, {"x": 1.0}, classes=["dog"], frame_hop_s=0.5)
     assert message in str(caught.value)
+    (tmp_path / "x.tsv").rename(tmp_path / "x.npz")
+    with pytest.raises(DataError, match=r"x\.npz: not a file of scores \("):
+        psds1(tmp_path, {"x": []}, {"x": 1.0}, classes=["dog"], frame_hop_s=0.5)
     (tmp_path / "notes.md").write_text("mine")
-    with pytest.raises(DataError, match=r"holds notes\.md, which is no TSV file of scores$"):
+    with pytest.raises(DataError, match=r"holds notes\.md, which is no TSV or npz file of scores$"):
         psds1(tmp_path, {"x": []}, {"x": 1.0}, classes=["dog"], frame_hop_s=0.5)
