@@ -102,7 +102,7 @@ def read_durations(durations: Any, clip_ids: Sequence[str]) -> Mapping[str, floa
 
 
 class ScoreFolder(Mapping[str, Any]):
-    """Score files of a folder by their names without the ending, each read when it is asked for.
+    """Score files below a folder by their names without the ending, each read when it is asked for.
 
     TSV files as sed_scores_eval writes them, or npz files as `efficient-sed detect --format npz` does.
 
@@ -115,12 +115,12 @@ class ScoreFolder(Mapping[str, Any]):
             kind = "a file" if folder.exists() else "no such folder"
             wanted = "a folder with a TSV file a clip, whose columns are onset, offset and one a class"
             raise DataError(f"scores={folder}: {kind}; needed: {wanted}")
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        if other := next((path for path in files if not path.is_file() or path.suffix not in _READERS), None):
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        if other := next((path for path in files if path.suffix not in _READERS), None):
             raise DataError(f"scores={folder}: holds {other.name}, which is no TSV or npz file of scores")
         if not files:
             raise DataError(f"scores={folder}: holds no TSV or npz file of scores")
-        self._files = {path.stem: path for path in files}
+        self._files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
         if len(self._files) < len(files):
             raise DataError(f"scores={folder}: holds a TSV and an npz file of one clip")
 

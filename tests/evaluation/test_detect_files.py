@@ -123,12 +123,13 @@ def test_scores_of_every_frame(folder: Path, model: Path, tmp_path: Path) -> Non
 
 def test_a_folder_of_scores_is_evaluated(folder: Path, model: Path, tmp_path: Path) -> None:
     recordings, loaded = find_recordings([folder])[0][:2], open_detector(model)
-    kept = {str(item.output): detect_one(item, loaded, LOW, tmp_path, has_scores=True).scores for item in recordings}
-    arrays = {clip: scores.scores for clip, scores in kept.items() if scores}
+    scores = tmp_path / "scores"
+    kept = {str(item.output): detect_one(item, loaded, LOW, scores, has_scores=True).scores for item in recordings}
+    arrays = {clip: found.scores for clip, found in kept.items() if found}
     truth = {clip: [(0.0, 0.5, "dog"), (0.1, 0.2, "siren")] for clip in arrays}
     durations = {str(item.output): item.duration_s for item in recordings}
     options: dict[str, Any] = {"classes": loaded.classes, "frame_hop_s": 0.04, "max_efpr": 1e6}
-    assert es.psds1(tmp_path, truth, durations, **options).per_class == es.psds1(arrays, truth, durations, **options).per_class
+    assert es.psds1(scores, truth, durations, **options).per_class == es.psds1(arrays, truth, durations, **options).per_class
 
 
 def test_scores_that_are_not_finished_leave_what_was_there(tmp_path: Path) -> None:
