@@ -96,7 +96,8 @@ def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
     PSDS for detection; accuracy where a clip has one class, else mAP.
     """
     if result["task"] == "detection":
-        return next((item for item in PSDS_SCORES.items() if item[0] in result["metrics"]), ("psds1_macro", "PSDS1 macro"))
+        key = next((key for key in PSDS_SCORES if key in result["metrics"]), "psds1_macro")
+        return key, PSDS_SCORES[key]
     return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
 
 

@@ -13,7 +13,14 @@ import numpy as np
 from efficient_sed.errors import DataError, ShapeError, nearest
 
 
-def check_scores(where: str, scores: np.ndarray, classes: Sequence[str], *, first_frame: int = 0, needs_finite: bool = False) -> None:
+def check_scores(
+    where: str,
+    scores: np.ndarray,
+    classes: Sequence[str],
+    *,
+    first_frame: int = 0,
+    needs_finite: bool = False,
+) -> None:
     """Raise unless there is a score for every frame and class, and none is NaN or plus infinity.
 
     Args:
@@ -31,8 +38,9 @@ def check_scores(where: str, scores: np.ndarray, classes: Sequence[str], *, firs
         raise ShapeError(f"{where}: scores have shape {scores.shape}; needed: (frames, {len(classes)} classes)")
     if bad := _first_bad(scores, needs_finite=needs_finite):
         frame, column = bad
-        wanted, value = "finite number" if needs_finite else "number", scores[bad]
-        raise DataError(f"{where}: a score of class {classes[column]!r} is not a {wanted} ({value} in frame {first_frame + frame})")
+        wanted = "finite number" if needs_finite else "number"
+        place = f"{scores[bad]} in frame {first_frame + frame}"
+        raise DataError(f"{where}: a score of class {classes[column]!r} is not a {wanted} ({place})")
 
 
 def check_clip_scores(scores: np.ndarray, classes: Sequence[str], clip_ids: Sequence[str] | None = None) -> None:

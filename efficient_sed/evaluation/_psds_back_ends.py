@@ -1,8 +1,8 @@
 """PSDS by other packages: to compare with, and for cross-triggers. Both keep all scores until the end.
 
-They are given classes by number: sed_scores_eval fails at labels with a backslash, or called onset or offset, psds_eval at
-one that it uses itself. A single class has no other one to trigger, of which both know nothing: psds_eval gives 0.0
-(https://github.com/turpaultn/DESED/issues/63), sed_scores_eval fails.
+They are given classes by number: sed_scores_eval fails at labels with a backslash, or called onset or offset,
+psds_eval at one that it uses itself. A single class has no other one to trigger, of which both know nothing: psds_eval
+gives 0.0 (https://github.com/turpaultn/DESED/issues/63), sed_scores_eval fails.
 """
 
 from __future__ import annotations
@@ -123,9 +123,9 @@ class SedScoresEvalPsds(_LibraryPsds):
         from sed_scores_eval.base_modules.scores import create_score_dataframe
 
         parameters = self.parameters
-        has_others = len(names) > 1
+        has_others, borders = len(names) > 1, self._borders
         psds, _, _, curves = intersection_based.psds(
-            scores={clip: create_score_dataframe(array, self._borders[clip], list(names)) for clip, array in scores.items()},
+            scores={clip: create_score_dataframe(array, borders[clip], list(names)) for clip, array in scores.items()},
             ground_truth=events,
             audio_durations=self._durations,
             dtc_threshold=parameters.dtc,
@@ -177,7 +177,7 @@ class PsdsEvalPsds(_LibraryPsds):
             evaluation.add_operating_point(pd.DataFrame(detections, columns=columns))
         over_false_alarms, _, over_effective = evaluation.psd_roc_curves(parameters.alpha_ct)
         has_others = len(names) > 1
-        pooled = over_effective if has_others else over_false_alarms  # the mean over no other class is not a number there
+        pooled = over_effective if has_others else over_false_alarms  # the former has a mean over no other class
         is_within = pooled.xp <= parameters.max_efpr
         curves = [Curve(pooled.xp[is_within], np.nan_to_num(rates[is_within])) for rates in pooled.yp]
         if not has_others:
@@ -191,7 +191,7 @@ class PsdsEvalPsds(_LibraryPsds):
             borders = self._borders[clip]
             for name, column in zip(names, changes.T, strict=True):
                 onsets, offsets = borders[np.flatnonzero(column > 0)], borders[np.flatnonzero(column < 0)]
-                found += [(clip, float(onset), float(offset), name) for onset, offset in zip(onsets, offsets, strict=True)]
+                found += [(clip, float(first), float(last), name) for first, last in zip(onsets, offsets, strict=True)]
         return found
 
 

@@ -76,7 +76,7 @@ def _to_triples(clip_id: str, events: Iterable[Sequence[Any]]) -> list[tuple[Any
 
 
 def check_columns(classes: Sequence[str], frame_hop_s: float) -> None:
-    """Raise a DataError if there is no label, one is no text, or one stands for two columns; a ConfigError for the hop."""
+    """Raise a DataError unless every column has a label of its own, a ConfigError unless the hop is a length."""
     if not isinstance(frame_hop_s, Real) or not 0 < frame_hop_s < np.inf:
         raise ConfigError(f"frame_hop_s={frame_hop_s!r} is not allowed: seconds of a frame, above 0")
     if isinstance(classes, str) or not isinstance(classes, Iterable):

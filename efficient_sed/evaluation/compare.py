@@ -59,7 +59,8 @@ class Comparison:
     def lines(self) -> list[str]:
         """What the command prints."""
         width = max(len(self.first.folder), len(self.second.folder), len("second less first"))
-        rows = [f"{run.folder:{width}}  {run.score:.4f}  [{run.ci95[0]:.4f}, {run.ci95[1]:.4f}]" for run in (self.first, self.second)]
+        runs = (self.first, self.second)
+        rows = [f"{run.folder:{width}}  {run.score:.4f}  [{run.ci95[0]:.4f}, {run.ci95[1]:.4f}]" for run in runs]
         rows.append(f"{'second less first':{width}} {self.difference:+.4f}  [{self.ci95[0]:+.4f}, {self.ci95[1]:+.4f}]  p = {self.p_value:.4g}")
         basis = f"p {'<' if self.is_real else '>='} {MAX_P:g}, {self.replicates} draws of {self.num_clips} clips"
         if self.is_real:
@@ -92,7 +93,9 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
     values = [own.bootstrap(replicates, seed) for own in clips]
     before, after = itertools.starmap(_score, zip(folders, results, values, strict=True))
     differences = values[1] - values[0]
-    return Comparison(before, after, after.score - before.score, interval(differences), p_value(differences), len(clips[0].clip_ids), replicates, seed)
+    spread, num_clips = interval(differences), len(clips[0].clip_ids)
+    difference, p = after.score - before.score, p_value(differences)
+    return Comparison(before, after, difference, spread, p, num_clips, replicates, seed)
 
 
 def _score(folder: Path, result: Mapping[str, Any], values: np.ndarray) -> RunScore:

@@ -97,7 +97,8 @@ def iterate_events(
     options = DetectOptions(threshold, median_frames, hop_s)
     if not isinstance(path, str | PathLike | EncodedAudio):
         given = f"{type(path).__module__.split('.')[0]}.{type(path).__name__}".removeprefix("builtins.")
-        raise TypeError(f"path must be that of an audio file, got {given}; es.Stream(model).events([samples]) takes samples")
+        advice = "es.Stream(model).events([samples]) takes samples"
+        raise TypeError(f"path must be that of an audio file, got {given}; {advice}")
     duration_s = audio_info(path).duration_s
     detector = open_detector(model)
     return decode_stream(score_file(path, detector, options, duration_s=duration_s), detector.classes, detector.grid, threshold, duration_s)

@@ -65,7 +65,7 @@ class ClipScores:
         """Scores (batch, classes, frames) and clip logits (batch, classes) of the windows at `positions`.
 
         Raises:
-            DataError: If a frame score that metrics need is NaN or plus infinity; the message names clip, class and frame.
+            DataError: If a frame score that is needed is NaN or plus infinity; the message names clip, class and frame.
         """
         frames = frame_scores[:, self._columns].float().cpu().numpy()
         logits = clip_logits.float().cpu().numpy()
@@ -73,7 +73,7 @@ class ClipScores:
             clip, cut = self.dataset.windows[window]
             self._add_logits(clip, logits[row])
             piece = frames[row, :, : cut.last].T.copy()
-            if self.metrics or self.keeps_scores:  # before windows are cross-faded and frames smoothed, which hides them
+            if self.metrics or self.keeps_scores:  # now: cross-fading and smoothing would hide what is no number
                 first_frame = round(cut.start_s / self.dataset.grid.hop_s)
                 check_scores(f"clip {self.dataset.clips[clip].id!r}", piece, self.classes, first_frame=first_frame)
             self._add_pieces(clip, {window: piece})

@@ -87,7 +87,7 @@ class PsdsResult:
         return len(self.per_class)
 
     def metrics(self) -> dict[str, Any]:
-        """The form that results carry: keys begin with the name of the parameters, such as "psds1" and "psds1_macro"."""
+        """The form that results carry: keys begin with the parameters' name, such as "psds1" and "psds1_macro"."""
         name = self.variant["metric"]
         per_class, variant = dict(self.per_class), dict(self.variant)
         return {f"{name}_macro": self.macro, name: self.psds, "per_class": per_class, "variant": variant}
@@ -164,7 +164,8 @@ def psds1(
     for clip_id in clip_ids:
         check_duration(f"clip {clip_id!r}", lengths[clip_id])
     parameters = PsdsParameters(dtc, gtc, alpha_st, max_efpr, cttc, alpha_ct)
-    accumulator = create_back_end(back_end, classes, [lengths[clip_id] for clip_id in clip_ids], frame_hop_s, parameters)
+    announced = [lengths[clip_id] for clip_id in clip_ids]
+    accumulator = create_back_end(back_end, classes, announced, frame_hop_s, parameters)
     for clip_id in clip_ids:
         array = to_array(clip_id, tables[clip_id], classes, frame_hop_s, lengths[clip_id])
         accumulator.update(clip_id, array, truth[clip_id], lengths[clip_id])

@@ -1,6 +1,6 @@
-"""What `psds1` takes besides mappings of arrays: score tables as of sed_scores_eval, folders of them, annotations and durations as tables.
+"""What `psds1` takes besides mappings of arrays: score tables of sed_scores_eval, folders of them, tables of events.
 
-A table is a TSV file, or anything with `columns` and `to_numpy()` such as a pandas DataFrame; pandas itself is not needed.
+A table is a TSV file, or anything with `columns` and `to_numpy()` such as a pandas DataFrame; pandas is not needed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def to_array(clip_id: str, scores: Any, classes: Sequence[str], frame_hop_s: flo
     where, columns = f"clip {clip_id!r}", list(scores.columns)
     _check_columns(where, columns, ("onset", "offset", *classes))
     if unknown := [column for column in columns if column not in {"onset", "offset", *classes}]:
-        raise DataError(f"{where}: its table has the column {unknown[0]!r}, which is none of the {len(classes)} classes")
+        which = f"{unknown[0]!r}, which is none of the {len(classes)} classes"
+        raise DataError(f"{where}: its table has the column {which}")
     try:
         values = np.asarray(scores.to_numpy(), dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -57,7 +58,7 @@ def to_array(clip_id: str, scores: Any, classes: Sequence[str], frame_hop_s: flo
 
 
 def read_ground_truth(ground_truth: Any, clip_ids: Sequence[str]) -> Mapping[str, Sequence[Sequence[Any]]]:
-    """Events by clip, from a mapping of them, or a table with a row an event; clips that a table does not name have none.
+    """Events by clip, from a mapping of them, or a table with a row an event, where clips that it lacks have none.
 
     Raises:
         DataError: If it is something else, or a table has other columns or names a clip without scores.
@@ -237,11 +238,12 @@ def _check_columns(where: str, columns: Sequence[Any], wanted: Sequence[str]) ->
     for column in wanted:
         if (count := columns.count(column)) != 1:
             found = ", ".join(map(str, columns[:8])) + (", …" if len(columns) > 8 else "")
-            raise DataError(f"{where}: the column {column!r} is {'missing' if count == 0 else 'there twice'}; found: {found}")
+            problem = "missing" if count == 0 else "there twice"
+            raise DataError(f"{where}: the column {column!r} is {problem}; found: {found}")
 
 
 def _clip_finder(what: str, clip_ids: Sequence[str]) -> Callable[[str], str]:
-    """From a file name in a table to the clip that has scores: the names are equal but for the ending of an audio file."""
+    """From a file name in a table to the clip that has scores, whose name is the same but for an ending."""
     known, by_stem = frozenset(clip_ids), {str(clip_id).rpartition(".")[0]: clip_id for clip_id in clip_ids}
 
     def find(name: str) -> str:

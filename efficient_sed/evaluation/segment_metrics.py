@@ -28,7 +28,9 @@ class SegmentScores:
         self._targets: list[np.ndarray] = []
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Add a clip: scores (frames, classes), its events, its length. A segment scores the highest of the frames that overlap it, without any: 0.
+        """Add a clip: scores (frames, classes), its events, its length.
+
+        A segment scores the highest of the frames that overlap it, without any: 0.
 
         Raises:
             DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.

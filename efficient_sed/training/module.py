@@ -12,7 +12,14 @@ from torch import Tensor
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.errors import DataError, DivergedError
-from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metrics, handle_unreadable, psds_parameters, start_scores, task_metrics
+from efficient_sed.evaluation.evaluate import (
+    ClipScores,
+    collected_event_metrics,
+    handle_unreadable,
+    psds_parameters,
+    start_scores,
+    task_metrics,
+)
 from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
@@ -52,7 +59,8 @@ class SedModule(pl.LightningModule):
     @property
     def monitor(self) -> str:
         """The validation metric that chooses the best epoch; higher is better."""
-        return "val/map" if self.config.task == "tagging" else f"val/{psds_parameters(self.config.evaluation).name}_macro"
+        psds = psds_parameters(self.config.evaluation).name
+        return "val/map" if self.config.task == "tagging" else f"val/{psds}_macro"
 
     def on_train_epoch_start(self) -> None:
         train = self.config.train

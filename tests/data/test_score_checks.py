@@ -42,7 +42,8 @@ def spoilt(value: float, frame: int = 7) -> np.ndarray:
 def by_evaluation(scores: np.ndarray) -> None:
     """A window of a clip, as `train` and `evaluate` collect it, with a long median filter."""
     clip = Clip("x", AudioFile(Path("unused")), SECONDS, tuple(EVENTS))
-    collected = start_scores(EvaluationWindows([clip], CLASSES, GRID, SECONDS), "detection", EvaluationConfig(), 21, 0.04)
+    windows = EvaluationWindows([clip], CLASSES, GRID, SECONDS)
+    collected = start_scores(windows, "detection", EvaluationConfig(), 21, 0.04)
     collected.add(torch.tensor([0]), torch.from_numpy(scores.T[None]), torch.zeros(1, 2))
 
 
@@ -52,7 +53,8 @@ def by_tagging(scores: np.ndarray) -> None:
 
 
 def by_psds(back_end: Any) -> Callable[[np.ndarray], object]:
-    return lambda scores: psds1({"x": scores}, {"x": EVENTS}, {"x": SECONDS}, classes=CLASSES, frame_hop_s=0.04, back_end=back_end)
+    options: dict[str, Any] = {"classes": CLASSES, "frame_hop_s": 0.04, "back_end": back_end}
+    return lambda scores: psds1({"x": scores}, {"x": EVENTS}, {"x": SECONDS}, **options)
 
 
 METRICS: dict[str, Callable[[np.ndarray], object]] = {
@@ -70,7 +72,8 @@ METRICS: dict[str, Callable[[np.ndarray], object]] = {
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("metric", METRICS)
 def test_no_metric_takes_what_is_no_number(metric: str, value: float) -> None:
-    with pytest.raises(DataError, match=rf"^clip 'x': (a|the) score of class 'b' is not a number \({value}( in frame 7)?\)$"):
+    message = rf"^clip 'x': (a|the) score of class 'b' is not a number \({value}( in frame 7)?\)$"
+    with pytest.raises(DataError, match=message):
         METRICS[metric](spoilt(value))
 
 

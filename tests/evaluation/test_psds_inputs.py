@@ -37,7 +37,8 @@ def tables(order: list[int] = [2, 0, 1]) -> dict[str, pd.DataFrame]:  # noqa: B0
 
 def truth_table(ending: str = ".wav") -> pd.DataFrame:
     rows = [(clip + ending, *event) for clip, events in TRUTH.items() for event in events]
-    return pd.DataFrame([*rows, ("clip.3" + ending, np.nan, np.nan, np.nan)], columns=["filename", "onset", "offset", "event_label"])
+    empty = ("clip.3" + ending, np.nan, np.nan, np.nan)
+    return pd.DataFrame([*rows, empty], columns=["filename", "onset", "offset", "event_label"])
 
 
 def duration_table(ending: str = ".wav") -> pd.DataFrame:
@@ -80,25 +81,70 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "list": ({"scores": list(SCORES.values())}, "scores is a list; needed: a mapping from clip to an array (frames, classes) or a score table"),
-    "one table": ({"scores": tables()["clip1"]}, "scores is a DataFrame; needed: a mapping from clip to an array (frames, classes)"),
+    "list": (
+        {"scores": list(SCORES.values())},
+        "scores is a list; needed: a mapping from clip to an array (frames, classes) or a score table",
+    ),
+    "one table": (
+        {"scores": tables()["clip1"]},
+        "scores is a DataFrame; needed: a mapping from clip to an array (frames, classes)",
+    ),
     "no folder": ({"scores": "absent/"}, "scores=absent: no such folder; needed: a folder with a TSV file a clip"),
     "a file": ({"scores": __file__}, f"scores={__file__}: a file; needed: a folder"),
-    "columns": ({"scores": changed(lambda table: table.drop(columns="dog"))}, "clip 'clip 2': the column 'dog' is missing; found: onset, offset, cat"),
-    "more columns": ({"scores": changed(lambda table: table.assign(cow=0))}, "clip 'clip 2': its table has the column 'cow', which is none of the 3 classes"),
-    "text": ({"scores": changed(lambda table: table.assign(dog="loud"))}, "clip 'clip 2': its table holds something else than numbers ("),
-    "irregular": ({"scores": changed(moved)}, "clip 'clip 2': row 5 of its table covers 0.0938798 to 0.1161 s; with frame_hop_s=0.02322 it must cover 0.0928798 to"),
-    "begins late": ({"scores": changed(lambda table: table[1:])}, "clip 'clip 2': row 1 of its table covers 0.02322 to 0.0464399 s"),
-    "hop": ({"scores": tables(), "hop_s": 0.04}, "clip 'clip1': row 1 of its table covers 0 to 0.02322 s; with frame_hop_s=0.04 it must"),
-    "nan": ({"scores": changed(lambda table: table.assign(cat=np.nan))}, "clip 'clip 2': a score of class 'cat' is not a number (nan in frame 0)"),
-    "truth list": ({"truth": list(TRUTH.values())}, "ground_truth is a list; needed: a mapping from clip to its events (onset_s, offset_s, label), or a"),
-    "truth columns": ({"truth": truth_table().drop(columns="onset")}, "ground_truth: the column 'onset' is missing; found: filename, offset, event_label"),
+    "columns": (
+        {"scores": changed(lambda table: table.drop(columns="dog"))},
+        "clip 'clip 2': the column 'dog' is missing; found: onset, offset, cat",
+    ),
+    "more columns": (
+        {"scores": changed(lambda table: table.assign(cow=0))},
+        "clip 'clip 2': its table has the column 'cow', which is none of the 3 classes",
+    ),
+    "text": (
+        {"scores": changed(lambda table: table.assign(dog="loud"))},
+        "clip 'clip 2': its table holds something else than numbers (",
+    ),
+    "irregular": (
+        {"scores": changed(moved)},
+        "clip 'clip 2': row 5 of its table covers 0.0938798 to 0.1161 s; with frame_hop_s=0.02322",
+    ),
+    "begins late": (
+        {"scores": changed(lambda table: table[1:])},
+        "clip 'clip 2': row 1 of its table covers 0.02322 to 0.0464399 s",
+    ),
+    "hop": (
+        {"scores": tables(), "hop_s": 0.04},
+        "clip 'clip1': row 1 of its table covers 0 to 0.02322 s; with frame_hop_s=0.04 it must",
+    ),
+    "nan": (
+        {"scores": changed(lambda table: table.assign(cat=np.nan))},
+        "clip 'clip 2': a score of class 'cat' is not a number (nan in frame 0)",
+    ),
+    "truth list": (
+        {"truth": list(TRUTH.values())},
+        "ground_truth is a list; needed: a mapping from clip to its events (onset_s, offset_s, label), or a",
+    ),
+    "truth columns": (
+        {"truth": truth_table().drop(columns="onset")},
+        "ground_truth: the column 'onset' is missing; found: filename, offset, event_label",
+    ),
     "truth name": ({"truth": truth_table("x")}, "ground_truth names the file 'clip1x', of which there are no scores"),
-    "truth times": ({"truth": truth_table().assign(onset="soon")}, "clip 'clip1': event 'dog' has onset 'soon' and offset 0.5; needed: seconds as numbers"),
+    "truth times": (
+        {"truth": truth_table().assign(onset="soon")},
+        "clip 'clip1': event 'dog' has onset 'soon' and offset 0.5; needed: seconds as numbers",
+    ),
     "no truth file": ({"truth": "absent.tsv"}, "absent.tsv: no such annotation file"),
-    "number": ({"durations": 10.0}, "durations is a float; needed: a mapping from clip to its length in seconds, or a table"),
-    "durations miss one": ({"durations": duration_table()[:-1]}, "scores and durations name different clips, such as 'clip.3'"),
-    "durations twice": ({"durations": pd.concat([duration_table(), duration_table().assign(duration=2.0)])}, "durations: 'clip1.wav' is there twice, with 1 s and 2 s"),
+    "number": (
+        {"durations": 10.0},
+        "durations is a float; needed: a mapping from clip to its length in seconds, or a table",
+    ),
+    "durations miss one": (
+        {"durations": duration_table()[:-1]},
+        "scores and durations name different clips, such as 'clip.3'",
+    ),
+    "durations twice": (
+        {"durations": pd.concat([duration_table(), duration_table().assign(duration=2.0)])},
+        "durations: 'clip1.wav' is there twice, with 1 s and 2 s",
+    ),
     "no durations file": ({"durations": "absent.tsv"}, "absent.tsv: cannot be read (No such file or directory)"),
 }
 

@@ -196,7 +196,12 @@ def test_hardly_any_sound(seconds: float) -> None:
 
 def test_samples_of_16_bits_are_refused() -> None:
     wanted = r"samples must be float32 in \[-1, 1\], a numpy\.ndarray of shape \(samples,\), got "
-    for samples, given in ((np.ones(9, np.int16), r"int16; scale them by x / 32768"), (torch.ones(9, dtype=torch.int32), r"int32; scale"), ([1, 2], "int64"), ("a.wav", "<U5")):
+    for samples, given in (
+        (np.ones(9, np.int16), "int16; scale them by x / 32768"),
+        (torch.ones(9, dtype=torch.int32), "int32; scale"),
+        ([1, 2], "int64"),
+        ("a.wav", "<U5"),
+    ):
         with pytest.raises(TypeError, match=wanted + given):
             Stream(model("none")).push(samples)  # type: ignore[arg-type]
 
