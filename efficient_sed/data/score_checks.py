@@ -34,23 +34,40 @@ def check_scores(
         ShapeError: If the shape is another one.
         DataError: If a score is no number; the message names class and frame.
     """
+    check_shape(where, scores, classes)
+    if _has_bad(scores, needs_finite=needs_finite):
+        raise bad_score(where, scores, classes, first_frame=first_frame, needs_finite=needs_finite)
+
+
+def check_shape(where: str, scores: np.ndarray, classes: Sequence[str]) -> None:
+    """The part of `check_scores` that looks at no score."""
     if scores.ndim != 2 or scores.shape[1] != len(classes):
         raise ShapeError(f"{where}: scores have shape {scores.shape}; needed: (frames, {len(classes)} classes)")
-    if bad := _first_bad(scores, needs_finite=needs_finite):
-        frame, column = bad
-        wanted = "finite number" if needs_finite else "number"
-        place = f"{scores[bad]} in frame {first_frame + frame}"
-        raise DataError(f"{where}: a score of class {classes[column]!r} is not a {wanted} ({place})")
+
+
+def bad_score(
+    where: str,
+    scores: np.ndarray,
+    classes: Sequence[str],
+    *,
+    first_frame: int = 0,
+    needs_finite: bool = False,
+) -> DataError:
+    """The error of scores one of which is no number."""
+    frame, column = _first_bad(scores, needs_finite=needs_finite)
+    wanted, value = "finite number" if needs_finite else "number", scores[frame, column]
+    place = f"{value} in frame {first_frame + frame}"
+    return DataError(f"{where}: a score of class {classes[column]!r} is not a {wanted} ({place})")
 
 
 def check_clip_scores(scores: np.ndarray, classes: Sequence[str], clip_ids: Sequence[str] | None = None) -> None:
     """The same for one score a clip and class, shape (clips, classes); without ids the message counts clips from 0."""
     if scores.ndim != 2 or scores.shape[1] != len(classes):
         raise ShapeError(f"scores have shape {scores.shape}; needed: (clips, {len(classes)} classes)")
-    if bad := _first_bad(scores):
-        clip, column = bad
-        name = clip if clip_ids is None else repr(clip_ids[clip])
-        raise DataError(f"clip {name}: the score of class {classes[column]!r} is not a number ({scores[bad]})")
+    if _has_bad(scores):
+        clip, column = _first_bad(scores)
+        name, value = clip if clip_ids is None else repr(clip_ids[clip]), scores[clip, column]
+        raise DataError(f"clip {name}: the score of class {classes[column]!r} is not a number ({value})")
 
 
 def check_labels(where: str, labels: Iterable[Any], classes: Sequence[str]) -> None:
@@ -62,10 +79,13 @@ def check_labels(where: str, labels: Iterable[Any], classes: Sequence[str]) -> N
             raise DataError(f"{where}: event label {label!r} is not among the {len(classes)} classes{hint}")
 
 
-def _first_bad(scores: np.ndarray, *, needs_finite: bool = False) -> tuple[int, int] | None:
-    """Row and column of a score that is no number; None if all are."""
-    if scores.size == 0 or (scores.max() < np.inf and not (needs_finite and scores.min() == -np.inf)):
-        return None
+def _has_bad(scores: np.ndarray, *, needs_finite: bool = False) -> bool:
+    """Whether a score is no number; quick, as it stands in every metric: the maximum of what has NaN is NaN."""
+    return scores.size > 0 and not (scores.max() < np.inf and not (needs_finite and scores.min() == -np.inf))
+
+
+def _first_bad(scores: np.ndarray, *, needs_finite: bool = False) -> tuple[int, int]:
+    """Row and column of a score that is no number, which there must be."""
     is_bad = ~np.isfinite(scores) if needs_finite else ~(scores < np.inf)
     row, column = np.argwhere(is_bad)[0]
     return int(row), int(column)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation._psds_checks import check_clip, check_columns
 from efficient_sed.evaluation.psds import NO_EVENTS, PsdsParameters, PsdsResult, describe_variant
@@ -47,6 +48,7 @@ class _LibraryPsds(ABC):
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
         """Keep one clip; as `PsdsAccumulator.update`."""
         array, merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
+        check_scores(f"clip {clip_id!r}", array, self.classes)
         self.check_range(clip_id, array)
         if clip_id in self._scores:
             raise DataError(f"clip {clip_id!r} came before")

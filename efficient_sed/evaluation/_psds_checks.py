@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from efficient_sed.data.events import Event, merge_overlapping
-from efficient_sed.data.score_checks import check_labels, check_scores
+from efficient_sed.data.score_checks import check_labels, check_shape
 from efficient_sed.errors import ConfigError, DataError, ShapeError
 
 REAL_KINDS = "biuf"  # of numpy's types: truth values, whole and floating-point numbers
@@ -22,12 +22,14 @@ def check_clip(
 ) -> tuple[np.ndarray, tuple[Event, ...], np.ndarray]:
     """Scores of a clip as an array, its events, overlapping ones joined, and the times of its frames' borders, (frames + 1,).
 
+    Whether scores are numbers is not checked: the exact back end finds out while it sweeps them.
+
     Raises:
         DataError: If scores, events or length make no sense; the message names clip and value.
         ConfigError: If the clip is too short for so many frames.
     """
     where, array = f"clip {clip_id!r}", _to_array(clip_id, scores)
-    check_scores(where, array, classes)
+    check_shape(where, array, classes)
     if len(array) == 0:
         raise ShapeError(f"{where}: scores have shape {array.shape}; needed: at least one frame")
     check_duration(where, duration_s)

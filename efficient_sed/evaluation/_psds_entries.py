@@ -64,15 +64,17 @@ class PsdsEntries:
         self._filled = 0
         self._is_single = True  # what lies in the buffer are numbers of float32
 
-    def add_clip(self, scores: np.ndarray, events: Sequence[Event], borders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def add_clip(self, scores: np.ndarray, events: Sequence[Event], borders: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Sweep a clip's scores (frames, classes), whose frames lie between `borders` in seconds; events of a class are apart.
 
         Returns:
-            Classes that occur and how often.
+            Classes that occur and how often; none, and nothing is taken in, if a score is NaN or plus infinity.
         """
-        from efficient_sed.evaluation._psds_sweep import sweep_clip
+        from efficient_sed.evaluation._psds_sweep import column_maxima, sweep_clip
 
-        maxima = scores.max(axis=0)
+        maxima = np.empty(len(self.cuts), scores.dtype)
+        if not column_maxima(scores, maxima):
+            return None
         by_column = sorted((self._column[event.label], event.onset_s, event.offset_s) for event in events)
         columns = np.array([column for column, _, _ in by_column], dtype=np.int64)
         onsets, offsets = (np.array([event[field] for event in by_column], dtype=np.float64) for field in (1, 2))

@@ -16,6 +16,20 @@ FAILED, PASSED = 1, 2  # states of a detection that was held against the detecti
 
 
 @compiled
+def column_maxima(scores: np.ndarray, maxima: np.ndarray) -> bool:
+    """Write the highest score of each class into `maxima`; return whether none is NaN or plus infinity."""
+    T, C = scores.shape
+    are_numbers = True
+    maxima[:] = scores[0]
+    for t in range(T):
+        for c in range(C):
+            value = scores[t, c]
+            are_numbers &= value < np.inf
+            maxima[c] = value if value > maxima[c] else maxima[c]
+    return are_numbers
+
+
+@compiled
 def move_up(classes: np.ndarray, scores: np.ndarray, hits: np.ndarray, alarms: np.ndarray, clips: np.ndarray, cuts: np.ndarray) -> int:
     """Move the entries that reach the cut of their class to the front of their arrays; return how many do."""
     kept = 0

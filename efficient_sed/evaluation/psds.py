@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from efficient_sed.config.schema import MAX_EFPR
+from efficient_sed.data.score_checks import bad_score
 from efficient_sed.errors import ConfigError, DataError, nearest, require_package
 from efficient_sed.evaluation._psds_checks import check_clip, check_columns, check_duration
 from efficient_sed.evaluation._psds_entries import PsdsEntries
@@ -238,6 +239,8 @@ class PsdsAccumulator:
             raise DataError(f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced")
         array = np.ascontiguousarray(given, dtype=np.float32 if given.dtype == np.float32 else np.float64)
         num_events = self.entries.add_clip(array, merged, borders)
+        if num_events is None:
+            raise bad_score(f"clip {clip_id!r}", array, self.classes)
         self.durations[clip_id], self.events_by_clip[clip_id], self._seen_s = float(duration_s), num_events, seen_s
 
     def merge(self, other: PsdsAccumulator) -> None:
