@@ -30,6 +30,10 @@ class DataError(EfficientSedError):
     """A file, an annotation or a data set cannot be used."""
 
 
+class ShapeError(DataError, ValueError):
+    """An array or tensor has another shape than is needed."""
+
+
 class CheckpointError(EfficientSedError):
     """A checkpoint cannot be found, read or fitted to the model."""
 

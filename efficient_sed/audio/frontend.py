@@ -16,6 +16,7 @@ from efficient_sed.audio._spectrum import centre_pad, power_spectrum
 from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.waveform_checks import check_waveform
 
 WINDOW_LENGTH = 400  # 25 ms
 FFT_LENGTH = 512
@@ -41,9 +42,14 @@ class FrontEnd(nn.Module, abc.ABC):
         return FrameGrid(self.sample_rate, self.hop_length, time_stride, self.first_frame_samples + (first_step_frames - 1) * self.hop_length)
 
     def check(self, waveform: Tensor) -> None:
-        """Raise a ValueError unless the waveform is (batch, samples) and long enough for a frame."""
-        if waveform.ndim != 2 or waveform.shape[1] < self.min_samples:
-            raise ValueError(f"waveform must have shape (batch, samples) with at least {self.min_samples} samples, got {tuple(waveform.shape)}")
+        """Raise unless the waveform is (batch, samples) of a floating-point type, and long enough for a frame.
+
+        Raises:
+            TypeError: If it is no tensor, or one of whole numbers.
+            ShapeError: If its shape is another one.
+        """
+        is_float = isinstance(waveform, Tensor) and waveform.is_floating_point()
+        check_waveform(waveform, Tensor, self.min_samples, is_float=is_float)
 
     @abc.abstractmethod
     def forward(self, waveform: Tensor) -> Tensor: ...
@@ -69,7 +75,7 @@ class LogMel(FrontEnd):
         """Spectrogram with the model's own bank or, for augmentation, another of `mel_bank`.
 
         Raises:
-            ValueError: If the waveform is not (batch, samples) or shorter than one analysis window.
+            TypeError, ShapeError: As `check`.
         """
         self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):

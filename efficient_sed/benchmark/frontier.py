@@ -46,6 +46,10 @@ COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
 SCORES: Mapping[str, tuple[str, bool]] = {
     "psds1_macro": ("PSDS1, macro", True),
     "psds1": ("PSDS1 with penalty for unequal classes", True),
+    "psds2_macro": ("PSDS2, macro", True),
+    "psds2": ("PSDS2 with penalty for unequal classes", True),
+    "psds_macro": ("PSDS with other parameters, macro", True),
+    "psds": ("PSDS with other parameters and penalty for unequal classes", True),
     "frame_f1": ("F1 of frames", True),
     "frame_error_rate": ("error rate of frames", False),
     "segment_pauroc": ("partial AUROC of segments", True),

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -186,10 +187,14 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     """Run one clip through the model and add up the formulas. A compiled model is counted as it was before.
 
     Raises:
+        TypeError: If it is no model.
         ConfigError: If the length is none, or a module that owns weights, or that multiplies tensors otherwise than through its children, has no formula; add one to `FORMULAS`.
     """
-    require(0 < seconds < math.inf, "seconds", seconds, "a length above 0")
+    require(isinstance(seconds, Real) and 0 < seconds < math.inf, "seconds", seconds, "a length above 0")
     model = getattr(model, "_orig_mod", model)
+    if not isinstance(model, SedModel):
+        advice = "make one by create_model(NAME, num_classes=N) or load_model(NAME)"
+        raise TypeError(f"count_macs takes a SedModel, got {type(model).__name__}; {advice}")
     counter = _Counter()
     for name, module in model.named_modules():
         if _formula(module) is None and next(module.parameters(recurse=False), None) is not None:

@@ -14,17 +14,18 @@ from rich.table import Table
 
 from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.repeats import fold_of, group_repeats, mean_and_sd
-from efficient_sed.benchmark.result_file import main_score
+from efficient_sed.benchmark.result_file import PSDS_SCORES, main_score
 from efficient_sed.errors import DataError
 
 COMPLEXITY_COLUMNS = (
     "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size",
     "latency_ms", "peak_memory_mb", "precision", "device", "torch", "commit", "created",
 )  # fmt: skip
-SCORES = ("score", "psds1", "onset_f", "segment_error_rate")
+WITH_ALPHA_ST = tuple(key.removesuffix("_macro") for key in PSDS_SCORES)
+SCORES = ("score", *WITH_ALPHA_ST, "onset_f", "segment_error_rate")
 MEASURED = ("clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb")
 RESULT_COLUMNS = (
-    "model", "score", "metric", "psds1", "onset_f", "segment_error_rate", "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "fold", "signature", "data", "manifest_hash",
+    "model", "score", "metric", *SCORES[1:], "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "fold", "signature", "data", "manifest_hash",
     "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
 )  # fmt: skip
 CSV_START = re.compile(",".join(RESULT_COLUMNS[:3]).encode())
@@ -65,7 +66,7 @@ def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
         **complexity_row(result),
         "score": metrics[score],
         "metric": title,
-        "psds1": metrics.get("psds1"),
+        **{key: metrics.get(key) for key in WITH_ALPHA_ST},
         "onset_f": metrics.get("onset_f"),
         "segment_error_rate": metrics.get("segment_error_rate"),
         "seed": result["seed"],
@@ -114,7 +115,8 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
     for row in rows:
         counted = [str(row["num_runs"])] * len(runs)
-        scores = (_with_sd(row, key) for key in ("score", "psds1", *events.values()))
+        with_alpha_st = next((key for key in WITH_ALPHA_ST if row[key] is not None), WITH_ALPHA_ST[0])
+        scores = (_with_sd(row, key) for key in ("score", with_alpha_st, *events.values()))
         table.add_row(row["model"], *counted, str(row["seed"]), *("" if row[key] is None else str(row[key]) for key in folds), row["data"], row["metric"], *scores, *_costs(row))
     return _with_conditions(table, rows, results)
 

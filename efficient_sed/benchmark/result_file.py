@@ -28,7 +28,9 @@ OPTIONAL = (
     "complexity.macs_by_part.backbone", "complexity.macs_by_part.sequence", "complexity.macs_by_part.classifier",
 )  # fmt: skip
 PAIRS = ("complexity.throughput.iqr",)
-OPTIONAL_SCORES = ("metrics.psds1", "metrics.onset_f", "metrics.segment_error_rate")
+OPTIONAL_SCORES = ("metrics.psds1", "metrics.psds2", "metrics.psds", "metrics.onset_f", "metrics.segment_error_rate")
+PSDS_SCORES = {"psds1_macro": "PSDS1 macro", "psds2_macro": "PSDS2 macro", "psds_macro": "PSDS macro"}
+"""Names by key: with the parameters of PSDS1, of PSDS2, and with others."""
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -89,9 +91,13 @@ def check_result(result: Any) -> None:
 
 
 def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
-    """Key in a result's metrics and name of the score that tables lead with: PSDS1, accuracy where a clip has one class, else mAP."""
+    """Key in a result's metrics and name of the score that tables lead with.
+
+    PSDS for detection; accuracy where a clip has one class, else mAP.
+    """
     if result["task"] == "detection":
-        return "psds1_macro", "PSDS1 macro"
+        key = next((key for key in PSDS_SCORES if key in result["metrics"]), "psds1_macro")
+        return key, PSDS_SCORES[key]
     return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_CLIP_SECONDS = 3600  # of one window, which goes through a model at once
 MAX_HIDDEN = 8192  # ten times the largest released
 MAX_WORKERS = 256
+MAX_EFPR = 1e9  # false positives an hour
 MAX_COUNT = 1_000_000  # of epochs, clips of a batch and the like
 MAX_MEDIAN_FRAMES = 9999  # almost seven minutes of 40 ms
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
@@ -354,7 +355,7 @@ class EvaluationConfig:
         require(0 < self.dtc <= 1, "evaluation.dtc", self.dtc, "above 0, at most 1")
         require(0 < self.gtc <= 1, "evaluation.gtc", self.gtc, "above 0, at most 1")
         require(self.alpha_st >= 0, "evaluation.alpha_st", self.alpha_st, "0 or more")
-        require(self.max_efpr > 0, "evaluation.max_efpr", self.max_efpr, "above 0")
+        require(0 < self.max_efpr <= MAX_EFPR, "evaluation.max_efpr", self.max_efpr, f"above 0, at most {MAX_EFPR:g}")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from efficient_sed._spelling import canonical
 from efficient_sed.data.labels import NUM_AUDIOSET_WEAK, audioset_labels
 from efficient_sed.data.pseudo_labels import select_classes, spellings
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import DataError
 
 
@@ -32,7 +33,7 @@ class ClipTeacher:
     """
 
     def __init__(self, path: str | Path, index: str | Path, classes: Sequence[str]) -> None:
-        self.path = Path(path)
+        self.path, self.classes = Path(path), tuple(classes)
         self._logits: Any = None
         logits = self._map()
         self._row = _read_index(Path(index))
@@ -72,10 +73,10 @@ class ClipTeacher:
         if self._logits is None:
             self._logits = self._map()
         row = next(self._row[name] for name in spellings(clip_id) if name in self._row)
-        logits = self._logits[row].astype(np.float32)
-        if not np.isfinite(logits).all():
-            raise DataError(f"{self.path}: a logit of {clip_id!r} (row {row}) is not a finite number")
-        return np.repeat((logits if self._columns is None else logits[self._columns])[:, None], num_frames, axis=1)
+        stored = self._logits[row].astype(np.float32)
+        logits = stored if self._columns is None else stored[self._columns]
+        check_scores(f"{self.path}: clip {clip_id!r} (row {row})", logits[None], self.classes, needs_finite=True)
+        return np.repeat(logits[:, None], num_frames, axis=1)
 
 
 class _PlainUnpickler(pickle._Unpickler):

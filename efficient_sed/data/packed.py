@@ -17,7 +17,7 @@ from torch import Tensor
 
 from efficient_sed._json import parse_json
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.schema import DataConfig, require
 from efficient_sed.data._columns import ClipColumns, ColumnPart
 from efficient_sed.data._packed_file import PackedFile, PackedPath, open_packed
 from efficient_sed.data.events import PARTS, Overhang, Splits
@@ -118,6 +118,10 @@ class PackedConfig(DataConfig):
 
     root: str = "packed.h5"
     """The file, or the folder of an index and shards."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.channel is None, "data.channel", self.channel, "packed clips have one channel; choose it when packing")
 
     def load(self) -> Splits:
         root = Path(self.root)

@@ -20,6 +20,7 @@ import numpy as np
 from efficient_sed._spelling import canonical
 from efficient_sed.data._containers import HDF5_ERRORS, read_whole, stored_data, texts
 from efficient_sed.data.labels import label_problem
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import DataError
 
 PUBLISHED_HOP_S, PUBLISHED_FRAMES = 0.04, 250  # 10 s
@@ -48,7 +49,7 @@ class PseudoLabels:
     """
 
     def __init__(self, path: str | Path, classes: Sequence[str], hop_s: float = PUBLISHED_HOP_S, clip_seconds: float | None = None) -> None:
-        self.path = Path(path)
+        self.path, self.classes = Path(path), tuple(classes)
         self._file: Any = None
         self._inherited: Any = None
         self._process = 0
@@ -115,9 +116,10 @@ class PseudoLabels:
             stored: np.ndarray = self._open()["strong_logits"][row, :, first_frame : first_frame + num_frames].astype(np.float32)
         except HDF5_ERRORS as error:
             raise DataError(f"{self.path}: the logits of {clip_id!r} cannot be read; the file is damaged") from error
-        if not np.isfinite(stored).all():
-            raise DataError(f"{self.path}: a logit of {clip_id!r} is not a finite number")
-        return stored if self._columns is None else stored[self._columns]
+        logits = stored if self._columns is None else stored[self._columns]
+        where = f"{self.path}: clip {clip_id!r}"
+        check_scores(where, logits.T, self.classes, first_frame=first_frame, needs_finite=True)
+        return logits
 
     def _open(self) -> Any:
         if self._process != os.getpid():  # closing a handle from before the fork would touch the parent's, so it is kept

@@ -135,6 +135,7 @@ class SyntheticConfig(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.channel is None, "data.channel", self.channel, "synthetic scenes have one channel")
         for key in ("num_train", "num_validation", "num_test"):
             require(1 <= getattr(self, key) <= MAX_SCENES, f"data.{key}", getattr(self, key), f"1 to {MAX_SCENES} scenes")
         require(self.seed >= 0, "data.seed", self.seed, "0 or more")

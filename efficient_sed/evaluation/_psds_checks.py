@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from efficient_sed.data.events import Event, merge_overlapping
-from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.data.score_checks import check_labels, check_shape
+from efficient_sed.errors import ConfigError, DataError, ShapeError
 
 REAL_KINDS = "biuf"  # of numpy's types: truth values, whole and floating-point numbers
 
@@ -21,19 +22,21 @@ def check_clip(
 ) -> tuple[np.ndarray, tuple[Event, ...], np.ndarray]:
     """Scores of a clip as an array, its events, overlapping ones joined, and the times of its frames' borders, (frames + 1,).
 
+    Whether scores are numbers is not checked: the exact back end finds out while it sweeps them.
+
     Raises:
         DataError: If scores, events or length make no sense; the message names clip and value.
         ConfigError: If the clip is too short for so many frames.
     """
-    array = _to_array(clip_id, scores)
-    if array.ndim != 2 or array.shape[1] != len(classes) or len(array) == 0:
-        raise DataError(f"clip {clip_id!r}: scores have shape {array.shape}; needed: (frames, {len(classes)} classes)")
-    check_duration(clip_id, duration_s)
+    where, array = f"clip {clip_id!r}", _to_array(clip_id, scores)
+    check_shape(where, array, classes)
+    if len(array) == 0:
+        raise ShapeError(f"{where}: scores have shape {array.shape}; needed: at least one frame")
+    check_duration(where, duration_s)
     triples = _to_triples(clip_id, events)
-    known = frozenset(classes) if triples else frozenset()
+    if triples:
+        check_labels(where, (label for _, _, label in triples), classes)
     for onset_s, offset_s, label in triples:
-        if not isinstance(label, str) or label not in known:
-            raise DataError(f"clip {clip_id!r}: event label {label!r} is not among the {len(classes)} classes")
         if not all(isinstance(time_s, Real) for time_s in (onset_s, offset_s)):
             raise DataError(f"clip {clip_id!r}: event {label!r} has onset {onset_s!r} and offset {offset_s!r}; needed: seconds as numbers")
         if not 0 <= onset_s < offset_s < np.inf:
@@ -44,12 +47,12 @@ def check_clip(
     return array, merge_overlapping(Event(float(onset_s), float(offset_s), label) for onset_s, offset_s, label in triples), borders
 
 
-def check_duration(clip_id: str, duration_s: float) -> None:
-    """Raise a DataError unless a clip has a length."""
+def check_duration(where: str, duration_s: float) -> None:
+    """Raise a DataError unless it is the length of a clip."""
     if not isinstance(duration_s, Real):
-        raise DataError(f"clip {clip_id!r}: duration {duration_s!r} is not a number of seconds")
+        raise DataError(f"{where}: duration {duration_s!r} is not a number of seconds")
     if not 0 < duration_s < np.inf:
-        raise DataError(f"clip {clip_id!r}: duration {duration_s} s must be above 0")
+        raise DataError(f"{where}: duration {duration_s} s must be above 0")
 
 
 def _to_array(clip_id: str, scores: ArrayLike) -> np.ndarray:
@@ -59,7 +62,7 @@ def _to_array(clip_id: str, scores: ArrayLike) -> np.ndarray:
         raise DataError(f"clip {clip_id!r}: scores make no array ({str(error).splitlines()[0]}); needed: real numbers (frames, classes)") from error
     if array.dtype.kind not in REAL_KINDS:
         raise DataError(f"clip {clip_id!r}: scores are of type {array.dtype}; needed: real numbers (frames, classes)")
-    return array
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _to_triples(clip_id: str, events: Iterable[Sequence[Any]]) -> list[tuple[Any, Any, Any]]:
@@ -74,15 +77,17 @@ def _to_triples(clip_id: str, events: Iterable[Sequence[Any]]) -> list[tuple[Any
     return triples
 
 
-def nan_error(clip_id: str, scores: np.ndarray, classes: Sequence[str]) -> DataError:
-    """The error of a clip with a score that is not a number; names its class."""
-    return DataError(f"clip {clip_id!r}: a score of class {classes[int(np.argwhere(np.isnan(scores))[0, 1])]!r} is not a number")
-
-
-def check_classes(classes: Sequence[str]) -> None:
-    """Raise a DataError if there is no label or one stands for two columns."""
-    if not classes:
+def check_columns(classes: Sequence[str], frame_hop_s: float) -> None:
+    """Raise a DataError unless every column has a label of its own, a ConfigError unless the hop is a length."""
+    if not isinstance(frame_hop_s, Real) or not 0 < frame_hop_s < np.inf:
+        raise ConfigError(f"frame_hop_s={frame_hop_s!r} is not allowed: seconds of a frame, above 0")
+    if isinstance(classes, str) or not isinstance(classes, Collection):
+        raise DataError(f"classes={classes!r} is not allowed: a list of labels, such as ['dog', 'siren']")
+    if len(classes) == 0:
         raise DataError("PSDS needs at least one class, got none")
+    for label in classes:
+        if not isinstance(label, str):
+            raise DataError(f"class {label!r} is not allowed: labels are text")
     label, count = Counter(classes).most_common(1)[0]
     if count > 1:
         raise DataError(f"class {label!r} is there {count} times; every score column needs a label of its own")

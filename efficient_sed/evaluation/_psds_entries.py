@@ -68,12 +68,12 @@ class PsdsEntries:
         """Sweep a clip's scores (frames, classes), whose frames lie between `borders` in seconds; events of a class are apart.
 
         Returns:
-            Classes that occur and how often; none, and nothing is taken in, if a score is not a number.
+            Classes that occur and how often; none, and nothing is taken in, if a score is NaN or plus infinity.
         """
         from efficient_sed.evaluation._psds_sweep import column_maxima, sweep_clip
 
         maxima = np.empty(len(self.cuts), scores.dtype)
-        if column_maxima(scores, maxima):
+        if not column_maxima(scores, maxima):
             return None
         by_column = sorted((self._column[event.label], event.onset_s, event.offset_s) for event in events)
         columns = np.array([column for column, _, _ in by_column], dtype=np.int64)

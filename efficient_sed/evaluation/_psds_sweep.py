@@ -17,16 +17,16 @@ FAILED, PASSED = 1, 2  # states of a detection that was held against the detecti
 
 @compiled
 def column_maxima(scores: np.ndarray, maxima: np.ndarray) -> bool:
-    """Write the highest score of each class into `maxima`; return whether a score is not a number."""
+    """Write the highest score of each class into `maxima`; return whether none is NaN or plus infinity."""
     T, C = scores.shape
-    has_nan = False
+    are_numbers = True
     maxima[:] = scores[0]
     for t in range(T):
         for c in range(C):
             value = scores[t, c]
-            has_nan |= np.isnan(value)
+            are_numbers &= value < np.inf
             maxima[c] = value if value > maxima[c] else maxima[c]
-    return has_nan
+    return are_numbers
 
 
 @compiled

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_labels, check_scores
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.postprocess import find_all_runs, runs_to_events
 
@@ -37,11 +38,16 @@ class HitCounts:
         self._counts = np.zeros((3, len(classes)), dtype=np.int64)  # hits, true, detected
 
     def add(self, truth: Iterable[Event], detected: Iterable[Event]) -> None:
-        """Add a clip's events."""
+        """Add a clip's events.
+
+        Raises:
+            DataError: If one has another label.
+        """
         by_label: dict[str, tuple[list[Event], list[Event]]] = {}
         for side, events in enumerate((truth, detected)):
             for event in events:
                 by_label.setdefault(event.label, ([], []))[side].append(event)
+        check_labels("event scores", by_label, tuple(self._column))
         for label, (some, others) in by_label.items():
             self._counts[:, self._column[label]] += (count_hits(some, others, has_offsets=self.has_offsets), len(some), len(others))
 
@@ -78,7 +84,13 @@ class CollarCounts:
         self._both, self._onsets = (HitCounts(classes, has_offsets=has_offsets) for has_offsets in (True, False))
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Add a clip: scores (frames, classes), its events, its length."""
+        """Add a clip: scores (frames, classes), its events, its length.
+
+        Raises:
+            DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.
+        """
+        check_scores(f"clip {clip_id!r}", scores, self.classes)
+        check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
         runs = find_all_runs(scores, [THRESHOLD])
         is_there = np.zeros(len(self.classes), dtype=bool)
         is_there[[self._column[event.label] for event in events]] = True

@@ -7,6 +7,7 @@ What another training seed would change is not in it: that takes several runs.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
+from efficient_sed.benchmark.result_file import PSDS_SCORES, RESULT_FILE, main_score, read_result
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.psds_clips import CLIPS_FILE, CONFIDENCE, NUM_REPLICATES, SEED, PsdsClips, interval, p_value
 
@@ -28,7 +29,9 @@ class RunScore:
 
     folder: str
     model: str
-    psds1_macro: float
+    metric: str
+    """Key of the score in the result: "psds1_macro", or that of other parameters."""
+    score: float
     ci95: tuple[float, float]
 
 
@@ -56,7 +59,8 @@ class Comparison:
     def lines(self) -> list[str]:
         """What the command prints."""
         width = max(len(self.first.folder), len(self.second.folder), len("second less first"))
-        rows = [f"{run.folder:{width}}  {run.psds1_macro:.4f}  [{run.ci95[0]:.4f}, {run.ci95[1]:.4f}]" for run in (self.first, self.second)]
+        runs = (self.first, self.second)
+        rows = [f"{run.folder:{width}}  {run.score:.4f}  [{run.ci95[0]:.4f}, {run.ci95[1]:.4f}]" for run in runs]
         rows.append(f"{'second less first':{width}} {self.difference:+.4f}  [{self.ci95[0]:+.4f}, {self.ci95[1]:+.4f}]  p = {self.p_value:.4g}")
         basis = f"p {'<' if self.is_real else '>='} {MAX_P:g}, {self.replicates} draws of {self.num_clips} clips"
         if self.is_real:
@@ -87,22 +91,29 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
     results, clips = zip(*(_read(folder) for folder in folders), strict=True)
     _check_same(folders, results, clips)
     values = [own.bootstrap(replicates, seed) for own in clips]
-    before, after = (
-        RunScore(str(folder), result["model"], float(result["metrics"]["psds1_macro"]), interval(own)) for folder, result, own in zip(folders, results, values, strict=True)
-    )
+    before, after = itertools.starmap(_score, zip(folders, results, values, strict=True))
     differences = values[1] - values[0]
-    return Comparison(before, after, after.psds1_macro - before.psds1_macro, interval(differences), p_value(differences), len(clips[0].clip_ids), replicates, seed)
+    spread, num_clips = interval(differences), len(clips[0].clip_ids)
+    difference, p = after.score - before.score, p_value(differences)
+    return Comparison(before, after, difference, spread, p, num_clips, replicates, seed)
+
+
+def _score(folder: Path, result: Mapping[str, Any], values: np.ndarray) -> RunScore:
+    key, _ = main_score(result)
+    return RunScore(str(folder), result["model"], key, float(result["metrics"][key]), interval(values))
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], PsdsClips]:
     result = read_result(folder)
     if result is None:
         raise DataError(f"{folder}: holds no finished run ({RESULT_FILE} is missing); give the folder of a run, such as runs/RUN")
-    if "psds1_macro" not in result["metrics"]:
+    key, title = main_score(result)
+    if key not in PSDS_SCORES or key not in result["metrics"]:
         raise DataError(f"{folder}: is a run of task={result['task']}; runs of task=detection compare")
     clips = PsdsClips.load(folder / CLIPS_FILE)
-    if abs(clips.macro() - result["metrics"]["psds1_macro"]) > 1e-9:
-        raise DataError(f"{folder / CLIPS_FILE}: gives PSDS1 {clips.macro():.6f}, {RESULT_FILE} beside it {result['metrics']['psds1_macro']:.6f}; they are not of one run")
+    if abs(clips.macro() - result["metrics"][key]) > 1e-9:
+        values = f"gives {title} {clips.macro():.6f}, {RESULT_FILE} beside it {result['metrics'][key]:.6f}"
+        raise DataError(f"{folder / CLIPS_FILE}: {values}; they are not of one run")
     return result, clips
 
 

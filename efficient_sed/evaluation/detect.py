@@ -5,18 +5,23 @@ PyTorch is imported with a PyTorch model only: an exported one (`.onnx`) does wi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from efficient_sed.audio.encoded import parse_channel
+from efficient_sed.audio.encoded import EncodedAudio, parse_channel
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import AudioReader, audio_info
-from efficient_sed.config.schema import require_median
+from efficient_sed.audio.waveform_checks import MAX_PEAK
+from efficient_sed.config.schema import require, require_median
 from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
@@ -25,6 +30,7 @@ from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
+logger = logging.getLogger(__name__)
 ROUNDING_S = 0.001  # a few samples at any rate
 
 
@@ -61,10 +67,13 @@ class DetectOptions:
 
     def __post_init__(self) -> None:
         parse_channel(self.channel)
-        if not 0 < self.threshold < 1:
+        if not isinstance(self.threshold, Real) or not 0 < self.threshold < 1:
             raise ConfigError(f"threshold={self.threshold} is not allowed: a probability between 0 and 1, both excluded")
         if self.median_frames is not None:
+            is_whole = isinstance(self.median_frames, Integral)
+            require(is_whole, "median_frames", self.median_frames, "a whole number of frames")
             require_median("median_frames", self.median_frames)
+        require(self.hop_s is None or isinstance(self.hop_s, Real), "hop_s", self.hop_s, "a number of seconds")
 
 
 def detect(
@@ -85,7 +94,8 @@ def detect(
         channel: Channel of the file: mix (the mean of all), first, or a number from 1.
 
     Raises:
-        DataError: If the file cannot be decoded.
+        TypeError: If `path` is no path, or `model` no model.
+        DataError: If the file cannot be decoded, or a score is not a number.
         ConfigError: If an option is not allowed, or the model's frame scores are untrained.
         CheckpointError: If `model` is a name or a file without usable weights.
     """
@@ -102,6 +112,10 @@ def iterate_events(
 ) -> Iterator[Event]:
     """As `detect`, each event given out soon after it has ended, hence in order of offset; memory does not grow with the file's length."""
     options = DetectOptions(threshold, median_frames, hop_s, channel)
+    if not isinstance(path, str | PathLike | EncodedAudio):
+        given = f"{type(path).__module__.split('.')[0]}.{type(path).__name__}".removeprefix("builtins.")
+        advice = "es.Stream(model).events([samples]) takes samples"
+        raise TypeError(f"path must be that of an audio file, got {given}; {advice}")
     duration_s = audio_info(path).duration_s
     detector = open_detector(model)
     return decode_stream(score_file(path, detector, options, duration_s=duration_s), detector.classes, detector.grid, threshold, duration_s)
@@ -135,6 +149,8 @@ def open_detector(model: SedModel | Detector | str | Path, num_threads: int | No
         from efficient_sed.evaluation.torch_detector import TorchDetector
 
         return TorchDetector(cast("SedModel", model))
+    if not hasattr(model, "score_frames"):
+        raise TypeError(f"model must be a SedModel, the name of one or its file, got {type(model).__name__}")
     check_task(getattr(model, "task", "detection"))
     return model
 
@@ -179,7 +195,14 @@ def _score_windows(
     path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object], duration_s: float
 ) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
+    is_loud = False
     windows = read_windows(path, detector.clip_seconds, detector.grid, duration_s, options.hop_s, options.channel)
     for window, waveform in windows:
-        yield window, detector.score_frames(waveform)[0]
+        if not is_loud and (peak := np.abs(waveform).max()) > MAX_PEAK:
+            is_loud = True
+            logger.warning("%s: samples reach %g where [-1, 1] is expected; scores may mean nothing", path, peak)
+        scores = detector.score_frames(waveform)[0]
+        first_frame = round(window.start_s / detector.grid.hop_s)
+        check_scores(str(path), scores, detector.classes, first_frame=first_frame)  # smoothing would hide NaN
+        yield window, scores
         heard(window.start_s + detector.clip_seconds)

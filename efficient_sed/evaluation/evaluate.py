@@ -16,6 +16,7 @@ from efficient_sed.config.schema import EvaluationConfig
 from efficient_sed.data._columns import durations
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation.collar_metrics import CollarCounts
@@ -62,13 +63,21 @@ class ClipScores:
         self._whole: set[int] = set()
 
     def add(self, positions: Tensor, frame_scores: Tensor, clip_logits: Tensor) -> None:
-        """Scores (batch, classes, frames) and clip logits (batch, classes) of the windows at `positions`."""
+        """Scores (batch, classes, frames) and clip logits (batch, classes) of the windows at `positions`.
+
+        Raises:
+            DataError: If a frame score that is needed is NaN or plus infinity; the message names clip, class and frame.
+        """
         frames = frame_scores[:, self._columns].float().cpu().numpy()
         logits = clip_logits.float().cpu().numpy()
         for row, window in enumerate(positions.tolist()):
             clip, cut = self.dataset.windows[window]
             self._add_logits(clip, logits[row])
-            self._add_pieces(clip, {window: frames[row, :, : cut.last].T.copy()})
+            piece = frames[row, :, : cut.last].T.copy()
+            if self.metrics or self.keeps_scores:  # now: cross-fading and smoothing would hide what is no number
+                first_frame = round(cut.start_s / self.dataset.grid.hop_s)
+                check_scores(f"clip {self.dataset.clips[clip].id!r}", piece, self.classes, first_frame=first_frame)
+            self._add_pieces(clip, {window: piece})
 
     def gather(self) -> None:
         """Take over what the other processes of a distributed run collected; all then hold the same."""
@@ -141,6 +150,11 @@ def evaluated(dataset: EvaluationWindows) -> tuple[list[str], list[int]]:
     return [dataset.classes[column] for column in columns], columns
 
 
+def psds_parameters(config: EvaluationConfig) -> PsdsParameters:
+    """What of PSDS a run measures; their name is that of its results."""
+    return PsdsParameters(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
+
+
 def start_scores(
     dataset: EvaluationWindows, task: str, config: EvaluationConfig, median_frames: int, frame_hop_s: float, *, keeps_scores: bool = False, keeps_clips: bool = False
 ) -> ClipScores:
@@ -148,13 +162,13 @@ def start_scores(
 
     Args:
         keeps_scores: For event scores.
-        keeps_clips: For confidence intervals of PSDS1.
+        keeps_clips: For confidence intervals of PSDS.
     """
     if task == "tagging":
         return ClipScores(dataset)
     classes, _ = evaluated(dataset)
-    parameters = PsdsParameters(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
-    psds = create_back_end(config.back_end, classes, durations(dataset.clips).tolist(), frame_hop_s, parameters, keeps_clips=keeps_clips)
+    lengths, parameters = durations(dataset.clips).tolist(), psds_parameters(config)
+    psds = create_back_end(config.back_end, classes, lengths, frame_hop_s, parameters, keeps_clips=keeps_clips)
     others = (SegmentScores(classes, frame_hop_s), FrameCounts(classes, dataset.grid), CollarCounts(classes, dataset.grid))
     return ClipScores(dataset, [psds, *others], median_frames=median_frames, keeps_scores=keeps_scores)
 
@@ -182,7 +196,7 @@ def evaluate_model(
 
     Args:
         tuning: Clips on which the postprocessing of event scores is chosen; none: no event scores.
-        folder: Where PSDS1's counts by clip and its picture are written; none: they are not.
+        folder: Where PSDS's counts by clip and its picture are written; none: they are not.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
@@ -256,7 +270,7 @@ def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
         raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
     class_set = {} if collected.dataset.evaluated_classes is None else {"num_classes_evaluated": len(collected.classes)}
     if task == "tagging":
-        result = tagging_metrics(*collected.clip_logits(), collected.classes)
+        result = tagging_metrics(*collected.clip_logits(), collected.classes, [clip.id for clip in collected.clips()])
         return {**result, "variant": {**result["variant"], **class_set}}
     metrics: dict[str, Any] = {}
     variant: dict[str, Any] = {}

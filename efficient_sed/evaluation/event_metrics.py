@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_scores
+from efficient_sed.errors import DataError
 from efficient_sed.evaluation.collar_metrics import HitCounts
 from efficient_sed.evaluation.frame_metrics import count_errors
 from efficient_sed.evaluation.postprocess import find_all_runs, smooth_scores
@@ -48,8 +50,19 @@ class EventScores(NamedTuple):
     """Substitutions, deletions and insertions in segments of a second, as a share of the active ones in the ground truth; may exceed 1."""
 
 
-def cut_events(scores: np.ndarray, classes: Sequence[str], hop_s: float, postprocessing: Postprocessing) -> list[Event]:
-    """Events by onset from scores (frames, classes), from the centre of the first active frame to that of the last."""
+def cut_events(
+    scores: np.ndarray,
+    classes: Sequence[str],
+    hop_s: float,
+    postprocessing: Postprocessing,
+    clip_id: str | None = None,
+) -> list[Event]:
+    """Events by onset from scores (frames, classes), from the centre of the first active frame to that of the last.
+
+    Raises:
+        DataError: If a score is NaN or plus infinity; the message names the clip, if given.
+    """
+    check_scores("a clip" if clip_id is None else f"clip {clip_id!r}", scores, classes)
     smoothed = smooth_scores(scores, max(1, round(postprocessing.median_s / hop_s)))
     above = np.nextafter(smoothed.dtype.type(postprocessing.threshold), smoothed.dtype.type(np.inf))
     runs = find_all_runs(smoothed, [above])
@@ -67,8 +80,10 @@ def score_events(truth: Events, detected: Events, classes: Sequence[str]) -> Eve
         classes: Labels that are scored; all events have one of them.
 
     Raises:
-        DataError: If there is no event in the ground truth.
+        DataError: If there is no event in the ground truth, an event has another label, or the clips differ.
     """
+    if different := truth.keys() ^ detected.keys():
+        raise DataError(f"true and detected events are of different clips, such as {min(different)!r}")
     hits = HitCounts(classes, has_offsets=False)
     num_errors = num_active = 0
     for clip, events in truth.items():
@@ -80,15 +95,19 @@ def score_events(truth: Events, detected: Events, classes: Sequence[str]) -> Eve
 
 def choose_postprocessing(truth: Events, scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, grid: Sequence[Postprocessing] = HEAR_GRID) -> Postprocessing:
     """That of the grid with the highest onset F-measure, the earlier of equals; `scores` (frames, classes) by clip."""
-    values = [score_events(truth, {clip: cut_events(array, classes, hop_s, entry) for clip, array in scores.items()}, classes).onset_f for entry in grid]
+    values = [score_events(truth, _cut_all(scores, classes, hop_s, entry), classes).onset_f for entry in grid]
     return grid[int(np.argmax(values))]
 
 
 def event_metrics(truth: Events, scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, postprocessing: Postprocessing | None = None) -> dict[str, Any]:
     """Event scores as a result carries them; without a postprocessing, with the best one on these very clips."""
     chosen = postprocessing or choose_postprocessing(truth, scores, classes, hop_s)
-    found = {clip: cut_events(array, classes, hop_s, chosen) for clip, array in scores.items()}
+    found = _cut_all(scores, classes, hop_s, chosen)
     return {**score_events(truth, found, classes)._asdict(), "postprocessing": asdict(chosen)}
+
+
+def _cut_all(scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, how: Postprocessing) -> Events:
+    return {clip: cut_events(array, classes, hop_s, how, clip) for clip, array in scores.items()}
 
 
 def _segment_errors(events: Sequence[Event], detected: Sequence[Event], classes: Sequence[str]) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event, encode_events
+from efficient_sed.data.score_checks import check_labels, check_scores
 from efficient_sed.errors import DataError
 
 THRESHOLD = 0.5
@@ -25,7 +26,13 @@ class FrameCounts:
         self.num_hits = self.num_true = self.num_detected = self.num_errors = 0
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Add a clip: scores (frames, classes) and its events; its length is that of its scores."""
+        """Add a clip: scores (frames, classes) and its events; its length is that of its scores.
+
+        Raises:
+            DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.
+        """
+        check_scores(f"clip {clip_id!r}", scores, self.classes)
+        check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
         labels = sorted({event.label for event in events})
         columns = [self.classes.index(label) for label in labels]
         truth = encode_events(events, labels, self.grid, len(scores)).T > 0

@@ -1,4 +1,4 @@
-"""Polyphonic sound detection score, PSDS1: exact over all thresholds, clip by clip.
+"""Polyphonic sound detection score, PSDS: exact over all thresholds, clip by clip.
 
 Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020 (https://arxiv.org/abs/1910.08440), over all
 thresholds as in Ebbers et al., "Threshold independent evaluation of sound event detection scores", ICASSP 2022
@@ -11,18 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
+from os import PathLike
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from efficient_sed.config.schema import MAX_EFPR
+from efficient_sed.data.score_checks import bad_score
 from efficient_sed.errors import ConfigError, DataError, nearest, require_package
-from efficient_sed.evaluation._psds_checks import check_classes, check_clip, check_duration, nan_error
+from efficient_sed.evaluation._psds_checks import check_clip, check_columns, check_duration
 from efficient_sed.evaluation._psds_entries import PsdsEntries
 from efficient_sed.evaluation.psds_roc import Curve, PsdRoc, area, class_curve, pool_classes
 
 BackEnd = Literal["exact", "sed_scores_eval", "psds_eval"]
 ALGORITHM = 1  # of the exact back end; goes up when a value could change
-MAX_EFPR = 1e9
 NO_EVENTS = "PSDS needs at least one event in the ground truth, found none"
 
 
@@ -38,6 +41,11 @@ class PsdsParameters:
     alpha_ct: float = 0.0
 
     def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not isinstance(value, Real) and (name, value) != ("cttc", None):
+                raise ConfigError(f"{name}={value!r} is not allowed: a number")
+        if self.cttc is not None and not 0 < self.cttc <= 1:
+            raise ConfigError(f"cttc={self.cttc} is not allowed: above 0, at most 1")
         for name in ("dtc", "gtc"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is not allowed: above 0, at most 1")
@@ -49,13 +57,19 @@ class PsdsParameters:
         if (self.cttc is None) != (self.alpha_ct == 0):
             raise ConfigError(f"cttc={self.cttc} and alpha_ct={self.alpha_ct} do not go together: give both, or neither for no cost of cross-triggers")
 
+    @property
+    def name(self) -> str:
+        """What results call it: "psds1" and "psds2" with the parameters of DCASE, else "psds"."""
+        return {PSDS1: "psds1", PSDS2: "psds2"}.get(self, "psds")
+
 
 PSDS1 = PsdsParameters()
+PSDS2 = PsdsParameters(dtc=0.1, gtc=0.1, cttc=0.3, alpha_ct=0.5)
 
 
 @dataclass(frozen=True)
 class PsdsResult:
-    """PSDS1 and how it was computed."""
+    """A PSDS and how it was computed."""
 
     psds: float
     """With `alpha_st` standard deviations over classes taken off; in [0, 1]."""
@@ -74,8 +88,10 @@ class PsdsResult:
         return len(self.per_class)
 
     def metrics(self) -> dict[str, Any]:
-        """The form that results carry."""
-        return {"psds1_macro": self.macro, "psds1": self.psds, "per_class": dict(self.per_class), "variant": dict(self.variant)}
+        """The form that results carry: keys begin with the parameters' name, such as "psds1" and "psds1_macro"."""
+        name = self.variant["metric"]
+        per_class, variant = dict(self.per_class), dict(self.variant)
+        return {f"{name}_macro": self.macro, name: self.psds, "per_class": per_class, "variant": variant}
 
 
 class PsdsBackEnd(Protocol):
@@ -95,9 +111,9 @@ class PsdsBackEnd(Protocol):
 
 
 def psds1(
-    scores: Mapping[str, np.ndarray],
-    ground_truth: Mapping[str, Sequence[Sequence[Any]]],
-    durations: Mapping[str, float],
+    scores: Mapping[str, Any] | str | PathLike[str],
+    ground_truth: Mapping[str, Sequence[Sequence[Any]]] | Any,
+    durations: Mapping[str, float] | Any,
     *,
     classes: Sequence[str],
     frame_hop_s: float,
@@ -109,18 +125,25 @@ def psds1(
     alpha_ct: float = 0.0,
     back_end: BackEnd = "exact",
 ) -> PsdsResult:
-    """Score detections over all thresholds.
+    """Polyphonic sound detection score over all thresholds: PSDS1 by default, PSDS2 or another by its parameters.
 
     Classes that never occur in the ground truth are left out; overlapping events of one class count as one.
     What of an event lies beyond its clip's end counts, and no detection reaches it.
 
     Args:
         scores: Per clip an array (frames, classes); frame k covers [k, k + 1) * frame_hop_s, cut at the clip's duration.
-        ground_truth: Per clip its events (onset_s, offset_s, label).
-        durations: Per clip its length in seconds.
+            NaN and plus infinity are refused; a frame of minus infinity is never detected. Instead of an array a score
+            table of sed_scores_eval, a DataFrame with the columns onset, offset and one a class; instead of the mapping
+            a folder of such tables, each a TSV file that is named as its clip.
+        ground_truth: Per clip its events (onset_s, offset_s, label). Or a DataFrame or TSV file with the columns
+            filename, onset, offset and event_label; file names may have an ending, and clips that it does not name
+            have no events.
+        durations: Per clip its length in seconds. Or a DataFrame or TSV file with the columns filename and duration.
         classes: Labels of the score columns.
+        frame_hop_s: Seconds of a frame.
         max_efpr: False positives an hour at which the curve is cut.
-        cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1); none: cross-triggers cost nothing.
+        cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1), whose
+            results are called psds2; default None: cross-triggers cost nothing.
         back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are packages of the extra [eval].
 
     Raises:
@@ -128,17 +151,25 @@ def psds1(
         ConfigError: If a parameter is out of range, or the back end knows no cross-triggers.
         MissingDependencyError: If the back end is not installed.
     """
-    if not scores:
+    from efficient_sed.evaluation.psds_inputs import open_scores, read_durations, read_ground_truth, to_array
+
+    tables = open_scores(scores)
+    clip_ids = list(tables.keys())
+    if not clip_ids:
         raise DataError("PSDS needs at least one clip, got none")
-    for name, other in (("ground_truth", ground_truth), ("durations", durations)):
-        if different := scores.keys() ^ other.keys():
-            raise DataError(f"scores and {name} name different clips, such as {min(different)!r}")
-    for clip_id, duration_s in durations.items():
-        check_duration(clip_id, duration_s)
+    check_columns(classes, frame_hop_s)
+    truth, lengths = read_ground_truth(ground_truth, clip_ids), read_durations(durations, clip_ids)
+    for name, other in (("ground_truth", truth), ("durations", lengths)):
+        if different := set(clip_ids) ^ set(other.keys()):
+            raise DataError(f"scores and {name} name different clips, such as {min(different, key=str)!r}")
+    for clip_id in clip_ids:
+        check_duration(f"clip {clip_id!r}", lengths[clip_id])
     parameters = PsdsParameters(dtc, gtc, alpha_st, max_efpr, cttc, alpha_ct)
-    accumulator = create_back_end(back_end, classes, list(durations.values()), frame_hop_s, parameters)
-    for clip_id, array in scores.items():
-        accumulator.update(clip_id, array, ground_truth[clip_id], durations[clip_id])
+    announced = [lengths[clip_id] for clip_id in clip_ids]
+    accumulator = create_back_end(back_end, classes, announced, frame_hop_s, parameters)
+    for clip_id in clip_ids:
+        array = to_array(clip_id, tables[clip_id], classes, frame_hop_s, lengths[clip_id])
+        accumulator.update(clip_id, array, truth[clip_id], lengths[clip_id])
     return accumulator.compute()
 
 
@@ -182,9 +213,11 @@ class PsdsAccumulator:
     def __init__(self, classes: Sequence[str], durations: Sequence[float], *, frame_hop_s: float, parameters: PsdsParameters = PSDS1, keeps_clips: bool = False) -> None:
         if parameters.alpha_ct:
             raise ConfigError(f"back_end=exact knows no cross-triggers (alpha_ct={parameters.alpha_ct}); give back_end=sed_scores_eval or back_end=psds_eval")
-        check_classes(classes)
-        if not durations:
+        check_columns(classes, frame_hop_s)
+        if len(durations) == 0:
             raise DataError("PSDS needs at least one clip, got none")
+        for number, duration_s in enumerate(durations):
+            check_duration(f"durations[{number}]", duration_s)
         self.classes, self.frame_hop_s, self.parameters, self.keeps_clips = tuple(classes), frame_hop_s, parameters, keeps_clips
         self._longest_s = math.fsum(durations)
         self.durations: dict[str, float] = {}
@@ -204,10 +237,10 @@ class PsdsAccumulator:
         seen_s = self._seen_s + duration_s
         if seen_s > self._longest_s * (1 + 1e-9):
             raise DataError(f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced")
-        array = np.ascontiguousarray(given, dtype=np.float32 if given.dtype in (np.float16, np.float32) else np.float64)
+        array = np.ascontiguousarray(given, dtype=np.float32 if given.dtype == np.float32 else np.float64)
         num_events = self.entries.add_clip(array, merged, borders)
         if num_events is None:
-            raise nan_error(clip_id, given, self.classes)
+            raise bad_score(f"clip {clip_id!r}", array, self.classes)
         self.durations[clip_id], self.events_by_clip[clip_id], self._seen_s = float(duration_s), num_events, seen_s
 
     def merge(self, other: PsdsAccumulator) -> None:
@@ -262,4 +295,5 @@ class PsdsAccumulator:
 
 def describe_variant(parameters: PsdsParameters, num_classes: int, back_end: str, back_end_version: str) -> dict[str, Any]:
     """What two values must share to be comparable."""
-    return {"metric": "psds1", **asdict(parameters), "num_classes": num_classes, "back_end": back_end, "back_end_version": back_end_version}
+    numbers = {**asdict(parameters), "num_classes": num_classes}
+    return {"metric": parameters.name, **numbers, "back_end": back_end, "back_end_version": back_end_version}

@@ -116,6 +116,8 @@ class PsdsClips:
             raise ValueError("its counts are not whole numbers, or its scores no numbers")
         if not (np.isfinite(self.durations).all() and (self.durations > 0).all()):
             raise ValueError("a clip has no length")
+        if np.isnan(self.scores).any() or np.isnan(self.cuts).any():
+            raise ValueError("a score is not a number")
         indices = ((self.first_entry, num_entries + 1), (self.clips, num_clips), (self.event_clip, num_clips), (self.event_class, num_classes))
         if any(((index < 0) | (index >= end)).any() for index, end in indices) or (np.diff(self.first_entry) < 0).any():
             raise ValueError("an index is out of range")
@@ -173,13 +175,17 @@ class PsdsClips:
 
 
 def report_psds(accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Confidence interval of macro PSDS1, as a result carries it; counts by clip and, with matplotlib, the PSD-ROC go into the folder."""
+    """Confidence interval of macro PSDS, as a result carries it.
+
+    Counts by clip and, with matplotlib, the PSD-ROC go into the folder.
+    """
     clips = PsdsClips.collect(accumulator, variant)
     if folder is not None:
         clips.save(folder / CLIPS_FILE)
         if importlib.util.find_spec("matplotlib") is not None:
             draw_psd_roc(accumulator.compute(), folder / ROC_FILE)
-    return {"psds1_macro_ci95": list(interval(clips.bootstrap())), "bootstrap": {"replicates": NUM_REPLICATES, "seed": SEED}}
+    key = f"{accumulator.parameters.name}_macro_ci95"
+    return {key: list(interval(clips.bootstrap())), "bootstrap": {"replicates": NUM_REPLICATES, "seed": SEED}}
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

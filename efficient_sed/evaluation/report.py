@@ -23,7 +23,8 @@ from efficient_sed.audio.display import LEVELS, MARKED_HZ, draw_mel, mel_positio
 from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import AudioReader, audio_info
-from efficient_sed.errors import ConfigError
+from efficient_sed.data.score_checks import check_scores
+from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.evaluation.detect import DetectOptions
 from efficient_sed.evaluation.event_files import TSV_COLUMNS
 
@@ -63,11 +64,12 @@ def write_report(
     Raises:
         ConfigError: As `check_report`, or if the threshold is not allowed.
         DataError: If the sound cannot be decoded or the page cannot be written.
-        ValueError: If scores and classes do not go together.
+        ShapeError: If scores and classes do not go together.
     """
     DetectOptions(threshold)
-    if scores.ndim != 2 or not len(scores) or scores.shape[1] != len(classes):
-        raise ValueError(f"scores must have the shape (frames, {len(classes)} classes), got {scores.shape}")
+    check_scores(str(recording) if name is None else name, scores, classes)
+    if len(scores) == 0:
+        raise ShapeError(f"{recording}: scores have shape {scores.shape}; needed: at least one frame")
     duration_s = audio_info(recording).duration_s if duration_s is None else duration_s
     check_report(Path(output), duration_s)
     lowest = min(LOWEST, threshold)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_labels, check_scores
 
 SEGMENT_S, MAX_FPR = 1.0, 0.1
 
@@ -27,7 +28,15 @@ class SegmentScores:
         self._targets: list[np.ndarray] = []
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Add a clip: scores (frames, classes), its events, its length. A segment scores the highest of the frames that overlap it, without any: 0."""
+        """Add a clip: scores (frames, classes), its events, its length.
+
+        A segment scores the highest of the frames that overlap it, without any: 0.
+
+        Raises:
+            DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.
+        """
+        check_scores(f"clip {clip_id!r}", scores, self.classes)
+        check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
         borders = np.arange(math.ceil(round(duration_s / SEGMENT_S, 6)) + 1) * SEGMENT_S
         frames_s = np.minimum(np.round(np.arange(len(scores) + 1) * self.frame_hop_s, 6), duration_s)
         first = np.maximum(np.searchsorted(frames_s, borders[:-1], side="right") - 1, 0)
@@ -48,6 +57,8 @@ class SegmentScores:
 
     def by_class(self) -> dict[str, float]:
         """Partial AUROC of the classes that have both segments with and without an event."""
+        if not self._scores:
+            return {}
         scores, targets = np.concatenate(self._scores), np.concatenate(self._targets)
         num_positive = targets.sum(axis=0)
         columns = np.flatnonzero((num_positive > 0) & (num_positive < len(targets)))

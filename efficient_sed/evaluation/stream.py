@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,14 +12,17 @@ import numpy as np
 
 from efficient_sed.audio.io import MAX_FILTER_SIZE, filter_size
 from efficient_sed.audio.resample import resample
+from efficient_sed.audio.waveform_checks import MAX_PEAK, wrong_samples
 from efficient_sed.data.events import Event
-from efficient_sed.errors import ConfigError
+from efficient_sed.data.score_checks import check_scores
+from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
+logger = logging.getLogger(__name__)
 ScoreNew = Callable[[np.ndarray, int, int], np.ndarray]
 """Of a window of sound (1, samples) the probabilities (frames, classes) of its frames from one to another, which follow those of the call before."""
 
@@ -59,6 +63,7 @@ class Stream:
         self._dropped = 0  # samples before that
         self._given = 0  # frames given out
         self._is_finished = False
+        self._is_loud = False  # whether samples were warned of
         continued = getattr(self.detector, "continued", lambda: None)()
         self._score_new: ScoreNew = self._score_window if continued is None else continued
         self._min_samples = getattr(self.detector, "min_samples", grid.first_frame_samples)
@@ -67,16 +72,22 @@ class Stream:
         """Scores that further sound (samples,) makes known; there may be none.
 
         Raises:
-            ValueError: If samples are not one-dimensional, no fractions in [-1, 1] but whole numbers, or not finite, or the stream is finished.
+            TypeError: If samples are no fractions in [-1, 1] but whole numbers.
+            ShapeError: If they are not one-dimensional or not finite.
+            ValueError: If the stream is finished.
         """
         if self._is_finished:
             raise ValueError("the stream is finished; make another one for further sound")
-        if np.asarray(samples).dtype.kind in "iu":
-            raise ValueError(f"samples must be numbers in [-1, 1], got {np.asarray(samples).dtype}; divide those of 16 bits by 32768")
-        samples = np.asarray(samples, dtype=np.float32)
-        if samples.ndim != 1 or not np.isfinite(samples).all():
-            raise ValueError(f"samples must be finite numbers of shape (samples,), got shape {samples.shape}")
-        self._heard = np.concatenate([self._heard, samples])
+        samples = np.asarray(samples)
+        if samples.dtype.kind != "f":
+            raise wrong_samples("samples", samples, np.ndarray, "(samples,)")
+        peak = np.abs(samples).max(initial=0.0)
+        if samples.ndim != 1 or not np.isfinite(peak):
+            raise ShapeError(f"samples must be finite numbers of shape (samples,), got shape {samples.shape}")
+        if peak > MAX_PEAK and not self._is_loud:
+            self._is_loud = True
+            logger.warning("samples reach %g where [-1, 1] is expected; divide those of 16 bits by 32768", peak)
+        self._heard = np.concatenate([self._heard, samples.astype(np.float32, copy=False)])
         pieces = []
         whole = int(round(self.heard_s / self.detector.grid.hop_s, 6))
         while whole >= (present := self._given + self._hop + self._lookahead):
@@ -122,7 +133,9 @@ class Stream:
         begin = max(0, min(present - self._window, self._given))
         first, last = (round(frame * self.detector.grid.hop_s * self.sample_rate) for frame in (begin, present))  # of all samples: roundings do not add up
         self._heard, self._dropped = self._heard[first - self._dropped :], first
-        scores = self._score_new(self._waveform(self._heard[: last - first], present - begin), self._given - begin, until - begin)
+        waveform = self._waveform(self._heard[: last - first], present - begin)
+        scores = self._score_new(waveform, self._given - begin, until - begin)
+        check_scores("the stream", scores, self.detector.classes, first_frame=self._given)
         self._given = until
         self.computing_s += time.perf_counter() - started
         return scores

@@ -15,15 +15,27 @@ from scipy.stats import norm, rankdata
 from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision
 
+from efficient_sed.data.score_checks import check_clip_scores
 from efficient_sed.errors import DataError
 
 
-def tagging_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, Any]:
-    """The metrics that a result carries, from logits and targets (clips, classes); accuracy and F1 only where each clip has one label.
+def tagging_metrics(
+    logits: Tensor,
+    targets: Tensor,
+    classes: Sequence[str],
+    clip_ids: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """The metrics that a result carries, from logits and targets (clips, classes).
+
+    Accuracy and F1 are among them only where each clip has one label.
+
+    Args:
+        clip_ids: Names of the rows, for messages.
 
     Raises:
-        DataError: If there is no event in the ground truth.
+        DataError: If there is no event in the ground truth, or a logit is NaN or plus infinity.
     """
+    check_clip_scores(logits.float().numpy(), classes, clip_ids)
     value, per_class = mean_average_precision(logits, targets, classes)
     auc = mean_roc_auc(logits, targets)
     return {
@@ -38,6 +50,7 @@ def tagging_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> 
 
 def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> tuple[float, dict[str, float]]:
     """mAP and the average precision per class, over classes that occur; logits and targets of shape (clips, classes)."""
+    check_clip_scores(logits.float().numpy(), classes)
     present = torch.nonzero(targets.sum(0) > 0).flatten()
     if len(present) == 0:
         raise DataError("mAP needs at least one event in the ground truth, found none")
@@ -47,6 +60,7 @@ def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[st
 
 def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
     """mAUC over classes that some clips have and some have not, none if there is no such class; logits and targets of shape (clips, classes)."""
+    check_clip_scores(logits.float().numpy(), [str(column) for column in range(logits.shape[1])])
     values = []
     for scores, is_positive in zip(logits.T.float().numpy(), targets.T.bool().numpy(), strict=True):
         num_positive, num_negative = int(is_positive.sum()), int((~is_positive).sum())
@@ -63,7 +77,8 @@ def dprime(auc: float) -> float | None:
 
 def single_label_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, Any]:
     """Of the highest logit as the clip's class: accuracy, F1 per class that occurs, and their mean; none of them unless each clip has exactly one label of several."""
-    if targets.shape[1] < 2 or not (targets.sum(1) == 1).all():
+    check_clip_scores(logits.float().numpy(), classes)
+    if len(targets) == 0 or targets.shape[1] < 2 or not (targets.sum(1) == 1).all():
         return {}
     chosen, true = logits.argmax(1), targets.argmax(1)
     per_class = {}

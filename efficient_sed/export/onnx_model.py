@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from efficient_sed.errors import CheckpointError
+from efficient_sed.audio.waveform_checks import check_waveform
+from efficient_sed.errors import CheckpointError, ShapeError
 from efficient_sed.export.engines import DEFAULT_ENGINE, open_engine
 from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, read_header
 
@@ -46,7 +47,8 @@ class OnnxModel:
         """Probabilities (batch, frames, classes) for a float32 waveform (batch, samples) at the grid's sample rate.
 
         Raises:
-            ValueError: If the waveform has another shape or is too short for a frame, or too long for the model.
+            TypeError: If the waveform is no array of floating-point numbers.
+            ShapeError: If it has another shape or is too short for a frame, or too long for the model.
             CheckpointError: If the file is damaged: its scores are not numbers, not those of its classes and frames, or none come.
         """
         return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
@@ -61,10 +63,10 @@ class OnnxModel:
         return frames, clips
 
     def _run(self, outputs: list[str], waveform: np.ndarray) -> list[np.ndarray]:
-        if waveform.ndim != 2 or waveform.shape[1] < self.min_samples:
-            raise ValueError(f"waveform must have shape (batch, samples) with at least {self.min_samples} samples, got {waveform.shape}")
+        is_float = isinstance(waveform, np.ndarray) and waveform.dtype.kind == "f"
+        check_waveform(waveform, np.ndarray, self.min_samples, is_float=is_float)
         if self.header.max_samples is not None and waveform.shape[1] > self.header.max_samples:
-            raise ValueError(f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; score longer audio in windows")
+            raise ShapeError(f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; score longer audio in windows")
         clips = np.split(np.ascontiguousarray(waveform, dtype=np.float32), len(waveform))  # at once they take a quarter longer on a CPU
         given = list(zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True))
         scores = [np.concatenate(pieces) for pieces in given]

@@ -179,6 +179,8 @@ class MicroBatches(Backbone):
         self.first_step_frames, self.max_frames, self.is_piecewise = backbone.first_step_frames, backbone.max_frames, backbone.is_piecewise
 
     def forward(self, mel: Tensor) -> Tensor:
+        if not isinstance(mel, Tensor):
+            return self._run(mel)  # which says what is wanted
         if mel.device.type != "cpu" or len(mel) <= MICRO_BATCH or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
             return self._run(mel)
         return torch.cat([self._run(part) for part in torch.split(mel, MICRO_BATCH)])

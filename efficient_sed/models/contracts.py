@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from efficient_sed.errors import ShapeError
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -22,6 +23,32 @@ class SedOutput(NamedTuple):
 
     frame_logits: Tensor
     clip_logits: Tensor
+
+
+def check_mel(mel: Any, owner: str, mel_bins: int, least: int = 1, most: int | None = None) -> None:
+    """Raise unless it is what a front end gives: a floating-point spectrogram (batch, 1, mel_bins, frames).
+
+    Args:
+        mel: Anything.
+        owner: What takes it, for the message.
+        least: Frames that it must have.
+        most: Frames that it may have; None for any.
+
+    Raises:
+        TypeError: If it is no tensor, or one of whole numbers.
+        ShapeError: If it has another shape, or no clip.
+    """
+    wanted = f"{owner} takes spectrograms of shape (batch, 1, {mel_bins}, frames)"
+    if not isinstance(mel, Tensor) or not mel.is_floating_point():
+        given = mel.dtype if isinstance(mel, Tensor) else type(mel).__name__
+        raise TypeError(f"{wanted}, torch.Tensors of float32, as model.frontend(waveform) gives them, got {given}")
+    is_clip = mel.ndim == 4 and mel.shape[1:3] == (1, mel_bins) and mel.shape[0] > 0
+    if is_clip and mel.shape[3] >= least and (most is None or mel.shape[3] <= most):
+        return
+    limits = f" with at least {least} frames" if least > 1 else ""
+    limits += "" if most is None else f" with at most {most} frames"
+    hints = {2: "; give model(model.frontend(waveform))", 3: "; mel[:, None] has the second dimension"}
+    raise ShapeError(f"{wanted}{limits}, got {tuple(mel.shape)}{hints.get(mel.ndim, '')}")
 
 
 State = tuple[Tensor, ...]

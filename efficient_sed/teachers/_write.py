@@ -24,6 +24,7 @@ from efficient_sed.data._columns import select
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
+from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, fade_logits, join_windows
 from efficient_sed.environment import describe_environment
 from efficient_sed.errors import DataError
@@ -182,15 +183,15 @@ def _mean_logits(
     first_frames = [windows.grid.onset_frame(windows.windows[position][1].start_s) for position in positions]
     means: list[np.ndarray | None] = []
     heard = [teacher.frame_logits(ids, first_frames, waveform.to(device)) for teacher, device in zip(teachers, devices, strict=True)]
-    for clip_id, logits in zip(ids, zip(*heard, strict=True), strict=True):
+    for clip_id, first_frame, logits in zip(ids, first_frames, zip(*heard, strict=True), strict=True):
         known = [item for item in logits if item is not None]
         if len(known) < len(logits):
             means.append(None)
             continue
-        mean = torch.stack(known).mean(0).half()
-        if not torch.isfinite(mean).all():
-            raise DataError(f"a teacher's logit of {clip_id!r} is not a finite number, or too large for float16")
-        means.append(mean.numpy())
+        mean = torch.stack(known).mean(0).half().numpy()
+        where = f"teachers' logits of clip {clip_id!r}, in float16"  # where too large a number is infinity
+        check_scores(where, mean.T, windows.classes, first_frame=first_frame, needs_finite=True)
+        means.append(mean)
     return means
 
 

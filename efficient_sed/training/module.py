@@ -12,7 +12,14 @@ from torch import Tensor
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.errors import DataError, DivergedError
-from efficient_sed.evaluation.evaluate import ClipScores, collected_event_metrics, handle_unreadable, start_scores, task_metrics
+from efficient_sed.evaluation.evaluate import (
+    ClipScores,
+    collected_event_metrics,
+    handle_unreadable,
+    psds_parameters,
+    start_scores,
+    task_metrics,
+)
 from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
@@ -52,7 +59,8 @@ class SedModule(pl.LightningModule):
     @property
     def monitor(self) -> str:
         """The validation metric that chooses the best epoch; higher is better."""
-        return "val/map" if self.config.task == "tagging" else "val/psds1_macro"
+        psds = psds_parameters(self.config.evaluation).name
+        return "val/map" if self.config.task == "tagging" else f"val/{psds}_macro"
 
     def on_train_epoch_start(self) -> None:
         train = self.config.train
@@ -148,7 +156,7 @@ class SedModule(pl.LightningModule):
 
     def _check_numbers(self, output: SedOutput) -> None:
         """Raise a DivergedError if a score is none: before the checkpoint of this epoch is written."""
-        if bool(torch.isnan(output.frame_logits).any() | torch.isnan(output.clip_logits).any()):
+        if not bool(torch.isfinite(output.frame_logits).all() & torch.isfinite(output.clip_logits).all()):
             train = self.config.train
             rates = f"train.lr_head={train.lr_head:g}" + ("" if train.is_backbone_frozen else f" and train.lr_backbone={train.lr_backbone:g}")
             clip = "train.gradient_clip=1" if not train.gradient_clip else f"a smaller train.gradient_clip than {train.gradient_clip:g}"

@@ -353,3 +353,8 @@ def test_deepspeed_differs_as_explained(name: str, seconds: float) -> None:
 def test_a_length_that_is_none(seconds: float) -> None:
     with pytest.raises(ConfigError, match=r"^seconds=.* is not allowed: a length above 0$"):
         es.count_macs(es.create_model("fmn04", num_classes=2), seconds)
+
+
+def test_what_is_no_model() -> None:
+    with pytest.raises(TypeError, match=r"^count_macs takes a SedModel, got str; make one by create_model\(NAME"):
+        es.count_macs("fmn04")  # type: ignore[arg-type]

@@ -154,7 +154,7 @@ def test_damaged_arrays(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^data\.clip_teacher=.*: no such file$"):
         ClipTeacher(array, index, CLASSES)
     np.save(array, np.array([[0, 0, 0], [0, np.nan, 0]], np.float32))
-    with pytest.raises(DataError, match=r"mAP_495\.npy: a logit of 'a' \(row 1\) is not a finite number$"):
+    with pytest.raises(DataError, match=r"mAP_495\.npy: clip 'a' \(row 1\): a score of class 'b' is not a finite number \(nan in frame 0\)$"):
         ClipTeacher(array, index, CLASSES).read("a", 0, 1)
     index.unlink()
     with pytest.raises(DataError, match=r"^data\.clip_teacher_index=.*: no such file$"):

@@ -163,7 +163,7 @@ def test_a_logit_that_is_no_number_is_told_with_its_clip(tmp_path: Path, value: 
 
     labels = PseudoLabels(write_teacher(tmp_path / "a.h5", spoil=spoil), CLASSES)
     assert labels.read(NAMES[0], 0, 250).shape == (2, 250)
-    with pytest.raises(DataError, match=r"a\.h5: a logit of 'Ybbbbbbbbbbb\.mp3' is not a finite number$"):
+    with pytest.raises(DataError, match=r"a\.h5: clip 'Ybbbbbbbbbbb\.mp3': a score of class 'even' is not a finite number \(.* in frame 77\)$"):
         labels.read(NAMES[1], 70, 10)
 
 
@@ -188,7 +188,7 @@ def test_bad_logits_stop_at_the_clip_and_not_the_worker(tmp_path: Path) -> None:
     labels = PseudoLabels(write_teacher(tmp_path / "a.h5", spoil=lambda logits: logits[1].fill(np.nan)), CLASSES)
     batch = collate([TrainingClips(noise_clips(tmp_path, (2.0, 2.0)), CLASSES, FrameGrid(), 2, 0, labels)[0, index] for index in (0, 1)])
     assert batch.positions.tolist() == [0]
-    assert batch.errors == [f"{tmp_path / 'a.h5'}: a logit of 'Ybbbbbbbbbbb.mp3' is not a finite number"]
+    assert batch.errors == [f"{tmp_path / 'a.h5'}: clip 'Ybbbbbbbbbbb.mp3': a score of class 'even' is not a finite number (nan in frame 0)"]
 
 
 class Rows(Dataset[Any]):

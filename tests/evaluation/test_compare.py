@@ -149,7 +149,7 @@ def test_a_real_difference_and_none(tmp_path: Path) -> None:
     comparison = compare_runs(first, second, 200)
     assert comparison.difference == pytest.approx(better(case).by_psds1().macro - case.by_psds1().macro)
     assert comparison.ci95[0] < comparison.difference < comparison.ci95[1]
-    assert comparison.first.ci95[0] < comparison.first.psds1_macro < comparison.first.ci95[1]
+    assert comparison.first.ci95[0] < comparison.first.score < comparison.first.ci95[1]
     assert comparison.is_real
     assert comparison.p_value == pytest.approx(2 / 201)
     assert comparison.lines()[2].endswith("  p = 0.00995")

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,46 @@ def test_options_that_are_not_allowed(tmp_path: Path, loudness: EnergyModel, opt
     with pytest.raises(ConfigError) as caught:
         iterate_events(path, loudness, **options)  # before the first event is asked for
     assert str(caught.value).startswith(message)
+
+
+WRONG_TYPES: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"path": np.zeros(9)}, TypeError, "path must be that of an audio file, got numpy.ndarray; es.Stream("),
+    ({"path": torch.zeros(9)}, TypeError, "path must be that of an audio file, got torch.Tensor"),
+    ({"path": ["a.wav"]}, TypeError, "path must be that of an audio file, got list"),
+    ({"path": b"RIFF"}, TypeError, "path must be that of an audio file, got bytes"),
+    ({"model": None}, TypeError, "model must be a SedModel, the name of one or its file, got NoneType"),
+    ({"threshold": "0.5"}, ConfigError, "threshold=0.5 is not allowed"),
+    ({"threshold": None}, ConfigError, "threshold=None is not allowed"),
+    ({"threshold": float("nan")}, ConfigError, "threshold=nan is not allowed"),
+    ({"median_frames": 3.0}, ConfigError, "median_frames=3.0 is not allowed: a whole number of frames"),
+    ({"hop_s": "1"}, ConfigError, "hop_s=1 is not allowed: a number of seconds"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), WRONG_TYPES, ids=[row[-1] for row in WRONG_TYPES])
+def test_wrong_types(
+    tmp_path: Path,
+    loudness: EnergyModel,
+    options: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    path = write_bursts(tmp_path / "a.wav", 1.0, [])
+    with pytest.raises(error) as caught:
+        detect(**{"path": path, "model": loudness} | options)
+    assert str(caught.value).startswith(message)
+
+
+def test_loud_samples_are_warned_of_once(
+    tmp_path: Path,
+    loudness: EnergyModel,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full(30 * RATE, 20_000.0, np.float32), RATE, "FLOAT")
+    detect(path, loudness)
+    words = "samples reach 20000 where [-1, 1] is expected; scores may mean nothing"
+    assert caplog.messages == [f"{path}: {words}"]
 
 
 def test_unreadable_file_is_named(tmp_path: Path, loudness: EnergyModel) -> None:

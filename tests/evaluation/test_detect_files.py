@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,18 @@ def test_scores_of_every_frame(folder: Path, model: Path, tmp_path: Path) -> Non
             assert (stored["classes"].tolist(), float(stored["hop_s"])) == (["dog", "siren"], 0.04)
         assert len(expected) == int(np.ceil(round(recording.duration_s / 0.04, 6)))
         assert found.events == es.detect(recording.path, loaded, 0.05)
+
+
+def test_a_folder_of_scores_is_evaluated(folder: Path, model: Path, tmp_path: Path) -> None:
+    recordings, loaded = find_recordings([folder])[0][:2], open_detector(model)
+    scores = tmp_path / "scores"
+    kept = {str(item.output): detect_one(item, loaded, LOW, scores, has_scores=True).scores for item in recordings}
+    arrays = {clip: found.scores for clip, found in kept.items() if found}
+    truth = {clip: [(0.0, 0.5, "dog"), (0.1, 0.2, "siren")] for clip in arrays}
+    durations = {str(item.output): item.duration_s for item in recordings}
+    options: dict[str, Any] = {"classes": loaded.classes, "frame_hop_s": 0.04, "max_efpr": 1e6}
+    read, given = (es.psds1(some, truth, durations, **options).per_class for some in (scores, arrays))
+    assert read == given
 
 
 def test_scores_that_are_not_finished_leave_what_was_there(tmp_path: Path) -> None:

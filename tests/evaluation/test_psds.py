@@ -124,9 +124,23 @@ def test_frames_end_with_the_clip() -> None:
 
 def test_variant_says_what_was_computed() -> None:
     variant = score({"x": np.ones((10, 1))}, {"x": [(0.0, 1.0, "a")]}, ["a"], dtc=0.5, gtc=0.6, max_efpr=50.0).variant
-    expected = {"metric": "psds1", "dtc": 0.5, "gtc": 0.6, "alpha_ct": 0.0, "alpha_st": 1.0, "max_efpr": 50.0, "num_classes": 1}
+    expected = {"metric": "psds", "dtc": 0.5, "gtc": 0.6, "alpha_ct": 0.0, "alpha_st": 1.0, "max_efpr": 50.0, "num_classes": 1}
     assert variant.items() >= expected.items()
     assert variant["back_end_version"]
+
+
+PSDS2 = {"dtc": 0.1, "gtc": 0.1, "cttc": 0.3, "alpha_ct": 0.5, "back_end": "sed_scores_eval"}
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({}, "psds1"), (PSDS2, "psds2"), (PSDS2 | {"cttc": 0.2}, "psds"), ({"alpha_st": 0.0}, "psds")],
+)
+def test_results_are_named_by_their_parameters(options: dict[str, Any], name: str) -> None:
+    scores, events = columns(active((2, 5, 0.9)), active((0, 4, 0.8))), [(0.2, 0.5, "a"), (0.0, 0.4, "b")]
+    result = score({"x": scores}, {"x": events}, **options)
+    assert result.variant["metric"] == name
+    assert list(result.metrics()) == [f"{name}_macro", name, "per_class", "variant"]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -155,6 +169,7 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], type[Exception],
     ({}, {}, {}, DataError, "PSDS needs at least one clip, got none"),
     ({"x": GOOD}, {"x": []}, {"x": 1.0}, DataError, "PSDS needs at least one event in the ground truth, found none"),
     ({"x": np.where(np.arange(20).reshape(10, 2) == 7, np.nan, 0.0)}, {"x": [(0, 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': a score of class 'b' is not a number"),
+    ({"x": np.full((10, 2), [0, np.inf])}, {"x": [(0, 1, "a")]}, {"x": 1.0}, DataError, "clip 'x': a score of class 'b' is not a number (inf in frame 0)"),
     ({"x": GOOD}, {"x": [(0.5, 0.2, "a")]}, {"x": 1.0}, DataError, "clip 'x': event 'a' has onset 0.5 s and offset 0.2 s"),
     ({"x": GOOD}, {"x": [(0.5, 0.5, "a")]}, {"x": 1.0}, DataError, "clip 'x': event 'a' has onset 0.5 s and offset 0.5 s"),
     ({"x": GOOD}, {"x": [(-0.1, 0.5, "b")]}, {"x": 1.0}, DataError, "clip 'x': event 'b' has onset -0.1 s"),

@@ -195,8 +195,23 @@ def test_hardly_any_sound(seconds: float) -> None:
 
 
 def test_samples_of_16_bits_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"samples must be numbers in \[-1, 1\], got int16; divide those of 16 bits by 32768"):
-        Stream(model("none")).push(np.ones(9, np.int16))
+    wanted = r"samples must be float32 in \[-1, 1\], a numpy\.ndarray of shape \(samples,\), got "
+    for samples, given in (
+        (np.ones(9, np.int16), "int16; scale them by x / 32768"),
+        (torch.ones(9, dtype=torch.int32), "int32; scale"),
+        ([1, 2], "int64"),
+        ("a.wav", "<U5"),
+    ):
+        with pytest.raises(TypeError, match=wanted + given):
+            Stream(model("none")).push(samples)  # type: ignore[arg-type]
+
+
+def test_samples_of_16_bits_as_floats_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    stream = Stream(model("none"))
+    for _ in range(2):
+        stream.push(32_000 * noise(1.0))
+    assert len(caplog.messages) == 1
+    assert "where [-1, 1] is expected; divide those of 16 bits by 32768" in caplog.text
 
 
 def test_a_model_by_name() -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -56,6 +57,21 @@ def test_pytorch_is_not_imported(model: SedModel, exported: Path, tmp_path: Path
 def test_waveforms_of_another_shape(exported: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"waveform must have shape \(batch, samples\) with at least 258 samples, got \("):
         OnnxModel(exported).score_frames(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("waveform", "given"),
+    [
+        (np.ones((1, 8000), np.int16), "int16; scale them by x / 32768"),
+        (torch.zeros(1, 8000), "torch.Tensor; give x.cpu().numpy()"),
+        ([[0.0] * 8000], "list"),
+    ],
+)
+def test_waveforms_of_another_type(exported: Path, waveform: Any, given: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        OnnxModel(exported).score_frames(waveform)
+    wanted = "waveform must be float32 in [-1, 1], a numpy.ndarray of shape (batch, samples), got"
+    assert str(caught.value) == f"{wanted} {given}"
 
 
 def test_other_numbers_are_taken_as_float32(exported: Path) -> None:

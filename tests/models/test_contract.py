@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from efficient_sed.config._strict import from_dict
 from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.errors import DataError
 from efficient_sed.models._factory import create_model, settle_norms
+from efficient_sed.models._fuse import MicroBatches
 from efficient_sed.models._names import parse_name
 from efficient_sed.models.contracts import CausalHead, SequenceHead
 from efficient_sed.models.sed import ModelSpec, SedModel
@@ -145,9 +148,55 @@ def test_stages_hold_all_parameters(name: str) -> None:
     assert {id(parameter) for parameter in in_stages} == {id(parameter) for parameter in backbone.parameters()}
 
 
-def test_wrong_spectrogram_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"spectrograms of shape \(batch, 1, 128, frames\), got \(2, 1, 64, 100\)"):
-        create("fmn04", "none")(torch.zeros(2, 1, 64, 100))
+WRONG_SAMPLES: dict[str, tuple[Callable[[Tensor], object], type[Exception], str]] = {
+    "16 bits": (lambda x: (x * 32767).short(), TypeError, "got int16; scale them by x / 32768$"),
+    "32 bits": (lambda x: (x * 32767).int(), TypeError, "got int32; scale them by x / 2147483648$"),
+    "numpy": (lambda x: x.numpy(), TypeError, r"torch\.Tensor .*, got numpy\.ndarray; give torch\.from_numpy\(x\)$"),
+    "list": (lambda x: x.tolist(), TypeError, "got list$"),
+    "complex": (lambda x: x.to(torch.complex64), TypeError, "got complex64$"),
+    "no batch": (lambda x: x[0], DataError, r"got \(\d+,\); x\[None\] is a batch of one clip$"),
+    "channels": (lambda x: x[:, None], DataError, r"got \(2, 1, \d+\); x\.mean\(1\) is the mean over channels$"),
+    "frames first": (lambda x: x.T, DataError, r"with at least \d+ samples, got \(\d+, 2\)$"),
+    "no clip": (lambda x: x[:0], DataError, r"got \(0, \d+\)$"),
+    "no samples": (lambda x: x[:, :0], DataError, r"got \(2, 0\)$"),
+}
+WRONG_SPECTROGRAMS: dict[str, tuple[Callable[[Tensor], object], type[Exception], str]] = {
+    "numpy": (lambda mel: mel.numpy(), TypeError, r"as model\.frontend\(waveform\) gives them, got ndarray$"),
+    "whole numbers": (lambda mel: mel.long(), TypeError, r"got torch\.int64$"),
+    "samples": (lambda mel: mel[:, 0, 0], DataError, r"got \(2, \d+\); give model\(model\.frontend\(waveform\)\)$"),
+    "no channel": (lambda mel: mel[:, 0], DataError, r"mel\[:, None\] has the second dimension$"),
+    "two channels": (lambda mel: mel.expand(-1, 2, -1, -1), DataError, r"got \(2, 2, \d+, \d+\)$"),
+    "bins": (lambda mel: mel[:, :, 1:], DataError, r"frames\).*, got \(2, 1, \d+, \d+\)$"),
+    "turned": (lambda mel: mel.transpose(2, 3)[..., :1000], DataError, r"got \(2, 1, \d+, \d+\)$"),
+    "no frames": (lambda mel: mel[..., :0], DataError, r"got \(2, 1, \d+, 0\)$"),
+    "no clip": (lambda mel: mel[:0], DataError, r"got \(0, 1, \d+, \d+\)$"),
+}
+
+
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_wrong_input_is_refused(name: str) -> None:
+    """By every front end and backbone, fused ones too; other floating-point types are taken for float32."""
+    with torch.device("meta"):
+        config = BACKBONES.get(name)()
+        frontend, backbone = config.build_frontend(), config.build()
+    waveform = torch.linspace(-0.5, 0.5, 200 * frontend.hop_length).repeat(2, 1)
+    for change, error, message in WRONG_SAMPLES.values():
+        with pytest.raises(error, match=message):
+            frontend(change(waveform))
+    for network in (backbone, MicroBatches(backbone)):
+        for change, error, message in WRONG_SPECTROGRAMS.values():
+            with pytest.raises(error, match=message):
+                network(change(torch.zeros(2, 1, frontend.mel_bins, 200)))
+    if sum(buffer.numel() for buffer in frontend.buffers()) < LARGE:
+        frontend = config.build_frontend()
+        torch.testing.assert_close(frontend(waveform.double()), frontend(waveform))
+
+
+def test_checks_of_input_do_not_break_a_compiled_graph() -> None:
+    model = create(SMALL, "none").eval()
+    waveform = torch.randn(2, 16_000, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(lambda x: model(model.frontend(x)).frame_logits, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(waveform), model(model.frontend(waveform)).frame_logits)
 
 
 @pytest.mark.parametrize("name", SEQUENCE_HEADS.names())

@@ -246,7 +246,7 @@ def test_bad_input(teachers: dict[str, SedModel], tiny_data: Splits, write: Writ
         (f"{tmp_path}/few.safetensors", "t.h5", f"teacher {tmp_path}/few.safetensors: its 2 classes lack 15 of the data set's 16, first '{tiny_data.classes[1]}'"),
         (f"{tmp_path}/none.h5", "t.h5", "none.h5: no such file"),
         (f"{tmp_path}/other.h5", "t.h5", "other.h5: not a file of pseudo-labels"),
-        (f"{tmp_path}/large.safetensors", "large.h5", f"a teacher's logit of '{tiny_data.train[0].id}' is not a finite number, or too large for float16"),
+        (f"{tmp_path}/large.safetensors", "large.h5", f"teachers' logits of clip '{tiny_data.train[0].id}', in float16: a score of class"),
         (good, "other.h5", "other.h5: exists and is not a file of pseudo-labels; delete it or give another name"),
         (good, "o.h5", "o.h5.part: not written by this command; delete it or give another name"),
         (good, "other.h5/t.h5", "other.h5/t.h5: cannot be written"),

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from efficient_sed.models.backbones._initialise import INIT_STD, init_linear
-from efficient_sed.models.contracts import Backbone
+from efficient_sed.models.contracts import Backbone, check_mel
 
 DIM, NUM_BLOCKS, NUM_HEADS = 768, 12, 12
 TIME_STRIDE = 4
-CLIP_SECONDS = 10.0
 CLIP_FRAMES, CLIP_STEPS = 1000, 250
 PATCH = 16  # frequencies and frames
 CLIP_COLUMNS = CLIP_FRAMES // PATCH  # 62: the last 8 frames of 10 s are in none
@@ -56,9 +55,7 @@ class FrameTransformer(Backbone):
         return tokens
 
     def forward(self, mel: Tensor) -> Tensor:
-        if mel.ndim != 4 or mel.shape[1:3] != (1, self.mel_bins) or (mel.shape[3] > CLIP_FRAMES and not self.is_piecewise):
-            length = "" if self.is_piecewise else f" with at most {CLIP_FRAMES} frames, {CLIP_SECONDS:g} s"
-            raise ValueError(f"{self.label} takes spectrograms of shape (batch, 1, {self.mel_bins}, frames){length}; got {tuple(mel.shape)}")
+        check_mel(mel, self.label, self.mel_bins, most=None if self.is_piecewise else CLIP_FRAMES)
         if mel.shape[3] > CLIP_FRAMES:
             return torch.cat([self(piece) for piece in torch.split(mel, CLIP_FRAMES, dim=3)], 1)
         return self.to_steps(self.tokens(mel), (mel.shape[3] + TIME_STRIDE - 1) // TIME_STRIDE)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.audio.frontend_mel40 import NUM_FEATURES, Mel40
 from efficient_sed.config.schema import BackboneConfig, require
-from efficient_sed.models.contracts import Backbone
+from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES
 
 CHANNELS, KERNEL, POOLS = 256, 5, (5, 4, 2)
@@ -57,8 +57,7 @@ class CrnnBlocks(Backbone):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        if mel.ndim != 4 or mel.shape[1:3] != (1, NUM_FEATURES):
-            raise ValueError(f"crnn takes spectrograms of shape (batch, 1, {NUM_FEATURES}, frames), got {tuple(mel.shape)}")
+        check_mel(mel, "crnn", NUM_FEATURES)
         features: Tensor = self.blocks(mel)  # (B, 256, 1, T)
         return features.squeeze(2).transpose(1, 2)
 

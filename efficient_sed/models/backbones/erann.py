@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.audio.frontend_erann import MEL_BINS, ErannMel
 from efficient_sed.config.schema import BackboneConfig, require
-from efficient_sed.models.contracts import Backbone, Classifier, SedOutput
+from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel
 from efficient_sed.registry import BACKBONES
 
 NUM_BLOCKS, UNITS_PER_BLOCK = 5, 4
@@ -101,10 +101,9 @@ class ErannBlocks(Backbone):
         """Shape (batch, 128 * width, 8, time).
 
         Raises:
-            ValueError: If the spectrogram has another shape.
+            ShapeError: If the spectrogram has another shape.
         """
-        if mel.ndim != 4 or mel.shape[1:3] != (1, MEL_BINS):
-            raise ValueError(f"erann takes spectrograms of shape (batch, 1, {MEL_BINS}, frames), got {tuple(mel.shape)}")
+        check_mel(mel, "erann", MEL_BINS)
         mel = self.norm(mel.transpose(1, 2)).transpose(1, 2)
         features: Tensor = self.blocks(F.pad(mel, (0, -mel.shape[-1] % self.time_stride)))
         return features

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.config.schema import BackboneConfig
-from efficient_sed.models.contracts import Backbone
+from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES
 
 
@@ -141,8 +141,7 @@ class FrameMobileNet(Backbone):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a training step takes two thirds of the time
 
     def forward(self, mel: Tensor) -> Tensor:
-        if mel.ndim != 4 or mel.shape[1:3] != (1, MEL_BINS):
-            raise ValueError(f"fmn takes spectrograms of shape (batch, 1, {MEL_BINS}, frames), got {tuple(mel.shape)}")
+        check_mel(mel, "fmn", MEL_BINS)
         features: Tensor = self.features(mel)  # (B, D, 1, T)
         return features.squeeze(2).transpose(1, 2)
 

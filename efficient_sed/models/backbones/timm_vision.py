@@ -20,7 +20,7 @@ from efficient_sed.audio.frontend_dcls import MEL_BINS, DecibelMel
 from efficient_sed.config.schema import BackboneConfig, require
 from efficient_sed.models._fuse import FusedConv2d, Fusible, fuse_layers
 from efficient_sed.models.backbones._initialise import init_linear
-from efficient_sed.models.contracts import Backbone, Classifier, SedOutput
+from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel
 from efficient_sed.models.dcls import DclsFields, replace_depthwise
 from efficient_sed.registry import BACKBONES
 
@@ -46,9 +46,7 @@ class VisionBackbone(Backbone):
         self.out_dim, self.time_stride, self.first_step_frames = out_dim, time_stride, first_step_frames
 
     def forward(self, mel: Tensor) -> Tensor:
-        if mel.ndim != 4 or mel.shape[1:3] != (1, MEL_BINS) or mel.shape[3] < self.first_step_frames:
-            wanted = f"(batch, 1, {MEL_BINS}, frames) with at least {self.first_step_frames} frames"
-            raise ValueError(f"this backbone takes spectrograms of shape {wanted}, got {tuple(mel.shape)}")
+        check_mel(mel, "this backbone", MEL_BINS, self.first_step_frames)
         x: Tensor = self.stem(mel)  # (B, C, 64, T / 16) or (B, C, 16, T / 4)
         for layer in self.layers:
             x = layer(x)
