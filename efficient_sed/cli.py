@@ -16,7 +16,7 @@ from typing import NoReturn
 from efficient_sed import __version__
 from efficient_sed._malloc import keep_freed_memory
 from efficient_sed._memory import explain
-from efficient_sed._terminal import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, print_table
+from efficient_sed._terminal import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, escape_unencodable, print_table
 from efficient_sed.cli_costs import add_costs, check_place, report
 from efficient_sed.cli_detect import add_detect, run_detect
 from efficient_sed.cli_export import add_export, run_export
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0; 1 if a run of a grid or a verification failed, 2 for a mistake of the user, 3 for data that do not compare, 130 and 143 after Ctrl-C and SIGTERM.
     """
+    os.environ["MPLBACKEND"] = "Agg"  # a notebook exports its own, which needs packages of the notebook, to its commands
+    escape_unencodable()
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     keep_freed_memory()
