@@ -26,7 +26,7 @@ def print_text(text: str) -> None:
     except UnicodeEncodeError:
         with contextlib.suppress(ValueError):
             text = json.dumps(json.loads(text), indent=2) + "\n"
-    print(text, end="")
+    sys.stdout.write(text)
 
 
 def print_table(table: Any) -> None:

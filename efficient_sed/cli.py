@@ -22,6 +22,7 @@ from efficient_sed.cli_detect import add_detect, run_detect
 from efficient_sed.cli_export import add_export, run_export
 from efficient_sed.cli_listen import add_listen, run_listen
 from efficient_sed.cli_models import add_released
+from efficient_sed.config._places import check_places
 from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for noisy in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
+        check_places(getattr(options, "overrides", ()) or getattr(options, "words", ()))
         command: Callable[[argparse.Namespace], int] = options.run
         status = command(options)
         sys.stdout.flush()  # a full disk behind it is told of here, not after the last line of Python
