@@ -19,7 +19,8 @@ class KnownBackbone(Backbone):
     """Gives features of the right shape for a clip of 10 s, and knows what the layers would have cost.
 
     Attributes:
-        num_params: Of the layers.
+        shape: Of the features.
+        num_params: Of the layers, and of the front end.
         macs: Of the layers.
     """
 
@@ -30,19 +31,19 @@ class KnownBackbone(Backbone):
             model = SedModel(ModelSpec(config, IdentityConfig(), ("any",)))
         for part in (model.frontend, model.classifier):
             part.to_empty(device="cpu")
-        self._shape = torch.Size()
+        self.shape = torch.Size()
         model.backbone.register_forward_pre_hook(lambda _, inputs: inputs[0].to("meta"))
         model.backbone.register_forward_hook(self._keep_shape)
-        self.num_params = sum(parameter.numel() for parameter in model.backbone.parameters())
+        self.num_params = sum(parameter.numel() for part in (model.frontend, model.backbone) for parameter in part.parameters())
         self.macs = count_macs(model).by_part["backbone"]
         self.out_dim, self.time_stride, self.first_step_frames = model.backbone.out_dim, model.backbone.time_stride, model.backbone.first_step_frames
 
     def _keep_shape(self, backbone: nn.Module, inputs: Any, features: Tensor) -> Tensor:
-        self._shape = features.shape
+        self.shape = features.shape
         return self.forward(features)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return torch.zeros(self._shape)
+        return torch.zeros(self.shape)
 
     def stages(self) -> list[nn.Module]:
         return []
