@@ -36,6 +36,7 @@ from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, MODEL_FILE, load_model, read_checkpoint, save_model
 from efficient_sed.models._factory import create_model, settle_norms
+from efficient_sed.models._names import parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.curves import METRICS_FILE, draw_curves
 from efficient_sed.training.train import BEST_CHECKPOINT, LAST_CHECKPOINT, fit, follow, is_first_process, kept_checkpoint
@@ -302,7 +303,7 @@ def _provenance(model: SedModel | OnnxModel) -> Provenance:
 
 def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     """What a model costs: a released name or file, or an architecture with random weights and AudioSet Strong's 447 classes."""
-    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards()
+    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards() or parse_name(name).tag is not None
     model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
     check_length(model, "benchmark.seconds", config.seconds)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from efficient_sed._progress import progress
-from efficient_sed.config.schema import MAX_HIDDEN, SequenceHeadConfig
+from efficient_sed.config.schema import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.models._cards import Card, list_cards, local_weights, nearest_names
 from efficient_sed.models._names import GRAMMAR, parse_name
@@ -109,37 +109,36 @@ def _count_costs(names: Sequence[str], num_classes: int, heads: dict[Any, tuple[
     Args:
         heads: What is known already of what stands behind features of one shape; added to.
     """
-    from efficient_sed.models._known_backbone import KnownBackbone
+    from efficient_sed.models._known_backbone import count_backbone
 
     known = None
     for name in names:
         backbone, seq, _ = parse_name(name)
-        known = known or KnownBackbone(backbone)
+        known = known or count_backbone(backbone)
         has_own_classifier = seq.name == "none"  # it may have
         key = (seq, known.shape, backbone if has_own_classifier else backbone.has_clip_layer)
         if key not in heads:
-            heads[key] = _count_head(known, seq, num_classes)
+            heads[key] = _count_head(known, backbone, seq, num_classes)
         params, macs = heads[key]
         yield name, known.num_params + params, known.macs + macs
 
 
-def _count_head(known: KnownBackbone, seq: SequenceHeadConfig, num_classes: int) -> tuple[int, int]:
+def _count_head(known: KnownBackbone, backbone: BackboneConfig, seq: SequenceHeadConfig, num_classes: int) -> tuple[int, int]:
     """Parameters and MACs of sequence head and classifier.
 
-    Built without drawing weights. The backbone, which may have a hundred times as many MACs, only gives the shape of its features; the rest runs on
-    whatever the memory holds, for the meta device takes seconds for recurrent layers.
+    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent layers.
     """
     import torch
+    from torch import nn
 
-    from efficient_sed.benchmark.macs import count_macs
+    from efficient_sed.benchmark.macs import count_module_macs
     from efficient_sed.data.labels import default_classes
-    from efficient_sed.models.sed import ModelSpec, SedModel
+    from efficient_sed.models.sed import ModelSpec, build_head
 
     with torch.device("meta"):
-        model = SedModel(ModelSpec(known.config(), seq, default_classes(num_classes)))
-    for part in (model.frontend, model.sequence, model.classifier):
-        part.to_empty(device="cpu")
-    return sum(parameter.numel() for part in (model.sequence, model.classifier) for parameter in part.parameters()), count_macs(model).total
+        behind = nn.Sequential(*build_head(ModelSpec(backbone, seq, default_classes(num_classes)), known.shape[-1]))
+    behind.to_empty(device="cpu")
+    return sum(parameter.numel() for parameter in behind.parameters()), count_module_macs(behind, torch.zeros(known.shape))
 
 
 def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = False) -> None:
