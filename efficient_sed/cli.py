@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"efficient-sed: {error}", file=sys.stderr)
         return EXIT_TERMINATED
     except EfficientSedError as error:
-        print(f"efficient-sed: {_as_typed(str(error), getattr(options, 'option_of', {}))}", file=sys.stderr)
+        print(f"efficient-sed: {_as_typed(error.for_command_line(), getattr(options, 'option_of', {}))}", file=sys.stderr)
         return EXIT_USAGE
     except ModuleNotFoundError as error:
         if (error.name or "efficient_sed").startswith("efficient_sed"):

@@ -291,4 +291,6 @@ def check_comparable(points: Sequence[Point]) -> None:
     """Raise a DataError if two runs differ in data or metric variant."""
     mismatch = find_mismatch(points)
     if mismatch:
-        raise DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")
+        error = DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")
+        error.typed = f"{mismatch}; plot them apart, or together with --allow-mixed"
+        raise error

@@ -292,13 +292,8 @@ def _legend(figure: Figure, ax: Axes, colours: dict[str, str], markers: dict[str
 
 def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note: str) -> None:
     figured, apart = sum(point.origin == "figure" for point in published), sum(point.is_apart for point in published)
-    notes = (
-        [
-            f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {figured} of {len(published)} scores read off a figure; {apart} that learnt from weak labels, too, is on no front."
-        ]
-        if published
-        else []
-    )
+    notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {figured} of {len(published)} scores read off a figure."] if published else []
+    notes += [f"On no front: {apart} published that learnt from weak labels, too."] if apart else []
     notes += ["Bars: one standard deviation over seeds, or of one run the bootstrap's 95 %."] if has_bars else []
     notes += [f"Mixed: {note}."] if note else []
     figure.text(0.5, 0.015, "\n".join(line for text in notes for line in textwrap.wrap(text, 230)), ha="center", va="bottom", fontsize=8, color="#606060")

@@ -22,6 +22,7 @@ from efficient_sed._page import write_html
 from efficient_sed.audio.display import LEVELS, MARKED_HZ, draw_mel, mel_position
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import audio_info, read_audio
+from efficient_sed.data.labels import warning_about
 from efficient_sed.errors import ConfigError
 from efficient_sed.evaluation.detect import DetectOptions
 from efficient_sed.evaluation.event_files import TSV_COLUMNS
@@ -78,6 +79,7 @@ def write_report(
         "created": datetime.now(UTC).isoformat(timespec="minutes"),
         "name": str(recording) if name is None else name,
         "model": model,
+        "warning": warning_about(classes),
         "duration": duration_s,
         "hop": float(hop_s),
         "threshold": threshold,
