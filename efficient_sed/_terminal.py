@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import sys
 from typing import Any
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
 PIPE_WIDTH = 160  # columns where there is no terminal to ask
+
+
+def escape_unencodable() -> None:
+    """Let the standard streams spell out characters that their encoding lacks, such as \\xdf, where they would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_text(text: str) -> None:
+    """Print whole lines. JSON whose characters the standard output lacks stays JSON."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        with contextlib.suppress(ValueError):
+            text = json.dumps(json.loads(text), indent=2) + "\n"
+    sys.stdout.write(text)
 
 
 def print_table(table: Any) -> None:

@@ -16,12 +16,13 @@ from typing import NoReturn
 from efficient_sed import __version__
 from efficient_sed._malloc import keep_freed_memory
 from efficient_sed._memory import explain
-from efficient_sed._terminal import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, print_table
+from efficient_sed._terminal import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE, escape_unencodable, print_table
 from efficient_sed.cli_costs import add_costs, check_place, report
 from efficient_sed.cli_detect import add_detect, run_detect
 from efficient_sed.cli_export import add_export, run_export
 from efficient_sed.cli_listen import add_listen, run_listen
 from efficient_sed.cli_models import add_released
+from efficient_sed.config._places import check_places
 from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES
 
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0; 1 if a run of a grid or a verification failed, 2 for a mistake of the user, 3 for data that do not compare, 130 and 143 after Ctrl-C and SIGTERM.
     """
+    os.environ["MPLBACKEND"] = "Agg"  # a notebook exports its own, which needs packages of the notebook, to its commands
+    escape_unencodable()
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     keep_freed_memory()
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for noisy in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
+        check_places(getattr(options, "overrides", ()) or getattr(options, "words", ()))
         command: Callable[[argparse.Namespace], int] = options.run
         status = command(options)
         sys.stdout.flush()  # a full disk behind it is told of here, not after the last line of Python
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"efficient-sed: {error}", file=sys.stderr)
         return EXIT_TERMINATED
     except EfficientSedError as error:
-        print(f"efficient-sed: {_as_typed(str(error), getattr(options, 'option_of', {}))}", file=sys.stderr)
+        print(f"efficient-sed: {_as_typed(error.for_command_line(), getattr(options, 'option_of', {}))}", file=sys.stderr)
         return EXIT_USAGE
     except ModuleNotFoundError as error:
         if (error.name or "efficient_sed").startswith("efficient_sed"):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed._terminal import print_table
+from efficient_sed._terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
 from efficient_sed.export.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
@@ -264,7 +264,7 @@ def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: b
 
         print_table(events_table(_events(found)))
     else:
-        print(_text(found, options.format), end="")
+        print_text(_text(found, options.format))
 
 
 def _text(found: list[Found], output_format: str) -> str:

@@ -18,7 +18,7 @@ def add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str], 
         "words", nargs="*", metavar="[PATTERN | convert IN OUT.safetensors]", help="names such as 'fmn10*'; one name prints its card; convert: rewrite a checkpoint"
     )
     models.add_argument("--sort", choices=("name", "params", "macs", "score"), help="order of the list (default: by task, then parameters)")
-    models.add_argument("--composable", action="store_true", help="list every backbone with every head instead, up to a second each")
+    models.add_argument("--composable", action="store_true", help="list every backbone with every head instead")
     models.add_argument("--hidden", metavar="N[,N…]", help="with --composable: sizes of the heads, such as 128,512; 256 if none are given")
     models.add_argument("--json", action="store_true", help="print everything known as JSON")
     models.add_argument("--name", metavar="ARCH", help="convert: architecture such as fmn10+tf-256 (default: what the file says, or its name)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -25,6 +26,7 @@ import efficient_sed as es
 from efficient_sed.cli import main
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.errors import printable
 from efficient_sed.evaluation import detect_files
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._listing import list_released, released_table
@@ -95,6 +97,11 @@ BAD = [
     ("train train.epoch=3", "unknown key train.epoch; did you mean 'epochs'?"),
     ("train seq=tf seq.hidden=250", "seq.hidden=250 is not allowed: it must be divisible by"),
     ("train epochs", "'epochs' is not key=value"),
+    ("train epochs=5", "unknown key epochs=5; did you mean train.epochs=5?"),
+    ("sweep data=folder data.root={d},{d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
+    ("train experiment=audioset_strong data.root={d}/absent", "data.root={d}/absent: no such directory"),
+    ("train {own} data.pseudo_labels={d}/absent.h5", "data.pseudo_labels={d}/absent.h5: no such file"),
+    ("data check {own} data.train=absent_audio.tsv", "0 clips for training; 1 of the 1 audio files in its annotations are not below {d}: absent.wav"),
     ("train ~model", "'~model' is not key=value"),
     ("train seq.hidden=64,128", "a list of alternatives is for `sweep`"),
     ("train data=folder data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
@@ -116,6 +123,8 @@ BAD = [
     ("sweep {tiny} --launcher slurm launcher.cpus=2,4", "launcher.cpus=2,4: a sweep takes one value here"),
     ("sweep {tiny} output_dir={d}/a.wav/runs", "output_dir={d}/a.wav/runs: cannot be written"),
     ("evaluate fmn10+tf-256 {tiny}", "'fmn10+tf-256' names no weights: give a file"),
+    ("detect {d}/a.wav --model fmn10", "'fmn10' names no weights: give a file, such as runs/RUN/model.safetensors, or a released name; the nearest: "),
+    ("benchmark fmn04_strnog", "no released weights are called 'fmn04_strnog'; the nearest: fmn04_strong"),
     ("evaluate {d}/absent.safetensors {tiny}", "{d}/absent.safetensors: no such checkpoint file"),
     ("evaluate {d}/cut.safetensors {tiny}", "{d}/cut.safetensors: damaged or not a safetensors file"),
     ("evaluate {model} {tiny}", "model and data set have different class lists"),
@@ -173,6 +182,7 @@ BAD = [
     ("export fmn04_synthetic --format onnx --precision int8 --input mel data=synthetic", "--input mel is not allowed with --precision"),
     ("export fmn04_synthetic --format onnx --precision fp16 --threads 0 data=synthetic", "--threads 0 is not allowed"),
     ("export fmn04_synthetic --format onnx --precision fp16 data=synthetic --output {d}/a.wav/x.onnx", "{d}/a.wav/x.onnx: cannot be written"),
+    ("export {model} --format onnx --precision fp16,int8-head data=synthetic", "no matrix of the sequence head becomes int8"),
     ("export fmn04_synthetic --format onnx --precision int7 data=synthetic", "precision 'int7' is not known; did you mean 'int8'?"),
     ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "no engine 'tvm'; allowed: "),
     ("plot --published --device row.json", "--device is about runs; leave --published out"),
@@ -443,6 +453,56 @@ def test_detect_reports(run: Run, here: dict[str, str], tmp_path: Path, jobs: in
     told = json.loads(data)
     assert [told[key] for key in ("name", "model", "threshold", "hop", "duration")] == [f"{here['d']}/a.wav", here["model"], 0.05, 0.04, 0.75]
     assert set(told["classes"]) >= {row["event_label"] for row in csv.DictReader(out.splitlines(), delimiter="\t")}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_any_name_on_a_stream_of_any_encoding(here: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [os.fsdecode(name) for name in ("Straße.wav".encode(), "日本.wav".encode(), b"\xff.wav")]
+    for name in names:
+        shutil.copy(f"{here['d']}/a.wav", name)
+
+    def printed(*words: str) -> str:
+        stream = io.BytesIO()
+        for which in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, which, io.TextIOWrapper(stream if which == "stdout" else io.BytesIO(), encoding=encoding))
+        assert main(["detect", *words, "--model", here["model"]]) == 0
+        sys.stdout.flush()
+        return stream.getvalue().decode(encoding)
+
+    for output_format in ("table", "tsv", "rttm", "json"):
+        text = printed(*names, "--threshold", "0.01", "--format", output_format)
+        assert all(word in text for word in (("\\xdf", "\\u65e5") if encoding == "ascii" and output_format != "json" else ())), text
+    assert [Path(entry["file"]).name for entry in json.loads(text)] == [printable(name) for name in names]
+    for output_format in ("audacity", "jams"):
+        printed(*names, "--format", output_format, "--output", "out")
+        json.loads(printed(names[1], "--format", "jams"))
+    for name in names:
+        printed(name, "--plot", "a.png")
+
+
+def test_the_backend_of_a_notebook_is_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend in ("module://matplotlib_inline.backend_inline", "TkAgg", "nonsense", ""):
+        monkeypatch.setenv("MPLBACKEND", backend)
+        with pytest.raises(SystemExit):
+            run("--version")
+        assert os.environ["MPLBACKEND"] == "Agg"
+    command = [sys.executable, "-m", "efficient_sed", "plot", "--published", "--output", "p.png"]
+    environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONIOENCODING": "ascii"}
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "{tiny} backbone=fmn06 backbone.init={model}",
+        "{tiny} train.precision=16-mixed train.accelerator=cpu",
+        "{tiny} train.teacher={model}",
+    ],
+)
+def test_a_failed_start_leaves_no_folder(run: Run, typed: str) -> None:
+    assert run(f"train {typed} output_dir=new/runs train.epochs=1 --quiet").status == 2
+    assert not Path("new").exists()
 
 
 def test_show_config(run: Run) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from efficient_sed.benchmark.frontier import Point, pareto_front
+from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, Point, pareto_front
 from efficient_sed.benchmark.frontier_plot import COLOURS, DPI, INK, draw_staircase, pad_scores, place_labels, save_figure, scale_cost
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ def draw_corrected(points: Sequence[Point], output: Path) -> list[Path]:
     """Write published models as PNG and SVG: on the left by MACs as published, on the right as we count them, with arrows from there to here.
 
     Args:
-        points: Of `read_published`; those trained otherwise than the others are left out.
+        points: Of `read_published`; those apart are left out, and counted below.
         output: File, with or without ending, or an existing folder.
 
     Raises:
         DataError: If a file cannot be written.
         MissingDependencyError: If matplotlib is not installed.
     """
-    shown = [replace(point, label=point.model) for point in points if point.label in {point.model, f"{point.model}_strong"}]
-    return save_figure(partial(_draw, points=shown), (10.6, 5.2), DPI, output)
+    shown = [replace(point, label=point.model) for point in points if not point.is_apart]
+    return save_figure(partial(_draw, points=shown, num_apart=len(points) - len(shown)), (10.6, 5.2), DPI, output)
 
 
-def _draw(figure: Figure, renderer: Any, points: Sequence[Point]) -> None:
+def _draw(figure: Figure, renderer: Any, points: Sequence[Point], num_apart: int) -> None:
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"left": 0.07, "right": 0.985, "top": 0.94, "bottom": 0.18, "wspace": 0.04})
     for ax, x in ((left, "macs_published"), (right, "macs")):
         ax.grid(color="#EAEAEA", linewidth=0.6)
@@ -55,7 +55,9 @@ def _draw(figure: Figure, renderer: Any, points: Sequence[Point]) -> None:
         place_labels(ax, named, positions, COLOURS, np.concatenate([steps, others, arrows]), renderer)
         recurrent = sum(point.family == "gru" for point in front)
         ax.set_title(f"{TITLES[x]}: {recurrent} of {len(front)} on the front are BiGRUs", loc="left", fontsize=11, fontweight="bold")
-        ax.set_xlabel("MACs per 10 s (lower is better)")
+        ax.set_xlabel(f"{COMPLEXITY_METRICS['macs'].label} (lower is better)")
+    if num_apart:
+        figure.text(0.985, 0.075, f"left off: {num_apart} that learnt from weak labels, too", ha="right", fontsize=8, color="#606060")
     left.set_ylabel("PSDS1 on AudioSet Strong, as published")
     families = [family for family in NAMES if any(point.family == family for point in points)]
     handles = [left.plot([], [], "o", color=COLOURS[family], label=NAMES[family])[0] for family in families]

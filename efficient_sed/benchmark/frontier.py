@@ -17,7 +17,9 @@ from efficient_sed.benchmark.result_file import RESULT_FILE, main_score, read_re
 from efficient_sed.errors import DataError
 
 logger = logging.getLogger(__name__)
-PUBLISHED_DATA, PUBLISHED_SPEED, PUBLISHED_SECONDS = "audioset_strong", "RTX 3090, fp16", 10.0
+PUBLISHED_DATA, PUBLISHED_SPEED = "audioset_strong", "RTX 3090, fp16"
+AXIS_SECONDS = 10.0  # of sound, which MACs and throughput are told for, however long the clips of a model are: published values are of such clips
+SIGNIFICANT = 12  # digits of a mean
 
 
 class ComplexityMetric(NamedTuple):
@@ -31,13 +33,13 @@ class ComplexityMetric(NamedTuple):
 
 COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
     "params": ComplexityMetric("parameters", True, ("params",)),
-    "macs": ComplexityMetric("MACs per {seconds:g} s", True, ("macs",)),
+    "macs": ComplexityMetric("MACs per 10 s", True, ("macs",)),
     "macs_published": ComplexityMetric("MACs as published", True, ("macs_published",)),
     "macs_deepspeed": ComplexityMetric("MACs as DeepSpeed counts them", True, ("macs_deepspeed",)),
     "macs_backbone": ComplexityMetric("MACs of the backbone", True, ("macs_by_part", "backbone")),
     "macs_sequence": ComplexityMetric("MACs of the sequence head", True, ("macs_by_part", "sequence")),
     "macs_classifier": ComplexityMetric("MACs of the classifier", True, ("macs_by_part", "classifier")),
-    "throughput_clips_s": ComplexityMetric("clips/s", False, ("throughput", "clips_per_s")),
+    "throughput_clips_s": ComplexityMetric("10 s clips/s", False, ("throughput", "clips_per_s")),
     "latency_ms": ComplexityMetric("latency of one clip in ms", True, ("latency", "ms")),
     "peak_memory_mb": ComplexityMetric("peak memory in MB", True, ("peak_memory_mb",)),
     "epoch_s": ComplexityMetric("seconds of training an epoch", True),
@@ -98,10 +100,14 @@ class Point:
     """The score that tables lead with: PSDS1 as the plain mean over classes for detection, accuracy or mAP for tagging."""
     interval: tuple[float, float] | None = None
     """Score minus and plus one standard deviation over seeds, or of one run the bootstrap's 95 %."""
+    clip_seconds: float = AXIS_SECONDS
+    """Of the clips that costs were measured with."""
+    is_apart: bool = False
+    """Whether it was trained on more than the models beside it: it is drawn, and on no front."""
 
 
 def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None = None) -> list[Point]:
-    """Points that no other one dominates, by ascending complexity; equal points are all kept, those without `x` left out.
+    """Points that no other one dominates, by ascending complexity; equal points are all kept, those apart or without `x` left out.
 
     A point dominates another if it is no worse in score and complexity and better in one of them.
 
@@ -110,10 +116,18 @@ def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None =
     """
     sign = 1 if (COMPLEXITY_METRICS[x].is_lower_better if is_lower_better is None else is_lower_better) else -1
     front: list[Point] = []
-    for point in sorted((point for point in points if x in point.complexity), key=lambda point: (sign * point.complexity[x], -point.score)):
+    for point in sorted((point for point in points if x in point.complexity and not point.is_apart), key=lambda point: (sign * point.complexity[x], -point.score)):
         if not front or point.score > front[-1].score or (point.score, point.complexity[x]) == (front[-1].score, front[-1].complexity[x]):
             front.append(point)
     return front[::sign]
+
+
+def comparable_sets(points: Iterable[Point], x: str) -> list[list[Point]]:
+    """Points that share a front: their scores compare, and where `x` is a speed it was measured alike."""
+    sets: dict[tuple[str, str], list[Point]] = {}
+    for point in points:
+        sets.setdefault((repr(sorted(point.conditions.items())), point.speed if x == "throughput_clips_s" else ""), []).append(point)
+    return list(sets.values())
 
 
 def output_base(output: Path) -> Path:
@@ -180,7 +194,15 @@ def _point(group: Sequence[Mapping[str, Any]], folder: Path) -> Point:
     measured = speed_conditions(result)
     mean, _ = mean_and_sd(scores)
     costs, conditions = complexity_values(group), score_conditions(result)
-    return Point(result["model"], result["backbone"], result["head"], mean, costs, "ours", result["model"], str(folder), conditions, measured, metric, interval)
+    seconds = float(result["complexity"]["seconds"])
+    return Point(
+        result["model"], result["backbone"], result["head"], rounded(mean), costs, "ours", result["model"], str(folder), conditions, measured, metric, interval, seconds
+    )  # fmt: skip
+
+
+def rounded(value: float) -> float:
+    """To the digits that mean something: equal means of other numbers are equal then."""
+    return float(f"{value:.{SIGNIFICANT}g}")
 
 
 def score_interval(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[float, float] | None:
@@ -193,12 +215,17 @@ def score_interval(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[floa
 
 
 def complexity_values(group: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent."""
+    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent.
+
+    MACs and throughput are those of ten seconds of sound, which a model of clips of five hears in two passes.
+    """
     costs = {}
+    passes = AXIS_SECONDS / float(group[0]["complexity"]["seconds"])
     for key, metric in COMPLEXITY_METRICS.items():
-        values = [value for result in group if (value := _value_at(result["complexity"], metric.path)) is not None]
+        scale = passes if key.startswith("macs") else 1 / passes if key == "throughput_clips_s" else 1.0
+        values = [scale * value for result in group if (value := _value_at(result["complexity"], metric.path)) is not None]
         if values:
-            costs[key] = statistics.median(values)
+            costs[key] = rounded(statistics.median(values))
     return {key: value for key, value in costs.items() if value}  # a part that is not there costs 0
 
 
@@ -219,16 +246,19 @@ def score_conditions(result: Mapping[str, Any]) -> dict[str, Any]:
     """Data and metric variant of a result: scores compare only where these agree."""
     metrics, data = result["metrics"], result["data"]
     conditions = {"data": data["name"], "manifest_hash": data["manifest_hash"], **metrics["variant"]}
-    return conditions | {"clips_scored": metrics.get("coverage", {}).get("clips_scored"), "seconds": float(result["complexity"]["seconds"])}
+    return conditions | {"clips_scored": metrics.get("coverage", {}).get("clips_scored")}
 
 
 def read_published() -> list[Point]:
     """Models of EfficientSED on AudioSet Strong: scores as published, MACs counted anew beside the published ones."""
-    conditions = {"data": PUBLISHED_DATA, "seconds": PUBLISHED_SECONDS}
+    conditions = {"data": PUBLISHED_DATA}
     return [
-        Point(row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label, row.score_source, conditions, row.speed)
+        Point(
+            row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label, row.score_source, conditions, row.speed,
+            is_apart=row.is_apart,
+        )
         for row in read_published_models("efficientsed_audioset_strong")
-    ]
+    ]  # fmt: skip
 
 
 def group_by_metric(points: Iterable[Point]) -> list[list[Point]]:
@@ -265,4 +295,6 @@ def check_comparable(points: Sequence[Point]) -> None:
     """Raise a DataError if two runs differ in data or metric variant."""
     mismatch = find_mismatch(points)
     if mismatch:
-        raise DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")
+        error = DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")
+        error.typed = f"{mismatch}; plot them apart, or together with --allow-mixed"
+        raise error

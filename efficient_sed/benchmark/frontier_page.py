@@ -16,7 +16,17 @@ from typing import Any
 
 from efficient_sed import __version__
 from efficient_sed._page import write_html
-from efficient_sed.benchmark.frontier import COMPLEXITY_METRICS, PUBLISHED_SECONDS, SCORES, complexity_values, distinct_labels, score_conditions, score_interval, speed_conditions
+from efficient_sed.benchmark.frontier import (
+    AXIS_SECONDS,
+    COMPLEXITY_METRICS,
+    SCORES,
+    complexity_values,
+    distinct_labels,
+    rounded,
+    score_conditions,
+    score_interval,
+    speed_conditions,
+)
 from efficient_sed.benchmark.frontier_plot import COLOURS
 from efficient_sed.benchmark.published import PAPERS, PublishedModel, read_published_models
 from efficient_sed.benchmark.repeats import group_repeats, mean_and_sd
@@ -25,7 +35,6 @@ from efficient_sed.benchmark.result_file import main_score
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("geometry.js", "chart.js", "table.js", "page.js")
 OTHER_COLOURS = ("#8C6D31", "#B8336A", "#4B7F52", "#7A6FB0", "#C1784B", "#3D8B8B", "#8A8A3A", "#A35D8F")
-SIGNIFICANT = 12  # digits of a mean
 
 
 def write_page(results: Iterable[tuple[Path, Mapping[str, Any]]], output: Path) -> Path:
@@ -54,16 +63,12 @@ def page_data(results: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, An
         "created": datetime.now(UTC).isoformat(timespec="minutes"),
         "scores": {key: {"label": SCORES[key][0], "isHigherBetter": SCORES[key][1]} for key in SCORES if key in scores}
         | {key: {"label": key, "isHigherBetter": None} for key in sorted(scores - SCORES.keys())},
-        "costs": {key: {"label": _cost_label(key), "isHigherBetter": not metric.is_lower_better} for key, metric in COMPLEXITY_METRICS.items() if key in costs},
+        "costs": {key: {"label": metric.label, "isHigherBetter": not metric.is_lower_better} for key, metric in COMPLEXITY_METRICS.items() if key in costs},
         "first": main_score(runs[0][1])[0] if runs else "psds1_macro",
         "families": families,
         "groups": _name_groups(records),
         "records": records,
     }
-
-
-def _cost_label(key: str) -> str:
-    return COMPLEXITY_METRICS[key].label.replace(" per {seconds:g} s", "")
 
 
 def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[str, Path]) -> dict[str, Any]:
@@ -73,14 +78,15 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
     scores = {key: _score(metrics, key) for key, value in metrics[0].items() if _is_number(value) and all(_is_number(each.get(key)) for each in metrics)}
     measured, clips = speed_conditions(result), f"clips of {complexity['seconds']:g} s"
     machine = measured.rsplit(", batch", 1)[0]
-    conditions = {"throughput_clips_s": f"{measured}, {clips}", "latency_ms": f"{machine}, {clips}"}
-    conditions["peak_memory_mb"] = f"{complexity.get('peak_memory_of', 'memory')}, {measured}"
-    costs = {key: [value, conditions.get(key, clips if key.startswith("macs") else "")] for key, value in complexity_values(group).items()}
+    conditions = {"throughput_clips_s": measured, "latency_ms": f"{machine}, {clips}"}
+    conditions["peak_memory_mb"] = f"{complexity.get('peak_memory_of', 'memory')}, {measured}, {clips}"
+    costs = {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
     provenance = [
         ("data", f"{result['data']['name']}, hash {result['data']['manifest_hash']}"),
         ("clips scored", str(result["metrics"].get("coverage", {}).get("clips_scored", ""))),
         ("metric variant", _plain(result["metrics"]["variant"])),
+        ("measured with", clips if complexity["seconds"] == AXIS_SECONDS else f"{clips}; MACs and throughput: as many as {AXIS_SECONDS:g} s of sound take"),
         ("note on MACs", complexity.get("macs_note") or ""),
         ("speed measured on", measured),
         ("device", environment.get("device", "")),
@@ -91,7 +97,7 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
         main = ", ".join(f"{key} {each['metrics'][key]}" for key in scores)
         provenance.append((f"seed {each['seed']}", f"{main}; signature {each['signature']}, {each['environment']['created']}, {folders[str(each['signature'])]}"))
     provenance.append(("configuration", _plain({key: value for key, value in result["config"].items() if key != "seed"})))
-    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"], "source": "ours", "runs": len(group)}
+    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"], "source": "ours", "runs": len(group), "isApart": False}
     return names | {"scores": scores, "costs": costs, "conditions": score_conditions(result), "provenance": [pair for pair in provenance if pair[1]]}
 
 
@@ -104,18 +110,14 @@ def _score(metrics: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
     mean, sd = mean_and_sd([float(each[key]) for each in metrics])
     ends = score_interval(metrics, key)
     bar = "" if ends is None else f"± one standard deviation over {len(metrics)} seeds" if sd is not None else "95 % of bootstrap samples"
-    return [_rounded(value) for value in (mean, *(ends or (None, None)))] + [bar]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{SIGNIFICANT}g}")
+    return [rounded(mean), *((None, None) if ends is None else map(rounded, ends)), bar]
 
 
 def _published_record(row: PublishedModel) -> dict[str, Any]:
     scores = {}
     for key, value in row.scores.items():
         sd = row.spreads.get(key)
-        scores[key] = [value, None, None, ""] if sd is None else [value, _rounded(value - sd), _rounded(value + sd), "± one standard deviation, as published"]
+        scores[key] = [value, None, None, ""] if sd is None else [value, rounded(value - sd), rounded(value + sd), "± one standard deviation, as published"]
     costs = {key: [value, row.speed if key in {"throughput_clips_s", "epoch_s", "training_h"} else _clips(key)] for key, value in row.complexity.items() if value}
     paper = PAPERS[row.table]
     provenance = [
@@ -125,15 +127,16 @@ def _published_record(row: PublishedModel) -> dict[str, Any]:
         ("released as", row.label),
         ("score", "read off a figure, ±0.02" if row.score_source == "figure" else "as in the paper's table"),
         ("speed measured on", row.speed),
-        ("note", row.note),
+        ("note", "; ".join(filter(None, (row.note, "learnt from weak labels, too: on no front" if row.is_apart else "")))),
     ]
-    names = {"label": (row.label or row.model).removesuffix("_strong"), "model": row.model, "backbone": row.backbone, "family": row.family, "source": paper.title, "runs": 1}
+    names: dict[str, Any] = {"label": (row.label or row.model).removesuffix("_strong"), "model": row.model, "backbone": row.backbone, "family": row.family}
+    names |= {"source": paper.title, "runs": 1, "isApart": row.is_apart}
     conditions = {"data": row.data, "published by": paper.title}
     return names | {"scores": scores, "costs": costs, "conditions": conditions, "provenance": [pair for pair in provenance if pair[1]]}
 
 
 def _clips(key: str) -> str:
-    return f"clips of {PUBLISHED_SECONDS:g} s" if key.startswith("macs") else ""
+    return f"per {AXIS_SECONDS:g} s" if key.startswith("macs") else ""
 
 
 def _plain(values: Mapping[str, Any], prefix: str = "") -> str:

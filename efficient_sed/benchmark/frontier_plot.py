@@ -14,14 +14,15 @@ import numpy as np
 
 from efficient_sed._files import DRAWN_BY, write_atomically
 from efficient_sed.benchmark.frontier import (
+    AXIS_SECONDS,
     COMPLEXITY_METRICS,
     PANELS,
     PUBLISHED_DATA,
-    PUBLISHED_SECONDS,
     PUBLISHED_SPEED,
     SCORES,
     Point,
     check_comparable,
+    comparable_sets,
     find_mismatch,
     output_base,
     pareto_front,
@@ -143,8 +144,7 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
         behind.plot(*grey.T, "o", color="#CDCDCD", markersize=4, zorder=1)
         draw_staircase(behind, other, x, "#B4B4B4", 0.8)
         speeds = sorted({point.speed for point in own})
-        is_comparable = x != "throughput_clips_s" or len(speeds) <= 1
-        steps = draw_staircase(ax, own if is_comparable else [], x, INK, 1.2)
+        steps = np.concatenate([np.empty((0, 2)), *(draw_staircase(ax, comparable, x, INK, 1.2) for comparable in comparable_sets(own, x))])
         for point, position in zip(own, coloured, strict=True):
             if point.interval:
                 ax.plot([position[0]] * 2, point.interval, color=colours[point.family], linewidth=1, zorder=3)
@@ -266,14 +266,15 @@ def _count_hits(boxes: np.ndarray, others: np.ndarray, gap: float) -> np.ndarray
 
 def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: Sequence[str]) -> None:
     metric = COMPLEXITY_METRICS[x]
-    seconds = sorted({point.conditions["seconds"] for point in own}) or [PUBLISHED_SECONDS]
     lines = ["classifier included; published: 447 classes"] if x == "params" and has_published else []
     if x == "throughput_clips_s":
-        lines = [f"ours: {speeds[0] if len(speeds) == 1 else f'{len(speeds)} different devices or precisions, no front drawn'}"] * bool(speeds)
+        lines = [f"ours: {speeds[0] if len(speeds) == 1 else f'{len(speeds)} different devices or precisions, each with a front of its own'}"] * bool(speeds)
         lines += [f"published: {PUBLISHED_SPEED}"] * has_published
     elif x == "macs" and has_published:
         lines = ["published MACs counted anew: the paper has BiGRU as zero and TCN twice"]
-    ax.set_xlabel(f"{metric.label.format(seconds=seconds[0])} ({'lower' if metric.is_lower_better else 'higher'} is better)")
+    if x != "params" and (others := sorted({point.clip_seconds for point in own} - {AXIS_SECONDS})):
+        lines += [f"clips of {' and '.join(f'{seconds:g}' for seconds in others)} s: as many as {AXIS_SECONDS:g} s of sound take"]
+    ax.set_xlabel(f"{metric.label} ({'lower' if metric.is_lower_better else 'higher'} is better)")
     ax.set_title(TITLES[x], loc="left", fontsize=12, fontweight="bold", pad=42)
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 74))
     ax.annotate(text, (0, 1), (0, 38), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color="#606060", va="top")
@@ -290,8 +291,9 @@ def _legend(figure: Figure, ax: Axes, colours: dict[str, str], markers: dict[str
 
 
 def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note: str) -> None:
-    figured = sum(point.origin == "figure" for point in published)
+    figured, apart = sum(point.origin == "figure" for point in published), sum(point.is_apart for point in published)
     notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {figured} of {len(published)} scores read off a figure."] if published else []
+    notes += [f"On no front: {apart} published that learnt from weak labels, too."] if apart else []
     notes += ["Bars: one standard deviation over seeds, or of one run the bootstrap's 95 %."] if has_bars else []
     notes += [f"Mixed: {note}."] if note else []
     figure.text(0.5, 0.015, "\n".join(line for text in notes for line in textwrap.wrap(text, 230)), ha="center", va="bottom", fontsize=8, color="#606060")

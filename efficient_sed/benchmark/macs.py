@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -195,6 +195,23 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     if not isinstance(model, SedModel):
         advice = "make one by create_model(NAME, num_classes=N) or load_model(NAME)"
         raise TypeError(f"count_macs takes a SedModel, got {type(model).__name__}; {advice}")
+    device = next(model.frontend.buffers()).device
+    by_module = _count(model, lambda: model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device))))
+    by_part = {part: sum(macs for name, macs in by_module.items() if name.split(".")[0] == part) for part in PARTS}
+    return MacsReport(sum(by_part.values()) - by_part["frontend"], by_part, by_module, seconds)
+
+
+def count_module_macs(module: nn.Module, *inputs: Tensor) -> int:
+    """Add up the formulas of one module's forward pass.
+
+    Raises:
+        ConfigError: As `count_macs`.
+    """
+    return sum(_count(module, lambda: module(*inputs)).values())
+
+
+def _count(model: nn.Module, run: Callable[[], object]) -> dict[str, int]:
+    """MACs by the name of each module that has a formula, while something runs."""
     counter = _Counter()
     for name, module in model.named_modules():
         if _formula(module) is None and next(module.parameters(recurse=False), None) is not None:
@@ -204,14 +221,12 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     try:
         model.eval()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"), counter:
-            device = next(model.frontend.buffers()).device
-            model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device)))
+            run()
     finally:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    by_part = {part: sum(macs for name, macs in counter.by_module.items() if name.split(".")[0] == part) for part in PARTS}
-    return MacsReport(sum(by_part.values()) - by_part["frontend"], by_part, counter.by_module, seconds)
+    return counter.by_module
 
 
 def _formula(module: nn.Module) -> Callable[[Any, Any, Any], int] | None:
@@ -221,6 +236,9 @@ def _formula(module: nn.Module) -> Callable[[Any, Any, Any], int] | None:
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the formulas as modules are left, and refuses products that none of them answers for."""
+
+    harmless: ClassVar[set[Any]] = set()
+    """Operations that were found to hold no product."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -250,10 +268,12 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise ConfigError(
                     f"{name or 'the model'} ({type(module).__name__}) calls {called}, but count_macs has no formula that covers it: {_ADVICE}, or call a module that has one"
                 )
-            with self:  # what is composed of other operations is taken apart
-                result = operation.decompose(*args, **kwargs)
-            if result is not NotImplemented:
-                return result
+            if operation not in self.harmless:
+                with self:  # what is composed of other operations is taken apart, once
+                    result = operation.decompose(*args, **kwargs)
+                self.harmless.add(operation)
+                if result is not NotImplemented:
+                    return result
         return operation(*args, **kwargs)
 
 

@@ -42,6 +42,8 @@ class PublishedModel:
     score_source: str = "table"
     """"table", or "figure" for a value read off a plot."""
     note: str = ""
+    is_apart: bool = False
+    """Whether it was trained on more than the others of its table: it is on no front with them."""
 
 
 class Paper(NamedTuple):
@@ -84,7 +86,7 @@ def _read_efficientsed(row: Row) -> PublishedModel:
     ours = {key: float(corrected[key]) for key in ("macs", "macs_backbone", "macs_sequence", "macs_classifier", "macs_deepspeed") if corrected.get(key)}
     return PublishedModel(
         "efficientsed_audioset_strong", model, row["backbone"], row["head"], "AudioSet Strong", row["checkpoint"] or model, _numbers(row, {"psds1_macro": ("psds1", 0.01)}), {},
-        _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "",
+        _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "", row["checkpoint"] not in {"", f"{model}_strong"},
     )  # fmt: skip
 
 

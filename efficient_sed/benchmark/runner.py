@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._checkpoint import CHECKPOINT_SUFFIXES, MODEL_FILE, load_model, read_checkpoint, save_model
 from efficient_sed.models._factory import create_model, settle_norms
+from efficient_sed.models._names import parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.training.curves import draw_curves
-from efficient_sed.training.train import LAST_CHECKPOINT, fit, follow, is_first_process, kept_checkpoint
+from efficient_sed.training.curves import METRICS_FILE, draw_curves
+from efficient_sed.training.train import BEST_CHECKPOINT, LAST_CHECKPOINT, fit, follow, is_first_process, kept_checkpoint
 
 logger = logging.getLogger(__name__)
 MANIFEST_FILE = "manifest.txt"
@@ -95,7 +97,11 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _locked(folder: Path, config: RunConfig) -> Iterator[None]:
-    """Keep two processes from training one run into one folder. The lock goes with the process, however that ends."""
+    """Keep two processes from training one run into one folder. The lock goes with the process, however that ends.
+
+    A folder that is made here is removed again if the block fails before anything was learnt.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK_FILE).open("w")
@@ -106,7 +112,15 @@ def _locked(folder: Path, config: RunConfig) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise DataError(f"{folder}: another process is training this run; wait for it or stop it") from error
-        yield
+        try:
+            yield
+        except BaseException:
+            if folder in made and not any((folder / name).exists() for name in (LAST_CHECKPOINT, BEST_CHECKPOINT, METRICS_FILE)):
+                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # others may have made runs there meanwhile
+                    for place in made[1:]:
+                        place.rmdir()
+            raise
 
 
 def check_same_data(folder: Path, splits: Splits) -> None:
@@ -289,7 +303,7 @@ def _provenance(model: SedModel | OnnxModel) -> Provenance:
 
 def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     """What a model costs: a released name or file, or an architecture with random weights and AudioSet Strong's 447 classes."""
-    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards()
+    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards() or parse_name(name).tag is not None
     model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
     check_length(model, "benchmark.seconds", config.seconds)
     device = "cuda" if torch.cuda.is_available() else "cpu"

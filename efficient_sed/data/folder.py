@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,7 @@ from efficient_sed.registry import DATASETS
 
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")}
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
+SHOWN_FILES = 3  # of those that are missing
 
 
 @DATASETS.register("folder")
@@ -155,7 +156,8 @@ def read_parts(
             overhang[part] = total
     for part in PARTS:
         if not parts[part] and part not in may_be_empty:
-            raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; add rows to its annotations" + (f" ({skipped[0]})" if skipped else ""))
+            lack = _missing_words(audio[part], events.get(part, {})) or "add rows to its annotations" + (f" ({skipped[0]})" if skipped else "")
+            raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; {lack}")
     train, validation, test = (parts[part] for part in PARTS)
     left_out = tuple(skipped)
     return Splits(tuple(classes), train, validation, test, skipped=left_out, num_skipped=num_skipped, overhang=overhang)
@@ -223,7 +225,17 @@ def _clips(
         results = list(pool.map(read, events_by_file))
     errors = [result for result in results if isinstance(result, str)]
     if errors and on_error == "raise":
+        if lack := _missing_words(audio, events_by_file):
+            raise DataError(f"{next(error for error in errors if 'no such audio file' in error)}; {lack}; data.on_error=skip leaves such files out")
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
     skipped.extend(errors)
     return [result for result in results if not isinstance(result, str)]
+
+
+def _missing_words(audio: Path, names: Collection[str]) -> str:
+    """Which annotated files are not there; empty if all are."""
+    spelled = FolderNames(audio)
+    missing = [name for name in names if not spelled.path(name).exists()]
+    shown = ", ".join(missing[:SHOWN_FILES]) + (", …" if len(missing) > SHOWN_FILES else "")
+    return f"{len(missing):,} of the {len(names):,} audio files in its annotations are not below {audio}: {shown}" if missing else ""

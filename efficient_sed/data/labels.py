@@ -77,3 +77,10 @@ def default_classes(num_classes: int) -> tuple[str, ...]:
     if num_classes == NUM_AUDIOSET_WEAK:
         return audioset_labels("weak")
     return tuple(f"class_{index}" for index in range(num_classes))
+
+
+def warning_about(classes: Sequence[str]) -> str:
+    """What whoever looks at a model's results must know; empty for models of real sounds."""
+    from efficient_sed.data._sounds import SOUND_CLASSES
+
+    return "Trained on generated sounds only: what it finds means nothing on real recordings." if set(classes) == set(SOUND_CLASSES) else ""

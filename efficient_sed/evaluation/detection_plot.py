@@ -14,7 +14,8 @@ import torch
 from efficient_sed._files import DRAWN_BY, write_atomically
 from efficient_sed.audio.io import audio_info
 from efficient_sed.data.events import Event
-from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
+from efficient_sed.data.labels import warning_about
+from efficient_sed.errors import ConfigError, DataError, MissingDependencyError, printable
 from efficient_sed.evaluation.detect import read_windows
 from efficient_sed.models.sed import SedModel
 
@@ -55,7 +56,8 @@ def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], 
     top, roll = figure.subplots(2, 1, sharex=True, height_ratios=[3, roll_inches])
     top.imshow(mel, origin="lower", aspect="auto", extent=(0, covered_s, 0, len(mel)), cmap="magma", interpolation="nearest")
     top.set_ylabel("mel band")
-    top.set_title(Path(path).name, loc="left", fontsize=10, parse_math=False)
+    title = "\n".join(filter(None, (printable(Path(path).name), warning_about(model.classes))))
+    top.set_title(title, loc="left", fontsize=10, parse_math=False)
     for row, label in enumerate(labels):
         own = [event for event in events if event.label == label]
         colour = np.array(colormaps["tab10"](row % 10))

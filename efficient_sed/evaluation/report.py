@@ -23,6 +23,7 @@ from efficient_sed.audio.display import LEVELS, MARKED_HZ, draw_mel, mel_positio
 from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import AudioReader, audio_info
+from efficient_sed.data.labels import warning_about
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.evaluation.detect import DetectOptions
@@ -83,6 +84,7 @@ def write_report(
         "created": datetime.now(UTC).isoformat(timespec="minutes"),
         "name": str(recording) if name is None else name,
         "model": model,
+        "warning": warning_about(classes),
         "duration": duration_s,
         "hop": float(hop_s),
         "threshold": threshold,

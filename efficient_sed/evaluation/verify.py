@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from efficient_sed.benchmark.runner import score_checkpoint
 from efficient_sed.config.compose import compose_run, key_of, presets
 from efficient_sed.config.schema import RunConfig
-from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, nearest
 from efficient_sed.models._cards import Card, Score, get_card, list_cards
 from efficient_sed.registry import DATASETS
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Splits
 
 MIN_SHARE = 0.9  # of the clips and classes of a published evaluation; videos vanish, and nobody has all of them
 RESULT_KEYS = {"PSDS1 macro": "psds1_macro", "mAP": "map"}
@@ -102,11 +103,19 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise ConfigError(f"--tolerance {tolerance:g} is not allowed: 0 or more")
     config = replace(verification_config(data, overrides), task=card.task)
-    facts = data_facts(config.data.load(), has_hash=any(score.manifest_hash for score in card.scores))
+    reason, facts = why_not_made(card, config)
+    if reason is None:
+        splits = config.data.load()
+        facts = data_facts(splits, has_hash=False)
+        reason = why_other_clips(card, facts)
+        if reason is None:
+            facts = data_facts(splits, has_hash=any(score.manifest_hash for score in card.scores))
     score = choose_score(card, facts)
-    reason = why_not_comparable(card, score, facts)
+    reason = reason or why_not_comparable(card, score, facts)
     if reason is not None:
         return judge(card, score, facts, tolerance, None, reason)
+    from efficient_sed.benchmark.runner import score_checkpoint
+
     metrics = score_checkpoint(name, config, "test", set())
     measured = metrics[RESULT_KEYS[score.metric]]
     if not math.isfinite(measured):
@@ -165,6 +174,31 @@ def why_not_comparable(card: Card, score: Score, facts: DataFacts) -> str | None
     if (shared := len(facts.occurring & labels)) < MIN_SHARE * score.num_classes:
         return f"{shared} classes occur in the test part, the published mean is over {score.num_classes}; at least {MIN_SHARE:.0%} of them are needed"
     return None
+
+
+def why_other_clips(card: Card, facts: DataFacts) -> str | None:
+    """What tells, before every file is read for their hash, that data are others than those of the card; none if nothing does."""
+    counts = sorted({score.clips for score in card.scores if score.manifest_hash and score.clips})
+    if len(counts) == 0 or facts.num_clips in counts:
+        return None
+    return f"the test part has {facts.num_clips:,} clips, the card's scores are of {' or '.join(f'{count:,}' for count in counts)}"
+
+
+def why_not_made(card: Card, config: RunConfig) -> tuple[str | None, DataFacts]:
+    """The same, before generated data are made: also their settings tell; and what is known of such data."""
+    from efficient_sed.data.synthetic import SOUND_CLASSES, SyntheticConfig
+
+    data, labels = config.data, frozenset(SOUND_CLASSES)
+    if not isinstance(data, SyntheticConfig) or data.folder.is_dir():
+        return None, DataFacts(frozenset(), frozenset(), 0)
+    facts = DataFacts(labels, labels, data.num_test)
+    if not (hashed := [score for score in card.scores if score.manifest_hash]):
+        return why_not_comparable(card, choose_score(card, facts), facts), facts
+    made = [compose_run([f"data={data.name}", *score.settings]).data.identity() for score in hashed]
+    if any(all(data.identity()[key] == settings[key] for key in data.SCENE_KEYS) for settings in made):
+        return None, facts
+    own = " or ".join(f"{' '.join(score.settings) or 'the defaults'}" for score in hashed)
+    return why_other_clips(card, facts) or f"the data would be made with other settings than the card's: {own}", facts
 
 
 def card_labels(card: Card) -> frozenset[str]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.table import Table
+from torch import nn
 
 from efficient_sed.benchmark.result_file import exact_variant, main_score
 from efficient_sed.benchmark.runner import own_data, score_part
@@ -25,8 +26,8 @@ from efficient_sed.export.device import Pace, check_threads, one_clip, take_turn
 from efficient_sed.export.engines import ENGINES, open_engine
 from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
 from efficient_sed.export.onnx_model import OnnxModel
-from efficient_sed.export.quantise import quantise
-from efficient_sed.export.recipes import EXACT, check_precision
+from efficient_sed.export.quantise import NO_MATRIX, quantise
+from efficient_sed.export.recipes import EXACT, RECIPES, check_precision
 from efficient_sed.models.sed import SedModel
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def export_precisions(
     """
     paths = {precision: path if len(precisions) == 1 else path.with_name(f"{path.stem}.{precision}{path.suffix}") for precision in precisions}
     engines = list(dict.fromkeys(engines))
-    _check(paths, engines, num_threads, overwrite=overwrite)
+    _check(model, paths, engines, num_threads, overwrite=overwrite)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
     model = copy.copy(model)  # as it is scored: with the window and filter that were typed
     model.provenance = dataclasses.replace(model.provenance, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames)
@@ -138,10 +139,13 @@ def export_precisions(
     return Comparison(model_name, title, scored_on, num_threads, rows)
 
 
-def _check(paths: dict[str, Path], engines: Sequence[str], num_threads: int, *, overwrite: bool) -> None:
+def _check(model: SedModel, paths: dict[str, Path], engines: Sequence[str], num_threads: int, *, overwrite: bool) -> None:
     """Raise now what would be raised at the end."""
+    has_matrix = any(isinstance(layer, nn.Linear) for layer in model.sequence.modules())
     for precision, path in paths.items():
         check_precision(precision)
+        if RECIPES[precision].dynamic and not has_matrix:
+            raise ConfigError(NO_MATRIX)
         check_target(path, overwrite=overwrite)
     for engine in engines:
         if engine not in ENGINES:

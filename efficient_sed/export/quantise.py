@@ -18,6 +18,7 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.export.recipes import EXACT, HALF, RECIPES, Recipe, check_precision
 
 FRONT_END, BACKBONE, HEAD = "/frontend/", "/model/backbone/", "/model/sequence/"  # begins of the names that the exporter gives to nodes
+NO_MATRIX = "no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; leave int8-head and int8-all out"
 LEAST_VALUES = 256  # of a tensor that is worth storing as float16
 
 
@@ -77,7 +78,7 @@ def _quantise_head(path: Path, recipe: Recipe) -> None:
     behind += [f"{name}_MatMul" for name in behind]  # what a Gemm is called once it was split
     quantize_dynamic(path, path, op_types_to_quantize=list(recipe.dynamic), nodes_to_quantize=behind, per_channel=True, weight_type=QuantType.QInt8)
     if not any(node.op_type == "MatMulInteger" and node.name.startswith(HEAD) for node in _nodes(path)):
-        raise ConfigError("no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; leave int8-head and int8-all out")
+        raise ConfigError(NO_MATRIX)
 
 
 def _name_the_unnamed(path: Path) -> None:

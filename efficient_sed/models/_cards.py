@@ -57,6 +57,8 @@ class Score:
     """Classes that the mean is taken over."""
     manifest_hash: str | None = None
     """Hash of the very data, where they can be made again."""
+    settings: tuple[str, ...] = ()
+    """`key=value` that make them; none: the defaults."""
 
 
 @dataclass(frozen=True)

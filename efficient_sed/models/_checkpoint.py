@@ -117,7 +117,10 @@ def _card(name: str) -> Card:
         hint = f"give the file in it, {path / MODEL_FILE}" if (path / MODEL_FILE).is_file() else f"a checkpoint ends in {', '.join(CHECKPOINT_SUFFIXES)}"
         raise CheckpointError(f"{name}: {'a folder' if path.is_dir() else 'a file of another kind'}, and no model; {hint}")
     if name not in list_cards() and parse_name(name).tag is None:
-        raise CheckpointError(f"{name!r} names no weights: give a file, load_model's checkpoint=FILE, or a released name; {nearest_names(name, list_cards())}".rstrip("; "))
+        near = nearest_names(name, list_cards())
+        error = CheckpointError(f"{name!r} names no weights: give a file, load_model's checkpoint=FILE, or a released name; {near}".rstrip("; "))
+        error.typed = f"{name!r} names no weights: give a file, such as runs/RUN/{MODEL_FILE}, or a released name; {near}train one by: efficient-sed train model={name}"
+        raise error
     card = get_card(name)
     if card.task == "backbone":
         raise CheckpointError(f"{name!r} is a starting point for training, not a model: use it as backbone.init={name}")
@@ -215,8 +218,10 @@ def stored_and_wanted(path: Path, state: Mapping[str, Tensor], header: dict[str,
     except ConfigError as error:
         if name is not None:
             raise
-        ways = f"load_model('fmn10+tf-256', checkpoint={str(path)!r}) or `efficient-sed models convert {path} OUT.safetensors --name fmn10+tf-256`"
-        raise CheckpointError(f"{path}: does not say which model it holds; name it, as in {ways}: {GRAMMAR}") from error
+        unnamed, way = f"{path}: does not say which model it holds; name it, as in", f"`efficient-sed models convert {path} OUT.safetensors --name fmn10+tf-256`"
+        raised = CheckpointError(f"{unnamed} load_model('fmn10+tf-256', checkpoint={str(path)!r}) or {way}: {GRAMMAR}")
+        raised.typed = f"{unnamed} {way}: {GRAMMAR}"
+        raise raised from error
     has_head = any(key.removeprefix("net.").removeprefix("model.").startswith(("seq_model.", "sequence.")) for key in state)
     seq = parsed.seq if has_head else SEQUENCE_HEADS.get("none")()
     return ModelSpec(parsed.backbone, seq, default_classes(_num_classes(state, path))), parsed.seq

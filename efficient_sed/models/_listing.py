@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from efficient_sed.config.schema import MAX_HIDDEN
+from efficient_sed._progress import progress
+from efficient_sed.config.schema import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.models._cards import Card, list_cards, local_weights, nearest_names
 from efficient_sed.models._names import GRAMMAR, parse_name
 from efficient_sed.models._systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+if TYPE_CHECKING:
+    from efficient_sed.models._known_backbone import KnownBackbone
 
 logger = logging.getLogger(__name__)
 TASKS = ("detection", "tagging", "backbone")
@@ -46,7 +51,7 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 
 
 def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447) -> list[Row]:
-    """Name and cost of every backbone with every head whose name matches: up to a second each.
+    """Name and cost of every backbone with every head whose name matches: what does not differ between them is counted once.
 
     Heads that do not come in one of the sizes are left out, which a warning says.
 
@@ -68,13 +73,16 @@ def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: st
             except ConfigError as error:
                 if any(fnmatchcase(f"{backbone}+{head}-{size}", pattern) for backbone in BACKBONES.names()):
                     unfit.append(f"{head}-{size}: {error}")
-    rows = []
-    for backbone in BACKBONES.names():
-        names = [name for name in (f"{backbone}{ending}" for ending in endings) if fnmatchcase(name, pattern)]
-        try:
-            rows += [{"name": name, "params": params, "macs": macs} for name, params, macs in _count_costs(names, num_classes)]
-        except MissingDependencyError as error:
-            unfit += [f"{name}: {error}" for name in names]
+    by_backbone = {backbone: [name for name in (f"{backbone}{ending}" for ending in endings) if fnmatchcase(name, pattern)] for backbone in BACKBONES.names()}
+    rows, heads = [], {}
+    with progress("models", sum(map(len, by_backbone.values())), is_drawn=sys.stderr.isatty()) as counted:
+        for names in by_backbone.values():
+            try:
+                for name, params, macs in _count_costs(names, num_classes, heads):
+                    rows.append({"name": name, "params": params, "macs": macs})
+                    counted(1)
+            except MissingDependencyError as error:
+                unfit += [f"{name}: {error}" for name in names]
     if unfit and not rows:
         raise ConfigError(unfit[0])
     for message in unfit:
@@ -95,28 +103,42 @@ def parse_sizes(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def _count_costs(names: Sequence[str], num_classes: int) -> Iterator[tuple[str, int, int]]:
+def _count_costs(names: Sequence[str], num_classes: int, heads: dict[Any, tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
     """Architectures that share their backbone, each with its parameters and MACs (10 s).
 
-    Built without drawing weights. The backbone, which may have a hundred times as many MACs as the rest, is counted once and computes shapes alone; the rest
-    runs on whatever the memory holds, for the meta device takes seconds for recurrent layers.
+    Args:
+        heads: What is known already of what stands behind features of one shape; added to.
     """
-    import torch
-
-    from efficient_sed.benchmark.macs import count_macs
-    from efficient_sed.data.labels import default_classes
-    from efficient_sed.models._known_backbone import KnownBackbone
-    from efficient_sed.models.sed import ModelSpec, SedModel
+    from efficient_sed.models._known_backbone import count_backbone
 
     known = None
     for name in names:
         backbone, seq, _ = parse_name(name)
-        known = known or KnownBackbone(backbone)
-        with torch.device("meta"):
-            model = SedModel(ModelSpec(known.config(), seq, default_classes(num_classes)))
-        for part in (model.frontend, model.sequence, model.classifier):
-            part.to_empty(device="cpu")
-        yield name, known.num_params + sum(parameter.numel() for parameter in model.parameters()), known.macs + count_macs(model).total
+        known = known or count_backbone(backbone)
+        has_own_classifier = seq.name == "none"  # it may have
+        key = (seq, known.shape, backbone if has_own_classifier else backbone.has_clip_layer)
+        if key not in heads:
+            heads[key] = _count_head(known, backbone, seq, num_classes)
+        params, macs = heads[key]
+        yield name, known.num_params + params, known.macs + macs
+
+
+def _count_head(known: KnownBackbone, backbone: BackboneConfig, seq: SequenceHeadConfig, num_classes: int) -> tuple[int, int]:
+    """Parameters and MACs of sequence head and classifier.
+
+    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent layers.
+    """
+    import torch
+    from torch import nn
+
+    from efficient_sed.benchmark.macs import count_module_macs
+    from efficient_sed.data.labels import default_classes
+    from efficient_sed.models.sed import ModelSpec, build_head
+
+    with torch.device("meta"):
+        behind = nn.Sequential(*build_head(ModelSpec(backbone, seq, default_classes(num_classes)), known.shape[-1]))
+    behind.to_empty(device="cpu")
+    return sum(parameter.numel() for parameter in behind.parameters()), count_module_macs(behind, torch.zeros(known.shape))
 
 
 def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = False) -> None:

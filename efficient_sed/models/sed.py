@@ -61,6 +61,13 @@ class LinearClassifier(Classifier):
         return SedOutput(frame_logits, frame_logits.mean(2) if self.weak is None else self.weak(features.mean(1)))
 
 
+def build_head(spec: ModelSpec, in_dim: int) -> tuple[SequenceHead, Classifier]:
+    """What stands behind a backbone whose features have `in_dim` values."""
+    sequence = spec.seq.build(in_dim)
+    own = spec.backbone.build_classifier(len(spec.classes)) if isinstance(sequence, IdentityHead) else None
+    return sequence, own or LinearClassifier(sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)
+
+
 class SedModel(nn.Module):
     """A sound event detection model; its input is what `model.frontend(waveform)` gives.
 
@@ -78,9 +85,7 @@ class SedModel(nn.Module):
         self.frontend: FrontEnd = spec.backbone.build_frontend()
         self.backbone: Backbone = spec.backbone.build()
         self.backbone.is_altered = False  # whatever was replaced while it was built
-        self.sequence: SequenceHead = spec.seq.build(self.backbone.out_dim)
-        own = spec.backbone.build_classifier(len(spec.classes)) if isinstance(self.sequence, IdentityHead) else None
-        self.classifier: Classifier = own or LinearClassifier(self.sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)
+        self.sequence, self.classifier = build_head(spec, self.backbone.out_dim)
         self.grid = self.frontend.grid(self.backbone.time_stride, self.backbone.first_step_frames)
 
     @property

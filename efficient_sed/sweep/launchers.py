@@ -44,7 +44,7 @@ def create_launcher(name: str, overrides: Sequence[str]) -> tuple[Launcher, list
     """
     if name not in LAUNCHERS:
         raise ConfigError(f"unknown launcher {name!r}; {nearest(name, LAUNCHERS)}")
-    values, rest = take_group(overrides, LAUNCHER_KEY)
+    values, rest = take_group(overrides, LAUNCHER_KEY, LAUNCHERS[name])
     for override in rest:
         if key_of(override) == LAUNCHER_KEY:
             raise ConfigError(f"{override}: the launcher is an option: --launcher {override.split('=', 1)[-1]}")

@@ -27,7 +27,7 @@ TAGGED = {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored":
 
 def make_point(score: float, cost: float, label: str = "fmn10", speed: str = "CPU, fp32, batch 4") -> Point:
     costs = {"params": 1e6 * cost, "macs": 1e8 * cost, "throughput_clips_s": 100 / cost}
-    return Point(label, "fmn10", "none", score, costs, "ours", label, f"runs/{label}", {"data": "synthetic", "seconds": 10.0}, speed)
+    return Point(label, "fmn10", "none", score, costs, "ours", label, f"runs/{label}", {"data": "synthetic"}, speed)
 
 
 def dominates(one: Point, other: Point, x: str) -> bool:
@@ -203,13 +203,14 @@ def test_drawing_of_little(tmp_path: Path, num_points: int, has_published: bool)
     assert ("published: PSDS1" in svg_text(svg)) == bool(num_points and has_published)
 
 
-def test_same_data_shares_the_axis_and_different_devices_have_no_front(tmp_path: Path) -> None:
-    points = [replace(make_point(0.3 + index / 10, index + 1, f"m{index}", f"device {index}"), conditions={"data": "audioset_strong", "seconds": 5.0}) for index in range(2)]
+def test_same_data_shares_the_axis_and_different_devices_have_a_front_each(tmp_path: Path) -> None:
+    points = [replace(make_point(0.3 + index / 10, index + 1, f"m{index}", f"device {index}"), conditions={"data": "audioset_strong"}, clip_seconds=5.0) for index in range(2)]
     text = svg_text(draw_frontier(points, read_published(), tmp_path)[1])
     assert "PSDS1, macro — AudioSet Strong" in text
     assert "published: PSDS1" not in text
     assert "2 different devices" in text
-    assert "MACs per 5 s" in text
+    assert "MACs per 10 s" in text
+    assert text.count("clips of 5 s: as many as 10 s of sound take") == 2
 
 
 def test_names_cover_neither_each_other_nor_points() -> None:

@@ -12,6 +12,7 @@ import pytest
 from result_files import make_result
 
 from efficient_sed._page import to_script_json
+from efficient_sed.benchmark.frontier import PANELS, comparable_sets, pareto_front, read_published, run_points
 from efficient_sed.benchmark.frontier_page import page_data, write_page
 from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.errors import DataError
@@ -46,6 +47,36 @@ def test_every_number_is_that_of_the_files(tmp_path: Path) -> None:
     for model, record in zip(read_published_models(), published, strict=True):
         assert {key: score[0] for key, score in record["scores"].items()} == model.scores
         assert {key: value for key, (value, _) in record["costs"].items()} == {key: value for key, value in model.complexity.items() if value}
+
+
+def test_pictures_and_page_have_one_front_and_one_length() -> None:
+    runs = [
+        make_result("fmn10", score=0.3),
+        make_result("fmn06", score=0.2, data={"name": "synthetic", "manifest_hash": "beef"}),
+        make_result("fmn04", score=0.35),
+        make_result("fmn20", score=0.1),
+    ]
+    for index, (result, seconds) in enumerate(zip(runs, (10.0, 5.0, 5.0, 20.0), strict=True)):
+        result["signature"], result["complexity"]["seconds"] = str(index), seconds
+    found = [(Path(f"runs/{index}"), result) for index, result in enumerate(runs)]
+    points, records = run_points(found) + read_published(), page_data(found)["records"]
+    records = [record for record in records if record["source"] == "ours" or "psds1_macro" in record["scores"]]
+    assert len(points) == len(records) == 46
+    assert [point.complexity["macs"] for point in points[:4]] == [1.4e9, 2.8e9, 2.8e9, 0.7e9]
+    assert [point.complexity["throughput_clips_s"] for point in points[:4]] == [30.0, 15.0, 15.0, 60.0]
+    for point, record in zip(points, records, strict=True):
+        assert point.is_apart == record["isApart"]
+        assert point.score == record["scores"]["psds1_macro"][0]
+        assert {key: value for key, value in point.complexity.items() if value} == {key: value for key, (value, _) in record["costs"].items()}
+    assert sum(point.is_apart for point in points) == 1
+    for x in PANELS:  # the page's sets are those of the pictures
+        sets = [frozenset(point.label for point in each) for each in comparable_sets((point for point in points if x in point.complexity), x)]
+        by_set: dict[tuple[Any, ...], set[str]] = {}
+        for point, record in zip(points, records, strict=True):
+            if x in record["costs"]:
+                by_set.setdefault((record["group"], record["costs"][x][1]), set()).add(point.label)
+        assert set(sets) == {frozenset(labels) for labels in by_set.values()}
+    assert len(pareto_front(points[4:], "macs")) == 17
 
 
 def test_published_models_alone_make_a_page(tmp_path: Path) -> None:

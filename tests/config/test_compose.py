@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, strategies
 
 from efficient_sed.config._strict import from_dict, run_config_from_dict
-from efficient_sed.config.compose import compose_run, expand_sweep, presets
+from efficient_sed.config._text import Text, advise, read_text, split_alternatives
+from efficient_sed.config.compose import compose_run, expand_sweep, presets, to_yaml
 from efficient_sed.config.schema import RunConfig, TrainConfig, to_dict
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, printable
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 
@@ -91,8 +95,18 @@ BAD = [
     ("train.epochs=", r"train\.epochs='' must be a whole number"),
     ("train.epochs=0", r"train\.epochs=0 is not allowed: 1 to 1000000"),
     ("train.epochs", r"'train\.epochs' is not key=value"),
-    ("seq==tf", r"seq==tf: cannot be parsed; .*"),
-    ("data.root=/é", r"data\.root=/é: cannot be parsed; a value with other than plain characters needs quotes twice, such as \"data\.root='/é'\""),
+    ("seq==tf", r"unknown sequence head seq==tf; did you mean 'tf'\? .*"),
+    ("seq=it's", r"unknown sequence head seq=it's; .*"),
+    ("task=${a}", r"task='\$\{a\}' is not allowed; .*"),
+    ("train.epochs=${seed}", r"train\.epochs='\$\{seed\}' must be a whole number"),
+    ("benchmark.batches=[1,2", r"benchmark\.batches='\[1,2' must be a list, such as \[a,b\]"),
+    ("data=folder data.root=", r"data\.root= is not allowed: it is empty; give data\.root=VALUE, or leave it out"),
+    ("data.root=\udcff", r"data\.root=\\udcff: not UTF-8 text, which results are; rename it, .*"),
+    ("epochs=5", r"unknown key epochs=5; did you mean train\.epochs=5\?"),
+    ("batch_size=8", r"unknown key batch_size=8; did you mean benchmark\.batch_size=8 or train\.batch_size=8\?"),
+    ("mixup_alpha=1", r"unknown key mixup_alpha=1; did you mean train\.augment\.mixup_alpha=1\?"),
+    ("train.hidden=64", r"unknown key train\.hidden; did you mean seq\.hidden\?"),
+    ("tr[ain=1", r"tr\[ain=: not a key; .*"),
     ("~seq=tf", r"seq is missing: give seq=VALUE"),
     ("train=3", r"train=3 must be a group of keys: epochs, .*"),
     ("train.lr_head=fast", r"train\.lr_head='fast' must be a finite number"),
@@ -161,7 +175,6 @@ BAD = [
     ("data.scene_seconds=1", r"data\.scene_seconds=1 is not allowed: 3 to 3600 seconds"),
     ("data.min_snr_db=30", r"data\.min_snr_db=30\.0 is not allowed: at most data\.max_snr_db=20\.0"),
     ("data=folder data.classes=[dog,dog]", r"data\.classes=\('dog', 'dog'\) is not allowed: at least one label, none twice"),
-    ("output_dir=${nope}", r"Interpolation key 'nope' not found"),
 ]
 
 
@@ -208,6 +221,76 @@ def test_whole_numbers_are_numbers() -> None:
 )
 def test_sweeps_keep_the_order_typed(typed: str, points: list[str]) -> None:
     assert expand_sweep(typed.split()) == [point.split() for point in points]
+
+
+NAMES = [
+    "it's",
+    '"',
+    "'",
+    "'a'b'",
+    "a'b\"c",
+    "${a}",
+    "${a",
+    "\\${oc.env:HOME}",
+    "$HOME",
+    "a=b",
+    "a,b",
+    "a,'b',",
+    "{}",
+    "{a: 1}",
+    "[]",
+    "[a",
+    "[a,b]",
+    "1e3",
+    "1_000",
+    "0x10",
+    "-1",
+    "true",
+    "Null",
+]
+NAMES += ["???", "~", "~/x", "#", "a # b", " a ", "a\\b", "a\\", "C:\\'", "é", "日本", "%s", "!", "`a`", "a;b", "(a)", "choice(a)", "a:b", "@x", "*", "\n", "data=x", "-"]
+
+
+@pytest.mark.parametrize("kind", Text)
+def test_text_is_taken_as_typed_or_as_advised(kind: Text) -> None:
+    for name in NAMES:
+        if kind is Text.LIST and re.fullmatch(r"\[.*\]", name):
+            continue
+        typed, wanted = f"data.root={name}", name
+        if len(split_alternatives(name, kind)) > 1:
+            with pytest.raises(ConfigError) as refused:
+                read_text(typed, kind)
+            assert str(refused.value).startswith(printable(typed))
+            (typed,) = shlex.split(str(refused.value).rpartition("takes quotes: ")[2])
+        assert read_text(typed, kind) == wanted
+        value = typed.partition("=")[2]
+        assert split_alternatives(value, kind) == [value]
+        assert split_alternatives(f"{value}, other", kind) == [value.strip(), "other"]
+
+
+def test_text_comes_through_composing() -> None:
+    for index in range(0, len(NAMES), 4):
+        names = [name for name in NAMES[index : index + 4] if "," not in name]
+        keys = ("data.root", "output_dir", "data.test", "train.init_from")[: len(names)]
+        values = to_dict(compose_run(["data=folder", *(f"{key}={name}" for key, name in zip(keys, names, strict=True))]))
+        found = [values[key] if key == "output_dir" else values[key.split(".")[0]][key.split(".")[1]] for key in keys]
+        assert found == names
+        assert yaml.safe_load(to_yaml(compose_run([f"output_dir={names[0]}"])))["output_dir"] == names[0]
+
+
+@given(strategies.text(strategies.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_advice_gives_any_text(text: str) -> None:
+    for kind in Text:
+        (typed,) = shlex.split(advise("data.root", text))
+        assert read_text(typed, kind) == text
+        assert split_alternatives(f"{typed.partition('=')[2]},b", kind)[1:] == ["b"]
+
+
+def test_null_and_lists_of_text() -> None:
+    config = compose_run(["data=folder", "data.train=null", "data.classes=[it's, 'a,b' ,\"]\",1e3,null]"])
+    assert (config.data.train, config.data.classes) == (None, ("it's", "a,b", "]", "1e3", "null"))  # type: ignore[attr-defined]
+    assert compose_run(["data=folder", "data.train='null'"]).data.train == "null"  # type: ignore[attr-defined]
+    assert expand_sweep(["train.teacher=[a,b],c,null"]) == [["train.teacher=[a,b]"], ["train.teacher=c"], ["train.teacher=null"]]
 
 
 def test_bad_sweep() -> None:

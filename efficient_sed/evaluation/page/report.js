@@ -22,6 +22,8 @@ function describePage() {
   const parts = [`${formatTime(DATA.duration, DATA.duration >= 60)}${DATA.duration >= 60 ? " min" : ""}`];
   if (DATA.model) parts.push(`model ${DATA.model}, ${DATA.numClasses} ${DATA.numClasses === 1 ? "class" : "classes"}`);
   at("about").textContent = `${parts.join(", ")}. Written by efficient_sed ${DATA.version}, ${DATA.created}.`;
+  at("warning").hidden = !DATA.warning;
+  at("warning").textContent = DATA.warning;
   const lengths = ZOOMS.filter((seconds) => seconds < DATA.duration);
   at("zoom").replaceChildren(htmlElement("option", { value: "", textContent: "all" }), ...lengths.map((seconds) => htmlElement("option", { value: seconds, textContent: `${seconds} s` })));
   for (const id of ["threshold", "threshold-number"]) at(id).min = DATA.lowest;
