@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from efficient_sed.benchmark._clock import WARM_UP, pin_threads
+from efficient_sed.benchmark._clock import WARM_UP, pin_threads, seconds_of
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -55,8 +54,6 @@ def _time(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, 
             model(mel)
         barrier.wait()
         for _ in range(config.repeats):
-            start = time.perf_counter()
-            model(mel)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(seconds_of(lambda: model(mel), mel.device))
         barrier.wait()
     return seconds

@@ -125,8 +125,7 @@ class FusedConv2d(nn.Module):
     def fold(self, norm: nn.BatchNorm2d) -> None:
         """Take a BatchNorm in evaluation mode into the weights; in float64, so that they are rounded once, and on the CPU, since MPS has none."""
         weight, bias, mean, variance, scale, shift = (
-            None if value is None else value.detach().cpu().double()
-            for value in (self.weight, self.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+            None if value is None else value.detach().cpu().double() for value in (self.weight, self.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
         )
         folded = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, scale, shift)  # type: ignore[arg-type]
         device, dtype = self.weight.device, self.weight.dtype

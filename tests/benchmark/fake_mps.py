@@ -31,9 +31,7 @@ class MpsTensor(torch.Tensor):
     def __new__(cls, inner: torch.Tensor, *_: Any) -> MpsTensor:
         if inner.dtype in (torch.float64, torch.complex128):
             raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64")
-        made = torch.Tensor._make_wrapper_subclass(
-            cls, inner.shape, inner.stride(), inner.storage_offset(), dtype=inner.dtype, device=MPS, requires_grad=inner.requires_grad
-        )
+        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, inner.stride(), inner.storage_offset(), dtype=inner.dtype, device=MPS, requires_grad=inner.requires_grad)
         made.on_cpu = inner
         return made
 
