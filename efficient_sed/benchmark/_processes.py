@@ -47,13 +47,11 @@ def _serve(model: SedModel, precision: str, batch: int, config: BenchmarkConfig,
 
 
 def _time(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, barrier: threading.Barrier) -> list[float]:
-    seconds = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         mel = model.eval().frontend(torch.randn(batch, round(config.seconds * model.frontend.sample_rate)) * 0.1)
         for _ in range(WARM_UP):
             model(mel)
         barrier.wait()
-        for _ in range(config.repeats):
-            seconds.append(seconds_of(lambda: model(mel), mel.device))
+        seconds = [seconds_of(lambda: model(mel), mel.device) for _ in range(config.repeats)]
         barrier.wait()
     return seconds
