@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,24 @@ def seconds_of(run: Callable[[], object], device: torch.device, passes: int = 1)
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
     """Compute float32 as such where PyTorch lets a GPU round it to TF32; its switches are set back afterwards."""
-    switches: list[Any] = [torch.backends.cuda.matmul]
-    name, exact = "fp32_precision", "ieee"
-    if hasattr(torch.backends.cuda.matmul, name):
-        switches += [torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # type: ignore[attr-defined, unused-ignore]
-    else:  # before torch 2.9
-        name, exact, switches = "allow_tf32", False, [*switches, torch.backends.cudnn]  # type: ignore[assignment]
-    before = [getattr(switch, name) for switch in switches]
+    products, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    old, new = [(products, "allow_tf32"), (cudnn, "allow_tf32")], [(products, "fp32_precision")]
+    new += [(getattr(cudnn, part), "fp32_precision") for part in ("conv", "rnn") if hasattr(cudnn, part)]  # since torch 2.9
+    before = []
+    for switch, name in old + new:
+        with contextlib.suppress(AttributeError, RuntimeError):  # an old name cannot be read where the new one was used
+            before.append((switch, name, getattr(switch, name)))
     try:
-        for switch in switches:
-            setattr(switch, name, exact)
+        _set([(switch, name, False) for switch, name in old])
         yield
     finally:
-        for switch, value in zip(switches, before, strict=True):
+        _set(before)
+
+
+def _set(switches: Sequence[tuple[Any, str, Any]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old names, the only ones that every version of PyTorch has
+        for switch, name, value in switches:
             setattr(switch, name, value)
 
 

@@ -42,6 +42,7 @@ LIGHTNING_ADVICE = (  # warnings about what is meant here
     r".*lr_scheduler\.step\(\)",
     r"You're resuming from a checkpoint that ended before the epoch ended",
     r"The `srun` command is available on your system",
+    r"GPU available but not used",  # as train.accelerator=cpu asks for
     r"It is recommended to use `self\.log\(.*sync_dist",  # for values that are the same in all processes
     r"`training_step` returned `None`",  # a batch of which no file can be read, with data.on_error=skip
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own, with torch 2.11

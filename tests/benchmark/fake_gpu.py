@@ -47,12 +47,13 @@ class GpuTensor(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function is torch.Tensor.__getitem__:  # an index asks for the device itself, which is not there
-            return GpuTensor(args[0].on_cpu[tree_map(_on_cpu, args[1])])
-        if function.__name__ in ("__setitem__", "__float__", "__int__", "__bool__", "tolist"):
-            return getattr(args[0].on_cpu, function.__name__)(*tree_map(_on_cpu, args[1:]))
+        if function.__name__ in ("__getitem__", "__setitem__", "__float__", "__int__", "__bool__", "tolist", "stft"):
+            # these ask for the device itself, which is not there, or (stft) turn a tensor round in place
+            result = function(*tree_map(_on_cpu, args), **tree_map(_on_cpu, kwargs or {}))
+            return GpuTensor(result) if isinstance(result, torch.Tensor) else result
+        args, kwargs = tree_map(_numbered, args), tree_map(_numbered, kwargs or {})
         with torch._C.DisableTorchFunctionSubclass():
-            return function(*args, **(kwargs or {}))
+            return function(*args, **kwargs)
 
     @classmethod
     def __torch_dispatch__(cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -80,6 +81,10 @@ def _run(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, GpuTensor)]
     same = {id(value.on_cpu): value for value in given}  # what was changed in place is itself again
     return tree_map(lambda value: same.get(id(value), GpuTensor(value)) if isinstance(value, torch.Tensor) else value, result)
+
+
+def _numbered(value: Any) -> Any:
+    return torch.device(value.type, 0) if isinstance(value, torch.device) and value.type == GpuTensor.kind else value
 
 
 def _on_cpu(value: Any) -> Any:

@@ -120,19 +120,27 @@ def fail(*_: Any) -> NoReturn:
     ],
     ids=["present", "absent", "raising", "frozen", "nonsense", "no number"],
 )
-def test_a_gpu_is_measured_whatever_nvml_says(module: Any, missing: dict[str, str], monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+def test_time_is_taken_whatever_nvml_says(module: Any, missing: dict[str, str], monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", module)
+    with fake_gpu("cuda") as device:
+        sensors, variant = Sensors(device), throughput.Variant("fused", False)
+        times = throughput._take_turns({variant: lambda: None}, 3, sensors)[variant]
+        state = sensors.conditions()
+    assert (len(times.latencies), len(times.paces)) == (3, 2)
+    found = {"joules_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
+    assert {name for name, value in found.items() if value is None} == missing.keys()
+    assert all(reason in sensors.missing[name] for name, reason in missing.items())
+
+
+def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml())
     with fake_gpu("cuda") as device:
         model = es.create_model("fmn04", num_classes=2).requires_grad_(False).to(device)
         measured = measure_speed(model, dataclasses.replace(SHORT, modes=("fused",)))
-    rows, state = measured["speeds"], measured["speed_conditions"]
+    rows = measured["speeds"]
     assert [(row["mode"], row["precision"], row["autocast"]) for row in rows] == [("fused", "fp16", False), ("fused", "fp16", True)]
-    assert all(0 < row["max_score_difference"] < 0.1 for row in rows)
+    assert all(0 < row["max_score_difference"] < 0.1 and row["joules_per_clip"] > 0 for row in rows)
     assert measured["throughput"]["clips_per_s"] == rows[0]["clips_per_s"] > 0
-    found = {"joules_per_clip": rows[0]["joules_per_clip"], "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
-    assert {name for name, value in found.items() if value is None} == measured["speed_missing"].keys() == missing.keys()
-    for name, reason in missing.items():
-        assert reason in measured["speed_missing"][name]
 
 
 def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -171,14 +179,14 @@ def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytes
 
 
 def test_float32_is_not_rounded_and_the_switches_are_set_back() -> None:
-    def state() -> list[Any]:
-        return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
+    def state() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
     before = state()
     with pytest.raises(ZeroDivisionError), _clock.exact_float32():
         inside = state()
         raise ZeroDivisionError
-    assert (inside, state()) == ([False, False], before)
+    assert (inside, state()) == ((False, False), before)
     assert before[1]  # as PyTorch has it
 
 
