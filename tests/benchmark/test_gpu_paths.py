@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import logging
@@ -79,7 +80,8 @@ def test_every_augmentation_runs_on_mps() -> None:
         assert {value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)} == {"mps"}
 
 
-def test_a_run_on_mps_ends_with_a_result(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+@pytest.mark.usefixtures("quick")
+def test_a_run_on_mps_ends_with_a_result(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the last epoch on: there are no gradients on make-believe devices."""
     config = small_run(tiny_config, tmp_path)
     model = build_model(config, tiny_config.load().classes).requires_grad_(False)
@@ -120,7 +122,8 @@ def fail(*_: Any) -> NoReturn:
     ],
     ids=["present", "absent", "raising", "frozen", "nonsense", "no number"],
 )
-def test_time_is_taken_whatever_nvml_says(module: Any, missing: dict[str, str], monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+@pytest.mark.usefixtures("quick")
+def test_time_is_taken_whatever_nvml_says(module: Any, missing: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", module)
     with fake_gpu("cuda") as device:
         sensors, variant = Sensors(device), throughput.Variant("fused", False)
@@ -132,7 +135,8 @@ def test_time_is_taken_whatever_nvml_says(module: Any, missing: dict[str, str], 
     assert all(reason in sensors.missing[name] for name, reason in missing.items())
 
 
-def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+@pytest.mark.usefixtures("quick")
+def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", nvml())
     with fake_gpu("cuda") as device:
         model = es.create_model("fmn04", num_classes=2).requires_grad_(False).to(device)
@@ -183,7 +187,7 @@ def test_float32_is_not_rounded_and_the_switches_are_set_back() -> None:
         return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
     before = state()
-    with pytest.raises(ZeroDivisionError), _clock.exact_float32():
+    with contextlib.suppress(ZeroDivisionError), _clock.exact_float32():
         inside = state()
         raise ZeroDivisionError
     assert (inside, state()) == ((False, False), before)
@@ -216,36 +220,33 @@ def test_a_gpu_that_is_not_there() -> None:
         choose_device("gpu", "benchmark.device")
 
 
-class TestSpeedIsMissing:
-    """The result of a training is there before its speed, and does not need it."""
+def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
+    tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = small_run(tiny_config, tmp_path, accelerator="cpu")
+    folder = run_folder(config)
 
-    def test_it_is_a_warning_and_made_good_later(
-        self, tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick: None
-    ) -> None:
-        config = small_run(tiny_config, tmp_path, accelerator="cpu")
-        folder = run_folder(config)
+    def out_of_memory(*_: Any) -> NoReturn:
+        assert read_result(folder) is not None
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
 
-        def out_of_memory(*_: Any) -> NoReturn:
-            assert read_result(folder) is not None
-            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
+    monkeypatch.setattr(runner, "measure_speed", out_of_memory)
+    monkeypatch.setattr(runner, "draw_curves", fail)
+    with caplog.at_level(logging.WARNING):
+        result = run_experiment(config, show_progress=False)
+    reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB"
+    assert f"{folder}: its speed could not be measured ({reason}); its scores are kept, and the same command measures again" in caplog.messages
+    assert result == read_result(folder)
+    assert (result["complexity"]["throughput"], result["complexity"]["speed_missing"]) == (None, {"throughput": reason})
 
-        monkeypatch.setattr(runner, "measure_speed", out_of_memory)
-        monkeypatch.setattr(runner, "draw_curves", fail)
-        with caplog.at_level(logging.WARNING):
-            result = run_experiment(config, show_progress=False)
-        reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB"
-        assert f"{folder}: its speed could not be measured ({reason}); its scores are kept, and the same command measures again" in caplog.messages
-        assert result == read_result(folder)
-        assert (result["complexity"]["throughput"], result["complexity"]["speed_missing"]) == (None, {"throughput": reason})
+    monkeypatch.setattr(runner, "fit", fail)
+    monkeypatch.setattr(runner, "measure_speed", measure_speed)
+    again = run_experiment(config, show_progress=False)
+    assert again == read_result(folder)
+    assert again["complexity"]["throughput"]["clips_per_s"] > 0
+    assert {**again, "complexity": 0} == {**result, "complexity": 0}
+    assert run_experiment(config, show_progress=False) == again
 
-        monkeypatch.setattr(runner, "fit", fail)
-        monkeypatch.setattr(runner, "measure_speed", measure_speed)
-        again = run_experiment(config, show_progress=False)
-        assert again == read_result(folder)
-        assert again["complexity"]["throughput"]["clips_per_s"] > 0
-        assert {**again, "complexity": 0} == {**result, "complexity": 0}
-        assert run_experiment(config, show_progress=False) == again
-
-        elsewhere = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="cpu"))
-        assert run_folder(elsewhere) == folder
-        assert run_experiment(elsewhere, show_progress=False)["config"]["benchmark"]["device"] == "cpu"
+    elsewhere = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="cpu"))
+    assert run_folder(elsewhere) == folder
+    assert run_experiment(elsewhere, show_progress=False)["config"]["benchmark"]["device"] == "cpu"

@@ -42,7 +42,7 @@ def small_run(tiny_config: SyntheticConfig, output: Path, **train: Any) -> RunCo
 def test_a_training_in_half_precision_goes_on_where_it_was_stopped(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small_run(tiny_config, tmp_path, epochs=2)
 
-    def stop(timer: Any, trainer: Any, module: Any) -> None:
+    def stop(_: Any, trainer: Any, __: Any) -> None:
         if trainer.current_epoch == 1:
             raise KeyboardInterrupt
 
