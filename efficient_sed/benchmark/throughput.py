@@ -185,7 +185,7 @@ def _measure(model: SedModel, config: BenchmarkConfig, precision: str, batch: in
     runs = {variant: runs.get(variant) or _forward(model, variant, precision, mel, x) for variant in variants}
     times = _take_turns({variant: partial(run, x) for variant, run in runs.items()}, config.repeats, sensors)
     for variant, run in runs.items():
-        compared = x if variant.mode == "graphed" else x[:COMPARED]  # a graph takes one shape
+        compared = x if variant.mode in ("graphed", "compiled") else x[:COMPARED]  # which are made for one shape
         difference = float((_scores(run, compared)[:COMPARED] - reference).abs().max())
         micro = MICRO_BATCH if variant.mode == "fused" and device.type == "cpu" else None
         threads = torch.get_num_threads() if device.type == "cpu" else None
@@ -206,10 +206,11 @@ def _peak(model: SedModel, variant: Variant, precision: str, mel: str, x: Tensor
     is_own = variant.mode == "eager" and (precision == "fp32" or variant.is_autocast)  # else it runs a copy
     own = sum(value.nbytes for value in (*model.parameters(), *model.buffers())) if is_own else 0
     others_mb = sensors.allocated_mb() - (own + x.nbytes) / 2**20
-    run = _forward(model, variant, precision, mel, x)
+    run = _plain_forward(model, variant, precision, mel)
     for _ in range(WARM_UP):
         run(x)
-    return sensors.peak_memory_mb(partial(run, x), others_mb if sensors.device.type != "cpu" else 0.0), run
+    measured = partial(_captured, run, x) if variant.mode == "graphed" else partial(run, x)  # a replay allocates nothing
+    return sensors.peak_memory_mb(measured, others_mb if sensors.device.type != "cpu" else 0.0), run
 
 
 @dataclass
@@ -258,6 +259,17 @@ def _mean_energy(joules: list[float]) -> float:
 
 def _forward(model: SedModel, variant: Variant, precision: str, mel: str, x: Tensor) -> Forward:
     """A pass as a mode runs it, from waveform or spectrogram to logits."""
+    run = _plain_forward(model, variant, precision, mel)
+    return _captured(run, x) if variant.mode == "graphed" else run
+
+
+def _captured(run: Forward, x: Tensor) -> Forward:
+    from efficient_sed.benchmark._graph import captured
+
+    return captured(run, x)
+
+
+def _plain_forward(model: SedModel, variant: Variant, precision: str, mel: str) -> Forward:
     mode, is_autocast = variant
     weights = torch.float32 if is_autocast else DTYPES[precision]
     inner: Any = model if mode == "eager" else fuse(model)
@@ -274,11 +286,7 @@ def _forward(model: SedModel, variant: Variant, precision: str, mel: str, x: Ten
             output: SedOutput = inner((model.frontend(x) if mel == "inside" else x).to(weights))
         return output
 
-    if mode != "graphed":
-        return run
-    from efficient_sed.benchmark._graph import captured
-
-    return captured(run, x)
+    return run
 
 
 def _scores(run: Forward, x: Tensor) -> Tensor:
