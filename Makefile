@@ -15,7 +15,7 @@ LAUNCHER ?= local
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep smoke plot benchmark models browser test check format constraints release clean
+.PHONY: help sweep smoke plot benchmark models browser test test-gpu check format constraints release clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ browser: ## install Chromium by apt, if there is none
 
 test: $(BIN)/efficient-sed ## run all tests, in two processes of one thread: small tensors gain nothing from a second one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+test-gpu: $(BIN)/efficient-sed ## run the tests that need a GPU of NVIDIA
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 check: $(BIN)/efficient-sed ## lint and type-check
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from efficient_sed._malloc import keep_freed_memory
-from efficient_sed.benchmark.throughput import _peak_memory_mb
+from efficient_sed.benchmark._sensors import peak_memory_mb
 from efficient_sed.environment import device_name
 from efficient_sed.models._factory import create_model
 
@@ -39,7 +39,7 @@ def work(pipe: Connection, name: str, batch: int, seconds: float, is_kept: bool)
         start = time.process_time()
         step()
         pipe.send(time.process_time() - start)
-    pipe.send(_peak_memory_mb(step, torch.device("cpu")))
+    pipe.send(peak_memory_mb(step, torch.device("cpu")))
 
 
 def measure(name: str, batch: int, seconds: float, rounds: int) -> None:

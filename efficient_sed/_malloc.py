@@ -6,6 +6,7 @@ dnd-sed's separable network on a CPU that is two fifths of the time. Memory that
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -19,3 +20,9 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT) and mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_KEPT - 1))
+
+
+def return_freed_memory() -> None:
+    """Give the system back what is free now (glibc), so that the process is no larger than what it holds."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

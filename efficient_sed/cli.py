@@ -83,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _as_typed(message: str, option_of: Mapping[str, str]) -> str:
     """A message about the value of a key, with the option that it was typed as."""
-    key, is_value, rest = message.partition("=")
+    key, is_value, _ = message.partition("=")
     option = option_of.get(key.split("[")[0])  # of a list, which of its values is told
-    return f"{option} {rest}" if is_value and option else message
+    return message.replace(f"{key}=", f"{option} ") if is_value and option else message
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

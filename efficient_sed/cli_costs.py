@@ -26,8 +26,17 @@ def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], arg
         metavar="MODEL",
         help="released name, file, or architecture such as fmn10+tf-256 (random weights, 447 classes), or exported model (.onnx)",
     )
-    options = {"batches": "--batch", "seconds": "--seconds", "threads": "--threads", "processes": "--processes", "precision": "--precision", "modes": "--modes"}
+    options = {
+        "device": "--device",
+        "batches": "--batch",
+        "seconds": "--seconds",
+        "threads": "--threads",
+        "processes": "--processes",
+        "precision": "--precision",
+        "modes": "--modes",
+    }
     benchmark.set_defaults(option_of={f"benchmark.{key}": option for key, option in options.items()})
+    benchmark.add_argument("--device", metavar="D", help="cpu or gpu; default: a GPU if there is one")
     benchmark.add_argument("--precision", metavar="P[,P…]", help="fp32, bf16, fp16; default: fp16 on a GPU, fp32 on a CPU")
     benchmark.add_argument("--batch", metavar="N[,N…]", help="clips per pass, 1 beside them for latency; default: 64 on a GPU, 4 on a CPU")
     benchmark.add_argument("--modes", metavar="M[,M…]", help="eager, fused, compiled, graphed (GPU); default: eager,fused")
@@ -60,6 +69,7 @@ def run_benchmark(options: argparse.Namespace) -> int:
     from efficient_sed.config.schema import BenchmarkConfig
 
     typed = {
+        "device": options.device,
         "batches": None if options.batch is None else _numbers("--batch", options.batch),
         "seconds": options.seconds,
         "threads": options.threads,
@@ -87,7 +97,7 @@ def _benchmark_exported(options: argparse.Namespace, exported: Sequence[str]) ->
 
     if len(exported) < len(options.models):
         raise ConfigError(f"{exported[0]} is an exported model and {next(name for name in options.models if name not in exported)} is none; measure them one after the other")
-    for option in ("precision", "batch", "modes", "processes", "seconds", "with_mel", "csv"):
+    for option in ("device", "precision", "batch", "modes", "processes", "seconds", "with_mel", "csv"):
         if getattr(options, option) is not None:
             raise ConfigError(f"--{option.replace('_', '-')} is not for exported models, which are measured one clip at a time as they are; --threads, --engine and --json are")
     engines = (options.engine or DEFAULT_ENGINE).split(",")

@@ -173,6 +173,8 @@ BAD = [
     ("evaluate fmn04_synthetic data=synthetic --engine openvino", "--engine openvino runs exported models, and fmn04_synthetic is none"),
     ("benchmark fmn04 --engine openvino", "--engine openvino runs exported models (.onnx), and fmn04 is none"),
     ("benchmark m.onnx fmn04", "m.onnx is an exported model and fmn04 is none; measure them one after the other"),
+    ("benchmark {model} --device gpu", "--device gpu is not allowed: this machine has no GPU that torch can use; give --device cpu"),
+    ("benchmark m.onnx --device cpu", "--device is not for exported models"),
     ("benchmark m.onnx --batch 4", "--batch is not for exported models"),
     ("benchmark m.onnx --threads 999", "--threads 999 is not allowed: this process may use 1 to "),
     ("benchmark m.onnx", "m.onnx: no such file"),

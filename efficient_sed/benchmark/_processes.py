@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from efficient_sed.benchmark._clock import WARM_UP, pin_threads
+from efficient_sed.benchmark._clock import WARM_UP, pin_threads, seconds_of
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.models._fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -48,15 +47,11 @@ def _serve(model: SedModel, precision: str, batch: int, config: BenchmarkConfig,
 
 
 def _time(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, barrier: threading.Barrier) -> list[float]:
-    seconds = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         mel = model.eval().frontend(torch.randn(batch, round(config.seconds * model.frontend.sample_rate)) * 0.1)
         for _ in range(WARM_UP):
             model(mel)
         barrier.wait()
-        for _ in range(config.repeats):
-            start = time.perf_counter()
-            model(mel)
-            seconds.append(time.perf_counter() - start)
+        seconds = [seconds_of(lambda: model(mel), mel.device) for _ in range(config.repeats)]
         barrier.wait()
     return seconds

@@ -191,7 +191,7 @@ def _point(group: Sequence[Mapping[str, Any]], folder: Path) -> Point:
     metric, _ = main_score(result)
     scores = [float(each["metrics"][metric]) for each in group]
     interval = score_interval([each["metrics"] for each in group], metric)
-    measured = speed_conditions(result)
+    measured = speed_conditions(group)
     mean, _ = mean_and_sd(scores)
     costs, conditions = complexity_values(group), score_conditions(result)
     seconds = float(result["complexity"]["seconds"])
@@ -236,9 +236,9 @@ def _value_at(complexity: Mapping[str, Any], path: Sequence[str]) -> float | Non
     return None if value is None else float(value)
 
 
-def speed_conditions(result: Mapping[str, Any]) -> str:
-    """What throughput was measured on, such as "CPU of a kind, fp32, fused, batch 4"; empty if it was not measured."""
-    speed = result["complexity"].get("throughput")
+def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
+    """What throughput of repetitions was measured on, such as "CPU of a kind, fp32, fused, batch 4"; empty if it was not measured."""
+    speed = next((speed for result in group if (speed := result["complexity"].get("throughput"))), None)
     return ", ".join(part for part in (speed["device"], speed["precision"], speed.get("mode"), f"batch {speed['batch_size']}") if part) if speed else ""
 
 

@@ -76,7 +76,7 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
     metrics = [each["metrics"] for each in group]
     complexity, environment = result["complexity"], result["environment"]
     scores = {key: _score(metrics, key) for key, value in metrics[0].items() if _is_number(value) and all(_is_number(each.get(key)) for each in metrics)}
-    measured, clips = speed_conditions(result), f"clips of {complexity['seconds']:g} s"
+    measured, clips = speed_conditions(group), f"clips of {complexity['seconds']:g} s"
     machine = measured.rsplit(", batch", 1)[0]
     conditions = {"throughput_clips_s": measured, "latency_ms": f"{machine}, {clips}"}
     conditions["peak_memory_mb"] = f"{complexity.get('peak_memory_of', 'memory')}, {measured}, {clips}"

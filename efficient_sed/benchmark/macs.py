@@ -287,7 +287,9 @@ def deepspeed_macs(model: SedModel, seconds: float = 10.0) -> int | None:
     from efficient_sed.models._checkpoint import model_header
 
     done = subprocess.run([sys.executable, "-m", "efficient_sed.benchmark._deepspeed", json.dumps(model_header(model)), str(seconds)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        logger.warning("DeepSpeed's profiler failed, its MACs are left out: %s", (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1])
-        return None
-    return int(done.stdout.strip().splitlines()[-1])
+    count = (done.stdout.strip().splitlines() or [""])[-1]
+    if done.returncode == 0 and count.isdecimal():
+        return int(count)
+    reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    logger.warning("DeepSpeed's profiler failed, its MACs are left out: %s", reason)
+    return None

@@ -34,7 +34,8 @@ CSV_START = re.compile(",".join(RESULT_COLUMNS[:3]).encode())
 def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
     """Flat columns of what a model costs, from a result or a benchmark record."""
     complexity, environment = record["complexity"], record["environment"]
-    throughput = complexity["throughput"]
+    throughput, latency = (complexity[key] or {} for key in ("throughput", "latency"))  # null where speed could not be measured
+    low, high = throughput.get("iqr", (None, None))
     return {
         "model": record["model"],
         "params": complexity["params"],
@@ -44,14 +45,14 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "macs_note": complexity.get("macs_note"),
         "macs_frontend": complexity["macs_by_part"]["frontend"],
         "seconds": complexity["seconds"],
-        "clips_per_s": throughput["clips_per_s"],
-        "clips_per_s_q1": throughput["iqr"][0],
-        "clips_per_s_q3": throughput["iqr"][1],
-        "batch_size": throughput["batch_size"],
-        "latency_ms": complexity["latency"]["ms"],
+        "clips_per_s": throughput.get("clips_per_s"),
+        "clips_per_s_q1": low,
+        "clips_per_s_q3": high,
+        "batch_size": throughput.get("batch_size"),
+        "latency_ms": latency.get("ms"),
         "peak_memory_mb": complexity.get("peak_memory_mb"),
-        "precision": throughput["precision"],
-        "device": throughput["device"],
+        "precision": throughput.get("precision"),
+        "device": throughput.get("device"),
         "torch": environment["versions"]["torch"],
         "commit": environment["commit"],
         "created": environment["created"],
@@ -91,7 +92,8 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for group in group_repeats(results):
         runs = [result_row(result) for result in group]
         merged = {column: _merge([run[column] for run in runs]) for column in runs[0]}
-        merged |= {column: statistics.median(run[column] for run in runs) for column in MEASURED if all(run[column] is not None for run in runs)}
+        measured = {column: [run[column] for run in runs if run[column] is not None] for column in MEASURED}
+        merged |= {column: statistics.median(values) for column, values in measured.items() if values}
         for column in SCORES:
             is_known = all(run[column] is not None for run in runs)
             merged[column], merged[f"{column}_sd"] = mean_and_sd([run[column] for run in runs]) if is_known else (None, None)
@@ -100,7 +102,7 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _merge(values: Sequence[Any]) -> Any:
-    distinct = list(dict.fromkeys(values))
+    distinct = list(dict.fromkeys(value for value in values if value is not None)) or [None]
     return distinct[0] if len(distinct) == 1 else " ".join(str(value) for value in distinct)
 
 
@@ -134,7 +136,7 @@ def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(column, justify="left" if column == "model" else "right")
     for row in rows:
         deepspeed = "not installed" if row["macs_deepspeed"] is None else f"{row['macs_deepspeed'] / 1e6:,.1f} M"
-        table.add_row(row["model"], *_costs(row), deepspeed, f"{row['peak_memory_mb']:.0f}")
+        table.add_row(row["model"], *_costs(row), deepspeed, _number(row["peak_memory_mb"], ".0f"))
     return _with_conditions(table, rows, records)
 
 
@@ -146,10 +148,12 @@ def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
     for record in records:
         for row in record["complexity"]["speeds"]:
             batch = f"{row['batch_size']}" if row["micro_batch"] is None else f"{row['batch_size']} by {min(row['micro_batch'], row['batch_size'])}"
-            others = ("" if row[key] is None else f"{row[key]:{form}}" for key, form in (("peak_memory_mb", ".0f"), ("max_score_difference", ".0e"), ("joules_per_clip", ".3g")))
+            forms = {"peak_memory_mb": ".0f", "max_score_difference": ".0e", "joules_per_clip": ".3g"}
+            others = (_number(row[key], form) for key, form in forms.items())
+            precision = f"{row['precision']} autocast" if row["autocast"] else row["precision"]
             rate = f"{row['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in row["iqr"])
             times = f"{row['latency_ms']:.1f}", f"{row['latency_p95_ms']:.1f}"
-            table.add_row(record["model"], row["mode"], row["precision"], batch, row["mel"], str(row["processes"]), *rate, *times, *others)
+            table.add_row(record["model"], row["mode"], precision, batch, row["mel"], str(row["processes"]), *rate, *times, *others)
     states = {f"{record['complexity']['throughput']['device']}, {_state(record['complexity']['speed_conditions'])}" for record in records}
     table.caption, table.caption_justify = "; ".join(sorted(states)), "left"
     return table
@@ -160,13 +164,21 @@ def _state(conditions: Mapping[str, Any]) -> str:
 
 
 def _costs(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    return f"{row['params']:,}", f"{row['macs'] / 1e6:,.1f} M", f"{row['clips_per_s']:.1f}", f"{row['latency_ms']:.1f}"
+    return f"{row['params']:,}", f"{row['macs'] / 1e6:,.1f} M", _number(row["clips_per_s"], ".1f"), _number(row["latency_ms"], ".1f")
+
+
+def _number(value: float | None, form: str) -> str:
+    """Empty for what was not measured."""
+    return "" if value is None else f"{value:{form}}"
 
 
 def _with_conditions(table: Table, rows: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> Table:
-    conditions = sorted({f"{row['device']}, {row['precision']}, batch {row['batch_size']}, clips of {row['seconds']:g} s" for row in rows})
+    measured = [row for row in rows if row["device"] is not None]
+    if not measured:
+        return table
+    conditions = sorted({f"{row['device']}, {row['precision']}, batch {row['batch_size']}, clips of {row['seconds']:g} s" for row in measured})
     frontend = {True: "inside", False: "left out"}
-    modes = (str(record["complexity"]["throughput"].get("mode")) for record in records)
+    modes = (str((record["complexity"]["throughput"] or {}).get("mode")) for record in records)
     where = " or ".join(frontend[is_inside] for is_inside in sorted({mode.endswith("from waveform") for mode in modes}))
     table.caption, table.caption_justify = f"clips/s: {'; '.join(conditions)}; latency at batch 1; front end {where}", "left"
     return table

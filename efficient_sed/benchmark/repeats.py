@@ -10,17 +10,29 @@ from typing import Any
 
 NOT_COMPUTED = ("seed", "output_dir", "logger")
 """Keys of a run's configuration that a repetition may have otherwise; nor do these of "train" and "data" matter:"""
-NOT_COMPUTED_IN = {"train": ("accelerator", "strategy", "devices"), "data": ("num_workers", "root", "fold")}  # the manifest hash says which data they were
+NOT_COMPUTED_IN = {
+    "train": ("accelerator", "strategy", "devices"),
+    "benchmark": ("device",),
+    "data": ("num_workers", "root", "fold"),
+}  # the manifest hash says which data they were
 
 
 def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """Results of one configuration with different seeds or folds together, in the order of their first; by seed and fold within.
 
-    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A run that is there twice is taken once.
+    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A run that is there twice is taken
+    once. One without a speed joins the first that agrees with it in all else.
     """
     groups: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for result in results:
-        groups.setdefault(_configuration(result), {}).setdefault(str(result["signature"]), result)
+    ordered = list(results)
+    first: dict[str, str] = {}  # what speed was measured on, of the first run of a configuration that has one
+    for result in ordered:
+        if measured_on := _measured_on(result):
+            first.setdefault(_configuration(result), measured_on)
+    for result in ordered:
+        configuration = _configuration(result)
+        group = configuration + (_measured_on(result) or first.get(configuration, ""))
+        groups.setdefault(group, {}).setdefault(str(result["signature"]), result)
     return [sorted(group.values(), key=lambda result: (result["seed"], fold_of(result) or 0)) for group in groups.values()]
 
 
@@ -30,13 +42,17 @@ def _configuration(result: Mapping[str, Any]) -> str:
     for key in NOT_COMPUTED:
         config.pop(key, None)
     for part, keys in NOT_COMPUTED_IN.items():
-        for key in keys:
-            config.get(part, {}).pop(key, None)
-    speed = result["complexity"].get("throughput") or {}
+        for key in keys if isinstance(config.get(part), dict) else ():
+            config[part].pop(key, None)
     variant = {key: value for key, value in result["metrics"]["variant"].items() if key != "num_classes" or fold_of(result) is None}  # a small fold may lack a class
-    measured_on = [speed.get(key) for key in ("device", "precision", "mode", "batch_size")]
     costs = [result["complexity"].get(key) for key in ("params", "macs", "seconds")]
-    return json.dumps([result["model"], result["task"], config, result["data"]["manifest_hash"], variant, measured_on, costs], sort_keys=True)
+    return json.dumps([result["model"], result["task"], config, result["data"]["manifest_hash"], variant, costs], sort_keys=True)
+
+
+def _measured_on(result: Mapping[str, Any]) -> str:
+    """Empty for a run without a speed."""
+    speed = result["complexity"].get("throughput")
+    return json.dumps([speed.get(key) for key in ("device", "precision", "mode", "batch_size")]) if speed else ""
 
 
 def fold_of(result: Mapping[str, Any]) -> int | None:

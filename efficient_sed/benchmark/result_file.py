@@ -16,18 +16,20 @@ RESULT_FILE = "result.json"
 TASKS = ("detection", "tagging")
 TEXTS = (
     "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
-    "environment.versions.torch", "complexity.throughput.device", "complexity.throughput.precision",
+    "environment.versions.torch",
 )  # fmt: skip
 OPTIONAL_TEXTS = ("complexity.throughput.mode", "complexity.macs_note", "environment.device")
-POSITIVE = (
-    "complexity.params", "complexity.macs", "complexity.seconds", "complexity.throughput.clips_per_s", "complexity.throughput.batch_size", "complexity.latency.ms",
-)  # fmt: skip
+POSITIVE = ("complexity.params", "complexity.macs", "complexity.seconds")
+SPEED = "complexity.throughput"
+"""Null in a run whose speed could not be measured; else these are there, too:"""
+SPEED_TEXTS = (f"{SPEED}.device", f"{SPEED}.precision")
+SPEED_POSITIVE = (f"{SPEED}.clips_per_s", f"{SPEED}.batch_size", "complexity.latency.ms")
 COUNTS = ("seed", "training.steps", "config.train.epochs", "metrics.coverage.clips_scored", "complexity.macs_by_part.frontend")
 OPTIONAL = (
     "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed", "complexity.macs_published",
     "complexity.macs_by_part.backbone", "complexity.macs_by_part.sequence", "complexity.macs_by_part.classifier",
 )  # fmt: skip
-PAIRS = ("complexity.throughput.iqr",)
+PAIRS = (f"{SPEED}.iqr",)
 OPTIONAL_SCORES = ("metrics.psds1", "metrics.psds2", "metrics.psds", "metrics.onset_f", "metrics.segment_error_rate")
 PSDS_SCORES = {"psds1_macro": "PSDS1 macro", "psds2_macro": "PSDS2 macro", "psds_macro": "PSDS macro"}
 """Names by key: with the parameters of PSDS1, of PSDS2, and with others."""
@@ -66,28 +68,37 @@ def check_result(result: Any) -> None:
     task = _at(result, "task")
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
-    for key in TEXTS:
+    has_speed = _at(result, SPEED) is not None
+    for key in (*TEXTS, *(SPEED_TEXTS if has_speed else ())):
         value = _at(result, key)
         _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
-    for key in OPTIONAL_TEXTS:
+    for key in OPTIONAL_TEXTS if has_speed else OPTIONAL_TEXTS[1:]:
         value = _at(result, key, is_optional=True)
         _require(value is None or (isinstance(value, str) and is_printable(value)), result, key, "text on one line, or null")
     _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
     score = f"metrics.{main_score(result)[0]}"
-    for key in (*POSITIVE, *COUNTS, score):
+    positive = (*POSITIVE, *(SPEED_POSITIVE if has_speed else ()))
+    for key in (*positive, *COUNTS, score):
         value = _at(result, key)
         _require(_is_number(value), result, key, "a number")
-        _require(value > 0 or (value == 0 and key not in POSITIVE), result, key, "above 0" if key in POSITIVE else "0 or more")
+        _require(value > 0 or (value == 0 and key not in positive), result, key, "above 0" if key in positive else "0 or more")
     _require(_at(result, score) <= 1, result, score, "0 to 1")
     for key in (*OPTIONAL, *OPTIONAL_SCORES):
         value = _at(result, key, is_optional=True)
         _require(value is None or (_is_number(value) and value >= 0), result, key, "a number from 0, or null")
     interval = f"{score}_ci95"
-    for key in (*PAIRS, *([interval] if _at(result, interval, is_optional=True) is not None else [])):
+    for key in (*(PAIRS if has_speed else ()), *([interval] if _at(result, interval, is_optional=True) is not None else [])):
         value = _at(result, key)
         _require(isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)), result, key, "two numbers")
     for key in ("metrics.variant", "config.train", "config.data", "environment.versions"):
         _require(isinstance(_at(result, key), Mapping), result, key, "a group of keys")
+
+
+def needs_speed(result: Mapping[str, Any], device: str = "auto") -> bool:
+    """Whether a finished run has no speed yet, or has that of another device than `benchmark.device` asks for by name."""
+    benchmark = result["config"].get("benchmark")
+    measured_on = benchmark.get("device") if isinstance(benchmark, Mapping) else None
+    return result["complexity"]["throughput"] is None or device not in ("auto", measured_on)
 
 
 def main_score(result: Mapping[str, Any]) -> tuple[str, str]:

@@ -18,8 +18,8 @@ import torch
 from efficient_sed._files import write_atomically
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
-from efficient_sed.benchmark.result_file import RESULT_FILE, read_result, write_result
-from efficient_sed.benchmark.throughput import check_protocol, measure_speed
+from efficient_sed.benchmark.result_file import RESULT_FILE, needs_speed, read_result, write_result
+from efficient_sed.benchmark.throughput import check_protocol, measure_speed, unmeasured
 from efficient_sed.config.compose import to_yaml
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, require, to_dict
 from efficient_sed.data._columns import durations
@@ -27,7 +27,7 @@ from efficient_sed.data.check import summarise
 from efficient_sed.data.clip_dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
-from efficient_sed.environment import describe_environment
+from efficient_sed.environment import choose_device, describe_environment, device_name, one_line
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
 from efficient_sed.evaluation.evaluate import evaluate_model
 from efficient_sed.evaluation.psds import require_back_end
@@ -50,7 +50,7 @@ CONFIG_FILE, LOCK_FILE = "config.yaml", ".lock"
 def signature(config: RunConfig) -> str:
     """Ten digits that name what a run computes: equal for configurations that differ only in where and how it is carried out."""
     values = to_dict(config) | {"data": config.data.identity()}
-    del values["output_dir"], values["logger"], values["train"]["accelerator"], values["train"]["strategy"]
+    del values["output_dir"], values["logger"], values["train"]["accelerator"], values["train"]["strategy"], values["benchmark"]["device"]
     values["train"]["devices"] = 1  # as many as there are today
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
@@ -68,8 +68,9 @@ def _fold(config: RunConfig) -> int | None:
 
 
 def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
-    """Train, evaluate on the test part, measure complexity, write result.json last. A finished run is returned as it is,
-    its model written again if that is damaged or gone.
+    """Train, evaluate on the test part, write result.json, then measure speed and complete it.
+
+    A finished run is returned as it is, its model written again if that is damaged or gone, and its speed measured if that is missing.
 
     Raises:
         DataError: If data or output folder cannot be used; nothing of a finished run is lost.
@@ -87,6 +88,9 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     finished = read_result(folder)
     if finished is not None:
         _mend_model(config, folder, finished)
+        if needs_speed(finished, config.benchmark.device):
+            with _locked(folder, config):
+                finished = _add_speed(load_model(str(folder / MODEL_FILE)), config, folder, finished)
         logger.info("%s is finished", folder)
         return finished
     if not is_first_process():
@@ -175,10 +179,10 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
         write_atomically(folder / MANIFEST_FILE, splits.manifest_hash.encode())
     except OSError as error:
         raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
-    count_macs(model, config.data.clip_seconds)  # a part without a formula must fail now, not after the training
-    check_protocol(config.benchmark, torch.device("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu"))
+    check_protocol(config.benchmark, _speed_device(config))
+    costs = count_costs(model, config.benchmark)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
-    draw_curves(folder)
+    _draw_curves(folder)
     metrics = score_part(model, splits, config, "test", folder)
     result = {
         "model": config.model_name,
@@ -189,15 +193,45 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
         "seed": config.seed,
         "signature": signature(config),
         "metrics": metrics,
-        "complexity": measure_complexity(model, config.benchmark),
+        "complexity": {**costs, **unmeasured("not measured yet")},
         "training": training,
         "data": describe_data(config, splits),
         "config": to_dict(config),
-        "environment": describe_environment(),
+        "environment": describe_environment(device_name(next(model.parameters()).device)),
     }
     _save_model(model, config, folder, result)
     write_result(folder, result)
-    return result
+    return _add_speed(model, config, folder, result)
+
+
+def _draw_curves(folder: Path) -> None:
+    try:
+        draw_curves(folder)
+    except Exception as error:  # a picture is worth no training
+        logger.warning("%s: the curves of the training could not be drawn (%s)", folder, one_line(error))
+
+
+def _speed_device(config: RunConfig) -> torch.device:
+    """Where the speed of a run is measured."""
+    if config.benchmark.device == "auto":
+        return choose_device(config.train.accelerator, "train.accelerator")
+    return choose_device(config.benchmark.device, "benchmark.device")
+
+
+def _add_speed(model: SedModel, config: RunConfig, folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure the speed of a run that is finished but for that, and write its result again. What fails is a warning, and left to the next start."""
+    benchmark = {**to_dict(config.benchmark), **(result["config"].get("benchmark") or {}), "device": config.benchmark.device}
+    try:
+        speed = measure_speed(model.to(_speed_device(config)), config.benchmark)
+        result = {**result, "complexity": {**result["complexity"], **speed}, "config": {**result["config"], "benchmark": benchmark}}
+        write_result(folder, result)
+    except Exception as error:  # a GPU's libraries raise anything; the training is done
+        logger.warning("%s: its speed could not be measured (%s); its scores are kept, and the same command measures again", folder, one_line(error))
+        logger.debug("why", exc_info=error)
+        result = {**result, "complexity": {**result["complexity"], "speed_missing": {"throughput": one_line(error)}}}
+        with contextlib.suppress(OSError):
+            write_result(folder, result)
+    return dict(result)
 
 
 def _save_model(model: SedModel, config: RunConfig, folder: Path, result: Mapping[str, Any]) -> None:
@@ -268,7 +302,7 @@ def score_checkpoint(name: str, config: RunConfig, part: str, typed: Set[str], e
     elif engine is not None:
         raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; make one by: efficient-sed export {name} --format onnx")
     else:
-        model = load_model(name).to("cuda" if torch.cuda.is_available() and config.train.accelerator != "cpu" else "cpu")
+        model = load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
     config, splits = own_data(model, name, config, part, typed)
     return {"data": describe_data(config, splits), **score_part(model, splits, config, part)}
 
@@ -306,14 +340,17 @@ def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards() or parse_name(name).tag is not None
     model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
     check_length(model, "benchmark.seconds", config.seconds)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(config.device, "benchmark.device")
     logger.info("%s: counting its MACs", name)
-    return {"model": name, "complexity": measure_complexity(model.to(device), config), "environment": describe_environment()}
+    costs = count_costs(model, config)
+    complexity = {**costs, **measure_speed(model.to(device), config)}
+    return {"model": name, "complexity": complexity, "environment": describe_environment(device_name(device))}
 
 
-def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
-    """Parameters, MACs and speed of a model, in the form that results carry."""
-    macs, by_deepspeed, published = count_macs(model, config.seconds), deepspeed_macs(model, config.seconds), published_macs(model, config.seconds)
+def count_costs(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
+    """Parameters and MACs of a model, in the form that results carry, counted where the model lies."""
+    macs, by_deepspeed = count_macs(model, config.seconds), deepspeed_macs(model, config.seconds)
+    published = published_macs(model, config.seconds)
     return {
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "macs": macs.total,
@@ -322,7 +359,6 @@ def measure_complexity(model: SedModel, config: BenchmarkConfig) -> dict[str, An
         "macs_published": published,
         "macs_note": explain_macs(model, macs, by_deepspeed, published),
         "seconds": config.seconds,
-        **measure_speed(model, config),
     }
 
 

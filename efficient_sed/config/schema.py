@@ -366,10 +366,13 @@ class BenchmarkConfig:
     """Length of the clips that MACs, throughput and latency refer to."""
     batch_size: int = 64
     """Clips per forward pass when throughput is measured on a GPU; a CPU takes at most 4."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where speed is measured; auto: in a run where it trains, else on a GPU if there is one."""
     batches: tuple[int, ...] = ()
     """Batch sizes to measure instead, as given on a CPU too; throughput is that of the largest. Latency is that of one clip."""
     precision: tuple[Literal["fp32", "bf16", "fp16"], ...] = field(default=(), metadata={ONE_OR_LIST: True})
-    """Number formats of the forward pass, the first one for throughput; none: fp16 on a GPU, as published, and fp32 on a CPU."""
+    """Number formats of the forward pass, the first one for throughput; none: fp16 on a GPU, as published, and fp32 on a CPU. Half precision on a GPU
+    is that of the weights, with autocast in a row of its own."""
     modes: tuple[Literal["eager", "fused", "compiled", "graphed"], ...] = field(default=("eager", "fused"), metadata={ONE_OR_LIST: True})
     """The model as it is, its copy for inference, that one by torch.compile (takes a minute), or as a CUDA graph."""
     threads: int | None = None
@@ -379,7 +382,7 @@ class BenchmarkConfig:
     with_mel: bool = False
     """Measure further rows that begin with the waveform."""
     repeats: int = 20
-    """Timed forward passes, after three that warm up."""
+    """Forward passes that are timed one by one, after three that warm up. A GPU's throughput is that of seconds of passes."""
 
     def __post_init__(self) -> None:
         require(0.5 <= self.seconds <= MAX_CLIP_SECONDS, "benchmark.seconds", f"{self.seconds:g}", f"0.5 to {MAX_CLIP_SECONDS} seconds")

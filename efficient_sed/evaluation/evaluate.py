@@ -233,7 +233,8 @@ def _score_windows(model: SedModel | OnnxModel, collected: ClipScores, batch_siz
             handle_unreadable(batch, on_error, unreadable)
             if len(batch.positions) == 0:
                 continue
-            for part in torch.split(torch.arange(len(batch.positions)), batch_size if device.type == "cuda" else 1):  # so that a CPU's batch never changes a score
+            size = 1 if device.type == "cpu" else batch_size  # so that a CPU's batch never changes a score
+            for part in torch.split(torch.arange(len(batch.positions)), size):
                 collected.add(batch.positions[part], *score(batch.waveform[part].to(device)))
     return unreadable
 

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import itertools
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,14 @@ import numpy as np
 from efficient_sed._arrays import read_arrays
 from efficient_sed._files import write_atomically
 from efficient_sed._json import parse_json
+from efficient_sed.environment import one_line
 from efficient_sed.errors import DataError
 from efficient_sed.evaluation._psds_entries import LOWEST, Entries
 from efficient_sed.evaluation.psds import NO_EVENTS, PsdsAccumulator
 from efficient_sed.evaluation.psds_plot import ROC_FILE, draw_psd_roc
 from efficient_sed.evaluation.psds_roc import max_alarms
 
+logger = logging.getLogger(__name__)
 CLIPS_FILE = "psds_clips.npz"
 NUM_REPLICATES, SEED = 1000, 0
 CONFIDENCE = 95
@@ -183,7 +186,10 @@ def report_psds(accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder
     if folder is not None:
         clips.save(folder / CLIPS_FILE)
         if importlib.util.find_spec("matplotlib") is not None:
-            draw_psd_roc(accumulator.compute(), folder / ROC_FILE)
+            try:
+                draw_psd_roc(accumulator.compute(), folder / ROC_FILE)
+            except Exception as error:  # a picture is worth no training
+                logger.warning("%s: could not be drawn (%s)", folder / ROC_FILE, one_line(error))
     key = f"{accumulator.parameters.name}_macro_ci95"
     return {key: list(interval(clips.bootstrap())), "bootstrap": {"replicates": NUM_REPLICATES, "seed": SEED}}
 

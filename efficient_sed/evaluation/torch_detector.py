@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from efficient_sed.environment import choose_device
 from efficient_sed.evaluation.detect import check_task
 from efficient_sed.models._checkpoint import load_model
 from efficient_sed.models._fuse import fuse
@@ -79,6 +80,6 @@ def ready_model(model: SedModel | str | Path) -> SedModel:
         ConfigError: If its frame scores are untrained.
     """
     if not isinstance(model, SedModel):
-        model = load_model(str(model)).to("cuda" if torch.cuda.is_available() else "cpu")
+        model = load_model(str(model)).to(choose_device("auto", "device"))
     check_task(model.provenance.task)
     return model

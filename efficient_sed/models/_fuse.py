@@ -49,6 +49,9 @@ def fuse(model: SedModel) -> SedModel:
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     for name, part in list(fused.named_children()):
         setattr(fused, name, fuse_layers(part))
+    for part in fused.modules():
+        if isinstance(part, nn.RNNBase):
+            part.flatten_parameters()  # a copy's weights lie apart, which cuDNN warns of and mends at every pass
     fused.backbone = MicroBatches(fused.backbone)
     fused.is_fused = True
     return fused
@@ -120,12 +123,13 @@ class FusedConv2d(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
-        """Take a BatchNorm in evaluation mode into the weights; in float64, so that they are rounded once."""
+        """Take a BatchNorm in evaluation mode into the weights; in float64, so that they are rounded once, and on the CPU, since MPS has none."""
         weight, bias, mean, variance, scale, shift = (
-            None if value is None else value.double() for value in (self.weight, self.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+            None if value is None else value.detach().cpu().double() for value in (self.weight, self.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
         )
         folded = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, scale, shift)  # type: ignore[arg-type]
-        self.weight, self.bias = (nn.Parameter(value.detach().to(self.weight.dtype), requires_grad=False) for value in folded)
+        device, dtype = self.weight.device, self.weight.dtype
+        self.weight, self.bias = (nn.Parameter(value.detach().to(dtype).to(device), requires_grad=False) for value in folded)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from efficient_sed.benchmark.result_file import main_score, read_result
+from efficient_sed.benchmark.result_file import main_score, needs_speed, read_result
 from efficient_sed.errors import DataError, LostProcessError
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.sweep.launchers import Launcher
@@ -37,6 +37,8 @@ class RunStatus:
     """Score on the test part; none until finished."""
     was_there: bool = False
     """Finished before this sweep began."""
+    lacks_speed: bool = False
+    """Whether all is there but its speed."""
     log_size: int = 0
     """Bytes of the run's log before this sweep."""
 
@@ -62,6 +64,8 @@ def run_grid(points: Sequence[GridPoint], launcher: Launcher, on_change: Callabl
     for status in statuses:
         _take_result(status)
         status.was_there = status.state is State.FINISHED
+        if status.lacks_speed:  # it is measured again, which takes no training
+            status.state, status.was_there = State.WAITING, False
     waiting = {status.point.signature: status for status in statuses if not status.was_there}
     for status in waiting.values():
         _make_ready(status)
@@ -103,6 +107,7 @@ def _take_result(status: RunStatus) -> None:
     result = read_result(status.point.folder)
     if result is not None:
         status.state, status.score = State.FINISHED, result["metrics"][main_score(result)[0]]
+        status.lacks_speed = needs_speed(result, status.point.config.benchmark.device)
 
 
 def _last_line(path: Path) -> str:

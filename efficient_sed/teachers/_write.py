@@ -26,7 +26,7 @@ from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, fade_logits, join_windows
-from efficient_sed.environment import describe_environment
+from efficient_sed.environment import describe_environment, device_name
 from efficient_sed.errors import DataError
 from efficient_sed.registry import TEACHERS
 from efficient_sed.teachers._contract import Teacher
@@ -68,7 +68,8 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
     for teacher in teachers:
         if isinstance(teacher, ModelTeacher):
             teacher.check_clips(data.clip_seconds)
-    header = _header(names, teachers, data.name, splits, part, grid, data.clip_seconds)
+    devices = _devices(len(teachers), config.train.accelerator)
+    header = _header(names, teachers, data.name, splits, part, grid, data.clip_seconds, device_name(devices[0]))
     clips: Sequence[Clip] = getattr(splits, part)
     if output.is_file():
         return _finished(output, header, len(clips))
@@ -81,7 +82,6 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
                 logger.info("going on with %s: %d of %d clips are there", unfinished, len(journal), len(clips))
             windows = EvaluationWindows(missing, splits.classes, grid, data.clip_seconds)
             loader: Iterable[Batch] = DataLoader(windows, config.train.batch_size, collate_fn=collate, num_workers=data.num_workers)
-            devices = _devices(len(teachers), config.train.accelerator)
             with progress("clips", len(clips), len(journal), is_drawn=show_progress) as advance, _enough_memory(len(teachers), config.train.batch_size):
                 for clip_id, logits in _listen(teachers, windows, loader, devices):
                     journal.append(clip_id, logits)
@@ -108,9 +108,9 @@ def _load(name: str, classes: Sequence[str], grid: FrameGrid) -> Teacher:
     return teacher
 
 
-def _header(names: Sequence[str], teachers: Sequence[Teacher], data: str, splits: Splits, part: str, grid: FrameGrid, clip_seconds: float) -> dict[str, Any]:
+def _header(names: Sequence[str], teachers: Sequence[Teacher], data: str, splits: Splits, part: str, grid: FrameGrid, clip_seconds: float, device: str) -> dict[str, Any]:
     """Where the logits come from; equal headers mean equal logits."""
-    environment = describe_environment()
+    environment = describe_environment(device)
     return {
         "format": "efficient_sed pseudo-labels/1",
         "teachers": list(names),
@@ -138,7 +138,7 @@ def _finished(output: Path, header: dict[str, Any], num_clips: int) -> Written:
 
 def _devices(num_teachers: int, accelerator: str) -> list[torch.device]:
     """Where each teacher listens: several GPUs share them."""
-    if not torch.cuda.is_available() or accelerator == "cpu":
+    if accelerator == "cpu" or not torch.cuda.is_available():
         return [torch.device("cpu")] * num_teachers
     return [torch.device("cuda", index % torch.cuda.device_count()) for index in range(num_teachers)]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,13 +15,14 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.trainer import trainer as lightning_trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from efficient_sed._memory import enough_memory
 from efficient_sed.config.schema import RunConfig, TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
-from efficient_sed.environment import device_name
+from efficient_sed.environment import choose_device, device_name
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, LostProcessError, MissingDependencyError, require_package
 from efficient_sed.models._checkpoint import check_archive, load_model
 from efficient_sed.models._initial import load_initial, load_initial_model
@@ -38,6 +42,7 @@ LIGHTNING_ADVICE = (  # warnings about what is meant here
     r".*lr_scheduler\.step\(\)",
     r"You're resuming from a checkpoint that ended before the epoch ended",
     r"The `srun` command is available on your system",
+    r"GPU available but not used",  # as train.accelerator=cpu asks for
     r"It is recommended to use `self\.log\(.*sync_dist",  # for values that are the same in all processes
     r"`training_step` returned `None`",  # a batch of which no file can be read, with data.on_error=skip
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own, with torch 2.11
@@ -102,7 +107,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
             warnings.filterwarnings("ignore", message=advice)
         trainer = _trainer(config, run_folder, callbacks, show_progress)
         try:
-            with enough_memory(f"in a training with train.batch_size={config.train.batch_size}", "try a smaller one, or a smaller model or teacher"):
+            advice = "try a smaller one, or a smaller model or teacher"
+            with _seeded_apart(config.train), enough_memory(f"in a training with train.batch_size={config.train.batch_size}", advice):
                 trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
@@ -134,6 +140,18 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         "device": device_name(device),
     }
     return model, facts
+
+
+@contextlib.contextmanager
+def _seeded_apart(train: TrainConfig) -> Iterator[None]:
+    """Keep Lightning from reading the random state of GPUs, which opens a context on each, where it trains on a CPU."""
+    isolate = lightning_trainer.isolate_rng
+    if train.accelerator == "cpu":
+        lightning_trainer.isolate_rng = functools.partial(isolate, include_cuda=False)
+    try:
+        yield
+    finally:
+        lightning_trainer.isolate_rng = isolate
 
 
 def kept_checkpoint(config: RunConfig, run_folder: Path) -> Path:
@@ -187,12 +205,9 @@ def _strategy(train: TrainConfig) -> str | DeepSpeedStageTwo:
 
 def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], show_progress: bool) -> pl.Trainer:
     train = config.train
-    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
-    is_gpu = has_gpu and train.accelerator != "cpu"
-    if train.accelerator == "gpu" and not has_gpu:
-        raise ConfigError("train.accelerator=gpu is not allowed: this machine has no GPU that torch can use; give train.accelerator=cpu")
-    if is_gpu and train.devices > max(1, torch.cuda.device_count()):
-        raise ConfigError(f"train.devices={train.devices} is not allowed: this machine has {max(1, torch.cuda.device_count())} GPU; give fewer, or train.accelerator=cpu")
+    is_gpu = choose_device(train.accelerator, "train.accelerator").type != "cpu"
+    if is_gpu and train.devices > (num_gpus := max(1, torch.cuda.device_count())):
+        raise ConfigError(f"train.devices={train.devices} is not allowed: this machine has {num_gpus} GPU; give fewer, or train.accelerator=cpu")
     if train.precision == "16-mixed" and not is_gpu:
         raise ConfigError("train.precision=16-mixed is not allowed: float16 needs a GPU; give train.precision=bf16-mixed or 32-true")
     return pl.Trainer(

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from efficient_sed.benchmark.record import COMPLEXITY_COLUMNS, RESULT_COLUMNS, append_csv, complexity_row, complexity_table, repeated_rows, result_table, write_csv
+from efficient_sed.benchmark.throughput import unmeasured
 from efficient_sed.errors import DataError
 
 RECORD: dict[str, Any] = {
@@ -129,3 +130,16 @@ def test_seeds_are_averaged_in_tables(tmp_path: Path) -> None:
     assert [float(first[key]) for key in ("score", "score_sd", "num_runs", "clips_per_s")] == pytest.approx([0.4, 0.1, 3, 40])
     assert (first["seed"], first["epochs"], first["onset_f_sd"]) == ("0 1 2", "5", "")
     assert [(row["num_runs"], row["score_sd"], row["score"]) for row in (second, third)] == [("1", "", "0.9"), ("1", "", "0.8")]
+
+
+def test_a_run_without_a_speed_is_shown_without_one(tmp_path: Path) -> None:
+    """And is one more repetition of those that have one."""
+    silent = copy.deepcopy(RESULT) | {"seed": 2, "signature": "silent"}
+    silent["complexity"] |= unmeasured("out of memory")
+    text = text_of(result_table([silent]))
+    assert "184.5 M" in text
+    assert "clips/s:" not in text
+    (row,) = read(write_csv(tmp_path / "r.csv", [silent, RESULT]))
+    assert (row["num_runs"], row["clips_per_s"], row["batch_size"], row["device"]) == ("2", "31.5", "4", "CPU of a kind, 1 threads")
+    (row,) = read(write_csv(tmp_path / "r.csv", [silent]))
+    assert (row["score"], row["clips_per_s"], row["clips_per_s_q1"], row["device"]) == ("0.4567", "", "", "")

@@ -14,7 +14,8 @@ from efficient_sed._page import to_script_json
 from efficient_sed.benchmark.frontier import read_results, run_points
 from efficient_sed.benchmark.frontier_page import page_data
 from efficient_sed.benchmark.record import result_table
-from efficient_sed.benchmark.result_file import read_result, write_result
+from efficient_sed.benchmark.result_file import needs_speed, read_result, write_result
+from efficient_sed.benchmark.throughput import unmeasured
 from efficient_sed.errors import DataError
 
 LEAVES: list[Any] = [None, "x", [], [1, 2], -1, 0, float("inf"), float("nan"), {}, {"a": 1}]
@@ -26,6 +27,8 @@ def test_any_spoiled_leaf_is_told_or_harmless(task: str, tmp_path: Path) -> None
     scores = {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}} if task == "tagging" else make_result()["metrics"]
     whole = make_result(task=task, metrics=scores)
     whole["complexity"]["throughput"]["mode"] = "fused"
+    (tmp_path / "result.json").write_text(json.dumps(whole | {"complexity": whole["complexity"] | unmeasured("failed")}), encoding="utf-8")
+    assert needs_speed(read_result(tmp_path) or {})
     num_refused = 0
     for path in _leaves(whole):
         for leaf in [*LEAVES, _leaves]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from rich.console import Console
 
 import efficient_sed as es
-from efficient_sed.benchmark import throughput
+from efficient_sed.benchmark import _sensors
 from efficient_sed.benchmark._clock import TASKS, count_cores, only_cores
 from efficient_sed.benchmark._processes import _serve, clips_per_s_together
 from efficient_sed.benchmark.record import speed_table
@@ -42,7 +43,7 @@ def test_rows(model: SedModel) -> None:
     for row in rows:
         assert row.keys() == {field.name for field in dataclasses.fields(Speed)}
         assert row["micro_batch"] == (MICRO_BATCH if row["mode"] == "fused" else None)
-        assert (row["threads"], row["processes"], row["joules_per_clip"]) == (1, 1, None)
+        assert (row["threads"], row["processes"], row["joules_per_clip"], row["autocast"]) == (1, 1, None, row["precision"] == "bf16")
         assert 0 < row["iqr"][0] <= row["clips_per_s"] <= row["iqr"][1]
         assert 0 < row["latency_ms"] <= row["latency_p95_ms"]
         assert row["peak_memory_mb"] > 10
@@ -68,6 +69,15 @@ def test_the_model_as_it_is(model: SedModel) -> None:
     measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
     assert [(row["mode"], row["batch_size"], row["max_score_difference"]) for row in measured["speeds"]] == [("eager", 1, 0.0)]
     assert measured["throughput"]["mode"] == "eager"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+def test_compiled(model: SedModel) -> None:
+    modes = ("compiled", "eager")
+    rows = measure_speed(model, dataclasses.replace(SHORT, modes=modes, batches=(1,)))["speeds"]
+    assert [row["mode"] for row in rows] == list(modes)
+    assert 0 < rows[0]["max_score_difference"] < 1e-4  # else nothing was compiled
 
 
 @pytest.mark.slow
@@ -97,7 +107,7 @@ def test_why_a_process_failed_is_said(model: SedModel) -> None:
 
 @pytest.mark.parametrize("where", ["absent", "a folder that cannot be written as a file"])
 def test_peak_memory_where_it_cannot_begin_anew(model: SedModel, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "CLEAR_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(_sensors, "CLEAR_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
     measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
     assert measured["peak_memory_of"] == "whole process since its start"
     assert measured["peak_memory_mb"] > 10
@@ -107,7 +117,9 @@ def test_peak_memory_where_it_cannot_begin_anew(model: SedModel, where: str, tmp
     ("config", "device", "message"),
     [
         (BenchmarkConfig(precision=("fp32", "fp16")), "cpu", "benchmark.precision=fp16 is not allowed: a CPU only emulates it; fp32 or bf16"),
-        (BenchmarkConfig(modes=("graphed",)), "cpu", "benchmark.modes=graphed is not allowed: CUDA graphs need a GPU; eager, fused or compiled"),
+        (BenchmarkConfig(modes=("graphed",)), "cpu", "benchmark.modes=graphed is not allowed: CUDA graphs need a GPU of NVIDIA; eager, fused or compiled"),
+        (BenchmarkConfig(modes=("graphed",)), "mps", "benchmark.modes=graphed is not allowed: CUDA graphs need a GPU of NVIDIA; eager, fused or compiled"),
+        (BenchmarkConfig(modes=("compiled",)), "mps", "benchmark.modes=compiled is not allowed: torch.compile is measured on CPUs and GPUs of NVIDIA; eager or fused"),
         (BenchmarkConfig(processes=2), "cuda", "benchmark.processes=2 is not allowed: 1 on a GPU"),
         (BenchmarkConfig(processes=2, modes=("compiled",)), "cpu", "benchmark.processes=2 is not allowed without eager or fused in benchmark.modes"),
         (BenchmarkConfig(threads=CORES + 1), "cpu", f"benchmark.threads={CORES + 1} is not allowed: this process may use {CORES} of the machine's cores"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from result_files import make_result
 
+from efficient_sed.benchmark.throughput import unmeasured
 from efficient_sed.cli import main
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError, LostProcessError
@@ -103,3 +106,17 @@ def test_failed_killed_and_started_again(tiny_config: SyntheticConfig, tmp_path:
     assert (second / "result.json").is_file()
     assert "resuming from" in (second / "run.log").read_text()
     assert "finished before, score" in capsys.readouterr().err
+
+
+def test_a_run_without_a_speed_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs no training; what becomes of that changes nothing of its score."""
+    first, second = points = two_points(tmp_path / "runs")
+    for point, speed in ((first, {}), (second, unmeasured("out of memory"))):
+        result = make_result()
+        (point.folder).mkdir(parents=True)
+        (point.folder / "result.json").write_text(json.dumps(result | {"complexity": result["complexity"] | speed}))
+    fake_python(tmp_path, monkeypatch, f'echo "$@" >> {tmp_path}/started; exit 1')
+    statuses = run_grid(points, LocalLauncher(), lambda _: None)
+    assert [(status.state, status.score, status.was_there) for status in statuses] == [(State.FINISHED, 0.4, True), (State.FINISHED, 0.4, False)]
+    (started,) = (tmp_path / "started").read_text().splitlines()
+    assert "seed=1" in started

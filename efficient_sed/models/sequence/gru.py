@@ -19,9 +19,10 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 def _run(gru: nn.GRU, features: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
-    """A CPU's autocast halves the speed of recurrent layers, so there they stay in the precision of their weights."""
-    if features.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
+    """Under autocast on a CPU, where it halves their speed, and on MPS, where they know none, layers stay in the precision of their weights."""
+    device = features.device.type
+    if device in ("cpu", "mps") and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
             precision = next(gru.parameters()).dtype
             output, last = gru(features.to(precision), None if initial is None else initial.to(precision))
     else:

@@ -1,0 +1,149 @@
+"""What a machine says of itself while speed is measured: clocks, memory, energy.
+
+None of it is worth a measurement: a reading that fails, for whatever reason, is None, and the reason is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from efficient_sed.benchmark._clock import available_cores, synchronize
+from efficient_sed.environment import CPU_INFO, one_line
+
+CLEAR_PEAK = Path("/proc/self/clear_refs")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+class Sensors:
+    """Readings of the machine around a device.
+
+    Attributes:
+        missing: Why a reading is None, by its name.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.missing: dict[str, str] = {}
+
+    def read(self, name: str, get: Callable[[], Any]) -> Any:
+        """What `get` returns; None if it raises, or returns a number that is negative or not finite."""
+        try:
+            value = get()
+            if isinstance(value, float | int) and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"the reading was {value}")
+        except Exception as error:  # a driver's bindings raise anything
+            self.missing[name] = one_line(error)
+            return None
+        return value
+
+    def conditions(self) -> dict[str, Any]:
+        """What else a speed depends on."""
+        return {name: self.read(name, get) for name, get in self._conditions().items()}
+
+    def _conditions(self) -> dict[str, Callable[[], Any]]:
+        if self.device.type == "cuda":
+            return {
+                "cuda": lambda: torch.version.cuda,
+                "cudnn": torch.backends.cudnn.version,
+                "sm_mhz": lambda: _clock_mhz(self.device, "NVML_CLOCK_SM"),
+                "memory_mhz": lambda: _clock_mhz(self.device, "NVML_CLOCK_MEM"),
+            }
+        if self.device.type == "mps":
+            return {"macos": lambda: platform.mac_ver()[0]}
+        return {
+            "threads": torch.get_num_threads,
+            "cores": available_cores,
+            "mhz": _cpu_mhz,
+            "governor": lambda: GOVERNOR.read_text(encoding="utf-8").strip(),
+            "load_1min": lambda: round(os.getloadavg()[0], 2),
+        }
+
+    def joules(self) -> float | None:
+        """What a GPU has used since its driver was loaded."""
+        joules: float | None = self.read("joules_per_clip", self._joules)
+        return joules
+
+    def _joules(self) -> float:
+        if self.device.type != "cuda":
+            raise NotImplementedError("no counter of energy is read but that of NVIDIA's GPUs")
+        nvml, handle = _nvml(self.device)
+        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+
+    def allocated_mb(self) -> float:
+        """What lies on a GPU now; 0 on a CPU, where the process is looked at as a whole."""
+        readers = {"cuda": lambda: torch.cuda.memory_allocated(self.device), "mps": torch.mps.current_allocated_memory}
+        num_bytes = self.read("peak_memory_mb", readers[self.device.type]) if self.device.type in readers else 0
+        return (num_bytes or 0) / 2**20
+
+    def peak_memory_mb(self, run: Callable[[], object], others_mb: float = 0.0) -> float | None:
+        """The most memory that a pass takes.
+
+        Args:
+            others_mb: What lies on a GPU without being of this pass.
+        """
+        return self.read("peak_memory_mb", lambda: round(peak_memory_mb(run, self.device) - others_mb, 1))  # type: ignore[no-any-return]
+
+
+def peak_memory_mb(run: Callable[[], object], device: torch.device) -> float:
+    """The most memory during a pass: what is allocated on a GPU, of a CPU the whole process."""
+    synchronize(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        synchronize(device)
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if device.type == "mps":
+        torch.mps.empty_cache()  # MPS keeps no peak, but what it once took it holds
+        run()
+        synchronize(device)
+        return torch.mps.driver_allocated_memory() / 2**20
+    if not starts_peak_anew():
+        import resource  # not everywhere
+
+        run()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    run()
+    lines = CLEAR_PEAK.with_name("status").read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 2**10
+
+
+def starts_peak_anew() -> bool:
+    """Begin the peak of this process anew, which Linux does unless a container keeps the file from being written."""
+    try:
+        CLEAR_PEAK.write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
+
+
+def memory_of(device: torch.device) -> str:
+    """What peak memory is measured of."""
+    if device.type != "cpu":
+        return "GPU allocations"
+    return "whole process" if starts_peak_anew() else "whole process since its start"
+
+
+def _cpu_mhz() -> float:
+    lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    return max(float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz"))
+
+
+def _clock_mhz(device: torch.device, kind: str) -> int:
+    nvml, handle = _nvml(device)
+    return int(nvml.nvmlDeviceGetClockInfo(handle, getattr(nvml, kind)))
+
+
+def _nvml(device: torch.device) -> tuple[Any, Any]:
+    import pynvml  # type: ignore[import-not-found, unused-ignore]
+
+    pynvml.nvmlInit()
+    return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")

@@ -1,0 +1,252 @@
+"""What a GPU is asked for, on make-believe ones; real ones are in tests/gpu."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+import torch
+from fake_gpu import fake_gpu
+
+import efficient_sed as es
+from efficient_sed.audio.frontend import LogMel
+from efficient_sed.benchmark import _clock, _sensors, runner, throughput
+from efficient_sed.benchmark._sensors import Sensors
+from efficient_sed.benchmark.result_file import read_result
+from efficient_sed.benchmark.runner import benchmark_model, run_experiment, run_folder
+from efficient_sed.benchmark.throughput import measure_speed
+from efficient_sed.config.schema import AugmentConfig, BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.data.clip_dataset import Batch
+from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.environment import choose_device, device_name
+from efficient_sed.errors import ConfigError
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.training.augmentation import augment_batch
+from efficient_sed.training.train import build_model
+
+CUDA = torch.device("cuda", 0)
+SHORT = BenchmarkConfig(seconds=0.5, repeats=3, batches=(1,), modes=("fused",))
+EVERY_AUGMENTATION = AugmentConfig(
+    0.1, 0.1, 1.0, mixup_probability=1.0, mixstyle_probability=1.0, filter_probability=1.0, freq_warp_probability=1.0, time_mask_max=0.3, spec_mask_frames=20, spec_mask_bins=8
+)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few passes: what they take is not looked at."""
+    for name, value in {"WARM_UP": 1, "BLOCKS": 2, "BLOCK_S": 1e-3, "FIRST_BLOCK": 1}.items():
+        monkeypatch.setattr(throughput, name, value)
+
+
+def small_run(tiny_config: SyntheticConfig, output: Path, **train: Any) -> RunConfig:
+    options = TrainConfig(epochs=1, batch_size=4, **train)
+    head = SEQUENCE_HEADS.get("gru")(hidden=8)
+    return RunConfig(BACKBONES.get("fmn04")(), head, tiny_config, options, benchmark=SHORT, output_dir=str(output))
+
+
+@pytest.mark.parametrize("head", ["none", "tf", "gru", "mamba", "hybrid", "tcn"])
+@torch.inference_mode()
+def test_mps_gives_the_logits_of_a_cpu(head: str) -> None:
+    torch.manual_seed(0)
+    model = es.create_model("fmn04" if head == "none" else f"fmn04+{head}-64", num_classes=3).eval().requires_grad_(False)
+    waveform = torch.randn(2, 16_000)
+    expected = model(model.frontend(waveform)).frame_logits
+    with fake_gpu("mps") as device:
+        fused = es.fuse(copy.deepcopy(model).to(device))
+        logits = fused(fused.frontend(waveform.to(device))).frame_logits
+        with torch.autocast("mps", torch.float16):
+            half = fused(fused.frontend(waveform.to(device))).frame_logits.float()
+        assert logits.device.type == "mps"
+        assert (logits.cpu() - expected).abs().max() < 1e-4
+        assert (half.cpu() - expected).abs().max() < 0.3
+
+
+@torch.no_grad()
+def test_every_augmentation_runs_on_mps() -> None:
+    model = es.create_model("fmn04", num_classes=3).requires_grad_(False)
+    scores = torch.rand(3, 3, model.grid.num_frames(32_000))
+    with fake_gpu("mps") as device:
+        waveform, targets, weak = (value.to(device) for value in (torch.randn(3, 32_000), scores, torch.zeros(3, dtype=torch.bool)))
+        batch = Batch(waveform, targets, targets, torch.arange(3), weak, [])
+        augmented = augment_batch(batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)])
+        assert {value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)} == {"mps"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_on_mps_ends_with_a_result(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the last epoch on: there are no gradients on make-believe devices."""
+    config = small_run(tiny_config, tmp_path)
+    model = build_model(config, tiny_config.load().classes).requires_grad_(False)
+    waited = []
+    with fake_gpu("mps") as device:
+        monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append(1))
+        facts = {"steps": 1, "device": device_name(device)}
+        monkeypatch.setattr(runner, "fit", lambda *_, **__: (model.to(device), facts))
+        result = run_experiment(config, show_progress=False)
+    assert result == read_result(run_folder(config))
+    speed = result["complexity"]["throughput"]
+    assert (speed["precision"], speed["threads"], result["environment"]["device"]) == ("fp16", None, speed["device"])
+    assert speed["device"].endswith(" (MPS)")
+    assert (result["complexity"]["peak_memory_mb"], result["complexity"]["peak_memory_of"]) == (3.0, "GPU allocations")
+    assert len(waited) > 2 * 2 * (1 + SHORT.repeats)  # before and after each timed pass, of weights in half and of autocast
+
+
+def nvml(**changes: Any) -> SimpleNamespace:
+    used = iter(range(0, 10**6, 1500))
+    working = {"NVML_CLOCK_SM": 1, "NVML_CLOCK_MEM": 2, "nvmlInit": lambda: None, "nvmlDeviceGetHandleByUUID": lambda uuid: uuid}
+    working |= {"nvmlDeviceGetTotalEnergyConsumption": lambda _: next(used), "nvmlDeviceGetClockInfo": lambda _, kind: 1000 * kind}
+    return SimpleNamespace(**working | changes)
+
+
+def fail(*_: Any) -> NoReturn:
+    raise OSError("Driver/library\nversion mismatch")
+
+
+@pytest.mark.parametrize(
+    ("module", "missing"),
+    [
+        (nvml(), {}),
+        (None, {"joules_per_clip": "pynvml", "sm_mhz": "pynvml", "memory_mhz": "pynvml"}),
+        (nvml(nvmlInit=fail), dict.fromkeys(("joules_per_clip", "sm_mhz", "memory_mhz"), "OSError: Driver/library version mismatch")),
+        (nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: 7), {"joules_per_clip": "ValueError: the counter of energy did not move"}),
+        (nvml(nvmlDeviceGetClockInfo=lambda *_: "fast"), dict.fromkeys(("sm_mhz", "memory_mhz"), "ValueError")),
+        (nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: float("nan")), {"joules_per_clip": "ValueError: the reading was nan"}),
+    ],
+    ids=["present", "absent", "raising", "frozen", "nonsense", "no number"],
+)
+@pytest.mark.usefixtures("quick")
+def test_time_is_taken_whatever_nvml_says(module: Any, missing: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+    with fake_gpu("cuda") as device:
+        sensors, variant = Sensors(device), throughput.Variant("fused", False)
+        times = throughput._take_turns({variant: lambda: None}, 3, sensors)[variant]
+        state = sensors.conditions()
+    assert (len(times.latencies), len(times.paces)) == (3, 2)
+    found = {"joules_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
+    assert {name for name, value in found.items() if value is None} == missing.keys()
+    assert all(reason in sensors.missing[name] for name, reason in missing.items())
+
+
+@pytest.mark.usefixtures("quick")
+def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml())
+    with fake_gpu("cuda") as device:
+        model = es.create_model("fmn04", num_classes=2).requires_grad_(False).to(device)
+        measured = measure_speed(model, SHORT)
+    rows = measured["speeds"]
+    assert [(row["mode"], row["precision"], row["autocast"]) for row in rows] == [("fused", "fp16", False), ("fused", "fp16", True)]
+    assert all(0 < row["max_score_difference"] < 0.1 and row["joules_per_clip"] > 0 for row in rows)
+    assert measured["throughput"]["clips_per_s"] == rows[0]["clips_per_s"] > 0
+
+
+def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CPU_INFO", "GOVERNOR"):
+        monkeypatch.setattr(_sensors, name, tmp_path / "absent")
+    monkeypatch.delattr("os.getloadavg")
+    monkeypatch.setattr("efficient_sed.environment.cpu_name", fail)
+    monkeypatch.setattr(_sensors, "peak_memory_mb", fail)
+    model = es.create_model("fmn04", num_classes=2)
+    measured = measure_speed(model, dataclasses.replace(SHORT, threads=1))
+    assert measured["peak_memory_mb"] is None
+    assert measured["speed_conditions"].items() >= {"threads": 1, "mhz": None, "governor": None, "load_1min": None}.items()
+    assert measured["speed_missing"].keys() == {"mhz", "governor", "load_1min", "peak_memory_mb", "joules_per_clip"}
+    assert measured["throughput"]["device"] == "cpu of unknown name (OSError: Driver/library version mismatch)"
+
+
+def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 300 MB before and 900 MB in a pass; the model that was given is part of that only where it runs itself."""
+    with fake_gpu("cuda") as device:
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 300 * 2**20)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 900 * 2**20)
+        model = es.create_model("fmn04", num_classes=2).requires_grad_(False).eval().to(device)
+        x = torch.zeros(1, 1, 128, 50, device=device)
+        held = (sum(value.nbytes for value in (*model.parameters(), *model.buffers())), x.nbytes)
+        with torch.inference_mode():
+            for mode, extra in (("eager", sum(held)), ("fused", held[1])):
+                peak, _ = throughput._peak(model, throughput.Variant(mode, False), "fp32", "outside", x, Sensors(device))
+                assert peak == pytest.approx(600 + extra / 2**20, abs=0.06)
+
+
+def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: events.append("wait"))
+    assert _clock.seconds_of(lambda: events.append("pass"), CUDA, passes=3) > 0
+    assert events == ["wait", "pass", "pass", "pass", "wait"]
+
+
+def test_float32_is_not_rounded_and_the_switches_are_set_back() -> None:
+    def state() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    before = state()
+    with contextlib.suppress(ZeroDivisionError), _clock.exact_float32():
+        inside = state()
+        raise ZeroDivisionError
+    assert (inside, state()) == ((False, False), before)
+    assert before[1]  # as PyTorch has it
+
+
+def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> NoReturn:
+        raise AssertionError("a CUDA context would be opened")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name in ("_lazy_init", "get_device_name", "get_device_properties", "synchronize"):
+        monkeypatch.setattr(torch.cuda, name, refuse)
+    pinned: list[bool] = []
+    loader = torch.utils.data.DataLoader.__init__
+    monkeypatch.setattr(
+        torch.utils.data.DataLoader, "__init__", lambda self, *args, **options: (pinned.append(options.get("pin_memory", False)), loader(self, *args, **options))[1]
+    )
+    result = run_experiment(small_run(tiny_config, tmp_path, accelerator="cpu"), show_progress=False)
+    names = {result["environment"]["device"], result["training"]["device"], result["complexity"]["throughput"]["device"]}
+    assert len(names) == 1
+    assert names.pop().startswith("CPU ")
+    assert not any(pinned)
+    assert benchmark_model("fmn04", dataclasses.replace(SHORT, device="cpu"))["environment"]["device"].startswith("CPU ")
+
+
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match=r"^benchmark\.device=gpu is not allowed: this machine has no GPU that torch can use; give benchmark\.device=cpu$"):
+        choose_device("gpu", "benchmark.device")
+
+
+def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
+    tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = small_run(tiny_config, tmp_path, accelerator="cpu")
+    folder = run_folder(config)
+
+    def out_of_memory(*_: Any) -> NoReturn:
+        assert read_result(folder) is not None
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
+
+    monkeypatch.setattr(runner, "measure_speed", out_of_memory)
+    monkeypatch.setattr(runner, "draw_curves", fail)
+    with caplog.at_level(logging.WARNING):
+        result = run_experiment(config, show_progress=False)
+    reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB"
+    assert f"{folder}: its speed could not be measured ({reason}); its scores are kept, and the same command measures again" in caplog.messages
+    assert result == read_result(folder)
+    assert (result["complexity"]["throughput"], result["complexity"]["speed_missing"]) == (None, {"throughput": reason})
+
+    monkeypatch.setattr(runner, "fit", fail)
+    monkeypatch.setattr(runner, "measure_speed", measure_speed)
+    again = run_experiment(config, show_progress=False)
+    assert again == read_result(folder)
+    assert again["complexity"]["throughput"]["clips_per_s"] > 0
+    assert {**again, "complexity": 0} == {**result, "complexity": 0}
+    assert run_experiment(config, show_progress=False) == again
+
+    elsewhere = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="cpu"))
+    assert run_folder(elsewhere) == folder
+    assert run_experiment(elsewhere, show_progress=False)["config"]["benchmark"]["device"] == "cpu"

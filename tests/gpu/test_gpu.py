@@ -1,0 +1,134 @@
+"""On a real GPU of NVIDIA: training, fusing and measuring. What can be looked at without one is in tests/benchmark/test_gpu_paths.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+import torch
+
+import efficient_sed as es
+from efficient_sed.benchmark import throughput
+from efficient_sed.benchmark._graph import captured
+from efficient_sed.benchmark.runner import run_experiment, run_folder
+from efficient_sed.benchmark.throughput import measure_speed
+from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.models._factory import settle_norms
+from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of NVIDIA here")]
+HEADS = ["none", "tf", "gru", "mamba", "hybrid"]
+SHORT = BenchmarkConfig(seconds=1.0, repeats=3, batches=(4,), modes=("eager",))
+
+
+def create(head: str) -> SedModel:
+    torch.manual_seed(0)
+    return settle_norms(es.create_model("fmn04" if head == "none" else f"fmn04+{head}-64", num_classes=5)).eval().cuda()
+
+
+def small_run(tiny_config: SyntheticConfig, output: Path, **train: Any) -> RunConfig:
+    options = TrainConfig(batch_size=4, accelerator="gpu", precision="16-mixed", **train)
+    head = SEQUENCE_HEADS.get("gru")(hidden=16)
+    return RunConfig(BACKBONES.get("fmn04")(), head, tiny_config, options, benchmark=SHORT, output_dir=str(output))
+
+
+def test_a_training_in_half_precision_goes_on_where_it_was_stopped(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_run(tiny_config, tmp_path, epochs=2)
+
+    def stop(_: Any, trainer: Any, __: Any) -> None:
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("efficient_sed.training.callbacks.EpochTimer.on_train_epoch_start", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(config, show_progress=False)
+    assert (run_folder(config) / "last.ckpt").is_file()
+    result = run_experiment(config, show_progress=False)
+    assert result["training"]["epochs"] == 2
+    assert torch.cuda.get_device_name() in result["training"]["device"]
+    speed = result["complexity"]["throughput"]
+    assert (speed["device"], speed["precision"]) == (torch.cuda.get_device_name(), "fp16")
+    assert run_experiment(config, show_progress=False) == result
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_mode_is_measured(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "BLOCK_S", 0.2)
+    modes = ("eager", "fused", "compiled", "graphed")
+    measured = measure_speed(create(head), dataclasses.replace(SHORT, modes=modes, precision=("fp32", "fp16", "bf16"), with_mel=True))
+    assert len(measured["speeds"]) == 2 * 2 * len(modes) * (1 + 2 + 2)
+    largest = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.3}
+    for row in measured["speeds"]:
+        assert row["max_score_difference"] <= largest[row["precision"]], row
+        assert row["clips_per_s"] > 0
+        assert row["peak_memory_mb"] > 1
+
+
+def fail(*_: Any) -> NoReturn:
+    raise OSError("Driver/library version mismatch")
+
+
+@pytest.mark.parametrize("module", ["as it is", None, SimpleNamespace(nvmlInit=fail)], ids=["present", "absent", "raising"])
+def test_speed_is_measured_whatever_nvml_says(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if module == "as it is":
+        pytest.importorskip("pynvml", reason="pynvml is not installed; pip install nvidia-ml-py")
+    else:
+        monkeypatch.setitem(sys.modules, "pynvml", module)
+    measured = measure_speed(create("none"), SHORT)
+    assert measured["throughput"]["clips_per_s"] > 0
+    assert (measured["speeds"][0]["joules_per_clip"] is None) == ("joules_per_clip" in measured["speed_missing"])
+    assert module == "as it is" or "sm_mhz" in measured["speed_missing"]
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("mode", ["eager", "fused"])
+@torch.inference_mode()
+def test_half_precision_gives_no_warning(head: str, mode: str) -> None:
+    """Of weights that are not in one piece, for one: pytest makes errors of them."""
+    model = create(head)
+    x = model.frontend(torch.randn(2, 32_000, device="cuda"))
+    for is_autocast in (False, True):
+        run = throughput._forward(model, throughput.Variant(mode, is_autocast), "fp16", "outside", x)
+        assert (run(x).frame_logits.float().sigmoid() - model(x).frame_logits.sigmoid()).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("head", HEADS)
+@torch.inference_mode()
+def test_fused_and_graphed_give_what_the_model_gives(head: str) -> None:
+    model = create(head)
+    fused = es.fuse(model)
+    first, second = (model.frontend(torch.randn(2, 32_000, device="cuda")) for _ in range(2))
+    with throughput.exact_float32():
+        graph = captured(fused, first)
+        for x in (first, second, first):
+            assert (fused(x).frame_logits - model(x).frame_logits).abs().max() < 1e-3
+            assert (graph(x).frame_logits - fused(x).frame_logits).abs().max() < 1e-3
+
+
+@pytest.mark.filterwarnings("default")  # what NCCL says of a group of one
+def test_one_gpu_under_ddp(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("efficient_sed.training.train._strategy", lambda _: "ddp_find_unused_parameters_true")
+    try:
+        result = run_experiment(small_run(tiny_config, tmp_path, epochs=1), show_progress=False)
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    assert result["training"]["epochs"] == 1
+    assert result["complexity"]["throughput"] is not None
+
+
+def test_speed_of_a_cpu_beside_a_gpu(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    config = small_run(tiny_config, tmp_path, epochs=1)
+    first = run_experiment(config, show_progress=False)
+    on_cpu = dataclasses.replace(config, benchmark=dataclasses.replace(SHORT, device="cpu"))
+    assert run_folder(on_cpu) == run_folder(config)
+    second = run_experiment(on_cpu, show_progress=False)
+    assert second["complexity"]["throughput"]["device"].startswith("CPU ")
+    assert second["metrics"] == first["metrics"]
