@@ -52,7 +52,8 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
         raise ConfigError(f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {(detectors or ['beats_strong'])[0]}")
     model = load_model(name).eval().requires_grad_(False)
     if model.grid != grid:
-        raise ConfigError(f"teacher {name}: its frames last {model.grid.hop_s:g} s, the student's {grid.hop_s:g} s; choose a teacher on the student's grid")
+        own, wanted = (f"{each.hop_s:g} s at {each.sample_rate} Hz" for each in (model.grid, grid))
+        raise ConfigError(f"teacher {name}: its frames last {own}, the student's {wanted}; choose a teacher on the student's grid")
     if task == "detection" and model.provenance.task != "detection":
         raise ConfigError(f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging")
     columns = select_classes(model.classes, classes, f"teacher {name}")

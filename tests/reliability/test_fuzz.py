@@ -146,7 +146,7 @@ def test_pseudo_labels_on_no_grid(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "original.h5", "r+") as file:
         file.attrs["frame_hop_s"] = np.nan
     with pytest.raises(DataError, match="its frames last nan s"):
-        PseudoLabels(tmp_path / "original.h5", CLASSES, FrameGrid().hop_s)
+        PseudoLabels(tmp_path / "original.h5", CLASSES)
 
 
 def test_a_blank_place_in_hdf5_does_not_stop_the_world(tmp_path: Path) -> None:

@@ -7,19 +7,21 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_augmentation import EVERYTHING, IS_WEAK, ON
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from efficient_sed.audio.frontend_transformers import AsitMel
+from efficient_sed.audio.frontend_mel40 import Mel40
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.teachers import model as teacher_models
 from efficient_sed.teachers.model import ModelTeacher, _Member
 from efficient_sed.training.callbacks import AveragedWeights
 from efficient_sed.training.draws import move_together
@@ -29,6 +31,7 @@ from efficient_sed.training.optim import build_optimizer
 META = torch.device("meta")
 CLASSES = ("bell", "dog", "siren")
 MOST_COPIES = 1  # the draws
+SECONDS = 0.5
 
 
 class Copies(TorchDispatchMode):
@@ -49,10 +52,10 @@ class Copies(TorchDispatchMode):
 def make_module(backbone: str = "fmn04", head: str = "none", **train: Any) -> tuple[SedModule, Any]:
     built = BACKBONES.get(backbone)()
     options: dict[str, Any] = {"augment": AugmentConfig(mel_jitter=built.has_mel_jitter), **train}
-    config = RunConfig(built, SEQUENCE_HEADS.get(head)(), SyntheticConfig(clip_seconds=2), TrainConfig(**options))
+    config = RunConfig(built, SEQUENCE_HEADS.get(head)(), SyntheticConfig(), TrainConfig(**options))
     with META:
-        module = SedModule(SedModel(ModelSpec(config.backbone, config.seq, CLASSES)).train(), config)
-    module.trainer = SimpleNamespace(world_size=1, current_epoch=0, global_rank=0, global_step=4, log_every_n_steps=5)  # type: ignore[assignment]
+        module = SedModule(SedModel(ModelSpec(config.backbone, config.seq, CLASSES)).train(), config).to(META)
+    module.trainer = SimpleNamespace(world_size=1, current_epoch=0, global_rank=0, global_step=2, log_every_n_steps=5)  # type: ignore[assignment]
     module.log = lambda *_, **__: None  # type: ignore[assignment, method-assign]
     optimizer, _ = build_optimizer(module.model, config.train, 10)
     return module, optimizer
@@ -60,7 +63,7 @@ def make_module(backbone: str = "fmn04", head: str = "none", **train: Any) -> tu
 
 def make_batch(module: SedModule, is_weak: torch.Tensor) -> Batch:
     grid, size = module.model.grid, len(is_weak)
-    samples = 2 * grid.sample_rate
+    samples = int(SECONDS * grid.sample_rate)
     labels = torch.zeros(size, len(CLASSES), grid.num_frames(samples), device=META)
     return Batch(torch.zeros(size, samples, device=META), labels, labels, torch.arange(size, device=META), is_weak, [])
 
@@ -89,39 +92,48 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_copy_whatever_the_augmentation() -> None:
-    """Draws, labels and two teachers included, one of them with a front end and more classes of its own."""
-    presets = {**ON, "default": AugmentConfig(), "everything": EVERYTHING}
-    module, optimizer = make_module(augment=AugmentConfig())
-    with META:
-        models = [SedModel(ModelSpec(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), labels)).eval() for labels in (CLASSES, ("x", *CLASSES))]
-        models[1].frontend = AsitMel()
-    columns = (None, torch.tensor([1, 2, 3]))
-    module.teacher = ModelTeacher([_Member(model, each, "any") for model, each in zip(models, columns, strict=True)])
-    module._is_shared = [True, False]
-    copies = {}
-    for name, augment in presets.items():
+    module, _ = make_module(augment=AugmentConfig())
+    batch, copies = make_batch(module, IS_WEAK), {}
+    logits = SedOutput(batch.targets, batch.targets.amax(-1))
+    for name, augment in {**ON, "default": AugmentConfig(), "everything": EVERYTHING}.items():
         module.config = replace(module.config, train=replace(module.config.train, augment=augment))
-        for is_weak in (IS_WEAK, ~(IS_WEAK | True), IS_WEAK | True):
-            step(module, optimizer, is_weak)  # what is made once
-            copies[name, int(is_weak.sum())] = step(module, optimizer, is_weak)
-    assert not {key: names for key, names in copies.items() if len(names) > MOST_COPIES}
+        for seed in (0, 0):  # what is made once, then the same again
+            with Copies() as seen:
+                module._losses(module._augmented(batch, np.random.default_rng(seed)), logits)
+        copies[name] = seen.names
+    assert not {name: names for name, names in copies.items() if len(names) > MOST_COPIES}
 
 
-PARTS = [(name, "none") for name in BACKBONES.names()] + [("fmn04", head) for head in SEQUENCE_HEADS.names()]
+def test_teachers_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of them, one with a front end and more classes of its own."""
+    monkeypatch.setattr(teacher_models, "_weights_hash", lambda _: "")
+    module, optimizer = make_module("crnn_cnn")
+    with META:
+        spec = ModelSpec(BACKBONES.get("crnn_cnn")(), SEQUENCE_HEADS.get("none")(), ("x", *CLASSES))
+        models = [SedModel(spec).eval().to(META) for _ in range(2)]
+    models[1].frontend = Mel40("mfcc40").to(META)
+    module.teacher = ModelTeacher([_Member(model, torch.tensor([1, 2, 3]), "any") for model in models])
+    module._is_shared = [True, False]
+    step(module, optimizer, IS_WEAK)  # the columns
+    assert len(step(module, optimizer, IS_WEAK)) <= MOST_COPIES
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "lamb"])
-def test_no_part_waits(optimizer: str) -> None:
-    """Every backbone and head, forward and backward, with each optimiser and averaged weights."""
+@pytest.mark.slow
+def test_no_part_waits() -> None:
+    """Every kind of backbone and every head, forward and backward, with each optimiser and averaged weights."""
+    with META:
+        kinds = {type(BACKBONES.get(name)().build()): name for name in sorted(BACKBONES.names(), reverse=True)}
+    parts = [(name, "none", "adam") for name in kinds.values()]
+    parts += [("crnn_cnn", head, "adam") for head in SEQUENCE_HEADS.names()]
+    parts += [("crnn_cnn", "none", "lamb"), ("crnn_cnn", "none", "adamw"), ("fmn04_dcls", "none", "adam")]
     copies = {}
-    for backbone, head in PARTS if optimizer == "adam" else [("fmn04", "tf"), ("fmn04_dcls", "none")]:
-        module, stepper = make_module(backbone, head, optimizer=optimizer, ema_decay=0.9)
+    for part in parts:
+        module, optimizer = make_module(*part[:2], optimizer=part[2], ema_decay=0.9)
         averaged = AveragedWeights(0.9)
         averaged.setup(SimpleNamespace(strategy=SimpleNamespace(root_device=META)), module, "fit")  # type: ignore[arg-type]
-        for number in range(3):
-            module.trainer.global_step = number + 1
-            copies[backbone, head] = step(module, stepper, IS_WEAK[:2], averaged)
-    assert not {key: names for key, names in copies.items() if len(names) > MOST_COPIES}
+        averaged._latest_update_step = 1  # the first one copies
+        copies[part] = step(module, optimizer, IS_WEAK[:2], averaged)
+    assert not {part: names for part, names in copies.items() if len(names) > MOST_COPIES}
 
 
 def test_moved_together_all_stays_what_it_was() -> None:
