@@ -147,6 +147,5 @@ class SedDataModule(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
-        own_batch, workers = self.run.train.batch_size // self._process()[1], self.config.num_workers
-        is_pinned = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        own_batch, workers, is_pinned = self.run.train.batch_size // self._process()[1], self.config.num_workers, torch.cuda.is_available()
         return DataLoader(dataset, own_batch, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0, pin_memory=is_pinned, **options)

@@ -39,9 +39,7 @@ class Augmented(NamedTuple):
     weak: Tensor
 
 
-def augment_batch(
-    batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator, listeners: Sequence[FrontEnd] = ()
-) -> Augmented:
+def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator, listeners: Sequence[FrontEnd] = ()) -> Augmented:
     """Spectrogram, labels and teacher, which go through every mix, roll and mask together.
 
     Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak clips are mixed with weak ones,
@@ -79,9 +77,7 @@ def augment_batch(
     mels[0] = _augment_spectrum(mels[0], draws)
     if draws.kept is not None:
         silences = [None, *(listener(torch.zeros_like(waveform[:1])) for listener in listeners)]
-        mels = [
-            mask_in_time(mel, draws.kept, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)
-        ]
+        mels = [mask_in_time(mel, draws.kept, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)]
         targets, teacher = mask_in_time(targets, draws.kept), mask_in_time(teacher, draws.kept)
     return Augmented(mels[0], targets, teacher, mels[1:], draws.strong, draws.weak)
 

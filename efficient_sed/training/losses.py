@@ -31,9 +31,7 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
     return {"loss": (1 - weight) * supervised + weight * distillation, "supervised": supervised, "distillation": distillation}
 
 
-def half_weak_loss(
-    frame_logits: Tensor, targets: Tensor, teacher: Tensor, strong: Tensor, weak: Tensor, weight: float, weak_share: float
-) -> dict[str, Tensor]:
+def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, strong: Tensor, weak: Tensor, weight: float, weak_share: float) -> dict[str, Tensor]:
     """`detection_loss` of a batch in which some clips have clip labels only: those learn from the teacher's frames alone.
 
     Morocutti et al. 2025, section IV-D ("advanced" distillation), by the released code: (1 - weight) * supervised on strong clips

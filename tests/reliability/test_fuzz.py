@@ -17,7 +17,6 @@ from reliability.inputs_containers import CLASSES, _prepare_hdf5, _prepare_index
 from reliability.mutations import change_value, damage, damaged_json, damaged_table
 
 from efficient_sed._json import parse_json
-from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.compose import compose_run
 from efficient_sed.data._index import index_file, look_up
 from efficient_sed.data.events import Event

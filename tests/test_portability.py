@@ -1,0 +1,84 @@
+"""Without what Windows lacks, every module is imported and the main commands run. What it forbids, too: to rename or remove an open file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from efficient_sed.data.synthetic import SyntheticConfig
+
+WINDOWS = '''
+import builtins, multiprocessing, os, shutil
+
+MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix"}
+CALLS = ("pread", "pwrite", "getloadavg", "sched_getaffinity", "sched_setaffinity", "fork", "killpg", "getuid", "getpgid", "setsid", "fchmod", "statvfs", "nice", "sysconf")
+imported, guarded = builtins.__import__, os.environ["GUARDED"]
+
+
+def import_for_us(name, globals=None, *rest, **options):
+    if name in MODULES and str((globals or {}).get("__name__")).startswith(("efficient_sed", "__mp_main__")):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return imported(name, globals, *rest, **options)
+
+
+def closed_only(call):
+    def checked(*paths, **options):
+        for path in (os.path.realpath(os.fspath(path)) for path in paths):
+            if path.startswith(guarded):
+                names = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{number}")]
+                names += [line.split(maxsplit=5)[-1].strip() for line in open("/proc/self/maps")]
+                if any(name == path or name.startswith(path + os.sep) for name in names):
+                    raise PermissionError(13, "another handle of this process has it open", path)
+        return call(*paths, **options)
+
+    return checked
+
+
+builtins.__import__ = import_for_us
+multiprocessing.set_start_method("spawn")
+shutil._use_fd_functions = False
+for name in ("replace", "rename", "unlink", "remove", "rmdir"):
+    setattr(os, name, closed_only(getattr(os, name)))
+for name in CALLS:
+    delattr(os, name)
+'''
+COMMANDS = '''
+import importlib, pkgutil, sys
+import efficient_sed
+from efficient_sed.cli import main
+
+for module in pkgutil.walk_packages(efficient_sed.__path__, "efficient_sed."):
+    importlib.import_module(module.name)
+root, folder, *data = sys.argv[1:]
+run = [*data, "backbone=fmn04", "seq=none", "train.epochs=2", "train.batch_size=2", "train.accelerator=cpu", "train.ema_decay=0.5", "benchmark.seconds=1", "benchmark.repeats=3"]
+assert main(["sweep", *run, f"output_dir={folder}/runs", "--plot", f"{folder}/front.png"]) == 0
+(model,) = __import__("pathlib").Path(folder).rglob("model.safetensors")
+for command in (
+    ["evaluate", str(model), *data],
+    ["benchmark", "fmn04", "benchmark.seconds=1", "benchmark.repeats=3"],
+    ["detect", f"{root}/audio", "--model", str(model), "--output", f"{folder}/found"],
+    ["data", "pack", *data, f"{folder}/packed.h5"],
+    ["train", *run, f"output_dir={folder}/runs"],
+    ["train", *run, "data=packed", f"data.root={folder}/packed.h5", "data.clip_seconds=3", f"output_dir={folder}/runs"],
+    ["pseudo-label", "--teacher", str(model), *data, f"{folder}/teacher.h5"],
+):
+    assert main(command) == 0, command
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed in Linux's /proc")
+def test_without_posix(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WINDOWS)
+    (tmp_path / "commands.py").write_text(COMMANDS)
+    data = [f"data.{key}={getattr(tiny_config, key)}" for key in ("root", "num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds")]
+    folders = os.pathsep.join([str(tmp_path), *sys.path[:1], os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": folders, "GUARDED": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tmp_path / "commands.py"), tiny_config.root, str(tmp_path / "out"), *data, "data.num_workers=1"]
+    (tmp_path / "out").mkdir()
+    process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]
