@@ -15,7 +15,7 @@ WINDOWS = '''
 import builtins, multiprocessing, os, shutil
 
 MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix"}
-CALLS = ("pread", "pwrite", "getloadavg", "sched_getaffinity", "sched_setaffinity", "fork", "killpg", "getuid", "getpgid", "setsid", "fchmod", "statvfs", "nice", "sysconf")
+CALLS = ("pread", "pwrite", "getloadavg", "sched_getaffinity", "sched_setaffinity", "fork", "killpg", "fchmod", "nice")
 imported, guarded = builtins.__import__, os.environ["GUARDED"]
 
 
@@ -48,25 +48,41 @@ for name in CALLS:
 '''
 COMMANDS = '''
 import importlib, pkgutil, sys
-import efficient_sed
-from efficient_sed.cli import main
+from pathlib import Path
 
-for module in pkgutil.walk_packages(efficient_sed.__path__, "efficient_sed."):
-    importlib.import_module(module.name)
 root, folder, *data = sys.argv[1:]
 run = [*data, "backbone=fmn04", "seq=none", "train.epochs=2", "train.batch_size=2", "train.accelerator=cpu", "train.ema_decay=0.5", "benchmark.seconds=1", "benchmark.repeats=3"]
-assert main(["sweep", *run, f"output_dir={folder}/runs", "--plot", f"{folder}/front.png"]) == 0
-(model,) = __import__("pathlib").Path(folder).rglob("model.safetensors")
-for command in (
-    ["evaluate", str(model), *data],
-    ["benchmark", "fmn04", "benchmark.seconds=1", "benchmark.repeats=3"],
-    ["detect", f"{root}/audio", "--model", str(model), "--output", f"{folder}/found"],
-    ["data", "pack", *data, f"{folder}/packed.h5"],
-    ["train", *run, f"output_dir={folder}/runs"],
-    ["train", *run, "data=packed", f"data.root={folder}/packed.h5", "data.clip_seconds=3", f"output_dir={folder}/runs"],
-    ["pseudo-label", "--teacher", str(model), *data, f"{folder}/teacher.h5"],
-):
-    assert main(command) == 0, command
+
+
+def import_all():
+    for module in pkgutil.walk_packages(efficient_sed.__path__, "efficient_sed."):
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            assert error.name == "deepspeed", error.name  # none of the required packages
+
+
+def run_all():
+    assert main(["sweep", *run, f"output_dir={folder}/runs", "--plot", f"{folder}/front.png"]) == 0
+    (model,) = Path(folder).rglob("model.safetensors")
+    for command in (
+        ["evaluate", str(model), *data],
+        ["benchmark", "fmn04", "benchmark.seconds=1", "benchmark.repeats=3"],
+        ["detect", f"{root}/audio", "--model", str(model), "--format", "json", "--output", f"{folder}/found.json"],
+        ["data", "pack", *data, f"{folder}/packed.h5"],
+        ["train", *run, f"output_dir={folder}/runs"],
+        ["train", *run[-7:], "data=packed", f"data.root={folder}/packed.h5", "data.clip_seconds=3", f"output_dir={folder}/runs"],
+        ["pseudo-label", "--teacher", str(model), *data, f"{folder}/teacher.h5"],
+    ):
+        assert main(command) == 0, command
+
+
+if __name__ == "__main__":
+    import efficient_sed
+    from efficient_sed.cli import main
+
+    import_all()
+    run_all()
 '''
 
 
@@ -76,7 +92,7 @@ def test_without_posix(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(WINDOWS)
     (tmp_path / "commands.py").write_text(COMMANDS)
     data = [f"data.{key}={getattr(tiny_config, key)}" for key in ("root", "num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds")]
-    folders = os.pathsep.join([str(tmp_path), *sys.path[:1], os.environ.get("PYTHONPATH", "")])
+    folders = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": folders, "GUARDED": str(tmp_path), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(tmp_path / "commands.py"), tiny_config.root, str(tmp_path / "out"), *data, "data.num_workers=1"]
     (tmp_path / "out").mkdir()

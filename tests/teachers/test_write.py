@@ -279,6 +279,10 @@ def test_on_the_grid_of_the_student_s_backbone(tiny_data: Splits, write: Write, 
         expected = model(model.frontend(clip.audio.read(sample_rate=44_100)[None])).frame_logits[0].numpy()
     np.testing.assert_allclose(labels.read(clip.id, 0, 300), expected, rtol=2e-3, atol=2e-3)
     capsys.readouterr()
-    for name, words, message in ((other, student, "its frames last 0.04 s at 16000 Hz, the student's 0.01 s at 44100 Hz"), (teacher, (), "its frames last 0.01 s at 44100 Hz, the student's 0.04 s at 16000 Hz")):
+    refusals = (
+        (other, student, "its frames last 0.04 s at 16000 Hz, the student's 0.01 s at 44100 Hz"),
+        (teacher, (), "its frames last 0.01 s at 44100 Hz, the student's 0.04 s at 16000 Hz"),
+    )
+    for name, words, message in refusals:
         assert write(name, tmp_path / "u.h5", *words) == 2
         assert message in capsys.readouterr().err
