@@ -126,7 +126,7 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(lock_file: Path, *, waits: bool = True) -> Iterator[None]:
-    """Let no other process be in such a block with the same file, which is removed at the end; a kill leaves it, but not its lock.
+    """Let no other process be in such a block with the same file; a kill leaves the file, but not its lock.
 
     Args:
         waits: Until the other process is done.
@@ -147,10 +147,10 @@ def locked(lock_file: Path, *, waits: bool = True) -> Iterator[None]:
 
 
 def read_at(descriptor: int, size: int, position: int) -> bytes:
-    """Up to `size` bytes of an open file from a position on: `os.pread`, without which one thread at a time moves along the file."""
+    """Up to `size` bytes of an open file from a position on, as `os.pread`, which Windows lacks."""
     if hasattr(os, "pread"):
         return os.pread(descriptor, size, position)
-    with _seeking:
+    with _seeking:  # threads share the file's position
         os.lseek(descriptor, position, os.SEEK_SET)
         return os.read(descriptor, size)
 

@@ -69,7 +69,13 @@ def warp_frequency(mel: Tensor, positions: Tensor) -> Tensor:
     return low + (high - low) * fraction
 
 
-def draw_stripes(rng: np.random.Generator, shape: tuple[int, int, int], num_stripes: int, max_bins: int, max_frames: int) -> tuple[Tensor, Tensor]:
+def draw_stripes(
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    num_stripes: int,
+    max_bins: int,
+    max_frames: int,
+) -> tuple[Tensor, Tensor]:
     """What SpecAugment keeps: `num_stripes` of each kind are masked, narrower than `max_bins` and `max_frames`.
 
     Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", Interspeech 2019 (https://arxiv.org/abs/1904.08779).

@@ -70,7 +70,7 @@ class ModelTeacher(Teacher):
     """
 
     def __init__(self, members: Sequence[_Member]) -> None:
-        self.members = members
+        self.members = list(members)
         self.fingerprint = ",".join(_weights_hash(member.model) for member in members)
         self.frontends: list[FrontEnd] = []
         self._hears: list[int] = []  # which of them each member has
@@ -92,8 +92,9 @@ class ModelTeacher(Teacher):
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
         """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames)."""
         device = mels[0].device
-        if any(columns is not None and columns.device != device for _, columns, _ in self.members):  # once, not at every step
-            self.members = [member if member.columns is None else member._replace(columns=member.columns.to(device)) for member in self.members]
+        for place, member in enumerate(self.members):
+            if member.columns is not None and member.columns.device != device:  # once, not at every step
+                self.members[place] = member._replace(columns=member.columns.to(device))
         outputs = [_select(_listen(model, mels[place]), columns) for (model, columns, _), place in zip(self.members, self._hears, strict=True)]
         return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
 

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar, WeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from efficient_sed._files import write_atomically
@@ -58,8 +59,8 @@ class MovableCheckpoint(ModelCheckpoint):
 class StopOnSignal(pl.Callback):
     """On SIGTERM, which a cluster sends before it takes a machine away: finish the step, save, and raise a PreemptedError.
 
-    A single process looks after every step. Several have to agree, for which they wait for their GPUs and for each other: they look about every
-    `LOOK_EVERY_S` seconds, all after the same step.
+    A single process looks after every step. Several have to agree, for which they wait for their GPUs and for each
+    other: they look about every `LOOK_EVERY_S` seconds, all after the same step.
 
     Args:
         checkpoint: File to save to; the one that a resume reads.
@@ -89,14 +90,15 @@ class StopOnSignal(pl.Callback):
         raise PreemptedError(f"stopped by SIGTERM after step {trainer.global_step}; the same command goes on from there")
 
     def _is_agreed(self, trainer: pl.Trainer) -> bool:
-        """Whether any process was asked; False between two looks. All processes then plan the next one alike, by the slowest of them."""
+        """Whether any process was asked; False between two looks. The slowest process decides when the next one is."""
         self._steps_since += 1
         if self._steps_since < self._num_steps:
             return False
         seconds = (time.monotonic() - self._looked_at) / self._steps_since
         values = torch.tensor([float(self._is_asked), seconds], device=trainer.strategy.root_device)
         is_asked, slowest = trainer.strategy.reduce(values, reduce_op="max").tolist()
-        self._num_steps, self._steps_since, self._looked_at = max(1, int(LOOK_EVERY_S / max(slowest, 1e-6))), 0, time.monotonic()
+        self._num_steps = max(1, int(LOOK_EVERY_S / max(slowest, 1e-6)))
+        self._steps_since, self._looked_at = 0, time.monotonic()
         return bool(is_asked)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -113,7 +115,7 @@ class AveragedWeights(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         super().__init__(use_buffers=False)
-        self._average = get_ema_multi_avg_fn(decay)
+        self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._device = trainer.strategy.root_device  # where the model will be; it is not there yet
@@ -125,7 +127,8 @@ class AveragedWeights(WeightAveraging):
         averaged = self._average_model
         if averaged is None or trainer.global_step <= self._latest_update_step:
             return
-        own, current = [list(module.parameters()) for module in (averaged.module, pl_module)]
+        own: list[Tensor] = list(averaged.module.parameters())
+        current: list[Tensor] = list(pl_module.parameters())
         if self._latest_update_step == 0:
             torch._foreach_copy_(own, current)
         else:
@@ -137,11 +140,12 @@ class AveragedWeights(WeightAveraging):
 
 
 class TrainingBar(RichProgressBar):
-    """Lightning's bar, which reads losses from the GPU after every step; this one at most every second within an epoch."""
+    """Lightning's bar reads losses from the GPU after every step; this one, within an epoch, at most every second."""
 
     def __init__(self) -> None:
         super().__init__(leave=True)
-        self._read_at, self._metrics_read = 0.0, {}
+        self._read_at = 0.0
+        self._metrics_read: dict[str, Any] = {}
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         is_within_epoch = trainer.training and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch

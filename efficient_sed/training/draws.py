@@ -1,4 +1,4 @@
-"""What chance decides of a training batch: drawn at once on the CPU, and taken to a GPU in one copy for which the host does not wait."""
+"""The random numbers of a training batch: drawn at once on the CPU, and copied to a GPU in one piece."""
 
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ class Draws(NamedTuple):
     kept: Tensor | None = None
 
 
-def draw_batch(is_weak: Tensor, config: AugmentConfig, rng: np.random.Generator, num_frames: int, mel_shape: tuple[int, int]) -> Draws:
+def draw_batch(
+    is_weak: Tensor,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    num_frames: int,
+    mel_shape: tuple[int, int],
+) -> Draws:
     """All random numbers of a batch's augmentation, on the CPU.
 
     Args:
@@ -61,14 +67,18 @@ def draw_batch(is_weak: Tensor, config: AugmentConfig, rng: np.random.Generator,
     if config.pitch_shift > 0:
         draws = draws._replace(pitch_rows=rows_by_factor(draw_factors(rng, size, config.pitch_shift)))
     if config.wave_mix_probability > 0:
-        kinds = [(kind, draw_mixup(rng, len(kind), config.wave_mix_alpha, config.wave_mix_probability)) for kind in (strong, weak)]
-        draws = draws._replace(wave_mix=_join(size, kinds))
+        alpha, share = config.wave_mix_alpha, config.wave_mix_probability
+        mixes = [(kind, draw_mixup(rng, len(kind), alpha, share)) for kind in (strong, weak)]
+        draws = draws._replace(wave_mix=_join(size, mixes))
     if config.mel_jitter:
         draws = draws._replace(mel_bank=jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))))
     if config.time_roll_sigma > 0:
         draws = draws._replace(shifts=draw_time_shifts(rng, size, num_frames, config.time_roll_sigma))
-    options = ((strong, config.mixup_probability, config.mixup_alpha), (weak, config.weak_mixup_probability, config.weak_mixup_alpha))
-    mixups = [(kind, draw_mixup(rng, len(kind), alpha)) for kind, share, alpha in options if len(kind) and rng.random() < share]
+    kinds = (
+        (strong, config.mixup_probability, config.mixup_alpha),
+        (weak, config.weak_mixup_probability, config.weak_mixup_alpha),
+    )
+    mixups = [(kind, draw_mixup(rng, len(kind), alpha)) for kind, p, alpha in kinds if len(kind) and rng.random() < p]
     if mixups:
         draws = draws._replace(mixup=_join(size, mixups))
     if rng.random() < config.mixstyle_probability:

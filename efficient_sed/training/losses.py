@@ -31,7 +31,15 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
     return {"loss": (1 - weight) * supervised + weight * distillation, "supervised": supervised, "distillation": distillation}
 
 
-def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, strong: Tensor, weak: Tensor, weight: float, weak_share: float) -> dict[str, Tensor]:
+def half_weak_loss(
+    frame_logits: Tensor,
+    targets: Tensor,
+    teacher: Tensor,
+    strong: Tensor,
+    weak: Tensor,
+    weight: float,
+    weak_share: float,
+) -> dict[str, Tensor]:
     """`detection_loss` of a batch in which some clips have clip labels only: those learn from the teacher's frames alone.
 
     Morocutti et al. 2025, section IV-D ("advanced" distillation), by the released code: (1 - weight) * supervised on strong clips
@@ -52,8 +60,10 @@ def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, stron
     """
     if len(weak) == 0:
         losses = detection_loss(frame_logits, targets, teacher, weight)
+        if weak_share == 0:
+            return losses
         nothing = losses["loss"].new_zeros(())
-        return losses if weak_share == 0 else {**losses, "distillation_strong": losses["distillation"], "distillation_weak": nothing}
+        return {**losses, "distillation_strong": losses["distillation"], "distillation_weak": nothing}
     on_weak = binary_cross_entropy_with_logits(frame_logits[weak], teacher[weak])
     if len(strong) == 0:
         nothing = on_weak.new_zeros(())

@@ -80,23 +80,25 @@ class SedModule(pl.LightningModule):
         return share * losses["loss"]
 
     def _log_losses(self, losses: dict[str, Tensor], num_clips: int) -> None:
-        """Log without waiting for a GPU: the mean over all processes is taken once an epoch, and of a step where it is logged."""
+        """Log without waiting for a GPU; the mean over all processes is taken of steps that are logged, and of epochs."""
         is_shared = self.trainer.world_size > 1
         values = torch.stack([value.detach() for value in losses.values()])
         steps = values
         if is_shared and (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:
-            torch.distributed.all_reduce(steps := values / self.trainer.world_size)
+            steps = values / self.trainer.world_size
+            torch.distributed.all_reduce(steps)
         for name, value, step_value in zip(losses, values, steps, strict=True):
             is_loss, key = name == "loss", "train/loss" if name == "loss" else f"train/loss_{name}"
-            self.log(f"{key}_step", step_value, prog_bar=is_loss, on_step=True, on_epoch=False, batch_size=num_clips)
-            self.log(f"{key}_epoch", value, prog_bar=is_loss, on_step=False, on_epoch=True, batch_size=num_clips, sync_dist=is_shared)
+            shown: dict[str, Any] = {"prog_bar": is_loss, "batch_size": num_clips}
+            self.log(f"{key}_step", step_value, on_step=True, on_epoch=False, **shown)
+            self.log(f"{key}_epoch", value, on_step=False, on_epoch=True, sync_dist=is_shared, **shown)
 
     def _share(self, num_clips: int) -> float | Tensor:
         """Weight of this process's loss in the mean over all: 1 where all of them have as many clips."""
         if self.config.data.on_error == "raise" or self.trainer.world_size == 1:
             self._clips_trained += num_clips
             return 1.0
-        total = torch.full((), float(num_clips), device=self.device)  # no copy to the device, and not Lightning's reduce, which waits
+        total = torch.full((), float(num_clips), device=self.device)  # Lightning's own reduce would wait for the GPU
         torch.distributed.all_reduce(total)
         self._clips_trained = self._clips_trained + total
         return num_clips * self.trainer.world_size / total.clamp(min=1)
