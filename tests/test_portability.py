@@ -11,7 +11,7 @@ import pytest
 
 from efficient_sed.data.synthetic import SyntheticConfig
 
-WINDOWS = '''
+WINDOWS = """
 import builtins, multiprocessing, os, shutil
 
 MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix"}
@@ -46,8 +46,8 @@ for name in ("replace", "rename", "unlink", "remove", "rmdir"):
     setattr(os, name, closed_only(getattr(os, name)))
 for name in CALLS:
     delattr(os, name)
-'''
-COMMANDS = '''
+"""
+COMMANDS = """
 import importlib, pkgutil, sys
 from pathlib import Path
 
@@ -67,11 +67,11 @@ def import_all():
 
 def run_all():
     assert main(["sweep", *run, f"output_dir={folder}/runs", "--plot", f"{folder}/front.png"]) == 0
-    (model,) = Path(folder).rglob("model.safetensors")
+    (model,), audio = Path(folder).rglob("model.safetensors"), next(Path(root).glob("*/audio/test"))
     for command in (
         ["evaluate", str(model), *data],
         ["benchmark", "fmn04", *small],
-        ["detect", f"{root}/audio", "--model", str(model), "--format", "json", "--output", f"{folder}/found.json"],
+        ["detect", str(audio), "--model", str(model), "--format", "json", "--output", f"{folder}/found.json"],
         ["data", "pack", *data, f"{folder}/packed.h5"],
         ["train", *run, f"output_dir={folder}/runs"],
         ["train", *train, "data=packed", f"data.root={folder}/packed.h5", "data.clip_seconds=3", f"output_dir={folder}/runs"],
@@ -86,7 +86,7 @@ if __name__ == "__main__":
 
     import_all()
     run_all()
-'''
+"""
 
 
 @pytest.mark.slow

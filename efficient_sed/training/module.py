@@ -21,6 +21,8 @@ from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
+LOG_EVERY_STEPS = 5  # losses are read from the device, and averaged over all processes
+
 
 class SedModule(pl.LightningModule):
     """Trains a model by a run's configuration.
@@ -84,7 +86,7 @@ class SedModule(pl.LightningModule):
         is_shared = self.trainer.world_size > 1
         values = torch.stack([value.detach() for value in losses.values()])
         steps = values
-        if is_shared and (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if is_shared and (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0:
             steps = values / self.trainer.world_size
             torch.distributed.all_reduce(steps)
         for name, value, step_value in zip(losses, values, steps, strict=True):

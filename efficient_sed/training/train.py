@@ -26,7 +26,7 @@ from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal, TrainingBar
 from efficient_sed.training.deepspeed import DeepSpeedStageTwo
 from efficient_sed.training.metrics_table import MetricsTable
-from efficient_sed.training.module import SedModule
+from efficient_sed.training.module import LOG_EVERY_STEPS, SedModule
 from efficient_sed.training.shared_norm import SharedStatistics
 
 logger = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], 
         accumulate_grad_batches=train.accumulate,
         gradient_clip_val=train.gradient_clip or None,
         num_sanity_val_steps=0,
-        log_every_n_steps=5,
+        log_every_n_steps=LOG_EVERY_STEPS,
         enable_progress_bar=show_progress,
         enable_model_summary=False,
         use_distributed_sampler=False,

@@ -55,7 +55,7 @@ def make_module(backbone: str = "fmn04", head: str = "none", **train: Any) -> tu
     config = RunConfig(built, SEQUENCE_HEADS.get(head)(), SyntheticConfig(), TrainConfig(**options))
     with META:
         module = SedModule(SedModel(ModelSpec(config.backbone, config.seq, CLASSES)).train(), config).to(META)
-    module.trainer = SimpleNamespace(world_size=1, current_epoch=0, global_rank=0, global_step=2, log_every_n_steps=5)  # type: ignore[assignment]
+    module.trainer = SimpleNamespace(world_size=1, current_epoch=0, global_rank=0, global_step=2)  # type: ignore[assignment]
     module.log = lambda *_, **__: None  # type: ignore[assignment, method-assign]
     optimizer, _ = build_optimizer(module.model, config.train, 10)
     return module, optimizer
