@@ -70,7 +70,7 @@ def run_all():
     (model,), audio = Path(folder).rglob("model.safetensors"), next(Path(root).glob("*/audio/test"))
     for command in (
         ["evaluate", str(model), *data],
-        ["benchmark", "fmn04", *small],
+        ["benchmark", "fmn04", "--seconds", "1", "--batch", "1", "--modes", "fused"],
         ["detect", str(audio), "--model", str(model), "--format", "json", "--output", f"{folder}/found.json"],
         ["data", "pack", *data, f"{folder}/packed.h5"],
         ["train", *run, f"output_dir={folder}/runs"],
