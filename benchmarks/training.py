@@ -148,8 +148,8 @@ def measure_augmentations(rounds: int, device: torch.device, batch: int = 64) ->
     waveform, mel = torch.randn(batch, SECONDS * SAMPLE_RATE, device=device), torch.randn(batch, 1, 128, 4 * NUM_FRAMES, device=device)
     targets = torch.rand(batch, NUM_CLASSES, NUM_FRAMES, device=device).round()
     rng = np.random.default_rng(0)
-    partners, share = draw_mixup(rng, batch, 2.0)
-    shifts = draw_time_shifts(rng, batch, NUM_FRAMES, 0.125)
+    partners, share = (drawn.to(device) for drawn in draw_mixup(rng, batch, 2.0))
+    shifts = draw_time_shifts(rng, batch, NUM_FRAMES, 0.125).to(device)
 
     def roll_ours() -> None:
         roll_in_time(mel, 4 * shifts), roll_in_time(targets, shifts)

@@ -7,11 +7,16 @@ import errno
 import os
 import re
 import shutil
-import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # on Windows, which renames and removes no open file either
+    fcntl = None  # type: ignore[assignment]
 
 UNFINISHED = ".unfinished"
 DRAWN_BY = "efficient_sed"  # what our pictures say of themselves
@@ -19,6 +24,7 @@ PNG_START = re.compile(rb"\x89PNG\r\n.*tEXtSoftware\0" + DRAWN_BY.encode(), re.D
 SVG_START = re.compile(rb"<\?xml .*<dc:title>" + DRAWN_BY.encode() + rb"</dc:title>", re.DOTALL)
 START_BYTES = 8192  # of a file, by which its kind is known: a line with the longest path
 _looked_through: set[Path] = set()
+_seeking = threading.Lock()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -108,35 +114,51 @@ def written_beside(path: Path) -> Iterator[Path]:
     path = path.resolve()  # a link is followed, not replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left(path)
-    handle, temporary = _make_beside(path)
-    try:
-        yield temporary
-        os.fsync(handle)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(handle)
+    with contextlib.ExitStack() as opened:
+        handle, temporary = _make_beside(path)
+        opened.callback(os.close, handle)
+        try:
+            yield temporary
+            os.fsync(handle)
+            temporary.chmod(0o644)
+            if fcntl is None:
+                opened.close()
+            temporary.replace(path)
+        except BaseException:
+            opened.close()
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager
-def locked(lock_file: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block with the same file, which is removed at the end; a kill leaves it, but not its lock.
+def locked(lock_file: Path, *, waits: bool = True) -> Iterator[None]:
+    """Let no other process be in such a block with the same file; a kill leaves the file, but not its lock.
+
+    Args:
+        waits: Until the other process is done.
 
     Raises:
+        TimeoutError: If there is another one and `waits` is False.
         OSError: If the file cannot be written.
     """
     from filelock import FileLock  # which a board without PyTorch may lack
 
     lock_file.touch()  # where none can be made, the lock would be waited for without end
-    with FileLock(lock_file):
+    with FileLock(lock_file, blocking=waits):
         try:
             yield
         finally:
             with contextlib.suppress(OSError):  # Windows removes no open file
                 lock_file.unlink()
+
+
+def read_at(descriptor: int, size: int, position: int) -> bytes:
+    """Up to `size` bytes of an open file from a position on, as `os.pread`, which Windows lacks."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, position)
+    with _seeking:  # threads share the file's position
+        os.lseek(descriptor, position, os.SEEK_SET)
+        return os.read(descriptor, size)
 
 
 def _make_beside(path: Path) -> tuple[int, Path]:
@@ -162,10 +184,8 @@ def _remove_left(path: Path) -> None:
 
 def _lock(handle: int, *, is_shared: bool) -> bool:
     """Whether the file is locked now; not where the system, or its file system, has no such locks."""
-    if sys.platform == "win32":
+    if fcntl is None:
         return False
-    import fcntl
-
     try:
         fcntl.flock(handle, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

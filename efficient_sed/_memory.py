@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections.abc import Iterator
 
 from efficient_sed.errors import ConfigError
@@ -11,6 +12,15 @@ from efficient_sed.errors import ConfigError
 WORDS = ("can't allocate memory", "ALLOC_FAILED", "Storage size calculation overflowed")  # PyTorch's on a CPU, those of CUDA's libraries, and more than 64 bits can count
 
 _LOST_WORKER = re.compile(r"DataLoader worker \(pid.*\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)")  # not what one raised
+
+
+def process_peak_mb() -> float | None:
+    """The most memory that this process has had since its start; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 @contextlib.contextmanager

@@ -263,10 +263,11 @@ def run_pseudo_label(options: argparse.Namespace) -> int:
 
 
 def run_data(options: argparse.Namespace) -> int:
-    from efficient_sed.config.compose import compose_run
+    from efficient_sed.config.compose import compose_run, key_of
     from efficient_sed.data._packing import pack_command
     from efficient_sed.data.check import check_data, check_manifest_place, coverage_table, data_table, write_manifest
     from efficient_sed.data.events import overhang_notes
+    from efficient_sed.models.sed import frame_grid
 
     if options.action == "pack":
         if options.manifest or options.classes:
@@ -277,7 +278,9 @@ def run_data(options: argparse.Namespace) -> int:
         raise ConfigError("--force and --shard-gb belong to: efficient-sed data pack")
     if options.manifest:
         check_manifest_place(options.manifest)
-    report = check_data(compose_run(options.words).data)
+    config = compose_run(options.words)
+    names_model = any(key_of(word).split(".")[0] in ("backbone", "model", "experiment") for word in options.words)
+    report = check_data(config.data, frame_grid(config.backbone) if names_model else None)
     print_table(coverage_table(report))
     print_table(data_table(report.splits, is_whole=options.classes))
     for note in overhang_notes(report.splits):

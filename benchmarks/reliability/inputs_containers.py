@@ -126,7 +126,7 @@ def _prepare_pseudo_labels(folder: Path) -> None:
 def _attempt_pseudo_labels(rng: random.Random, folder: Path) -> bool:
     path = folder / "damaged.h5"
     _write(path, folder / "original.h5", rng)
-    labels = PseudoLabels(path, CLASSES, 0.04, 1.0)
+    labels = PseudoLabels(path, CLASSES, clip_seconds=1.0)
     for clip in ("a.wav", "c.wav"):
         if clip in labels:
             logits = labels.read(clip, rng.choice((0, 5, 30)), 10)

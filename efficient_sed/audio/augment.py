@@ -12,7 +12,7 @@ MIN_MASK = 0.05  # share of the clip
 def roll_in_time(x: Tensor, shifts: Tensor) -> Tensor:
     """Shift each example of (batch, ..., time) circularly by its own number of steps, shape (batch,)."""
     time = x.shape[-1]
-    index = (torch.arange(time, device=x.device) - shifts.to(x.device)[:, None]) % time  # (B, T)
+    index = (torch.arange(time, device=x.device) - shifts[:, None]) % time  # (B, T)
     return x.gather(-1, index.view(len(x), *[1] * (x.ndim - 2), time).expand_as(x))
 
 
@@ -35,7 +35,7 @@ def draw_mixup(rng: np.random.Generator, batch: int, alpha: float, probability: 
 
 def mix(x: Tensor, partners: Tensor, share: Tensor) -> Tensor:
     """share * x + (1 - share) * x[partners] for x of shape (batch, ...)."""
-    return x[partners.to(x.device)].lerp_(x, share.to(x).view(-1, *[1] * (x.ndim - 1)))  # in place: batches of waveforms are slow to allocate
+    return x[partners].lerp_(x, share.to(x.dtype).view(-1, *[1] * (x.ndim - 1)))  # in place: batches of waveforms are slow to allocate
 
 
 def mix_waveforms(waveform: Tensor, partners: Tensor, share: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def mask_in_time(x: Tensor, kept: Tensor, stride: int = 1, silence: Tensor | Non
     Args:
         silence: What to blank it with, of a shape like x's; none: zero, which is a student's spectrogram's average, and no event.
     """
-    steps = kept.repeat_interleave(stride, -1)[:, : x.shape[-1]].to(x.device)
+    steps = kept.repeat_interleave(stride, -1)[:, : x.shape[-1]]
     steps = torch.nn.functional.pad(steps, (0, x.shape[-1] - steps.shape[-1]), value=True)  # frames that fill no output frame
     steps = steps.view(len(x), *[1] * (x.ndim - 2), -1)
     return x * steps.to(x.dtype) if silence is None else torch.where(steps, x, silence.to(x))

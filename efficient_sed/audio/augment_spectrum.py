@@ -24,7 +24,7 @@ def mix_styles(mel: Tensor, partners: Tensor, share: Tensor) -> Tensor:
         partners: From `draw_mixup`, as `share`: the weight of the clip's own statistics, shape (batch,).
     """
     mean, deviation = mel.mean(-1, keepdim=True), (mel.var(-1, keepdim=True) + 1e-6).sqrt()
-    partners, share = partners.to(mel.device), share.to(mel).view(-1, 1, 1, 1)
+    share = share.to(mel.dtype).view(-1, 1, 1, 1)
     new_mean = share * mean + (1 - share) * mean[partners]
     new_deviation = share * deviation + (1 - share) * deviation[partners]
     return (mel - mean) * (new_deviation / deviation) + new_mean
@@ -51,7 +51,7 @@ def draw_filters(rng: np.random.Generator, batch: int, mel_bins: int, max_db: fl
 
 def apply_filters(mel: Tensor, gains_db: Tensor) -> Tensor:
     """Raise each mel bin by its gain, shape (batch, mel_bins): in a logarithmic spectrogram a sum (the published code multiplies the logarithm)."""
-    return mel + (gains_db * (math.log(10) / 10 / LOG_SCALE)).to(mel)[:, None, :, None]
+    return mel + (gains_db * (math.log(10) / 10 / LOG_SCALE)).to(mel.dtype)[:, None, :, None]
 
 
 def draw_warps(rng: np.random.Generator, batch: int, mel_bins: int, min_share: float) -> Tensor:
@@ -63,20 +63,28 @@ def draw_warps(rng: np.random.Generator, batch: int, mel_bins: int, min_share: f
 
 def warp_frequency(mel: Tensor, positions: Tensor) -> Tensor:
     """Resample the mel axis at `positions`, linearly (the published code: one range for the whole batch, bicubic)."""
-    positions = positions.to(mel.device)
     below = positions.floor().long().clamp(max=mel.shape[2] - 2)
-    fraction = (positions - below).to(mel)[:, None, :, None]
+    fraction = (positions - below).to(mel.dtype)[:, None, :, None]
     low, high = (mel.gather(2, (below + side)[:, None, :, None].expand_as(mel)) for side in (0, 1))
     return low + (high - low) * fraction
 
 
-def draw_stripes(rng: np.random.Generator, shape: tuple[int, int, int], num_stripes: int, max_bins: int, max_frames: int) -> Tensor:
-    """What SpecAugment masks, bool of shape (batch, 1, mel_bins, frames): `num_stripes` of each kind, narrower than `max_bins` and `max_frames`.
+def draw_stripes(
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    num_stripes: int,
+    max_bins: int,
+    max_frames: int,
+) -> tuple[Tensor, Tensor]:
+    """What SpecAugment keeps: `num_stripes` of each kind are masked, narrower than `max_bins` and `max_frames`.
 
     Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", Interspeech 2019 (https://arxiv.org/abs/1904.08779).
 
     Args:
         shape: (batch, mel_bins, frames).
+
+    Returns:
+        Bins to keep, bool of shape (batch, 1, mel_bins, 1), and frames to keep, (batch, 1, 1, frames).
     """
     batch, mel_bins, num_frames = shape
     bins, frames = torch.ones(batch, 1, mel_bins, 1), torch.ones(batch, 1, 1, num_frames)
@@ -85,9 +93,9 @@ def draw_stripes(rng: np.random.Generator, shape: tuple[int, int, int], num_stri
         for _ in range(num_stripes):
             bins = mask_along_axis_iid(bins, max_bins, 0.0, axis=2)
             frames = mask_along_axis_iid(frames, max_frames, 0.0, axis=3)
-    return (bins * frames) == 0
+    return bins != 0, frames != 0
 
 
-def mask_stripes(mel: Tensor, is_masked: Tensor) -> Tensor:
-    """Set what is masked to the mean of its clip, which any scale of spectrogram has."""
-    return torch.where(is_masked.to(mel.device), mel.mean((1, 2, 3), keepdim=True), mel)
+def mask_stripes(mel: Tensor, kept_bins: Tensor, kept_frames: Tensor) -> Tensor:
+    """Set what is not kept to the mean of its clip, which any scale of spectrogram has."""
+    return torch.where(kept_bins & kept_frames, mel, mel.mean((1, 2, 3), keepdim=True))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchaudio.functional import resample
+from torchaudio.transforms import Resample
 
 MIN_POWER = 1e-8  # -80 dB: silence is mixed as if it were that loud
 LOUDNESS_WINDOW_S = 0.1
 FACTOR_UNITS = 20  # of speed and pitch are twentieths: resampling by a fraction of small numbers is cheap
 VOCODER_WINDOW_S = 0.04  # or more, to a power of two: two periods of a low voice
+Rows = Mapping[int, Tensor]
+"""The clips of a batch by their factor, in twentieths."""
 
 
 def mix_by_loudness(waveform: Tensor, partners: Tensor, share: Tensor, sample_rate: int) -> Tensor:
@@ -24,7 +28,6 @@ def mix_by_loudness(waveform: Tensor, partners: Tensor, share: Tensor, sample_ra
     Args:
         partners: From `draw_mixup`, as `share`: the part of the clip's own labels in those of the mix, shape (batch,).
     """
-    partners, share = partners.to(waveform.device), share.to(waveform)
     pressure = 10 ** (loudness_db(waveform, sample_rate) / 20)
     own, other = share * pressure[partners], (1 - share) * pressure  # the louder one gets less
     weight = (own / (own + other))[:, None]
@@ -53,29 +56,59 @@ def draw_factors(rng: np.random.Generator, batch: int, max_change: float) -> np.
     return FACTOR_UNITS + rng.integers(-largest, largest, batch, endpoint=True)
 
 
-def change_speed(waveform: Tensor, speeds: np.ndarray) -> Tensor:
-    """Play faster or slower, with another pitch: each clip begins where it did, and is cut or filled with silence to its length."""
+def rows_by_factor(factors: np.ndarray) -> Rows:
+    """Which clips have each of the factors that occur in (batch,)."""
+    return {int(factor): torch.from_numpy(np.flatnonzero(factors == factor)) for factor in np.unique(factors)}
+
+
+@functools.cache
+def _resampler(factor: int, device: torch.device) -> Resample:
+    """Makes waveforms shorter by a factor in twentieths; made once, for its filters are copied to the device."""
+    return Resample(factor, FACTOR_UNITS, dtype=torch.float32).to(device)
+
+
+def change_speed(waveform: Tensor, rows: Rows) -> Tensor:
+    """Play faster or slower, with another pitch: each clip begins where it did, and is cut or filled with silence to its length.
+
+    Args:
+        rows: By speed, on the waveform's device; every clip is in one of them.
+    """
     changed = torch.zeros_like(waveform)
     with torch.autocast(waveform.device.type, enabled=False):
-        for speed in np.unique(speeds):
-            rows = torch.from_numpy(np.flatnonzero(speeds == speed)).to(waveform.device)
-            played = resample(waveform[rows], int(speed), FACTOR_UNITS)[:, : waveform.shape[-1]]
-            changed[rows, : played.shape[-1]] = played
+        for speed, clips in rows.items():
+            played = _resampler(speed, waveform.device)(waveform[clips])[:, : waveform.shape[-1]]
+            changed[clips, : played.shape[-1]] = played
     return changed
 
 
-def shift_pitch(waveform: Tensor, factors: np.ndarray, sample_rate: int) -> Tensor:
-    """Multiply frequencies and keep the time: a phase vocoder makes each clip as much longer as resampling then makes it shorter."""
+def shift_pitch(waveform: Tensor, rows: Rows, sample_rate: int) -> Tensor:
+    """Multiply frequencies and keep the time: a phase vocoder makes each clip as much longer as resampling then makes it shorter.
+
+    Args:
+        rows: By factor, on the waveform's device.
+    """
     shifted, num_samples = waveform.clone(), waveform.shape[-1]
     size = min(2 ** math.ceil(math.log2(VOCODER_WINDOW_S * sample_rate)), num_samples)
     hop, window = max(1, size // 4), torch.hann_window(size, device=waveform.device)
     with torch.autocast(waveform.device.type, enabled=False):
-        for factor in set(factors.tolist()) - {FACTOR_UNITS}:
-            rows = torch.from_numpy(np.flatnonzero(factors == factor)).to(waveform.device)
-            spectrum = torch.stft(waveform[rows], size, hop, window=window, return_complex=True)
-            longer = torch.istft(_stretch(spectrum, FACTOR_UNITS / factor), size, hop, window=window, length=math.ceil(num_samples * factor / FACTOR_UNITS))
-            shifted[rows] = resample(longer, int(factor), FACTOR_UNITS)[:, :num_samples]
+        for factor, clips in rows.items():
+            if factor == FACTOR_UNITS:
+                continue
+            spectrum = torch.stft(waveform[clips], size, hop, window=window, return_complex=True)
+            longer = _overlap_add(_stretch(spectrum, FACTOR_UNITS / factor), hop, window)
+            length = math.ceil(num_samples * factor / FACTOR_UNITS)
+            shifted[clips] = _resampler(factor, waveform.device)(longer[:, :length])[:, :num_samples]
     return shifted
+
+
+def _overlap_add(spectrum: Tensor, hop: int, window: Tensor) -> Tensor:
+    """`torch.istft` of a spectrum (batch, bins, frames) without its check that windows overlap, which waits for a GPU."""
+    size, num_frames = len(window), spectrum.shape[-1]
+    frames = torch.fft.irfft(spectrum, size, dim=1) * window[:, None]
+    squares = window.square()[None, :, None].expand(1, -1, num_frames)
+    shape = {"output_size": (1, size + hop * (num_frames - 1)), "kernel_size": (1, size), "stride": (1, hop)}
+    signal, weight = (F.fold(x, **shape)[:, 0, 0, size // 2 :] for x in (frames, squares))
+    return signal / weight
 
 
 def _stretch(spectrum: Tensor, rate: float) -> Tensor:
@@ -99,9 +132,13 @@ def _phase(x: Tensor, otherwise: Tensor) -> Tensor:
     return torch.where(x == 0, otherwise, torch.sgn(x))
 
 
-def change_label_speed(x: Tensor, speeds: np.ndarray) -> Tensor:
-    """What `change_speed` makes of labels (batch, classes, frames): those of the frame that is heard in the middle of each."""
+def change_label_speed(x: Tensor, speeds: Tensor) -> Tensor:
+    """What `change_speed` makes of labels (batch, classes, frames): those of the frame that is heard in the middle of each.
+
+    Args:
+        speeds: In twentieths, shape (batch,).
+    """
     num_frames = x.shape[-1]
-    source = torch.from_numpy((2 * np.arange(num_frames) + 1) * speeds[:, None] // (2 * FACTOR_UNITS)).to(x.device)  # (B, T)
+    source = (2 * torch.arange(num_frames, device=x.device) + 1) * speeds[:, None] // (2 * FACTOR_UNITS)  # (B, T)
     index = source.clamp(max=num_frames - 1)[:, None].expand_as(x)
     return x.gather(-1, index) * (source < num_frames)[:, None].to(x.dtype)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import logging
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 
-from efficient_sed._files import write_atomically
+from efficient_sed._files import locked, write_atomically
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
 from efficient_sed.benchmark.result_file import RESULT_FILE, needs_speed, read_result, write_result
@@ -106,16 +105,14 @@ def _locked(folder: Path, config: RunConfig) -> Iterator[None]:
     A folder that is made here is removed again if the block fails before anything was learnt.
     """
     made = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK_FILE).open("w")
-    except OSError as error:
-        raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
-    with lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / LOCK_FILE, waits=False))
+        except TimeoutError as error:
             raise DataError(f"{folder}: another process is training this run; wait for it or stop it") from error
+        except OSError as error:
+            raise DataError(f"output_dir={config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
         try:
             yield
         except BaseException:

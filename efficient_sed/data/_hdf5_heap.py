@@ -5,10 +5,11 @@ HDF5 file format specification 3.0, section III.E; files whose addresses do not 
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 from typing import Any
+
+from efficient_sed._files import read_at
 
 _REFERENCE = struct.Struct("<IQI")  # length of a value, address of its collection, number of its object there
 _COLLECTION = struct.Struct("<4sB3xQ")
@@ -21,7 +22,7 @@ def check_heap(dataset: Any, first: int, count: int) -> None:
     if start is None or dataset.file.id.get_create_plist().get_sizes() != (8, 8):
         return
     with Path(dataset.file.filename).open("rb", buffering=0) as file:
-        references = os.pread(file.fileno(), count * _REFERENCE.size, start + first * _REFERENCE.size)
+        references = read_at(file.fileno(), count * _REFERENCE.size, start + first * _REFERENCE.size)
         held = {address for length, address, _ in _REFERENCE.iter_unpack(references[: len(references) // _REFERENCE.size * _REFERENCE.size]) if length}
         for address in held:
             _walk(file.fileno(), base + address)
@@ -41,7 +42,7 @@ def _walk(file: int, begin: int) -> None:
 
 
 def _unpack(form: struct.Struct, file: int, place: int) -> tuple[Any, ...]:
-    data = os.pread(file, form.size, place) if place < 2**63 else b""
+    data = read_at(file, form.size, place) if place < 2**63 else b""
     if len(data) < form.size:
         raise ValueError("a value's place is behind the end of the file")
     return form.unpack(data)

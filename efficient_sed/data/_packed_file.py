@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import h5py
 import numpy as np
 
+from efficient_sed._files import read_at
 from efficient_sed.data._containers import forget, opened
 from efficient_sed.errors import DataError
 
@@ -45,7 +46,7 @@ class PackedFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # of Windows
         weakref.finalize(self, os.close, self._descriptor)
         status = os.fstat(self._descriptor)
         self.stamp = (status.st_size, status.st_mtime_ns)
@@ -75,9 +76,9 @@ class PackedFile:
             raise ValueError(f"entries {first} to {last} of {name!r}, which has {place.length}")
         size = place.dtype.itemsize
         wanted, position = (last - first) * size, place.offset + first * size
-        data = os.pread(self._descriptor, wanted, position)
+        data = read_at(self._descriptor, wanted, position)
         while len(data) < wanted:  # the kernel gives at most 2 GiB at once
-            more = os.pread(self._descriptor, wanted - len(data), position + len(data))
+            more = read_at(self._descriptor, wanted - len(data), position + len(data))
             if not more:
                 raise ValueError(f"the file ends within {name!r}")
             data += more

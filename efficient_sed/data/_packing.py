@@ -20,6 +20,7 @@ from efficient_sed._files import check_room, locked
 from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._columns import ColumnPart
+from efficient_sed.data._containers import forget
 from efficient_sed.data._packed_file import is_packed
 from efficient_sed.data._packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.events import Clip, Splits
@@ -138,7 +139,8 @@ def _finish(folder: Path) -> int:
     """Have everything on the disk and readable; returns its size in bytes."""
     paths = list(folder.iterdir())
     for path in paths:
-        with path.open("rb") as flushed:
+        forget(path)  # which was opened for its hash: Windows renames no open file
+        with path.open("r+b") as flushed:  # Windows flushes no file that is open for reading
             os.fsync(flushed.fileno())
         path.chmod(0o644)
     return sum(path.stat().st_size for path in paths)

@@ -61,14 +61,17 @@ class DataReport(NamedTuple):
     """By part."""
 
 
-def check_data(config: DataConfig) -> DataReport:
+def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
     """Load a data set, decode every clip of it, and ask its teacher for every training clip; memory holds the messages, and no clips but the data set's own.
+
+    Args:
+        grid: Of the model to be trained, which stored logits have to share; default None, any.
 
     Raises:
         DataError: If it cannot be loaded; files that cannot be read are reported.
     """
     splits = dataclasses.replace(config, on_error="skip").load()
-    teacher = stored_teacher(config, splits, FrameGrid())
+    teacher = stored_teacher(config, splits, grid)
     problems: dict[str, None] = dict.fromkeys(splits.skipped)
     if splits.known_hash and (found := splits.hash_clips()) != splits.known_hash:
         problems[f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as {splits.known_hash}); pack the data set again"] = None

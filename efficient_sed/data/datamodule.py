@@ -24,14 +24,17 @@ from efficient_sed.errors import ConfigError, DataError
 logger = logging.getLogger(__name__)
 
 
-def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid) -> StoredTeacher | None:
+def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid | None) -> StoredTeacher | None:
     """The teacher that the data come with, if any.
+
+    Args:
+        grid: What its frames have to lie on; None for any.
 
     Raises:
         DataError: If it cannot be used, or knows none of the training clips.
     """
     if config.pseudo_labels:
-        teacher: StoredTeacher = PseudoLabels(config.pseudo_labels, splits.classes, grid.hop_s, config.clip_seconds)
+        teacher: StoredTeacher = PseudoLabels(config.pseudo_labels, splits.classes, grid, config.clip_seconds)
     elif config.clip_teacher and config.clip_teacher_index:
         teacher = ClipTeacher(config.clip_teacher, config.clip_teacher_index, splits.classes)
     else:

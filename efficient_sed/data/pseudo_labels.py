@@ -18,12 +18,13 @@ import h5py
 import numpy as np
 
 from efficient_sed._spelling import canonical
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data._containers import HDF5_ERRORS, read_whole, stored_data, texts
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import DataError
 
-PUBLISHED_HOP_S, PUBLISHED_FRAMES = 0.04, 250  # 10 s
+PUBLISHED_GRID, PUBLISHED_FRAMES = FrameGrid(), 250  # 40 ms, 10 s
 BEYOND = -30.0  # logit of a probability of zero
 _AUDIOSET = re.compile(r"(?:.*/)?Y([\w-]{11})(?:\.\w+)?")
 
@@ -41,14 +42,16 @@ class PseudoLabels:
     Args:
         path: The file.
         classes: Labels of the data set. A file that names its own may hold more, in any order; one that does not must hold as many.
-        hop_s: Length of a frame of the model to be trained.
+        grid: Of the model to be trained; None for any.
         clip_seconds: Length of the clips of a file that does not state its own grid, besides the published 10 s; none for any.
 
     Raises:
         DataError: If the file is missing, damaged, or holds other classes, another grid, or a clip twice.
     """
 
-    def __init__(self, path: str | Path, classes: Sequence[str], hop_s: float = PUBLISHED_HOP_S, clip_seconds: float | None = None) -> None:
+    def __init__(
+        self, path: str | Path, classes: Sequence[str], grid: FrameGrid | None = PUBLISHED_GRID, clip_seconds: float | None = None
+    ) -> None:
         self.path, self.classes = Path(path), tuple(classes)
         self._file: Any = None
         self._inherited: Any = None
@@ -69,7 +72,8 @@ class PseudoLabels:
             raise DataError(f"{path}: strong_logits has shape {shape}{'' if kind == 'f' else ' of no floating-point numbers'}; needed: {len(names)} clips x classes x frames")
         self._columns = self._select(own_classes, shape[1], classes)
         self.num_frames: int = shape[2]
-        self._check_grid(own_hop_s, hop_s, clip_seconds)
+        if grid is not None:
+            self._check_grid(own_hop_s, grid, clip_seconds)
         names = list(map(canonical, names))
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise DataError(f"{path}: holds {len(twice)} clips more than once, first {twice[0]!r}")
@@ -88,11 +92,13 @@ class PseudoLabels:
             raise DataError(f"{self.path}: names {len(own)} classes for {num_stored} rows of logits")
         return select_classes(own, classes, str(self.path))
 
-    def _check_grid(self, own_hop_s: float | None, hop_s: float, clip_seconds: float | None) -> None:
+    def _check_grid(self, own_hop_s: float | None, grid: FrameGrid, clip_seconds: float | None) -> None:
+        hop_s = grid.hop_s
         if own_hop_s is not None and not abs(own_hop_s - hop_s) <= 1e-9:
-            raise DataError(f"{self.path}: its frames last {own_hop_s:g} s, the model's {hop_s:g} s; write it anew with a teacher on the model's grid")
-        expected = None if clip_seconds is None else round(clip_seconds / hop_s)
-        is_published = hop_s == PUBLISHED_HOP_S and self.num_frames == PUBLISHED_FRAMES
+            advice = "write it anew with a teacher on the model's grid, or choose a backbone on its own"
+            raise DataError(f"{self.path}: its frames last {own_hop_s:g} s, the model's {hop_s:g} s; {advice}")
+        expected = None if clip_seconds is None else grid.num_frames(round(clip_seconds * grid.sample_rate))
+        is_published = hop_s == PUBLISHED_GRID.hop_s and self.num_frames == PUBLISHED_FRAMES
         if own_hop_s is None and expected is not None and self.num_frames != expected and not is_published:
             raise DataError(
                 f"{self.path}: holds {self.num_frames} frames a clip, data.clip_seconds={clip_seconds:g} has {expected} of {hop_s:g} s; "

@@ -201,9 +201,9 @@ def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
                 for clip_rows in pool.map(_write_scene, jobs, chunksize=8):
                     rows += clip_rows
                     made(1)
-            (unfinished / f"{part}.tsv").write_text("\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n")
+            (unfinished / f"{part}.tsv").write_text("\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n", encoding="utf-8")
         settings = {"generator": GENERATOR_VERSION, **{k: v for k, v in asdict(config).items() if k in config.SCENE_KEYS}}
-        (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+        (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
         unfinished.replace(config.folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

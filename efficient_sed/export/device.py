@@ -6,8 +6,6 @@ Files take turns pass by pass, one clip at a time, after a warm-up; seconds are 
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.table import Table
 
+from efficient_sed._memory import process_peak_mb
 from efficient_sed.environment import cpu_name, describe_environment
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.export.engines import DEFAULT_ENGINE, Engine, open_engine
@@ -80,7 +79,7 @@ def benchmark_exported(paths: Sequence[Path], engines: Sequence[str] = (DEFAULT_
             key = f"{path} {name}"
             runs[key], opened[key] = one_clip(engine, header), (header, name, engine)
     paces = take_turns(runs, passes)
-    peak_memory_mb = _peak_memory_mb() if len(runs) == 1 else None  # of several it would be that of all together
+    peak_memory_mb = process_peak_mb() if len(runs) == 1 else None  # of several it would be that of all together
     return [_record(*opened[key], paces[key], num_threads, passes, peak_memory_mb) for key in runs]
 
 
@@ -141,7 +140,3 @@ def _record(header: Header, name: str, engine: Engine, pace: Pace, num_threads: 
 
 def _score(header: Header) -> dict[str, Any]:
     return {"metric": header.metric, "value": header.score, "on": header.scored_on, "manifest_hash": header.manifest_hash, "conditions": header.conditions}
-
-
-def _peak_memory_mb() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from efficient_sed._spelling import canonical
 from efficient_sed.audio.frontend import FrontEnd
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import MAX_CLIP_SECONDS, BackboneConfig, SequenceHeadConfig, require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead
 from efficient_sed.models.sequence.identity import IdentityHead
@@ -45,6 +47,14 @@ class Provenance:
         require(0 < self.clip_seconds <= MAX_CLIP_SECONDS, "clip_seconds", self.clip_seconds, f"above 0, at most {MAX_CLIP_SECONDS}")
         require(self.median_frames >= 1 and self.median_frames % 2 == 1, "median_frames", self.median_frames, "an odd number of frames")
         require(self.task in ("detection", "tagging"), "task", self.task, "detection or tagging")
+
+
+@functools.cache
+def frame_grid(config: BackboneConfig) -> FrameGrid:
+    """The grid of every model on a backbone, without its weights."""
+    with torch.device("meta"):
+        backbone = config.build()
+    return config.build_frontend().grid(backbone.time_stride, backbone.first_step_frames)
 
 
 class LinearClassifier(Classifier):

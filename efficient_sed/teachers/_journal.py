@@ -6,7 +6,6 @@ HDF5 itself cannot promise that: a file that was being written to may not open a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import struct
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from efficient_sed._files import locked
 from efficient_sed._json import parse_json
 from efficient_sed.errors import DataError
 
@@ -97,11 +97,12 @@ def open_journal(path: Path, header: Mapping[str, Any]) -> Iterator[Journal]:
         DataError: If it was begun with another header, another process writes to it, or it is something else.
     """
     line = json.dumps(header).encode() + b"\n"
-    with path.open("a+b") as lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            stack.enter_context(locked(path.with_name(f".{path.name}.lock"), waits=False))
+        except TimeoutError as error:
             raise DataError(f"{path}: another process is writing it; wait for it or stop it") from error
+        path.touch()
         with path.open("r+b") as file:
             begun = file.readline()
             if not begun.endswith(b"\n") and line.startswith(begun[:20]):  # new, or killed within its first line

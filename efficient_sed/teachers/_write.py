@@ -19,7 +19,7 @@ from efficient_sed._files import check_room, written_beside
 from efficient_sed._memory import enough_memory
 from efficient_sed._progress import progress
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import BackboneConfig, RunConfig
+from efficient_sed.config.schema import RunConfig
 from efficient_sed.data._columns import select
 from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits
@@ -28,6 +28,7 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, fade_logits, join_windows
 from efficient_sed.environment import describe_environment, device_name
 from efficient_sed.errors import DataError
+from efficient_sed.models.sed import frame_grid
 from efficient_sed.registry import TEACHERS
 from efficient_sed.teachers._contract import Teacher
 from efficient_sed.teachers._journal import Journal, check_same_header, open_journal
@@ -60,7 +61,7 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
     Raises:
         DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, the file was begun otherwise, or memory is too small.
     """
-    grid = _grid(config.backbone)
+    grid = frame_grid(config.backbone)
     data = dataclasses.replace(config.data, on_error="skip")
     splits = data.load()
     with enough_memory("while loading teachers", "label with one of them at a time, and average their files: --teacher A.h5,B.h5"):
@@ -94,13 +95,6 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror or error}); give what it lacks and type the same command to go on") from error
     return written
-
-
-def _grid(backbone: BackboneConfig) -> FrameGrid:
-    """That of models on the backbone."""
-    with torch.device("meta"):
-        built = backbone.build()
-    return backbone.build_frontend().grid(built.time_stride, built.first_step_frames)
 
 
 def _load(name: str, classes: Sequence[str], grid: FrameGrid) -> Teacher:

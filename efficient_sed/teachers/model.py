@@ -39,7 +39,7 @@ class ModelConfig(TeacherConfig):
 
 class _Member(NamedTuple):
     model: SedModel
-    columns: list[int] | None
+    columns: Tensor | None
     """Its logits in the order of the data set's classes; none if that is its own."""
     name: str
 
@@ -52,10 +52,12 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
         raise ConfigError(f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {(detectors or ['beats_strong'])[0]}")
     model = load_model(name).eval().requires_grad_(False)
     if model.grid != grid:
-        raise ConfigError(f"teacher {name}: its frames last {model.grid.hop_s:g} s, the student's {grid.hop_s:g} s; choose a teacher on the student's grid")
+        own, wanted = (f"{each.hop_s:g} s at {each.sample_rate} Hz" for each in (model.grid, grid))
+        raise ConfigError(f"teacher {name}: its frames last {own}, the student's {wanted}; choose a teacher on the student's grid")
     if task == "detection" and model.provenance.task != "detection":
         raise ConfigError(f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging")
-    return _Member(model, select_classes(model.classes, classes, f"teacher {name}"), name)
+    columns = select_classes(model.classes, classes, f"teacher {name}")
+    return _Member(model, None if columns is None else torch.tensor(columns), name)
 
 
 class ModelTeacher(Teacher):
@@ -68,7 +70,7 @@ class ModelTeacher(Teacher):
     """
 
     def __init__(self, members: Sequence[_Member]) -> None:
-        self.members = members
+        self.members = list(members)
         self.fingerprint = ",".join(_weights_hash(member.model) for member in members)
         self.frontends: list[FrontEnd] = []
         self._hears: list[int] = []  # which of them each member has
@@ -89,6 +91,10 @@ class ModelTeacher(Teacher):
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
         """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames)."""
+        device = mels[0].device
+        for place, member in enumerate(self.members):
+            if member.columns is not None and member.columns.device != device:  # once, not at every step
+                self.members[place] = member._replace(columns=member.columns.to(device))
         outputs = [_select(_listen(model, mels[place]), columns) for (model, columns, _), place in zip(self.members, self._hears, strict=True)]
         return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
 
@@ -109,7 +115,7 @@ def _listen(model: SedModel, mel: Tensor) -> SedOutput:
     return SedOutput(frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float())
 
 
-def _select(output: SedOutput, columns: list[int] | None) -> SedOutput:
+def _select(output: SedOutput, columns: Tensor | None) -> SedOutput:
     return output if columns is None else SedOutput(output.frame_logits[:, columns], output.clip_logits[:, columns])
 
 

@@ -26,7 +26,7 @@ class StoredConfig(TeacherConfig):
     path: str
 
     def build(self, classes: Sequence[str], grid: FrameGrid) -> StoredTeacher:
-        return StoredTeacher(PseudoLabels(self.path, classes, grid.hop_s), grid)
+        return StoredTeacher(PseudoLabels(self.path, classes, grid), grid)
 
 
 class StoredTeacher(Teacher):

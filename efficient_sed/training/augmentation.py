@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.augment import draw_mixup, draw_time_masks, draw_time_shifts, mask_in_time, mix, mix_waveforms, roll_in_time
-from efficient_sed.audio.augment_spectrum import apply_filters, draw_filters, draw_stripes, draw_warps, mask_stripes, mix_styles, warp_frequency
-from efficient_sed.audio.augment_waveform import change_label_speed, change_speed, draw_factors, mix_by_loudness, shift_pitch
-from efficient_sed.audio.frontend import FrontEnd, jittered_mel_bank
+from efficient_sed.audio.augment import mask_in_time, mix, mix_waveforms, roll_in_time
+from efficient_sed.audio.augment_spectrum import apply_filters, mask_stripes, mix_styles, warp_frequency
+from efficient_sed.audio.augment_waveform import change_label_speed, change_speed, mix_by_loudness, shift_pitch
+from efficient_sed.audio.frontend import FrontEnd
 from efficient_sed.config.schema import AugmentConfig
 from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.models.sed import SedModel
+from efficient_sed.training.draws import Draws, draw_batch, move_together
 
 
 class Augmented(NamedTuple):
@@ -26,78 +27,67 @@ class Augmented(NamedTuple):
         targets: Labels, shape (batch, classes, output frames).
         teacher: Stored teacher, of the same shape.
         heard: The same clips as a teacher's own front end hears them, for each listener.
+        strong: Rows with frame labels.
+        weak: Rows with clip labels only.
     """
 
     mel: Tensor
     targets: Tensor
     teacher: Tensor
     heard: list[Tensor]
+    strong: Tensor
+    weak: Tensor
 
 
 def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator, listeners: Sequence[FrontEnd] = ()) -> Augmented:
     """Spectrogram, labels and teacher, which go through every mix, roll and mask together.
 
     Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak clips are mixed with weak ones,
-    strong with strong ones.
+    strong with strong ones. Random numbers are drawn on the CPU, so that they are the same on every device, and before anything else, so that
+    nothing waits for a GPU.
 
     Args:
+        batch: Its `is_weak` lies on the CPU.
         listeners: Front ends of teachers, on the student's grid. What they hear goes through all that happens to the waveform or moves, mixes and
             blanks in time; what changes a spectrum alone, and no label, is for the student.
     """
     waveform, targets, teacher = batch.waveform, batch.targets, batch.teacher
-    is_weak = batch.is_weak.cpu().numpy()
-    kinds = [(np.flatnonzero(~is_weak), config.mixup_probability, config.mixup_alpha), (np.flatnonzero(is_weak), config.weak_mixup_probability, config.weak_mixup_alpha)]
-    if config.speed_change > 0:
-        speeds = draw_factors(rng, len(targets), config.speed_change)
-        waveform = change_speed(waveform, speeds)
-        targets, teacher = change_label_speed(targets, speeds), change_label_speed(teacher, speeds)
-    if config.pitch_shift > 0:
-        waveform = shift_pitch(waveform, draw_factors(rng, len(targets), config.pitch_shift), model.frontend.sample_rate)
-    if config.wave_mix_probability > 0:
-        partners, share = _join(len(targets), [(kind, draw_mixup(rng, len(kind), config.wave_mix_alpha, config.wave_mix_probability)) for kind, _, _ in kinds])
+    num_frames, frontend = targets.shape[-1], model.frontend
+    mel_shape = frontend.mel_bins, frontend.grid(1).num_frames(waveform.shape[1])
+    draws = move_together(draw_batch(batch.is_weak, config, rng, num_frames, mel_shape), waveform.device)
+    if draws.speeds is not None and draws.speed_rows is not None:
+        waveform = change_speed(waveform, draws.speed_rows)
+        targets, teacher = change_label_speed(targets, draws.speeds), change_label_speed(teacher, draws.speeds)
+    if draws.pitch_rows is not None:
+        waveform = shift_pitch(waveform, draws.pitch_rows, frontend.sample_rate)
+    if draws.wave_mix is not None:
         if config.wave_mix_loudness:
-            waveform = mix_by_loudness(waveform, partners, share, model.frontend.sample_rate)
+            waveform = mix_by_loudness(waveform, *draws.wave_mix, frontend.sample_rate)
         else:
-            waveform = mix_waveforms(waveform, partners, share)
-        targets, teacher = mix(targets, partners, share), mix(teacher, partners, share)
-    jitter = (jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))).to(waveform.device),) if config.mel_jitter else ()
-    mels: list[Tensor] = [model.frontend(waveform, *jitter), *(frontend(waveform) for frontend in listeners)]
-    size, num_frames = len(targets), targets.shape[-1]
-    if config.time_roll_sigma > 0:
-        shifts = draw_time_shifts(rng, size, num_frames, config.time_roll_sigma)
-        mels = [roll_in_time(mel, shifts * model.grid.stride) for mel in mels]
-        targets, teacher = roll_in_time(targets, shifts), roll_in_time(teacher, shifts)
-    mixups = [(kind, draw_mixup(rng, len(kind), alpha)) for kind, probability, alpha in kinds if len(kind) and rng.random() < probability]
-    if mixups:
-        partners, share = _join(size, mixups)
-        mels, targets, teacher = [mix(mel, partners, share) for mel in mels], mix(targets, partners, share), mix(teacher, partners, share)
-    mels[0] = _augment_spectrum(mels[0], config, rng)
-    if config.time_mask_max > 0:
-        kept = draw_time_masks(rng, size, num_frames, config.time_mask_max)
-        silences = [None, *(frontend(torch.zeros_like(waveform[:1])) for frontend in listeners)]
-        mels = [mask_in_time(mel, kept, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)]
-        targets, teacher = mask_in_time(targets, kept), mask_in_time(teacher, kept)
-    return Augmented(mels[0], targets, teacher, mels[1:])
+            waveform = mix_waveforms(waveform, *draws.wave_mix)
+        targets, teacher = mix(targets, *draws.wave_mix), mix(teacher, *draws.wave_mix)
+    bank = () if draws.mel_bank is None else (draws.mel_bank,)
+    mels: list[Tensor] = [frontend(waveform, *bank), *(listener(waveform) for listener in listeners)]
+    if draws.shifts is not None:
+        mels = [roll_in_time(mel, draws.shifts * model.grid.stride) for mel in mels]
+        targets, teacher = roll_in_time(targets, draws.shifts), roll_in_time(teacher, draws.shifts)
+    if draws.mixup is not None:
+        mels = [mix(mel, *draws.mixup) for mel in mels]
+        targets, teacher = mix(targets, *draws.mixup), mix(teacher, *draws.mixup)
+    mels[0] = _augment_spectrum(mels[0], draws)
+    if draws.kept is not None:
+        silences = [None, *(listener(torch.zeros_like(waveform[:1])) for listener in listeners)]
+        mels = [mask_in_time(mel, draws.kept, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)]
+        targets, teacher = mask_in_time(targets, draws.kept), mask_in_time(teacher, draws.kept)
+    return Augmented(mels[0], targets, teacher, mels[1:], draws.strong, draws.weak)
 
 
-def _join(size: int, mixups: Sequence[tuple[np.ndarray, tuple[Tensor, Tensor]]]) -> tuple[Tensor, Tensor]:
-    """Partners and shares, shape (size,), from those among the clips at some places; the others keep a share of 1."""
-    partners, shares = torch.arange(size), torch.ones(size)
-    for places, (among, share) in mixups:
-        partners[places] = torch.from_numpy(places)[among]
-        shares[places] = share
-    return partners, shares
-
-
-def _augment_spectrum(mel: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
+def _augment_spectrum(mel: Tensor, draws: Draws) -> Tensor:
     """What leaves labels as they are."""
-    size, mel_bins = len(mel), mel.shape[2]
-    if rng.random() < config.mixstyle_probability:
-        mel = mix_styles(mel, *draw_mixup(rng, size, config.mixstyle_alpha))
-    if rng.random() < config.filter_probability:
-        mel = apply_filters(mel, draw_filters(rng, size, mel_bins, config.filter_db, config.filter_type))
-    if rng.random() < config.freq_warp_probability:
-        mel = warp_frequency(mel, draw_warps(rng, size, mel_bins, config.freq_warp_min))
-    if config.spec_mask_bins or config.spec_mask_frames:
-        mel = mask_stripes(mel, draw_stripes(rng, (size, mel_bins, mel.shape[3]), config.spec_masks, config.spec_mask_bins, config.spec_mask_frames))
-    return mel
+    if draws.mixstyle is not None:
+        mel = mix_styles(mel, *draws.mixstyle)
+    if draws.gains_db is not None:
+        mel = apply_filters(mel, draws.gains_db)
+    if draws.warp is not None:
+        mel = warp_frequency(mel, draws.warp)
+    return mel if draws.stripes is None else mask_stripes(mel, *draws.stripes)

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar, WeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from efficient_sed._files import write_atomically
 from efficient_sed._progress import clock
@@ -24,6 +26,8 @@ from efficient_sed.errors import CheckpointError, PreemptedError
 
 logger = logging.getLogger(__name__)
 PROGRESS_FILE = "progress.json"
+LOOK_EVERY_S = 5.0  # for a signal, where several processes have to agree
+READ_EVERY_S = 1.0  # what a progress bar or file shows of a GPU
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -55,6 +59,9 @@ class MovableCheckpoint(ModelCheckpoint):
 class StopOnSignal(pl.Callback):
     """On SIGTERM, which a cluster sends before it takes a machine away: finish the step, save, and raise a PreemptedError.
 
+    A single process looks after every step. Several have to agree, for which they wait for their GPUs and for each
+    other: they look about every `LOOK_EVERY_S` seconds, all after the same step.
+
     Args:
         checkpoint: File to save to; the one that a resume reads.
     """
@@ -63,8 +70,10 @@ class StopOnSignal(pl.Callback):
         self.checkpoint = checkpoint
         self._is_asked = False
         self._before: Any = None
+        self._num_steps, self._steps_since, self._looked_at = 1, 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._looked_at = time.monotonic()
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._ask)
 
@@ -72,12 +81,25 @@ class StopOnSignal(pl.Callback):
         self._is_asked = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        is_asked = trainer.strategy.reduce_boolean_decision(self._is_asked, all=False) if trainer.world_size > 1 else self._is_asked
         is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
-        if not is_asked or is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:  # an epoch's end is saved after its validation
+        if is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:  # an epoch's end is saved after its validation
+            return
+        if not (self._is_asked if trainer.world_size == 1 else self._is_agreed(trainer)):
             return
         trainer.save_checkpoint(self.checkpoint)
         raise PreemptedError(f"stopped by SIGTERM after step {trainer.global_step}; the same command goes on from there")
+
+    def _is_agreed(self, trainer: pl.Trainer) -> bool:
+        """Whether any process was asked; False between two looks. The slowest process decides when the next one is."""
+        self._steps_since += 1
+        if self._steps_since < self._num_steps:
+            return False
+        seconds = (time.monotonic() - self._looked_at) / self._steps_since
+        values = torch.tensor([float(self._is_asked), seconds], device=trainer.strategy.root_device)
+        is_asked, slowest = trainer.strategy.reduce(values, reduce_op="max").tolist()
+        self._num_steps = max(1, int(LOOK_EVERY_S / max(slowest, 1e-6)))
+        self._steps_since, self._looked_at = 0, time.monotonic()
+        return bool(is_asked)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if self._before is not None:
@@ -85,18 +107,51 @@ class StopOnSignal(pl.Callback):
             self._before = None
 
 
-class AveragedWeights(EMAWeightAveraging):
+class AveragedWeights(WeightAveraging):
     """Keeps a moving average of all weights: it is validated, and a checkpoint's weights are those; what a resume needs besides lies beside them.
 
-    Statistics of BatchNorm are averages already and taken over as they are.
+    Statistics of BatchNorm are averages already and taken over as they are. What is fixed stays exactly what it is.
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(use_buffers=False, decay=decay)
+        super().__init__(use_buffers=False)
+        self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._device = trainer.strategy.root_device  # where the model will be; it is not there yet
         super().setup(trainer, pl_module, stage)
+
+    @torch.no_grad()
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """As Lightning's, which at every step asks the GPU how many it has averaged."""
+        averaged = self._average_model
+        if averaged is None or trainer.global_step <= self._latest_update_step:
+            return
+        own: list[Tensor] = list(averaged.module.parameters())
+        current: list[Tensor] = list(pl_module.parameters())
+        if self._latest_update_step == 0:
+            torch._foreach_copy_(own, current)
+        else:
+            self._average(own, current, averaged.n_averaged)
+        for buffer, value in zip(averaged.module.buffers(), pl_module.buffers(), strict=True):
+            buffer.copy_(value)
+        averaged.n_averaged += 1
+        self._latest_update_step = trainer.global_step
+
+
+class TrainingBar(RichProgressBar):
+    """Lightning's bar reads losses from the GPU after every step; this one, within an epoch, at most every second."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=True)
+        self._read_at = 0.0
+        self._metrics_read: dict[str, Any] = {}
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        is_within_epoch = trainer.training and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if (now := time.monotonic()) - self._read_at >= READ_EVERY_S or not is_within_epoch:
+            self._read_at, self._metrics_read = now, dict(super().get_metrics(trainer, pl_module))
+        return self._metrics_read
 
 
 class Patience(EarlyStopping):
@@ -162,17 +217,17 @@ class ProgressFile(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.monotonic()
-        if now - self._written_at < 1.0 or not trainer.is_global_zero:
+        if now - self._written_at < READ_EVERY_S or not trainer.is_global_zero:
             return
         self._written_at = now
         with contextlib.suppress(OSError):  # a full disk is told of by the next checkpoint; until then training goes on
-            write_atomically(self.path, json.dumps(self._progress(trainer)).encode())
+            write_atomically(self.path, json.dumps(self._progress(trainer, "train/loss_step")).encode())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.is_logged and trainer.is_global_zero:
-            logger.info(describe_progress(self._progress(trainer)))
+            logger.info(describe_progress(self._progress(trainer, "train/loss_epoch")))
 
-    def _progress(self, trainer: pl.Trainer) -> dict[str, float | None]:
+    def _progress(self, trainer: pl.Trainer, loss: str) -> dict[str, float | None]:
         total, done = int(trainer.estimated_stepping_batches), trainer.global_step
         seconds_per_step = (time.monotonic() - self._started_at) / max(1, done - self._first_step)
         metrics = trainer.callback_metrics
@@ -181,7 +236,7 @@ class ProgressFile(pl.Callback):
             "steps": total,
             "epoch": trainer.current_epoch + 1,
             "epochs": trainer.max_epochs,
-            "loss": float(metrics["train/loss"]) if "train/loss" in metrics else None,
+            "loss": float(metrics[loss]) if loss in metrics else None,
             "score": float(metrics[self.monitor]) if self.monitor in metrics else None,
             "eta_s": round(seconds_per_step * (total - done)),
         }

@@ -31,7 +31,15 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
     return {"loss": (1 - weight) * supervised + weight * distillation, "supervised": supervised, "distillation": distillation}
 
 
-def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, is_weak: Tensor, weight: float, weak_share: float) -> dict[str, Tensor]:
+def half_weak_loss(
+    frame_logits: Tensor,
+    targets: Tensor,
+    teacher: Tensor,
+    strong: Tensor,
+    weak: Tensor,
+    weight: float,
+    weak_share: float,
+) -> dict[str, Tensor]:
     """`detection_loss` of a batch in which some clips have clip labels only: those learn from the teacher's frames alone.
 
     Morocutti et al. 2025, section IV-D ("advanced" distillation), by the released code: (1 - weight) * supervised on strong clips
@@ -42,28 +50,38 @@ def half_weak_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, is_we
         frame_logits: The student's, shape (batch, classes, frames).
         targets: Labels in [0, 1], same shape; of weak clips they are not looked at.
         teacher: Probabilities in [0, 1], same shape.
-        is_weak: Which clips have clip labels only, boolean, shape (batch,).
+        strong: Rows of the clips with frame labels, on the device of the logits.
+        weak: Rows of the others, which have clip labels only.
         weight: Share of the distillation term in the loss, in [0, 1].
         weak_share: Share of weak clips in that term, in [0, 1].
 
     Returns:
         "loss" to minimise and its parts "supervised", "distillation", "distillation_strong" and "distillation_weak", scalars.
     """
-    if not is_weak.any():
-        strong = detection_loss(frame_logits, targets, teacher, weight)
-        return strong if weak_share == 0 else {**strong, "distillation_strong": strong["distillation"], "distillation_weak": strong["loss"].new_zeros(())}
-    weak = binary_cross_entropy_with_logits(frame_logits[is_weak], teacher[is_weak])
-    if is_weak.all():
-        nothing = weak.new_zeros(())
-        return {"loss": weight * weak, "supervised": nothing, "distillation": weak, "distillation_strong": nothing, "distillation_weak": weak}
-    strong = detection_loss(frame_logits[~is_weak], targets[~is_weak], teacher[~is_weak], weight)
-    distillation = (1 - weak_share) * strong["distillation"] + weak_share * weak
+    if len(weak) == 0:
+        losses = detection_loss(frame_logits, targets, teacher, weight)
+        if weak_share == 0:
+            return losses
+        nothing = losses["loss"].new_zeros(())
+        return {**losses, "distillation_strong": losses["distillation"], "distillation_weak": nothing}
+    on_weak = binary_cross_entropy_with_logits(frame_logits[weak], teacher[weak])
+    if len(strong) == 0:
+        nothing = on_weak.new_zeros(())
+        return {
+            "loss": weight * on_weak,
+            "supervised": nothing,
+            "distillation": on_weak,
+            "distillation_strong": nothing,
+            "distillation_weak": on_weak,
+        }
+    losses = detection_loss(frame_logits[strong], targets[strong], teacher[strong], weight)
+    distillation = (1 - weak_share) * losses["distillation"] + weak_share * on_weak
     return {
-        "loss": (1 - weight) * strong["supervised"] + weight * distillation,
-        "supervised": strong["supervised"],
+        "loss": (1 - weight) * losses["supervised"] + weight * distillation,
+        "supervised": losses["supervised"],
         "distillation": distillation,
-        "distillation_strong": strong["distillation"],
-        "distillation_weak": weak,
+        "distillation_strong": losses["distillation"],
+        "distillation_weak": on_weak,
     }
 
 

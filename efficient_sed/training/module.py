@@ -28,6 +28,8 @@ from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
+LOG_EVERY_STEPS = 5  # losses are read from the device, and averaged over all processes
+
 
 class SedModule(pl.LightningModule):
     """Trains a model by a run's configuration.
@@ -42,7 +44,8 @@ class SedModule(pl.LightningModule):
         self.model, self.config = model, config
         self.save_hyperparameters({"model": model_header(model)})  # makes a .ckpt loadable by load_model
         set_batchnorm(model, config.train.batchnorm_momentum)
-        model.backbone.requires_grad_(not config.train.is_backbone_frozen)
+        if config.train.is_backbone_frozen:  # else what a network declares fixed stays so
+            model.backbone.requires_grad_(False)
         self.teacher = ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid) if config.train.teacher else None
         if self.teacher is not None:
             clip_seconds, crop_seconds = config.data.clip_seconds, config.train.crop_seconds
@@ -52,7 +55,7 @@ class SedModule(pl.LightningModule):
         """Which of the teacher's front ends hear as the student's, whose very spectrogram they then get."""
         self.unreadable: list[str] = []
         self._collected: ClipScores | None = None
-        self._has_trained = False
+        self._clips_trained: float | Tensor = 0
         self._validation_loss = torch.zeros(2)
         """Sum over the windows of an epoch, and their number."""
 
@@ -73,29 +76,42 @@ class SedModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
-        share = self._share(len(batch.positions))
-        if len(batch.positions) == 0:
+        num_clips = len(batch.positions)
+        share = self._share(num_clips)
+        if num_clips == 0:
             if self.trainer.world_size == 1:
                 return None
             batch = self._silence()  # the other processes wait for this one's gradient
         rng = np.random.default_rng([self.config.seed, self.current_epoch, batch_index, self.global_rank])  # not the step: several batches may make one
         augmented = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
-        output = self.model(augmented.mel)
-        losses, num_clips = self._losses(augmented, output, batch.is_weak), len(augmented.mel) if share else 0
-        for name, value in losses.items():
-            key, is_loss, is_shared = f"train/loss_{name}", name == "loss", self.trainer.world_size > 1
-            self.log("train/loss" if is_loss else key, value, prog_bar=is_loss, on_step=True, on_epoch=True, batch_size=num_clips, sync_dist=is_shared)
+        losses = self._losses(augmented, self.model(augmented.mel))
+        self._log_losses(losses, num_clips)
         return share * losses["loss"]
 
-    def _share(self, num_clips: int) -> float:
+    def _log_losses(self, losses: dict[str, Tensor], num_clips: int) -> None:
+        """Log without waiting for a GPU; the mean over all processes is taken of steps that are logged, and of epochs."""
+        is_shared = self.trainer.world_size > 1
+        values = torch.stack([value.detach() for value in losses.values()])
+        steps = values
+        if is_shared and (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0:
+            steps = values / self.trainer.world_size
+            torch.distributed.all_reduce(steps)
+        for name, value, step_value in zip(losses, values, steps, strict=True):
+            is_loss, key = name == "loss", "train/loss" if name == "loss" else f"train/loss_{name}"
+            shown: dict[str, Any] = {"prog_bar": is_loss, "batch_size": num_clips}
+            self.log(f"{key}_step", step_value, on_step=True, on_epoch=False, **shown)
+            self.log(f"{key}_epoch", value, on_step=False, on_epoch=True, sync_dist=is_shared, **shown)
+
+    def _share(self, num_clips: int) -> float | Tensor:
         """Weight of this process's loss in the mean over all: 1 where all of them have as many clips."""
         if self.config.data.on_error == "raise" or self.trainer.world_size == 1:
-            self._has_trained |= num_clips > 0
+            self._clips_trained += num_clips
             return 1.0
-        total = float(self.trainer.strategy.reduce(torch.tensor(float(num_clips), device=self.device), reduce_op="sum"))
-        self._has_trained |= total > 0
-        return num_clips * self.trainer.world_size / max(1.0, total)
+        total = torch.full((), float(num_clips), device=self.device)  # Lightning's own reduce would wait for the GPU
+        torch.distributed.all_reduce(total)
+        self._clips_trained = self._clips_trained + total
+        return num_clips * self.trainer.world_size / total.clamp(min=1)
 
     def _silence(self) -> Batch:
         """A batch of one silent clip, which counts for nothing."""
@@ -110,8 +126,8 @@ class SedModule(pl.LightningModule):
         frontends = [] if self.teacher is None else [frontend.to(self.device) for frontend, is_shared in zip(self.teacher.frontends, self._is_shared, strict=True) if not is_shared]
         return augment_batch(batch, self.model, self.config.train.augment, rng, frontends)
 
-    def _losses(self, augmented: Augmented, output: SedOutput, is_weak: Tensor) -> dict[str, Tensor]:
-        mel, targets, teacher, heard = augmented
+    def _losses(self, augmented: Augmented, output: SedOutput) -> dict[str, Tensor]:
+        mel, targets, teacher, heard, strong, weak = augmented
         train, data = self.config.train, self.config.data
         weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher = teacher.amax(-1)
@@ -122,10 +138,10 @@ class SedModule(pl.LightningModule):
             return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing)
         if self.config.task == "tagging":
             return tagging_loss(output.clip_logits, targets.amax(-1), clip_teacher, weight, train.label_smoothing)
-        return half_weak_loss(output.frame_logits, targets, teacher, is_weak, weight, train.weak_share)
+        return half_weak_loss(output.frame_logits, targets, teacher, strong, weak, weight, train.weak_share)
 
     def on_train_epoch_end(self) -> None:
-        if not self._has_trained:
+        if not self._clips_trained:  # of several processes on the device, and asked for once an epoch
             raise DataError(f"not one training file could be read; the last one: {self.unreadable[-1]}")
 
     def on_train_end(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.trainer import trainer as lightning_trainer
 from pytorch_lightning.utilities import rank_zero_only
@@ -27,10 +27,10 @@ from efficient_sed.errors import CheckpointError, ConfigError, DataError, LostPr
 from efficient_sed.models._checkpoint import check_archive, load_model
 from efficient_sed.models._initial import load_initial, load_initial_model
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal
+from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal, TrainingBar
 from efficient_sed.training.deepspeed import DeepSpeedStageTwo
 from efficient_sed.training.metrics_table import MetricsTable
-from efficient_sed.training.module import SedModule
+from efficient_sed.training.module import LOG_EVERY_STEPS, SedModule
 from efficient_sed.training.shared_norm import SharedStatistics
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     if config.train.patience is not None:
         callbacks.append(Patience(monitor, patience=config.train.patience, mode=mode))
     if show_progress:
-        callbacks.append(RichProgressBar(leave=True))
+        callbacks.append(TrainingBar())
     if last.is_file():
         logger.info("resuming from %s", last)
     with warnings.catch_warnings():
@@ -224,7 +224,7 @@ def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], 
         accumulate_grad_batches=train.accumulate,
         gradient_clip_val=train.gradient_clip or None,
         num_sanity_val_steps=0,
-        log_every_n_steps=5,
+        log_every_n_steps=LOG_EVERY_STEPS,
         enable_progress_bar=show_progress,
         enable_model_summary=False,
         use_distributed_sampler=False,

@@ -123,7 +123,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "class missing": (layout(num_classes=3, classes=["even", "b", "c"]), "{path}: its 3 classes lack 1 of the data set's 2, first 'odd'"),
     "classes of another length": (layout(classes=["even", "odd", "c"]), "{path}: names 3 classes for 2 rows of logits"),
-    "other hop": (layout(hop_s=0.02), "{path}: its frames last 0.02 s, the model's 0.04 s; write it anew with a teacher on the model's grid"),
+    "other hop": (layout(hop_s=0.02), "{path}: its frames last 0.02 s, the model's 0.04 s; write it anew with a teacher on the model's grid, or choose a backbone on its own"),
     "other grid": (
         layout(num_frames=1000),
         "{path}: holds 1000 frames a clip, data.clip_seconds=5 has 125 of 0.04 s; if its frames last as long, add the attribute `frame_hop_s` to the file",
@@ -145,14 +145,14 @@ def test_bad_files(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize(
     ("hop_s", "message"),
     [
-        (0.04, "its frames last 0.04 s, the model's 0.01 s; write it anew with a teacher on the model's grid"),
+        (0.04, "its frames last 0.04 s, the model's 0.01 s; write it anew with a teacher on the model's grid, or choose a backbone on its own"),
         (None, "holds 250 frames a clip, data.clip_seconds=10.24 has 1024 of 0.01 s; if its frames last as long, add the attribute `frame_hop_s` to the file"),
     ],
 )
 def test_a_teacher_of_the_released_family_is_none_for_dnd_sed(tmp_path: Path, hop_s: float | None, message: str) -> None:
     path = write_teacher(tmp_path / "a.h5", hop_s=hop_s)
     with pytest.raises(DataError) as caught:
-        PseudoLabels(path, CLASSES, Mel40("logmel40").grid(1).hop_s, clip_seconds=10.24)
+        PseudoLabels(path, CLASSES, Mel40("logmel40").grid(1), clip_seconds=10.24)
     assert str(caught.value) == f"{path}: {message}"
 
 

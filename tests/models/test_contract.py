@@ -7,20 +7,27 @@ import json
 import math
 from collections.abc import Callable
 from functools import cache
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from efficient_sed.config._strict import from_dict
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.config.schema import AugmentConfig, BackboneConfig, RunConfig, SequenceHeadConfig, TrainConfig, to_dict
+from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError
-from efficient_sed.models._factory import create_model, settle_norms
+from efficient_sed.models._factory import settle_norms
 from efficient_sed.models._fuse import MicroBatches
 from efficient_sed.models._names import parse_name
 from efficient_sed.models.contracts import CausalHead, SequenceHead
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.training.callbacks import AveragedWeights
+from efficient_sed.training.module import SedModule
+from efficient_sed.training.optim import parameter_groups
 
 CLASSES = ("bell", "dog", "siren")
 IN_DIM = 40
@@ -135,17 +142,52 @@ def test_gradients_reach_every_parameter(backbone: str, head: str) -> None:
 
 def test_rotary_frequencies_are_fixed() -> None:
     """As in the released models, where they are stored and counted but never trained."""
-    model = create_model("fmn04+tf-64", num_classes=2)
-    assert [key for key, value in model.named_parameters() if not value.requires_grad] == [f"sequence.blocks.{i}.attention.rotary.freqs" for i in (0, 1)]
+    module, fixed = trained_module("crnn_cnn", "tf")
+    assert fixed == {f"sequence.blocks.{i}.attention.rotary.freqs" for i in (0, 1)}
+    assert {key for key, value in module.model.named_parameters() if not value.requires_grad} == fixed
+
+
+def test_a_moving_average() -> None:
+    module = pl.LightningModule()
+    module.fixed = torch.nn.Parameter(torch.rand(1000), requires_grad=False)
+    module.trained, fixed = torch.nn.Parameter(torch.rand(1000)), module.fixed.clone()
+    averaged = AveragedWeights(0.9)
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")), global_step=0)
+    averaged.setup(trainer, module, "fit")  # type: ignore[arg-type]
+    expected = torch.zeros(1000)
+    for step, is_new in ((1, True), (1, False), (2, True), (3, True), (3, False)):  # two batches may make a step
+        with torch.no_grad():
+            module.trained.add_(torch.rand(1000))
+        trainer.global_step = step
+        averaged.on_train_batch_end(trainer, module, None, None, 0)  # type: ignore[arg-type]
+        if is_new:
+            expected = module.trained.detach().clone() if step == 1 else 0.9 * expected + 0.1 * module.trained.detach()
+    assert averaged._average_model is not None
+    torch.testing.assert_close(averaged._average_model.module.trained.detach(), expected)
+    assert torch.equal(averaged._average_model.module.fixed, fixed)
+
+
+def trained_module(backbone: str, head: str) -> tuple[SedModule, set[str]]:
+    """A module without weights that is to be trained, and the parameters that its networks declare fixed."""
+    config = BACKBONES.get(backbone)()
+    run = RunConfig(config, small_head(head), SyntheticConfig(), TrainConfig(augment=AugmentConfig(mel_jitter=config.has_mel_jitter)))
+    with torch.device("meta"):
+        model = SedModel(ModelSpec(config, run.seq, CLASSES))
+    fixed = {key for key, value in model.named_parameters() if not value.requires_grad}
+    return SedModule(model, run), fixed
 
 
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_stages_hold_all_parameters(name: str) -> None:
-    with torch.device("meta"):
-        backbone = BACKBONES.get(name)().build()
+    """Those are trained that are not declared fixed."""
+    module, fixed = trained_module(name, "none")
+    backbone = module.model.backbone
     in_stages = [parameter for stage in backbone.stages() for parameter in stage.parameters()]
     assert len(in_stages) == len({id(parameter) for parameter in in_stages})
     assert {id(parameter) for parameter in in_stages} == {id(parameter) for parameter in backbone.parameters()}
+    trained = {id(value) for group in parameter_groups(module.model, module.config.train) for value in group["params"]}
+    assert trained == {id(value) for key, value in module.model.named_parameters() if key not in fixed}
+    assert fixed == {"atst_f": {"backbone.embedding.mask_embed"}, "m2d": {"backbone.embedding.norm_stats"}}.get(name, set())
 
 
 WRONG_SAMPLES: dict[str, tuple[Callable[[Tensor], object], type[Exception], str]] = {

@@ -17,7 +17,6 @@ from reliability.inputs_containers import CLASSES, _prepare_hdf5, _prepare_index
 from reliability.mutations import change_value, damage, damaged_json, damaged_table
 
 from efficient_sed._json import parse_json
-from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.compose import compose_run
 from efficient_sed.data._index import index_file, look_up
 from efficient_sed.data.events import Event
@@ -145,7 +144,7 @@ def test_pseudo_labels_on_no_grid(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "original.h5", "r+") as file:
         file.attrs["frame_hop_s"] = np.nan
     with pytest.raises(DataError, match="its frames last nan s"):
-        PseudoLabels(tmp_path / "original.h5", CLASSES, FrameGrid().hop_s)
+        PseudoLabels(tmp_path / "original.h5", CLASSES)
 
 
 def test_a_blank_place_in_hdf5_does_not_stop_the_world(tmp_path: Path) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
+import efficient_sed as es
+from efficient_sed.cli import main
 from efficient_sed.config.schema import DataConfig
+from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
 from efficient_sed.registry import BACKBONES
@@ -34,6 +39,29 @@ def test_teachers_are_tried(tiny_config: SyntheticConfig, tmp_path: Path) -> Non
     ):
         with pytest.raises(error, match=message):
             check_points(expand_grid([*data, *rest, option]))
+
+
+@pytest.mark.parametrize("backbone", ["crnn_cnn", "erann1"])
+def test_teachers_are_held_against_each_backbone_s_own_grid(
+    backbone: str, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model and a file of logits; `data check`, too, knows the model only where it is named."""
+    model = es.create_model(backbone, classes=list(tiny_data.classes))
+    es.save_model(model, tmp_path / "teacher.safetensors")
+    with h5py.File(tmp_path / "stored.h5", "w") as file:
+        file["filenames"] = np.array([clip.id for clip in tiny_data.train], dtype="S")
+        file["classes"] = np.array(tiny_data.classes, dtype=h5py.string_dtype())
+        file["strong_logits"] = np.zeros((len(tiny_data.train), len(tiny_data.classes), model.grid.num_frames(3 * model.grid.sample_rate)), np.float16)
+        file.attrs["frame_hop_s"] = model.grid.hop_s
+    data = [f"data.{key}={getattr(tiny_config, key)}" for key in ("root", "num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds")]
+    rest = [*data, "seq=none", "train.augment.mel_jitter=false", f"output_dir={tmp_path}/runs"]
+    for teacher in (f"train.teacher={tmp_path}/teacher.safetensors", f"data.pseudo_labels={tmp_path}/stored.h5"):
+        check_points(expand_grid([*rest, f"backbone={backbone}", teacher]))
+        with pytest.raises((ConfigError, DataError), match=r"its frames last .* the (student|model)'s 0\.04 s"):
+            check_points(expand_grid([*rest, f"backbone={backbone},fmn04", teacher]))
+    for words, status in (((), 0), ((f"backbone={backbone}",), 0), (("backbone=fmn04",), 2)):
+        assert main(["data", "check", *data, f"data.pseudo_labels={tmp_path}/stored.h5", "train.augment.mel_jitter=false", *words]) == status
+    assert "the model's 0.04 s" in capsys.readouterr().err
 
 
 def test_a_start_for_one_of_two_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

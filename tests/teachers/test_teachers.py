@@ -115,5 +115,5 @@ def test_teachers_that_cannot_teach(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_another_grid(tmp_path: Path) -> None:
     make_model(tmp_path / "m.safetensors")
-    with pytest.raises(ConfigError, match=r"its frames last 0\.04 s, the student's 0\.08 s; choose a teacher on the student's grid$"):
+    with pytest.raises(ConfigError, match=r"its frames last 0\.04 s at 16000 Hz, the student's 0\.08 s at 16000 Hz; choose a teacher on the student's grid$"):
         ModelConfig((str(tmp_path / "m.safetensors"),)).build(CLASSES, FrameGrid(stride=8))

@@ -273,12 +273,16 @@ def test_on_the_grid_of_the_student_s_backbone(tiny_data: Splits, write: Write, 
     es.save_model(es.create_model("fmn04", classes=list(tiny_data.classes)), other)
     student = ("model=dnd-dws", "train.augment.mel_jitter=false")
     assert write(teacher, tmp_path / "t.h5", *student, part="test") == 0
-    labels = PseudoLabels(tmp_path / "t.h5", tiny_data.classes, 0.01, clip_seconds=3)
+    labels = PseudoLabels(tmp_path / "t.h5", tiny_data.classes, model.grid, clip_seconds=3)
     clip = tiny_data.test[0]
     with torch.no_grad():
         expected = model(model.frontend(clip.audio.read(sample_rate=44_100)[None])).frame_logits[0].numpy()
     np.testing.assert_allclose(labels.read(clip.id, 0, 300), expected, rtol=2e-3, atol=2e-3)
     capsys.readouterr()
-    for name, words, message in ((other, student, "its frames last 0.04 s, the student's 0.01 s"), (teacher, (), "its frames last 0.01 s, the student's 0.04 s")):
+    refusals = (
+        (other, student, "its frames last 0.04 s at 16000 Hz, the student's 0.01 s at 44100 Hz"),
+        (teacher, (), "its frames last 0.01 s at 44100 Hz, the student's 0.04 s at 16000 Hz"),
+    )
+    for name, words, message in refusals:
         assert write(name, tmp_path / "u.h5", *words) == 2
         assert message in capsys.readouterr().err

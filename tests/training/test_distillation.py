@@ -168,7 +168,7 @@ def test_clip_level_loss_by_hand(tiny_config: SyntheticConfig, tiny_data: Splits
     targets, taught = (torch.stack([item[index] for item in items]) for index in (1, 2))  # type: ignore[misc]
     mel = model.frontend(torch.stack([item[0] for item in items]))  # type: ignore[misc]
     output = model.eval()(mel)
-    losses = module._losses(Augmented(mel, targets, taught, []), output, torch.zeros(4, dtype=torch.bool))
+    losses = module._losses(Augmented(mel, targets, taught, [], torch.arange(4), torch.arange(0)), output)
     logits = torch.from_numpy(np.load(tmp_path / "t.npy"))
     expected = torch.cat([logits.sigmoid(), targets.amax(-1)[2:]])
     torch.testing.assert_close(losses["loss"], detection_loss(output.clip_logits, targets.amax(-1), expected, 0.9)["loss"])

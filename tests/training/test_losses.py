@@ -62,19 +62,19 @@ def test_tagging_with_a_teacher_by_hand() -> None:
 def test_half_weak_by_hand() -> None:
     """0.1 supervised on strong clips + 0.9 (0.5 teacher on strong + 0.5 teacher on weak clips), each a mean over its own clips."""
     logits, labels, teacher = torch.randn(5, 3, 7), torch.rand(5, 3, 7).round(), torch.rand(5, 3, 7)
-    is_weak = torch.tensor([True, False, True, True, False])
-    losses = half_weak_loss(logits, labels, teacher, is_weak, 0.9, 0.5)
+    strong, weak, nobody = torch.tensor([1, 4]), torch.tensor([0, 2, 3]), torch.tensor([], dtype=torch.long)
+    losses = half_weak_loss(logits, labels, teacher, strong, weak, 0.9, 0.5)
     bce = torch.nn.functional.binary_cross_entropy_with_logits
-    strong, weak = [1, 4], [0, 2, 3]
     expected = 0.1 * bce(logits[strong], labels[strong]) + 0.9 * (0.5 * bce(logits[strong], teacher[strong]) + 0.5 * bce(logits[weak], teacher[weak]))
     torch.testing.assert_close(losses["loss"], expected)
     torch.testing.assert_close(losses["distillation_weak"], bce(logits[weak], teacher[weak]))
     torch.testing.assert_close(losses["distillation_strong"], bce(logits[strong], teacher[strong]))
     torch.testing.assert_close(losses["supervised"], bce(logits[strong], labels[strong]))
-    labels[is_weak] = torch.nan  # not looked at
-    torch.testing.assert_close(half_weak_loss(logits, labels, teacher, is_weak, 0.9, 0.5)["loss"], expected)
+    labels[weak] = torch.nan  # not looked at
+    torch.testing.assert_close(half_weak_loss(logits, labels, teacher, strong, weak, 0.9, 0.5)["loss"], expected)
     for all_weak in (False, True):
-        same = half_weak_loss(logits, teacher, teacher, torch.full((5,), all_weak), 0.9, 0.5)
+        rows = (nobody, torch.arange(5)) if all_weak else (torch.arange(5), nobody)
+        same = half_weak_loss(logits, teacher, teacher, *rows, 0.9, 0.5)
         torch.testing.assert_close(same["loss"], (0.9 if all_weak else 1.0) * bce(logits, teacher))
         torch.testing.assert_close(same["distillation"], bce(logits, teacher))
         assert same.keys() == losses.keys()  # several processes log the same, whatever their clips

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.errors import PreemptedError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
-from efficient_sed.training.callbacks import ProgressFile
+from efficient_sed.training import callbacks
+from efficient_sed.training.callbacks import LOOK_EVERY_S, ProgressFile, StopOnSignal
 from efficient_sed.training.train import LAST_CHECKPOINT, fit
 
 
@@ -54,3 +57,55 @@ def test_sigterm_saves_and_the_same_call_goes_on(
     assert facts["steps"] == torch.load(tmp_path / "whole" / LAST_CHECKPOINT, weights_only=True)["global_step"]
     for key, value in whole.items():
         assert torch.equal(value, resumed[key]), key
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.4, 30.0])
+def test_several_processes_agree_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Two threads stand for them, one a fifth slower: they stop after the same step, soon after one was asked, and seldom wait for each other."""
+    asked_at, meeting, given, stopped = 1000, threading.Barrier(2), {}, {}
+    clock = threading.local()
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: clock.now)
+
+    def reduce(values: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        assert reduce_op == "max"
+        given[threading.get_ident()] = values
+        meeting.wait()
+        largest = torch.stack(list(given.values())).amax(0)
+        meeting.wait()
+        return largest
+
+    def train(rank: int) -> None:
+        clock.now, looks = 0.0, 0
+
+        def counted(*arguments: Any, **options: Any) -> torch.Tensor:
+            nonlocal looks
+            looks += 1
+            return reduce(*arguments, **options)
+
+        trainer: Any = SimpleNamespace(
+            world_size=2, accumulate_grad_batches=1, global_step=0, save_checkpoint=lambda _: None,
+            strategy=SimpleNamespace(root_device=torch.device("cpu"), reduce=counted),
+            fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=False))),
+        )  # fmt: skip
+        stop = StopOnSignal(tmp_path / "last.ckpt")
+        stop.on_train_start(trainer, None)  # type: ignore[arg-type]
+        for trainer.global_step in range(1, 10_000):
+            clock.now += seconds * (1 + 0.2 * rank)
+            if rank == 1 and trainer.global_step == asked_at:
+                stop._ask(signal.SIGTERM, None)
+            try:
+                stop.on_train_batch_end(trainer, None, None, None, 0)  # type: ignore[arg-type]
+            except PreemptedError:
+                stopped[rank] = trainer.global_step, looks
+                return
+
+    threads = [threading.Thread(target=train, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stopped[0] == stopped[1]
+    step, looks = stopped[0]
+    most_steps = max(1, LOOK_EVERY_S / seconds)
+    assert asked_at <= step <= asked_at + most_steps
+    assert looks <= 3 + 1.3 * step / most_steps

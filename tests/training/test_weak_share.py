@@ -25,7 +25,7 @@ from efficient_sed.data.events import Event, Splits
 from efficient_sed.errors import ConfigError, DataError, PreemptedError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import augmentation
-from efficient_sed.training.augmentation import Augmented, augment_batch
+from efficient_sed.training.augmentation import augment_batch
 from efficient_sed.training.callbacks import ProgressFile
 from efficient_sed.training.losses import half_weak_loss
 from efficient_sed.training.module import SedModule
@@ -81,16 +81,17 @@ def test_loss_by_hand(splits: Splits, teacher: str) -> None:
     model = build_model(config, splits.classes)
     module, data = SedModule(model, config), SedDataModule(config, splits, model.grid)
     batch = next(iter(data.train_dataloader()))
-    mel, targets, stored, _ = augment_batch(batch, model, NO_AUGMENT, np.random.default_rng(0))
+    augmented = augment_batch(batch, model, NO_AUGMENT, np.random.default_rng(0))
+    mel, targets, _, _, *rows = augmented
     output = model.eval()(mel)
-    losses = module._losses(Augmented(mel, targets, stored, []), output, batch.is_weak)
+    losses = module._losses(augmented, output)
     assert module.teacher is not None
     taught = module.teacher([mel]).frame_logits.sigmoid()
     bce = torch.nn.functional.binary_cross_entropy_with_logits
     strong, weak = (bce(output.frame_logits[kind], taught[kind]) for kind in (slice(0, 2), slice(2, 4)))
     expected = 0.1 * bce(output.frame_logits[:2], targets[:2]) + 0.9 * (0.5 * strong + 0.5 * weak)
     torch.testing.assert_close(losses["loss"], expected)
-    torch.testing.assert_close(losses["loss"], half_weak_loss(output.frame_logits, targets, taught, batch.is_weak, 0.9, 0.5)["loss"])
+    torch.testing.assert_close(losses["loss"], half_weak_loss(output.frame_logits, targets, taught, *rows, 0.9, 0.5)["loss"])
 
 
 @pytest.fixture
