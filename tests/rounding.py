@@ -17,6 +17,11 @@ def error(given: Any, exact: Any) -> float:
     return float((given - exact).abs().max() / exact.abs().max())
 
 
+def allowed(plain: Any, exact: Any) -> float:
+    """Largest error that rounding explains, given that of the plain form in float32."""
+    return TIMES * max(error(plain, exact), LEAST)
+
+
 def assert_rounds_like(plain: Any, given: Any, exact: Any) -> None:
     """`given` is as near to the float64 reference as the plain form in float32 is.
 
@@ -25,5 +30,5 @@ def assert_rounds_like(plain: Any, given: Any, exact: Any) -> None:
         given: What is tested, in float32.
         exact: The reference form in float64.
     """
-    found, allowed = error(given, exact), TIMES * max(error(plain, exact), LEAST)
-    assert found <= allowed, f"{found:.2e} from float64, where rounding explains {allowed:.2e}"
+    found, limit = error(given, exact), allowed(plain, exact)
+    assert found <= limit, f"{found:.2e} from float64, where rounding explains {limit:.2e}"

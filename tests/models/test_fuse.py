@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from rounding import assert_rounds_like, error
+from rounding import allowed, error
 from test_contract import CAUSAL, IN_DIM, RUN, create, mel_for, random_mel, run_every_part, small_head
 from torch import nn
 
@@ -25,12 +25,15 @@ from efficient_sed.registry import SEQUENCE_HEADS
 def test_same_logits(backbone: str, head: str) -> None:
     model = create(backbone, head).eval()
     double, fused = copy.deepcopy(model).double(), es.fuse(model)
+    mel = mel_for(model, 1, 37)
+    expected = double(mel.double())
+    for ours, exact in zip(es.fuse(double)(mel.double()), expected, strict=True):
+        assert error(ours, exact) < 1e-9
+    limit = 2 * max(map(allowed, model(mel), expected))  # either form may be so far from float64
     for frames in (100, 37, 213):  # the order in which tables must shrink and grow
         mel = mel_for(model, 2, frames)
-        for plain, ours, exact in zip(model(mel), fused(mel), double(mel.double()), strict=True):
-            assert_rounds_like(plain, ours, exact)
-    for ours, exact in zip(es.fuse(double)(mel.double()), double(mel.double()), strict=True):
-        assert error(ours, exact) < 1e-9
+        for ours, plain in zip(fused(mel), model(mel), strict=True):
+            assert error(ours, plain) <= limit
 
 
 @run_every_part
