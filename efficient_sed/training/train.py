@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,6 +62,17 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
     return model
 
 
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """A KeyboardInterrupt again, of which Lightning makes a SystemExit; it ignores Ctrl-C from then on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from error
+
+
 def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: bool) -> tuple[SedModel, dict[str, Any]]:
     """Train, and return the model of the epoch that `train.select` names with facts on the training.
 
@@ -102,10 +116,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
             warnings.filterwarnings("ignore", message=advice)
         trainer = _trainer(config, run_folder, callbacks, show_progress)
         try:
-            with enough_memory(f"in a training with train.batch_size={config.train.batch_size}", "try a smaller one, or a smaller model or teacher"):
+            with _ctrl_c(), enough_memory(f"in a training with train.batch_size={config.train.batch_size}", "try a smaller one, or a smaller model or teacher"):
                 trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from error
         except RuntimeError as error:
             if config.train.devices == 1 or not _is_from_another(error):
                 raise
