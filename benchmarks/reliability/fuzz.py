@@ -11,6 +11,7 @@ must always hold: events inside their clip, finite scores and weights, contents 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import multiprocessing
 import os
@@ -115,6 +116,7 @@ def _work(kind: Kind, numbers: Sequence[int], folder: Path, results: Connection)
 def _quiet() -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
+    faulthandler.disable()  # a crash is counted; its dump would go to the parent's own copy of the standard error
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what C libraries say of damaged files
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import shutil
 import signal
 import sys
@@ -220,4 +221,7 @@ def _end(*_: object) -> None:
 def _detect_here(recording: Recording, options: DetectOptions, scores_folder: Path | None, has_scores: bool) -> Found:
     if _detector is None or isinstance(_detector, EfficientSedError):
         raise _detector or RuntimeError("the process was not started by detect_files")
-    return detect_one(recording, _detector, options, scores_folder, has_scores)
+    try:
+        return detect_one(recording, _detector, options, scores_folder, has_scores)
+    except SystemExit as ended:
+        os._exit(ended.code)  # type: ignore[arg-type]  # the pool would take it for a result, and go on with the next recording

@@ -1,6 +1,9 @@
 """Exported models in fewer bits: int8 from calibration on a user's own sounds, int8 of the head's matrices alone, float16 on disk.
 
 None of them promises a score: `efficient_sed.export.precisions` keeps each together with what it scores and costs.
+
+Weights use 7 of their 8 bits. x86 without VNNI (AVX2, the first AVX-512) adds the products of two unsigned activations and two signed weights in
+16 bits, which saturate at 32767: 255 * 127 * 2 would, 255 * 64 * 2 does not, so a file gives the same scores on CPUs of either kind.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndar
         per_channel=recipe.per_channel,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
+        reduce_range=True,
         calibrate_method=CalibrationMethod.MinMax,
     )
 
@@ -76,7 +80,15 @@ def _quantise_head(path: Path, recipe: Recipe) -> None:
 
     behind = [node.name for node in _nodes(path) if node.op_type in recipe.dynamic and not node.name.startswith((FRONT_END, BACKBONE))]
     behind += [f"{name}_MatMul" for name in behind]  # what a Gemm is called once it was split
-    quantize_dynamic(path, path, op_types_to_quantize=list(recipe.dynamic), nodes_to_quantize=behind, per_channel=True, weight_type=QuantType.QInt8)
+    quantize_dynamic(
+        path,
+        path,
+        op_types_to_quantize=list(recipe.dynamic),
+        nodes_to_quantize=behind,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        reduce_range=True,
+    )
     if not any(node.op_type == "MatMulInteger" and node.name.startswith(HEAD) for node in _nodes(path)):
         raise ConfigError(NO_MATRIX)
 

@@ -16,7 +16,7 @@ MATRICES = ("MatMul", "Gemm")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What becomes int8."""
+    """What becomes int8; weights then have 7 bits, see `quantise`."""
 
     summary: str
     static: tuple[str, ...] = ()

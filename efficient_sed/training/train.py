@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,17 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
     return model
 
 
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """A KeyboardInterrupt again, of which Lightning makes a SystemExit; it ignores Ctrl-C from then on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from error
+
+
 def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: bool) -> tuple[SedModel, dict[str, Any]]:
     """Train, and return the model of the epoch that `train.select` names with facts on the training.
 
@@ -108,10 +120,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         trainer = _trainer(config, run_folder, callbacks, show_progress)
         try:
             advice = "try a smaller one, or a smaller model or teacher"
-            with _seeded_apart(config.train), enough_memory(f"in a training with train.batch_size={config.train.batch_size}", advice):
+            with _ctrl_c(), _seeded_apart(config.train), enough_memory(f"in a training with train.batch_size={config.train.batch_size}", advice):
                 trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from error
         except RuntimeError as error:
             if config.train.devices == 1 or not _is_from_another(error):
                 raise

@@ -336,12 +336,9 @@ def test_interrupt_stays_an_interrupt(tiny_config: SyntheticConfig, tiny_data: S
         raise KeyboardInterrupt
 
     monkeypatch.setattr(SedModule, "training_step", interrupt)
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train(make_config(tiny_config), tiny_data, tmp_path)
-    finally:
-        signal.signal(signal.SIGINT, handler)  # Lightning ignores it from then on
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(tiny_config), tiny_data, tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_loss_falls_on_one_batch(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
