@@ -223,12 +223,12 @@ def test_wrong_input_is_refused(name: str) -> None:
         config = BACKBONES.get(name)()
         frontend, backbone = config.build_frontend(), config.build()
     waveform = torch.linspace(-0.5, 0.5, 200 * frontend.hop_length).repeat(2, 1)
-    for change, error, message in WRONG_SAMPLES.values():
-        with pytest.raises(error, match=message):
+    for change, kind, message in WRONG_SAMPLES.values():
+        with pytest.raises(kind, match=message):
             frontend(change(waveform))
     for network in (backbone, MicroBatches(backbone)):
-        for change, error, message in WRONG_SPECTROGRAMS.values():
-            with pytest.raises(error, match=message):
+        for change, kind, message in WRONG_SPECTROGRAMS.values():
+            with pytest.raises(kind, match=message):
                 network(change(torch.zeros(2, 1, frontend.mel_bins, 200)))
     if sum(buffer.numel() for buffer in frontend.buffers()) < LARGE:
         frontend = config.build_frontend()
