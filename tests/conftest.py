@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -25,6 +28,15 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 def _heeds_ctrl_c() -> None:
     """Shells start background jobs that ignore it, as may a test before this one; a handler here is the default action in what a test starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _keeps_nothing() -> Iterator[None]:
+    """Modules and trainers point at each other, and stay until Python looks for circles; glibc then keeps what they had."""
+    yield
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # glibc's alone
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -97,7 +97,12 @@ def test_every_file_is_a_preset_that_is_tested() -> None:
     assert (len(presets("experiment")), len(presets("sweep"))) >= (17, 3)
 
 
-@pytest.mark.parametrize("name", presets("experiment"))
+ALIKE = ("audioset_strong_warmup20000", "dcls_convformer", "erann_esc50", "figure1", "figure2", "prinzivalle_polyphonic", "scratch", "table1_fmn10",
+         "table1_fmn10_no_kd", "table1_fmn10_tf256_frozen", "table1_fmn10_tf256_no_kd", "table2_fmn10_tf256_weak_extended")  # fmt: skip
+"""Presets that differ in numbers from another one, which is trained on every occasion."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in presets("experiment")])
 @pytest.mark.slow
 def test_presets_train(name: str, audioset: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     config = small(name, audioset, tmp_path_factory.getbasetemp() / "scenes")

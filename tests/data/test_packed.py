@@ -90,7 +90,7 @@ def test_beyond_full_scale(tmp_path: Path) -> None:
     np.testing.assert_allclose(load(tmp_path / "a.h5").train[0].audio.read(), np.linspace(-1.7, 1.7, 16_000), atol=1.7 / 32767)
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("context", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.long)])
 @pytest.mark.slow
 def test_other_processes(packed: Path, context: str) -> None:
     clips = load(packed).train

@@ -121,8 +121,7 @@ def test_events_are_given_out_when_they_have_ended() -> None:
     assert consumed == [0, 1, 2]
 
 
-@pytest.mark.parametrize("median_frames", [1, 9, 61])
-@pytest.mark.parametrize("size", [1, 10, 50])
+@pytest.mark.parametrize(("median_frames", "size"), [(1, 10), (9, 1), (61, 50)])
 def test_smoothing_holds_back_half_a_window(median_frames: int, size: int) -> None:
     scores, taken = np.random.default_rng(0).random((1000, 2), dtype=np.float32), 0
     given_out: list[np.ndarray] = []

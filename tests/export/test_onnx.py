@@ -52,11 +52,11 @@ def test_every_head_at_any_length(head: str, tmp_path: Path) -> None:
     written = export_onnx(model, tmp_path / "model.onnx", head, input_kind="mel")
     assert 0 <= written.max_difference <= TOLERANCE
     session = open_engine(written.path)
-    for steps in (1, 37, 250, 1013):
-        mel = torch.randn(3, 1, 128, 4 * steps - 1)
+    for steps in (1, 37, 1013):
+        mel = torch.randn(2, 1, 128, 4 * steps - 1)
         with torch.inference_mode():
             expected = model(mel)
-        for batch in (1, 3):
+        for batch in (1, 2):
             frames, clips = session.run([FRAME_SCORES, CLIP_SCORES], {"mel": mel[:batch].numpy()})
             assert frames.shape == (batch, len(CLASSES), steps)
             np.testing.assert_allclose(frames, expected.frame_logits[:batch].sigmoid(), rtol=0, atol=TOLERANCE)

@@ -93,7 +93,9 @@ def test_no_two_products_saturate_in_16_bits(files: dict[str, bytes], precision:
     weights = [onnx.numpy_helper.to_array(weight).astype(int) for weight in graph.initializer if weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) > 1]
     products = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul", "MatMulInteger")]
     int8 = {weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.INT8}
-    int8 |= {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in int8}
+    for node in graph.node:
+        if node.op_type in ("DequantizeLinear", "Transpose") and node.input[0] in int8:
+            int8.add(node.output[0])
     assert len(weights) == sum(node.input[1] in int8 for node in products) > 0
     for weight in weights:
         ordered = np.sort(weight, axis=None)

@@ -105,7 +105,7 @@ def test_neighbours_in_a_batch_do_not_matter(backbone: str, head: str) -> None:
     assert (together.frame_logits[0] - together.frame_logits[1]).abs().max() > 1e-3 * together.frame_logits.std()
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("precision", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.long)], ids=str)
 @run_every_part
 @torch.inference_mode()
 def test_half_precision_and_silence(backbone: str, head: str, precision: torch.dtype) -> None:
@@ -260,7 +260,7 @@ def test_causality_is_told_truly(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-@pytest.mark.parametrize("chunks", [(1,) * 12, (250, 1, 3), (7, 16, 50, 130)], ids=str)
+@pytest.mark.parametrize("chunks", [(1,) * 12, (250, 1, 3, 16)], ids=str)
 @torch.inference_mode()
 def test_a_stream_equals_the_whole(name: str, chunks: tuple[int, ...]) -> None:
     torch.manual_seed(0)
@@ -287,11 +287,11 @@ def test_config_as_plain_values(config: BackboneConfig | SequenceHeadConfig) -> 
 
 
 @pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
-@pytest.mark.parametrize("backbone", BACKBONES.names())
-def test_a_model_is_named_by_its_parts(backbone: str, head: str) -> None:
+def test_a_model_is_named_by_its_parts(head: str) -> None:
     config = small_head(head)
-    name = f"{backbone}+{head}-{config.hidden}" if hasattr(config, "hidden") else backbone
-    parsed = parse_name(f"{name}_tag")
-    name = {"erann": "erann-8x4-5"}.get(name, name)  # the system that has its defaults
-    assert (parsed.backbone, parsed.seq, parsed.tag) == (BACKBONES.get(backbone)(), config, "tag")
-    assert parsed.architecture == name
+    for backbone in BACKBONES.names():
+        name = f"{backbone}+{head}-{config.hidden}" if hasattr(config, "hidden") else backbone
+        parsed = parse_name(f"{name}_tag")
+        name = {"erann": "erann-8x4-5"}.get(name, name)  # the system that has its defaults
+        assert (parsed.backbone, parsed.seq, parsed.tag) == (BACKBONES.get(backbone)(), config, "tag")
+        assert parsed.architecture == name

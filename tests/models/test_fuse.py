@@ -84,7 +84,7 @@ def test_streams(name: str) -> None:
     assert error(torch.cat([first, second], 1), whole) < 1e-9
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("precision", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.long)], ids=str)
 @pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
 @torch.inference_mode()
 def test_half_precision(head: str, precision: torch.dtype) -> None:

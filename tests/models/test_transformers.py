@@ -309,7 +309,7 @@ def assert_marked(backbone: torch.nn.Module, state: dict[str, Tensor]) -> None:
 
 
 @by_name
-@pytest.mark.parametrize("tag", ["ssl", "weak"])
+@pytest.mark.parametrize("tag", ["ssl", pytest.param("weak", marks=pytest.mark.long)])
 def test_starting_points(name: str, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A file of either kind has the backbone; whatever classifier a tagger left in it is not taken, which the log says."""
     monkeypatch.setenv("EFFICIENT_SED_HOME", str(tmp_path))

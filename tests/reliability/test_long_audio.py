@@ -40,8 +40,9 @@ def hear(way: str, leaks: bool, folder: Path) -> Course:
     return detect_long(detector, folder, 0, SOUND_S) if way == "detect" else stream_long(detector, 4.0, 0, SOUND_S)
 
 
-@pytest.mark.parametrize("leaks", [False, True])
-@pytest.mark.parametrize("way", ["detect", "stream"])
+@pytest.mark.parametrize(
+    ("way", "leaks"), [("detect", False), ("stream", True), pytest.param("detect", True, marks=pytest.mark.long), pytest.param("stream", False, marks=pytest.mark.long)]
+)
 @pytest.mark.slow
 def test_a_quarter_of_an_hour(tmp_path: Path, way: str, leaks: bool) -> None:
     """A window that is kept each time is seen: the check can fail. In a process of its own: what other tests freed would hide it."""

@@ -166,7 +166,11 @@ TORN = "self._file.write(_journal._RECORD.pack(b'clip', 3, 75, 0) + b'abc' + byt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("after", "torn"), [(3, "pass"), (5, TORN), (-1, "pass")], ids=["between", "within", "at the end"])
+@pytest.mark.parametrize(
+    ("after", "torn"),
+    [pytest.param(3, "pass", marks=pytest.mark.long), (5, TORN), pytest.param(-1, "pass", marks=pytest.mark.long)],
+    ids=["between", "within", "at the end"],
+)
 def test_killed_and_started_again(
     teachers: dict[str, SedModel],
     tiny_config: SyntheticConfig,

@@ -67,7 +67,7 @@ def close(module: torch.nn.Module, other: torch.nn.Module) -> bool:
     return all(torch.allclose(value.float(), state[key].float(), atol=1e-8) for key, value in module.state_dict().items())
 
 
-@pytest.mark.parametrize("file", ["own", "released"])
+@pytest.mark.parametrize("file", ["own", pytest.param("released", marks=pytest.mark.long)])
 def test_from_the_backbone(train: Train, start: dict[str, Any], file: str) -> None:
     """Any head may stand on it; the classes are those of the annotations."""
     status, model = train("seq=tf", "seq.hidden=16", f"backbone.init={start[file]}", *KEPT)
@@ -77,7 +77,7 @@ def test_from_the_backbone(train: Train, start: dict[str, Any], file: str) -> No
     assert close(model.backbone, start["model"].backbone)
 
 
-@pytest.mark.parametrize("file", ["own", "released"])
+@pytest.mark.parametrize("file", [pytest.param("own", marks=pytest.mark.long), "released"])
 def test_from_the_whole_model(train: Train, start: dict[str, Any], file: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "efficient_sed"):
         status, model = train("seq=gru", "seq.hidden=16", "backbone.init=null", f"train.init_from={start[file]}", *KEPT)

@@ -107,7 +107,7 @@ def test_two_processes_train_and_score_like_one(tiny_config: SyntheticConfig, ti
     assert abs(json.loads(again.stdout)["psds1_macro"] - score) <= 1e-9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_begun_in_two_processes_goes_on_in_one(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, alone: Path) -> None:
     words = overrides(tiny_config, tmp_path, "train.devices=2")
     folder = run_folder(compose_run(words))
@@ -125,7 +125,7 @@ def test_begun_in_two_processes_goes_on_in_one(tiny_config: SyntheticConfig, tin
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "deepspeed_stage_2"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("deepspeed_stage_2", marks=pytest.mark.long)])
 def test_begun_in_one_process_goes_on_in_two(stopped: tuple[list[str], Path], alone: Path, strategy: str) -> None:
     if strategy != "ddp":
         pytest.importorskip("deepspeed")
@@ -151,7 +151,7 @@ def test_a_lost_process_is_one_line(tiny_config: SyntheticConfig, tmp_path: Path
     assert "Traceback" not in errors
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_without_a_readable_clip_does_not_stop_the_others(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
     data = replace(tiny_config, root=str(tmp_path / "data"), on_error="skip")
     data.load()

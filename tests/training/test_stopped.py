@@ -31,7 +31,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize(("stop_after", "accumulate", "ema_decay"), [(1, 1, 0.0), (2, 2, 0.9), (4, 1, 0.0)])
+@pytest.mark.parametrize(("stop_after", "accumulate", "ema_decay"), [pytest.param(1, 1, 0.0, marks=pytest.mark.long), (2, 2, 0.9), pytest.param(4, 1, 0.0, marks=pytest.mark.long)])
 def test_sigterm_saves_and_the_same_call_goes_on(
     tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, accumulate: int, ema_decay: float
 ) -> None:
