@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -190,3 +190,13 @@ def test_a_file_in_two_parts_is_refused(root: Path) -> None:
 def test_a_quotation_mark_swallows_nothing(root: Path) -> None:
     annotate(root, "train", ['a.wav\t0\t0.5\t"dog', "b.flac\t0\t0.5\tcat"])
     assert {clip.id for clip in load(root).train} == {"a.wav", "b.flac"}
+
+
+@pytest.mark.parametrize(("on_error", "words"), [("raise", "a.wav: no such audio file; "), ("skip", ": 0 clips for training; ")])
+def test_missing_files_are_counted_and_named(tmp_path: Path, on_error: Literal["raise", "skip"], words: str) -> None:
+    (tmp_path / "audio").mkdir()
+    rows = "".join(f"{name}.wav\t0.1\t0.3\tdog\n" for name in "abcde")
+    (tmp_path / "train.tsv").write_text(f"filename\tonset\toffset\tevent_label\n{rows}")
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path / "audio", {"train": tmp_path / "train.tsv", "validation": None, "test": None}, on_error=on_error)
+    assert f"{words}5 of the 5 audio files in its annotations are not below {tmp_path / 'audio'}: a.wav, b.wav, c.wav, …" in str(caught.value)
