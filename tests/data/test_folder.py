@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from efficient_sed.data.events import Event, Splits
-from efficient_sed.data.folder import FolderConfig
+from efficient_sed.data.folder import FolderConfig, read_folder
 from efficient_sed.errors import ConfigError, DataError
 
 HEADER = "filename\tonset\toffset\tevent_label"
