@@ -196,7 +196,8 @@ def take_group(overrides: Sequence[str], group: str, cls: type[Any]) -> tuple[di
 
 def to_yaml(config: RunConfig) -> str:
     """The effective configuration as text; `compose_run` takes any of its values as `key=value`."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    return text
 
 
 def key_of(override: str) -> str:

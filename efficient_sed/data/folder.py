@@ -225,8 +225,8 @@ def _clips(
         results = list(pool.map(read, events_by_file))
     errors = [result for result in results if isinstance(result, str)]
     if errors and on_error == "raise":
-        if lack := _missing_words(audio, events_by_file):
-            raise DataError(f"{next(error for error in errors if 'no such audio file' in error)}; {lack}; data.on_error=skip leaves such files out")
+        if len(errors) > 1 and (lack := _missing_words(audio, events_by_file)):
+            raise DataError(f"{next((error for error in errors if 'no such audio file' in error), errors[0])}; {lack}; data.on_error=skip leaves such files out")
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
     skipped.extend(errors)

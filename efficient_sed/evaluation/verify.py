@@ -186,7 +186,8 @@ def why_other_clips(card: Card, facts: DataFacts) -> str | None:
 
 def why_not_made(card: Card, config: RunConfig) -> tuple[str | None, DataFacts]:
     """The same, before generated data are made: also their settings tell; and what is known of such data."""
-    from efficient_sed.data.synthetic import SOUND_CLASSES, SyntheticConfig
+    from efficient_sed.data._sounds import SOUND_CLASSES
+    from efficient_sed.data.synthetic import SyntheticConfig
 
     data, labels = config.data, frozenset(SOUND_CLASSES)
     if not isinstance(data, SyntheticConfig) or data.folder.is_dir():

@@ -74,7 +74,8 @@ def list_composable(pattern: str = "*", hidden: Sequence[int] = (256,), sort: st
                 if any(fnmatchcase(f"{backbone}+{head}-{size}", pattern) for backbone in BACKBONES.names()):
                     unfit.append(f"{head}-{size}: {error}")
     by_backbone = {backbone: [name for name in (f"{backbone}{ending}" for ending in endings) if fnmatchcase(name, pattern)] for backbone in BACKBONES.names()}
-    rows, heads = [], {}
+    rows: list[Row] = []
+    heads: dict[Any, tuple[int, int]] = {}
     with progress("models", sum(map(len, by_backbone.values())), is_drawn=sys.stderr.isatty()) as counted:
         for names in by_backbone.values():
             try:

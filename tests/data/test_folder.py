@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import soundfile
 
 from efficient_sed.cli import main
 from efficient_sed.data.events import Event, Splits, cut_events
-from efficient_sed.data.folder import FolderConfig
+from efficient_sed.data.folder import FolderConfig, read_folder
 from efficient_sed.errors import ConfigError, DataError
 
 HEADER = "filename\tonset\toffset\tevent_label"
@@ -290,3 +290,13 @@ def test_two_files_of_one_name(root: Path) -> None:
     for options in ({}, {"train": None}):
         with pytest.raises(DataError, match=r"'Gr\\xfc.*wav' and 'Gru\\u0308.*wav' are one name in two Unicode spellings|'Gru.*' and 'Gr\\xfc.*' are one name"):
             load(root, **options)
+
+
+@pytest.mark.parametrize(("on_error", "words"), [("raise", "a.wav: no such audio file; "), ("skip", ": 0 clips for training; ")])
+def test_missing_files_are_counted_and_named(tmp_path: Path, on_error: Literal["raise", "skip"], words: str) -> None:
+    (tmp_path / "audio").mkdir()
+    rows = "".join(f"{name}.wav\t0.1\t0.3\tdog\n" for name in "abcde")
+    (tmp_path / "train.tsv").write_text(f"filename\tonset\toffset\tevent_label\n{rows}")
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path / "audio", {"train": tmp_path / "train.tsv", "validation": None, "test": None}, on_error=on_error)
+    assert f"{words}5 of the 5 audio files in its annotations are not below {tmp_path / 'audio'}: a.wav, b.wav, c.wav, …" in str(caught.value)
