@@ -193,6 +193,8 @@ def run_train(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.record import result_table
     from efficient_sed.benchmark.runner import run_experiment, run_folder
 
+    if config.train.accelerator == "cpu" and config.benchmark.device != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or an optimiser of torch opens a context on a GPU that nobody asked for
     if options.exit_with_parent:
         threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
     result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())

@@ -155,13 +155,14 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
 @contextlib.contextmanager
 def _seeded_apart(train: TrainConfig) -> Iterator[None]:
     """Keep Lightning from reading the random state of GPUs, which opens a context on each, where it trains on a CPU."""
-    isolate = lightning_trainer.isolate_rng
+    names = vars(lightning_trainer)
+    isolate = names["isolate_rng"]
     if train.accelerator == "cpu":
-        lightning_trainer.isolate_rng = functools.partial(isolate, include_cuda=False)
+        names["isolate_rng"] = functools.partial(isolate, include_cuda=False)
     try:
         yield
     finally:
-        lightning_trainer.isolate_rng = isolate
+        names["isolate_rng"] = isolate
 
 
 def kept_checkpoint(config: RunConfig, run_folder: Path) -> Path:

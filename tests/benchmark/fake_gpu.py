@@ -51,9 +51,10 @@ class GpuTensor(torch.Tensor):
             # these ask for the device itself, which is not there, or (stft) turn a tensor round in place
             result = function(*tree_map(_on_cpu, args), **tree_map(_on_cpu, kwargs or {}))
             return GpuTensor(result) if isinstance(result, torch.Tensor) else result
-        args, kwargs = tree_map(_numbered, args), tree_map(_numbered, kwargs or {})
+        if function.__name__ == "to":
+            args, kwargs = tree_map(_numbered, args), tree_map(_numbered, kwargs or {})
         with torch._C.DisableTorchFunctionSubclass():
-            return function(*args, **kwargs)
+            return function(*args, **(kwargs or {}))
 
     @classmethod
     def __torch_dispatch__(cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -200,6 +200,7 @@ def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(tiny_config: SyntheticConfig
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)  # optimisers ask; the command hides GPUs from them
     for name in ("_lazy_init", "get_device_name", "get_device_properties", "synchronize"):
         monkeypatch.setattr(torch.cuda, name, refuse)
     pinned: list[bool] = []

@@ -73,6 +73,7 @@ def test_the_model_as_it_is(model: SedModel) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own
 def test_compiled(model: SedModel) -> None:
     modes = ("compiled", "eager")
     rows = measure_speed(model, dataclasses.replace(SHORT, modes=modes, batches=(1,)))["speeds"]
