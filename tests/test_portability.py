@@ -75,7 +75,7 @@ def run_all():
         ["data", "pack", *data, f"{folder}/packed.h5"],
         ["train", *run, f"output_dir={folder}/runs"],
         ["train", *train, "data=packed", f"data.root={folder}/packed.h5", "data.clip_seconds=3", f"output_dir={folder}/runs"],
-        ["pseudo-label", "--teacher", str(model), *data, f"{folder}/teacher.h5"],
+        ["pseudo-label", f"{folder}/teacher.h5", "--teacher", str(model), *data],
     ):
         assert main(command) == 0, command
 

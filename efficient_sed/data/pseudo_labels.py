@@ -50,7 +50,11 @@ class PseudoLabels:
     """
 
     def __init__(
-        self, path: str | Path, classes: Sequence[str], grid: FrameGrid | None = PUBLISHED_GRID, clip_seconds: float | None = None
+        self,
+        path: str | Path,
+        classes: Sequence[str],
+        grid: FrameGrid | None = PUBLISHED_GRID,
+        clip_seconds: float | None = None,
     ) -> None:
         self.path, self.classes = Path(path), tuple(classes)
         self._file: Any = None
