@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for noisy in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        check_places(getattr(options, "overrides", ()) or getattr(options, "words", ()))
+        if not getattr(options, "show_config", False):
+            check_places(getattr(options, "overrides", ()) or getattr(options, "words", ()), is_sweep=options.run is run_sweep)
         command: Callable[[argparse.Namespace], int] = options.run
         status = command(options)
         sys.stdout.flush()  # a full disk behind it is told of here, not after the last line of Python

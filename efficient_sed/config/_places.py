@@ -14,9 +14,11 @@ MADE = "synthetic"  # whose folder is made where there is none
 FILES = ("data.pseudo_labels", "data.clip_teacher", "data.clip_teacher_index")
 
 
-def check_places(overrides: Sequence[str]) -> None:
+def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
     """Raise a DataError if data, or a teacher's file, are to be read from where nothing is; of a sweep any of the alternatives."""
     typed = {key: value for key, is_value, value in (override.partition("=") for override in overrides) if is_value}
+    if not is_sweep:  # alternatives are refused later, with what to type
+        typed = {key: value for key, value in typed.items() if len(split_alternatives(value, Text.OPTIONAL)) == 1}
     if MADE not in _names(typed):
         for root in (Path(value) for value in _values(typed, "data.root") if value and not Path(value).exists()):
             raise DataError(f"data.root={root}: no such directory; give the folder of your data set as data.root=DIR")
