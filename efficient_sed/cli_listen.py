@@ -114,7 +114,7 @@ def read_samples(
             raise DataError(f"the standard input holds a sample that is no number; is --samples {sample_type} what it was written as?")
         mono = frames.mean(axis=1, dtype=np.float32) if channel is None else frames[:, channel - 1].astype(np.float32)
         mono /= np.float32(scale)
-        if channel is None and channels > 1 and are_cancelled(frames / np.float32(scale), mono):
+        if channel is None and channels > 1 and are_cancelled(frames / np.float32(scale), mono, sample_rate):
             warn_once("the standard input: its channels cancel in their mean, as if one were inverted; choose one by --channel")
         yield mono
     if is_first:

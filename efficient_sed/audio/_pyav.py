@@ -10,19 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from efficient_sed.audio.encoded import (
-    MAX_PER_BYTE,
-    SUFFIXES,
-    AudioInput,
-    EncodedAudio,
-    check_rate,
-    check_values,
-    open_bytes,
-    warn_once,
-)
+from efficient_sed.audio.encoded import MAX_PER_BYTE, SUFFIXES, AudioInput, EncodedAudio, MissingDecoderError, check_rate, check_values, open_bytes, warn_once
 from efficient_sed.errors import DataError
 
-MAX_BAD_PACKETS = 0.05  # share; where files were joined there is one
+MAX_BAD = 0.05  # share of a file's bytes; one packet may be bad, as where files were joined
 _DEMUXERS = "wav,w64,aiff,au,caf,flac,ogg,mp3,mov,aac,asf,wv,matroska,amr"  # none that opens other files or addresses
 _FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
 
@@ -50,7 +41,7 @@ class PyavDecoder:
         except ModuleNotFoundError:
             reason = refusal or "its header does not tell its length"
             advice = "pip install av, or convert it: ffmpeg -i IN OUT.flac"
-            raise DataError(f"{path}: {reason}; reading it needs the package av: {advice}") from None
+            raise MissingDecoderError(f"{path}: {reason}; reading it needs the package av: {advice}") from None
         av.logging.set_level(av.logging.PANIC)
         try:
             with self._opened() as (_, stream):
@@ -58,8 +49,10 @@ class PyavDecoder:
                     int(stream.codec_context.sample_rate),
                     int(stream.codec_context.channels),
                 )
-        except (av.FFmpegError, LookupError, ValueError) as error:
-            reason = refusal or getattr(error, "strerror", "") or "there is no sound in it"
+        except LookupError as error:
+            raise DataError(f"{path}: there is no sound in it") from error
+        except (av.FFmpegError, ValueError) as error:
+            reason = refusal or getattr(error, "strerror", "") or str(error)
             endings = ", ".join(suffix[1:] for suffix in SUFFIXES)
             raise DataError(f"{path}: not readable as audio ({reason}); supported: {endings}") from error
         check_rate(path, self.sample_rate)
@@ -79,13 +72,15 @@ class PyavDecoder:
         while end < first + count and (block := next(self._blocks, None)) is not None:
             self._kept.append(block)
             end += len(block)
-            while self._kept and self._kept_first + len(self._kept[0]) <= first:
-                self._kept_first += len(self._kept.pop(0))
+            self._forget_before(first)
             check_values(self.path, end - first, self.channels, self.sample_rate)
-        while self._kept and self._kept_first + len(self._kept[0]) <= first:
-            self._kept_first += len(self._kept.pop(0))
+        self._forget_before(first)
         joined = np.concatenate(self._kept) if self._kept else np.zeros((0, self.channels), np.float32)
         return joined[first - self._kept_first :][:count]
+
+    def _forget_before(self, first: int) -> None:
+        while self._kept and self._kept_first + len(self._kept[0]) <= first:
+            self._kept_first += len(self._kept.pop(0))
 
     def close(self) -> None:
         self._blocks = None
@@ -104,34 +99,34 @@ class PyavDecoder:
         """All samples, in blocks (samples, channels)."""
         import av
 
-        num_samples, num_packets, num_bad = 0, 0, 0
+        num_samples, num_bad, bad_bytes, sizes = 0, 0, 0, [0]
         with self._opened() as (container, stream):
             packets = container.demux(stream)
             while True:
+                packet = None
                 try:
                     if (packet := next(packets, None)) is None:
                         break
-                    num_packets += 1
+                    sizes.append(packet.size)
                     for frame in packet.decode():
                         block = self._to_block(frame, num_samples)
                         num_samples += len(block)
                         yield block
                 except av.FFmpegError:
                     num_bad += 1
+                    bad_bytes += packet.size if packet is not None else 0
                 if num_samples > MAX_PER_BYTE * self._num_bytes:
                     raise DataError(f"{self.path}: damaged audio ({num_samples} samples in {self._num_bytes} bytes)")
-        if num_samples == 0 or num_bad > max(1, MAX_BAD_PACKETS * num_packets):
-            raise DataError(f"{self.path}: damaged audio ({num_bad} of {num_packets} packets cannot be decoded)")
+        if num_samples == 0 or bad_bytes > max(MAX_BAD * sum(sizes), *sizes):
+            raise DataError(f"{self.path}: damaged audio ({num_bad} of {len(sizes) - 1} packets cannot be decoded)")
         if num_bad:
-            bad = f"{num_bad} of {num_packets} packets cannot be decoded (it is cut off, or joined from several files)"
+            bad = f"{num_bad} of {len(sizes) - 1} packets cannot be decoded (it is cut off, or joined from several files)"
             warn_once(f"{self.path}: {bad}; the other {num_samples / self.sample_rate:.2f} s are used")
 
     def _to_block(self, frame: Any, position: int) -> np.ndarray:
         channels = frame.layout.nb_channels
         if (frame.sample_rate, channels) != (self.sample_rate, self.channels):
-            change = (
-                f"from {self.sample_rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {channels} channels"
-            )
+            change = f"from {self.sample_rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {channels} channels"
             place = f"at {position / self.sample_rate:.2f} s"
             raise DataError(f"{self.path}: changes {change} {place}; convert it first: ffmpeg -i IN OUT.flac")
         values = frame.to_ndarray()

@@ -1,6 +1,6 @@
 """Decoders of recordings: libsndfile where the header tells the right length, FFmpeg's libraries for all else.
 
-libsndfile seeks exactly and is the fastest, but takes the length of a recording from its header. Where `headers` finds that wrong or
+libsndfile seeks exactly and is the fastest, but takes the length of a recording from its header. Where `headers` and `stream_headers` find that wrong or
 missing, the file is decoded by `_pyav` from its start: slower, and complete.
 """
 
@@ -26,7 +26,8 @@ from efficient_sed.audio.encoded import (
     open_bytes,
     warn_once,
 )
-from efficient_sed.audio.headers import SampleRange, find_samples, is_length_told
+from efficient_sed.audio.headers import SampleRange, find_samples
+from efficient_sed.audio.stream_headers import has_exact_length
 from efficient_sed.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ _SAMPLE_BYTES = {
     "ULAW": 1,
     "ALAW": 1,
 }
+MIN_LOST_S = 0.01  # that is worth a warning
 _MP3 = ("MP3", "MPEG")
-_MAX_BEHIND = 2**16  # bytes of tags behind the last FLAC frame
 _LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
 
 
@@ -79,14 +80,14 @@ def open_decoder(path: AudioInput) -> Decoder:
         DataError: If there is no such file, or it is no audio, or needs a package that is not installed; the message names it.
     """
     num_bytes = count_bytes(path)
-    samples, is_told = _inspect(path, num_bytes)
-    if is_told is False:
+    samples, is_exact = _inspect(path, num_bytes)
+    if is_exact is False:
         return PyavDecoder(path, num_bytes)
     try:
         file = _open_sndfile(path)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: *.raw, whose rate libsndfile cannot know
         return PyavDecoder(path, num_bytes, refusal=getattr(error, "error_string", str(error)))
-    if not _is_complete(file, is_told, num_bytes):
+    if not _is_complete(file, is_exact):
         file.close()
         return PyavDecoder(path, num_bytes)
     if samples is None:
@@ -95,7 +96,7 @@ def open_decoder(path: AudioInput) -> Decoder:
 
 
 def _inspect(path: AudioInput, num_bytes: int) -> tuple[SampleRange | None, bool | None]:
-    """Where the samples lie if the header is wrong about it, and whether it tells the length."""
+    """Where the samples lie if the header is wrong about it, and whether it tells the exact length."""
     if isinstance(path, EncodedAudio):
         return _inspect_bytes(str(path), io.BytesIO(path.data), num_bytes)
     return _inspect_file(str(path), num_bytes, Path(path).stat().st_mtime_ns)
@@ -108,40 +109,22 @@ def _inspect_file(path: str, num_bytes: int, _modified_ns: int) -> tuple[SampleR
 
 
 def _inspect_bytes(name: str, file: BinaryIO, num_bytes: int) -> tuple[SampleRange | None, bool | None]:
-    return find_samples(name, file, num_bytes), is_length_told(file, num_bytes)
+    return find_samples(name, file, num_bytes), has_exact_length(name, file, num_bytes)
 
 
 def _open_sndfile(path: AudioInput) -> soundfile.SoundFile:
     if isinstance(path, EncodedAudio):
         return soundfile.SoundFile(io.BytesIO(path.data))
-    if os.name == "nt":
-        return soundfile.SoundFile(str(path))
-    return soundfile.SoundFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # whatever the locale, and with a position
+    return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))  # whatever the locale
 
 
-def _is_complete(file: soundfile.SoundFile, is_told: bool | None, num_bytes: int) -> bool:
-    """Whether libsndfile can read the file to its end."""
-    if file.frames >= 2**62:  # written into a pipe
+def _is_complete(file: soundfile.SoundFile, is_exact: bool | None) -> bool:
+    """Whether libsndfile can read the file to its end, from any place."""
+    if file.frames >= 2**62 or not file.seekable() or file.subtype.startswith("DWVW"):
         return False
     if file.subtype.startswith("MPEG"):
-        return file.format in _MP3 and is_told is True  # not in WAV, and found where MP3 begins
-    if file.format == "OGG":
-        return file.subtype in ("VORBIS", "OPUS")
-    return file.format != "FLAC" or file.frames == 0 or _ends_with_flac(file, num_bytes)
-
-
-def _ends_with_flac(file: soundfile.SoundFile, num_bytes: int) -> bool:
-    """Whether the last sample that the header promises is there, and next to nothing follows it."""
-    try:
-        file.seek(file.frames - 1)
-        if len(file.read(1)) < 1:
-            return False
-    except soundfile.LibsndfileError:
-        return False
-    if isinstance(file.name, str):  # on Windows
-        return True
-    position: int = os.lseek(file.name, 0, os.SEEK_CUR) if isinstance(file.name, int) else file.name.tell()
-    return num_bytes - position < _MAX_BEHIND
+        return file.format in _MP3 and is_exact is True  # not in WAV, and found where MP3 begins
+    return file.format != "OGG" or file.subtype in ("VORBIS", "OPUS")
 
 
 def _open_range(path: AudioInput, num_bytes: int, file: soundfile.SoundFile, samples: SampleRange) -> Decoder:
@@ -151,10 +134,11 @@ def _open_range(path: AudioInput, num_bytes: int, file: soundfile.SoundFile, sam
         file.close()
         return PyavDecoder(path, num_bytes, ignores_length=True)
     count = (samples.end - samples.begin) // sample_bytes
-    if file.frames >= count - file.samplerate // 100:  # libsndfile found them
+    if file.frames == count:  # libsndfile found them
         return SndfileDecoder(path, num_bytes, file)
     given_s, actual_s = file.frames / file.samplerate, count / file.samplerate
-    warn_once(f"{path}: its header says {given_s:.2f} s, its samples last {actual_s:.2f} s; all are used")
+    if actual_s - given_s > MIN_LOST_S:
+        warn_once(f"{path}: its header says {given_s:.2f} s, its samples last {actual_s:.2f} s; all are used")
     is_big = file.endian == "BIG" or (file.format in ("AIFF", "AU", "CAF") and file.endian != "LITTLE")
     layout = (file.samplerate, file.channels, file.subtype, "BIG" if is_big else "LITTLE", "RAW")
     file.close()
@@ -208,9 +192,7 @@ class SndfileDecoder:
         try:
             check_rate(path, self.sample_rate)
             if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
-                raise DataError(
-                    f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)"
-                )
+                raise DataError(f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)")
         except DataError:
             self.close()
             raise
@@ -231,9 +213,7 @@ class SndfileDecoder:
         except soundfile.LibsndfileError as error:
             raise DataError(f"{self.path}: damaged audio ({error.error_string})") from error
         if len(samples) < count:
-            raise DataError(
-                f"{self.path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)"
-            )
+            raise DataError(f"{self.path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)")
         return samples
 
     def _safe_start(self, first: int) -> int:

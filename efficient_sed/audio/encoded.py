@@ -14,35 +14,18 @@ logger = logging.getLogger(__name__)
 MIN_RATE = 1000  # below it a file of a megabyte would be days of sound
 MAX_PER_BYTE = 8192  # samples of silence that a byte can stand for: FLAC has 65535 in 11 bytes, Opus 5760 in one
 MAX_VALUES = 2**29  # decoded at once: two gibibytes, or an hour and forty minutes of stereo at 44.1 kHz
-SUFFIXES = tuple(
-    f".{ending}"
-    for ending in (
-        *(
-            "wav",
-            "wave",
-            "bwf",
-            "rf64",
-            "w64",
-            "flac",
-            "ogg",
-            "oga",
-            "opus",
-            "mp3",
-            "mp2",
-            "aif",
-            "aiff",
-            "aifc",
-            "caf",
-            "au",
-            "snd",
-        ),
-        *("m4a", "m4b", "mp4", "aac", "wma", "wv", "webm", "mka", "amr", "3gp"),
-    )
-)
+SUFFIXES = (
+    ".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd",
+    ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".wv", ".webm", ".mka", ".amr", ".3gp",
+)  # fmt: skip
 """Endings of files that folders are searched for, in lower case."""
 
 
-CHANNEL_NAMES = {"mix": None, "first": 1}
+CHANNEL_NAMES: dict[str, int | None] = {"mix": None, "first": 1}
+
+
+class MissingDecoderError(DataError):
+    """A recording needs a package that is not installed: it may be read another time."""
 
 
 class EncodedAudio(NamedTuple):
@@ -59,20 +42,21 @@ class EncodedAudio(NamedTuple):
 AudioInput = str | Path | EncodedAudio
 
 
-def parse_channel(value: str, name: str = "channel") -> int | None:
+def parse_channel(value: str | int | None, name: str = "channel") -> int | None:
     """A channel counted from 1, or None for the mean of all.
 
     Args:
-        value: mix, first, or a number from 1.
+        value: "mix", "first", a number from 1, or None for the mean.
         name: What to call it in messages.
 
     Raises:
         ConfigError: If it is none of these.
     """
-    if value in CHANNEL_NAMES:
-        return CHANNEL_NAMES[value]
-    if value.isascii() and value.isdigit() and int(value) > 0:
-        return int(value)
+    if value is None or value in CHANNEL_NAMES:
+        return None if value is None else CHANNEL_NAMES[str(value)]
+    text = str(value)
+    if not isinstance(value, bool) and text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
     raise ConfigError(f"{name}={value} is not allowed: mix (the mean of all channels), first, or a number from 1")
 
 
@@ -112,9 +96,7 @@ def check_values(path: AudioInput, num_samples: int, channels: int, sample_rate:
     """Raise a DataError for more samples than fit into memory."""
     if num_samples * channels > MAX_VALUES:
         minutes = num_samples / sample_rate / 60
-        raise DataError(
-            f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; cut the file into pieces"
-        )
+        raise DataError(f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; cut the file into pieces")
 
 
 @lru_cache(maxsize=65536)
@@ -127,6 +109,8 @@ def _file_size(path: Path) -> int:
     try:
         if path.is_file():
             return path.stat().st_size
+        if path.is_dir():
+            raise DataError(f"{path}: a folder, and no audio file")
     except OSError as error:  # such as a name that is too long
         raise DataError(f"{path}: no such audio file ({error.strerror})") from error
     raise DataError(f"{path}: no such audio file")

@@ -21,9 +21,10 @@ from efficient_sed.errors import DataError
 logger = logging.getLogger(__name__)
 MAX_FILTER_SIZE = 10**8
 MAX_KINDS = 5  # endings that a message names
-CANCELLED = 0.01  # of the power that the mean of independent channels has
+CANCELLED = 0.1  # of the power that the mean of independent channels has
 _MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
-_STRIDE = 16  # of the samples whose power is compared
+MIN_JUDGED_S = 0.1
+_STRIDE = 17  # of the samples whose power is compared; no divisor of a usual rate
 
 
 class AudioInfo(NamedTuple):
@@ -117,13 +118,9 @@ class AudioReader:
     def _check(self) -> None:
         if filter_size(self._decoder.sample_rate, self.sample_rate) > MAX_FILTER_SIZE:
             rates = f"{self._decoder.sample_rate} Hz cannot be resampled here"
-            raise DataError(
-                f"{self.path}: a sample rate of {rates}; convert it first: ffmpeg -i IN -ar {self.sample_rate} OUT.wav"
-            )
-        if self.channel is not None and self.channel > self._decoder.channels:
-            raise DataError(
-                f"{self.path}: has no channel {self.channel}; it has {self._decoder.channels}, counted from 1"
-            )
+            raise DataError(f"{self.path}: a sample rate of {rates}; convert it first: ffmpeg -i IN -ar {self.sample_rate} OUT.wav")
+        if self.channel is not None and not 1 <= self.channel <= self._decoder.channels:
+            raise DataError(f"{self.path}: has no channel {self.channel}; it has {self._decoder.channels}, counted from 1")
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None) -> np.ndarray:
         """Samples, shape (samples,), float32.
@@ -163,7 +160,7 @@ class AudioReader:
         for other in range(1, channels):  # a mean over the short axis takes ten times as long
             mono += decoded[:, other]
         mono /= np.float32(channels)
-        if are_cancelled(decoded, mono):
+        if are_cancelled(decoded, mono, self._decoder.sample_rate):
             choice = "choose one by --channel or data.channel: first, or a number from 1"
             warn_once(f"{self.path}: its channels cancel in their mean, as if one were inverted; {choice}")
         return mono
@@ -175,14 +172,14 @@ class AudioReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
 
-def are_cancelled(channels: np.ndarray, mean: np.ndarray) -> bool:
-    """Whether channels (samples, channels) cancel in their mean (samples,), as where one is inverted; seen from every 16th sample."""
+def are_cancelled(channels: np.ndarray, mean: np.ndarray, sample_rate: int) -> bool:
+    """Whether channels (samples, channels) cancel in their mean (samples,), as where one is inverted; not for less than 0.1 s."""
+    if len(mean) < MIN_JUDGED_S * sample_rate:
+        return False
     some, some_mean = channels[::_STRIDE].ravel(), mean[::_STRIDE]
     independent = np.dot(some, some) / channels.shape[1] ** 2
     return bool(np.dot(some_mean, some_mean) < CANCELLED * independent)

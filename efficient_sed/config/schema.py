@@ -89,6 +89,8 @@ class DataConfig:
     """Where clips and their events come from, and how they are fed."""
 
     name: ClassVar[str]
+    default_channel: ClassVar[int | None] = None
+    """Counted from 1; None for the mean of all."""
     has_event_scores: ClassVar[bool] = False
     """Whether detection on these data is also scored by events at one threshold, as HEAR does."""
     is_single_label: ClassVar[bool] = False
@@ -131,11 +133,16 @@ class DataConfig:
     @property
     def channel_number(self) -> int | None:
         """Channel that is used, counted from 1; None for the mean of all."""
-        return None if self.channel is None else parse_channel(self.channel)
+        return self.default_channel if self.channel is None else parse_channel(self.channel)
+
+    @property
+    def chosen_channel(self) -> str:
+        """A channel that is not the data set's own; empty if it is."""
+        return "" if self.channel_number == self.default_channel else str(self.channel_number or "mix")
 
     def identity(self) -> dict[str, Any]:
         """The values that decide what a run computes; part of its signature."""
-        left_out = {"num_workers"} | ({"channel"} if self.channel is None else set())  # as before there was a choice
+        left_out = {"num_workers"} | (set() if self.chosen_channel else {"channel"})
         return {key: value for key, value in to_dict(self).items() if key not in left_out}
 
     def load(self) -> Splits:

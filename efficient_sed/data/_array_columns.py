@@ -26,9 +26,7 @@ class ArrayColumns(ClipColumns):
         channel: Of all clips, counted from 1; None for the mean.
     """
 
-    def __init__(
-        self, labels: Sequence[str], arrays: Mapping[str, np.ndarray], containers: Sequence[tuple[Kind, Path]], channel: int | None
-    ) -> None:
+    def __init__(self, labels: Sequence[str], arrays: Mapping[str, np.ndarray], containers: Sequence[tuple[Kind, Path]], channel: int | None) -> None:
         self.labels, self._arrays, self._containers, self._channel = labels, arrays, containers, channel
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:

@@ -47,6 +47,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
     validation_share: float = 0.0
     """Share of the training clips that choose the best epoch, picked by a hash of their ids; 0: the evaluation part does, as published."""
 
+    default_channel: ClassVar[int | None] = 1  # as published
     OFFICIAL: ClassVar[Mapping[Side, int]]
     """Clips of each side in the official lists."""
     ROOT_KEY: ClassVar[str] = "data.root"
@@ -106,7 +107,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
         totals = {part: Overhang.total(cut[clip.id] for clip in own if clip.id in cut) for part, own in parts.items()}
         return Splits(
             self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped,
-            evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips,
+            evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips, chosen_channel=self.chosen_channel,
             overhang={part: total for part, total in totals.items() if total},
         )  # fmt: skip
 
@@ -129,11 +130,10 @@ class AudioSetConfig(DataConfig, abc.ABC):
         def read() -> Iterator[Clip]:
             for clip in ids:
                 try:
-                    yield _clip(clip, located[clip][1], entries[clip], annotations.events[clip], channel, cut)
+                    yield _clip(clip, located[clip][1], entries[clip], annotations.events[clip], self.channel_number, cut)
                 except DataError as error:
                     problems.append(str(error))
 
-        channel = 1 if self.channel is None else self.channel_number  # the first one, as published
         annotations = self.annotations(layout, side)
         if annotations.outside:
             logger.info(
@@ -201,9 +201,7 @@ def _look_up_all(located: Located, num_workers: int) -> dict[str, IndexEntry]:
     return entries
 
 
-def _clip(
-    clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], channel: int | None, cut: dict[str, Overhang]
-) -> Clip:
+def _clip(clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], channel: int | None, cut: dict[str, Overhang]) -> Clip:
     if entry.problem:
         raise DataError(entry.problem)
     end_s, source = entry.duration_s, row.source

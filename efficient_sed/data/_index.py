@@ -18,7 +18,7 @@ import numpy as np
 from efficient_sed._arrays import read_arrays
 from efficient_sed._files import locked, write_atomically
 from efficient_sed._json import parse_json
-from efficient_sed.audio.encoded import EncodedAudio
+from efficient_sed.audio.encoded import EncodedAudio, MissingDecoderError
 from efficient_sed.audio.io import audio_info
 from efficient_sed.data.sources import EncodedSource
 from efficient_sed.errors import DataError
@@ -126,6 +126,8 @@ def _probe(row: IndexRow) -> IndexEntry:
         return IndexEntry(0.0, 0, "", str(error))
     try:
         return IndexEntry(audio_info(EncodedAudio(str(row.source), data)).duration_s, len(data), digest, "")
+    except MissingDecoderError as error:
+        return IndexEntry(0.0, 0, "", str(error))
     except DataError as error:
         return IndexEntry(0.0, len(data), digest, str(error))
 

@@ -82,6 +82,8 @@ class Splits:
 
     overhang: Mapping[str, Overhang] = field(default_factory=dict)
     """By part, events that went on behind their file's end; a part without any is left out."""
+    chosen_channel: str = ""
+    """Channel that is used, where it is not the data set's own; part of the hash."""
     has_folds: bool = False
     """Whether parts are folds of one collection that change places, as in cross-validation."""
     known_hash: str | None = None
@@ -99,7 +101,7 @@ class Splits:
 
     def hash_clips(self) -> str:
         """The manifest hash of the clips as they are now."""
-        digest = hashlib.sha256(repr(self.classes).encode())
+        digest = hashlib.sha256(repr(self.classes).encode() + self.chosen_channel.encode())
         clips: Iterable[tuple[str, Clip]] = ((part, clip) for part in self.parts for clip in getattr(self, part))
         if self.has_folds:
             clips = sorted({clip.id: ("", clip) for _, clip in clips}.values(), key=lambda item: item[1].id)

@@ -160,7 +160,16 @@ def read_parts(
             raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; {lack}")
     train, validation, test = (parts[part] for part in PARTS)
     left_out = tuple(skipped)
-    return Splits(tuple(classes), train, validation, test, skipped=left_out, num_skipped=num_skipped, overhang=overhang)
+    return Splits(
+        tuple(classes),
+        train,
+        validation,
+        test,
+        skipped=left_out,
+        num_skipped=num_skipped,
+        overhang=overhang,
+        chosen_channel=str(channel or ""),
+    )
 
 
 def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:

@@ -62,7 +62,7 @@ class DetectOptions:
     """Window of the median filter on scores, odd, 1 for no filter; none for the one the model was evaluated with."""
     hop_s: float | None = None
     """Seconds from one window of a long file to the next, half a window to a whole one; what overlaps is cross-faded. None: four fifths of a window."""
-    channel: str = "mix"
+    channel: str | int = "mix"
     """Channel of the file: mix (the mean of all), first, or a number from 1."""
 
     def __post_init__(self) -> None:
@@ -166,7 +166,7 @@ def score_file(path: str | Path, detector: Detector, options: DetectOptions, hea
 
     Args:
         heard: Told how many seconds of the file have been scored, after each window.
-        duration_s: Where to stop; none: at the end that the header tells, which moves on while somebody records.
+        duration_s: Where to stop; default None, at its end, which moves on while somebody records.
     """
     duration_s = audio_info(path).duration_s if duration_s is None else duration_s
     pieces = _score_windows(path, detector, options, heard, duration_s)

@@ -58,7 +58,7 @@ def write_report(
         hop_s: Seconds of a frame.
         threshold: That the page begins with.
         name: What the page calls the recording; none: its path.
-        duration_s: Seconds of the recording that were scored; none: all that its header tells.
+        duration_s: Seconds of the recording that were scored; default None, all.
         model: Said in the page's head.
         channel: Of the recording: mix (the mean of all), first, or a number from 1.
 

@@ -34,9 +34,7 @@ def encode(path: Path, codec: str, samples: np.ndarray, container: str | None = 
         stream: Any = file.add_stream(codec, rate=RATE, layout="mono" if samples.shape[1] == 1 else "stereo")
         stream.bit_rate = 64_000
         stream.options = {"q": "2"} if options.get("vbr") else {}
-        resampler = av.AudioResampler(
-            stream.format, stream.layout, RATE, frame_size=stream.codec_context.frame_size or 1024
-        )
+        resampler = av.AudioResampler(stream.format, stream.layout, RATE, frame_size=stream.codec_context.frame_size or 1024)
         whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", stream.layout.name)
         whole.sample_rate, whole.pts, whole.time_base = RATE, 0, Fraction(1, RATE)
         for frame in [*resampler.resample(whole), *resampler.resample(None)]:
@@ -132,14 +130,57 @@ def flac_that_says(folder: Path, num_samples: int) -> Path:
     return patched(path, (21, bytes([path.read_bytes()[21] & 0xF0])), (22, struct.pack(">I", num_samples)))
 
 
-def wrong_xing(folder: Path) -> Path:
-    path = mp3(folder)
-    return patched(path, (path.read_bytes().index(b"Info") + 8, struct.pack(">I", 10)))
+def wrong_xing(num_frames: int) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = mp3(folder)
+        return patched(path, (path.read_bytes().index(b"Info") + 8, struct.pack(">I", num_frames)))
+
+    return make
 
 
 def tail(path: Path) -> Path:
     path.write_bytes(path.read_bytes()[path.stat().st_size // 2 + 7 :])
     return path
+
+
+def behind_id3(path: Path) -> Path:
+    path.write_bytes(b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + path.read_bytes())
+    return path
+
+
+def sparse_flac(folder: Path) -> Path:
+    """Hardly any bytes behind what the header says."""
+    samples = np.zeros(SECONDS * RATE)
+    samples[-RATE:] = noise(1)[:, 0]
+    soundfile.write(folder / "a.flac", samples, RATE)
+    data = (folder / "a.flac").read_bytes()
+    return patched(folder / "a.flac", (21, bytes([data[21] & 0xF0])), (22, struct.pack(">I", 4 * RATE)))
+
+
+def w64_with_chunk_behind(folder: Path) -> Path:
+    """libsndfile takes the chunk for samples."""
+    soundfile.write(folder / "a.w64", noise(), RATE, subtype="PCM_16")
+    data = (folder / "a.w64").read_bytes()
+    (folder / "a.w64").write_bytes(data + b"list" + data[4:16] + struct.pack("<Q", 24 + 8000) + bytes(8000))
+    return folder / "a.w64"
+
+
+def unsigned_bytes(folder: Path) -> Path:
+    """Samples that look like the letters of a chunk's name."""
+    soundfile.write(folder / "a.wav", -0.2 + 0.4 * noise(), RATE, subtype="PCM_U8")
+    data = (folder / "a.wav").read_bytes()
+    return patched(folder / "a.wav", (data.index(b"data") + 4, struct.pack("<I", 4 * RATE)))
+
+
+def little_endian_au(folder: Path) -> Path:
+    soundfile.write(folder / "a.au", noise(), RATE, subtype="PCM_16", endian="LITTLE")
+    return patched(folder / "a.au", (8, struct.pack("<I", 4000)))
+
+
+def ogg_without_a_page(folder: Path) -> Path:
+    pages = by_sndfile("ogg")(folder).read_bytes().split(b"OggS")
+    (folder / "a.ogg").write_bytes(b"OggS".join(pages[:5] + pages[6:]))
+    return folder / "a.ogg"
 
 
 def big_endian(folder: Path) -> Path:
@@ -163,6 +204,11 @@ def by_sndfile(suffix: str) -> Callable[[Path], Path]:
     return make
 
 
+def gsm(folder: Path) -> Path:
+    soundfile.write(folder / "a.wav", noise()[::2], RATE // 2, subtype="GSM610")
+    return folder / "a.wav"
+
+
 def id3v1(path: Path) -> Path:
     path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
     return path
@@ -179,12 +225,21 @@ RIGHT_LENGTHS: dict[str, tuple[Callable[[Path], Path], float, float]] = {  # sec
         lambda folder: joined(folder / "j.mp3", mp3(folder), mp3(folder, "b.mp3", vbr="1", write_xing="0")), 2 * SECONDS, 4 * MP3_FRAME_S,
     ),
     "mp3 that begins amid a frame": (lambda folder: tail(mp3(folder)), SECONDS / 2, 0.2),
-    "mp3 with a wrong Xing": (wrong_xing, SECONDS, 1e-3),
+    "mp3 with half of Xing's frames": (wrong_xing(83), SECONDS, 2 * MP3_FRAME_S),
+    "mp3 with too many of Xing's frames": (wrong_xing(400), SECONDS, 2 * MP3_FRAME_S),
     "mp3 cut off": (lambda folder: cut(mp3(folder)), SECONDS / 2, 0.2),
     "mp3 in wav": (lambda folder: encode(folder / "a.wav", "libmp3lame", noise()), SECONDS, 2 * MP3_FRAME_S),
     "flac joined": (twice(by_sndfile("flac")), 2 * SECONDS, 1e-6),
     "flac of an earlier size": (lambda folder: flac_that_says(folder, 4 * RATE), SECONDS, 1e-6),
     "flac that says too much": (lambda folder: flac_that_says(folder, 40 * RATE), SECONDS, 1e-6),
+    "flac of an earlier size, nearly silent": (sparse_flac, SECONDS, 1e-6),
+    "wav behind ID3": (lambda folder: behind_id3(wav(folder / "a.wav")), SECONDS, 1e-6),
+    "aiff behind ID3": (lambda folder: behind_id3(by_sndfile("aiff")(folder)), SECONDS, 1e-6),
+    "wav of unsigned bytes, an earlier size": (unsigned_bytes, SECONDS, 1e-6),
+    "wav of GSM 6.10": (gsm, SECONDS, 0.1),
+    "wave64 with a chunk behind": (w64_with_chunk_behind, SECONDS, 1e-6),
+    "au of little endian, an earlier size": (little_endian_au, SECONDS, 1e-6),
+    "vorbis without a page": (ogg_without_a_page, SECONDS - 1, 1.0),
     "flac from a pipe": (lambda folder: flac_that_says(folder, 0), SECONDS, 1e-6),
     "flac cut off": (lambda folder: cut(by_sndfile("flac")(folder)), SECONDS / 2, 0.5),
     "flac in ogg": (lambda folder: encode(folder / "a.oga", "flac", noise(), "ogg"), SECONDS, 1e-6),
@@ -217,9 +272,7 @@ RIGHT_LENGTHS: dict[str, tuple[Callable[[Path], Path], float, float]] = {  # sec
 
 
 @pytest.mark.parametrize(("make", "seconds", "tolerance"), RIGHT_LENGTHS.values(), ids=RIGHT_LENGTHS.keys())
-def test_length_is_what_decoding_yields(
-    tmp_path: Path, make: Callable[[Path], Path], seconds: float, tolerance: float
-) -> None:
+def test_length_is_what_decoding_yields(tmp_path: Path, make: Callable[[Path], Path], seconds: float, tolerance: float) -> None:
     path = make(tmp_path)
     info, whole = audio_info(path), read_audio(path)
     assert info.duration_s == pytest.approx(seconds, abs=tolerance)
@@ -259,15 +312,13 @@ def test_a_size_that_wrapped_at_four_gigabytes(tmp_path: Path) -> None:
     assert read_audio(path, frames / RATE - 1).std() == pytest.approx(noise(1).std(), rel=0.01)
 
 
-@pytest.mark.parametrize("kind", ["wav", "aiff", "caf", "m4a", "wma"])
+@pytest.mark.parametrize("kind", ["wav", "aiff", "caf", "w64", "au", "m4a", "wma", "wv"])
 def test_joined_files_that_decoders_end_in_are_refused_with_a_way_to_split_them(tmp_path: Path, kind: str) -> None:
-    codecs = {"m4a": "aac", "wma": "wmav2"}
+    codecs = {"m4a": "aac", "wma": "wmav2", "wv": "wavpack"}
     first = tmp_path / f"a.{kind}"
     encode(first, codecs[kind], noise()) if kind in codecs else by_sndfile(kind)(tmp_path)
     size, path = first.stat().st_size, joined(tmp_path / f"ab.{kind}", first, first)
-    with pytest.raises(
-        DataError, match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN"
-    ):
+    with pytest.raises(DataError, match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN"):
         audio_info(path)
 
 
@@ -314,13 +365,19 @@ def test_playlists_open_nothing(tmp_path: Path) -> None:
 
 def test_channels_that_cancel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     left = noise()[:, 0]
-    kinds = {"inverted": -left, "nearly": -0.99 * left, "other": noise(seed=1)[:, 0], "silent": 0 * left, "same": left}
+    kinds = {"inverted": -left, "nearly": -0.85 * left + 0.1 * noise(seed=2)[:, 0], "other": noise(seed=1)[:, 0], "silent": 0 * left, "same": left}
     for name, right in kinds.items():
         soundfile.write(tmp_path / f"{name}.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
         read_audio(tmp_path / f"{name}.wav")
         np.testing.assert_array_equal(read_audio(tmp_path / f"{name}.wav", channel=1), left)
         np.testing.assert_array_equal(read_audio(tmp_path / f"{name}.wav", channel=2), right)
     assert [Path(message.split(": ")[0]).stem for message in caplog.messages] == ["inverted", "nearly"]
+    phases = 2 * np.pi * 1000 * np.arange(RATE)[:, None] / RATE + np.array([0.5, -0.5])
+    soundfile.write(tmp_path / "phases.wav", 0.3 * np.sin(phases), RATE)
+    soundfile.write(tmp_path / "short.wav", 0.3 * np.array([[1, -1]] * 100), RATE)
+    read_audio(tmp_path / "phases.wav")
+    read_audio(tmp_path / "short.wav")
+    assert len(caplog.messages) == 2
     with pytest.raises(DataError, match=r"same\.wav: has no channel 3; it has 2, counted from 1"):
         read_audio(tmp_path / "same.wav", channel=3)
 
