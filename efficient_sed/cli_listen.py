@@ -88,9 +88,7 @@ def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def read_samples(
-    source: BinaryIO, sample_rate: int, channels: int, sample_type: str, channel: int | None = None
-) -> Iterator[np.ndarray]:
+def read_samples(source: BinaryIO, sample_rate: int, channels: int, sample_type: str, channel: int | None = None) -> Iterator[np.ndarray]:
     """Chunks (samples,) from raw samples, of one channel counted from 1, by default the mean of all; an unfinished last sample is left out.
 
     Raises:

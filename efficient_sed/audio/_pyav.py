@@ -51,7 +51,7 @@ class PyavDecoder:
                 )
         except LookupError as error:
             raise DataError(f"{path}: there is no sound in it") from error
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             reason = refusal or getattr(error, "strerror", "") or str(error)
             endings = ", ".join(suffix[1:] for suffix in SUFFIXES)
             raise DataError(f"{path}: not readable as audio ({reason}); supported: {endings}") from error
@@ -112,7 +112,7 @@ class PyavDecoder:
                         block = self._to_block(frame, num_samples)
                         num_samples += len(block)
                         yield block
-                except av.FFmpegError:
+                except (av.FFmpegError, OSError):
                     num_bad += 1
                     bad_bytes += packet.size if packet is not None else 0
                 if num_samples > MAX_PER_BYTE * self._num_bytes:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import butter, sosfilt
 
 from efficient_sed.audio.grid import SAMPLE_RATE
 
@@ -42,6 +41,8 @@ def _harmonics(rng: Rng, phase: np.ndarray, count: int = 4) -> np.ndarray:
 
 def _band_noise(rng: Rng, n: int, low_hz: float, high_hz: float) -> np.ndarray:
     noise = rng.standard_normal(n)
+    from scipy.signal import butter, sosfilt  # takes a second, and the list of classes is asked for without it
+
     return np.asarray(sosfilt(butter(2, [low_hz, high_hz], "bandpass", fs=SAMPLE_RATE, output="sos"), noise))
 
 

@@ -173,9 +173,7 @@ def score_file(path: str | Path, detector: Detector, options: DetectOptions, hea
     return smooth_stream(join_windows(pieces), detector.median_frames if options.median_frames is None else options.median_frames)
 
 
-def read_windows(
-    path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None, channel: str = "mix"
-) -> Iterator[tuple[Window, np.ndarray]]:
+def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None, channel: str = "mix") -> Iterator[tuple[Window, np.ndarray]]:
     """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded.
 
     Raises:
@@ -191,9 +189,7 @@ def read_windows(
             yield window, np.pad(samples, (0, length - len(samples)))[None]
 
 
-def _score_windows(
-    path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object], duration_s: float
-) -> Iterator[tuple[Window, np.ndarray]]:
+def _score_windows(path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object], duration_s: float) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
     is_loud = False
     windows = read_windows(path, detector.clip_seconds, detector.grid, duration_s, options.hop_s, options.channel)

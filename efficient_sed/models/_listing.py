@@ -195,7 +195,8 @@ def card_table(row: Row) -> Table:
 def _row(card: Card) -> Row:
     path = local_weights(card)
     values = dataclasses.asdict(card)
-    values |= {"scores": list(values["scores"]), "recipe": list(values["recipe"])}
+    scores = [{**score, "settings": list(score["settings"])} for score in values["scores"]]
+    values |= {"scores": scores, "recipe": list(values["recipe"])}
     return {**values, "path": None if path is None else str(path)}
 
 

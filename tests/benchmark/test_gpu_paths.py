@@ -74,8 +74,8 @@ def test_every_augmentation_runs_on_mps() -> None:
     model = es.create_model("fmn04", num_classes=3).requires_grad_(False)
     scores = torch.rand(3, 3, model.grid.num_frames(32_000))
     with fake_gpu("mps") as device:
-        waveform, targets, weak = (value.to(device) for value in (torch.randn(3, 32_000), scores, torch.zeros(3, dtype=torch.bool)))
-        batch = Batch(waveform, targets, targets, torch.arange(3), weak, [])
+        waveform, targets = (value.to(device) for value in (torch.randn(3, 32_000), scores))
+        batch = Batch(waveform, targets, targets, torch.arange(3), torch.zeros(3, dtype=torch.bool), [])
         augmented = augment_batch(batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)])
         assert {value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)} == {"mps"}
 

@@ -20,6 +20,7 @@ import pytest
 import soundfile
 import torch
 from audioset_files import VIDEOS, mp3, mp3_files, write_hdf5, write_tables
+from damage import spoiled_flac
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.cli import main
@@ -104,8 +105,7 @@ def checksum(audio: AudioSource) -> float:
 
 
 def test_unreadable_clips_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = mp3(0, 10.0)
-    write_hdf5(tmp_path, mp3_files() | {VIDEOS[0]: whole[: len(whole) // 2]})
+    write_hdf5(tmp_path, mp3_files() | {VIDEOS[0]: spoiled_flac(10.0)})
     write_tables(tmp_path)
     words = ["data", "pack", "data=audioset_strong", f"data.root={tmp_path}", "data.num_workers=0", str(tmp_path / "a.h5")]
     assert main(words) == 2

@@ -300,7 +300,7 @@ def test_what_cannot_be_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_scores_that_do_not_fit(recording: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^scores must have the shape \(frames, 4 classes\), got \(600, 5\)$"):
+    with pytest.raises(ValueError, match=r"scores have shape \(600, 5\); needed: \(frames, 4 classes\)$"):
         write_report(tmp_path / "a.html", recording, make_scores(), CLASSES[:4], GRID.hop_s)
     with pytest.raises(ConfigError, match=r"^threshold=1\.0 is not allowed"):
         write_report(tmp_path / "a.html", recording, make_scores(), CLASSES, GRID.hop_s, 1.0)

@@ -144,7 +144,7 @@ def test_class_lists_in_files(tmp_path: Path) -> None:
         file["strong_logits"] = np.arange(len(LABELS), dtype=np.float16)[None, :, None]
         file["classes"] = np.array(LABELS, dtype=h5py.string_dtype())
         file.attrs["frame_hop_s"] = 0.04
-    teacher = PseudoLabels(tmp_path / "teacher.h5", expected[::-1], 0.04)
+    teacher = PseudoLabels(tmp_path / "teacher.h5", expected[::-1])
     assert "é.wav" in teacher
     assert teacher.read("é.wav", 0, 1)[:, 0].tolist() == list(range(len(LABELS)))[::-1]
     with pytest.raises(ConfigError, match=r"label 'e\u0301' is there twice|label 'é' is there twice"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 import resource
@@ -16,7 +15,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-import soundfile
 import torch
 from reliability.inputs_annotations import prepare_folder, write_sound
 from reliability.inputs_containers import _audioset_tables, _prepare_arrow, _prepare_hdf5, _prepare_packed, _prepare_pseudo_labels
@@ -127,7 +125,7 @@ def test_a_grid_that_nobody_can_count() -> None:
         with pytest.raises(ConfigError, match="the grid has more than 10,000 points"):
             expand_sweep(overrides)
     with pytest.raises(ConfigError, match="cannot be parsed: nested too deeply"):
-        compose_run([f"train.teacher={'[' * 5000}{']' * 5000}"])
+        compose_run([f"train.epochs={'[' * 5000}{']' * 5000}"])
 
 
 def bomb(path: Path, members: dict[str, bytes]) -> None:
@@ -256,14 +254,6 @@ def wav(rate: int = 16_000, channels: int = 1, size: int = 2000, data: bytes = b
     return b"RIFF" + struct.pack("<I", 2**32 - 1) + b"WAVEfmt " + struct.pack("<I", 16) + head + b"data" + struct.pack("<I", size) + data
 
 
-def flac(num_samples: int) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.zeros(16_000), 16_000, format="FLAC")
-    data = bytearray(buffer.getvalue())
-    data[21:26] = (int.from_bytes(data[21:26], "big") >> 36 << 36 | num_samples).to_bytes(5, "big")
-    return bytes(data)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -271,8 +261,7 @@ def flac(num_samples: int) -> bytes:
         ("still.wav", wav(rate=0), "(not readable as audio|a sample rate of 0 Hz)"),
         ("fast.wav", wav(rate=2**31 - 1), "a sample rate of 2147483647 Hz cannot be resampled here"),
         ("even.wav", wav(rate=16_000 * 100_000), "a sample rate of 1600000000 Hz cannot be resampled here"),
-        ("wide.wav", wav(channels=65_535), "not readable as audio"),
-        ("long.flac", flac(2**36 - 1), "its header tells of 68719476735 samples"),
+        ("wide.wav", wav(channels=65_535), "damaged audio"),
     ],
 )
 def test_headers_of_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, reason: str) -> None:
@@ -407,6 +396,6 @@ def test_markup_in_labels_and_names(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_errors_are_one_line_whatever_they_quote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert r"\x1b[31m\x1b]0;title\x07 \u202e \r\n" in refused(capsys, "detect", tmp_path / f"{ESCAPES}.wav")
-    assert r"seed=\n" in refused(capsys, "train", "seed=\n")
+    assert r"seed='\n' must be" in refused(capsys, "train", "seed=\n")
     assert len(refused(capsys, "train", f"backbone={'x' * 10**6}")) < 2000
     assert str(EfficientSedError("Größe 日本 é")) == "Größe 日本 é"

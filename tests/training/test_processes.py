@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import spoil
 from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
@@ -156,7 +157,7 @@ def test_a_process_without_a_readable_clip_does_not_stop_the_others(tiny_config:
     data = replace(tiny_config, root=str(tmp_path / "data"), on_error="skip")
     data.load()
     path = sorted((data.folder / "audio" / "train").iterdir())[1]
-    path.write_bytes(path.read_bytes()[:2000])
+    path.write_bytes(spoil(path.read_bytes()))
     words = overrides(data, tmp_path, "train.devices=2", "train.batch_size=2", "train.epochs=1")
     process = start(words)
     errors = finish(process)

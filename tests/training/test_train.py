@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from damage import spoil
 
 import efficient_sed as es
 from efficient_sed._memory import explain
@@ -95,7 +96,7 @@ def damaged(tiny_config: SyntheticConfig, tmp_path: Path) -> Callable[[str], tup
         shutil.copytree(tiny_config.folder, config.folder)
         path = sorted((config.folder / "audio" / part).iterdir())[1]
         content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 4])
+        path.write_bytes(spoil(content))
         return config, path
 
     return damage
