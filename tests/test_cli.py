@@ -188,7 +188,7 @@ BAD = [
     ("export fmn04_synthetic --format onnx --precision int7 data=synthetic", "precision 'int7' is not known; did you mean 'int8'?"),
     ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "no engine 'tvm'; allowed: "),
     ("plot --published --device row.json", "--device is about runs; leave --published out"),
-    ("detect {d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .flac, .ogg, .mp3 are taken"),
+    ("detect {d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .wave, .bwf"),
     ("detect {d}/a.wav --format tsv --output {d}/a.wav --model {model}", "--output {d}/a.wav: is one of the recordings, and would be lost"),
     *(
         (
