@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from efficient_sed.errors import DataError
 
@@ -23,6 +24,17 @@ def check_spellings(names: Iterable[str], where: str = "") -> None:
             raise DataError(f"{where}{both} are one name in two Unicode spellings; rename or remove one")
 
 
+def by_spelling(names: Iterable[Any], where: str = "") -> dict[Any, Any]:
+    """Names, of which text may be spelled in two ways, by their one spelling.
+
+    Raises:
+        DataError: If two of them look the same.
+    """
+    known = list(names)
+    check_spellings((name for name in known if isinstance(name, str)), where)
+    return {canonical(name) if isinstance(name, str) else name: name for name in known}
+
+
 class FolderNames:
     """Files below a folder by their names, in either spelling.
 
@@ -38,7 +50,7 @@ class FolderNames:
         """Where a file lies; what is not there is given as it is spelled.
 
         Raises:
-            DataError: If two files have that name, in different spellings.
+            DataError: If two files have that name, in different spellings, or a folder cannot be read.
         """
         if name.isascii():
             return self.folder / name
@@ -52,8 +64,12 @@ class FolderNames:
     def _entries(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:
             found: dict[str, list[str]] = {}
-            for entry in folder.iterdir() if folder.is_dir() else ():
-                if not entry.name.isascii():
-                    found.setdefault(canonical(entry.name), []).append(entry.name)
+            try:
+                entries = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+            except OSError as error:
+                raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
+            for name in entries:
+                if not name.isascii():
+                    found.setdefault(canonical(name), []).append(name)
             self._listed[folder] = found
         return self._listed[folder]
