@@ -70,6 +70,8 @@ def run_detect(options: argparse.Namespace) -> int:
 
             print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
             options.model = DEFAULT_DETECTOR
+        if folder is not None:
+            _check_model(options)
         finished = _finished(recordings, options, how, folder)
         if options.plot or options.report:
             waiting = recordings  # the one that is drawn
@@ -123,6 +125,16 @@ def _check_targets(options: argparse.Namespace, recordings: list[Recording], fol
             check_writable(path, own_start)
         except OSError as error:
             raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
+
+
+def _check_model(options: argparse.Namespace) -> None:
+    """Raise an error now, before a folder of results is begun, if the model is neither a file nor a released detector."""
+    from efficient_sed.evaluation.detect import open_detector
+    from efficient_sed.models._cards import list_cards
+
+    card = list_cards().get(options.model)
+    if not Path(options.model).is_file() and (card is None or card.task != "detection"):
+        open_detector(options.model, engine=options.engine)
 
 
 def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:

@@ -6,6 +6,7 @@ A clip without events has one row with empty fields. Parts (train, validation, t
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +18,15 @@ from typing import Literal
 from efficient_sed._spelling import FolderNames, canonical, check_spellings
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
-from efficient_sed.data._tables import read_table, read_text
-from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, cut_events
+from efficient_sed.data._tables import read_table, read_text, soft_columns
+from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import DATASETS
 
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")}
+logger = logging.getLogger(__name__)
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 SHOWN_FILES = 3  # of those that are missing
 
@@ -66,11 +68,12 @@ class FolderConfig(DataConfig):
         classes = self.classes and tuple(canonical(label.strip()) for label in self.classes)  # as in the annotations
         if classes is not None and len(classes) == 1 and classes[0] in CLASS_LISTS:
             classes = CLASS_LISTS[classes[0]]()
-        channel = self.channel_number
+        channel, names = self.channel_number, FolderNames(root)
+        audio = names.path(self.audio)
         if self.annotations is None:
-            files = {part: None if getattr(self, part) is None else root / getattr(self, part) for part in PARTS}
-            return read_folder(root / self.audio, files, classes, self.on_error, self.num_workers, channel=channel)
-        return read_folder(root / self.audio, root / self.annotations, classes, self.on_error, self.num_workers, self.split_column, channel)
+            files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
+            return read_folder(audio, files, classes, self.on_error, self.num_workers, channel=channel)
+        return read_folder(audio, names.path(self.annotations), classes, self.on_error, self.num_workers, self.split_column, channel)
 
 
 def read_folder(
@@ -175,7 +178,9 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
     text = read_text(path)
     columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
     needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
-    for place, row in read_table(path, text, columns, needed, delimiter="\t"):
+    for number, (place, row) in enumerate(read_table(path, text, columns, needed, delimiter="\t")):
+        if number == 0:
+            _log_unused(path, row, columns)
         part = row[split_column] if split_column else ""
         if part not in by_part:
             raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
@@ -185,6 +190,12 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
         if row["event_label"] or row["onset"] or row["offset"]:
             events.append(_event(row, place))
     return by_part
+
+
+def _log_unused(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> None:
+    known = {"", *columns, *soft_columns(list(row))}
+    if unused := [column for column in row if column not in known]:
+        logger.info("%s: columns that are not used: %s", path, ", ".join(map(repr, unused)))
 
 
 def _event(row: dict[str, str], place: str) -> Event:
@@ -216,7 +227,7 @@ def _clips(
         except DataError as error:
             return str(error)
         try:
-            events, overhang = cut_events(events_by_file[name], duration_s)
+            events, overhang = clip_events(events_by_file[name], duration_s)
         except DataError as error:
             return f"{path}: {error}"
         return Clip(name, AudioFile(path, channel), duration_s, events), overhang

@@ -23,7 +23,7 @@ from efficient_sed.config.schema import require, require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
-from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.errors import CheckpointError, ConfigError, DataError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
 from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 
@@ -173,9 +173,7 @@ def score_file(path: str | Path, detector: Detector, options: DetectOptions, hea
     return smooth_stream(join_windows(pieces), detector.median_frames if options.median_frames is None else options.median_frames)
 
 
-def read_windows(
-    path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None, channel: str = "mix"
-) -> Iterator[tuple[Window, np.ndarray]]:
+def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None, channel: str = "mix") -> Iterator[tuple[Window, np.ndarray]]:
     """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded.
 
     Raises:
@@ -191,9 +189,7 @@ def read_windows(
             yield window, np.pad(samples, (0, length - len(samples)))[None]
 
 
-def _score_windows(
-    path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object], duration_s: float
-) -> Iterator[tuple[Window, np.ndarray]]:
+def _score_windows(path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object], duration_s: float) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
     is_loud = False
     windows = read_windows(path, detector.clip_seconds, detector.grid, duration_s, options.hop_s, options.channel)
@@ -201,7 +197,10 @@ def _score_windows(
         if not is_loud and (peak := np.abs(waveform).max()) > MAX_PEAK:
             is_loud = True
             logger.warning("%s: samples reach %g where [-1, 1] is expected; scores may mean nothing", path, peak)
-        scores = detector.score_frames(waveform)[0]
+        try:
+            scores = detector.score_frames(waveform)[0]
+        except CheckpointError as error:  # of an exported model, which looks at its scores itself
+            raise CheckpointError(f"{path}: {error}") from error
         first_frame = round(window.start_s / detector.grid.hop_s)
         check_scores(str(path), scores, detector.classes, first_frame=first_frame)  # smoothing would hide NaN
         yield window, scores
