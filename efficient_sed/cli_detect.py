@@ -70,8 +70,6 @@ def run_detect(options: argparse.Namespace) -> int:
 
             print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}", file=sys.stderr)
             options.model = DEFAULT_DETECTOR
-        if folder is not None:
-            _check_model(options)
         finished = _finished(recordings, options, how, folder)
         if options.plot or options.report:
             waiting = recordings  # the one that is drawn
@@ -154,6 +152,7 @@ def _finished(
 
     if folder is None:
         return set()
+    _check_model(options)
     settings = {"model": identify_model(options.model), **dataclasses.asdict(how)}
     if options.format == "npz":  # scores know no threshold
         del settings["threshold"]

@@ -263,7 +263,7 @@ def _clip_finder(what: str, clip_ids: Sequence[str]) -> Callable[[str], str]:
 
     Their names are the same, but one of them may lack the ending of an audio file.
     """
-    by_name = {str(spelled): clip_id for spelled, clip_id in by_spelling(clip_ids, "scores: ").items()}
+    by_name: dict[str, str] = {str(spelled): clip_id for spelled, clip_id in by_spelling(clip_ids, "scores: ").items()}
     by_stem: dict[str, list[str]] = {}
     for spelled, clip_id in by_name.items():
         by_stem.setdefault(_stem(spelled), []).append(clip_id)
@@ -272,14 +272,18 @@ def _clip_finder(what: str, clip_ids: Sequence[str]) -> Callable[[str], str]:
     def find(name: str) -> str:
         key = PurePosixPath(canonical(str(name))).as_posix()
         stem = _stem(key)
-        clips = [by_name[key]] if key in by_name else by_stem.get(key, []) + ([by_name[stem]] if stem in by_name else [])
+        if key in by_name:
+            clips = {by_name[key]}
+        else:
+            clips = {*by_stem.get(key, ()), *([by_name[stem]] if stem in by_name else ())}
         if not clips:
             raise DataError(f"{what} names the file {name!r}, of which there are no scores")
-        if len(set(clips)) > 1:
-            raise DataError(f"{what} names the file {name!r}, which may be {clips[0]!r} or {clips[1]!r} of the scores")
-        if (other := found.setdefault(clips[0], key)) != key:
-            raise DataError(f"{what} names the files {other!r} and {key!r}, but there are scores of {clips[0]!r} alone")
-        return clips[0]
+        if len(clips) > 1:
+            raise DataError(f"{what} names the file {name!r}, which may be {' or '.join(map(repr, sorted(clips)))} of the scores")
+        (clip_id,) = clips
+        if (other := found.setdefault(clip_id, key)) != key:
+            raise DataError(f"{what} names the files {other!r} and {key!r}, but there are scores of {clip_id!r} alone")
+        return clip_id
 
     return find
 

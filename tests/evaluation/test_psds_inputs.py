@@ -101,7 +101,7 @@ def test_both_spellings_of_unicode_are_one(tmp_path: Path) -> None:
         (["x/take.1"], ["./x/take.1.OGG"], ""),
         (["take"], ["take.1"], "names the file 'take.1', of which there are no scores"),
         (["a.wav"], ["a.flac"], "names the file 'a.flac', of which there are no scores"),
-        (["a.wav", "a.flac"], ["a"], "names the file 'a', which may be 'a.wav' or 'a.flac' of the scores"),
+        (["a.wav", "a.flac"], ["a"], "names the file 'a', which may be 'a.flac' or 'a.wav' of the scores"),
         (["a"], ["a.wav", "a.flac"], "names the files 'a.wav' and 'a.flac', but there are scores of 'a' alone"),
     ],
 )
