@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from efficient_sed._files import list_folder
 from efficient_sed.errors import DataError
 
 
@@ -64,12 +65,8 @@ class FolderNames:
     def _entries(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:
             found: dict[str, list[str]] = {}
-            try:
-                entries = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-            except OSError as error:
-                raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
-            for name in entries:
-                if not name.isascii():
-                    found.setdefault(canonical(name), []).append(name)
+            for entry in list_folder(folder) if folder.is_dir() else ():
+                if not entry.name.isascii():
+                    found.setdefault(canonical(entry.name), []).append(entry.name)
             self._listed[folder] = found
         return self._listed[folder]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed._arrays import read_arrays
+from efficient_sed._files import walk_files
 from efficient_sed._spelling import by_spelling, canonical
 from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.data._tables import check_hard, read_table, read_text, soft_columns, split_rows
@@ -113,7 +114,7 @@ class ScoreFolder(Mapping[str, Any]):
     TSV files as sed_scores_eval writes them, or npz files as `efficient-sed detect --format npz` does.
 
     Raises:
-        DataError: If there is no such folder, or it holds something else, or nothing.
+        DataError: If there is no such folder, or it cannot be read, or holds something else, or nothing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +122,7 @@ class ScoreFolder(Mapping[str, Any]):
             kind = "a file" if folder.exists() else "no such folder"
             wanted = "a folder with a TSV file a clip, whose columns are onset, offset and one a class"
             raise DataError(f"scores={folder}: {kind}; needed: {wanted}")
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        files = sorted(path for path in walk_files(folder, _refuse) if path.is_file() and not path.name.startswith("."))
         if other := next((path for path in files if path.suffix.lower() not in _READERS), None):
             raise DataError(f"scores={folder}: holds {other.name}, which is no TSV or npz file of scores")
         if not files:
@@ -139,6 +140,10 @@ class ScoreFolder(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"scores={error.filename}: cannot be read ({error.strerror})") from error
 
 
 class _Table:

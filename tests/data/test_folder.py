@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -290,6 +291,16 @@ def test_both_spellings_of_unicode_are_one(root: Path, on_disk: str, typed: str)
     assert splits.train[0].audio.read().shape == (32_000,)
     annotate(root, "test", [*ROWS["test"], f"{on_disk}/{typed}.wav\t0\t1\tdog"])
     with pytest.raises(DataError, match="stands in the parts train and test"):
+        load(root)
+
+
+def test_a_folder_that_cannot_be_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    annotate(root, "train", [f"{NFC}.wav\t0\t1\tdog"])
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"audio: cannot be read \(Permission denied\); data\.on_error=skip leaves such files out$"):
         load(root)
 
 

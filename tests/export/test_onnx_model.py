@@ -16,7 +16,12 @@ import soundfile
 import torch
 
 import efficient_sed as es
+from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.data.clip_dataset import EvaluationWindows
+from efficient_sed.data.events import Clip
+from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import CheckpointError, MissingDependencyError
+from efficient_sed.evaluation.evaluate import evaluate_model
 from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models.sed import Provenance, SedModel
@@ -150,3 +155,8 @@ def test_scores_that_are_no_numbers_are_named(exported: Path, tmp_path: Path) ->
     with pytest.raises(CheckpointError) as caught:
         es.detect(tmp_path / "a.wav", model=tmp_path / "bad.onnx")
     assert str(caught.value) == f"{tmp_path / 'a.wav'}: {problem})"
+    bad = OnnxModel(tmp_path / "bad.onnx")
+    windows = EvaluationWindows([Clip("a", AudioFile(tmp_path / "a.wav"), 0.5, ())], bad.classes, bad.grid, 1)
+    with pytest.raises(CheckpointError) as caught:
+        evaluate_model(bad, windows, task="detection", config=EvaluationConfig(), median_frames=1, batch_size=4, num_workers=0, on_error="raise")
+    assert str(caught.value) == f"clip 'a': {problem})"
