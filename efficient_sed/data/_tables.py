@@ -7,6 +7,7 @@ quotation mark stands for itself, as in tables that people type.
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from efficient_sed.errors import DataError
 
+logger = logging.getLogger(__name__)
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")')
 _NEEDS_QUOTES = re.compile(r'["\t\r\n]')
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
@@ -82,6 +84,13 @@ def read_table(
 def soft_columns(header: Sequence[str]) -> list[str]:
     """Columns whose name says that they weigh labels. `score` is none: it is how sure a detector was of its event."""
     return [name for name in header if not SOFT_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(name))]
+
+
+def log_unused(where: str, header: Sequence[str], used: Sequence[str]) -> None:
+    """Say which columns nothing reads: what they hold may change what a row means."""
+    known = {"", *used, *soft_columns(header)}
+    if unused := [column for column in header if column not in known]:
+        logger.info("%s: columns that are not used: %s", where, ", ".join(map(repr, unused)))
 
 
 def check_hard(place: str, column: str, value: object) -> None:

@@ -6,7 +6,6 @@ A clip without events has one row with empty fields. Parts (train, validation, t
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from typing import Literal
 from efficient_sed._spelling import FolderNames, canonical, check_spellings
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
-from efficient_sed.data._tables import read_table, read_text, soft_columns
+from efficient_sed.data._tables import log_unused, read_table, read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.sources import AudioFile
@@ -26,7 +25,6 @@ from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import DATASETS
 
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")}
-logger = logging.getLogger(__name__)
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 SHOWN_FILES = 3  # of those that are missing
 
@@ -180,7 +178,7 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
     needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
     for number, (place, row) in enumerate(read_table(path, text, columns, needed, delimiter="\t")):
         if number == 0:
-            _log_unused(path, row, columns)
+            log_unused(str(path), list(row), columns)
         part = row[split_column] if split_column else ""
         if part not in by_part:
             raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
@@ -190,12 +188,6 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
         if row["event_label"] or row["onset"] or row["offset"]:
             events.append(_event(row, place))
     return by_part
-
-
-def _log_unused(path: Path, row: Mapping[str, str], columns: Sequence[str]) -> None:
-    known = {"", *columns, *soft_columns(list(row))}
-    if unused := [column for column in row if column not in known]:
-        logger.info("%s: columns that are not used: %s", path, ", ".join(map(repr, unused)))
 
 
 def _event(row: dict[str, str], place: str) -> Event:

@@ -18,7 +18,7 @@ from efficient_sed._arrays import read_arrays
 from efficient_sed._files import walk_files
 from efficient_sed._spelling import by_spelling, canonical
 from efficient_sed.audio.encoded import SUFFIXES
-from efficient_sed.data._tables import check_hard, read_table, read_text, soft_columns, split_rows
+from efficient_sed.data._tables import check_hard, log_unused, read_table, read_text, soft_columns, split_rows
 from efficient_sed.data.events import Event
 from efficient_sed.data.folder import EVENT_COLUMNS, read_annotations
 from efficient_sed.errors import DataError
@@ -218,7 +218,9 @@ _READERS: Mapping[str, Callable[[Path], _Table]] = {".tsv": _read_tsv, ".npz": _
 def _events_of_table(table: Any) -> dict[str, list[Event]]:
     """Events by file name; a row without times and label is a clip without events."""
     by_name: dict[str, list[Event]] = {}
-    soft = soft_columns([column for column in table.columns if isinstance(column, str)])
+    header = [column for column in table.columns if isinstance(column, str)]
+    soft = soft_columns(header)
+    log_unused("ground_truth", header, EVENT_COLUMNS)
     rows = _rows("ground_truth", table, (*EVENT_COLUMNS, *soft))
     for number, (name, onset_s, offset_s, label, *weights) in enumerate(rows, 1):
         place = f"ground_truth: row {number}, {name!r}"
