@@ -126,7 +126,7 @@ def _check_targets(options: argparse.Namespace, recordings: list[Recording], fol
 
 
 def _check_model(options: argparse.Namespace) -> None:
-    """Raise an error now, before a folder of results is begun, if the model is neither a file nor a released detector."""
+    """Raise an error now, before results are begun, if the model is neither a file nor a released detector."""
     from efficient_sed.evaluation.detect import open_detector
     from efficient_sed.models._cards import list_cards
 

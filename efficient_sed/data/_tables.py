@@ -108,7 +108,8 @@ def check_hard(place: str, column: str, value: object) -> None:
         is_hard = False
     if not is_hard:
         problem = f"{column}={value!r}, but labels with a weight are not supported: every event counts as fully there"
-        raise DataError(f"{place}: {problem}; drop the rows that are too uncertain, and set {column!r} to {certain} in the others")
+        advice = f"drop the rows that are too uncertain, and set {column!r} to {certain} in the others"
+        raise DataError(f"{place}: {problem}; {advice}")
 
 
 def split_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -59,7 +59,8 @@ def audio_folder(root: Path) -> Path:
     Raises:
         DataError: If there is none, or the data set's folder cannot be read.
     """
-    rates = sorted(int(path.name) for path in list_folder(root) if path.is_dir() and path.name.isdecimal() and int(path.name) >= SAMPLE_RATE)
+    numbers = [int(path.name) for path in list_folder(root) if path.is_dir() and path.name.isdecimal()]
+    rates = sorted(number for number in numbers if number >= SAMPLE_RATE)
     if not rates:
         raise DataError(f"{root}: no folder {SAMPLE_RATE}/ (or 48000/ and the like) of audio files in it")
     return root / str(rates[0])

@@ -71,7 +71,8 @@ class FolderConfig(DataConfig):
         if self.annotations is None:
             files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
             return read_folder(audio, files, classes, self.on_error, self.num_workers, channel=channel)
-        return read_folder(audio, names.path(self.annotations), classes, self.on_error, self.num_workers, self.split_column, channel)
+        annotations = names.path(self.annotations)
+        return read_folder(audio, annotations, classes, self.on_error, self.num_workers, self.split_column, channel)
 
 
 def read_folder(

@@ -86,7 +86,8 @@ def _to_triples(clip_id: str, events: Iterable[Sequence[Any]]) -> list[tuple[Any
 def _check_sequence(clip_id: str, what: str, value: Any) -> None:
     """Refuse what could be iterated over, but gives characters, keys or names of columns."""
     if isinstance(value, str | bytes | Mapping) or hasattr(value, "columns"):
-        raise DataError(f"clip {clip_id!r}: {what} a {type(value).__name__}; needed: a list of (onset_s, offset_s, label)")
+        given = f"{what} a {type(value).__name__}"
+        raise DataError(f"clip {clip_id!r}: {given}; needed: a list of (onset_s, offset_s, label)")
 
 
 def check_columns(classes: Sequence[str], frame_hop_s: float) -> None:

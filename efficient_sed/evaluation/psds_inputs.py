@@ -47,7 +47,7 @@ def to_array(clip_id: str, scores: Any, classes: Sequence[str], frame_hop_s: flo
     if not _is_table(scores):
         return scores
     where, spelled = f"clip {clip_id!r}", by_spelling(classes)
-    columns = [spelled.get(canonical(column), column) if isinstance(column, str) else column for column in scores.columns]
+    columns = [spelled.get(canonical(name), name) if isinstance(name, str) else name for name in scores.columns]
     _check_columns(where, columns, ("onset", "offset", *classes))
     if unknown := [column for column in columns if column not in {"onset", "offset", *classes}]:
         which = f"{unknown[0]!r}, which is none of the {len(classes)} classes"
@@ -73,7 +73,8 @@ def read_ground_truth(ground_truth: Any, clip_ids: Sequence[str]) -> Mapping[str
         by_name = _events_of_table(ground_truth)
     else:
         of_clip = "its events (onset_s, offset_s, label)"
-        return _by_clip("ground_truth", _require_mapping("ground_truth", ground_truth, of_clip, EVENT_COLUMNS), clip_ids)
+        mapping = _require_mapping("ground_truth", ground_truth, of_clip, EVENT_COLUMNS)
+        return _by_clip("ground_truth", mapping, clip_ids)
     find = _clip_finder("ground_truth", clip_ids)
     events: dict[str, list[Event]] = {clip_id: [] for clip_id in clip_ids}
     for name, own in by_name.items():
@@ -286,7 +287,8 @@ def _clip_finder(what: str, clip_ids: Sequence[str]) -> Callable[[str], str]:
         if not clips:
             raise DataError(f"{what} names the file {name!r}, of which there are no scores")
         if len(clips) > 1:
-            raise DataError(f"{what} names the file {name!r}, which may be {' or '.join(map(repr, sorted(clips)))} of the scores")
+            either = " or ".join(map(repr, sorted(clips)))
+            raise DataError(f"{what} names the file {name!r}, which may be {either} of the scores")
         (clip_id,) = clips
         if (other := found.setdefault(clip_id, key)) != key:
             raise DataError(f"{what} names the files {other!r} and {key!r}, but there are scores of {clip_id!r} alone")

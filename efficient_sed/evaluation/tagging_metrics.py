@@ -1,8 +1,8 @@
 """Metrics of clip-level tagging.
 
 mAP, mAUC and d-prime as Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017
-(https://doi.org/10.1109/ICASSP.2017.7952261), reports them: means over classes, d-prime of the mean AUC. `tagging_metrics`
-checks the scores; the functions behind it take them as they are.
+(https://doi.org/10.1109/ICASSP.2017.7952261), reports them: means over classes, d-prime of the mean AUC.
+`tagging_metrics` checks the scores; the functions behind it take them as they are.
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ class ModelTeacher(Teacher):
         """
         for mel in mels:
             if not isinstance(mel, Tensor):
-                raise TypeError(f"a spectrogram must be a torch.Tensor of shape (batch, 1, mel_bins, frames), got {type(mel).__name__}")
+                wanted = "a torch.Tensor of shape (batch, 1, mel_bins, frames)"
+                raise TypeError(f"a spectrogram must be {wanted}, got {type(mel).__name__}")
         device = mels[0].device
         for place, member in enumerate(self.members):
             if member.columns is not None and member.columns.device != device:  # once, not at every step
