@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from efficient_sed.errors import DataError
+
 try:
     import fcntl
 except ImportError:  # on Windows, which renames and removes no open file either
@@ -53,6 +55,18 @@ def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> No
             start = file.read(START_BYTES)
         if start and not own_start.match(start):
             raise FileExistsError(errno.EEXIST, "another file is there already; give another name, or delete it", str(path))
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
 def walk_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:

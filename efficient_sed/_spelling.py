@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from efficient_sed._files import list_folder
 from efficient_sed.errors import DataError
 
 
@@ -23,6 +25,17 @@ def check_spellings(names: Iterable[str], where: str = "") -> None:
             raise DataError(f"{where}{both} are one name in two Unicode spellings; rename or remove one")
 
 
+def by_spelling(names: Iterable[Any], where: str = "") -> dict[Any, Any]:
+    """Names, of which text may be spelled in two ways, by their one spelling.
+
+    Raises:
+        DataError: If two of them look the same.
+    """
+    known = list(names)
+    check_spellings((name for name in known if isinstance(name, str)), where)
+    return {canonical(name) if isinstance(name, str) else name: name for name in known}
+
+
 class FolderNames:
     """Files below a folder by their names, in either spelling.
 
@@ -38,7 +51,7 @@ class FolderNames:
         """Where a file lies; what is not there is given as it is spelled.
 
         Raises:
-            DataError: If two files have that name, in different spellings.
+            DataError: If two files have that name, in different spellings, or a folder cannot be read.
         """
         if name.isascii():
             return self.folder / name
@@ -52,7 +65,7 @@ class FolderNames:
     def _entries(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:
             found: dict[str, list[str]] = {}
-            for entry in folder.iterdir() if folder.is_dir() else ():
+            for entry in list_folder(folder) if folder.is_dir() else ():
                 if not entry.name.isascii():
                     found.setdefault(canonical(entry.name), []).append(entry.name)
             self._listed[folder] = found

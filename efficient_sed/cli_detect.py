@@ -125,6 +125,16 @@ def _check_targets(options: argparse.Namespace, recordings: list[Recording], fol
             raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
 
 
+def _check_model(options: argparse.Namespace) -> None:
+    """Raise an error now, before results are begun, if the model is neither a file nor a released detector."""
+    from efficient_sed.evaluation.detect import open_detector
+    from efficient_sed.models._cards import list_cards
+
+    card = list_cards().get(options.model)
+    if not Path(options.model).is_file() and (card is None or card.task != "detection"):
+        open_detector(options.model, engine=options.engine)
+
+
 def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
     """Recording of each file of results in a folder."""
     from efficient_sed.evaluation.detect_files import SCORES_SUFFIX
@@ -142,6 +152,7 @@ def _finished(
 
     if folder is None:
         return set()
+    _check_model(options)
     settings = {"model": identify_model(options.model), **dataclasses.asdict(how)}
     if options.format == "npz":  # scores know no threshold
         del settings["threshold"]

@@ -397,6 +397,9 @@ def test_results_are_not_mixed(run: Run, here: dict[str, str], tmp_path: Path) -
     assert (tmp_path / "out" / "b.txt").read_text() == "1\t2\tmine\n"
     assert run(f"detect {{d}}/b.wav --model {{model}} {base} --threshold 0.3 --overwrite").status == 0  # each result has options of its own
     assert run(f"detect {{d}}/a.wav --model {{model}} {base}").err.startswith("wrote 0 files into out; 1 were finished before")
+    for model in ("typo", "absent.onnx", "absent.safetensors", "mn10_im"):
+        assert run(f"detect {{d}}/a.wav --model {model} --format audacity --output out2/").status == 2
+        assert not (tmp_path / "out2").exists()
     (tmp_path / "out" / ".detect-audacity.json").write_text("{}")
     assert "damaged" in run(f"detect {{d}}/a.wav --model {{model}} {base}").err
 

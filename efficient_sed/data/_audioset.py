@@ -19,7 +19,7 @@ from efficient_sed.data._audioset_layouts import Layout, Located, Side, open_lay
 from efficient_sed.data._audioset_tables import LABEL_END_S, Annotations
 from efficient_sed.data._columns import select
 from efficient_sed.data._index import IndexEntry, IndexRow, look_up
-from efficient_sed.data.events import Clip, Event, Overhang, Splits, cut_events
+from efficient_sed.data.events import Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.sources import AudioFile, ContainerAudio
 from efficient_sed.errors import DataError
 
@@ -207,7 +207,7 @@ def _clip(clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], 
     end_s, source = entry.duration_s, row.source
     whole = (event if event.offset_s < LABEL_END_S else event._replace(offset_s=end_s) for event in events)
     try:
-        inside, overhang = cut_events(whole, end_s)
+        inside, overhang = clip_events(whole, end_s)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
     if overhang:

@@ -7,6 +7,7 @@ quotation mark stands for itself, as in tables that people type.
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +16,15 @@ from pathlib import Path
 
 from efficient_sed.errors import DataError
 
+logger = logging.getLogger(__name__)
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")')
 _NEEDS_QUOTES = re.compile(r'["\t\r\n]')
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-SOFT_WORDS = frozenset(("confidence", "weight", "weights", "probability", "probabilities", "prob", "certainty", "soft"))
+_SOFT_STEMS = (
+    *("agreement", "certainty", "conf", "confidence", "likelihood", "prob", "probabilitie", "probability"),
+    *("reliability", "soft", "strength", "uncertainty", "weight", "weighting"),
+)
+SOFT_WORDS = frozenset(f"{stem}{ending}" for stem in _SOFT_STEMS for ending in ("", "s"))
 MAX_LINES = 100  # of one row
 
 
@@ -80,21 +86,30 @@ def soft_columns(header: Sequence[str]) -> list[str]:
     return [name for name in header if not SOFT_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(name))]
 
 
+def log_unused(where: str, header: Sequence[str], used: Sequence[str]) -> None:
+    """Say which columns nothing reads: what they hold may change what a row means."""
+    known = {"", *used, *soft_columns(header)}
+    if unused := [column for column in header if column not in known]:
+        logger.info("%s: columns that are not used: %s", where, ", ".join(map(repr, unused)))
+
+
 def check_hard(place: str, column: str, value: object) -> None:
     """Refuse a label that is not fully there, which would count as if it were.
 
     Raises:
-        DataError: Unless the value is 1, or there is none.
+        DataError: Unless the value is 1, of an uncertainty 0, or there is none.
     """
     if value is None or str(value).strip() == "":
         return
+    certain = 0 if "uncertain" in column.lower() else 1
     try:
-        is_hard = float(str(value)) == 1
+        is_hard = float(str(value)) == certain
     except ValueError:
         is_hard = False
     if not is_hard:
         problem = f"{column}={value!r}, but labels with a weight are not supported: every event counts as fully there"
-        raise DataError(f"{place}: {problem}; drop the rows that are too uncertain, and set {column!r} to 1 in the others")
+        advice = f"drop the rows that are too uncertain, and set {column!r} to {certain} in the others"
+        raise DataError(f"{place}: {problem}; {advice}")
 
 
 def split_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:

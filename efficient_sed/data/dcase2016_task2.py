@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from efficient_sed._files import list_folder
 from efficient_sed._json import parse_json
 from efficient_sed._spelling import canonical, check_spellings
 from efficient_sed.audio.grid import SAMPLE_RATE
@@ -56,9 +57,10 @@ def audio_folder(root: Path) -> Path:
     """The folder of the audio files at 16 kHz, or at the lowest higher rate there is.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is none, or the data set's folder cannot be read.
     """
-    rates = sorted(int(path.name) for path in root.iterdir() if path.is_dir() and path.name.isdecimal() and int(path.name) >= SAMPLE_RATE)
+    numbers = [int(path.name) for path in list_folder(root) if path.is_dir() and path.name.isdecimal()]
+    rates = sorted(number for number in numbers if number >= SAMPLE_RATE)
     if not rates:
         raise DataError(f"{root}: no folder {SAMPLE_RATE}/ (or 48000/ and the like) of audio files in it")
     return root / str(rates[0])

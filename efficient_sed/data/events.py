@@ -110,7 +110,7 @@ class Splits:
         return digest.hexdigest()[:16]
 
 
-def cut_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event, ...], Overhang]:
+def clip_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event, ...], Overhang]:
     """Events of a file up to its end, those of one class that overlap joined into one, and what was cut off.
 
     Raises:

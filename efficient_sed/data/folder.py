@@ -17,8 +17,8 @@ from typing import Literal
 from efficient_sed._spelling import FolderNames, canonical, check_spellings
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
-from efficient_sed.data._tables import read_table, read_text
-from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, cut_events
+from efficient_sed.data._tables import log_unused, read_table, read_text
+from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import DataError, nearest
@@ -66,11 +66,13 @@ class FolderConfig(DataConfig):
         classes = self.classes and tuple(canonical(label.strip()) for label in self.classes)  # as in the annotations
         if classes is not None and len(classes) == 1 and classes[0] in CLASS_LISTS:
             classes = CLASS_LISTS[classes[0]]()
-        channel = self.channel_number
+        channel, names = self.channel_number, FolderNames(root)
+        audio = names.path(self.audio)
         if self.annotations is None:
-            files = {part: None if getattr(self, part) is None else root / getattr(self, part) for part in PARTS}
-            return read_folder(root / self.audio, files, classes, self.on_error, self.num_workers, channel=channel)
-        return read_folder(root / self.audio, root / self.annotations, classes, self.on_error, self.num_workers, self.split_column, channel)
+            files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
+            return read_folder(audio, files, classes, self.on_error, self.num_workers, channel=channel)
+        annotations = names.path(self.annotations)
+        return read_folder(audio, annotations, classes, self.on_error, self.num_workers, self.split_column, channel)
 
 
 def read_folder(
@@ -184,7 +186,9 @@ def read_annotations(path: Path, split_column: str | None = None) -> dict[str, d
     text = read_text(path)
     columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
     needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
-    for place, row in read_table(path, text, columns, needed, delimiter="\t"):
+    for number, (place, row) in enumerate(read_table(path, text, columns, needed, delimiter="\t")):
+        if number == 0:
+            log_unused(str(path), list(row), columns)
         part = row[split_column] if split_column else ""
         if part not in by_part:
             raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
@@ -225,7 +229,7 @@ def _clips(
         except DataError as error:
             return str(error)
         try:
-            events, overhang = cut_events(events_by_file[name], duration_s)
+            events, overhang = clip_events(events_by_file[name], duration_s)
         except DataError as error:
             return f"{path}: {error}"
         return Clip(name, AudioFile(path, channel), duration_s, events), overhang

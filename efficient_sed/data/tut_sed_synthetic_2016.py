@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from efficient_sed._files import list_folder
 from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data._tables import read_text
@@ -83,7 +84,7 @@ def _by_number(folder: Path, suffixes: tuple[str, ...]) -> Mapping[int, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such directory; data.root=DIR is the folder that holds audio/ and meta/ of TUT-SED Synthetic 2016")
     found: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in list_folder(folder):
         if path.suffix.lower() in suffixes and (match := _NUMBER.search(path.stem)):
             number = int(match[1])
             if number in found:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from efficient_sed._spelling import by_spelling, canonical
 from efficient_sed.data.events import Event, merge_overlapping
 from efficient_sed.data.score_checks import check_labels, check_shape
 from efficient_sed.errors import ConfigError, DataError, ShapeError
@@ -34,6 +35,9 @@ def check_clip(
         raise ShapeError(f"{where}: scores have shape {array.shape}; needed: at least one frame")
     check_duration(where, duration_s)
     triples = _to_triples(clip_id, events)
+    if any(isinstance(label, str) and not label.isascii() for _, _, label in triples):
+        spelled = by_spelling(classes)
+        triples = [(onset_s, offset_s, spelled.get(canonical(label), label)) for onset_s, offset_s, label in triples]
     if triples:
         check_labels(where, (label for _, _, label in triples), classes)
     for onset_s, offset_s, label in triples:
@@ -68,13 +72,22 @@ def _to_array(clip_id: str, scores: ArrayLike) -> np.ndarray:
 def _to_triples(clip_id: str, events: Iterable[Sequence[Any]]) -> list[tuple[Any, Any, Any]]:
     """Onset, offset and label of each event; what stands behind them is left out."""
     triples = []
+    _check_sequence(clip_id, "its events are", events)
     try:
         for event in events:
+            _check_sequence(clip_id, "one of its events is", event)
             onset_s, offset_s, label, *_ = event
             triples.append((onset_s, offset_s, label))
     except (TypeError, ValueError) as error:
         raise DataError(f"clip {clip_id!r}: events must be (onset_s, offset_s, label) each ({error})") from error
     return triples
+
+
+def _check_sequence(clip_id: str, what: str, value: Any) -> None:
+    """Refuse what could be iterated over, but gives characters, keys or names of columns."""
+    if isinstance(value, str | bytes | Mapping) or hasattr(value, "columns"):
+        given = f"{what} a {type(value).__name__}"
+        raise DataError(f"clip {clip_id!r}: {given}; needed: a list of (onset_s, offset_s, label)")
 
 
 def check_columns(classes: Sequence[str], frame_hop_s: float) -> None:
@@ -88,6 +101,6 @@ def check_columns(classes: Sequence[str], frame_hop_s: float) -> None:
     for label in classes:
         if not isinstance(label, str):
             raise DataError(f"class {label!r} is not allowed: labels are text")
-    label, count = Counter(classes).most_common(1)[0]
+    label, count = Counter(map(canonical, classes)).most_common(1)[0]
     if count > 1:
         raise DataError(f"class {label!r} is there {count} times; every score column needs a label of its own")

@@ -23,7 +23,7 @@ from efficient_sed.config.schema import require, require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
-from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.errors import CheckpointError, ConfigError, DataError
 from efficient_sed.evaluation.postprocess import decode_stream, smooth_stream
 from efficient_sed.export.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 
@@ -197,7 +197,10 @@ def _score_windows(path: str | Path, detector: Detector, options: DetectOptions,
         if not is_loud and (peak := np.abs(waveform).max()) > MAX_PEAK:
             is_loud = True
             logger.warning("%s: samples reach %g where [-1, 1] is expected; scores may mean nothing", path, peak)
-        scores = detector.score_frames(waveform)[0]
+        try:
+            scores = detector.score_frames(waveform)[0]
+        except CheckpointError as error:  # of an exported model, which looks at its scores itself
+            raise CheckpointError(f"{path}: {error}") from error
         first_frame = round(window.start_s / detector.grid.hop_s)
         check_scores(str(path), scores, detector.classes, first_frame=first_frame)  # smoothing would hide NaN
         yield window, scores

@@ -18,7 +18,7 @@ from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import join_windows
-from efficient_sed.errors import DataError
+from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.evaluation.collar_metrics import CollarCounts
 from efficient_sed.evaluation.event_metrics import Postprocessing, event_metrics
 from efficient_sed.evaluation.frame_metrics import FrameCounts
@@ -235,7 +235,13 @@ def _score_windows(model: SedModel | OnnxModel, collected: ClipScores, batch_siz
                 continue
             size = 1 if device.type == "cpu" else batch_size  # so that a CPU's batch never changes a score
             for part in torch.split(torch.arange(len(batch.positions)), size):
-                collected.add(batch.positions[part], *score(batch.waveform[part].to(device)))
+                positions = batch.positions[part]
+                try:
+                    scores = score(batch.waveform[part].to(device))
+                except CheckpointError as error:  # of an exported model, which looks at its scores itself
+                    clip, _ = dataset.windows[int(positions[0])]
+                    raise CheckpointError(f"clip {dataset.clips[clip].id!r}: {error}") from error
+                collected.add(positions, *scores)
     return unreadable
 
 

@@ -136,7 +136,7 @@ def psds1(
             table of sed_scores_eval, a DataFrame with the columns onset, offset and one a class; instead of the mapping
             a folder of such tables, each a TSV file that is named as its clip.
         ground_truth: Per clip its events (onset_s, offset_s, label). Or a DataFrame or TSV file with the columns
-            filename, onset, offset and event_label; file names may have an ending, and clips that it does not name
+            filename, onset, offset and event_label; names may have the ending of an audio file, and clips that it lacks
             have no events.
         durations: Per clip its length in seconds. Or a DataFrame or TSV file with the columns filename and duration.
         classes: Labels of the score columns.

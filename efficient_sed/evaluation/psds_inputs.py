@@ -5,17 +5,20 @@ A table is a TSV file, or anything with `columns` and `to_numpy()` such as a pan
 
 from __future__ import annotations
 
-import csv
+import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from efficient_sed._arrays import read_arrays
-from efficient_sed.data._tables import read_table
+from efficient_sed._files import walk_files
+from efficient_sed._spelling import by_spelling, canonical
+from efficient_sed.audio.encoded import SUFFIXES
+from efficient_sed.data._tables import check_hard, log_unused, read_table, read_text, soft_columns, split_rows
 from efficient_sed.data.events import Event
 from efficient_sed.data.folder import EVENT_COLUMNS, read_annotations
 from efficient_sed.errors import DataError
@@ -43,7 +46,8 @@ def to_array(clip_id: str, scores: Any, classes: Sequence[str], frame_hop_s: flo
     """
     if not _is_table(scores):
         return scores
-    where, columns = f"clip {clip_id!r}", list(scores.columns)
+    where, spelled = f"clip {clip_id!r}", by_spelling(classes)
+    columns = [spelled.get(canonical(name), name) if isinstance(name, str) else name for name in scores.columns]
     _check_columns(where, columns, ("onset", "offset", *classes))
     if unknown := [column for column in columns if column not in {"onset", "offset", *classes}]:
         which = f"{unknown[0]!r}, which is none of the {len(classes)} classes"
@@ -68,7 +72,9 @@ def read_ground_truth(ground_truth: Any, clip_ids: Sequence[str]) -> Mapping[str
     elif _is_table(ground_truth):
         by_name = _events_of_table(ground_truth)
     else:
-        return _require_mapping("ground_truth", ground_truth, "its events (onset_s, offset_s, label)", EVENT_COLUMNS)
+        of_clip = "its events (onset_s, offset_s, label)"
+        mapping = _require_mapping("ground_truth", ground_truth, of_clip, EVENT_COLUMNS)
+        return _by_clip("ground_truth", mapping, clip_ids)
     find = _clip_finder("ground_truth", clip_ids)
     events: dict[str, list[Event]] = {clip_id: [] for clip_id in clip_ids}
     for name, own in by_name.items():
@@ -84,12 +90,13 @@ def read_durations(durations: Any, clip_ids: Sequence[str]) -> Mapping[str, floa
     """
     if isinstance(durations, str | PathLike):
         path = Path(durations)
-        table = read_table(path, _read_text(path), DURATION_COLUMNS, delimiter="\t")
+        table = read_table(path, read_text(path), DURATION_COLUMNS, delimiter="\t")
         rows = [(row["filename"], row["duration"]) for _, row in table]
     elif _is_table(durations):
         rows = _rows("durations", durations, DURATION_COLUMNS)
     else:
-        return _require_mapping("durations", durations, "its length in seconds", DURATION_COLUMNS)
+        mapping = _require_mapping("durations", durations, "its length in seconds", DURATION_COLUMNS)
+        return _by_clip("durations", mapping, clip_ids)
     find = _clip_finder("durations", clip_ids)
     by_clip: dict[str, float] = {}
     for name, value in rows:
@@ -108,7 +115,7 @@ class ScoreFolder(Mapping[str, Any]):
     TSV files as sed_scores_eval writes them, or npz files as `efficient-sed detect --format npz` does.
 
     Raises:
-        DataError: If there is no such folder, or it holds something else, or nothing.
+        DataError: If there is no such folder, or it cannot be read, or holds something else, or nothing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -116,24 +123,28 @@ class ScoreFolder(Mapping[str, Any]):
             kind = "a file" if folder.exists() else "no such folder"
             wanted = "a folder with a TSV file a clip, whose columns are onset, offset and one a class"
             raise DataError(f"scores={folder}: {kind}; needed: {wanted}")
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-        if other := next((path for path in files if path.suffix not in _READERS), None):
+        files = sorted(path for path in walk_files(folder, _refuse) if path.is_file() and not path.name.startswith("."))
+        if other := next((path for path in files if path.suffix.lower() not in _READERS), None):
             raise DataError(f"scores={folder}: holds {other.name}, which is no TSV or npz file of scores")
         if not files:
             raise DataError(f"scores={folder}: holds no TSV or npz file of scores")
         self._files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
         if len(self._files) < len(files):
-            raise DataError(f"scores={folder}: holds a TSV and an npz file of one clip")
+            raise DataError(f"scores={folder}: holds two files of one clip")
 
     def __getitem__(self, clip_id: str) -> _Table:
         path = self._files[clip_id]
-        return _READERS[path.suffix](path)
+        return _READERS[path.suffix.lower()](path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"scores={error.filename}: cannot be read ({error.strerror})") from error
 
 
 class _Table:
@@ -176,11 +187,13 @@ def _check_frames(where: str, onsets_s: np.ndarray, offsets_s: np.ndarray, hop_s
 
 def _read_tsv(path: Path) -> _Table:
     """A TSV file with a header and numbers."""
-    header = next(csv.reader([_read_text(path).partition("\n")[0].rstrip("\r")], delimiter="\t"), [])
+    text = io.StringIO(read_text(path), newline=None)
+    line, header = next(split_rows(text, "\t"), (0, []))
+    text.seek(0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
         try:
-            values = np.loadtxt(path, delimiter="\t", skiprows=1, ndmin=2, comments=None, encoding="utf-8-sig")
+            values = np.loadtxt(text, delimiter="\t", skiprows=line, ndmin=2, comments=None)
         except ValueError as error:
             raise DataError(f"{path}: not a table of scores ({error})") from error
     if values.size == 0:
@@ -203,29 +216,33 @@ def _read_npz(path: Path) -> _Table:
 _READERS: Mapping[str, Callable[[Path], _Table]] = {".tsv": _read_tsv, ".npz": _read_npz}
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = f"not UTF-8 text, {error.reason}" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise DataError(f"{path}: cannot be read ({reason})") from error
-
-
 def _events_of_table(table: Any) -> dict[str, list[Event]]:
-    """Events by file name; a row without a label is a clip without events."""
+    """Events by file name; a row without times and label is a clip without events."""
     by_name: dict[str, list[Event]] = {}
-    for name, onset_s, offset_s, label in _rows("ground_truth", table, EVENT_COLUMNS):
+    header = [column for column in table.columns if isinstance(column, str)]
+    soft = soft_columns(header)
+    log_unused("ground_truth", header, EVENT_COLUMNS)
+    rows = _rows("ground_truth", table, (*EVENT_COLUMNS, *soft))
+    for number, (name, onset_s, offset_s, label, *weights) in enumerate(rows, 1):
+        place = f"ground_truth: row {number}, {name!r}"
+        if _is_missing(name):
+            raise DataError(f"ground_truth: row {number}: the filename is empty")
+        for column, weight in zip(soft, weights, strict=True):
+            check_hard(place, column, None if _is_missing(weight) else weight)
         events = by_name.setdefault(str(name), [])
-        if isinstance(label, str) and label:
-            events.append(Event(onset_s, offset_s, label))
-        elif not _is_missing(label):
-            raise DataError(f"ground_truth: {name!r} has event_label {label!r}; labels are text")
+        if isinstance(label, str) and label.strip():
+            events.append(Event(onset_s, offset_s, label.strip()))
+        elif isinstance(label, str) or _is_missing(label):
+            if not (_is_missing(onset_s) and _is_missing(offset_s)):
+                raise DataError(f"{place}: onset without event_label")
+        else:
+            raise DataError(f"{place}: event_label is {label!r}; labels are text")
     return by_name
 
 
 def _is_missing(value: Any) -> bool:
-    """None, empty text or NaN, as pandas reads an empty field."""
-    return value is None or value == "" or value != value  # noqa: PLR0124 (NaN)
+    """None, empty text, NaN or NA, as pandas reads an empty field."""
+    return value is None or type(value).__name__ == "NAType" or value == "" or value != value  # noqa: PLR0124 (NaN)
 
 
 def _rows(where: str, table: Any, wanted: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -242,15 +259,45 @@ def _check_columns(where: str, columns: Sequence[Any], wanted: Sequence[str]) ->
             raise DataError(f"{where}: the column {column!r} is {problem}; found: {found}")
 
 
+def _by_clip(what: str, values: Mapping[str, Any], clip_ids: Sequence[str]) -> Mapping[str, Any]:
+    """The same values under the names of clips as they are spelled in the scores."""
+    names = by_spelling(values.keys(), f"{what}: ")
+    spelled = by_spelling(clip_ids, "scores: ")
+    return {spelled.get(key, name): values[name] for key, name in names.items()}
+
+
 def _clip_finder(what: str, clip_ids: Sequence[str]) -> Callable[[str], str]:
-    """From a file name in a table to the clip that has scores, whose name is the same but for an ending."""
-    known, by_stem = frozenset(clip_ids), {str(clip_id).rpartition(".")[0]: clip_id for clip_id in clip_ids}
+    """From a file name in a table to the clip that has scores.
+
+    Their names are the same, but one of them may lack the ending of an audio file.
+    """
+    by_name: dict[str, str] = {str(spelled): clip_id for spelled, clip_id in by_spelling(clip_ids, "scores: ").items()}
+    by_stem: dict[str, list[str]] = {}
+    for spelled, clip_id in by_name.items():
+        by_stem.setdefault(_stem(spelled), []).append(clip_id)
+    found: dict[str, str] = {}
 
     def find(name: str) -> str:
-        stem = name.rpartition(".")[0]
-        clip_id = name if name in known else stem if stem in known else by_stem.get(name) if name else None
-        if clip_id is None:
+        key = PurePosixPath(canonical(str(name))).as_posix()
+        stem = _stem(key)
+        if key in by_name:
+            clips = {by_name[key]}
+        else:
+            clips = {*by_stem.get(key, ()), *([by_name[stem]] if stem in by_name else ())}
+        if not clips:
             raise DataError(f"{what} names the file {name!r}, of which there are no scores")
+        if len(clips) > 1:
+            either = " or ".join(map(repr, sorted(clips)))
+            raise DataError(f"{what} names the file {name!r}, which may be {either} of the scores")
+        (clip_id,) = clips
+        if (other := found.setdefault(clip_id, key)) != key:
+            raise DataError(f"{what} names the files {other!r} and {key!r}, but there are scores of {clip_id!r} alone")
         return clip_id
 
     return find
+
+
+def _stem(name: str) -> str:
+    """A name without the ending of an audio file."""
+    path = PurePosixPath(name)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else name

@@ -72,6 +72,13 @@ class OnnxModel:
         scores = [np.concatenate(pieces) for pieces in given]
         shapes = {FRAME_SCORES: (len(waveform), len(self.classes), self.grid.num_frames(waveform.shape[1])), CLIP_SCORES: (len(waveform), len(self.classes))}
         for output, array in zip(outputs, scores, strict=True):
-            if array.shape != shapes[output] or not np.isfinite(array).all():
-                raise CheckpointError(f"{self.path}: damaged: its {output} are not finite numbers of shape {shapes[output]}")
+            if array.shape != shapes[output]:
+                problem = f"its {output} have shape {array.shape}, not {shapes[output]}"
+                raise CheckpointError(f"{self.path}: damaged: {problem}")
+            if not np.isfinite(array).all():
+                clip, column, *frame = np.argwhere(~np.isfinite(array))[0].tolist()
+                place = "".join(f" in frame {number}" for number in frame) + (f" of clip {clip}" if len(array) > 1 else "")
+                value = f"{array[clip, column, *frame]}{place}"
+                problem = f"a score of class {self.classes[column]!r} is not a finite number ({value})"
+                raise CheckpointError(f"{self.path}: damaged: {problem}")
         return scores

@@ -90,7 +90,15 @@ class ModelTeacher(Teacher):
 
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
-        """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames)."""
+        """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames).
+
+        Raises:
+            TypeError: If one of them is no tensor.
+        """
+        for mel in mels:
+            if not isinstance(mel, Tensor):
+                wanted = "a torch.Tensor of shape (batch, 1, mel_bins, frames)"
+                raise TypeError(f"a spectrogram must be {wanted}, got {type(mel).__name__}")
         device = mels[0].device
         for place, member in enumerate(self.members):
             if member.columns is not None and member.columns.device != device:  # once, not at every step
@@ -99,6 +107,8 @@ class ModelTeacher(Teacher):
         return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
 
     def frame_logits(self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor) -> list[Tensor | None]:
+        for frontend in self.frontends:
+            frontend.check(waveform)
         return list(self([frontend.to(waveform.device)(waveform) for frontend in self.frontends]).frame_logits.cpu())
 
 

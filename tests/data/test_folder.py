@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import pytest
 import soundfile
 
 from efficient_sed.cli import main
-from efficient_sed.data.events import Event, Splits, cut_events
+from efficient_sed.data.events import Event, Splits, clip_events
 from efficient_sed.data.folder import FolderConfig, read_folder
 from efficient_sed.errors import ConfigError, DataError
 
@@ -118,23 +119,31 @@ def test_how_far_an_event_may_go_on(duration_s: float, onset_s: float, offset_s:
     events = [Event(0.0, 0.05, "dog"), Event(onset_s, offset_s, "bell")]
     if expected is None:
         with pytest.raises(DataError, match=r"event 'bell' at .* s lies beyond the file's end at .* s by more than \d s; correct its times"):
-            cut_events(events, duration_s)
+            clip_events(events, duration_s)
         return
-    inside, overhang = cut_events(events, duration_s)
+    inside, overhang = clip_events(events, duration_s)
     assert [event[:2] for event in inside if event.label == "bell"] == ([expected] if expected else [])
     assert overhang == (bool(expected) and offset_s > duration_s, not expected, pytest.approx(max(0.0, offset_s - duration_s)))
 
 
-@pytest.mark.parametrize("column", ["confidence", "Confidence", " CONFIDENCE ", "event confidence", "weight", "Weights", "sampleWeight", "label_probability"])
-def test_weights_of_labels_are_refused(root: Path, column: str) -> None:
+SOFT = [" CONFIDENCE ", "event confidences", "weight", "sampleWeights", "label_probability", "conf_score", "likelihood", "strength", "agreement", "reliability", "probs"]
+
+
+@pytest.mark.parametrize("column", SOFT)
+def test_weights_of_labels_are_refused(root: Path, column: str, caplog: pytest.LogCaptureFixture) -> None:
     for value in ("0.0", "0.99", "2", "nan", "high"):
         annotate(root, "train", [f"a.wav\t0.5\t1\tdog\t{value}", "b.flac"], f"{HEADER}\t{column}")
         with pytest.raises(DataError, match=rf"train\.tsv:2: {column}='{value}', but labels with a weight are not supported: .*; drop the rows"):
             load(root)
     annotate(root, "train", ["a.wav\t0.5\t1\tdog\t1.0", "a.wav\t1.2\t1.3\tdog\t1", "b.flac"], f"{HEADER}\t{column}")
     assert len(load(root).train[0].events) == 2
-    annotate(root, "train", ["a.wav\t0.5\t1\tdog\t0.6"], f"{HEADER}\tscore")  # as detect writes it: how sure it was of what it found
-    assert load(root).train[0].events == (Event(0.5, 1.0, "dog"),)
+    annotate(root, "train", ["a.wav\t0.5\t1\tdog\t0.6\t0", "b.flac"], f"{HEADER}\tscore\tuncertainty")  # the score as detect writes it: how sure it was of what it found
+    with caplog.at_level("INFO"):
+        assert load(root).train[0].events == (Event(0.5, 1.0, "dog"),)
+    assert [message for message in caplog.messages if "column" in message] == [f"{root / 'train.tsv'}: columns that are not used: 'score'"]
+    annotate(root, "train", ["a.wav\t0.5\t1\tdog\t1"], f"{HEADER}\tuncertainty")
+    with pytest.raises(DataError, match=r"uncertainty='1', but .*, and set 'uncertainty' to 0 in the others$"):
+        load(root)
 
 
 def remove(name: str) -> Callable[[Path], Any]:
@@ -270,16 +279,28 @@ NFC, NFD = "Gr\u00fc\u00dfe \u00e9", "Gru\u0308\u00dfe e\u0301"
 @pytest.mark.parametrize(("on_disk", "typed"), [(NFC, NFD), (NFD, NFC)])
 def test_both_spellings_of_unicode_are_one(root: Path, on_disk: str, typed: str) -> None:
     """Folders and files of macOS are spelled in NFD, most tables in NFC."""
+    (root / "audio").rename(root / f"audio {on_disk}")
+    (root / "audio").symlink_to(f"audio {on_disk}")
     (root / "audio" / on_disk).mkdir()
     (root / "audio/a.wav").rename(root / "audio" / on_disk / f"{on_disk}.wav")
     annotate(root, "train", [f"{typed}/{typed}.wav\t0\t1\t{typed}", f"{on_disk}/{on_disk}.wav\t1.5\t2\t{on_disk}", "b.flac"])
-    splits = load(root, classes=(on_disk, "dog", "siren"))
+    splits = load(root, classes=(on_disk, "dog", "siren"), audio=f"audio {typed}")
     assert splits.classes == (NFC, "dog", "siren")
     assert splits.train[0].id == f"{NFC}/{NFC}.wav"
     assert splits.train[0].events == (Event(0, 1, NFC), Event(1.5, 2, NFC))
     assert splits.train[0].audio.read().shape == (32_000,)
     annotate(root, "test", [*ROWS["test"], f"{on_disk}/{typed}.wav\t0\t1\tdog"])
     with pytest.raises(DataError, match="stands in the parts train and test"):
+        load(root)
+
+
+def test_a_folder_that_cannot_be_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    annotate(root, "train", [f"{NFC}.wav\t0\t1\tdog"])
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"audio: cannot be read \(Permission denied\); data\.on_error=skip leaves such files out$"):
         load(root)
 
 

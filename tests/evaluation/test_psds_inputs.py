@@ -71,6 +71,51 @@ def test_a_tsv_file_of_events(tmp_path: Path) -> None:
     assert result.per_class == {"dog": 1.0}
 
 
+NFC, NFD = "\u00e9", "e\u0301"
+
+
+def test_both_spellings_of_unicode_are_one(tmp_path: Path) -> None:
+    """File names of macOS come in NFD, what people type in NFC; results keep the labels as they were typed."""
+    times = {"onset": [0.0, 0.5], "offset": [0.5, 1.0]}
+    for ours, theirs in ((NFC, NFD), (NFD, NFC)):
+        (tmp_path / ours).mkdir()
+        pd.DataFrame({**times, theirs: [1.0, 0.0]}).to_csv(tmp_path / ours / f"{ours}.tsv", sep="\t", index=False)
+        truth = pd.DataFrame([[f"{theirs}.wav", 0.0, 0.5, theirs]], columns=["filename", "onset", "offset", "event_label"])
+        truth.to_csv(tmp_path / "truth.tsv", sep="\t", index=False)
+        lengths = pd.DataFrame({"filename": [f"{theirs}.wav"], "duration": [1.0]})
+        for scores in (tmp_path / ours, {ours: pd.DataFrame({**times, theirs: [1.0, 0.0]})}, {ours: [[1.0], [0.0]]}):
+            for events in (truth, tmp_path / "truth.tsv", {theirs: [(0.0, 0.5, theirs)]}):
+                for durations in (lengths, {theirs: 1.0}):
+                    found = psds1(scores, events, durations, classes=[ours], frame_hop_s=0.5)
+                    assert found.per_class == {ours: 1.0}
+    with pytest.raises(DataError, match=r"^scores: .* are one name in two Unicode spellings"):
+        psds1({clip: [[1.0]] for clip in (NFC, NFD)}, {}, {}, classes=["dog"], frame_hop_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("clips", "names", "problem"),
+    [
+        (["take"], ["take.wav"], ""),
+        (["a.wav"], ["a"], ""),
+        (["a.wav", "a.flac"], ["a.wav", "a.flac"], ""),
+        (["x/take.1"], ["./x/take.1.OGG"], ""),
+        (["take"], ["take.1"], "names the file 'take.1', of which there are no scores"),
+        (["a.wav"], ["a.flac"], "names the file 'a.flac', of which there are no scores"),
+        (["a.wav", "a.flac"], ["a"], "names the file 'a', which may be 'a.flac' or 'a.wav' of the scores"),
+        (["a"], ["a.wav", "a.flac"], "names the files 'a.wav' and 'a.flac', but there are scores of 'a' alone"),
+    ],
+)
+def test_a_file_belongs_to_one_clip(clips: list[str], names: list[str], problem: str) -> None:
+    truth = pd.DataFrame([[name, 0.0, 1.0, "dog"] for name in names], columns=["filename", "onset", "offset", "event_label"])
+    given = {clip: [[1.0]] for clip in clips}, truth, dict.fromkeys(clips, 1.0)
+    if not problem:
+        assert psds1(*given, classes=["dog"], frame_hop_s=1.0).per_class == {"dog": 1.0}
+        return
+    with pytest.raises(DataError) as caught:
+        psds1(*given, classes=["dog"], frame_hop_s=1.0)
+    assert str(caught.value) == f"ground_truth {problem}"
+
+
 def changed(change: Callable[[pd.DataFrame], pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return tables() | {"clip 2": change(tables()["clip 2"])}
 
@@ -129,8 +174,28 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "truth name": ({"truth": truth_table("x")}, "ground_truth names the file 'clip1x', of which there are no scores"),
     "truth times": (
-        {"truth": truth_table().assign(onset="soon")},
+        {"truth": truth_table()[:-1].assign(onset="soon")},
         "clip 'clip1': event 'dog' has onset 'soon' and offset 0.5; needed: seconds as numbers",
+    ),
+    "truth weight": (
+        {"truth": truth_table().assign(Confidence=[1.0, None, 0.0, 1.0])},
+        "ground_truth: row 3, 'clip 2.wav': Confidence=0.0, but labels with a weight are not supported",
+    ),
+    "truth label": (
+        {"truth": truth_table().replace("cat", None)},
+        "ground_truth: row 2, 'clip1.wav': onset without event_label",
+    ),
+    "truth filename": (
+        {"truth": truth_table().astype("string").replace("clip1.wav", pd.NA)},
+        "ground_truth: row 1: the filename is empty",
+    ),
+    "clip's events in a table": (
+        {"truth": {clip: truth_table()[["onset", "offset", "event_label"]] for clip in CLIPS}},
+        "clip 'clip1': its events are a DataFrame; needed: a list of (onset_s, offset_s, label)",
+    ),
+    "event by keys": (
+        {"truth": {clip: [{"onset": 0.0, "offset": 0.5, "event_label": "dog"}] for clip in CLIPS}},
+        "clip 'clip1': one of its events is a dict; needed: a list of (onset_s, offset_s, label)",
     ),
     "no truth file": ({"truth": "absent.tsv"}, "absent.tsv: no such annotation file"),
     "number": (
@@ -171,8 +236,8 @@ def test_damaged_score_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         psds1(tmp_path, {"x": [(0.0, 0.5, "dog")]}, {"x": 1.0}, classes=["dog"], frame_hop_s=0.5)
     assert message in str(caught.value)
-    (tmp_path / "x.tsv").rename(tmp_path / "x.npz")
-    with pytest.raises(DataError, match=r"x\.npz: not a file of scores \("):
+    (tmp_path / "x.tsv").rename(tmp_path / "x.NPZ")
+    with pytest.raises(DataError, match=r"x\.NPZ: not a file of scores \("):
         psds1(tmp_path, {"x": []}, {"x": 1.0}, classes=["dog"], frame_hop_s=0.5)
     (tmp_path / "notes.md").write_text("mine")
     with pytest.raises(DataError, match=r"holds notes\.md, which is no TSV or npz file of scores$"):

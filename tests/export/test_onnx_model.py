@@ -12,10 +12,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import soundfile
 import torch
 
 import efficient_sed as es
+from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.data.clip_dataset import EvaluationWindows
+from efficient_sed.data.events import Clip
+from efficient_sed.data.sources import AudioFile
 from efficient_sed.errors import CheckpointError, MissingDependencyError
+from efficient_sed.evaluation.evaluate import evaluate_model
 from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.models.sed import Provenance, SedModel
@@ -134,3 +140,23 @@ def test_without_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"needs the package onnxruntime: pip install 'efficient-sed\[onnx\]'"):
         OnnxModel(exported)
+
+
+def test_scores_that_are_no_numbers_are_named(exported: Path, tmp_path: Path) -> None:
+    graph = onnx.load(exported)
+    bias = next(item for item in graph.graph.initializer if list(item.dims) == [2])
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.array([0, np.nan], np.float32), bias.name))
+    onnx.save(graph, tmp_path / "bad.onnx")
+    problem = f"{tmp_path / 'bad.onnx'}: damaged: a score of class 'siren' is not a finite number (nan in frame 0"
+    with pytest.raises(CheckpointError) as caught:
+        OnnxModel(tmp_path / "bad.onnx").score_frames(np.zeros((2, 8000), np.float32))
+    assert str(caught.value) == f"{problem} of clip 0)"
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
+    with pytest.raises(CheckpointError) as caught:
+        es.detect(tmp_path / "a.wav", model=tmp_path / "bad.onnx")
+    assert str(caught.value) == f"{tmp_path / 'a.wav'}: {problem})"
+    bad = OnnxModel(tmp_path / "bad.onnx")
+    windows = EvaluationWindows([Clip("a", AudioFile(tmp_path / "a.wav"), 0.5, ())], bad.classes, bad.grid, 1)
+    with pytest.raises(CheckpointError) as caught:
+        evaluate_model(bad, windows, task="detection", config=EvaluationConfig(), median_frames=1, batch_size=4, num_workers=0, on_error="raise")
+    assert str(caught.value) == f"clip 'a': {problem})"

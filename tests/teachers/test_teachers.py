@@ -17,7 +17,7 @@ from efficient_sed.errors import CheckpointError, ConfigError, DataError, Effici
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import TEACHERS
 from efficient_sed.teachers._contract import Teacher
-from efficient_sed.teachers.model import ModelConfig
+from efficient_sed.teachers.model import ModelConfig, ModelTeacher
 
 CLASSES = ("cat", "dog")
 GRID = FrameGrid()
@@ -65,6 +65,11 @@ def test_contract(tmp_path: Path, kind: str) -> None:
         assert other is None
         assert torch.equal(logits[:, 25:], late[:, :25])
         assert (late[:, 35:] == -30).all()
+    if isinstance(teacher, ModelTeacher):
+        with pytest.raises(TypeError, match=r"^waveform must be float32 in \[-1, 1\], a torch.Tensor .* got numpy.ndarray; give torch.from_numpy\(x\)$"):
+            teacher.frame_logits(["known"], [0], np.zeros((1, 32_000), np.float32))  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"^a spectrogram must be a torch.Tensor of shape .*, got ndarray$"):
+            teacher([np.zeros((1, 1, 128, 100), np.float32)])  # type: ignore[list-item]
     (tmp_path / "again").mkdir()
     assert MAKERS[kind](tmp_path / "again").fingerprint == teacher.fingerprint != ""
 
