@@ -52,7 +52,7 @@ import importlib, pkgutil, sys
 from pathlib import Path
 
 root, folder, *data = sys.argv[1:]
-small = ["benchmark.seconds=1", "benchmark.repeats=3"]
+small = ["benchmark.seconds=1", "benchmark.repeats=3", "benchmark.batches=[1]"]
 train = ["backbone=fmn04", "seq=none", "train.epochs=1", "train.batch_size=2", "train.accelerator=cpu", *small]
 run = [*data, *train]
 

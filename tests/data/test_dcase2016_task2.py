@@ -144,7 +144,9 @@ def test_missing_audio_can_be_left_out(root: Path) -> None:
 def test_a_run_carries_both_scores(root: Path, tmp_path: Path) -> None:
     """Windows of a longer recording, event scores beside PSDS1, both in validation and in the result."""
     typed = ["data=dcase2016_task2", f"data.root={root}", "data.clip_seconds=2", "data.num_workers=0", "backbone=fmn04", "seq=none", "train.epochs=1", "train.batch_size=2"]
-    config = compose_run([*typed, "train.accelerator=cpu", f"output_dir={tmp_path / 'runs'}", "benchmark.seconds=1", "benchmark.repeats=3", "train.weight_decay=0.001"])
+    config = compose_run(
+        [*typed, "train.accelerator=cpu", f"output_dir={tmp_path / 'runs'}", "benchmark.seconds=1", "benchmark.repeats=3", "benchmark.batches=[1]", "train.weight_decay=0.001"]
+    )
     result = run_experiment(config, show_progress=False)
     metrics = result["metrics"]
     assert read_result(run_folder(config)) == result

@@ -26,7 +26,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {"esc50": write_esc50, "ravdess": w
 FOLDED = [name for name in DATASETS.names() if issubclass(DATASETS.get(name), FoldsConfig)]
 SHORT = [
     *("seq=none", "backbone=fmn04", "task=tagging", "data.clip_seconds=1", "data.num_workers=0", "train.epochs=1", "train.batch_size=8"),
-    *("train.accelerator=cpu", "benchmark.seconds=1", "benchmark.repeats=3", "benchmark.modes=eager"),
+    *("train.accelerator=cpu", "benchmark.seconds=1", "benchmark.repeats=3", "benchmark.batches=[1]", "benchmark.modes=eager"),
 ]
 
 

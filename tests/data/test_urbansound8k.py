@@ -18,7 +18,16 @@ from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.urbansound8k import UrbanSound8kConfig
 from efficient_sed.errors import DataError
 
-SHORT = ["data.clip_seconds=1", "data.num_workers=0", "train.accelerator=cpu", "train.batch_size=4", "benchmark.seconds=1", "benchmark.repeats=3", "benchmark.modes=eager"]
+SHORT = [
+    "data.clip_seconds=1",
+    "data.num_workers=0",
+    "train.accelerator=cpu",
+    "train.batch_size=4",
+    "benchmark.seconds=1",
+    "benchmark.repeats=3",
+    "benchmark.batches=[1]",
+    "benchmark.modes=eager",
+]
 
 
 @pytest.fixture(scope="module")

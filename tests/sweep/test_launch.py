@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_failed_killed_and_started_again(tiny_config: SyntheticConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The second of two points first finds its folder blocked, then dies in training because its sweep is killed, then finishes."""
     overrides = [f"data.root={tiny_config.root}", "seed=0,1", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3"]
-    overrides += ["data.num_workers=0", "train.epochs=6", "train.batch_size=4", "train.accelerator=cpu", "benchmark.repeats=3", "benchmark.seconds=1"]
+    overrides += ["data.num_workers=0", "train.epochs=6", "train.batch_size=4", "train.accelerator=cpu", "benchmark.repeats=3", "benchmark.seconds=1", "benchmark.batches=[1]"]
     overrides += ["backbone=fmn04", "seq=none", f"output_dir={tmp_path}/runs"]
     command = ["sweep", *overrides, "--plot", str(tmp_path / "frontier.png")]
     first, second = (point.folder for point in expand_grid(overrides))

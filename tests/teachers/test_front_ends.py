@@ -129,7 +129,18 @@ def test_recordings_without_labels(recordings: list[str], tiny_data: Splits, tmp
     with h5py.File(labels) as file:
         names = [name.decode() for name in file["filenames"]]
     assert sorted(names) == sorted(clip.id for clip in tiny_data.train)
-    train = ["train", "backbone=fmn04", "seq=none", *recordings, "train.epochs=1", "train.batch_size=4", f"output_dir={tmp_path / 'runs'}", "benchmark.repeats=3", "--quiet"]
+    train = [
+        "train",
+        "backbone=fmn04",
+        "seq=none",
+        *recordings,
+        "train.epochs=1",
+        "train.batch_size=4",
+        f"output_dir={tmp_path / 'runs'}",
+        "benchmark.repeats=3",
+        "benchmark.batches=[1]",
+        "--quiet",
+    ]
     assert main([*train, f"data.pseudo_labels={labels}"]) == 2
     assert "data.train=null is not allowed here: only with a teacher, whose word alone counts" in capsys.readouterr().err
     assert main([*train, f"data.pseudo_labels={labels}", "train.distillation_weight=1"]) == 0

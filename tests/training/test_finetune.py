@@ -39,7 +39,16 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def train(recordings: Path, tmp_path: Path) -> Train:
     def run(*typed: str) -> tuple[int, SedModel | None]:
-        small = ["data.clip_seconds=2", "data.num_workers=0", "train.epochs=1", "train.batch_size=2", "train.accelerator=cpu", "benchmark.seconds=1", "benchmark.repeats=3"]
+        small = [
+            "data.clip_seconds=2",
+            "data.num_workers=0",
+            "train.epochs=1",
+            "train.batch_size=2",
+            "train.accelerator=cpu",
+            "benchmark.seconds=1",
+            "benchmark.repeats=3",
+            "benchmark.batches=[1]",
+        ]
         status = main(["train", "experiment=finetune", "data=folder", f"data.root={recordings}", "backbone=fmn04", f"output_dir={tmp_path / 'runs'}", *small, *typed])
         (model,) = list((tmp_path / "runs").rglob("model.safetensors")) or [None]
         return status, es.load_model(str(model)) if model else None
@@ -98,7 +107,7 @@ def test_another_head_is_refused(train: Train, start: dict[str, Any], capsys: py
 def test_from_a_run_on_other_data(train: Train, tiny_config: SyntheticConfig, tmp_path: Path) -> None:
     """Two commands: a training on synthetic sounds, and a fine-tuning from its model.safetensors."""
     scenes = [f"data.{key}={getattr(tiny_config, key)}" for key in ("root", "num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds", "num_workers")]
-    common = ["backbone=fmn04", "seq=none", "train.epochs=1", "train.accelerator=cpu", "benchmark.seconds=1", "benchmark.repeats=3"]
+    common = ["backbone=fmn04", "seq=none", "train.epochs=1", "train.accelerator=cpu", "benchmark.seconds=1", "benchmark.repeats=3", "benchmark.batches=[1]"]
     assert main(["train", "data=synthetic", *scenes, *common, "train.batch_size=4", f"output_dir={tmp_path / 'first'}"]) == 0
     (first,) = (tmp_path / "first").rglob("model.safetensors")
     status, model = train("seq=none", f"backbone.init={first}", *KEPT)
