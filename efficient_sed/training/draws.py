@@ -115,7 +115,7 @@ def move_together(collection: T, device: torch.device) -> T:
     places = [(start, tensor) for start, tensor in zip([0, *ends], tensors, strict=False)]
     for start, tensor in places:
         buffer[start : start + tensor.nbytes] = tensor.contiguous().flatten().view(torch.uint8)
-    moved = buffer.to(device, non_blocking=True)
+    moved = buffer.to(device, non_blocking=device.type == "cuda")  # MPS may free what is not pinned before it is copied
     pieces = iter([moved[start : start + old.nbytes].view(old.dtype).view(old.shape) for start, old in places])
     result: T = apply_to_collection(collection, Tensor, lambda _: next(pieces))
     return result
