@@ -128,7 +128,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
     rows: list[Speed] = []
     sensors = Sensors(device)
     try:
-        with torch.inference_mode(), only_cores(config.threads), exact_float32():
+        with torch.inference_mode(), only_cores(config.threads), exact_float32(), _every_compilation("compiled" in config.modes):
             for precision, batch, mel in itertools.product(precisions, batches, mels):
                 logger.info("timing %s in %s, batch %d, front end %s", ", ".join(config.modes), precision, batch, mel)
                 rows += _measure(model, config, precision, batch, mel, sensors)
@@ -170,6 +170,8 @@ def _autocasts(precision: str, device: torch.device) -> tuple[bool, ...]:
 def _measure(model: SedModel, config: BenchmarkConfig, precision: str, batch: int, mel: str, sensors: Sensors) -> Iterator[Speed]:
     """The rows of all modes at one precision and batch."""
     device = sensors.device
+    if "compiled" in config.modes:
+        torch._dynamo.reset()  # else the limit counts the graphs of all models that this process measured
     samples = round(config.seconds * model.frontend.sample_rate)
     waveform = (torch.randn(batch, samples, generator=torch.Generator().manual_seed(0)) * 0.1).to(device)
     x = waveform if mel == "inside" else model.frontend(waveform)
@@ -197,6 +199,11 @@ def _measure(model: SedModel, config: BenchmarkConfig, precision: str, batch: in
             variant.mode, precision, variant.is_autocast, batch, micro, mel, threads, 1, rate, (low, high), latency, slowest,
             peaks[variant], difference, None if joules is None else joules / batch,
         )  # fmt: skip
+
+
+def _every_compilation(is_compiled: bool) -> contextlib.AbstractContextManager[Any]:
+    """Let torch.compile raise where it would run a model uncompiled and say nothing."""
+    return torch._dynamo.config.patch(fail_on_recompile_limit_hit=True) if is_compiled else contextlib.nullcontext()
 
 
 def _peak(model: SedModel, variant: Variant, precision: str, mel: str, x: Tensor, sensors: Sensors) -> tuple[float | None, Forward]:
