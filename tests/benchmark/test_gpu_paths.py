@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import logging
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -30,6 +31,7 @@ from efficient_sed.environment import choose_device, device_name
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.augmentation import augment_batch
+from efficient_sed.training.draws import move_together
 from efficient_sed.training.train import build_model
 
 CUDA = torch.device("cuda", 0)
@@ -74,8 +76,8 @@ def test_every_augmentation_runs_on_mps() -> None:
     model = es.create_model("fmn04", num_classes=3).requires_grad_(False)
     scores = torch.rand(3, 3, model.grid.num_frames(32_000))
     with fake_gpu("mps") as device:
-        waveform, targets, weak = (value.to(device) for value in (torch.randn(3, 32_000), scores, torch.zeros(3, dtype=torch.bool)))
-        batch = Batch(waveform, targets, targets, torch.arange(3), weak, [])
+        waveform, targets = torch.randn(3, 32_000).to(device), scores.to(device)
+        batch = Batch(waveform, targets, targets, torch.arange(3), torch.zeros(3, dtype=torch.bool), [])
         augmented = augment_batch(batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)])
         assert {value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)} == {"mps"}
 
@@ -182,16 +184,66 @@ def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytes
     assert events == ["wait", "pass", "pass", "pass", "wait"]
 
 
-def test_float32_is_not_rounded_and_the_switches_are_set_back() -> None:
-    def state() -> tuple[bool, bool]:
-        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+BACKENDS = torch.backends
+LIBRARIES = [getattr(library, part, None) for library in (BACKENDS.cudnn, BACKENDS.mkldnn) for part in ("matmul", "conv", "rnn")]
+FLOAT32_USERS = [user for user in (BACKENDS, BACKENDS.cudnn, BACKENDS.mkldnn, BACKENDS.cuda.matmul, *LIBRARIES) if hasattr(user, "fp32_precision")]
 
-    before = state()
+
+def float32_switches() -> list[Any]:
+    """All that PyTorch says of float32; None of an old name where a new one was used."""
+    readers: list[Callable[[], Any]] = [lambda user=user: user.fp32_precision for user in FLOAT32_USERS]
+    readers += [lambda: BACKENDS.cuda.matmul.allow_tf32, lambda: BACKENDS.cudnn.allow_tf32, torch.get_float32_matmul_precision]
+    values: list[Any] = []
+    for read in readers:
+        try:
+            values.append(read())
+        except RuntimeError:
+            values.append(None)
+    return values
+
+
+@pytest.fixture
+def default_float32() -> Iterator[None]:
+    before = float32_switches()
+    yield
+    torch.set_float32_matmul_precision("highest")
+    BACKENDS.cudnn.allow_tf32 = True
+    for user, value in zip(FLOAT32_USERS, before, strict=False):
+        user.fp32_precision = value
+    assert float32_switches() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("pass", "torch.set_float32_matmul_precision('high')", "torch.set_float32_matmul_precision('medium')", "cuda.matmul.allow_tf32 = True"),
+        *("cudnn.allow_tf32 = False", "cuda.matmul.fp32_precision = 'tf32'", "cudnn.conv.fp32_precision = 'ieee'", "torch.backends.fp32_precision = 'tf32'"),
+        "cudnn.fp32_precision = 'ieee'",
+    ],
+)
+@pytest.mark.usefixtures("default_float32")
+@pytest.mark.filterwarnings("ignore:Please use the new API:UserWarning")
+def test_float32_is_not_rounded_and_the_switches_are_set_back(change: str) -> None:
+    if "fp32_precision" in change and not hasattr(BACKENDS.cudnn, "conv"):
+        pytest.skip("a name of torch 2.9")
+    exec(change, {"torch": torch, "cuda": BACKENDS.cuda, "cudnn": BACKENDS.cudnn})
+    before = float32_switches()
     with contextlib.suppress(ZeroDivisionError), _clock.exact_float32():
-        inside = state()
+        assert (BACKENDS.cuda.matmul.allow_tf32, BACKENDS.cudnn.allow_tf32) == (False, False)
+        assert {part.fp32_precision for part in (BACKENDS.cuda.matmul, *LIBRARIES) if part in FLOAT32_USERS} <= {"ieee"}
         raise ZeroDivisionError
-    assert (inside, state()) == ((False, False), before)
-    assert before[1]  # as PyTorch has it
+    assert float32_switches() == before
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("mps", True), ("cuda", False)])
+def test_only_a_pinned_copy_is_not_waited_for(kind: str, waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_to, seen = torch.Tensor.to, []
+    empty = torch.empty
+    with fake_gpu(kind) as device:
+        monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **options: empty(*shape, **options))
+        monkeypatch.setattr(torch.Tensor, "to", lambda self, *args, **options: (seen.append(options), copy_to(self, *args, **options))[1])
+        move_together([torch.ones(3)], device)
+    assert [options["non_blocking"] for options in seen if "non_blocking" in options] == [not waits]
 
 
 def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
