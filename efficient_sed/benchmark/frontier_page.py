@@ -79,7 +79,8 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
     measured, clips = speed_conditions(group), f"clips of {complexity['seconds']:g} s"
     machine = measured.rsplit(", batch", 1)[0]
     conditions = {"throughput_clips_s": measured, "latency_ms": f"{machine}, {clips}"}
-    conditions["peak_memory_mb"] = f"{complexity.get('peak_memory_of', 'memory')}, {measured}, {clips}"
+    memory = next((memory for each in group if (memory := each["complexity"].get("peak_memory_of"))), "memory")  # none of a run without a speed
+    conditions["peak_memory_mb"] = f"{memory}, {measured}, {clips}"
     costs = {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
     provenance = [
@@ -89,6 +90,7 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
         ("measured with", clips if complexity["seconds"] == AXIS_SECONDS else f"{clips}; MACs and throughput: as many as {AXIS_SECONDS:g} s of sound take"),
         ("note on MACs", complexity.get("macs_note") or ""),
         ("speed measured on", measured),
+        ("speed measured with", "; ".join(dict.fromkeys(filter(None, map(_speed_software, group))))),
         ("device", environment.get("device", "")),
         ("commit", ", ".join(dict.fromkeys(str(each["environment"]["commit"]) for each in group))),
         ("versions", versions),
@@ -99,6 +101,12 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
     provenance.append(("configuration", _plain({key: value for key, value in result["config"].items() if key != "seed"})))
     names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"], "source": "ours", "runs": len(group), "isApart": False}
     return names | {"scores": scores, "costs": costs, "conditions": score_conditions(result), "provenance": [pair for pair in provenance if pair[1]]}
+
+
+def _speed_software(result: Mapping[str, Any]) -> str:
+    """What measured the speed of a run; empty for results of early versions, of which "environment" is all that is known."""
+    environment = result["complexity"].get("speed_environment")
+    return f"torch {environment['versions']['torch']}, commit {environment['commit']}" if environment else ""
 
 
 def _is_number(value: Any) -> bool:

@@ -15,6 +15,7 @@ from efficient_sed._page import to_script_json
 from efficient_sed.benchmark.frontier import PANELS, comparable_sets, pareto_front, read_published, run_points
 from efficient_sed.benchmark.frontier_page import page_data, write_page
 from efficient_sed.benchmark.published import read_published_models
+from efficient_sed.benchmark.throughput import unmeasured
 from efficient_sed.errors import DataError
 
 EVIL = "</script><script>alert(1)</script><!--script-->\u2028<img src=x onerror=alert(2)>&amp;"
@@ -140,6 +141,16 @@ def test_sets_that_do_not_compare_are_kept_apart_and_named() -> None:
     assert "manifest_hash beef" in second["set"]
     assert "median_frames 7" in third["set"]
     assert fourth["scores"].keys() == {"map"}
+
+
+def test_what_a_speed_was_measured_with_and_of() -> None:
+    """Also where the first of two seeds has no speed yet."""
+    first, second = make_result(seed=0), make_result(seed=1)
+    first["complexity"] |= unmeasured("failed")
+    second["complexity"] |= {"peak_memory_of": "whole process", "speed_environment": second["environment"] | {"commit": "later"}}
+    (record,) = own_records([first, second])
+    assert record["costs"]["peak_memory_mb"][1].startswith("whole process, CPU")
+    assert ["speed measured with", "torch 2.11.0, commit later"] in [list(pair) for pair in record["provenance"]]
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
