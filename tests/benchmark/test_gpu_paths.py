@@ -302,4 +302,14 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
 
     elsewhere = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="cpu"))
     assert run_folder(elsewhere) == folder
-    assert run_experiment(elsewhere, show_progress=False)["config"]["benchmark"]["device"] == "cpu"
+    result = run_experiment(elsewhere, show_progress=False)
+    assert result["config"]["benchmark"]["device"] == "cpu"
+    assert result["complexity"]["speed_environment"]["device"] == result["complexity"]["throughput"]["device"]
+
+    on_gpu = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="gpu"))
+    with pytest.raises(ConfigError, match=r"^benchmark\.device=gpu is not allowed"):
+        run_experiment(on_gpu, show_progress=False)
+    assert read_result(folder) == result
+    monkeypatch.setattr(runner, "_speed_device", lambda _: torch.device("cpu"))
+    monkeypatch.setattr(runner, "measure_speed", fail)
+    assert run_experiment(on_gpu, show_progress=False) == read_result(folder) == result
