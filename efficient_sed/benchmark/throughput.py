@@ -210,6 +210,8 @@ def _peak(model: SedModel, variant: Variant, precision: str, mel: str, x: Tensor
     """Peak memory of a mode's pass, its weights and input included, and the pass; no other mode's copy may be there."""
     gc.collect()
     return_freed_memory()
+    if sensors.device.type == "cuda":
+        torch._C._cuda_clearCublasWorkspaces()  # kept for good, else the first mode alone would pay for them
     is_own = variant.mode == "eager" and (precision == "fp32" or variant.is_autocast)  # else it runs a copy
     own = sum(value.nbytes for value in (*model.parameters(), *model.buffers())) if is_own else 0
     others_mb = sensors.allocated_mb() - (own + x.nbytes) / 2**20

@@ -149,6 +149,12 @@ def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measured["throughput"]["clips_per_s"] == rows[0]["clips_per_s"] > 0
 
 
+def test_a_reading_that_works_at_last_has_no_reason_to_be_missing() -> None:
+    sensors = Sensors(torch.device("cpu"))
+    assert (sensors.read("mhz", fail), sensors.read("load", fail), sensors.read("mhz", lambda: 7)) == (None, None, 7)
+    assert sensors.missing.keys() == {"load"}
+
+
 def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("CPU_INFO", "GOVERNOR"):
         monkeypatch.setattr(_sensors, name, tmp_path / "absent")
@@ -158,16 +164,19 @@ def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path
     model = es.create_model("fmn04", num_classes=2)
     measured = measure_speed(model, dataclasses.replace(SHORT, threads=1))
     assert measured["peak_memory_mb"] is None
+    assert measured["speed_missing"]["joules_per_clip"] == "only NVIDIA GPUs report energy"
     assert measured["speed_conditions"].items() >= {"threads": 1, "mhz": None, "governor": None, "load_1min": None}.items()
     assert measured["speed_missing"].keys() == {"mhz", "governor", "load_1min", "peak_memory_mb", "joules_per_clip"}
     assert measured["throughput"]["device"] == "cpu of unknown name (OSError: Driver/library version mismatch)"
 
 
 def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 300 MB before and 900 MB in a pass; the model that was given is part of that only where it runs itself."""
+    """Of 300 MB before and 900 MB in a pass; the model that was given is part of that only where it runs itself, what cuBLAS keeps of every mode."""
+    cleared: list[int] = []
     with fake_gpu("cuda") as device:
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 300 * 2**20)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 900 * 2**20)
+        monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: cleared.append(1))
         model = es.create_model("fmn04", num_classes=2).requires_grad_(False).eval().to(device)
         x = torch.zeros(1, 1, 128, 50, device=device)
         held = (sum(value.nbytes for value in (*model.parameters(), *model.buffers())), x.nbytes)
@@ -175,6 +184,7 @@ def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatc
             for mode, extra in (("eager", sum(held)), ("fused", held[1])):
                 peak, _ = throughput._peak(model, throughput.Variant(mode, False), "fp32", "outside", x, Sensors(device))
                 assert peak == pytest.approx(600 + extra / 2**20, abs=0.06)
+    assert len(cleared) == 2
 
 
 def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytest.MonkeyPatch) -> None:
