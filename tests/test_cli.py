@@ -105,7 +105,7 @@ BAD = [
     ("train ~model", "'~model' is not key=value"),
     ("train seq.hidden=64,128", "a list of alternatives is for `sweep`"),
     ("train data=folder +data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
-    ("train experiment=audioset_strong data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
+    ("train experiment=table1_fmn10_no_kd data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
     ("train data=folder data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
     ("train {own} data.audio=absent", "{d}/absent: no such directory of audio files"),
     ("train {own} data.train=absent.tsv", "{d}/absent.tsv: no such annotation file"),
