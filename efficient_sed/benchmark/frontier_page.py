@@ -99,7 +99,8 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
         main = ", ".join(f"{key} {each['metrics'][key]}" for key in scores)
         provenance.append((f"seed {each['seed']}", f"{main}; signature {each['signature']}, {each['environment']['created']}, {folders[str(each['signature'])]}"))
     provenance.append(("configuration", _plain({key: value for key, value in result["config"].items() if key != "seed"})))
-    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"], "source": "ours", "runs": len(group), "isApart": False}
+    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"]}
+    names |= {"source": "ours", "runs": len(group), "hasExtraTrainingData": False}
     return names | {"scores": scores, "costs": costs, "conditions": score_conditions(result), "provenance": [pair for pair in provenance if pair[1]]}
 
 
@@ -135,10 +136,10 @@ def _published_record(row: PublishedModel) -> dict[str, Any]:
         ("released as", row.label),
         ("score", "read off a figure, ±0.02" if row.score_source == "figure" else "as in the paper's table"),
         ("speed measured on", row.speed),
-        ("note", "; ".join(filter(None, (row.note, "learnt from weak labels, too: on no front" if row.is_apart else "")))),
+        ("note", "; ".join(filter(None, (row.note, "learnt from weak labels, too: on no front" if row.has_extra_training_data else "")))),
     ]
     names: dict[str, Any] = {"label": (row.label or row.model).removesuffix("_strong"), "model": row.model, "backbone": row.backbone, "family": row.family}
-    names |= {"source": paper.title, "runs": 1, "isApart": row.is_apart}
+    names |= {"source": paper.title, "runs": 1, "hasExtraTrainingData": row.has_extra_training_data}
     conditions = {"data": row.data, "published by": paper.title}
     return names | {"scores": scores, "costs": costs, "conditions": conditions, "provenance": [pair for pair in provenance if pair[1]]}
 

@@ -66,10 +66,10 @@ def test_pictures_and_page_have_one_front_and_one_length() -> None:
     assert [point.complexity["macs"] for point in points[:4]] == [1.4e9, 2.8e9, 2.8e9, 0.7e9]
     assert [point.complexity["throughput_clips_s"] for point in points[:4]] == [30.0, 15.0, 15.0, 60.0]
     for point, record in zip(points, records, strict=True):
-        assert point.is_apart == record["isApart"]
+        assert point.has_extra_training_data == record["hasExtraTrainingData"]
         assert point.score == record["scores"]["psds1_macro"][0]
         assert {key: value for key, value in point.complexity.items() if value} == {key: value for key, (value, _) in record["costs"].items()}
-    assert sum(point.is_apart for point in points) == 1
+    assert sum(point.has_extra_training_data for point in points) == 1
     for x in PANELS:  # the page's sets are those of the pictures
         sets = [frozenset(point.label for point in each) for each in comparable_sets((point for point in points if x in point.complexity), x)]
         by_set: dict[tuple[Any, ...], set[str]] = {}

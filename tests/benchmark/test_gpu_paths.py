@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -195,13 +196,13 @@ def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytes
 
 
 BACKENDS = torch.backends
-LIBRARIES = [getattr(library, part, None) for library in (BACKENDS.cudnn, BACKENDS.mkldnn) for part in ("matmul", "conv", "rnn")]
-FLOAT32_USERS = [user for user in (BACKENDS, BACKENDS.cudnn, BACKENDS.mkldnn, BACKENDS.cuda.matmul, *LIBRARIES) if hasattr(user, "fp32_precision")]
+LIBRARIES: list[Any] = [getattr(library, part, None) for library in (BACKENDS.cudnn, BACKENDS.mkldnn) for part in ("matmul", "conv", "rnn")]
+FLOAT32_USERS: list[Any] = [user for user in (BACKENDS, BACKENDS.cudnn, BACKENDS.mkldnn, BACKENDS.cuda.matmul, *LIBRARIES) if hasattr(user, "fp32_precision")]
 
 
 def float32_switches() -> list[Any]:
     """All that PyTorch says of float32; None of an old name where a new one was used."""
-    readers: list[Callable[[], Any]] = [lambda user=user: user.fp32_precision for user in FLOAT32_USERS]
+    readers: list[Callable[[], Any]] = [partial(getattr, user, "fp32_precision") for user in FLOAT32_USERS]
     readers += [lambda: BACKENDS.cuda.matmul.allow_tf32, lambda: BACKENDS.cudnn.allow_tf32, torch.get_float32_matmul_precision]
     values: list[Any] = []
     for read in readers:
@@ -247,13 +248,18 @@ def test_float32_is_not_rounded_and_the_switches_are_set_back(change: str) -> No
 
 @pytest.mark.parametrize(("kind", "waits"), [("mps", True), ("cuda", False)])
 def test_only_a_pinned_copy_is_not_waited_for(kind: str, waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy_to, seen = torch.Tensor.to, []
-    empty = torch.empty
+    copy_to, empty = torch.Tensor.to, torch.empty
+    seen: list[Any] = []
+
+    def record(tensor: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        seen.extend([options["non_blocking"]] if "non_blocking" in options else [])
+        return copy_to(tensor, *args, **options)
+
     with fake_gpu(kind) as device:
-        monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **options: empty(*shape, **options))
-        monkeypatch.setattr(torch.Tensor, "to", lambda self, *args, **options: (seen.append(options), copy_to(self, *args, **options))[1])
+        monkeypatch.setattr(torch, "empty", lambda *shape, dtype, **_: empty(*shape, dtype=dtype))  # not pinned
+        monkeypatch.setattr(torch.Tensor, "to", record)
         move_together([torch.ones(3)], device)
-    assert [options["non_blocking"] for options in seen if "non_blocking" in options] == [not waits]
+    assert seen == [not waits]
 
 
 def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
