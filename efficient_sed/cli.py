@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -194,14 +195,26 @@ def run_train(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark.record import result_table
     from efficient_sed.benchmark.runner import run_experiment, run_folder
 
-    if config.train.accelerator == "cpu" and config.benchmark.device != "gpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or an optimiser of torch opens a context on a GPU that nobody asked for
     if options.exit_with_parent:
         threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
-    result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
+    with _hidden_gpus() if config.train.accelerator == "cpu" and config.benchmark.device != "gpu" else contextlib.nullcontext():
+        result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
     print_table(result_table([result]))
     print(f"everything about this run: {run_folder(config)}")
     return 0
+
+
+@contextlib.contextmanager
+def _hidden_gpus() -> Iterator[None]:
+    """Keep an optimiser of torch from opening a context on a GPU that nobody asked for."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    try:
+        yield
+    finally:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 def _exit_at_end_of_input() -> None:

@@ -17,12 +17,12 @@ MAX_MESSAGE = 1600  # characters; of a longer one the middle, where a value is q
 class EfficientSedError(Exception):
     """Base of every error whose message is meant for the user: one line that a terminal can show, whatever it quotes."""
 
-    typed: str | None = None
+    command_line_message: str | None = None
     """The same for who typed a command, where the message speaks of calls in Python."""
 
     def for_command_line(self) -> str:
         """The message for who typed a command."""
-        return str(self) if self.typed is None else str(EfficientSedError(self.typed))
+        return str(self) if self.command_line_message is None else str(EfficientSedError(self.command_line_message))
 
     def __str__(self) -> str:
         text = printable(super().__str__())

@@ -16,7 +16,7 @@ from efficient_sed.errors import ConfigError, nearest
 
 ConfigT = TypeVar("ConfigT")
 EntryT = TypeVar("EntryT", bound=type[Any])
-MARK = ".register("  # what a module that adds an entry calls
+MARK = "registry"  # in the source of every module that adds an entry, however it imports this one
 
 
 class Registry(Generic[ConfigT]):

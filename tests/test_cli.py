@@ -27,6 +27,7 @@ import efficient_sed as es
 from efficient_sed.cli import main
 from efficient_sed.data.events import Splits
 from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.errors import DataError
 from efficient_sed.evaluation import detect_files
 from efficient_sed.models._cards import list_cards
 from efficient_sed.models._listing import list_released, released_table
@@ -104,6 +105,8 @@ BAD = [
     ("data check {own} data.train=absent_audio.tsv", "0 clips for training; 1 of the 1 audio files in its annotations are not below {d}: absent.wav"),
     ("train ~model", "'~model' is not key=value"),
     ("train seq.hidden=64,128", "a list of alternatives is for `sweep`"),
+    ("train data=folder +data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
+    ("train experiment=table1_fmn10_no_kd data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
     ("train data=folder data.root={d}/absent", "data.root={d}/absent: no such directory; give the folder of your data set as data.root=DIR"),
     ("train {own} data.audio=absent", "{d}/absent: no such directory of audio files"),
     ("train {own} data.train=absent.tsv", "{d}/absent.tsv: no such annotation file"),
@@ -508,6 +511,22 @@ def test_the_backend_of_a_notebook_is_left_alone(run: Run, monkeypatch: pytest.M
 def test_a_failed_start_leaves_no_folder(run: Run, typed: str) -> None:
     assert run(f"train {typed} output_dir=new/runs train.epochs=1 --quiet").status == 2
     assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("before", [None, "0,1"])
+def test_gpus_are_hidden_while_it_trains_on_a_cpu(before: str | None, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    def look(*_: Any, **__: Any) -> None:
+        seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        raise DataError("enough seen")
+
+    monkeypatch.setattr("efficient_sed.benchmark.runner.run_experiment", look)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if before is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    assert run("train backbone=fmn04 train.accelerator=cpu").status == 2
+    assert (seen, os.environ.get("CUDA_VISIBLE_DEVICES")) == ([""], before)
 
 
 def test_show_config(run: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from efficient_sed.errors import ConfigError
@@ -21,6 +23,19 @@ def test_a_name_is_taken_once() -> None:
         registry.register("mine")(Second)
     assert registry.get("mine") is First
     assert First.name == "mine"  # type: ignore[attr-defined]
+
+
+def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "parts_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "plain.py").write_text("from efficient_sed.registry import TEACHERS\n@TEACHERS.register('plain')\nclass Plain: ...\n")
+    (package / "called.py").write_text("from efficient_sed import registry\nadd = registry.TEACHERS.register\nadd (name='called')(type('Called', (), {}))\n")
+    (package / "costly.py").write_text("raise AssertionError('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry: Registry[object] = Registry("part", package.name)
+    monkeypatch.setattr("efficient_sed.registry.TEACHERS", registry)
+    assert registry.names() == ["called", "plain"]
 
 
 @pytest.mark.parametrize(

@@ -36,24 +36,31 @@ def seconds_of(run: Callable[[], object], device: torch.device, passes: int = 1)
 
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
-    """Compute float32 as such where PyTorch lets a GPU round it to TF32; its switches are set back afterwards."""
-    products, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    old, new = [(products, "allow_tf32"), (cudnn, "allow_tf32")], [(products, "fp32_precision")]
-    new += [(getattr(cudnn, part), "fp32_precision") for part in ("conv", "rnn") if hasattr(cudnn, part)]  # since torch 2.9
-    before = []
-    for switch, name in old + new:
-        with contextlib.suppress(AttributeError, RuntimeError):  # an old name cannot be read where the new one was used
+    """Compute float32 as such where PyTorch may round it to TF32 or bfloat16; its switches are set back afterwards."""
+    backends = torch.backends
+    names = [(backends.cudnn, "conv"), (backends.cudnn, "rnn"), *((backends.mkldnn, part) for part in ("matmul", "conv", "rnn"))]
+    parts = [backends.cuda.matmul, *(getattr(library, part, None) for library, part in names)]  # the names since torch 2.9
+    old, new = (backends.cudnn, "allow_tf32"), [(part, "fp32_precision") for part in parts]
+    before: list[tuple[Any, str, Any]] = []
+    precision = None
+    with contextlib.suppress(RuntimeError):  # an old name cannot be read where the new one was used
+        precision = torch.get_float32_matmul_precision()
+    for switch, name in [old, *new]:
+        with contextlib.suppress(AttributeError, RuntimeError):
             before.append((switch, name, getattr(switch, name)))
+    exact = [(*old, False), *((switch, name, "ieee") for switch, name, _ in before if (switch, name) != old)]
     try:
-        _set([(switch, name, False) for switch, name in old])
+        _set("highest", exact)  # the old names alone leave a global "tf32" in force
         yield
     finally:
-        _set(before)
+        _set(precision, before)
 
 
-def _set(switches: Sequence[tuple[Any, str, Any]]) -> None:
+def _set(precision: str | None, switches: Sequence[tuple[Any, str, Any]]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of old names, the only ones that every version of PyTorch has
+        if precision is not None:
+            torch.set_float32_matmul_precision(precision)
         for switch, name, value in switches:
             setattr(switch, name, value)
 

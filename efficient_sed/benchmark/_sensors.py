@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import os
 import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from efficient_sed._memory import process_peak_mb
 from efficient_sed.benchmark._clock import available_cores, synchronize
 from efficient_sed.environment import CPU_INFO, one_line
 
@@ -42,6 +42,7 @@ class Sensors:
         except Exception as error:  # a driver's bindings raise anything
             self.missing[name] = one_line(error)
             return None
+        self.missing.pop(name, None)  # of an earlier try
         return value
 
     def conditions(self) -> dict[str, Any]:
@@ -68,12 +69,13 @@ class Sensors:
 
     def joules(self) -> float | None:
         """What a GPU has used since its driver was loaded."""
+        if self.device.type != "cuda":
+            self.missing["joules_per_clip"] = "only NVIDIA GPUs report energy"
+            return None
         joules: float | None = self.read("joules_per_clip", self._joules)
         return joules
 
     def _joules(self) -> float:
-        if self.device.type != "cuda":
-            raise NotImplementedError("no counter of energy is read but that of NVIDIA's GPUs")
         nvml, handle = _nvml(self.device)
         return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
 
@@ -106,10 +108,10 @@ def peak_memory_mb(run: Callable[[], object], device: torch.device) -> float:
         synchronize(device)
         return torch.mps.driver_allocated_memory() / 2**20
     if not starts_peak_anew():
-        import resource  # not everywhere
-
         run()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        if (peak_mb := process_peak_mb()) is None:
+            raise OSError("this system does not report it")
+        return peak_mb
     run()
     lines = CLEAR_PEAK.with_name("status").read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith("VmHWM")]

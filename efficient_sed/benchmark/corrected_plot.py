@@ -27,14 +27,14 @@ def draw_corrected(points: Sequence[Point], output: Path) -> list[Path]:
     """Write published models as PNG and SVG: on the left by MACs as published, on the right as we count them, with arrows from there to here.
 
     Args:
-        points: Of `read_published`; those apart are left out, and counted below.
+        points: Of `read_published`; those with extra training data are left out, and counted below.
         output: File, with or without ending, or an existing folder.
 
     Raises:
         DataError: If a file cannot be written.
         MissingDependencyError: If matplotlib is not installed.
     """
-    shown = [replace(point, label=point.model) for point in points if not point.is_apart]
+    shown = [replace(point, label=point.model) for point in points if not point.has_extra_training_data]
     return save_figure(partial(_draw, points=shown, num_apart=len(points) - len(shown)), (10.6, 5.2), DPI, output)
 
 

@@ -85,6 +85,7 @@ def results_on_device(results: Sequence[tuple[Path, Mapping[str, Any]]], files: 
 def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) -> dict[str, Any]:
     measured = record["complexity"]
     costs = {**run["complexity"], **{key: measured.get(key) for key in MEASURED}}
+    costs.pop("speed_environment", None)  # of the run's own speed
     costs["throughput"] = costs["throughput"] | {"precision": "each model's own precision"}  # which its name says: speeds of one device compare
     if measured.get("seconds") != costs["seconds"]:  # of clips as long as those that it was trained on
         costs |= {key: measured.get(key) for key in OF_CLIP} | {"macs_deepspeed": None, "macs_published": None}

@@ -102,12 +102,12 @@ class Point:
     """Score minus and plus one standard deviation over seeds, or of one run the bootstrap's 95 %."""
     clip_seconds: float = AXIS_SECONDS
     """Of the clips that costs were measured with."""
-    is_apart: bool = False
+    has_extra_training_data: bool = False
     """Whether it was trained on more than the models beside it: it is drawn, and on no front."""
 
 
 def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None = None) -> list[Point]:
-    """Points that no other one dominates, by ascending complexity; equal points are all kept, those apart or without `x` left out.
+    """Points that no other one dominates, by ascending complexity; equal points are all kept, those with extra training data or without `x` left out.
 
     A point dominates another if it is no worse in score and complexity and better in one of them.
 
@@ -116,7 +116,7 @@ def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None =
     """
     sign = 1 if (COMPLEXITY_METRICS[x].is_lower_better if is_lower_better is None else is_lower_better) else -1
     front: list[Point] = []
-    for point in sorted((point for point in points if x in point.complexity and not point.is_apart), key=lambda point: (sign * point.complexity[x], -point.score)):
+    for point in sorted((point for point in points if x in point.complexity and not point.has_extra_training_data), key=lambda point: (sign * point.complexity[x], -point.score)):
         if not front or point.score > front[-1].score or (point.score, point.complexity[x]) == (front[-1].score, front[-1].complexity[x]):
             front.append(point)
     return front[::sign]
@@ -255,7 +255,7 @@ def read_published() -> list[Point]:
     return [
         Point(
             row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label, row.score_source, conditions, row.speed,
-            is_apart=row.is_apart,
+            has_extra_training_data=row.has_extra_training_data,
         )
         for row in read_published_models("efficientsed_audioset_strong")
     ]  # fmt: skip
@@ -296,5 +296,5 @@ def check_comparable(points: Sequence[Point]) -> None:
     mismatch = find_mismatch(points)
     if mismatch:
         error = DataError(f"{mismatch}; plot them apart, or together with --allow-mixed (in Python, allow_mixed=True)")
-        error.typed = f"{mismatch}; plot them apart, or together with --allow-mixed"
+        error.command_line_message = f"{mismatch}; plot them apart, or together with --allow-mixed"
         raise error

@@ -79,7 +79,8 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
     measured, clips = speed_conditions(group), f"clips of {complexity['seconds']:g} s"
     machine = measured.rsplit(", batch", 1)[0]
     conditions = {"throughput_clips_s": measured, "latency_ms": f"{machine}, {clips}"}
-    conditions["peak_memory_mb"] = f"{complexity.get('peak_memory_of', 'memory')}, {measured}, {clips}"
+    memory = next((memory for each in group if (memory := each["complexity"].get("peak_memory_of"))), "memory")  # none of a run without a speed
+    conditions["peak_memory_mb"] = f"{memory}, {measured}, {clips}"
     costs = {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
     provenance = [
@@ -89,6 +90,7 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
         ("measured with", clips if complexity["seconds"] == AXIS_SECONDS else f"{clips}; MACs and throughput: as many as {AXIS_SECONDS:g} s of sound take"),
         ("note on MACs", complexity.get("macs_note") or ""),
         ("speed measured on", measured),
+        ("speed measured with", "; ".join(dict.fromkeys(filter(None, map(_speed_software, group))))),
         ("device", environment.get("device", "")),
         ("commit", ", ".join(dict.fromkeys(str(each["environment"]["commit"]) for each in group))),
         ("versions", versions),
@@ -97,8 +99,15 @@ def _own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping
         main = ", ".join(f"{key} {each['metrics'][key]}" for key in scores)
         provenance.append((f"seed {each['seed']}", f"{main}; signature {each['signature']}, {each['environment']['created']}, {folders[str(each['signature'])]}"))
     provenance.append(("configuration", _plain({key: value for key, value in result["config"].items() if key != "seed"})))
-    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"], "source": "ours", "runs": len(group), "isApart": False}
+    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"]}
+    names |= {"source": "ours", "runs": len(group), "hasExtraTrainingData": False}
     return names | {"scores": scores, "costs": costs, "conditions": score_conditions(result), "provenance": [pair for pair in provenance if pair[1]]}
+
+
+def _speed_software(result: Mapping[str, Any]) -> str:
+    """What measured the speed of a run; empty for results of early versions, of which "environment" is all that is known."""
+    environment = result["complexity"].get("speed_environment")
+    return f"torch {environment['versions']['torch']}, commit {environment['commit']}" if environment else ""
 
 
 def _is_number(value: Any) -> bool:
@@ -127,10 +136,10 @@ def _published_record(row: PublishedModel) -> dict[str, Any]:
         ("released as", row.label),
         ("score", "read off a figure, ±0.02" if row.score_source == "figure" else "as in the paper's table"),
         ("speed measured on", row.speed),
-        ("note", "; ".join(filter(None, (row.note, "learnt from weak labels, too: on no front" if row.is_apart else "")))),
+        ("note", "; ".join(filter(None, (row.note, "learnt from weak labels, too: on no front" if row.has_extra_training_data else "")))),
     ]
     names: dict[str, Any] = {"label": (row.label or row.model).removesuffix("_strong"), "model": row.model, "backbone": row.backbone, "family": row.family}
-    names |= {"source": paper.title, "runs": 1, "isApart": row.is_apart}
+    names |= {"source": paper.title, "runs": 1, "hasExtraTrainingData": row.has_extra_training_data}
     conditions = {"data": row.data, "published by": paper.title}
     return names | {"scores": scores, "costs": costs, "conditions": conditions, "provenance": [pair for pair in provenance if pair[1]]}
 

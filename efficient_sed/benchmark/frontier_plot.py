@@ -291,7 +291,7 @@ def _legend(figure: Figure, ax: Axes, colours: dict[str, str], markers: dict[str
 
 
 def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note: str) -> None:
-    figured, apart = sum(point.origin == "figure" for point in published), sum(point.is_apart for point in published)
+    figured, apart = sum(point.origin == "figure" for point in published), sum(point.has_extra_training_data for point in published)
     notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {figured} of {len(published)} scores read off a figure."] if published else []
     notes += [f"On no front: {apart} published that learnt from weak labels, too."] if apart else []
     notes += ["Bars: one standard deviation over seeds, or of one run the bootstrap's 95 %."] if has_bars else []

@@ -42,7 +42,7 @@ class PublishedModel:
     score_source: str = "table"
     """"table", or "figure" for a value read off a plot."""
     note: str = ""
-    is_apart: bool = False
+    has_extra_training_data: bool = False
     """Whether it was trained on more than the others of its table: it is on no front with them."""
 
 

@@ -33,7 +33,8 @@ CSV_START = re.compile(",".join(RESULT_COLUMNS[:3]).encode())
 
 def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
     """Flat columns of what a model costs, from a result or a benchmark record."""
-    complexity, environment = record["complexity"], record["environment"]
+    complexity = record["complexity"]
+    environment = complexity.get("speed_environment") or record["environment"]
     throughput, latency = (complexity[key] or {} for key in ("throughput", "latency"))  # null where speed could not be measured
     low, high = throughput.get("iqr", (None, None))
     return {
@@ -60,11 +61,15 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat columns of a run: score, conditions, cost."""
+    """Flat columns of a run: score, conditions, cost. Versions are those of the training and, where others measured its speed, those too."""
+    environment, costs = result["environment"], complexity_row(result)
     metrics, variant, training = result["metrics"], result["metrics"]["variant"], result["training"]
     score, title = main_score(result)
     return {
-        **complexity_row(result),
+        **costs,
+        "torch": _merge([environment["versions"]["torch"], costs["torch"]]),
+        "commit": _merge([environment["commit"], costs["commit"]]),
+        "created": environment["created"],
         "score": metrics[score],
         "metric": title,
         **{key: metrics.get(key) for key in WITH_ALPHA_ST},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,15 @@ TEXTS = (
     "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
     "environment.versions.torch",
 )  # fmt: skip
-OPTIONAL_TEXTS = ("complexity.throughput.mode", "complexity.macs_note", "environment.device")
+OPTIONAL_TEXTS = ("complexity.macs_note", "environment.device")
 POSITIVE = ("complexity.params", "complexity.macs", "complexity.seconds")
 SPEED = "complexity.throughput"
 """Null in a run whose speed could not be measured; else these are there, too:"""
 SPEED_TEXTS = (f"{SPEED}.device", f"{SPEED}.precision")
+SPEED_OPTIONAL_TEXTS = (f"{SPEED}.mode",)
+SPEED_ENVIRONMENT = "complexity.speed_environment"
+"""Not in results of early versions, whose speed was measured in "environment"."""
+SPEED_ENVIRONMENT_TEXTS = tuple(f"{SPEED_ENVIRONMENT}.{key}" for key in ("commit", "created", "versions.torch"))
 SPEED_POSITIVE = (f"{SPEED}.clips_per_s", f"{SPEED}.batch_size", "complexity.latency.ms")
 COUNTS = ("seed", "training.steps", "config.train.epochs", "metrics.coverage.clips_scored", "complexity.macs_by_part.frontend")
 OPTIONAL = (
@@ -68,11 +72,11 @@ def check_result(result: Any) -> None:
     task = _at(result, "task")
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
-    has_speed = _at(result, SPEED) is not None
-    for key in (*TEXTS, *(SPEED_TEXTS if has_speed else ())):
+    for key in _texts(result):
         value = _at(result, key)
         _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
-    for key in OPTIONAL_TEXTS if has_speed else OPTIONAL_TEXTS[1:]:
+    has_speed = _at(result, SPEED) is not None
+    for key in (*OPTIONAL_TEXTS, *(SPEED_OPTIONAL_TEXTS if has_speed else ())):
         value = _at(result, key, is_optional=True)
         _require(value is None or (isinstance(value, str) and is_printable(value)), result, key, "text on one line, or null")
     _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
@@ -92,6 +96,14 @@ def check_result(result: Any) -> None:
         _require(isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)), result, key, "two numbers")
     for key in ("metrics.variant", "config.train", "config.data", "environment.versions"):
         _require(isinstance(_at(result, key), Mapping), result, key, "a group of keys")
+
+
+def _texts(result: Any) -> Iterator[str]:
+    yield from TEXTS
+    if _at(result, SPEED) is not None:
+        yield from SPEED_TEXTS
+    if _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None:
+        yield from SPEED_ENVIRONMENT_TEXTS
 
 
 def needs_speed(result: Mapping[str, Any], device: str = "auto") -> bool:

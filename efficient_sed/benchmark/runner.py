@@ -86,8 +86,9 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     check_same_data(folder, splits)
     finished = read_result(folder)
     if finished is not None:
-        _mend_model(config, folder, finished)
-        if needs_speed(finished, config.benchmark.device):
+        if is_first_process():
+            _mend_model(config, folder, finished)
+        if is_first_process() and needs_speed(finished, config.benchmark.device):
             with _locked(folder, config):
                 finished = _add_speed(load_model(str(folder / MODEL_FILE)), config, folder, finished)
         logger.info("%s is finished", folder)
@@ -216,18 +217,25 @@ def _speed_device(config: RunConfig) -> torch.device:
 
 
 def _add_speed(model: SedModel, config: RunConfig, folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure the speed of a run that is finished but for that, and write its result again. What fails is a warning, and left to the next start."""
-    benchmark = {**to_dict(config.benchmark), **(result["config"].get("benchmark") or {}), "device": config.benchmark.device}
+    """Measure the speed of a run that is finished but for that, and write its result again. What fails is a warning, and left to the next start.
+
+    Raises:
+        ConfigError: If it cannot be measured on that device, or there is none.
+    """
+    device = _speed_device(config)
+    check_protocol(config.benchmark, device)
     try:
-        speed = measure_speed(model.to(_speed_device(config)), config.benchmark)
-        result = {**result, "complexity": {**result["complexity"], **speed}, "config": {**result["config"], "benchmark": benchmark}}
+        speed = measure_speed(model.to(device), config.benchmark)
+        speed["speed_environment"] = describe_environment(device_name(device))  # a later one than the training's, perhaps on another machine
+        result = {**result, "complexity": {**result["complexity"], **speed}, "config": {**result["config"], "benchmark": to_dict(config.benchmark)}}
         write_result(folder, result)
     except Exception as error:  # a GPU's libraries raise anything; the training is done
         logger.warning("%s: its speed could not be measured (%s); its scores are kept, and the same command measures again", folder, one_line(error))
         logger.debug("why", exc_info=error)
-        result = {**result, "complexity": {**result["complexity"], "speed_missing": {"throughput": one_line(error)}}}
-        with contextlib.suppress(OSError):
-            write_result(folder, result)
+        if result["complexity"]["throughput"] is None:  # else what was measured before stays as it is
+            result = {**result, "complexity": {**result["complexity"], "speed_missing": {"throughput": one_line(error)}}}
+            with contextlib.suppress(OSError):
+                write_result(folder, result)
     return dict(result)
 
 

@@ -128,7 +128,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
     rows: list[Speed] = []
     sensors = Sensors(device)
     try:
-        with torch.inference_mode(), only_cores(config.threads), exact_float32():
+        with torch.inference_mode(), only_cores(config.threads), exact_float32(), _every_compilation("compiled" in config.modes):
             for precision, batch, mel in itertools.product(precisions, batches, mels):
                 logger.info("timing %s in %s, batch %d, front end %s", ", ".join(config.modes), precision, batch, mel)
                 rows += _measure(model, config, precision, batch, mel, sensors)
@@ -170,6 +170,8 @@ def _autocasts(precision: str, device: torch.device) -> tuple[bool, ...]:
 def _measure(model: SedModel, config: BenchmarkConfig, precision: str, batch: int, mel: str, sensors: Sensors) -> Iterator[Speed]:
     """The rows of all modes at one precision and batch."""
     device = sensors.device
+    if "compiled" in config.modes:
+        torch._dynamo.reset()  # else the limit counts the graphs of all models that this process measured
     samples = round(config.seconds * model.frontend.sample_rate)
     waveform = (torch.randn(batch, samples, generator=torch.Generator().manual_seed(0)) * 0.1).to(device)
     x = waveform if mel == "inside" else model.frontend(waveform)
@@ -199,10 +201,17 @@ def _measure(model: SedModel, config: BenchmarkConfig, precision: str, batch: in
         )  # fmt: skip
 
 
+def _every_compilation(is_compiled: bool) -> contextlib.AbstractContextManager[Any]:
+    """Let torch.compile raise where it would run a model uncompiled and say nothing."""
+    return torch._dynamo.config.patch(fail_on_recompile_limit_hit=True) if is_compiled else contextlib.nullcontext()
+
+
 def _peak(model: SedModel, variant: Variant, precision: str, mel: str, x: Tensor, sensors: Sensors) -> tuple[float | None, Forward]:
     """Peak memory of a mode's pass, its weights and input included, and the pass; no other mode's copy may be there."""
     gc.collect()
     return_freed_memory()
+    if sensors.device.type == "cuda":
+        torch._C._cuda_clearCublasWorkspaces()  # kept for good, else the first mode alone would pay for them
     is_own = variant.mode == "eager" and (precision == "fp32" or variant.is_autocast)  # else it runs a copy
     own = sum(value.nbytes for value in (*model.parameters(), *model.buffers())) if is_own else 0
     others_mb = sensors.allocated_mb() - (own + x.nbytes) / 2**20

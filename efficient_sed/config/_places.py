@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,19 +9,23 @@ from efficient_sed._resources import resource_folder
 from efficient_sed.config._text import Text, read_text, split_alternatives
 from efficient_sed.errors import DataError
 
-MADE = "synthetic"  # whose folder is made where there is none
-FILES = ("data.pseudo_labels", "data.clip_teacher", "data.clip_teacher_index")
+GENERATED_DATASET = "synthetic"  # whose folder is made where there is none
+FILE_KEYS = ("data.pseudo_labels", "data.clip_teacher", "data.clip_teacher_index")
 
 
 def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
     """Raise a DataError if data, or a teacher's file, are to be read from where nothing is; of a sweep any of the alternatives."""
-    typed = {key: value for key, is_value, value in (override.partition("=") for override in overrides) if is_value}
+    if not overrides:
+        return
+    from efficient_sed.config.compose import key_of
+
+    typed = {key_of(override): override.partition("=")[2] for override in overrides if "=" in override}
     if not is_sweep:  # alternatives are refused later, with what to type
         typed = {key: value for key, value in typed.items() if len(split_alternatives(value, Text.OPTIONAL)) == 1}
-    if MADE not in _names(typed):
+    if GENERATED_DATASET not in _names(typed):
         for root in (Path(value) for value in _values(typed, "data.root") if value and not Path(value).exists()):
             raise DataError(f"data.root={root}: no such directory; give the folder of your data set as data.root=DIR")
-    for key in FILES:
+    for key in FILE_KEYS:
         for path in (Path(value) for value in _values(typed, key) if value and not Path(value).exists()):
             raise DataError(f"{key}={path}: no such file")
 
@@ -30,14 +33,22 @@ def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
 def _names(typed: dict[str, str]) -> set[str]:
     """The data sets that are meant."""
     if "data" in typed or "experiment" not in typed:
-        return {name.strip() for name in typed.get("data", MADE).split(",")}
-    found = {MADE}
-    for name in typed["experiment"].split(","):
-        path = resource_folder("configs") / "experiment" / f"{name.strip()}.yaml"
-        if path.is_file() and (data := re.search(r"^ *- override /data: *(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)):
-            found = found - {MADE} | {data[1]}
-        else:
-            return {MADE}
+        return {name.strip() for name in typed.get("data", GENERATED_DATASET).split(",")}
+    return {_data_of(name.strip()) for name in typed["experiment"].split(",")}
+
+
+def _data_of(experiment: str, derived: tuple[str, ...] = ()) -> str:
+    """The data set of a preset, or of the one that it is derived from; where that cannot be said, and is refused later, the default."""
+    from efficient_sed.config.compose import read_preset
+
+    path = resource_folder("configs") / "experiment" / f"{experiment}.yaml"
+    defaults = read_preset(path).get("defaults") if path.is_file() and experiment not in derived else None
+    found = GENERATED_DATASET
+    for entry in defaults if isinstance(defaults, list) else ():
+        if isinstance(entry, str) and entry != "_self_":
+            found = _data_of(entry, (*derived, experiment))
+        elif isinstance(entry, dict):
+            found = str(entry.get("override /data", found))
     return found
 
 

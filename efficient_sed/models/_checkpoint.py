@@ -119,7 +119,9 @@ def _card(name: str) -> Card:
     if name not in list_cards() and parse_name(name).tag is None:
         near = nearest_names(name, list_cards())
         error = CheckpointError(f"{name!r} names no weights: give a file, load_model's checkpoint=FILE, or a released name; {near}".rstrip("; "))
-        error.typed = f"{name!r} names no weights: give a file, such as runs/RUN/{MODEL_FILE}, or a released name; {near}train one by: efficient-sed train model={name}"
+        error.command_line_message = (
+            f"{name!r} names no weights: give a file, such as runs/RUN/{MODEL_FILE}, or a released name; {near}train one by: efficient-sed train model={name}"
+        )
         raise error
     card = get_card(name)
     if card.task == "backbone":
@@ -220,7 +222,7 @@ def stored_and_wanted(path: Path, state: Mapping[str, Tensor], header: dict[str,
             raise
         unnamed, way = f"{path}: does not say which model it holds; name it, as in", f"`efficient-sed models convert {path} OUT.safetensors --name fmn10+tf-256`"
         raised = CheckpointError(f"{unnamed} load_model('fmn10+tf-256', checkpoint={str(path)!r}) or {way}: {GRAMMAR}")
-        raised.typed = f"{unnamed} {way}: {GRAMMAR}"
+        raised.command_line_message = f"{unnamed} {way}: {GRAMMAR}"
         raise raised from error
     has_head = any(key.removeprefix("net.").removeprefix("model.").startswith(("seq_model.", "sequence.")) for key in state)
     seq = parsed.seq if has_head else SEQUENCE_HEADS.get("none")()

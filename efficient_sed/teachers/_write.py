@@ -26,7 +26,7 @@ from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, fade_logits, join_windows
-from efficient_sed.environment import describe_environment, device_name
+from efficient_sed.environment import choose_device, describe_environment, device_name
 from efficient_sed.errors import DataError
 from efficient_sed.models.sed import frame_grid
 from efficient_sed.registry import TEACHERS
@@ -61,6 +61,7 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
     Raises:
         DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, the file was begun otherwise, or memory is too small.
     """
+    devices = _devices(len(names), config.train.accelerator)
     grid = frame_grid(config.backbone)
     data = dataclasses.replace(config.data, on_error="skip")
     splits = data.load()
@@ -69,7 +70,6 @@ def write_pseudo_labels(names: Sequence[str], output: Path, config: RunConfig, p
     for teacher in teachers:
         if isinstance(teacher, ModelTeacher):
             teacher.check_clips(data.clip_seconds)
-    devices = _devices(len(teachers), config.train.accelerator)
     header = _header(names, teachers, data.name, splits, part, grid, data.clip_seconds, device_name(devices[0]))
     clips: Sequence[Clip] = getattr(splits, part)
     if output.is_file():
@@ -131,9 +131,10 @@ def _finished(output: Path, header: dict[str, Any], num_clips: int) -> Written:
 
 
 def _devices(num_teachers: int, accelerator: str) -> list[torch.device]:
-    """Where each teacher listens: several GPUs share them."""
-    if accelerator == "cpu" or not torch.cuda.is_available():
-        return [torch.device("cpu")] * num_teachers
+    """The device of each teacher; several GPUs share them."""
+    device = choose_device(accelerator, "train.accelerator")
+    if device.type != "cuda":
+        return [device] * num_teachers
     return [torch.device("cuda", index % torch.cuda.device_count()) for index in range(num_teachers)]
 
 
@@ -151,7 +152,7 @@ def _listen(teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Ite
         for message in batch.errors:
             logger.warning("left out: %s", message)
         num_heard += len(batch.positions) + len(batch.errors)
-        for part in torch.split(torch.arange(len(batch.positions)), len(batch.positions) if devices[0].type == "cuda" else 1) if len(batch.positions) else ():
+        for part in torch.split(torch.arange(len(batch.positions)), len(batch.positions) if devices[0].type != "cpu" else 1) if len(batch.positions) else ():
             positions = batch.positions[part].tolist()
             for position, logits in zip(positions, _mean_logits(teachers, windows, positions, batch.waveform[part], devices), strict=True):
                 clip, window = windows.windows[position]

@@ -75,10 +75,10 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
         mels = [mix(mel, *draws.mixup) for mel in mels]
         targets, teacher = mix(targets, *draws.mixup), mix(teacher, *draws.mixup)
     mels[0] = _augment_spectrum(mels[0], draws)
-    if draws.kept is not None:
+    if draws.kept_frames is not None:
         silences = [None, *(listener(torch.zeros_like(waveform[:1])) for listener in listeners)]
-        mels = [mask_in_time(mel, draws.kept, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)]
-        targets, teacher = mask_in_time(targets, draws.kept), mask_in_time(teacher, draws.kept)
+        mels = [mask_in_time(mel, draws.kept_frames, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)]
+        targets, teacher = mask_in_time(targets, draws.kept_frames), mask_in_time(teacher, draws.kept_frames)
     return Augmented(mels[0], targets, teacher, mels[1:], draws.strong, draws.weak)
 
 

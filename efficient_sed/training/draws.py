@@ -41,7 +41,7 @@ class Draws(NamedTuple):
     gains_db: Tensor | None = None
     warp: Tensor | None = None
     stripes: tuple[Tensor, Tensor] | None = None
-    kept: Tensor | None = None
+    kept_frames: Tensor | None = None
 
 
 def draw_batch(
@@ -91,7 +91,7 @@ def draw_batch(
         shape, most = (size, mel_bins, mel_frames), (config.spec_mask_bins, config.spec_mask_frames)
         draws = draws._replace(stripes=draw_stripes(rng, shape, config.spec_masks, *most))
     if config.time_mask_max > 0:
-        draws = draws._replace(kept=draw_time_masks(rng, size, num_frames, config.time_mask_max))
+        draws = draws._replace(kept_frames=draw_time_masks(rng, size, num_frames, config.time_mask_max))
     return draws
 
 
@@ -115,7 +115,7 @@ def move_together(collection: T, device: torch.device) -> T:
     places = [(start, tensor) for start, tensor in zip([0, *ends], tensors, strict=False)]
     for start, tensor in places:
         buffer[start : start + tensor.nbytes] = tensor.contiguous().flatten().view(torch.uint8)
-    moved = buffer.to(device, non_blocking=True)
+    moved = buffer.to(device, non_blocking=device.type == "cuda")  # MPS may free what is not pinned before it is copied
     pieces = iter([moved[start : start + old.nbytes].view(old.dtype).view(old.shape) for start, old in places])
     result: T = apply_to_collection(collection, Tensor, lambda _: next(pieces))
     return result

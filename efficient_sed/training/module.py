@@ -94,7 +94,8 @@ class SedModule(pl.LightningModule):
         is_shared = self.trainer.world_size > 1
         values = torch.stack([value.detach() for value in losses.values()])
         steps = values
-        if is_shared and (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0:
+        is_logged = (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0 and not self.trainer.fit_loop._should_accumulate()  # as Lightning's loggers
+        if is_shared and is_logged:
             steps = values / self.trainer.world_size
             torch.distributed.all_reduce(steps)
         for name, value, step_value in zip(losses, values, steps, strict=True):

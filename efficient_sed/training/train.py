@@ -66,7 +66,7 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
 
 
 @contextlib.contextmanager
-def _ctrl_c() -> Iterator[None]:
+def _reraise_keyboard_interrupt() -> Iterator[None]:
     """A KeyboardInterrupt again, of which Lightning makes a SystemExit; it ignores Ctrl-C from then on."""
     before = signal.getsignal(signal.SIGINT)
     try:
@@ -120,7 +120,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         trainer = _trainer(config, run_folder, callbacks, show_progress)
         try:
             advice = "try a smaller one, or a smaller model or teacher"
-            with _ctrl_c(), _seeded_apart(config.train), enough_memory(f"in a training with train.batch_size={config.train.batch_size}", advice):
+            with _reraise_keyboard_interrupt(), _without_cuda_seeding(config.train), enough_memory(f"in a training with train.batch_size={config.train.batch_size}", advice):
                 trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
         except RuntimeError as error:
             if config.train.devices == 1 or not _is_from_another(error):
@@ -153,7 +153,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
 
 
 @contextlib.contextmanager
-def _seeded_apart(train: TrainConfig) -> Iterator[None]:
+def _without_cuda_seeding(train: TrainConfig) -> Iterator[None]:
     """Keep Lightning from reading the random state of GPUs, which opens a context on each, where it trains on a CPU."""
     names = vars(lightning_trainer)
     isolate = names["isolate_rng"]

@@ -119,6 +119,7 @@ def fake_gpu(kind: str) -> Iterator[torch.device]:
     with pytest.MonkeyPatch.context() as patch, _Factories():
         patch.setattr(GpuTensor, "kind", kind)
         patch.setattr(torch.cuda if kind == "cuda" else torch.backends.mps, "is_available", lambda: True)
+        patch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None, raising=False)
         for name, value in readings[kind].items():
             patch.setattr(getattr(torch, kind), name, lambda *_, value=value: value)
         yield torch.device(kind, 0)

@@ -94,7 +94,7 @@ def test_equal_model_and_seed_are_told_apart_by_signature(tmp_path: Path) -> Non
         (json.dumps(make_result())[:80], "Unterminated|Expecting"),
         ("", "Expecting value"),
         ("[]", "the file is not a group of keys"),
-        (json.dumps({"task": "detection"}), "complexity.throughput is missing"),
+        (json.dumps({"task": "detection"}), "model is missing"),
         (json.dumps(make_result(task="other")), "task='other' is not one of detection, tagging"),
         (json.dumps(make_result(score=float("nan"))), "NaN is not a number"),
         (json.dumps(make_result(score=1.5)), "metrics.psds1_macro=1.5 is not 0 to 1"),

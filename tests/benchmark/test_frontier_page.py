@@ -15,6 +15,7 @@ from efficient_sed._page import to_script_json
 from efficient_sed.benchmark.frontier import PANELS, comparable_sets, pareto_front, read_published, run_points
 from efficient_sed.benchmark.frontier_page import page_data, write_page
 from efficient_sed.benchmark.published import read_published_models
+from efficient_sed.benchmark.throughput import unmeasured
 from efficient_sed.errors import DataError
 
 EVIL = "</script><script>alert(1)</script><!--script-->\u2028<img src=x onerror=alert(2)>&amp;"
@@ -65,10 +66,10 @@ def test_pictures_and_page_have_one_front_and_one_length() -> None:
     assert [point.complexity["macs"] for point in points[:4]] == [1.4e9, 2.8e9, 2.8e9, 0.7e9]
     assert [point.complexity["throughput_clips_s"] for point in points[:4]] == [30.0, 15.0, 15.0, 60.0]
     for point, record in zip(points, records, strict=True):
-        assert point.is_apart == record["isApart"]
+        assert point.has_extra_training_data == record["hasExtraTrainingData"]
         assert point.score == record["scores"]["psds1_macro"][0]
         assert {key: value for key, value in point.complexity.items() if value} == {key: value for key, (value, _) in record["costs"].items()}
-    assert sum(point.is_apart for point in points) == 1
+    assert sum(point.has_extra_training_data for point in points) == 1
     for x in PANELS:  # the page's sets are those of the pictures
         sets = [frozenset(point.label for point in each) for each in comparable_sets((point for point in points if x in point.complexity), x)]
         by_set: dict[tuple[Any, ...], set[str]] = {}
@@ -140,6 +141,16 @@ def test_sets_that_do_not_compare_are_kept_apart_and_named() -> None:
     assert "manifest_hash beef" in second["set"]
     assert "median_frames 7" in third["set"]
     assert fourth["scores"].keys() == {"map"}
+
+
+def test_what_a_speed_was_measured_with_and_of() -> None:
+    """Also where the first of two seeds has no speed yet."""
+    first, second = make_result(seed=0), make_result(seed=1)
+    first["complexity"] |= unmeasured("failed")
+    second["complexity"] |= {"peak_memory_of": "whole process", "speed_environment": second["environment"] | {"commit": "later"}}
+    (record,) = own_records([first, second])
+    assert record["costs"]["peak_memory_mb"][1].startswith("whole process, CPU")
+    assert ["speed measured with", "torch 2.11.0, commit later"] in [list(pair) for pair in record["provenance"]]
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import copy
 import dataclasses
 import logging
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -30,6 +32,7 @@ from efficient_sed.environment import choose_device, device_name
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.augmentation import augment_batch
+from efficient_sed.training.draws import move_together
 from efficient_sed.training.train import build_model
 
 CUDA = torch.device("cuda", 0)
@@ -74,7 +77,7 @@ def test_every_augmentation_runs_on_mps() -> None:
     model = es.create_model("fmn04", num_classes=3).requires_grad_(False)
     scores = torch.rand(3, 3, model.grid.num_frames(32_000))
     with fake_gpu("mps") as device:
-        waveform, targets = (value.to(device) for value in (torch.randn(3, 32_000), scores))
+        waveform, targets = torch.randn(3, 32_000).to(device), scores.to(device)
         batch = Batch(waveform, targets, targets, torch.arange(3), torch.zeros(3, dtype=torch.bool), [])
         augmented = augment_batch(batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)])
         assert {value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)} == {"mps"}
@@ -147,6 +150,12 @@ def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measured["throughput"]["clips_per_s"] == rows[0]["clips_per_s"] > 0
 
 
+def test_a_reading_that_works_at_last_has_no_reason_to_be_missing() -> None:
+    sensors = Sensors(torch.device("cpu"))
+    assert (sensors.read("mhz", fail), sensors.read("load", fail), sensors.read("mhz", lambda: 7)) == (None, None, 7)
+    assert sensors.missing.keys() == {"load"}
+
+
 def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("CPU_INFO", "GOVERNOR"):
         monkeypatch.setattr(_sensors, name, tmp_path / "absent")
@@ -156,16 +165,19 @@ def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path
     model = es.create_model("fmn04", num_classes=2)
     measured = measure_speed(model, dataclasses.replace(SHORT, threads=1))
     assert measured["peak_memory_mb"] is None
+    assert measured["speed_missing"]["joules_per_clip"] == "only NVIDIA GPUs report energy"
     assert measured["speed_conditions"].items() >= {"threads": 1, "mhz": None, "governor": None, "load_1min": None}.items()
     assert measured["speed_missing"].keys() == {"mhz", "governor", "load_1min", "peak_memory_mb", "joules_per_clip"}
     assert measured["throughput"]["device"] == "cpu of unknown name (OSError: Driver/library version mismatch)"
 
 
 def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 300 MB before and 900 MB in a pass; the model that was given is part of that only where it runs itself."""
+    """Of 300 MB before and 900 MB in a pass; the model that was given is part of that only where it runs itself, what cuBLAS keeps of every mode."""
+    cleared: list[int] = []
     with fake_gpu("cuda") as device:
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 300 * 2**20)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 900 * 2**20)
+        monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: cleared.append(1))
         model = es.create_model("fmn04", num_classes=2).requires_grad_(False).eval().to(device)
         x = torch.zeros(1, 1, 128, 50, device=device)
         held = (sum(value.nbytes for value in (*model.parameters(), *model.buffers())), x.nbytes)
@@ -173,6 +185,7 @@ def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatc
             for mode, extra in (("eager", sum(held)), ("fused", held[1])):
                 peak, _ = throughput._peak(model, throughput.Variant(mode, False), "fp32", "outside", x, Sensors(device))
                 assert peak == pytest.approx(600 + extra / 2**20, abs=0.06)
+    assert len(cleared) == 2
 
 
 def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,16 +195,71 @@ def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytes
     assert events == ["wait", "pass", "pass", "pass", "wait"]
 
 
-def test_float32_is_not_rounded_and_the_switches_are_set_back() -> None:
-    def state() -> tuple[bool, bool]:
-        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+BACKENDS = torch.backends
+LIBRARIES: list[Any] = [getattr(library, part, None) for library in (BACKENDS.cudnn, BACKENDS.mkldnn) for part in ("matmul", "conv", "rnn")]
+FLOAT32_USERS: list[Any] = [user for user in (BACKENDS, BACKENDS.cudnn, BACKENDS.mkldnn, BACKENDS.cuda.matmul, *LIBRARIES) if hasattr(user, "fp32_precision")]
 
-    before = state()
+
+def float32_switches() -> list[Any]:
+    """All that PyTorch says of float32; None of an old name where a new one was used."""
+    readers: list[Callable[[], Any]] = [partial(getattr, user, "fp32_precision") for user in FLOAT32_USERS]
+    readers += [lambda: BACKENDS.cuda.matmul.allow_tf32, lambda: BACKENDS.cudnn.allow_tf32, torch.get_float32_matmul_precision]
+    values: list[Any] = []
+    for read in readers:
+        try:
+            values.append(read())
+        except RuntimeError:
+            values.append(None)
+    return values
+
+
+@pytest.fixture
+def default_float32() -> Iterator[None]:
+    before = float32_switches()
+    yield
+    torch.set_float32_matmul_precision("highest")
+    BACKENDS.cudnn.allow_tf32 = True
+    for user, value in zip(FLOAT32_USERS, before, strict=False):
+        user.fp32_precision = value
+    assert float32_switches() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("pass", "torch.set_float32_matmul_precision('high')", "torch.set_float32_matmul_precision('medium')", "cuda.matmul.allow_tf32 = True"),
+        *("cudnn.allow_tf32 = False", "cuda.matmul.fp32_precision = 'tf32'", "cudnn.conv.fp32_precision = 'ieee'", "torch.backends.fp32_precision = 'tf32'"),
+        "cudnn.fp32_precision = 'ieee'",
+    ],
+)
+@pytest.mark.usefixtures("default_float32")
+@pytest.mark.filterwarnings("ignore:Please use the new API:UserWarning")
+def test_float32_is_not_rounded_and_the_switches_are_set_back(change: str) -> None:
+    if "fp32_precision" in change and not hasattr(BACKENDS.cudnn, "conv"):
+        pytest.skip("a name of torch 2.9")
+    exec(change, {"torch": torch, "cuda": BACKENDS.cuda, "cudnn": BACKENDS.cudnn})
+    before = float32_switches()
     with contextlib.suppress(ZeroDivisionError), _clock.exact_float32():
-        inside = state()
+        assert (BACKENDS.cuda.matmul.allow_tf32, BACKENDS.cudnn.allow_tf32) == (False, False)
+        assert {part.fp32_precision for part in (BACKENDS.cuda.matmul, *LIBRARIES) if part in FLOAT32_USERS} <= {"ieee"}
         raise ZeroDivisionError
-    assert (inside, state()) == ((False, False), before)
-    assert before[1]  # as PyTorch has it
+    assert float32_switches() == before
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("mps", True), ("cuda", False)])
+def test_only_a_pinned_copy_is_not_waited_for(kind: str, waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_to, empty = torch.Tensor.to, torch.empty
+    seen: list[Any] = []
+
+    def record(tensor: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        seen.extend([options["non_blocking"]] if "non_blocking" in options else [])
+        return copy_to(tensor, *args, **options)
+
+    with fake_gpu(kind) as device:
+        monkeypatch.setattr(torch, "empty", lambda *shape, dtype, **_: empty(*shape, dtype=dtype))  # not pinned
+        monkeypatch.setattr(torch.Tensor, "to", record)
+        move_together([torch.ones(3)], device)
+    assert seen == [not waits]
 
 
 def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,4 +318,14 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
 
     elsewhere = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="cpu"))
     assert run_folder(elsewhere) == folder
-    assert run_experiment(elsewhere, show_progress=False)["config"]["benchmark"]["device"] == "cpu"
+    result = run_experiment(elsewhere, show_progress=False)
+    assert result["config"]["benchmark"]["device"] == "cpu"
+    assert result["complexity"]["speed_environment"]["device"] == result["complexity"]["throughput"]["device"]
+
+    on_gpu = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="gpu"))
+    with pytest.raises(ConfigError, match=r"^benchmark\.device=gpu is not allowed"):
+        run_experiment(on_gpu, show_progress=False)
+    assert read_result(folder) == result
+    monkeypatch.setattr(runner, "_speed_device", lambda _: torch.device("cpu"))
+    monkeypatch.setattr(runner, "measure_speed", fail)
+    assert run_experiment(on_gpu, show_progress=False) == read_result(folder) == result

@@ -52,6 +52,15 @@ def test_every_column_is_filled() -> None:
     assert repeated_rows([RESULT])[0].keys() == set(RESULT_COLUMNS)
 
 
+def test_a_speed_that_was_measured_later_says_with_what() -> None:
+    later = RECORD["environment"] | {"versions": {"torch": "2.12.0"}, "commit": "def", "created": "2026-12-01T00:00:00+00:00"}
+    result = RESULT | {"complexity": RESULT["complexity"] | {"speed_environment": later}}
+    row = complexity_row(result)
+    assert (row["torch"], row["commit"], row["created"]) == ("2.12.0", "def", later["created"])
+    (row,) = repeated_rows([result])
+    assert (row["torch"], row["commit"], row["created"]) == ("2.11.0 2.12.0", "abc def", RECORD["environment"]["created"])
+
+
 def test_records_of_early_versions_know_no_published_macs() -> None:
     assert (complexity_row(RECORD)["macs_published"], complexity_row(RECORD)["macs_note"]) == (None, None)
     known = RECORD | {"complexity": RECORD["complexity"] | {"macs_published": 223_000_000, "macs_note": "published agrees to -0.5%"}}

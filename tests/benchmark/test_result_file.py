@@ -27,6 +27,7 @@ def test_any_spoiled_leaf_is_told_or_harmless(task: str, tmp_path: Path) -> None
     scores = {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}} if task == "tagging" else make_result()["metrics"]
     whole = make_result(task=task, metrics=scores)
     whole["complexity"]["throughput"]["mode"] = "fused"
+    whole["complexity"] |= {"speed_environment": make_result()["environment"], "peak_memory_of": "whole process"}
     (tmp_path / "result.json").write_text(json.dumps(whole | {"complexity": whole["complexity"] | unmeasured("failed")}), encoding="utf-8")
     assert needs_speed(read_result(tmp_path) or {})
     num_refused = 0

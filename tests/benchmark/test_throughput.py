@@ -8,13 +8,14 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 
 import efficient_sed as es
-from efficient_sed.benchmark import _sensors
+from efficient_sed.benchmark import _sensors, throughput
 from efficient_sed.benchmark._clock import TASKS, count_cores, only_cores
 from efficient_sed.benchmark._processes import _serve, clips_per_s_together
 from efficient_sed.benchmark.record import speed_table
@@ -22,6 +23,7 @@ from efficient_sed.benchmark.throughput import Speed, check_protocol, measure_sp
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.models._fuse import MICRO_BATCH
+from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
 
 CORES = count_cores()
@@ -83,6 +85,33 @@ def test_compiled(model: SedModel) -> None:
     assert [row["mode"] for row in rows] == list(modes)
     assert rows[0]["max_score_difference"] < 1e-4
     assert counters["stats"]["unique_graphs"] > 0
+
+
+class _Scaled(torch.nn.Module):
+    """A graph of its own for each number, all from one code object, as of many models."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, mel: torch.Tensor) -> SedOutput:
+        logits = mel.mean((1, 2, 3), keepdim=True)[:, 0] * self.scale
+        return SedOutput(logits, logits[..., 0])
+
+
+def test_the_tenth_model_is_compiled_too(model: SedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, graphs, scales = torch.compile, [], iter(range(2, 12))
+
+    def count(graph: torch.fx.GraphModule, _: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(throughput, "check_protocol", lambda *_: None)
+    monkeypatch.setattr(throughput, "fuse", lambda _: _Scaled(next(scales)))
+    monkeypatch.setattr(torch, "compile", lambda inner, **_: compiled(inner, dynamic=False, backend=count))
+    for _ in range(10):
+        measure_speed(model, dataclasses.replace(SHORT, modes=("compiled",), batches=(1,)))
+    assert len(graphs) == 10
 
 
 @pytest.mark.slow

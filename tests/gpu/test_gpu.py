@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 import efficient_sed as es
@@ -21,6 +22,8 @@ from efficient_sed.data.synthetic import SyntheticConfig
 from efficient_sed.models._factory import settle_norms
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.training.callbacks import StopOnSignal
+from efficient_sed.training.module import SedModule
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of NVIDIA here")]
 HEADS = ["none", "tf", "gru", "mamba", "hybrid"]
@@ -61,11 +64,13 @@ def test_a_training_in_half_precision_goes_on_where_it_was_stopped(tiny_config: 
 @pytest.mark.parametrize("head", HEADS)
 def test_every_mode_is_measured(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "BLOCK_S", 0.2)
-    modes = ("eager", "fused", "compiled", "graphed")
-    measured = measure_speed(create(head), dataclasses.replace(SHORT, modes=modes, precision=("fp32", "fp16", "bf16"), with_mel=True))
-    assert len(measured["speeds"]) == 2 * 2 * len(modes) * (1 + 2 + 2)
+    modes, model = ("eager", "fused", "graphed"), create(head)
+    rows = measure_speed(model, dataclasses.replace(SHORT, modes=modes, precision=("fp32", "fp16", "bf16"), with_mel=True))["speeds"]
+    assert len(rows) == 2 * 2 * len(modes) * (1 + 2 + 2)
+    compiled = measure_speed(model, dataclasses.replace(SHORT, modes=("compiled",), precision=("fp32",), batches=(1,)))["speeds"]  # a minute each
+    assert [(row["mode"], row["batch_size"]) for row in compiled] == [("compiled", 1)]
     largest = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.3}
-    for row in measured["speeds"]:
+    for row in rows + compiled:
         assert row["max_score_difference"] <= largest[row["precision"]], row
         assert row["clips_per_s"] > 0
         assert row["peak_memory_mb"] > 1
@@ -114,12 +119,32 @@ def test_fused_and_graphed_give_what_the_model_gives(head: str) -> None:
 
 @pytest.mark.filterwarnings("default")  # what NCCL says of a group of one
 def test_one_gpu_under_ddp(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group of one that is taken for two while it trains, so that what several processes exchange is exchanged."""
+    train_step, reduce = SedModule.training_step, torch.distributed.all_reduce
+    steps: list[int] = []
+    reduced: list[str] = []
+
+    def of_two(module: SedModule, *args: Any) -> torch.Tensor | None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pl.Trainer, "world_size", 2)
+            patch.setattr(torch.distributed, "all_reduce", lambda value: (reduced.append(value.device.type), reduce(value))[1])
+            loss = train_step(module, *args)
+        (stop,) = [callback for callback in module.trainer.callbacks if isinstance(callback, StopOnSignal)]
+        stop._num_steps = 1
+        assert not stop._is_agreed(module.trainer)
+        steps.append(1)
+        return loss
+
+    monkeypatch.setattr(SedModule, "training_step", of_two)
+    monkeypatch.setattr("efficient_sed.training.module.LOG_EVERY_STEPS", 1)
     monkeypatch.setattr("efficient_sed.training.train._strategy", lambda _: "ddp_find_unused_parameters_true")
+    config = small_run(dataclasses.replace(tiny_config, on_error="skip"), tmp_path, epochs=1)
     try:
-        result = run_experiment(small_run(tiny_config, tmp_path, epochs=1), show_progress=False)
+        result = run_experiment(config, show_progress=False)
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+    assert reduced == ["cuda"] * 2 * len(steps) != []  # clips of a step, and its losses
     assert result["training"]["epochs"] == 1
     assert result["complexity"]["throughput"] is not None
 

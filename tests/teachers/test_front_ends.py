@@ -89,6 +89,11 @@ def test_a_clip_layer_that_is_not_asked_changes_no_fingerprint() -> None:
 
 def test_teachers_on_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _devices(3, "auto") == [torch.device("cpu")] * 3
+    with pytest.raises(ConfigError, match=r"^train\.accelerator=gpu is not allowed: this machine has no GPU"):
+        _devices(3, "gpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.backends.mps, "is_available", lambda: True)
+        assert _devices(3, "gpu") == [torch.device("mps")] * 3
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert _devices(3, "auto") == [torch.device("cuda", index) for index in (0, 1, 0)]

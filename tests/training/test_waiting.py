@@ -25,7 +25,7 @@ from efficient_sed.teachers import model as teacher_models
 from efficient_sed.teachers.model import ModelTeacher, _Member
 from efficient_sed.training.callbacks import AveragedWeights
 from efficient_sed.training.draws import move_together
-from efficient_sed.training.module import SedModule
+from efficient_sed.training.module import LOG_EVERY_STEPS, SedModule
 from efficient_sed.training.optim import build_optimizer
 
 META = torch.device("meta")
@@ -134,6 +134,19 @@ def test_no_part_waits() -> None:
     module, optimizer = make_module("fmn04_dcls")  # whose positions are held inside their kernels
     copies["positions"] = step(module, optimizer)
     assert not {part: names for part, names in copies.items() if len(names) > MOST_COPIES}
+
+
+def test_losses_are_shared_where_they_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four batches that make a step, at the last one."""
+    module, _ = make_module()
+    shared: list[int] = []
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda _: shared.append(index))
+    for global_step in range(2 * LOG_EVERY_STEPS):
+        for index in range(4):
+            fit_loop = SimpleNamespace(_should_accumulate=lambda: index < 3)  # noqa: B023 (called at once)
+            module.trainer = SimpleNamespace(world_size=2, global_step=global_step, fit_loop=fit_loop)  # type: ignore[assignment]
+            module._log_losses({"loss": torch.ones(())}, 4)
+    assert shared == [3, 3]
 
 
 def test_moved_together_all_stays_what_it_was() -> None:

@@ -35,7 +35,7 @@ function drawChart(svg, records, state) {
   for (const point of points) Object.assign(point, { px: xScale.toPixel(point.x), py: yScale.toPixel(point.y) });
 
   const layers = [drawAxes(xScale, yScale, width, height, state)];
-  const sets = Map.groupBy(points.filter((point) => !point.record.isApart), (point) => point.set);
+  const sets = Map.groupBy(points.filter((point) => !point.record.hasExtraTrainingData), (point) => point.set);
   const fronts = [];
   let share = null;
   for (const set of yIsHigherBetter === null ? [] : sets.values()) {
