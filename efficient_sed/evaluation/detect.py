@@ -82,7 +82,7 @@ def detect(
     threshold: float = 0.5,
     median_frames: int | None = None,
     hop_s: float | None = None,
-    channel: str = "mix",
+    channel: str | int = "mix",
 ) -> list[Event]:
     """Events in a file, in order of onset; an event's score is the highest one inside it.
 
@@ -108,7 +108,7 @@ def iterate_events(
     threshold: float = 0.5,
     median_frames: int | None = None,
     hop_s: float | None = None,
-    channel: str = "mix",
+    channel: str | int = "mix",
 ) -> Iterator[Event]:
     """As `detect`, each event given out soon after it has ended, hence in order of offset; memory does not grow with the file's length."""
     options = DetectOptions(threshold, median_frames, hop_s, channel)
@@ -173,7 +173,9 @@ def score_file(path: str | Path, detector: Detector, options: DetectOptions, hea
     return smooth_stream(join_windows(pieces), detector.median_frames if options.median_frames is None else options.median_frames)
 
 
-def read_windows(path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None, channel: str = "mix") -> Iterator[tuple[Window, np.ndarray]]:
+def read_windows(
+    path: str | Path, window_s: float, grid: FrameGrid, duration_s: float, hop_s: float | None = None, channel: str | int = "mix"
+) -> Iterator[tuple[Window, np.ndarray]]:
     """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded.
 
     Raises:

@@ -24,7 +24,7 @@ MAX_ROWS = 30
 _LABEL_WIDTH, _LABEL_LINES = 30, 2
 
 
-def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], output: str | Path, *, channel: str = "mix") -> None:
+def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], output: str | Path, *, channel: str | int = "mix") -> None:
     """Write a PNG; opacity shows an event's score. At most 30 classes, those with the highest scores; the axis says how many are left out.
 
     Args:
@@ -83,7 +83,7 @@ def plot_detections(path: str | Path, model: SedModel, events: Sequence[Event], 
 
 
 @torch.inference_mode()
-def pool_spectrogram(path: str | Path, model: SedModel, channel: str = "mix") -> tuple[np.ndarray, float]:
+def pool_spectrogram(path: str | Path, model: SedModel, channel: str | int = "mix") -> tuple[np.ndarray, float]:
     """The file's log-mel spectrogram, averaged in time to (mel_bins, at most 2000), and the seconds it covers; one window in memory at a time."""
     duration_s, hop_s, stride = audio_info(path).duration_s, model.grid.hop_s, model.grid.stride
     total = max(1, math.ceil(round(duration_s / hop_s * stride, 6)))

@@ -48,7 +48,7 @@ def write_report(
     name: str | None = None,
     duration_s: float | None = None,
     model: str = "",
-    channel: str = "mix",
+    channel: str | int = "mix",
 ) -> None:
     """Write the page. Scores, classes and hop_s are also what a file of `--format npz` holds.
 
@@ -110,7 +110,7 @@ def check_report(output: Path, duration_s: float) -> None:
         raise ConfigError(f"a report stores sound as MP3, which libsndfile {soundfile.__libsndfile_version__} cannot write; take 1.1 or newer: pip install -U soundfile")
 
 
-def _read_blocks(path: str | Path, duration_s: float, channel: str) -> Iterator[np.ndarray]:
+def _read_blocks(path: str | Path, duration_s: float, channel: str | int) -> Iterator[np.ndarray]:
     start_s = 0.0
     with AudioReader(path, channel=parse_channel(channel)) as reader:
         while start_s < duration_s:
