@@ -96,7 +96,7 @@ def read_samples(source: BinaryIO, sample_rate: int, channels: int, sample_type:
     """
     import numpy as np
 
-    from efficient_sed.audio.io import are_cancelled
+    from efficient_sed.audio.io import any_cancelled
 
     dtype, scale = SAMPLE_TYPES[sample_type]
     size = np.dtype(dtype).itemsize * channels
@@ -112,7 +112,7 @@ def read_samples(source: BinaryIO, sample_rate: int, channels: int, sample_type:
             raise DataError(f"the standard input holds a sample that is no number; is --samples {sample_type} what it was written as?")
         mono = frames.mean(axis=1, dtype=np.float32) if channel is None else frames[:, channel - 1].astype(np.float32)
         mono /= np.float32(scale)
-        if channel is None and channels > 1 and are_cancelled(frames / np.float32(scale), mono, sample_rate):
+        if channel is None and channels > 1 and any_cancelled(frames / np.float32(scale), mono, sample_rate):
             warn_once("the standard input: its channels cancel in their mean, as if one were inverted; choose one by --channel")
         yield mono
     if is_first:

@@ -14,6 +14,7 @@ from efficient_sed.audio.encoded import MAX_PER_BYTE, SUFFIXES, AudioInput, Enco
 from efficient_sed.errors import DataError
 
 MAX_BAD = 0.05  # share of a file's bytes; one packet may be bad, as where files were joined
+MIN_SOUND = 0.8  # share of a file's bytes; headers of packets take the rest
 _DEMUXERS = "wav,w64,aiff,au,caf,flac,ogg,mp3,mov,aac,asf,wv,matroska,amr"  # none that opens other files or addresses
 _FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
 
@@ -101,6 +102,7 @@ class PyavDecoder:
 
         num_samples, num_bad, bad_bytes, sizes = 0, 0, 0, [0]
         with self._opened() as (container, stream):
+            is_sound_alone = len(container.streams) == 1
             packets = container.demux(stream)
             while True:
                 packet = None
@@ -122,6 +124,10 @@ class PyavDecoder:
         if num_bad:
             bad = f"{num_bad} of {len(sizes) - 1} packets cannot be decoded (it is cut off, or joined from several files)"
             warn_once(f"{self.path}: {bad}; the other {num_samples / self.sample_rate:.2f} s are used")
+        elif is_sound_alone and sum(sizes) < MIN_SOUND * self._num_bytes:
+            share = f"{self._num_bytes - sum(sizes)} of {self._num_bytes} bytes are not decoded"
+            reason = "it is damaged, another recording is joined to it, or it holds pictures"
+            warn_once(f"{self.path}: {share} ({reason}); {num_samples / self.sample_rate:.2f} s are used")
 
     def _to_block(self, frame: Any, position: int) -> np.ndarray:
         channels = frame.layout.nb_channels

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from efficient_sed.errors import DataError
@@ -61,6 +62,7 @@ CONTAINERS = {
     b"caff": _Container(8, 4, struct.Struct(">Q"), b"data", skip=4, align=1),
 }
 AU = {b".snd": struct.Struct(">II"), b"dns.": struct.Struct("<II")}
+_OTHERS = (b"fLaC", b"OggS", b".snd", b"wvpk")
 _FORMS = (b"WAVE", b"AIFF", b"AIFC", b"wave")
 
 
@@ -106,6 +108,10 @@ def _actual(name: str, file: BinaryIO, container: _Container, declared: SampleRa
     begin, end = declared.begin + container.skip, declared.end
     if end >= num_bytes:
         return None
+    behind = read_at(file, end, 12)
+    is_mp3 = behind.startswith(b"ID3") and skip_id3(file, end) < num_bytes - 256  # a tag of its own ends with the file
+    if behind[:4] in _OTHERS or behind[4:8] == b"ftyp" or is_mp3:
+        raise joined_error(name, end)
     is_unused = begin < end and num_bytes < WRAP and is_zero(file, end, num_bytes)  # space that was set aside
     if is_unused or _ends_in_chunks(name, file, container, end, num_bytes):
         return SampleRange(begin, end) if container.is_decoded_to_end else None
@@ -132,6 +138,8 @@ def _chunks(file: BinaryIO, container: _Container, position: int, num_bytes: int
 def _ends_in_chunks(name: str, file: BinaryIO, container: _Container, position: int, num_bytes: int) -> bool:
     """Whether nothing but chunks and tags follows a position; some writers leave out the byte that makes it even."""
     for begin in {position, position + -position % container.align}:
+        if read_at(file, begin, 8).startswith(ENDS):
+            return True
         end = begin
         is_cut = False
         for chunk, first, length in _chunks(file, container, begin, num_bytes):
@@ -149,13 +157,13 @@ def _ends_in_chunks(name: str, file: BinaryIO, container: _Container, position: 
 
 def joined_error(name: str, place: int) -> DataError:
     """That another recording begins at a byte of the file."""
-    split = f"split them: head -c {place} IN > 1; tail -c +{place + 1} IN > 2"
+    suffix = Path(name).suffix
+    split = f"split them: head -c {place} IN > first{suffix}; tail -c +{place + 1} IN > second{suffix}"
     return DataError(f"{name}: another recording is joined to this one at byte {place}; {split}")
 
 
-def skip_id3(file: BinaryIO) -> int:
+def skip_id3(file: BinaryIO, position: int = 0) -> int:
     """Where the sound begins behind ID3v2 tags, whose size is four times seven bits."""
-    position = 0
     while (tag := read_at(file, position, 10))[:3] == b"ID3" and len(tag) == 10:
         position += 10 + sum((byte & 0x7F) << 7 * (3 - index) for index, byte in enumerate(tag[6:]))
     return position

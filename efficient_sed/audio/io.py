@@ -160,7 +160,7 @@ class AudioReader:
         for other in range(1, channels):  # a mean over the short axis takes ten times as long
             mono += decoded[:, other]
         mono /= np.float32(channels)
-        if are_cancelled(decoded, mono, self._decoder.sample_rate):
+        if any_cancelled(decoded, mono, self._decoder.sample_rate):
             choice = "choose one by --channel or data.channel: first, or a number from 1"
             warn_once(f"{self.path}: its channels cancel in their mean, as if one were inverted; {choice}")
         return mono
@@ -176,10 +176,17 @@ class AudioReader:
         self.close()
 
 
-def are_cancelled(channels: np.ndarray, mean: np.ndarray, sample_rate: int) -> bool:
-    """Whether channels (samples, channels) cancel in their mean (samples,), as where one is inverted; not for less than 0.1 s."""
-    if len(mean) < MIN_JUDGED_S * sample_rate:
-        return False
+def any_cancelled(channels: np.ndarray, mean: np.ndarray, sample_rate: int) -> bool:
+    """Whether channels (samples, channels) cancel in their mean (samples,) for a second, as where one is inverted.
+
+    What is shorter is judged as a whole, and less than 0.1 s not at all.
+    """
+    starts = range(0, max(1, len(mean) - sample_rate + 1), sample_rate)
+    blocks = (slice(start, start + sample_rate) for start in starts)
+    return len(mean) >= MIN_JUDGED_S * sample_rate and any(_are_cancelled(channels[block], mean[block]) for block in blocks)
+
+
+def _are_cancelled(channels: np.ndarray, mean: np.ndarray) -> bool:
     some, some_mean = channels[::_STRIDE].ravel(), mean[::_STRIDE]
     independent = np.dot(some, some) / channels.shape[1] ** 2
     return bool(np.dot(some_mean, some_mean) < CANCELLED * independent)

@@ -14,10 +14,12 @@ from typing import BinaryIO
 from efficient_sed.audio.headers import AU, BLOCK, CONTAINERS, is_zero, joined_error, read_at, skip_id3
 
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_OTHER_START = re.compile(rb"ID3[\x02-\x04]\x00|OggS\x00\x02|RIFF....WAVE", re.DOTALL)
 _FLAC_SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _FLAC_BLOCKS = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
 _FLAC_TAIL = 4096  # bytes of tags behind the last frame
 _ID3V1_BYTES = 128
+_STARTS = (b"fLaC", b"ID3", b"RIFF", b"FORM")
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _XING_OFFSETS = {(3, False): 36, (3, True): 21, (2, False): 21, (2, True): 13, (0, False): 21, (0, True): 13}
 """By version and whether it is mono."""
@@ -45,9 +47,9 @@ def has_exact_length(name: str, file: BinaryIO, num_bytes: int) -> bool | None:
     if start[:4] in CONTAINERS or start[:4] in AU:
         return None
     if start.startswith(b"fLaC"):
-        return _has_exact_flac(file, position, num_bytes)
+        return _has_exact_flac(name, file, position, num_bytes)
     if start.startswith(b"OggS"):
-        return _is_one_ogg(file, num_bytes)
+        return _is_one_ogg(name, file, num_bytes)
     if start[4:8] == b"ftyp" or start.startswith((_ASF, b"wvpk")):
         _check_joined(name, file, start, num_bytes)
         return None
@@ -105,7 +107,7 @@ def _mp3_frame_bytes(second: int, third: int) -> int:
     return (144_000 if is_first else 72_000) * _KBIT[is_first][kbit] // _HERTZ[version][hertz] + (third >> 1 & 1)
 
 
-def _has_exact_flac(file: BinaryIO, position: int, num_bytes: int) -> bool:
+def _has_exact_flac(name: str, file: BinaryIO, position: int, num_bytes: int) -> bool:
     """Whether the last frame ends where the header says, and no second stream begins (RFC 9639)."""
     header = read_at(file, position + 8, 18).ljust(18, b"\0")
     block_size, longest = int.from_bytes(header[0:2], "big"), int.from_bytes(header[7:10], "big")
@@ -113,6 +115,8 @@ def _has_exact_flac(file: BinaryIO, position: int, num_bytes: int) -> bool:
     tail = read_at(file, max(position + 42, num_bytes - (longest or 2**17) - _FLAC_TAIL), num_bytes)
     ends = [_flac_frame_end(tail[sync.start() :][:16], block_size) for sync in _FLAC_SYNC.finditer(tail)]
     last = next((end for end in reversed(ends) if end is not None), None)
+    if last != promised and (place := _find(file, _OTHER_START, position + 4, num_bytes)) is not None:
+        raise joined_error(name, place)
     return last == promised and _find(file, _FLAC_START, position + 4, num_bytes) is None
 
 
@@ -142,19 +146,28 @@ def _crc8(data: bytes) -> int:
     return value
 
 
-def _is_one_ogg(file: BinaryIO, num_bytes: int) -> bool:
+def _is_one_ogg(name: str, file: BinaryIO, num_bytes: int) -> bool:
     """Whether all pages of all streams are there and none begins after another's first (RFC 3533, section 6)."""
-    position, has_data = 0, False
+    position, has_data, is_one = 0, False, True
     numbers: dict[bytes, int] = {}
+    headers = set()
     while position + 27 <= num_bytes:
         page = read_at(file, position, 27 + 255)
         serial, number = page[14:18], int.from_bytes(page[18:22], "little")
         is_first = bool(page[5] & 2)
-        if not page.startswith(b"OggS") or (is_first and has_data) or number != numbers.get(serial, number - 1) + 1:
-            return not page.startswith((b"OggS", b"\0")) and has_data and position > num_bytes - BLOCK  # only waste behind
+        if not page.startswith(b"OggS"):
+            if page.startswith(_STARTS):
+                raise joined_error(name, position)
+            return is_one and has_data and position > num_bytes - BLOCK  # only waste behind
+        if is_first:
+            header = read_at(file, position + 27 + page[26], 16)  # codec, channels, rate
+            if has_data and header not in headers:
+                raise joined_error(name, position)
+            headers.add(header)
+        is_one &= not (is_first and has_data) and number == numbers.get(serial, number - 1) + 1
         numbers[serial], has_data = number, has_data or not is_first
         position += 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return True
+    return is_one
 
 
 def _check_joined(name: str, file: BinaryIO, start: bytes, num_bytes: int) -> None:

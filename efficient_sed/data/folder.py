@@ -158,7 +158,7 @@ def read_parts(
             overhang[part] = total
     for part in PARTS:
         if not parts[part] and part not in may_be_empty:
-            lack = _missing_words(audio[part], events.get(part, {})) or "add rows to its annotations" + (f" ({skipped[0]})" if skipped else "")
+            lack = _missing_words(audio[part], events.get(part, {})) or (skipped[0] if skipped else "add rows to its annotations")
             raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; {lack}")
     train, validation, test = (parts[part] for part in PARTS)
     left_out = tuple(skipped)

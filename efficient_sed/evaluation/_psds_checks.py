@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any
 
@@ -94,7 +94,7 @@ def check_columns(classes: Sequence[str], frame_hop_s: float) -> None:
     """Raise a DataError unless every column has a label of its own, a ConfigError unless the hop is a length."""
     if not isinstance(frame_hop_s, Real) or not 0 < frame_hop_s < np.inf:
         raise ConfigError(f"frame_hop_s={frame_hop_s!r} is not allowed: seconds of a frame, above 0")
-    if isinstance(classes, str) or not isinstance(classes, Collection):
+    if isinstance(classes, str | Set) or not isinstance(classes, Collection):  # a set has no order of columns
         raise DataError(f"classes={classes!r} is not allowed: a list of labels, such as ['dog', 'siren']")
     if len(classes) == 0:
         raise DataError("PSDS needs at least one class, got none")

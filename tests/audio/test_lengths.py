@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -318,8 +319,34 @@ def test_joined_files_that_decoders_end_in_are_refused_with_a_way_to_split_them(
     first = tmp_path / f"a.{kind}"
     encode(first, codecs[kind], noise()) if kind in codecs else by_sndfile(kind)(tmp_path)
     size, path = first.stat().st_size, joined(tmp_path / f"ab.{kind}", first, first)
-    with pytest.raises(DataError, match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN"):
+    with pytest.raises(DataError, match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN > first.{kind}"):
         audio_info(path)
+
+
+OTHER_KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Path]]] = {
+    "wav, mp3": (by_sndfile("wav"), mp3),
+    "wav, flac": (by_sndfile("wav"), by_sndfile("flac")),
+    "flac, mp3": (by_sndfile("flac"), mp3),
+    "ogg, flac": (by_sndfile("ogg"), by_sndfile("flac")),
+    "ogg, opus": (by_sndfile("ogg"), lambda folder: encode(folder / "a.opus", "libopus", noise(), "ogg")),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), OTHER_KINDS.values(), ids=OTHER_KINDS.keys())
+def test_another_kind_of_file_joined_is_refused(tmp_path: Path, first: Callable[[Path], Path], second: Callable[[Path], Path]) -> None:
+    path = first(tmp_path)
+    size, both = path.stat().st_size, joined(tmp_path / f"both{path.suffix}", path, second(tmp_path))
+    with pytest.raises(DataError, match=f"another recording is joined to this one at byte {size};"):
+        audio_info(both)
+
+
+def test_a_hole_in_a_file_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = encode(tmp_path / "a.mka", "libmp3lame", noise())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) * 3 // 4] = bytes(len(data) * 3 // 4 - len(data) // 2)
+    path.write_bytes(data)
+    read_audio(path)
+    assert re.search(r"a\.mka: \d+ of \d+ bytes are not decoded \(it is damaged, .*\); \d\.\d+ s are used$", caplog.messages[0])
 
 
 def test_a_change_of_rate_is_refused(tmp_path: Path) -> None:
@@ -365,19 +392,20 @@ def test_playlists_open_nothing(tmp_path: Path) -> None:
 
 def test_channels_that_cancel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     left = noise()[:, 0]
-    kinds = {"inverted": -left, "nearly": -0.85 * left + 0.1 * noise(seed=2)[:, 0], "other": noise(seed=1)[:, 0], "silent": 0 * left, "same": left}
+    half = np.where(np.arange(len(left)) < len(left) // 2, left, -left)
+    kinds = {"inverted": -left, "half": half, "nearly": -0.85 * left + 0.1 * noise(seed=2)[:, 0], "other": noise(seed=1)[:, 0], "silent": 0 * left, "same": left}
     for name, right in kinds.items():
         soundfile.write(tmp_path / f"{name}.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
         read_audio(tmp_path / f"{name}.wav")
         np.testing.assert_array_equal(read_audio(tmp_path / f"{name}.wav", channel=1), left)
         np.testing.assert_array_equal(read_audio(tmp_path / f"{name}.wav", channel=2), right)
-    assert [Path(message.split(": ")[0]).stem for message in caplog.messages] == ["inverted", "nearly"]
+    assert [Path(message.split(": ")[0]).stem for message in caplog.messages] == ["inverted", "half", "nearly"]
     phases = 2 * np.pi * 1000 * np.arange(RATE)[:, None] / RATE + np.array([0.5, -0.5])
     soundfile.write(tmp_path / "phases.wav", 0.3 * np.sin(phases), RATE)
     soundfile.write(tmp_path / "short.wav", 0.3 * np.array([[1, -1]] * 100), RATE)
     read_audio(tmp_path / "phases.wav")
     read_audio(tmp_path / "short.wav")
-    assert len(caplog.messages) == 2
+    assert len(caplog.messages) == 3
     with pytest.raises(DataError, match=r"same\.wav: has no channel 3; it has 2, counted from 1"):
         read_audio(tmp_path / "same.wav", channel=3)
 
