@@ -236,7 +236,7 @@ def test_bad_files_are_skipped_and_counted(root: Path) -> None:
     assert splits.skipped[0].startswith(f"{root}/audio/a.wav: not readable as audio")
     assert "e.wav: event 'dog' at 0-9 s lies beyond" in splits.skipped[1]
     (root / "audio/b.flac").write_text("hello")
-    with pytest.raises(DataError, match=r"0 clips for training; add rows to its annotations \(.*a\.wav: not readable"):
+    with pytest.raises(DataError, match=r"0 clips for training; .*a\.wav: not readable"):
         load(root, on_error="skip")
 
 
