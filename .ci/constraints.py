@@ -23,7 +23,9 @@ Written by `make constraints`, as the packages themselves declare them. *needed*
 | package | version | licence | |
 |---|---|---|---|
 """
-DECLARED = {"cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"}  # where the metadata say nothing: from the project's own page
+DECLARED = {
+    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"
+}  # where the metadata say nothing: from the project's own page
 LONGEST = 60
 
 
@@ -32,26 +34,57 @@ def resolve(extras: str = "") -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         wanted = f"{ROOT}[{extras}]" if extras else str(ROOT)
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report, wanted], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--dry-run",
+                "--ignore-installed",
+                "--report",
+                report,
+                wanted,
+            ],
+            check=True,
+        )
         metadata = [item["metadata"] for item in json.loads(report.read_text(encoding="utf-8"))["install"]]
-    return {item["name"]: item for item in sorted(metadata, key=lambda item: item["name"].lower()) if item["name"] != "efficient-sed"}
+    return {
+        item["name"]: item
+        for item in sorted(metadata, key=lambda item: item["name"].lower())
+        if item["name"] != "efficient-sed"
+    }
 
 
 def licence(metadata: dict[str, Any]) -> str:
     """What a package says of itself: an SPDX expression, a classifier, or the first line of what it has."""
-    classifiers = [text.rpartition(" :: ")[2] for text in metadata.get("classifier", []) if text.startswith("License :: ") and text != "License :: OSI Approved"]
+    classifiers = [
+        text.rpartition(" :: ")[2]
+        for text in metadata.get("classifier", [])
+        if text.startswith("License :: ") and text != "License :: OSI Approved"
+    ]
     lines = [line.strip(" =") for line in metadata.get("license", "").splitlines() if line.strip(" =")]
     short = lines[0] if len(lines) == 1 and len(lines[0]) <= LONGEST else ""
-    found = metadata.get("license_expression") or " and ".join(classifiers) or short or DECLARED.get(metadata["name"], "")
+    found = (
+        metadata.get("license_expression") or " and ".join(classifiers) or short or DECLARED.get(metadata["name"], "")
+    )
     if not found:
-        sys.exit(f"{metadata['name']} {metadata['version']} declares no licence; look it up and add it to DECLARED in {Path(__file__).name}")
+        sys.exit(
+            f"{metadata['name']} {metadata['version']} declares no licence; look it up and add it to DECLARED in {Path(__file__).name}"
+        )
     return str(found)
 
 
 def main() -> None:
     everything, needed = resolve(EXTRAS), resolve()
-    rows = [f"| {name} | {item['version']} | {licence(item)} | {'needed' if name in needed else 'extra'} |\n" for name, item in everything.items()]
-    (ROOT / "constraints.txt").write_text(HEAD + "".join(f"{name}=={item['version']}\n" for name, item in everything.items()), encoding="utf-8")
+    rows = [
+        f"| {name} | {item['version']} | {licence(item)} | {'needed' if name in needed else 'extra'} |\n"
+        for name, item in everything.items()
+    ]
+    (ROOT / "constraints.txt").write_text(
+        HEAD + "".join(f"{name}=={item['version']}\n" for name, item in everything.items()), encoding="utf-8"
+    )
     (ROOT / "licences.md").write_text(TITLE + "".join(rows), encoding="utf-8")
 
 

@@ -19,7 +19,9 @@ DIST = ROOT / "dist"
 
 def run(*command: str | Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run a command, or end with its exit status."""
-    if (status := subprocess.run(command, cwd=folder, env={**os.environ, **(environment or {})}, check=False).returncode) != 0:
+    if (
+        status := subprocess.run(command, cwd=folder, env={**os.environ, **(environment or {})}, check=False).returncode
+    ) != 0:
         sys.exit(f"{' '.join(map(str, command))}: exit status {status}")
 
 
@@ -37,13 +39,28 @@ def try_alone(wheel: Path, folder: Path) -> Path:
     """Install it with nothing else in an environment of its own, and let it hear something; returns the environment's Python."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--constraint", folder / "one" / "constraints.txt", wheel, folder=folder)
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--constraint",
+        folder / "one" / "constraints.txt",
+        wheel,
+        folder=folder,
+    )
     run(python, "-m", "pip", "check", folder=folder)
     with wave.open(str(folder / "silence.wav"), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes(bytes(2 * 16000))
     for words in (("--version",), ("models",), ("detect", "silence.wav"), ("benchmark", "fmn04")):
-        run(folder / "venv" / "bin" / "efficient-sed", *words, folder=folder, environment={"EFFICIENT_SED_HOME": str(folder / "home")})
+        run(
+            folder / "venv" / "bin" / "efficient-sed",
+            *words,
+            folder=folder,
+            environment={"EFFICIENT_SED_HOME": str(folder / "home")},
+        )
     return python
 
 
@@ -53,14 +70,26 @@ def main() -> None:
         wheel, again = build(folder / "one"), build(folder / "two")
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         if digest != hashlib.sha256(again.read_bytes()).hexdigest():
-            sys.exit(f"{wheel.name} came out otherwise the second time; a release must not depend on when and where it is built")
+            sys.exit(
+                f"{wheel.name} came out otherwise the second time; a release must not depend on when and where it is built"
+            )
         python = try_alone(wheel, folder)
         tool = folder / "tool"
         venv.create(tool, with_pip=True)
         run(tool / "bin" / "python", "-m", "pip", "install", "--quiet", "cyclonedx-bom==7.5.0", folder=folder)
         DIST.mkdir(exist_ok=True)
         bill = DIST / f"{wheel.name.removesuffix('.whl')}.cdx.json"
-        run(tool / "bin" / "cyclonedx-py", "environment", "--output-reproducible", "--output-file", bill, "--pyproject", folder / "one" / "pyproject.toml", python, folder=folder)
+        run(
+            tool / "bin" / "cyclonedx-py",
+            "environment",
+            "--output-reproducible",
+            "--output-file",
+            bill,
+            "--pyproject",
+            folder / "one" / "pyproject.toml",
+            python,
+            folder=folder,
+        )
         shutil.copy(wheel, DIST / wheel.name)
     sys.stdout.write(f"{DIST / wheel.name}\n{bill}\nsha256 {digest}, twice\n")
 

@@ -18,8 +18,8 @@ from heads import clock
 from torch import Tensor
 
 import efficient_sed as es
-from efficient_sed._resources import resource_folder
-from efficient_sed.environment import device_name
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
 
 NUM_CLASSES = 527
@@ -53,7 +53,11 @@ def ratio(seconds: Mapping[str, list[float]], form: str, other: str) -> float:
 def published_ratio(network: str) -> float:
     """The same of the published throughputs."""
     with (resource_folder("published") / "dcls_audioset.csv").open(encoding="utf-8", newline="") as file:
-        clips = {row["method"]: float(row["throughput_v100_clips_s"]) for row in csv.DictReader(file) if row["model"] == network}
+        clips = {
+            row["method"]: float(row["throughput_v100_clips_s"])
+            for row in csv.DictReader(file)
+            if row["model"] == network
+        }
     return clips["depthwise"] / clips["dcls_gauss"]
 
 
@@ -68,15 +72,22 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    print(f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, {options.frames} frames, float32\n")
-    print("| network | plain, ms | dcls / plain | dcls / plain, fused | published | plain, fused / as built | dcls, fused / as built |")
+    print(
+        f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, {options.frames} frames, float32\n"
+    )
+    print(
+        "| network | plain, ms | dcls / plain | dcls / plain, fused | published | plain, fused / as built | dcls, fused / as built |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|")
     for network in options.networks:
         mel = torch.randn(options.batch, 1, 128, options.frames, device=device)
         seconds = measure({form: (model, mel) for form, model in build(network, device).items()}, options.rounds)
         pairs = (("dcls", "plain"), ("dcls fused", "plain fused"), ("plain fused", "plain"), ("dcls fused", "dcls"))
         as_built, fused, gain_plain, gain_dcls = (f"{ratio(seconds, *pair):.2f}" for pair in pairs)
-        print(f"| {network} | {1e3 * statistics.median(seconds['plain']):.0f} | {as_built} | {fused} | {published_ratio(network):.2f} | {gain_plain} | {gain_dcls} |", flush=True)
+        print(
+            f"| {network} | {1e3 * statistics.median(seconds['plain']):.0f} | {as_built} | {fused} | {published_ratio(network):.2f} | {gain_plain} | {gain_dcls} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -31,19 +31,19 @@ from postprocess import textbook_decode
 from scipy.ndimage import median_filter
 
 import efficient_sed as es
-from efficient_sed._terminal import print_table
-from efficient_sed.config.compose import compose_run
-from efficient_sed.environment import device_name
-from efficient_sed.evaluation.detect import Detector, detect
-from efficient_sed.evaluation.torch_detector import TorchDetector
-from efficient_sed.export.engines import ENGINES, Engine, open_engine
+from efficient_sed.cli.terminal import print_table
+from efficient_sed.experiment.compose import compose_run
 from efficient_sed.export.onnx import export_onnx
-from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.export.precisions import export_precisions
 from efficient_sed.export.recipes import RECIPES
-from efficient_sed.models._cards import list_cards
-from efficient_sed.models._initial import load_initial
+from efficient_sed.inference.detect import Detector, detect
+from efficient_sed.inference.engines import ENGINES, Engine, open_engine
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.inference.torch_detector import TorchDetector
+from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
+from efficient_sed.models.weights.cards import list_cards
+from efficient_sed.models.weights.initial import load_initial
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
 MATRIX = 1536
@@ -51,8 +51,8 @@ FLOAT_ENGINES = ("onnxruntime", "openvino")
 PARTS = ("engine", "precision", "file", "memory")
 PEAK = """
 import resource, sys
-from efficient_sed.evaluation.detect import iterate_events
-from efficient_sed.models._checkpoint import load_model
+from efficient_sed.inference.detect import iterate_events
+from efficient_sed.models.weights.checkpoint import load_model
 import torch
 torch.set_num_threads(1)
 model = load_model(sys.argv[1])
@@ -72,7 +72,10 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
             run()
             seconds[name].append(time.process_time() - start)
     first = next(iter(seconds.values()))[1:]
-    return {name: (1e3 * statistics.median(own[1:]), statistics.median(a / b for a, b in zip(first, own[1:], strict=True))) for name, own in seconds.items()}
+    return {
+        name: (1e3 * statistics.median(own[1:]), statistics.median(a / b for a, b in zip(first, own[1:], strict=True)))
+        for name, own in seconds.items()
+    }
 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
@@ -80,7 +83,9 @@ def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int,
     engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in FLOAT_ENGINES}, es.fuse(model)
     macs = es.count_macs(model, PIECE_S).total
     matrix = torch.randn(MATRIX, MATRIX)
-    print("| model | batch | side | ms | ratio | largest difference | of matrix rate |\n|---|---:|---|---:|---:|---:|---:|")
+    print(
+        "| model | batch | side | ms | ratio | largest difference | of matrix rate |\n|---|---:|---|---:|---:|---:|---:|"
+    )
     for batch in batches:
         with torch.inference_mode():
             mel = model.frontend(0.1 * torch.randn(batch, PIECE_S * RATE, generator=torch.Generator().manual_seed(0)))
@@ -90,9 +95,14 @@ def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int,
                 return scores
 
             def exported(engine: Engine, x: torch.Tensor = mel) -> np.ndarray:
-                return np.concatenate([engine.run(["frame_scores"], {"mel": clip})[0] for clip in np.split(x.numpy(), len(x))])  # as OnnxModel does
+                return np.concatenate(
+                    [engine.run(["frame_scores"], {"mel": clip})[0] for clip in np.split(x.numpy(), len(x))]
+                )  # as OnnxModel does
 
-            sides: dict[str, Callable[[], object]] = {"eager": eager, "fused": lambda x=mel: fused(x).frame_logits.sigmoid()}  # type: ignore[misc]
+            sides: dict[str, Callable[[], object]] = {
+                "eager": eager,
+                "fused": lambda x=mel: fused(x).frame_logits.sigmoid(),  # type: ignore[misc]
+            }
             sides |= {side: lambda engine=engine: exported(engine) for side, engine in engines.items()}  # type: ignore[misc]
             found = ratios({**sides, "matrices": lambda: matrix @ matrix}, rounds)
             differences = {side: f"{np.abs(eager() - exported(engine)).max():.0e}" for side, engine in engines.items()}
@@ -100,14 +110,21 @@ def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int,
         for side in sides:
             milliseconds, ratio = found[side]
             share = macs * batch / milliseconds / rate
-            print(f"| {name} | {batch} | {side} | {milliseconds:.0f} | {ratio:.2f} | {differences.get(side, '')} | {100 * share:.0f} % |", flush=True)
+            print(
+                f"| {name} | {batch} | {side} | {milliseconds:.0f} | {ratio:.2f} | {differences.get(side, '')} | {100 * share:.0f} % |",
+                flush=True,
+            )
 
 
 def compare_precisions(engines: list[str]) -> None:
     detector = "fmn04+tf-128_synthetic"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "detector.onnx"
-        print_table(export_precisions(es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()).table())
+        print_table(
+            export_precisions(
+                es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()
+            ).table()
+        )
 
 
 def textbook_events(path: Path, model: SedModel) -> int:
@@ -121,15 +138,25 @@ def textbook_events(path: Path, model: SedModel) -> int:
 def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folder: Path) -> None:
     path = write_noise(folder / "long.wav", 60 * minutes)
     export_onnx(model, folder / "waveform.onnx", name, overwrite=True)
-    detectors: dict[str, Detector] = {"PyTorch": TorchDetector(model), **{engine: OnnxModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES}}
+    detectors: dict[str, Detector] = {
+        "PyTorch": TorchDetector(model),
+        **{engine: OnnxModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES},
+    }
     ours: dict[str, Callable[[], object]] = {
-        f"detect, {side}, {words}": lambda detector=detector, hop_s=hop_s: detect(path, detector, THRESHOLD, MEDIAN, hop_s)  # type: ignore[misc]
+        f"detect, {side}, {words}": lambda detector=detector, hop_s=hop_s: detect(
+            path, detector, THRESHOLD, MEDIAN, hop_s
+        )  # type: ignore[misc]
         for side, detector in detectors.items()
         for words, hop_s in (("cross-fade", None), ("no overlap", float(PIECE_S)))
     }
     print("\n| model | minutes | side | s | ratio | times real time |\n|---|---:|---|---:|---:|---:|")
-    for side, (milliseconds, ratio) in ratios({"textbook": lambda: textbook_events(path, model), **ours}, rounds).items():
-        print(f"| {name} | {minutes:g} | {side} | {milliseconds / 1e3:.2f} | {ratio:.2f} | {60e3 * minutes / milliseconds:.0f} |", flush=True)
+    for side, (milliseconds, ratio) in ratios(
+        {"textbook": lambda: textbook_events(path, model), **ours}, rounds
+    ).items():
+        print(
+            f"| {name} | {minutes:g} | {side} | {milliseconds / 1e3:.2f} | {ratio:.2f} | {60e3 * minutes / milliseconds:.0f} |",
+            flush=True,
+        )
 
 
 def compare_memory(model: SedModel, hours: float, folder: Path) -> None:
@@ -137,7 +164,12 @@ def compare_memory(model: SedModel, hours: float, folder: Path) -> None:
     print("\n| length | events | MiB more than before |\n|---|---:|---:|")
     for seconds in (60.0, 3600 * hours):
         path = write_noise(folder / "memory.wav", seconds)
-        done = subprocess.run([sys.executable, "-c", PEAK, str(folder / "model.safetensors"), str(path)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, str(folder / "model.safetensors"), str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         count, peak = done.stdout.split()
         print(f"| {seconds / 60:g} min | {count} | {float(peak):.0f} |", flush=True)
 
@@ -167,7 +199,9 @@ def main() -> None:
     model = es.create_model(options.model, num_classes=447).eval()
     if f"{model.spec.backbone.name}_synthetic" in list_cards():
         load_initial(model.backbone, dataclasses.replace(model.spec.backbone, init="synthetic"))
-    print(f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, one thread, float32\n")
+    print(
+        f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, one thread, float32\n"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "engine" in options.parts:

@@ -16,15 +16,23 @@ from pathlib import Path
 
 import torch
 
-from efficient_sed.benchmark.runner import run_experiment
-from efficient_sed.cli import main as command_line
-from efficient_sed.config.compose import compose_run
+from efficient_sed.cli.main import main as command_line
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.run import run_experiment
 
 TEACHER = "fmn04+tf-128_synthetic"  # trained with data.stream=pretraining data.seed=1
 SCENES = ["data.num_validation=20", "data.scene_seconds=5", "data.clip_seconds=5", "data.num_workers=0"]
 SHORT = ["train.batch_size=8", "train.select=last", "train.warmup_steps=20", "benchmark.repeats=3"]
 FEW = {"distillation": "data.num_train=40", "finetuning": "data.num_train=60"}
-STUDENT = ["experiment=finetune", "backbone=fmn04", "seq=gru", "seq.hidden=64", "train.lr_head=3e-3", "train.epochs=80", "train.validate_every=80"]
+STUDENT = [
+    "experiment=finetune",
+    "backbone=fmn04",
+    "seq=gru",
+    "seq.hidden=64",
+    "train.lr_head=3e-3",
+    "train.epochs=80",
+    "train.validate_every=80",
+]
 TUNED = ["backbone=fmn04", "seq=tf", "seq.hidden=128", "train.epochs=8", "train.validate_every=8"]
 
 
@@ -47,7 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=FEW)
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--output", type=Path, default=Path("runs_gains"), help="folder of runs, scenes and pseudo-labels")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs_gains"), help="folder of runs, scenes and pseudo-labels"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(1)

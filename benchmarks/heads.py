@@ -18,7 +18,7 @@ import torch
 from textbook_heads import mingru_log_space, mingru_loop, textbook
 from torch import Tensor
 
-from efficient_sed.environment import device_name
+from efficient_sed.machine.environment import device_name
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.mingru import mingru_states
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -44,7 +44,9 @@ def forward_and_backward(forward: Forward, x: Tensor) -> None:
     torch.autograd.backward(forward(x.detach().requires_grad_()).square().mean())
 
 
-def compare(ours: Forward, theirs: Forward, x: Tensor, run: Callable[[Forward, Tensor], None], rounds: int) -> tuple[float, float]:
+def compare(
+    ours: Forward, theirs: Forward, x: Tensor, run: Callable[[Forward, Tensor], None], rounds: int
+) -> tuple[float, float]:
     """Milliseconds of ours, and how many times as long theirs takes; the first round warms up."""
     seconds: list[tuple[float, float]] = []
     for repeat in range(rounds + 1):
@@ -55,7 +57,9 @@ def compare(ours: Forward, theirs: Forward, x: Tensor, run: Callable[[Forward, T
             pair.append(clock(x.device) - start)
         if repeat:
             seconds.append((pair[0], pair[1]))
-    return 1e3 * statistics.median(mine for mine, _ in seconds), statistics.median(other / mine for mine, other in seconds)
+    return 1e3 * statistics.median(mine for mine, _ in seconds), statistics.median(
+        other / mine for mine, other in seconds
+    )
 
 
 def error(output: Tensor, exact: Tensor) -> float:
@@ -63,10 +67,22 @@ def error(output: Tensor, exact: Tensor) -> float:
     return float((output.cpu().double() - exact).abs().max() / exact.abs().max())
 
 
-def print_row(name: str, hidden: int, batch: int, ours: Forward, theirs: Forward, x: Tensor, rounds: int, errors: tuple[float, float]) -> None:
+def print_row(
+    name: str,
+    hidden: int,
+    batch: int,
+    ours: Forward,
+    theirs: Forward,
+    x: Tensor,
+    rounds: int,
+    errors: tuple[float, float],
+) -> None:
     forward_ms, forward_ratio = compare(ours, theirs, x, forward_only, rounds)
     both_ms, both_ratio = compare(ours, theirs, x, forward_and_backward, rounds)
-    print(f"| {name} | {hidden} | {batch} | {forward_ms:.1f} | {forward_ratio:.2f} | {both_ms:.1f} | {both_ratio:.2f} | {errors[0]:.0e} | {errors[1]:.0e} |", flush=True)
+    print(
+        f"| {name} | {hidden} | {batch} | {forward_ms:.1f} | {forward_ratio:.2f} | {both_ms:.1f} | {both_ratio:.2f} | {errors[0]:.0e} | {errors[1]:.0e} |",
+        flush=True,
+    )
 
 
 def measure_scan(width: int, batch: int, rounds: int, device: torch.device) -> None:
@@ -105,7 +121,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    print(f"{device_name(device)}, torch {torch.__version__}, threads {options.threads}, features ({IN_DIM}) of {STEPS} steps\n")
+    print(
+        f"{device_name(device)}, torch {torch.__version__}, threads {options.threads}, features ({IN_DIM}) of {STEPS} steps\n"
+    )
     print("| head | hidden | batch | forward ms | ratio | with backward ms | ratio | error | textbook's error |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for batch in options.batch:

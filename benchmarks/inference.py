@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import efficient_sed as es
-from efficient_sed.benchmark._clock import seconds_of
-from efficient_sed.environment import device_name
-from efficient_sed.models._factory import settle_norms
+from efficient_sed.benchmark.clock import seconds_of
+from efficient_sed.machine.environment import device_name
 from efficient_sed.models.backbones.mobilenet_v3 import InvertedResidual, SqueezeExcitation
+from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import SedModel
 
 MODELS = ("fmn10", "fmn10+tf-256", "fmn10+gru-256", "fmn10+hybrid-256")
@@ -44,7 +44,13 @@ class PlainBlock(nn.Module):
         y = x
         for layer in self.layers:
             if isinstance(layer, SqueezeExcitation):
-                gate = torch.sigmoid(F.linear(F.relu(F.linear(y.mean((2, 3)), layer.fc1.weight, layer.fc1.bias)), layer.fc2.weight, layer.fc2.bias))
+                gate = torch.sigmoid(
+                    F.linear(
+                        F.relu(F.linear(y.mean((2, 3)), layer.fc1.weight, layer.fc1.bias)),
+                        layer.fc2.weight,
+                        layer.fc2.bias,
+                    )
+                )
                 y = y * gate[:, :, None, None]
             else:
                 y = layer(y)
@@ -57,7 +63,9 @@ class Plain(nn.Module):
     def __init__(self, model: SedModel) -> None:
         super().__init__()
         model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.features = nn.Sequential(*(PlainBlock(layer) if isinstance(layer, InvertedResidual) else layer for layer in model.backbone.stages()))
+        self.features = nn.Sequential(
+            *(PlainBlock(layer) if isinstance(layer, InvertedResidual) else layer for layer in model.backbone.stages())
+        )
         self.head, self.classifier = model.sequence, model.classifier
 
     def forward(self, mel: Tensor) -> Tensor:
@@ -98,7 +106,10 @@ def measure(name: str, batch: int, rounds: int, device: torch.device, peak: floa
     ours = statistics.median(mine for mine, _ in pairs) / batch
     ratio = statistics.median(other / mine for mine, other in pairs)
     share = es.count_macs(model).total / ours / peak
-    print(f"| {name} | {batch} | {1e3 * ours * ratio:.1f} | {1e3 * ours:.1f} | {ratio:.2f} | {error:.0e} | {100 * share:.0f} % |", flush=True)
+    print(
+        f"| {name} | {batch} | {1e3 * ours * ratio:.1f} | {1e3 * ours:.1f} | {ratio:.2f} | {error:.0e} | {100 * share:.0f} % |",
+        flush=True,
+    )
 
 
 def main() -> None:

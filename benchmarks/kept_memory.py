@@ -1,4 +1,4 @@
-"""Time and memory of a training step with and without keeping freed memory (`efficient_sed/_malloc.py`), one thread, CPU time.
+"""Time and memory of a training step with and without keeping freed memory (`efficient_sed/machine/allocator.py`), one thread, CPU time.
 
 python benchmarks/kept_memory.py [--models NAME …] [--batch N] [--seconds S] [--rounds N]
 
@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from efficient_sed._malloc import keep_freed_memory
 from efficient_sed.benchmark._sensors import peak_memory_mb
-from efficient_sed.environment import device_name
-from efficient_sed.models._factory import create_model
+from efficient_sed.machine.allocator import keep_freed_memory
+from efficient_sed.machine.environment import device_name
+from efficient_sed.models.factory import create_model
 
 
 def work(pipe: Connection, name: str, batch: int, seconds: float, is_kept: bool) -> None:
@@ -28,7 +28,9 @@ def work(pipe: Connection, name: str, batch: int, seconds: float, is_kept: bool)
         raise SystemExit("this C library has no such setting")
     model = create_model(name, num_classes=16).train()
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
-    mel = torch.randn(batch, 1, model.frontend.mel_bins, round(seconds * model.frontend.sample_rate / model.grid.hop_length))
+    mel = torch.randn(
+        batch, 1, model.frontend.mel_bins, round(seconds * model.frontend.sample_rate / model.grid.hop_length)
+    )
 
     def step() -> None:
         optimizer.zero_grad()
@@ -63,7 +65,10 @@ def measure(name: str, batch: int, seconds: float, rounds: int) -> None:
         peaks.append(pipe.recv())
     returned, kept = (statistics.median(column) for column in zip(*times[2:], strict=True))
     ratio = statistics.median(a / b for a, b in times[2:])
-    print(f"| {name} | {batch} x {seconds:g} s | {returned:.2f} | {kept:.2f} | {ratio:.2f} | {peaks[0]:.0f} | {peaks[1]:.0f} |", flush=True)
+    print(
+        f"| {name} | {batch} x {seconds:g} s | {returned:.2f} | {kept:.2f} | {ratio:.2f} | {peaks[0]:.0f} | {peaks[1]:.0f} |",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -74,7 +79,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(f"{device_name(torch.device('cpu'))}, torch {torch.__version__}; one thread\n")
-    print("| model | batch | s a step | kept | ratio | peak MB | kept |\n|---|---|---:|---:|---:|---:|---:|", flush=True)
+    print(
+        "| model | batch | s a step | kept | ratio | peak MB | kept |\n|---|---|---:|---:|---:|---:|---:|", flush=True
+    )
     for name in options.models:
         measure(name, options.batch, options.seconds, options.rounds)
 

@@ -31,13 +31,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
-from efficient_sed.data._packed_file import FORMAT, VERSION
 from efficient_sed.data.check import check_data
-from efficient_sed.data.clip_dataset import TrainingClips, collate
+from efficient_sed.data.dataset import TrainingClips, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.data.packed import INDEX_NAME, SHARD_NAME, PackedConfig
 from efficient_sed.data.sampler import EpochSampler, weights_by_frames
-from efficient_sed.environment import device_name
+from efficient_sed.data.sets.packed import INDEX_NAME, SHARD_NAME, PackedConfig
+from efficient_sed.data.storage.packed_file import FORMAT, VERSION
+from efficient_sed.machine.environment import device_name
 
 NUM_CLASSES, NUM_SHARDS, SOUNDS = 447, 4, 250  # sounds a shard
 BATCH = 32
@@ -61,12 +61,20 @@ def write_index(folder: Path, num_clips: int) -> None:
         file["id"] = np.char.add(b"Y", np.char.zfill(np.arange(num_clips).astype("S11"), 11))
         file["digest"] = np.char.add(b"int16:", np.frombuffer(rng.bytes(32 * num_clips).hex().encode(), "S64"))
         file["first"] = rng.integers(0, NUM_SHARDS * SOUNDS, num_clips) * SAMPLE_RATE
-        file["length"], file["scale"], file["duration_s"] = np.full(num_clips, SAMPLE_RATE), np.ones(num_clips), np.ones(num_clips)
+        file["length"], file["scale"], file["duration_s"] = (
+            np.full(num_clips, SAMPLE_RATE),
+            np.ones(num_clips),
+            np.ones(num_clips),
+        )
         file["crc32"] = np.array(checksums)[file["first"][:] // SAMPLE_RATE]
         file["event_first"] = np.concatenate([[0], np.cumsum(counts)])
         file["event_onset_s"], file["event_offset_s"] = onsets, np.minimum(1, onsets + 0.15)
         file["event_class"] = rng.integers(0, NUM_CLASSES, len(onsets), dtype=np.int32)
-        file["train"], file["validation"], file["test"] = np.arange(num_train), np.arange(num_train, num_clips), np.arange(num_train, num_clips)
+        file["train"], file["validation"], file["test"] = (
+            np.arange(num_train),
+            np.arange(num_train, num_clips),
+            np.arange(num_train, num_clips),
+        )
 
 
 def memory_mib(process: int | str = "self", kind: str = "Rss") -> float:
@@ -91,7 +99,13 @@ def measure(pipe: Connection, folder: Path, is_lazy: bool, num_drawn: int) -> No
 
     def load() -> None:
         splits = config.load()
-        loaded.append(splits if is_lazy else dataclasses.replace(splits, train=tuple(splits.train), validation=tuple(splits.validation), test=tuple(splits.test)))
+        loaded.append(
+            splits
+            if is_lazy
+            else dataclasses.replace(
+                splits, train=tuple(splits.train), validation=tuple(splits.validation), test=tuple(splits.test)
+            )
+        )
 
     found["open, s"] = seconds(load)
     splits = loaded[0]
@@ -103,13 +117,24 @@ def measure(pipe: Connection, folder: Path, is_lazy: bool, num_drawn: int) -> No
     clips = TrainingClips(splits.train, splits.classes, FrameGrid(), 1.0, 0)
     for num_workers in (0, 2):
         sampler, context = EpochSampler(len(splits.train), 0, num_drawn, weights), "fork" if num_workers else None
-        loader = iter(DataLoader(clips, BATCH, collate_fn=collate, num_workers=num_workers, sampler=sampler, multiprocessing_context=context))
+        loader = iter(
+            DataLoader(
+                clips,
+                BATCH,
+                collate_fn=collate,
+                num_workers=num_workers,
+                sampler=sampler,
+                multiprocessing_context=context,
+            )
+        )
         next(loader)
         begun = time.perf_counter()
         for _ in range(num_drawn // BATCH - 20):
             next(loader)
         found[f"clips/s with {num_workers} workers"] = (num_drawn - 20 * BATCH) / (time.perf_counter() - begun)
-    found[f"a worker's own memory after {num_drawn // 2:,} draws, MiB"] = max(memory_mib(child.pid or "", "Private_Dirty") for child in multiprocessing.active_children())
+    found[f"a worker's own memory after {num_drawn // 2:,} draws, MiB"] = max(
+        memory_mib(child.pid or "", "Private_Dirty") for child in multiprocessing.active_children()
+    )
     del loader
     found["peak memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
     pipe.send(found)
@@ -149,12 +174,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=2_000_000)
     parser.add_argument("--drawn", type=int, default=100_000)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the data may lie: 0.4 GB")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the data may lie: 0.4 GB"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         write_index(folder, options.clips)
-        print(f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, {options.clips:,} clips\n\n| | objects | columns |\n|---|---:|---:|", flush=True)
+        print(
+            f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, {options.clips:,} clips\n\n| | objects | columns |\n|---|---:|---:|",
+            flush=True,
+        )
         objects, columns = (apart(measure, folder, is_lazy, options.drawn) for is_lazy in (False, True))
         for what, value in columns.items():
             print(f"| {what} | {objects[what]:,.1f} | {value:,.1f} |", flush=True)

@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
-from efficient_sed._files import write_atomically
-from efficient_sed._resources import resource_folder
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import PUBLISHED_CLASSES, explain_macs, published_macs
-from efficient_sed.environment import git_commit
-from efficient_sed.models._factory import create_model
+from efficient_sed.files.atomic import write_atomically
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.machine.environment import git_commit
+from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 
 COLUMNS = (
@@ -36,7 +36,11 @@ def published_models() -> list[str]:
     with (resource_folder("published") / "efficientsed_audioset_strong.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     rows.sort(key=lambda row: (row["head"] != "none", row["backbone"] != "fmn10") if row["hidden"] else (False, False))
-    return list(dict.fromkeys(f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"] for row in rows))
+    return list(
+        dict.fromkeys(
+            f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"] for row in rows
+        )
+    )
 
 
 def build(name: str, num_classes: int = PUBLISHED_CLASSES) -> SedModel:
@@ -83,7 +87,9 @@ def main() -> None:
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
     provenance = {"deepspeed_version": deepspeed_version(), "torch_version": torch.__version__, "commit": git_commit()}
-    print(f"torch {torch.__version__}, DeepSpeed {provenance['deepspeed_version'] or 'not installed'}, {options.classes} classes, clips of 10 s, millions of MACs\n")
+    print(
+        f"torch {torch.__version__}, DeepSpeed {provenance['deepspeed_version'] or 'not installed'}, {options.classes} classes, clips of 10 s, millions of MACs\n"
+    )
     print("| model | parameters | MACs | backbone | head | classifier | DeepSpeed | published | difference to ours |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---|")
     table = io.StringIO()

@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numba
@@ -22,8 +23,8 @@ from scipy.ndimage import median_filter
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
-from efficient_sed.environment import device_name
-from efficient_sed.evaluation.postprocess import decode_thresholds, smooth_scores
+from efficient_sed.machine.environment import device_name
+from efficient_sed.postprocessing.median import decode_thresholds, smooth_scores
 
 GRID = FrameGrid()
 
@@ -31,10 +32,15 @@ GRID = FrameGrid()
 def random_scores(num_frames: int, num_classes: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     walk = np.cumsum(rng.standard_normal((num_frames, num_classes), dtype=np.float32) / 5, axis=0)
-    return np.asarray(1 / (1 + np.exp(7 - 6 * np.sin(walk / 16) - rng.standard_normal((num_frames, num_classes), dtype=np.float32))), dtype=np.float32)
+    return np.asarray(
+        1 / (1 + np.exp(7 - 6 * np.sin(walk / 16) - rng.standard_normal((num_frames, num_classes), dtype=np.float32))),
+        dtype=np.float32,
+    )
 
 
-def textbook_decode(scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, thresholds: Iterable[float], duration_s: float) -> dict[float, list[Event]]:
+def textbook_decode(
+    scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, thresholds: Iterable[float], duration_s: float
+) -> dict[float, list[Event]]:
     """A loop over thresholds, classes and the changes of each."""
     events: dict[float, list[Event]] = {}
     for threshold in thresholds:
@@ -64,7 +70,9 @@ def compare(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> 
     return 1e3 * statistics.median(mine), 1e3 * statistics.median(other), statistics.median(b / a for a, b in seconds)
 
 
-def print_row(step: str, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int, is_equal: Callable[[Any, Any], bool]) -> None:
+def print_row(
+    step: str, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int, is_equal: Callable[[Any, Any], bool]
+) -> None:
     if not is_equal(ours(), theirs()):
         raise SystemExit(f"{step}: the outputs differ")
     mine, other, ratio = compare(ours, theirs, rounds)
@@ -81,7 +89,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)  # as numpy, scipy and our loops have it
     scores = random_scores(options.frames, options.classes)
-    classes, duration_s, thresholds, rounds = [f"class {i}" for i in range(options.classes)], options.frames * GRID.hop_s, options.thresholds, options.rounds
+    classes, duration_s, thresholds, rounds = (
+        [f"class {i}" for i in range(options.classes)],
+        options.frames * GRID.hop_s,
+        options.thresholds,
+        options.rounds,
+    )
 
     def ours(window: int) -> dict[float, list[Event]]:
         return decode_thresholds(smooth_scores(scores, window), classes, GRID, thresholds, duration_s)
@@ -91,15 +104,31 @@ def main() -> None:
 
     versions = f"numpy {np.__version__}, scipy {scipy.__version__}, numba {numba.__version__}"
     counts = ", ".join(f"{len(events)} at {threshold:g}" for threshold, events in ours(9).items())
-    print(f"{device_name(torch.device('cpu'))}, {versions}, {options.frames} x {options.classes} scores, float32; events after median 9: {counts}\n")
+    print(
+        f"{device_name(torch.device('cpu'))}, {versions}, {options.frames} x {options.classes} scores, float32; events after median 9: {counts}\n"
+    )
     print("| step | ours ms | textbook ms | ratio | output |")
     print("|---|---:|---:|---:|---|")
     for window in options.windows:
-        print_row(f"median {window}", lambda w=window: smooth_scores(scores, w), lambda w=window: median_filter(scores, size=(w, 1)), rounds, np.array_equal)  # type: ignore[misc]
+        print_row(
+            f"median {window}",
+            partial(smooth_scores, scores, window),
+            partial(median_filter, scores, size=(window, 1)),
+            rounds,
+            np.array_equal,
+        )
     smoothed = smooth_scores(scores, 9)
     arguments = (smoothed, classes, GRID, thresholds, duration_s)
-    print_row(f"decode, {len(thresholds)} thresholds", lambda: decode_thresholds(*arguments), lambda: textbook_decode(*arguments), rounds, dict.__eq__)
-    print_row(f"median 9 and decode, {len(thresholds)} thresholds", lambda: ours(9), lambda: theirs(9), rounds, dict.__eq__)
+    print_row(
+        f"decode, {len(thresholds)} thresholds",
+        lambda: decode_thresholds(*arguments),
+        lambda: textbook_decode(*arguments),
+        rounds,
+        dict.__eq__,
+    )
+    print_row(
+        f"median 9 and decode, {len(thresholds)} thresholds", lambda: ours(9), lambda: theirs(9), rounds, dict.__eq__
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from efficient_sed.environment import device_name
-from efficient_sed.evaluation.psds import PsdsAccumulator
+from efficient_sed.machine.environment import device_name
+from efficient_sed.metrics.psds.score import PsdsAccumulator
 
 FRAMES, HOP_S, DURATION_S = 250, 0.04, 10.0
 FULL = (16_935, 407)
@@ -62,7 +62,10 @@ def library_scorer(clips: list[Clip], classes: list[str]) -> Callable[[], float]
     present = [label for label in classes if any(event[2] == label for _, _, events in clips for event in events)]
     columns = [classes.index(label) for label in present]
     tables = {clip: create_score_dataframe(scores[:, columns], borders, present) for clip, scores, _ in clips}
-    truth = {clip: [tuple(event[:3]) for event in merge_overlapping(Event(*event) for event in events)] for clip, _, events in clips}
+    truth = {
+        clip: [tuple(event[:3]) for event in merge_overlapping(Event(*event) for event in events)]
+        for clip, _, events in clips
+    }
 
     def score() -> float:
         per_class = intersection_based.psds(
@@ -94,7 +97,10 @@ def compare(num_clips: int, num_classes: int, rounds: int) -> None:
         library_s.append(seconds)
         difference = max(difference, abs(own - other))
     ratio = statistics.median(slow / fast for slow, fast in zip(library_s, own_s, strict=True))
-    print(f"| {num_clips} x {num_classes} | {rounds} | {statistics.median(library_s):.2f} | {statistics.median(own_s):.3f} | {ratio:.0f} | {difference:.0e} |", flush=True)
+    print(
+        f"| {num_clips} x {num_classes} | {rounds} | {statistics.median(library_s):.2f} | {statistics.median(own_s):.3f} | {ratio:.0f} | {difference:.0e} |",
+        flush=True,
+    )
 
 
 def measure_full() -> None:
@@ -108,7 +114,10 @@ def measure_full() -> None:
         seconds += time.process_time() - start
     macro, last = timed(lambda: accumulator.compute().macro)
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{FULL[0]} x {FRAMES} x {FULL[1]}: {seconds + last:.1f} s ({last:.1f} of them at the end), peak memory {peak_gb:.2f} GiB; macro {macro:.4f}", flush=True)
+    print(
+        f"{FULL[0]} x {FRAMES} x {FULL[1]}: {seconds + last:.1f} s ({last:.1f} of them at the end), peak memory {peak_gb:.2f} GiB; macro {macro:.4f}",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -123,9 +132,16 @@ def main() -> None:
     if options.full:
         measure_full()
         return
-    subprocess.run([sys.executable, __file__, "--full"], check=True)  # first: a process inherits the peak memory of the one that starts it
-    print(f"\n{device_name(torch.device('cpu'))}, numpy {np.__version__}, numba {version('numba')}, sed_scores_eval {version('sed_scores_eval')}\n")
-    print("| clips x classes | rounds | sed_scores_eval s | exact s | ratio | largest difference |\n|---|---:|---:|---:|---:|---:|", flush=True)
+    subprocess.run(
+        [sys.executable, __file__, "--full"], check=True
+    )  # first: a process inherits the peak memory of the one that starts it
+    print(
+        f"\n{device_name(torch.device('cpu'))}, numpy {np.__version__}, numba {version('numba')}, sed_scores_eval {version('sed_scores_eval')}\n"
+    )
+    print(
+        "| clips x classes | rounds | sed_scores_eval s | exact s | ratio | largest difference |\n|---|---:|---:|---:|---:|---:|",
+        flush=True,
+    )
     for size in options.sizes:
         num_clips, num_classes = map(int, size.split("x"))
         compare(num_clips, num_classes, options.rounds)

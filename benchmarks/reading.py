@@ -61,7 +61,9 @@ def main() -> None:
             for kind in KINDS:
                 path = Path(folder) / f"a.{kind}"
                 with soundfile.SoundFile(path, "w", RATE, 2) as file:
-                    for block in np.array_split(noise, max(1, round(length_s / EXCERPT_S))):  # long ones at once crash Vorbis
+                    for block in np.array_split(
+                        noise, max(1, round(length_s / EXCERPT_S))
+                    ):  # long ones at once crash Vorbis
                         file.write(block)
                 firsts, laters, times = [], [], []
                 for turn in range(options.rounds):
@@ -76,7 +78,10 @@ def main() -> None:
                     laters.append(again / later)
                     times.append(reference)
                     copy.unlink()
-                columns = (f"{1000 * statistics.median(times):.1f} ms", *(f"{statistics.median(ratios):.2f}" for ratios in (firsts, laters)))
+                columns = (
+                    f"{1000 * statistics.median(times):.1f} ms",
+                    *(f"{statistics.median(ratios):.2f}" for ratios in (firsts, laters)),
+                )
                 print(f"| {name} of {kind} | {' | '.join(columns)} |", flush=True)
 
 

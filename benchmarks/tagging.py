@@ -16,14 +16,21 @@ from dcls import measure
 from torch import Tensor
 
 import efficient_sed as es
-from efficient_sed.benchmark.published import read_published_models
-from efficient_sed.environment import device_name
-from efficient_sed.models._factory import settle_norms
+from efficient_sed.frontier.published import read_published_models
+from efficient_sed.machine.environment import device_name
+from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import SedModel
 
 NUM_CLASSES, SECONDS = 527, 10.0
 REFERENCE = "fmn10"
-VISION = ("convnext_tiny", "convnext_tiny_dcls", "convformer_s18", "convformer_s18_dcls", "fastvit_sa24", "fastvit_sa24_dcls")
+VISION = (
+    "convnext_tiny",
+    "convnext_tiny_dcls",
+    "convformer_s18",
+    "convformer_s18_dcls",
+    "fastvit_sa24",
+    "fastvit_sa24_dcls",
+)
 
 
 def all_models() -> list[str]:
@@ -49,20 +56,32 @@ def main() -> None:
         torch.manual_seed(0)
         model = settle_norms(es.create_model(name, NUM_CLASSES)).eval()
         macs = es.count_macs(model, SECONDS)
-        rows[name] = [sum(parameter.numel() for parameter in model.parameters()), macs.total, macs.total + macs.by_part["frontend"]]
+        rows[name] = [
+            sum(parameter.numel() for parameter in model.parameters()),
+            macs.total,
+            macs.total + macs.by_part["frontend"],
+        ]
         with torch.inference_mode():
-            mel = model.frontend(torch.randn(options.batch, round(SECONDS * model.frontend.sample_rate)) * 0.1).to(device)
+            mel = model.frontend(torch.randn(options.batch, round(SECONDS * model.frontend.sample_rate)) * 0.1).to(
+                device
+            )
         model = model.to(device)
         inputs |= {name: (model, mel), f"{name} fused": (es.fuse(model), mel)}
     seconds = measure(inputs, options.rounds)
-    print(f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, clips of {SECONDS:g} s, float32\n")
+    print(
+        f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, clips of {SECONDS:g} s, float32\n"
+    )
     print("| model | parameters | GMACs | with front end | ms a clip | fused | clips/s, fused | fmn10 is faster by |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for name in names:
         built, fused = (1e3 * statistics.median(seconds[form]) / options.batch for form in (name, f"{name} fused"))
-        slower = statistics.median(a / b for a, b in zip(seconds[f"{name} fused"], seconds[f"{REFERENCE} fused"], strict=True))
+        slower = statistics.median(
+            a / b for a, b in zip(seconds[f"{name} fused"], seconds[f"{REFERENCE} fused"], strict=True)
+        )
         params, macs_alone, macs_all = rows[name]
-        print(f"| {name} | {params:,} | {macs_alone / 1e9:.2f} | {macs_all / 1e9:.2f} | {built:.0f} | {fused:.0f} | {1e3 / fused:.2f} | {slower:.1f} |")
+        print(
+            f"| {name} | {params:,} | {macs_alone / 1e9:.2f} | {macs_all / 1e9:.2f} | {built:.0f} | {fused:.0f} | {1e3 / fused:.2f} | {slower:.1f} |"
+        )
 
 
 if __name__ == "__main__":

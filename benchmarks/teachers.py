@@ -22,15 +22,15 @@ import torch
 from deploy import ratios
 
 import efficient_sed as es
-from efficient_sed._malloc import keep_freed_memory
-from efficient_sed.benchmark.throughput import measure_speed
-from efficient_sed.config.compose import compose_run
+from efficient_sed.benchmark.speed import measure_speed
 from efficient_sed.config.schema import BenchmarkConfig
-from efficient_sed.data.audioset_strong import AudioSetStrongConfig
-from efficient_sed.data.clip_dataset import Batch
+from efficient_sed.data.dataset import Batch
 from efficient_sed.data.labels import audioset_labels
-from efficient_sed.environment import device_name
-from efficient_sed.models._factory import settle_norms
+from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.machine.allocator import keep_freed_memory
+from efficient_sed.machine.environment import device_name
+from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import SedModel
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.optim import build_optimizer
@@ -64,8 +64,17 @@ def compare_models(rounds: int) -> None:
         found = ratios({name: make_pass(model) for name, model in models.items()}, rounds)
     has_gpu = torch.cuda.is_available()
     gpu = f"{torch.cuda.get_device_name()}, fp16, batch {GPU_BATCH}" if has_gpu else ""
-    print("Clips/s: one CPU thread at batch 1" + (f"; {gpu}" if has_gpu else "; no GPU at hand, so none was measured") + "\n")
-    print("| model | parameters | GMACs of 10 s | clips/s |" + (" on the GPU |" if has_gpu else "") + "\n|---|---:|---:|---:|" + ("---:|" if has_gpu else ""))
+    print(
+        "Clips/s: one CPU thread at batch 1"
+        + (f"; {gpu}" if has_gpu else "; no GPU at hand, so none was measured")
+        + "\n"
+    )
+    print(
+        "| model | parameters | GMACs of 10 s | clips/s |"
+        + (" on the GPU |" if has_gpu else "")
+        + "\n|---|---:|---:|---:|"
+        + ("---:|" if has_gpu else "")
+    )
     for name, model in models.items():
         params, macs = sum(parameter.numel() for parameter in model.parameters()), es.count_macs(model, SECONDS).total
         on_gpu = f" {gpu_clips_per_s(model):.0f} |" if has_gpu else ""
@@ -74,10 +83,14 @@ def compare_models(rounds: int) -> None:
 
 def gpu_clips_per_s(model: SedModel) -> float:
     """With the front end inside, at the large batch."""
-    config = BenchmarkConfig(seconds=SECONDS, batches=(GPU_BATCH,), precision=("fp16",), modes=("fused",), with_mel=True)
+    config = BenchmarkConfig(
+        seconds=SECONDS, batches=(GPU_BATCH,), precision=("fp16",), modes=("fused",), with_mel=True
+    )
     rows = measure_speed(model.cuda(), config)["speeds"]
     wanted = ("inside", GPU_BATCH, False)
-    (clips_per_s,) = [float(row["clips_per_s"]) for row in rows if (row["mel"], row["batch_size"], row["autocast"]) == wanted]
+    (clips_per_s,) = [
+        float(row["clips_per_s"]) for row in rows if (row["mel"], row["batch_size"], row["autocast"]) == wanted
+    ]
     model.cpu()
     return clips_per_s
 
@@ -91,12 +104,16 @@ def make_step(teachers: Sequence[Path], size: int) -> Callable[[], None]:
     module = SedModule(model, config).train()
     optimizer, schedule = build_optimizer(model, config.train, CLIPS // size)
     waveform = noise(size, model.frontend.sample_rate)
-    scores = torch.rand(size, len(CLASSES), model.grid.num_frames(waveform.shape[1]), generator=torch.Generator().manual_seed(0))
+    scores = torch.rand(
+        size, len(CLASSES), model.grid.num_frames(waveform.shape[1]), generator=torch.Generator().manual_seed(0)
+    )
     batch = Batch(waveform, scores.round(), scores, torch.arange(size), torch.zeros(size, dtype=torch.bool), [])
     batch_indices = itertools.count()  # the same augmentations on every side
 
     def step() -> None:
-        loss = cast(torch.Tensor, module.training_step(batch, next(batch_indices)))  # none only where no clip could be read
+        loss = cast(
+            torch.Tensor, module.training_step(batch, next(batch_indices))
+        )  # none only where no clip could be read
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -115,10 +132,14 @@ def compare_steps(size: int, rounds: int, folder: Path) -> None:
         f"all {len(TEACHERS)} listen": make_step(list(files.values()), size),
     }
     steps = CLIPS // size
-    print(f"\nHours an epoch on that thread, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, times seconds a step / 3600\n")
+    print(
+        f"\nHours an epoch on that thread, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, times seconds a step / 3600\n"
+    )
     print("| teacher | s a step | times stored | hours an epoch |\n|---|---:|---:|---:|")
     for side, (milliseconds, ratio) in ratios(sides, rounds).items():
-        print(f"| {side} | {milliseconds / 1e3:.2f} | {1 / ratio:.2f} | {steps * milliseconds / 3.6e6:.1f} |", flush=True)
+        print(
+            f"| {side} | {milliseconds / 1e3:.2f} | {1 / ratio:.2f} | {steps * milliseconds / 3.6e6:.1f} |", flush=True
+        )
 
 
 def main() -> None:

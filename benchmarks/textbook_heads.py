@@ -29,7 +29,11 @@ def textbook(head: nn.Module, features: Tensor, *, use_log_space: bool = False) 
         return features
     if name in ("GruHead", "CausalGruHead"):
         return gru(weights, features)
-    x = F.linear(features, weights["projection.weight"], weights["projection.bias"]) if "projection.weight" in weights else features
+    x = (
+        F.linear(features, weights["projection.weight"], weights["projection.bias"])
+        if "projection.weight" in weights
+        else features
+    )
     heads: dict[str, Callable[[], Tensor]] = {
         "TransformerHead": lambda: transformer(weights, x, head.blocks[0].attention.num_heads),  # type: ignore[index, union-attr]
         "AttentionHead": lambda: attention_only(weights, x, head.blocks[0].num_heads),  # type: ignore[index, union-attr]
@@ -62,7 +66,9 @@ def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
 def rotate(x: Tensor, freqs: Tensor) -> Tensor:
     """Each pair of features as a complex number, turned by time times its frequency. The angles are float32, as published."""
     angle = (torch.arange(x.shape[2], dtype=torch.float32)[:, None] * freqs.float()).to(x.dtype)
-    pairs = torch.complex(x[..., 0::2].contiguous(), x[..., 1::2].contiguous()) * torch.polar(torch.ones_like(angle), angle)
+    pairs = torch.complex(x[..., 0::2].contiguous(), x[..., 1::2].contiguous()) * torch.polar(
+        torch.ones_like(angle), angle
+    )
     return torch.view_as_real(pairs).flatten(-2)
 
 
@@ -110,7 +116,9 @@ def gru(weights: Weights, x: Tensor) -> Tensor:
         for suffix in ("", "_reverse"):
             if f"gru.weight_ih_l{layer}{suffix}" not in weights:
                 continue
-            w_in, w_state, b_in, b_state = (weights[f"gru.{kind}_l{layer}{suffix}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+            w_in, w_state, b_in, b_state = (
+                weights[f"gru.{kind}_l{layer}{suffix}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
             h = x.new_zeros(len(x), w_state.shape[1])
             states = []
             for step in x.flip(1).unbind(1) if suffix else x.unbind(1):
@@ -209,7 +217,9 @@ def hybrid(weights: Weights, x: Tensor, num_heads: int, scan: Scan) -> Tensor:
         ahead = scan(*F.linear(y, w["mixer.recurrent.forward_cell.weight"]).chunk(2, -1))
         back = scan(*F.linear(y.flip(1), w["mixer.recurrent.backward_cell.weight"]).chunk(2, -1)).flip(1)
         recurrent = heads_of(F.linear(torch.cat([ahead, back], -1), w["mixer.recurrent.combine.weight"]), num_heads)
-        mixed = 0.5 * rms_norm(recurrent, w["mixer.recurrent_norm.gamma"]) + 0.5 * rms_norm(attend(q, k, v), w["mixer.attention_norm.gamma"])
+        mixed = 0.5 * rms_norm(recurrent, w["mixer.recurrent_norm.gamma"]) + 0.5 * rms_norm(
+            attend(q, k, v), w["mixer.attention_norm.gamma"]
+        )
         x = x + F.linear(mixed.transpose(1, 2).reshape(x.shape), w["mixer.out.weight"])
         x = x + feed_forward(part(w, "feed_forward."), x)
     return rms_norm(x, weights["norm.gamma"])
@@ -227,8 +237,12 @@ def dilated(weights: Weights, x: Tensor, dilation: int, stride: int) -> Tensor:
     """The patches under the kernel laid out as columns, times the kernel."""
     kernel = weights["conv.weight"]  # (channels, 1, k, k)
     C, k = len(kernel), kernel.shape[-1]
-    columns = F.unfold(x[:, None], k, dilation=(dilation, 1), padding=(dilation * (k - 1) // 2, 0), stride=(1, stride))  # (B, k * k, T * width)
+    columns = F.unfold(
+        x[:, None], k, dilation=(dilation, 1), padding=(dilation * (k - 1) // 2, 0), stride=(1, stride)
+    )  # (B, k * k, T * width)
     output = torch.relu(kernel.view(C, k * k) @ columns + weights["conv.bias"][:, None]).view(len(x), C, x.shape[1], -1)
     scale = weights["norm.weight"] / torch.sqrt(weights["norm.running_var"] + 1e-5)
-    normed = (output - weights["norm.running_mean"][:, None, None]) * scale[:, None, None] + weights["norm.bias"][:, None, None]
+    normed = (output - weights["norm.running_mean"][:, None, None]) * scale[:, None, None] + weights["norm.bias"][
+        :, None, None
+    ]
     return normed.permute(0, 2, 1, 3).flatten(2)

@@ -27,17 +27,17 @@ import torchaudio
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from efficient_sed.audio.augment import draw_mixup, draw_time_shifts, mix, mix_waveforms, roll_in_time
-from efficient_sed.audio.frontend import HIGH_HZ, LOW_HZ, SAMPLE_RATE, mel_bank
-from efficient_sed.config.compose import compose_run
+from efficient_sed.audio.augment.time import draw_mixup, draw_time_shifts, mix, mix_waveforms, roll_in_time
+from efficient_sed.audio.frontends.mel import HIGH_HZ, LOW_HZ, SAMPLE_RATE, mel_bank
 from efficient_sed.config.schema import TrainConfig
-from efficient_sed.data._packing import pack_data
-from efficient_sed.data.clip_dataset import TrainingClips
+from efficient_sed.data.dataset import TrainingClips
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels, audioset_vocabulary
 from efficient_sed.data.sampler import Draw
-from efficient_sed.environment import device_name
-from efficient_sed.models._factory import create_model
+from efficient_sed.data.storage.packing import pack_data
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.machine.environment import device_name
+from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 from efficient_sed.training.optim import build_optimizer
 
@@ -54,7 +54,15 @@ def clock(device: torch.device) -> float:
     return time.process_time()
 
 
-def compare(name: str, count: int, unit: str, ours: Callable[[], object], theirs: Callable[[], object], rounds: int, device: torch.device) -> None:
+def compare(
+    name: str,
+    count: int,
+    unit: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    rounds: int,
+    device: torch.device,
+) -> None:
     """Print a row: how many a second we do, they do, and the ratio."""
     seconds: list[tuple[float, float]] = []
     for repeat in range(rounds + 1):
@@ -66,7 +74,10 @@ def compare(name: str, count: int, unit: str, ours: Callable[[], object], theirs
         if repeat:
             seconds.append((pair[0], pair[1]))
     mine, other = (count / statistics.median(pair[side] for pair in seconds) for side in (0, 1))
-    print(f"| {name} | {unit} | {mine:.1f} | {other:.1f} | {statistics.median(b / a for a, b in seconds):.2f} |", flush=True)
+    print(
+        f"| {name} | {unit} | {mine:.1f} | {other:.1f} | {statistics.median(b / a for a, b in seconds):.2f} |",
+        flush=True,
+    )
 
 
 def class_indices() -> dict[str, int]:
@@ -92,7 +103,14 @@ def write_audioset(root: Path, num_clips: int) -> Table:
             files.append(np.frombuffer(buffer.getvalue(), np.uint8))
             for _ in range(EVENTS):
                 onset = float(rng.uniform(0, 9))
-                rows.append({"segment_id": f"{video}_0", "start": onset, "end": onset + float(rng.uniform(0.1, 1.0)), "label": mids[int(rng.integers(len(mids)))]})
+                rows.append(
+                    {
+                        "segment_id": f"{video}_0",
+                        "start": onset,
+                        "end": onset + float(rng.uniform(0.1, 1.0)),
+                        "label": mids[int(rng.integers(len(mids)))],
+                    }
+                )
         with h5py.File(root / f"{split}_segments_mp3.hdf", "w") as file:
             file["audio_name"] = np.array(names)
             stored = file.create_dataset("mp3", (count,), h5py.vlen_dtype(np.uint8))
@@ -102,7 +120,11 @@ def write_audioset(root: Path, num_clips: int) -> Table:
         tables[split] = rows
     for name, splits in (("train", ("balanced_train", "unbalanced_train")), ("eval", ("eval",))):
         lines = ["segment_id\tstart_time_seconds\tend_time_seconds\tlabel"]
-        lines += [f"{row['segment_id']}\t{row['start']:.3f}\t{row['end']:.3f}\t{row['label']}" for split in splits for row in tables[split]]
+        lines += [
+            f"{row['segment_id']}\t{row['start']:.3f}\t{row['end']:.3f}\t{row['label']}"
+            for split in splits
+            for row in tables[split]
+        ]
         (root / f"audioset_{name}_strong.tsv").write_text("\n".join(lines) + "\n")
     return tables["unbalanced_train"]
 
@@ -112,7 +134,9 @@ def textbook_clip(path: Path, row: int, table: Table, classes: dict[str, int]) -
     with h5py.File(path) as file:
         content, name = file["mp3"][row].tobytes(), file["audio_name"][row].decode()
     samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    waveform = torchaudio.functional.resample(torch.from_numpy(samples[:, 0].copy()), rate, SAMPLE_RATE)[: SECONDS * SAMPLE_RATE]
+    waveform = torchaudio.functional.resample(torch.from_numpy(samples[:, 0].copy()), rate, SAMPLE_RATE)[
+        : SECONDS * SAMPLE_RATE
+    ]
     targets = np.zeros((NUM_CLASSES, NUM_FRAMES), np.float32)
     for event in table:
         if event["segment_id"].startswith(name[1:12]):
@@ -132,7 +156,9 @@ def measure_pipeline(num_clips: int, rounds: int) -> None:
         packed = compose_run(["data=packed", f"data.root={root / 'packed.h5'}"]).data.load()
 
         def read_ours(source: Splits) -> Callable[[], object]:
-            dataset = TrainingClips(source.train, source.classes, create_model("fmn04", NUM_CLASSES).grid, SECONDS, seed=0)
+            dataset = TrainingClips(
+                source.train, source.classes, create_model("fmn04", NUM_CLASSES).grid, SECONDS, seed=0
+            )
             return lambda: [dataset[Draw(0, index)] for index in range(num_clips)]
 
         def read_textbook() -> None:
@@ -145,7 +171,10 @@ def measure_pipeline(num_clips: int, rounds: int) -> None:
 
 def measure_augmentations(rounds: int, device: torch.device, batch: int = 64) -> None:
     """The augmentations that are on by default, on one batch."""
-    waveform, mel = torch.randn(batch, SECONDS * SAMPLE_RATE, device=device), torch.randn(batch, 1, 128, 4 * NUM_FRAMES, device=device)
+    waveform, mel = (
+        torch.randn(batch, SECONDS * SAMPLE_RATE, device=device),
+        torch.randn(batch, 1, 128, 4 * NUM_FRAMES, device=device),
+    )
     targets = torch.rand(batch, NUM_CLASSES, NUM_FRAMES, device=device).round()
     rng = np.random.default_rng(0)
     partners, share = (drawn.to(device) for drawn in draw_mixup(rng, batch, 2.0))
@@ -162,8 +191,15 @@ def measure_augmentations(rounds: int, device: torch.device, batch: int = 64) ->
         mix_waveforms(waveform, partners, share), mix(targets, partners, share)
 
     def mix_textbook() -> None:
-        torch.stack([(waveform[i] - waveform[i].mean()) * s + (waveform[j] - waveform[j].mean()) * (1 - s) for i, (j, s) in enumerate(zip(partners, share, strict=True))])
-        torch.stack([targets[i] * s + targets[j] * (1 - s) for i, (j, s) in enumerate(zip(partners, share, strict=True))])
+        torch.stack(
+            [
+                (waveform[i] - waveform[i].mean()) * s + (waveform[j] - waveform[j].mean()) * (1 - s)
+                for i, (j, s) in enumerate(zip(partners, share, strict=True))
+            ]
+        )
+        torch.stack(
+            [targets[i] * s + targets[j] * (1 - s) for i, (j, s) in enumerate(zip(partners, share, strict=True))]
+        )
 
     compare(f"time roll, {batch} clips", batch, "clips/s", roll_ours, roll_textbook, rounds, device)
     compare(f"waveform mix, {batch} clips", batch, "clips/s", mix_ours, mix_textbook, rounds, device)
@@ -177,7 +213,10 @@ def make_step(model: SedModel, batch: int, device: torch.device, *, is_plain: bo
         optimizer: torch.optim.Optimizer = torch.optim.Adam(model.parameters(), foreach=False)
     else:
         optimizer, _ = build_optimizer(model, TrainConfig(), total_steps=1000)
-    waveform, targets = torch.randn(batch, SECONDS * SAMPLE_RATE, device=device), torch.rand(batch, NUM_CLASSES, NUM_FRAMES, device=device).round()
+    waveform, targets = (
+        torch.randn(batch, SECONDS * SAMPLE_RATE, device=device),
+        torch.rand(batch, NUM_CLASSES, NUM_FRAMES, device=device).round(),
+    )
 
     def step() -> None:
         mel = model.frontend(waveform, mel_bank(LOW_HZ, HIGH_HZ).to(device) if is_plain else None)
@@ -206,8 +245,19 @@ def main() -> None:
     measure_pipeline(options.clips, options.rounds)
     measure_augmentations(options.rounds, device)
     model, plain = create_model(options.model, NUM_CLASSES), create_model(options.model, NUM_CLASSES)
-    ours, theirs = make_step(model, options.batch, device, is_plain=False), make_step(plain, options.batch, device, is_plain=True)
-    compare(f"training step, {options.model}, batch {options.batch}", options.batch, "clips/s", ours, theirs, options.rounds, device)
+    ours, theirs = (
+        make_step(model, options.batch, device, is_plain=False),
+        make_step(plain, options.batch, device, is_plain=True),
+    )
+    compare(
+        f"training step, {options.model}, batch {options.batch}",
+        options.batch,
+        "clips/s",
+        ours,
+        theirs,
+        options.rounds,
+        device,
+    )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from efficient_sed.environment import device_name
-from efficient_sed.models._factory import create_model
+from efficient_sed.machine.environment import device_name
+from efficient_sed.models.factory import create_model
 
 CLASSES, FRAMES, ROUNDS = 16, 500, 5  # clips of 5 s
 
@@ -38,7 +38,11 @@ def make_step(name: str, batch: int, memory_format: torch.memory_format) -> Call
 def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "fmn10"
     torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else torch.get_num_threads())
-    variants = {(fmt, batch): make_step(name, batch, getattr(torch, fmt)) for batch in (16, 64) for fmt in ("contiguous_format", "channels_last")}
+    variants = {
+        (fmt, batch): make_step(name, batch, getattr(torch, fmt))
+        for batch in (16, 64)
+        for fmt in ("contiguous_format", "channels_last")
+    }
     seconds: dict[tuple[str, int], list[float]] = {variant: [] for variant in variants}
     for repeat in range(ROUNDS + 1):
         for variant, step in variants.items():

@@ -12,9 +12,9 @@ import tempfile
 
 import torch
 
-from efficient_sed.benchmark.runner import score_checkpoint
-from efficient_sed.config.compose import compose_run, key_of
 from efficient_sed.data import windows
+from efficient_sed.experiment.compose import compose_run, key_of
+from efficient_sed.experiment.run import score_checkpoint
 
 DETECTOR = "fmn04+tf-128_synthetic"
 SCORES = ("psds1_macro", "event_f1", "frame_f1", "segment_pauroc")
@@ -29,13 +29,22 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"| overlap | {' | '.join(SCORES)} | 95 % of PSDS1 |\n|---:|{'---:|' * (len(SCORES) + 1)}")
     with tempfile.TemporaryDirectory() as folder:
-        sizes = ["data.num_train=1", "data.num_validation=1", f"data.num_test={options.recordings}", f"data.scene_seconds={options.seconds}"]
+        sizes = [
+            "data.num_train=1",
+            "data.num_validation=1",
+            f"data.num_test={options.recordings}",
+            f"data.scene_seconds={options.seconds}",
+        ]
         overrides = ["data=synthetic", f"data.root={folder}", "data.seed=5", "data.num_workers=0", *sizes]
         for overlap in options.overlaps:
             windows.OVERLAP = overlap
-            metrics = score_checkpoint(DETECTOR, compose_run(overrides), "test", {key_of(override) for override in overrides})
+            metrics = score_checkpoint(
+                DETECTOR, compose_run(overrides), "test", {key_of(override) for override in overrides}
+            )
             interval = "-".join(f"{value:.3f}" for value in metrics["psds1_macro_ci95"])
-            print(f"| {overlap:g} | {' | '.join(f'{metrics[score]:.3f}' for score in SCORES)} | {interval} |", flush=True)
+            print(
+                f"| {overlap:g} | {' | '.join(f'{metrics[score]:.3f}' for score in SCORES)} | {interval} |", flush=True
+            )
 
 
 if __name__ == "__main__":

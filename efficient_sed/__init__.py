@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from efficient_sed.benchmark.macs import count_macs as count_macs
+    from efficient_sed.benchmark.model_list import list_models as list_models
     from efficient_sed.data.events import Event as Event
-    from efficient_sed.evaluation.detect import detect as detect
-    from efficient_sed.evaluation.psds import psds1 as psds1
-    from efficient_sed.evaluation.stream import Stream as Stream
-    from efficient_sed.models._checkpoint import load_model as load_model
-    from efficient_sed.models._checkpoint import save_model as save_model
-    from efficient_sed.models._factory import create_model as create_model
-    from efficient_sed.models._fuse import fuse as fuse
-    from efficient_sed.models._listing import list_models as list_models
+    from efficient_sed.inference.detect import detect as detect
+    from efficient_sed.inference.stream import Stream as Stream
+    from efficient_sed.metrics.psds.score import psds1 as psds1
     from efficient_sed.models.dcls import replace_depthwise as replace_depthwise
+    from efficient_sed.models.factory import create_model as create_model
+    from efficient_sed.models.fuse import fuse as fuse
+    from efficient_sed.models.weights.checkpoint import load_model as load_model
+    from efficient_sed.models.weights.checkpoint import save_model as save_model
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",
-    "Stream": "efficient_sed.evaluation.stream",
+    "Stream": "efficient_sed.inference.stream",
     "count_macs": "efficient_sed.benchmark.macs",
-    "create_model": "efficient_sed.models._factory",
-    "detect": "efficient_sed.evaluation.detect",
-    "fuse": "efficient_sed.models._fuse",
-    "list_models": "efficient_sed.models._listing",
-    "load_model": "efficient_sed.models._checkpoint",
-    "psds1": "efficient_sed.evaluation.psds",
+    "create_model": "efficient_sed.models.factory",
+    "detect": "efficient_sed.inference.detect",
+    "fuse": "efficient_sed.models.fuse",
+    "list_models": "efficient_sed.benchmark.model_list",
+    "load_model": "efficient_sed.models.weights.checkpoint",
+    "psds1": "efficient_sed.metrics.psds.score",
     "replace_depthwise": "efficient_sed.models.dcls",
-    "save_model": "efficient_sed.models._checkpoint",
+    "save_model": "efficient_sed.models.weights.checkpoint",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names are strings)
 

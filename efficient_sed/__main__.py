@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

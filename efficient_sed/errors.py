@@ -100,4 +100,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}allowed: {', '.join(names) or 'none'}" if len(names) <= MAX_LISTED else f"{hint}allowed: {len(names)} names, such as {', '.join(map(repr, names[:3]))}"
+    return (
+        f"{hint}allowed: {', '.join(names) or 'none'}"
+        if len(names) <= MAX_LISTED
+        else f"{hint}allowed: {len(names)} names, such as {', '.join(map(repr, names[:3]))}"
+    )

@@ -74,7 +74,9 @@ class Registry(Generic[ConfigT]):
             name = f"{self._package}.{module.name}"
             spec = importlib.util.find_spec(name)
             source = spec.loader.get_source(name) if spec and isinstance(spec.loader, InspectLoader) else None
-            if not module.name.startswith("_") and (source is None or MARK in source):  # others may import what takes seconds
+            if not module.name.startswith("_") and (
+                source is None or MARK in source
+            ):  # others may import what takes seconds
                 importlib.import_module(name)
 
 
@@ -82,7 +84,7 @@ def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry
     return (
         Registry("backbone", "efficient_sed.models.backbones"),
         Registry("sequence head", "efficient_sed.models.sequence"),
-        Registry("data set", "efficient_sed.data"),
+        Registry("data set", "efficient_sed.data.sets"),
         Registry("teacher", "efficient_sed.teachers"),
     )
 

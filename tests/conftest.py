@@ -16,12 +16,19 @@ import pytest
 from hypothesis import settings
 
 from efficient_sed.data.events import Splits
-from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.models import _cards
+from efficient_sed.data.sets.synthetic import SyntheticConfig
+from efficient_sed.models.weights import cards
 
 settings.register_profile("suite", deadline=None)  # speed is measured in benchmarks/, never asserted here
 settings.load_profile("suite")
-CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +55,22 @@ def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EFFICIENT_SED_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr(_cards, "download", refuse)
+        patch.setattr(cards, "download", refuse)
         yield
 
 
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> SyntheticConfig:
     """Settings of a generated data set of 16 scenes of 3 s."""
-    return SyntheticConfig(root=str(tmp_path_factory.mktemp("datasets")), num_train=8, num_validation=4, num_test=4, scene_seconds=3.0, clip_seconds=3, num_workers=0)
+    return SyntheticConfig(
+        root=str(tmp_path_factory.mktemp("datasets")),
+        num_train=8,
+        num_validation=4,
+        num_test=4,
+        scene_seconds=3.0,
+        clip_seconds=3,
+        num_workers=0,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +82,12 @@ def tiny_data(tiny_config: SyntheticConfig) -> Splits:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A real browser; tests that need one are skipped where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install 'efficient-sed[dev]'")
-    path = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed; pip install 'efficient-sed[dev]'"
+    )
+    path = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
     if path is None:
         pytest.skip("no Chromium here; install it with: make browser")
     with sync_api.sync_playwright() as playwright:
@@ -83,14 +102,19 @@ def open_page(browser: Any) -> Callable[..., AbstractContextManager[Any]]:
 
     @contextmanager
     def opened(file: Path, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        )
         page = context.new_page()
         page.set_default_timeout(10_000)
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: complaints.append(request.url) if request.url.startswith(("http", "ws")) else None)
+        page.on(
+            "request",
+            lambda request: complaints.append(request.url) if request.url.startswith(("http", "ws")) else None,
+        )
         page.goto(file.as_uri())
         yield page
         context.close()

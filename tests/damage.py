@@ -11,7 +11,11 @@ import soundfile
 def spoil(content: bytes, num_bytes: int = 400) -> bytes:
     """The same file with other bytes in its middle."""
     middle = len(content) // 2
-    return content[:middle] + bytes(255 - byte for byte in content[middle : middle + num_bytes]) + content[middle + num_bytes :]
+    return (
+        content[:middle]
+        + bytes(255 - byte for byte in content[middle : middle + num_bytes])
+        + content[middle + num_bytes :]
+    )
 
 
 def spoiled_flac(seconds: float, rate: int = 16_000) -> bytes:

@@ -20,12 +20,12 @@ from tut_files import write_tut
 from urbansound8k_files import write_urbansound8k
 
 import efficient_sed as es
-from efficient_sed._resources import resource_folder
-from efficient_sed.benchmark.published import read_published_models
-from efficient_sed.config.compose import compose_run, presets
 from efficient_sed.config.schema import RunConfig
-from efficient_sed.data.audioset_strong import AudioSetStrongConfig
+from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.compose import compose_run, presets
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.frontier.published import read_published_models
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.training.train import fit
 
@@ -61,15 +61,34 @@ def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
     """A preset with few short clips, the smallest backbone and two steps; all else is its own."""
     config = compose_run([f"experiment={name}"])
-    typed = [f"experiment={name}", "data.num_workers=0", "train.accelerator=cpu", "train.epochs=1", "train.validate_every=1"]
+    typed = [
+        f"experiment={name}",
+        "data.num_workers=0",
+        "train.accelerator=cpu",
+        "train.epochs=1",
+        "train.validate_every=1",
+    ]
     typed += ["train.batch_size=2", f"train.draws_per_epoch={4 * config.train.accumulate}"]
     if config.train.precision == "16-mixed":
         typed.append("train.precision=bf16-mixed")  # float16 needs a GPU
     if config.backbone.name == "crnn_dws":  # small enough
-        roots = {"synthetic": [*SCENES, f"data.root={scenes}"], "tut_sed_synthetic_2016": [f"data.root={audioset / 'tut'}"]}
-        return compose_run([*typed, *roots.get(config.data.name, [f"data.root={audioset / 'urbansound8k'}"]), "data.clip_seconds=1"])
+        roots = {
+            "synthetic": [*SCENES, f"data.root={scenes}"],
+            "tut_sed_synthetic_2016": [f"data.root={audioset / 'tut'}"],
+        }
+        return compose_run(
+            [*typed, *roots.get(config.data.name, [f"data.root={audioset / 'urbansound8k'}"]), "data.clip_seconds=1"]
+        )
     if config.data.name in ("esc50", "ravdess"):
-        return compose_run([*typed, "backbone.width=1", f"data.root={audioset / config.data.name}", "data.clip_seconds=1", "train.crop_seconds=1"])
+        return compose_run(
+            [
+                *typed,
+                "backbone.width=1",
+                f"data.root={audioset / config.data.name}",
+                "data.clip_seconds=1",
+                "train.crop_seconds=1",
+            ]
+        )
     if config.backbone.name == "erann" or name.startswith("dcls"):
         smallest = "backbone.width=1" if config.backbone.name == "erann" else "backbone=fmn04_dcls"
         few = ["train.accumulate=1", "train.draws_per_epoch=4"]
@@ -78,14 +97,32 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
     if config.data.name == "synthetic":
         return compose_run([*typed, *SCENES, f"data.root={scenes}"])
     if config.data.name == "dcase2016_task2":
-        return compose_run([*typed, f"backbone.init={audioset / 'start.safetensors'}", f"data.root={audioset / 'hear'}", "data.clip_seconds=2"])
+        return compose_run(
+            [
+                *typed,
+                f"backbone.init={audioset / 'start.safetensors'}",
+                f"data.root={audioset / 'hear'}",
+                "data.clip_seconds=2",
+            ]
+        )
     if config.data.pseudo_labels:
         typed.append(f"data.pseudo_labels={audioset / 'pseudo.hdf5'}")
     if config.train.weak_share:
         typed += [f"data.weak_root={audioset}", f"train.teacher={audioset / 'teacher.safetensors'}"]
     if config.data.clip_teacher:
-        typed += [f"data.clip_teacher={audioset / 'clip_teacher.npy'}", f"data.clip_teacher_index={audioset / 'index.pkl'}"]
-    return compose_run([*typed, f"backbone.init={audioset / 'start.safetensors'}", f"data.root={audioset}", "data.layout=hdf5", "data.clip_seconds=2"])
+        typed += [
+            f"data.clip_teacher={audioset / 'clip_teacher.npy'}",
+            f"data.clip_teacher_index={audioset / 'index.pkl'}",
+        ]
+    return compose_run(
+        [
+            *typed,
+            f"backbone.init={audioset / 'start.safetensors'}",
+            f"data.root={audioset}",
+            "data.layout=hdf5",
+            "data.clip_seconds=2",
+        ]
+    )
 
 
 def test_every_file_is_a_preset_that_is_tested() -> None:
@@ -102,14 +139,18 @@ ALIKE = ("audioset_strong_warmup20000", "dcls_convformer", "erann_esc50", "figur
 """Presets that differ in numbers from another one, which is trained on every occasion."""
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in presets("experiment")])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in ALIKE else name for name in presets("experiment")]
+)
 @pytest.mark.slow
 def test_presets_train(name: str, audioset: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     config = small(name, audioset, tmp_path_factory.getbasetemp() / "scenes")
     splits = config.data.load()
     _, facts = fit(config, splits, tmp_path, show_progress=False)
     assert facts["steps"] == 2
-    assert facts["num_with_teacher"] == (len(splits.train) if config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher else 0)
+    assert facts["num_with_teacher"] == (
+        len(splits.train) if config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher else 0
+    )
     assert facts["num_weak"] == len(splits.weak) == (5 if name.startswith("table2") else 0)
     with (tmp_path / "metrics.csv").open() as file:
         (loss,) = [float(row["train/loss_epoch"]) for row in csv.DictReader(file) if row["train/loss_epoch"]]
@@ -128,14 +169,23 @@ BATCHES = {"dnd": (16,), "prinzivalle": (16,), "erann": (32,), "dcls": (4096,)}
 
 @functools.cache
 def expand(command: str) -> list[GridPoint]:
-    return expand_grid([override for override in command.split() if not override.startswith("seeds=")])  # seeds only repeat
+    return expand_grid(
+        [override for override in command.split() if not override.startswith("seeds=")]
+    )  # seeds only repeat
 
 
 @pytest.mark.parametrize(("name", "command"), list(typed_commands()))
 def test_commands_in_the_heads_are_valid(name: str, command: str) -> None:
     points = expand(command)
-    assert {f"experiment={name}", f"sweep={name}"} & {*command.split(), *(override for point in points for override in point.overrides)}
-    assert all(point.config.train.batch_size * point.config.train.accumulate in BATCHES.get(name.split("_", maxsplit=1)[0], (256, 120)) for point in points)
+    assert {f"experiment={name}", f"sweep={name}"} & {
+        *command.split(),
+        *(override for point in points for override in point.overrides),
+    }
+    assert all(
+        point.config.train.batch_size * point.config.train.accumulate
+        in BATCHES.get(name.split("_", maxsplit=1)[0], (256, 120))
+        for point in points
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +200,11 @@ def test_commands_in_the_heads_are_valid(name: str, command: str) -> None:
 def test_grids_are_the_rows_of_published_tables(grid: str, table: str, prefix: str, count: int) -> None:
     names = [point.config.model_name.removeprefix(prefix) for point in expand(f"sweep={grid}")]
     assert len(names) == count
-    published = [row.model.removeprefix("proposed_") for row in read_published_models(table) if row.data.startswith("UrbanSound8K") == ("mono" in grid)]
+    published = [
+        row.model.removeprefix("proposed_")
+        for row in read_published_models(table)
+        if row.data.startswith("UrbanSound8K") == ("mono" in grid)
+    ]
     assert names == published
 
 
@@ -166,20 +220,42 @@ def test_a_typed_key_takes_the_place_of_the_grid_s() -> None:
 def test_the_published_recipe_of_dnd_sed(name: str) -> None:
     config = compose_run([f"experiment={name}"])
     train, augment = config.train, config.train.augment
-    assert (train.batch_size, train.lr_backbone, train.lr_head, train.layer_decay, train.weight_decay) == (16, 1e-3, 1e-3, 1.0, 0.0)
+    assert (train.batch_size, train.lr_backbone, train.lr_head, train.layer_decay, train.weight_decay) == (
+        16,
+        1e-3,
+        1e-3,
+        1.0,
+        0.0,
+    )
     assert (train.warmup_steps, train.final_lr_ratio, train.select, train.patience) == (0, 1.0, "lowest_loss", 30)
-    assert augment.wave_mix_probability == augment.mixup_probability == augment.time_roll_sigma == augment.mel_jitter == 0
+    assert (
+        augment.wave_mix_probability == augment.mixup_probability == augment.time_roll_sigma == augment.mel_jitter == 0
+    )
     assert config.data.median_frames == 1
     grid = config.backbone.build_frontend().grid(1)
-    assert grid.num_frames(round(config.data.clip_seconds * grid.sample_rate)) == {"dnd": 1000, "prinzivalle_polyphonic": 1024, "prinzivalle_monophonic": 172}[name]
+    assert (
+        grid.num_frames(round(config.data.clip_seconds * grid.sample_rate))
+        == {"dnd": 1000, "prinzivalle_polyphonic": 1024, "prinzivalle_monophonic": 172}[name]
+    )
     assert config.has_single_labels == name.endswith("monophonic")
 
 
 def test_the_published_recipe_of_erann() -> None:
     config = compose_run(["experiment=erann", "model=erann-8x4-5", "task=tagging", "data=synthetic"])
     train, augment = config.train, config.train.augment
-    assert (config.model_name, config.task, config.data.name, train.crop_seconds) == ("erann-8x4-5", "tagging", "synthetic", 8.0)
-    assert (train.batch_size * train.accumulate, train.lr_backbone, train.lr_head, train.layer_decay, train.weight_decay) == (32, 1e-3, 1e-3, 1.0, 0.0)
+    assert (config.model_name, config.task, config.data.name, train.crop_seconds) == (
+        "erann-8x4-5",
+        "tagging",
+        "synthetic",
+        8.0,
+    )
+    assert (
+        train.batch_size * train.accumulate,
+        train.lr_backbone,
+        train.lr_head,
+        train.layer_decay,
+        train.weight_decay,
+    ) == (32, 1e-3, 1e-3, 1.0, 0.0)
     assert (train.schedule, train.ema_decay, train.sampler, train.optimizer) == ("one_cycle", 0.999, "balanced", None)
     assert (augment.wave_mix_probability, augment.wave_mix_alpha, augment.wave_mix_loudness) == (1.0, 1.0, True)
     assert augment.mixup_probability == augment.time_roll_sigma == augment.mel_jitter == augment.speed_change == 0
@@ -197,7 +273,9 @@ def test_the_grids_are_the_published_rows() -> None:
     for name, command in typed_commands():
         if name in ("figure1", "figure2"):
             for point in expand(command):
-                points.setdefault(point.config.model_name, set()).add((point.config.train.lr_backbone, point.config.train.lr_head))
+                points.setdefault(point.config.model_name, set()).add(
+                    (point.config.train.lr_backbone, point.config.train.lr_head)
+                )
     expected = {}
     for row in published_rows():
         model = row["backbone"] + (f"+{row['head']}-{row['hidden']}" if row["head"] != "none" else "")
@@ -208,40 +286,103 @@ def test_the_grids_are_the_published_rows() -> None:
     assert len(points) == 41
 
 
-@pytest.mark.parametrize("name", [name for name in presets("experiment") if name.startswith(("audioset_strong", "table1", "figure"))])
+@pytest.mark.parametrize(
+    "name", [name for name in presets("experiment") if name.startswith(("audioset_strong", "table1", "figure"))]
+)
 def test_the_published_recipe(name: str) -> None:
     """Facts on the released models' training that no preset of it may change."""
     config = compose_run([f"experiment={name}"])
     train, augment = config.train, config.train.augment
-    assert (config.backbone.name, config.backbone.init, config.data.name, config.task) == ("fmn10", "weak", "audioset_strong", "detection")
-    assert (train.epochs, train.draws_per_epoch, train.batch_size, train.accumulate, train.sampler) == (120, 100_000, 64, 4, "uniform")
-    assert (train.precision, train.layer_decay, train.distillation_weight, train.select) == ("16-mixed", 0.9, 0.9, "last")
+    assert (config.backbone.name, config.backbone.init, config.data.name, config.task) == (
+        "fmn10",
+        "weak",
+        "audioset_strong",
+        "detection",
+    )
+    assert (train.epochs, train.draws_per_epoch, train.batch_size, train.accumulate, train.sampler) == (
+        120,
+        100_000,
+        64,
+        4,
+        "uniform",
+    )
+    assert (train.precision, train.layer_decay, train.distillation_weight, train.select) == (
+        "16-mixed",
+        0.9,
+        0.9,
+        "last",
+    )
     assert train.warmup_steps == (20_000 if "20000" in name else 5_000)
     assert (train.lr_backbone, train.lr_head) == ((1e-4, 1e-4) if "no_kd" in name else (3e-3, 3e-3))
     assert (config.data.pseudo_labels is None) == ("no_kd" in name)
     assert train.is_backbone_frozen == ("frozen" in name)
     assert config.data.median_frames == 9
-    assert (augment.wave_mix_probability, augment.wave_mix_alpha, augment.time_roll_sigma, augment.mixup_probability, augment.mixup_alpha) == (0.5, 2.0, 0.125, 0.3, 0.2)
-    assert augment.mixstyle_probability == augment.filter_probability == augment.freq_warp_probability == augment.time_mask_max == 0
+    assert (
+        augment.wave_mix_probability,
+        augment.wave_mix_alpha,
+        augment.time_roll_sigma,
+        augment.mixup_probability,
+        augment.mixup_alpha,
+    ) == (0.5, 2.0, 0.125, 0.3, 0.2)
+    assert (
+        augment.mixstyle_probability
+        == augment.filter_probability
+        == augment.freq_warp_probability
+        == augment.time_mask_max
+        == 0
+    )
 
 
 def test_the_published_recipe_of_dcase2016() -> None:
     config = compose_run(["experiment=dcase2016_task2"])
     train, augment = config.train, config.train.augment
-    assert (config.data.name, config.has_event_scores, config.data.clip_seconds, config.backbone.init) == ("dcase2016_task2", True, 10, "strong")
-    assert (train.epochs, train.batch_size, train.accumulate, train.warmup_steps, train.select, train.validate_every) == (300, 256, 1, 100, "last", 5)
-    assert (train.lr_backbone, train.lr_head, train.weight_decay, train.layer_decay, train.final_lr_ratio) == (1.06e-4, 1.06e-4, 1e-3, 1.0, 0.0)
-    assert (augment.wave_mix_probability, augment.wave_mix_alpha, augment.mixup_probability, augment.time_roll_sigma) == (0.5, 0.2, 0.5, 0.0)
+    assert (config.data.name, config.has_event_scores, config.data.clip_seconds, config.backbone.init) == (
+        "dcase2016_task2",
+        True,
+        10,
+        "strong",
+    )
+    assert (
+        train.epochs,
+        train.batch_size,
+        train.accumulate,
+        train.warmup_steps,
+        train.select,
+        train.validate_every,
+    ) == (300, 256, 1, 100, "last", 5)
+    assert (train.lr_backbone, train.lr_head, train.weight_decay, train.layer_decay, train.final_lr_ratio) == (
+        1.06e-4,
+        1.06e-4,
+        1e-3,
+        1.0,
+        0.0,
+    )
+    assert (
+        augment.wave_mix_probability,
+        augment.wave_mix_alpha,
+        augment.mixup_probability,
+        augment.time_roll_sigma,
+    ) == (0.5, 0.2, 0.5, 0.0)
 
 
-@pytest.mark.parametrize(("name", "epochs", "score"), [("table2_fmn10_tf256_weak", 120, "44.70"), ("table2_fmn10_tf256_weak_extended", 240, "45.25")])
+@pytest.mark.parametrize(
+    ("name", "epochs", "score"),
+    [("table2_fmn10_tf256_weak", 120, "44.70"), ("table2_fmn10_tf256_weak_extended", 240, "45.25")],
+)
 def test_table_2(name: str, epochs: int, score: str) -> None:
     """Its first row with weak clips and an online teacher, and nothing else."""
     config, first = compose_run([f"experiment={name}"]), compose_run(["experiment=table1_fmn10_tf256"])
     assert isinstance(config.data, AudioSetStrongConfig)
     train = replace(first.train, teacher=config.train.teacher, weak_share=0.5, epochs=epochs)
-    assert config == replace(first, data=replace(first.data, pseudo_labels=None, weak_root=config.data.weak_root), train=train)
-    assert (train.weak_per_batch, train.batch_size, train.augment.weak_mixup_probability, train.augment.weak_mixup_alpha) == (32, 64, 1.0, 0.3)
+    assert config == replace(
+        first, data=replace(first.data, pseudo_labels=None, weak_root=config.data.weak_root), train=train
+    )
+    assert (
+        train.weak_per_batch,
+        train.batch_size,
+        train.augment.weak_mixup_probability,
+        train.augment.weak_mixup_alpha,
+    ) == (32, 64, 1.0, 0.3)
     assert f"Published PSDS1 {score}" in (CONFIGS / "experiment" / f"{name}.yaml").read_text()
 
 

@@ -14,7 +14,9 @@ ALL = [entry for entry in vars(errors).values() if isinstance(entry, type) and i
 
 @pytest.mark.parametrize("entry", ALL)
 def test_errors_can_leave_a_process(entry: type[EfficientSedError]) -> None:
-    error = MissingDependencyError("this", "package", "extra") if entry is MissingDependencyError else entry("a message")
+    error = (
+        MissingDependencyError("this", "package", "extra") if entry is MissingDependencyError else entry("a message")
+    )
     copied = pickle.loads(pickle.dumps(error))
     assert (type(copied), str(copied), vars(copied)) == (entry, str(error), vars(error))
     assert len(ALL) >= 5

@@ -12,7 +12,7 @@ import efficient_sed
 HEAVY = ("torch", "numpy", "hydra", "pytorch_lightning", "soundfile", "timm", "numba")
 REPORT = f"\nimport sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
 HELP = """
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 try:
     main([{}'--help'])
 except SystemExit as stop:
@@ -21,8 +21,33 @@ except SystemExit as stop:
 
 
 NOT_FOR_MODELS = (
-    *("DCLS", "mamba_ssm", "causal_conv1d", "deepspeed", "wandb", "tensorboard", "hydra", "omegaconf", "pytorch_lightning", "lightning_fabric", "torchmetrics"),
-    *("timm", "torchvision", "matplotlib", "sed_scores_eval", "psds_eval", "pandas", "scipy", "numba", "h5py", "soundfile", "safetensors", "rich"),
+    *(
+        "DCLS",
+        "mamba_ssm",
+        "causal_conv1d",
+        "deepspeed",
+        "wandb",
+        "tensorboard",
+        "hydra",
+        "omegaconf",
+        "pytorch_lightning",
+        "lightning_fabric",
+        "torchmetrics",
+    ),
+    *(
+        "timm",
+        "torchvision",
+        "matplotlib",
+        "sed_scores_eval",
+        "psds_eval",
+        "pandas",
+        "scipy",
+        "numba",
+        "h5py",
+        "soundfile",
+        "safetensors",
+        "rich",
+    ),
 )
 MODELS = f"""
 import sys
@@ -43,12 +68,20 @@ print(count)
 
 
 def last_line(code: str) -> str:
-    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
     "code",
-    ["import efficient_sed", "import efficient_sed; dir(efficient_sed)", "import efficient_sed.config.schema", HELP.format(""), HELP.format("'train', ")],
+    [
+        "import efficient_sed",
+        "import efficient_sed; dir(efficient_sed)",
+        "import efficient_sed.config.schema",
+        HELP.format(""),
+        HELP.format("'train', "),
+    ],
     ids=["import", "dir", "schema", "--help", "train --help"],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 
 WINDOWS = """
 import builtins, multiprocessing, os, shutil
@@ -82,7 +82,7 @@ def run_all():
 
 if __name__ == "__main__":
     import efficient_sed
-    from efficient_sed.cli import main
+    from efficient_sed.cli.main import main
 
     import_all()
     run_all()

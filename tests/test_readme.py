@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import efficient_sed as es
-from efficient_sed.cli import parse
-from efficient_sed.config.compose import compose_run, take_group
+from efficient_sed.cli.main import parse
+from efficient_sed.experiment.compose import compose_run, take_group
 from efficient_sed.sweep.grid import expand_grid
-from efficient_sed.sweep.launchers import LAUNCHER_KEY, LAUNCHERS
+from efficient_sed.sweep.launchers.choose import LAUNCHER_KEY, LAUNCHERS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

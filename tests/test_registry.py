@@ -29,8 +29,12 @@ def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch:
     package = tmp_path / "parts_of_a_test"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "plain.py").write_text("from efficient_sed.registry import TEACHERS\n@TEACHERS.register('plain')\nclass Plain: ...\n")
-    (package / "called.py").write_text("from efficient_sed import registry\nadd = registry.TEACHERS.register\nadd (name='called')(type('Called', (), {}))\n")
+    (package / "plain.py").write_text(
+        "from efficient_sed.registry import TEACHERS\n@TEACHERS.register('plain')\nclass Plain: ...\n"
+    )
+    (package / "called.py").write_text(
+        "from efficient_sed import registry\nadd = registry.TEACHERS.register\nadd (name='called')(type('Called', (), {}))\n"
+    )
     (package / "costly.py").write_text("raise AssertionError('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     registry: Registry[object] = Registry("part", package.name)
@@ -41,11 +45,19 @@ def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("registry", "name", "message"),
     [
-        (BACKBONES, "fmn03", r"unknown backbone 'fmn03'; did you mean 'fmn\d\d'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30"),
+        (
+            BACKBONES,
+            "fmn03",
+            r"unknown backbone 'fmn03'; did you mean 'fmn\d\d'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30",
+        ),
         (SEQUENCE_HEADS, "tff", r"unknown sequence head 'tff'; did you mean 'tf'\? allowed: .*gru, .*none, .*tf"),
         (SEQUENCE_HEADS, "", r"unknown sequence head ''; allowed: "),
         (SEQUENCE_HEADS, "TF", r"unknown sequence head 'TF'; .*allowed: "),
-        (DATASETS, "synthetics", r"unknown data set 'synthetics'; did you mean 'synthetic'\? allowed: .*folder, .*synthetic"),
+        (
+            DATASETS,
+            "synthetics",
+            r"unknown data set 'synthetics'; did you mean 'synthetic'\? allowed: .*folder, .*synthetic",
+        ),
     ],
 )
 def test_unknown_names(registry: Registry[object], name: str, message: str) -> None:

@@ -15,7 +15,16 @@ import pytest
 import soundfile
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("efficient_sed", "configs", "pretrained", "benchmarks/published", "benchmarks/results", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = (
+    "efficient_sed",
+    "configs",
+    "pretrained",
+    "benchmarks/published",
+    "benchmarks/results",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 
 
 def build(folder: Path, when: int) -> Path:
@@ -29,7 +38,12 @@ def build(folder: Path, when: int) -> Path:
             shutil.copy(source, copy)
     for path in folder.rglob("*"):
         os.utime(path, (when, when))
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", "out"], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", "out"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = (folder / "out").iterdir()
     return wheel
 
@@ -45,16 +59,38 @@ def test_built_alike_and_complete(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
     alone = {**os.environ, "PYTHONPATH": str(tmp_path / "installed"), "OMP_NUM_THREADS": "1"}
     for words in (["models"], ["detect", "noise.wav"]):
-        done = subprocess.run([sys.executable, "-P", "-m", "efficient_sed.cli", *words], cwd=tmp_path, env=alone, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "efficient_sed", *words],
+            cwd=tmp_path,
+            env=alone,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
-    where = subprocess.run([sys.executable, "-P", "-c", "import efficient_sed; print(efficient_sed.__file__)"], cwd=tmp_path, env=alone, check=True, capture_output=True, text=True)
+    where = subprocess.run(
+        [sys.executable, "-P", "-c", "import efficient_sed; print(efficient_sed.__file__)"],
+        cwd=tmp_path,
+        env=alone,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert where.stdout.startswith(str(tmp_path))
 
 
 def test_every_pinned_package_has_a_licence() -> None:
-    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#"))
-    rows = [line.strip("| ").split(" | ") for line in (ROOT / "licences.md").read_text().splitlines() if line.startswith("| ")][1:]
+    pinned = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")
+    )
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in (ROOT / "licences.md").read_text().splitlines()
+        if line.startswith("| ")
+    ][1:]
     assert {row[0]: row[1] for row in rows} == pinned
     strict = {(row[0], row[3]) for row in rows if re.search(r"(?<!L)GPL|Affero|GNU General", row[2])}
-    assert strict <= {("DCLS", "extra")}  # what would pass its terms on is never needed; a new one is a decision, not an accident
+    assert strict <= {
+        ("DCLS", "extra")
+    }  # what would pass its terms on is never needed; a new one is a decision, not an accident
     assert {"torch", "numpy"} <= {row[0] for row in rows if row[3] == "needed"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from efficient_sed.models._cards import HOME_VARIABLE
+from efficient_sed.models.weights.cards import HOME_VARIABLE
 from reliability.jobs import Material, material, warm_up
 
 MAX_PRINTED = 20
@@ -39,7 +39,9 @@ class Count:
 
 
 @contextmanager
-def counting(arguments: Sequence[str] | None, text: str | None, kinds: Iterable[str], count: int, counted: str) -> Iterator[Count]:
+def counting(
+    arguments: Sequence[str] | None, text: str | None, kinds: Iterable[str], count: int, counted: str
+) -> Iterator[Count]:
     """Options of a script, and all that its jobs need until the block ends.
 
     Args:
@@ -48,7 +50,9 @@ def counting(arguments: Sequence[str] | None, text: str | None, kinds: Iterable[
         count: How many by default, of what is `counted`.
     """
     known = tuple(kinds)
-    parser = argparse.ArgumentParser(description=(text or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=(text or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--kind", default=",".join(known), help=f"comma list of {', '.join(known)}")
     parser.add_argument("--count", type=int, default=count, help=counted)
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from reliability.count import counting
@@ -71,7 +72,9 @@ class Disk:
 def small_disk(path: Path) -> Iterator[Disk | None]:
     """A disk, until the block ends; none where this user may not mount one."""
     path.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(path)], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(path)], check=False, capture_output=True
+    ).returncode:
         yield None
         return
     try:
@@ -95,7 +98,16 @@ def fail_from(number: int, reason: int, counter: WriteCounter) -> None:
     counter.watch(refuse, may_remove=reason == errno.ENOSPC)
 
 
-def try_once(job: Job, folder: Path, log: Path, reference: Reference, outcome: Outcome, how: str, hook: Callable[[], None], mend: Callable[[], None]) -> None:
+def try_once(
+    job: Job,
+    folder: Path,
+    log: Path,
+    reference: Reference,
+    outcome: Outcome,
+    how: str,
+    hook: Callable[[], None],
+    mend: Callable[[], None],
+) -> None:
     """Run the job where it must fail, `mend` that, and run it again; what is wrong goes into the outcome."""
     outcome.num_tried += 1
 
@@ -109,8 +121,14 @@ def try_once(job: Job, folder: Path, log: Path, reference: Reference, outcome: O
         return wrong(f"hangs ({error}): {last_words(log)}")
     finally:
         mend()
-    text = log.read_text(errors="replace") + "".join(path.read_text(errors="replace") for path in folder.rglob("run.log"))
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("efficient-sed: ") and "no --model given" not in line]
+    text = log.read_text(errors="replace") + "".join(
+        path.read_text(errors="replace") for path in folder.rglob("run.log")
+    )
+    lines = [
+        line
+        for line in log.read_text(errors="replace").splitlines()
+        if line.startswith("efficient-sed: ") and "no --model given" not in line
+    ]
     allowed = (REFUSED, FAILED_RUNS) if job.name == "sweep" else (REFUSED,)
     has_its_lines = bool(lines) if job.name in MANY_LINES else len(lines) == 1
     if status and (status not in allowed or "Traceback" in text or "Exception ignored" in text or not has_its_lines):
@@ -141,32 +159,64 @@ def walk(kind: str, given: Material, count: int, scratch: Path, disk: Disk | Non
             folder = scratch / f"{kind}_failing"
             folder.mkdir()
             counter = WriteCounter(folder)
-            try_once(job, folder, log, reference, outcome, f"{name} from write {number}", lambda n=number, r=reason, c=counter: fail_from(n, r, c), lambda: None)  # type: ignore[misc]
+            try_once(
+                job,
+                folder,
+                log,
+                reference,
+                outcome,
+                f"{name} from write {number}",
+                partial(fail_from, number, reason, counter),
+                lambda: None,
+            )
             shutil.rmtree(folder)
     if disk is None:
         return outcomes
     folder = disk.path / kind
-    needed = (1 << 17) + 2 * sum(path.stat().st_size for path in (scratch / f"{kind}_whole").rglob("*") if path.is_file())
+    needed = (1 << 17) + 2 * sum(
+        path.stat().st_size for path in (scratch / f"{kind}_whole").rglob("*") if path.is_file()
+    )
     outcome = outcomes["small disk"] = Outcome()
     for num_pages in places(1 + needed // PAGE_BYTES, count):
         num_bytes = (num_pages - 1) * PAGE_BYTES
         folder.mkdir()
         disk.leave(num_bytes)
-        try_once(job, folder, log, reference, outcome, f"a disk of {num_bytes} bytes", lambda: None, lambda: disk.leave(None))
+        try_once(
+            job, folder, log, reference, outcome, f"a disk of {num_bytes} bytes", lambda: None, lambda: disk.leave(None)
+        )
         shutil.rmtree(folder)
     folder.mkdir()
     disk.turn("ro")
-    try_once(job, folder, log, reference, outcomes.setdefault("read-only", Outcome()), "a read-only disk", lambda: None, lambda: disk.turn("rw"))
+    try_once(
+        job,
+        folder,
+        log,
+        reference,
+        outcomes.setdefault("read-only", Outcome()),
+        "a read-only disk",
+        lambda: None,
+        lambda: disk.turn("rw"),
+    )
     shutil.rmtree(folder)
     return outcomes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    with counting(arguments, __doc__, ALL_JOBS, 12, "places at most, of each kind and way") as asked, small_disk(asked.folder / "disk") as disk:
+    with (
+        counting(arguments, __doc__, ALL_JOBS, 12, "places at most, of each kind and way") as asked,
+        small_disk(asked.folder / "disk") as disk,
+    ):
         if disk is None:
             print("no small disk and no read-only one: only root may mount them", file=sys.stderr)
-        outcomes = {(kind, way): seen for kind in asked.kinds for way, seen in walk(kind, asked.given, asked.count, asked.folder, disk).items()}
-    numbers = ((*names, seen.num_tried, seen.num_refused, seen.num_tried - seen.num_refused) for names, seen in outcomes.items())
+        outcomes = {
+            (kind, way): seen
+            for kind in asked.kinds
+            for way, seen in walk(kind, asked.given, asked.count, asked.folder, disk).items()
+        }
+    numbers = (
+        (*names, seen.num_tried, seen.num_refused, seen.num_tried - seen.num_refused)
+        for names, seen in outcomes.items()
+    )
     columns = ("command", "what fails", "tried", "one line and its status", "all done in spite of it")
     return asked.report(columns, zip(numbers, (seen.problems for seen in outcomes.values()), strict=True))
 

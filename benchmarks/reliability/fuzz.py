@@ -31,8 +31,8 @@ from typing import NamedTuple, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, the folder above is not on the path
 
-from efficient_sed._memory import is_memory
 from efficient_sed.errors import EfficientSedError
+from efficient_sed.machine.memory import is_memory
 from reliability.inputs import Kind, Wrong
 from reliability.inputs_annotations import ANNOTATIONS
 from reliability.inputs_containers import CONTAINERS
@@ -73,7 +73,9 @@ def attempt(kind: Kind, number: int, folder: Path) -> Outcome:
         verdict, detail = "hang", _last_frame()
     except EfficientSedError as error:
         message = str(error)
-        verdict, detail = ("refused", "") if message and len(message.splitlines()) == 1 else ("not one line", repr(message[:300]))
+        verdict, detail = (
+            ("refused", "") if message and len(message.splitlines()) == 1 else ("not one line", repr(message[:300]))
+        )
         if any(is_memory(cause) for cause in _causes(error)):
             verdict, detail = "memory", message[:300]
     except BaseException as error:  # the point of it
@@ -131,13 +133,17 @@ def fuzz(kind: Kind, numbers: Sequence[int], folder: Path) -> list[Outcome]:
         sender.close()
         begun = len(outcomes)
         try:
-            while receiver.poll(STUCK_S if len(outcomes) > begun else 10 * STUCK_S):  # the first waits for the kind's originals
+            while receiver.poll(
+                STUCK_S if len(outcomes) > begun else 10 * STUCK_S
+            ):  # the first waits for the kind's originals
                 outcomes.append(receiver.recv())
             reason = "hang"
         except EOFError:
             process.join()
             status = process.exitcode or 0
-            reason = f"process ended by {signal.Signals(-status).name}" if status < 0 else f"process ended with {status}"
+            reason = (
+                f"process ended by {signal.Signals(-status).name}" if status < 0 else f"process ended with {status}"
+            )
         process.kill()
         process.join()
         if len(outcomes) < len(numbers):
@@ -152,14 +158,20 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000, help="attempts of all kinds together")
     parser.add_argument("--first", type=int, default=0, help="the first attempt's number")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--again", type=int, metavar="NUMBER", help="make one attempt of one kind once more, in this process")
+    parser.add_argument(
+        "--again", type=int, metavar="NUMBER", help="make one attempt of one kind once more, in this process"
+    )
     options = parser.parse_args()
     chosen = [KINDS[name] for name in options.kinds]
     with tempfile.TemporaryDirectory() as scratch:
         if options.again is not None:
             os.environ["EFFICIENT_SED_HOME"] = str(Path(scratch) / "home")
             chosen[0].prepare(Path(scratch))
-            print("accepted" if chosen[0].attempt(random.Random(f"{chosen[0].name}/{options.again}"), Path(scratch)) else "refused")
+            print(
+                "accepted"
+                if chosen[0].attempt(random.Random(f"{chosen[0].name}/{options.again}"), Path(scratch))
+                else "refused"
+            )
             return 0
         wrong = run(chosen, options.count, options.first, Path(scratch))
     return 1 if wrong else 0
@@ -180,8 +192,18 @@ def run(chosen: Sequence[Kind], count: int, first: int, scratch: Path) -> int:
         wrong = [outcome for outcome in outcomes if outcome.verdict not in ("accepted", "refused")]
         failures += [f"{kind.name} {outcome.number}: {outcome.verdict}: {outcome.detail}" for outcome in wrong]
         slowest = max(outcome.seconds for outcome in outcomes)
-        print(f"| {kind.title} | {len(outcomes)} | {verdicts['refused']} | {verdicts['accepted']} | {len(wrong)} | {slowest:.1f} s |", flush=True)
-        total.update({"tried": len(outcomes), "refused": verdicts["refused"], "accepted": verdicts["accepted"], "wrong": len(wrong)})
+        print(
+            f"| {kind.title} | {len(outcomes)} | {verdicts['refused']} | {verdicts['accepted']} | {len(wrong)} | {slowest:.1f} s |",
+            flush=True,
+        )
+        total.update(
+            {
+                "tried": len(outcomes),
+                "refused": verdicts["refused"],
+                "accepted": verdicts["accepted"],
+                "wrong": len(wrong),
+            }
+        )
     print(f"| all | {total['tried']} | {total['refused']} | {total['accepted']} | {total['wrong']} | |\n", flush=True)
     for failure in failures:
         print(ascii(failure)[1:-1])

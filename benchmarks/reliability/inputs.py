@@ -38,7 +38,10 @@ def demand(condition: object, message: str) -> None:
 
 def check_labels(labels: Sequence[str]) -> None:
     """A label is text that can be printed on a line, and there once."""
-    demand(all(isinstance(label, str) and label and label.isprintable() for label in labels), f"labels {list(labels)[:5]!r}")
+    demand(
+        all(isinstance(label, str) and label and label.isprintable() for label in labels),
+        f"labels {list(labels)[:5]!r}",
+    )
     demand(len(set(labels)) == len(labels), "a label twice")
 
 
@@ -57,7 +60,11 @@ def check_splits(splits: Splits, root: Path) -> None:
         for clip in getattr(splits, part):
             demand(np.isfinite(clip.duration_s) and clip.duration_s > 0, f"duration {clip.duration_s}")
             check_events(clip.events, clip.duration_s, splits.classes)
-            if (path := getattr(clip.audio, "path", None)) is not None and getattr(clip.audio, "row", None) is None and not hasattr(clip.audio, "scale"):
+            if (
+                (path := getattr(clip.audio, "path", None)) is not None
+                and getattr(clip.audio, "row", None) is None
+                and not hasattr(clip.audio, "scale")
+            ):
                 demand(path.resolve().is_relative_to(root.resolve()), f"{path} lies outside of {root}")
                 other = files.setdefault(path.resolve(), part)
                 demand(other == part or {other, part} == {"validation", "test"}, f"{path} is in {other} and {part}")
@@ -65,5 +72,8 @@ def check_splits(splits: Splits, root: Path) -> None:
 
 def check_samples(samples: np.ndarray, num_samples: float) -> None:
     """Mono sound of finite numbers, as long as it should be."""
-    demand(samples.ndim == 1 and samples.dtype == np.float32 and np.isfinite(samples).all(), f"samples {samples.dtype} {samples.shape}")
+    demand(
+        samples.ndim == 1 and samples.dtype == np.float32 and np.isfinite(samples).all(),
+        f"samples {samples.dtype} {samples.shape}",
+    )
     demand(abs(len(samples) - num_samples) <= 2, f"{len(samples)} samples, expected {num_samples}")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from efficient_sed.config._strict import from_dict
-from efficient_sed.data.esc50 import Esc50Config
-from efficient_sed.data.urbansound8k import UrbanSound8kConfig
+from efficient_sed.config.parse import from_dict
+from efficient_sed.data.sets.esc50 import Esc50Config
+from efficient_sed.data.sets.urbansound8k import UrbanSound8kConfig
 from efficient_sed.registry import DATASETS
 from reliability.inputs import Kind, check_splits
 from reliability.mutations import TEXTS, damaged_json, damaged_table
@@ -33,7 +33,12 @@ def write_sound(path: Path) -> None:
 def prepare_folder(folder: Path) -> None:
     """Own recordings."""
     for part in ("train", "validation", "test"):
-        rows = [f"{part}_0.wav\t0.0\t0.2\tdog", f"{part}_0.wav\t0.1\t0.5\tcat", f"{part}_1.wav\t0.05\t0.25\tdog", f"{part}_2.wav\t\t\t"]
+        rows = [
+            f"{part}_0.wav\t0.0\t0.2\tdog",
+            f"{part}_0.wav\t0.1\t0.5\tcat",
+            f"{part}_1.wav\t0.05\t0.25\tdog",
+            f"{part}_2.wav\t\t\t",
+        ]
         (folder / f"{part}.tsv").write_text("\n".join(["filename\tonset\toffset\tevent_label", *rows]) + "\n")
         for index in range(3):
             write_sound(folder / "audio" / f"{part}_{index}.wav")
@@ -52,11 +57,17 @@ def _prepare_tut(folder: Path) -> None:
     (folder / "meta").mkdir()
     for number in range(1, 6):
         write_sound(folder / "audio" / f"TUT-SED-synthetic-2016-mix-{number}.wav")
-        (folder / "meta" / f"TUT-SED-synthetic-2016-annot-{number}.txt").write_text("0.1\t0.3\tdog_barking\n0.25\t0.5\train\n")
+        (folder / "meta" / f"TUT-SED-synthetic-2016-annot-{number}.txt").write_text(
+            "0.1\t0.3\tdog_barking\n0.25\t0.5\train\n"
+        )
 
 
 def _prepare_esc50(folder: Path) -> None:
-    rows = [f"{fold}-{target}-A-{target}.wav,{fold},{target},{Esc50Config.classes[target]}" for fold in range(1, 6) for target in (0, 49)]
+    rows = [
+        f"{fold}-{target}-A-{target}.wav,{fold},{target},{Esc50Config.classes[target]}"
+        for fold in range(1, 6)
+        for target in (0, 49)
+    ]
     for row in rows:
         write_sound(folder / "audio" / row.split(",")[0])
     (folder / "meta").mkdir()
@@ -64,11 +75,16 @@ def _prepare_esc50(folder: Path) -> None:
 
 
 def _prepare_urbansound8k(folder: Path) -> None:
-    rows = [f"{1000 + fold}-{fold % 10}-0-0.wav,{fold},{fold % 10},{UrbanSound8kConfig.classes[fold % 10]}" for fold in range(1, 11)]
+    rows = [
+        f"{1000 + fold}-{fold % 10}-0-0.wav,{fold},{fold % 10},{UrbanSound8kConfig.classes[fold % 10]}"
+        for fold in range(1, 11)
+    ]
     for row in rows:
         write_sound(folder / "audio" / f"fold{row.split(',')[1]}" / row.split(",")[0])
     (folder / "metadata").mkdir()
-    (folder / "metadata" / "UrbanSound8K.csv").write_text("\n".join(["slice_file_name,fold,classID,class", *rows]) + "\n")
+    (folder / "metadata" / "UrbanSound8K.csv").write_text(
+        "\n".join(["slice_file_name,fold,classID,class", *rows]) + "\n"
+    )
 
 
 def _prepare_ravdess(folder: Path) -> None:
@@ -80,11 +96,19 @@ def _prepare_audioset(folder: Path) -> None:
     for video in VIDEOS:
         write_sound(folder / "audio" / f"Y{video}.wav")
     for side, videos in (("train", VIDEOS[:2]), ("eval", VIDEOS[2:])):
-        rows = [f"{video}_30000\t{onset}\t{offset}\t{mid}" for video in videos for onset, offset, mid in ((0.0, 0.2, BARK), (0.1, 0.4, SPEECH))]
-        (folder / f"audioset_{side}_strong.tsv").write_text("\n".join(["segment_id\tstart_time_seconds\tend_time_seconds\tlabel", *rows]) + "\n")
+        rows = [
+            f"{video}_30000\t{onset}\t{offset}\t{mid}"
+            for video in videos
+            for onset, offset, mid in ((0.0, 0.2, BARK), (0.1, 0.4, SPEECH))
+        ]
+        (folder / f"audioset_{side}_strong.tsv").write_text(
+            "\n".join(["segment_id\tstart_time_seconds\tend_time_seconds\tlabel", *rows]) + "\n"
+        )
     for split, own in (("balanced_train", VIDEOS[:1]), ("unbalanced_train", VIDEOS[1:2]), ("eval", VIDEOS[2:])):
         lines = [f'{video}, 30.000, 40.000, "{BARK},{MUSIC}"' for video in own]
-        (folder / f"{split}_segments.csv").write_text("\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *lines]) + "\n")
+        (folder / f"{split}_segments.csv").write_text(
+            "\n".join(["# YTID, start_seconds, end_seconds, positive_labels", *lines]) + "\n"
+        )
 
 
 def load(name: str, root: Path, rng: random.Random) -> bool:
@@ -114,7 +138,13 @@ def _attempt_names(rng: random.Random, folder: Path) -> bool:
     characters = list(path.name)
     for _ in range(rng.choice((1, 2))):
         characters[rng.randrange(len(characters))] = rng.choice((*"0123456789-.", *TEXTS))
-    name = "".join(characters).replace("/", "").replace("\0", "").encode("utf-8", "surrogatepass" if rng.random() < 0.1 else "replace").decode("utf-8", "replace")[:100]
+    name = (
+        "".join(characters)
+        .replace("/", "")
+        .replace("\0", "")
+        .encode("utf-8", "surrogatepass" if rng.random() < 0.1 else "replace")
+        .decode("utf-8", "replace")[:100]
+    )
     renamed = path.with_name(name.strip(".") or "x")
     path.rename(renamed)
     try:
@@ -134,6 +164,9 @@ _PREPARED: list[tuple[str, str, str, float, Callable[[Path], None]]] = [
     ("audioset_weak", "AudioSet (CSV)", "*_segments.csv", 4, _prepare_audioset),
 ]
 ANNOTATIONS = [
-    *(Kind(name, title, share, prepare, partial(_attempt, name, pattern)) for name, title, pattern, share, prepare in _PREPARED),
+    *(
+        Kind(name, title, share, prepare, partial(_attempt, name, pattern))
+        for name, title, pattern, share, prepare in _PREPARED
+    ),
     Kind("ravdess", "RAVDESS (names of files)", 2, _prepare_ravdess, _attempt_names),
 ]

@@ -19,16 +19,16 @@ import numpy as np
 import soundfile
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.config._strict import from_dict
-from efficient_sed.data._index import IndexRow, file_stamp, index_file, look_up
-from efficient_sed.data._packing import pack_data
+from efficient_sed.config.parse import from_dict
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import PARTS
-from efficient_sed.data.folder import FolderConfig
 from efficient_sed.data.labels import audioset_labels
-from efficient_sed.data.packed import PackedConfig
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sources import AudioFile
+from efficient_sed.data.sets.folder import FolderConfig
+from efficient_sed.data.sets.packed import PackedConfig
+from efficient_sed.data.storage.index import IndexRow, file_stamp, index_file, look_up
+from efficient_sed.data.storage.packing import pack_data
+from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.registry import DATASETS
 from efficient_sed.teachers._journal import open_journal
 from reliability.inputs import Kind, check_splits, demand
@@ -130,7 +130,14 @@ def _attempt_pseudo_labels(rng: random.Random, folder: Path) -> bool:
     for clip in ("a.wav", "c.wav"):
         if clip in labels:
             logits = labels.read(clip, rng.choice((0, 5, 30)), 10)
-            demand(logits.dtype == np.float32 and logits.ndim == 2 and len(logits) == 3 and logits.shape[1] <= 10 and np.isfinite(logits).all(), f"logits {logits.shape}")
+            demand(
+                logits.dtype == np.float32
+                and logits.ndim == 2
+                and len(logits) == 3
+                and logits.shape[1] <= 10
+                and np.isfinite(logits).all(),
+                f"logits {logits.shape}",
+            )
     return True
 
 
@@ -147,7 +154,10 @@ def _attempt_packed(rng: random.Random, folder: Path) -> bool:
     for part in PARTS:
         for clip in getattr(splits, part):
             samples = clip.audio.read().numpy()
-            demand(np.isfinite(samples).all() and abs(len(samples) - clip.duration_s * SAMPLE_RATE) <= 2, f"{len(samples)} samples of {clip.duration_s} s")
+            demand(
+                np.isfinite(samples).all() and abs(len(samples) - clip.duration_s * SAMPLE_RATE) <= 2,
+                f"{len(samples)} samples of {clip.duration_s} s",
+            )
     return True
 
 
@@ -167,7 +177,9 @@ def _prepare_hdf5(folder: Path) -> None:
 def _audioset_tables(folder: Path) -> None:
     for side, videos in (("train", VIDEOS[:2]), ("eval", VIDEOS[2:])):
         rows = [f"{video}_30000\t0.1\t0.4\t/m/09x0r" for video in videos]
-        (folder / f"audioset_{side}_strong.tsv").write_text("\n".join(["segment_id\tstart_time_seconds\tend_time_seconds\tlabel", *rows]) + "\n")
+        (folder / f"audioset_{side}_strong.tsv").write_text(
+            "\n".join(["segment_id\tstart_time_seconds\tend_time_seconds\tlabel", *rows]) + "\n"
+        )
 
 
 def _mp3() -> bytes:
@@ -212,9 +224,14 @@ def _write_arrow(folder: Path, rows: dict[str, list[Any]]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     table = pa.table(rows)
-    with pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+    with (
+        pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as sink,
+        pa.ipc.new_stream(sink, table.schema) as writer,
+    ):
         writer.write_table(table)
-    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_indices_data_files": None}))
+    (folder / "state.json").write_text(
+        json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_indices_data_files": None})
+    )
 
 
 def _prepare_arrow(folder: Path) -> None:
@@ -272,12 +289,20 @@ def _attempt_clip_teacher(rng: random.Random, folder: Path) -> bool:
     teacher = ClipTeacher(logits, index, CLASSES)
     if "a.wav" in teacher:
         values = teacher.read("a.wav", 0, 5)
-        demand(values.shape == (3, 5) and values.dtype == np.float32 and np.isfinite(values).all(), f"logits {values.shape}")
+        demand(
+            values.shape == (3, 5) and values.dtype == np.float32 and np.isfinite(values).all(),
+            f"logits {values.shape}",
+        )
     return True
 
 
 def _rows(folder: Path) -> list[IndexRow]:
-    return [IndexRow(f"{name}.wav", file_stamp(folder / "audio" / f"{name}.wav"), AudioFile(folder / "audio" / f"{name}.wav")) for name in "abc"]
+    return [
+        IndexRow(
+            f"{name}.wav", file_stamp(folder / "audio" / f"{name}.wav"), AudioFile(folder / "audio" / f"{name}.wav")
+        )
+        for name in "abc"
+    ]
 
 
 def _prepare_index(folder: Path) -> None:
@@ -298,7 +323,13 @@ def _attempt_index(rng: random.Random, folder: Path) -> bool:
     before = path.stat().st_mtime_ns
     entries = look_up(folder / "audio", _rows(folder), 1)
     for entry in entries:
-        demand(0 < entry.duration_s < float("inf") and len(entry.digest) == 64 and entry.num_bytes > 0 and isinstance(entry.problem, str), f"{entry}")
+        demand(
+            0 < entry.duration_s < float("inf")
+            and len(entry.digest) == 64
+            and entry.num_bytes > 0
+            and isinstance(entry.problem, str),
+            f"{entry}",
+        )
         demand(is_rewritten or entry.duration_s == 0.5, f"{entry} is not what the file holds")
     return path.stat().st_mtime_ns == before
 
@@ -315,7 +346,14 @@ def wild_npz(original: Path, path: Path, rng: random.Random) -> None:
         arrays[name] = np.array([{"a": 1}], dtype=object)
     elif action < 0.6:
         arrays[name] = np.asarray(
-            rng.choice((arrays[name][..., None], arrays[name].ravel()[:1], np.array(rng.choice([n for n in NUMBERS if isinstance(n, float)])), np.array(["a"])))
+            rng.choice(
+                (
+                    arrays[name][..., None],
+                    arrays[name].ravel()[:1],
+                    np.array(rng.choice([n for n in NUMBERS if isinstance(n, float)])),
+                    np.array(["a"]),
+                )
+            )
         )
     else:
         arrays[name] = _changed(arrays[name], rng)
@@ -326,13 +364,20 @@ def wild_npz(original: Path, path: Path, rng: random.Random) -> None:
                 with archive.open(f"{key}.npy", "w") as file:
                     if key == name:
                         shape = (10 ** rng.randrange(7, 13),)
-                        np.lib.format.write_array_header_2_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})  # type: ignore[no-untyped-call]
+                        np.lib.format.write_array_header_2_0(
+                            file, {"descr": "<f8", "fortran_order": False, "shape": shape}
+                        )  # type: ignore[no-untyped-call]
                         file.write(bytes(10**7))
                     else:
                         np.lib.format.write_array(file, np.asarray(array))  # type: ignore[no-untyped-call]
 
 
-HEADER = {"format": "efficient_sed pseudo-labels/1", "classes": list(CLASSES), "teachers": ["a"], "versions": {"torch": "2"}}
+HEADER = {
+    "format": "efficient_sed pseudo-labels/1",
+    "classes": list(CLASSES),
+    "teachers": ["a"],
+    "versions": {"torch": "2"},
+}
 
 
 def _logits(number: int) -> np.ndarray:

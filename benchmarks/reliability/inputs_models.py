@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from efficient_sed._resources import resource_folder
-from efficient_sed.export.device import benchmark_exported
-from efficient_sed.export.onnx_model import OnnxModel
-from efficient_sed.models._cards import read_card
-from efficient_sed.models._checkpoint import load_model, model_header, save_model
-from efficient_sed.models._factory import create_model
+from efficient_sed.benchmark.exported import benchmark_exported
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
+from efficient_sed.models.weights.cards import read_card
+from efficient_sed.models.weights.checkpoint import load_model, model_header, save_model
 from reliability.inputs import Kind, check_labels, demand
 from reliability.mutations import change_value, damage, damaged_json, wild_value
 
@@ -36,7 +36,9 @@ def _prepare_checkpoints(folder: Path) -> None:
     save_model(model, folder / "original.safetensors")
     torch.save(model.state_dict(), folder / "original.pt")
     state = {f"model.{key}": value for key, value in model.state_dict().items()}
-    torch.save({"state_dict": state, "hyper_parameters": {"model": model_header(model)}, "epoch": 3}, folder / "original.ckpt")
+    torch.save(
+        {"state_dict": state, "hyper_parameters": {"model": model_header(model)}, "epoch": 3}, folder / "original.ckpt"
+    )
 
 
 def _attempt_checkpoint(rng: random.Random, folder: Path) -> bool:
@@ -53,10 +55,18 @@ def _attempt_checkpoint(rng: random.Random, folder: Path) -> bool:
     weights = model.state_dict()
     demand(all(torch.isfinite(value).all() for value in weights.values()), "a weight is no finite number")
     check_labels(model.classes)
-    demand(1 <= model.provenance.clip_seconds < 1e5 and model.provenance.median_frames % 2 == 1 and model.provenance.median_frames > 0, f"{model.provenance}")
+    demand(
+        1 <= model.provenance.clip_seconds < 1e5
+        and model.provenance.median_frames % 2 == 1
+        and model.provenance.median_frames > 0,
+        f"{model.provenance}",
+    )
     demand(model.provenance.task in ("detection", "tagging"), f"{model.provenance}")
     if not is_rewritten and suffix != "safetensors":  # a zip archive has checksums
-        demand(all(torch.equal(value, weights[key]) for key, value in _small_model().state_dict().items()), "other weights than were stored")
+        demand(
+            all(torch.equal(value, weights[key]) for key, value in _small_model().state_dict().items()),
+            "other weights than were stored",
+        )
     return True
 
 
@@ -72,7 +82,11 @@ def _wild_safetensors(original: Path, path: Path, rng: random.Random) -> None:
         table["__metadata__"]["efficient_sed"] = json.dumps(change_value(header, rng))
     elif action < 0.8:
         name = rng.choice([key for key in table if key != "__metadata__"])
-        table[name] = change_value(table[name], rng) if rng.random() < 0.7 else table[name] | {"dtype": rng.choice(("F16", "BF16", "I32", "U8", "F8_E4M3", "BOOL", "F64", "C64"))}
+        table[name] = (
+            change_value(table[name], rng)
+            if rng.random() < 0.7
+            else table[name] | {"dtype": rng.choice(("F16", "BF16", "I32", "U8", "F8_E4M3", "BOOL", "F64", "C64"))}
+        )
     else:
         place = rng.randrange(len(body) - 4) // 4 * 4
         body = body[:place] + np.array(rng.choice((np.nan, np.inf, 1e38)), np.float32).tobytes() + body[place + 4 :]
@@ -106,10 +120,15 @@ def _wild_pickle(original: Path, path: Path, rng: random.Random) -> None:
 
 
 def _prepare_onnx(folder: Path) -> None:
-    from efficient_sed.cli import main
+    from efficient_sed.cli.main import main
 
     save_model(_small_model(), folder / "model.safetensors")
-    if main(["export", str(folder / "model.safetensors"), "--format", "onnx", "--output", str(folder / "original.onnx")]) != 0:
+    if (
+        main(
+            ["export", str(folder / "model.safetensors"), "--format", "onnx", "--output", str(folder / "original.onnx")]
+        )
+        != 0
+    ):
         raise RuntimeError("the original was not exported")
 
 
@@ -125,17 +144,28 @@ def _attempt_onnx(rng: random.Random, folder: Path) -> bool:
         if action < 0.8:
             entry = rng.choice(graph.metadata_props)
             value = wild_value(rng)
-            entry.value = (value if isinstance(value, str) and rng.random() < 0.5 else json.dumps(value)).encode("utf-8", "replace").decode()
+            entry.value = (
+                (value if isinstance(value, str) and rng.random() < 0.5 else json.dumps(value))
+                .encode("utf-8", "replace")
+                .decode()
+            )
         elif action < 0.9:
-            part = rng.choice((graph.graph.node, graph.graph.initializer, graph.graph.output, graph.graph.input, graph.metadata_props))
+            part = rng.choice(
+                (graph.graph.node, graph.graph.initializer, graph.graph.output, graph.graph.input, graph.metadata_props)
+            )
             del part[rng.randrange(len(part))]
         else:
             weights = rng.choice([item for item in graph.graph.initializer if len(item.raw_data) >= 4])
-            weights.raw_data = np.full(len(weights.raw_data) // 4, rng.choice((np.nan, np.inf, 1e30)), np.float32).tobytes()
+            weights.raw_data = np.full(
+                len(weights.raw_data) // 4, rng.choice((np.nan, np.inf, 1e30)), np.float32
+            ).tobytes()
         onnx.save(graph, path)
     model = OnnxModel(path, 1)
     check_labels(model.classes)
-    demand(model.header.min_samples <= round(model.clip_seconds * model.header.sample_rate) and model.clip_seconds <= 3600, f"{model.header}")
+    demand(
+        model.header.min_samples <= round(model.clip_seconds * model.header.sample_rate) and model.clip_seconds <= 3600,
+        f"{model.header}",
+    )
     demand(model.median_frames % 2 == 1 and model.median_frames > 0 and 0 < model.threshold < 1, f"{model.header}")
     num_samples = max(model.min_samples, min(model.grid.sample_rate, 100_000))
     waveform = np.random.default_rng(0).uniform(-0.1, 0.1, (1, num_samples)).astype(np.float32)
@@ -160,7 +190,10 @@ def _attempt_card(rng: random.Random, folder: Path) -> bool:
     card = read_card(path)
     demand(Path(card.file).name == card.file and card.file not in ("", ".", ".."), f"file {card.file!r}")
     demand(card.url is None or card.url.startswith(("http://", "https://")), f"url {card.url!r}")
-    demand(card.name.isprintable() and card.params > 0 and card.macs > 0, f"{card.name!r}, {card.params} parameters, {card.macs} MACs")
+    demand(
+        card.name.isprintable() and card.params > 0 and card.macs > 0,
+        f"{card.name!r}, {card.params} parameters, {card.macs} MACs",
+    )
     demand(all(0 <= score.value <= 1 for score in card.scores), "a score is none")
     return True
 

@@ -13,19 +13,19 @@ from unittest import mock
 import numpy as np
 from rich.console import Console
 
-from efficient_sed._page import to_script_json
-from efficient_sed._resources import resource_folder
-from efficient_sed.benchmark.device_rows import results_on_device
-from efficient_sed.benchmark.frontier import find_runs, read_results, run_points
-from efficient_sed.benchmark.frontier_page import page_data
-from efficient_sed.benchmark.record import repeated_rows, result_table
-from efficient_sed.benchmark.table1 import table1
-from efficient_sed.config import compose
-from efficient_sed.config._strict import run_config_from_dict
-from efficient_sed.config.compose import compose_run
+from efficient_sed.config.parse import run_config_from_dict
 from efficient_sed.config.schema import RunConfig, to_dict
-from efficient_sed.evaluation.psds import PsdsAccumulator
-from efficient_sed.evaluation.psds_clips import PsdsClips
+from efficient_sed.experiment import compose
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.record import repeated_rows, result_table
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.files.pages import to_script_json
+from efficient_sed.frontier.device_rows import results_on_device
+from efficient_sed.frontier.html import page_data
+from efficient_sed.frontier.points import find_runs, read_results, run_points
+from efficient_sed.frontier.table1 import table1
+from efficient_sed.metrics.psds.clips import PsdsClips
+from efficient_sed.metrics.psds.score import PsdsAccumulator
 from efficient_sed.sweep.grid import expand_grid
 from reliability.inputs import Kind, demand
 from reliability.inputs_containers import wild_npz
@@ -57,7 +57,9 @@ BOARD: list[dict[str, Any]] = [{
 def _prepare_results(folder: Path) -> None:
     for number in (1, 2):
         (folder / f"runs/{number}").mkdir(parents=True)
-        (folder / f"runs/{number}/result.json").write_text(json.dumps(RESULT | {"seed": number, "signature": f"{number}abcdef012"}))
+        (folder / f"runs/{number}/result.json").write_text(
+            json.dumps(RESULT | {"seed": number, "signature": f"{number}abcdef012"})
+        )
     (folder / "runs/0").mkdir()
 
 
@@ -92,7 +94,12 @@ def _prepare_clips(folder: Path) -> None:
     accumulator = PsdsAccumulator(("cat", "dog"), [1.0] * 4, frame_hop_s=0.04, keeps_clips=True)
     for number in range(4):
         rng = np.random.default_rng(number)
-        accumulator.update(f"clip {number}", rng.uniform(size=(25, 2)).astype(np.float32), [(0.1, 0.5, "cat"), (0.3, 0.9, "dog")][: number % 3], 1.0)
+        accumulator.update(
+            f"clip {number}",
+            rng.uniform(size=(25, 2)).astype(np.float32),
+            [(0.1, 0.5, "cat"), (0.3, 0.9, "dog")][: number % 3],
+            1.0,
+        )
     PsdsClips.collect(accumulator, {"max_efpr": 100.0}).save(folder / "original.npz")
 
 
@@ -125,8 +132,16 @@ VALUES = (*TEXTS, "tf", "gru", "none", "fmn10", "synthetic", "folder", "64", "0.
 
 def _override(rng: random.Random) -> str:
     action = rng.random()
-    key = rng.choice(KEYS) if action < 0.9 else "".join(rng.choice((*KEYS, ".", "=", "@", "/", "+", "~", *TEXTS[:30])) for _ in range(rng.randrange(1, 4)))
-    value = rng.choice(VALUES) if rng.random() < 0.8 else "".join(rng.choice((*VALUES[:40], ",", "[", "]", "{", "}", ":")) for _ in range(rng.randrange(1, 4)))
+    key = (
+        rng.choice(KEYS)
+        if action < 0.9
+        else "".join(rng.choice((*KEYS, ".", "=", "@", "/", "+", "~", *TEXTS[:30])) for _ in range(rng.randrange(1, 4)))
+    )
+    value = (
+        rng.choice(VALUES)
+        if rng.random() < 0.8
+        else "".join(rng.choice((*VALUES[:40], ",", "[", "]", "{", "}", ":")) for _ in range(rng.randrange(1, 4)))
+    )
     return (f"{key}={value}" if rng.random() < 0.97 else rng.choice((key, value))).replace("\ud800", "")
 
 
@@ -167,14 +182,33 @@ def _attempt_preset(rng: random.Random, folder: Path) -> bool:
     (configs / "experiment").mkdir(parents=True, exist_ok=True)
     data = damage(PRESET.encode(), rng)
     if rng.random() < 0.5:
-        value = json.dumps(change_value({"data": {"num_train": 48}, "train": {"epochs": 1, "batch_size": wild_value(rng)}, "seed": 1}, rng))
+        value = json.dumps(
+            change_value(
+                {"data": {"num_train": 48}, "train": {"epochs": 1, "batch_size": wild_value(rng)}, "seed": 1}, rng
+            )
+        )
         data = f"# @package _global_\n{value}\n".encode()
     elif rng.random() < 0.3:
         data = PRESET.replace(
-            "16", rng.choice(("!!python/object/apply:os.system [id]", "&a [*a]", "!!binary x", "*a", "${oc.env:HOME}", "2026-11-20", "!!set {a}", "|", "? [a]\n  : b"))
+            "16",
+            rng.choice(
+                (
+                    "!!python/object/apply:os.system [id]",
+                    "&a [*a]",
+                    "!!binary x",
+                    "*a",
+                    "${oc.env:HOME}",
+                    "2026-11-20",
+                    "!!set {a}",
+                    "|",
+                    "? [a]\n  : b",
+                )
+            ),
         ).encode()
     (configs / "experiment" / "tried.yaml").write_bytes(data)
-    with mock.patch.object(compose, "resource_folder", lambda name: configs if name == "configs" else resource_folder(name)):
+    with mock.patch.object(
+        compose, "resource_folder", lambda name: configs if name == "configs" else resource_folder(name)
+    ):
         _check_config(compose_run(["experiment=tried"]))
     return True
 

@@ -14,8 +14,8 @@ import soundfile
 
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
-from efficient_sed.evaluation.detect import DetectOptions
-from efficient_sed.evaluation.detect_files import Recording, detect_one
+from efficient_sed.inference.detect import DetectOptions
+from efficient_sed.inference.detect_files import Recording, detect_one
 from reliability.inputs import Kind, check_events, check_samples, demand
 from reliability.mutations import EXTREMES, damage
 
@@ -59,7 +59,9 @@ def _prepare(name: str, folder: Path) -> None:
         rng = np.random.default_rng(index)
         time = np.arange(int(1.3 * form.rate)) / form.rate
         sound = 0.4 * np.sin(2 * np.pi * 440 * time) * (np.sin(5 * time) > 0) + rng.normal(scale=0.02, size=len(time))
-        soundfile.write(folder / f"{index}", np.stack([sound] * form.channels, -1), form.rate, form.subtype, format=form.container)
+        soundfile.write(
+            folder / f"{index}", np.stack([sound] * form.channels, -1), form.rate, form.subtype, format=form.container
+        )
 
 
 def _attempt(name: str, rng: random.Random, folder: Path) -> bool:
@@ -74,7 +76,9 @@ def _attempt(name: str, rng: random.Random, folder: Path) -> bool:
     check_samples(whole, info.duration_s * SAMPLE_RATE)
     start_s = rng.uniform(0, info.duration_s * 0.9)
     check_samples(read_audio(path, start_s, 0.5), min(0.5, info.duration_s - start_s) * SAMPLE_RATE)
-    if name == "flac" and len(data) == len(original) and data[:42] == original[:42]:  # behind the header all frames have checksums
+    if (
+        name == "flac" and len(data) == len(original) and data[:42] == original[:42]
+    ):  # behind the header all frames have checksums
         demand(np.array_equal(whole, read_audio(io_copy(original, folder))), "other samples than were encoded")
     found = detect_one(Recording(path, "damaged", Path("damaged"), info.duration_s), Loudness(), DetectOptions())
     demand(found.error is None, f"read before and not now: {found.error}")
@@ -93,12 +97,22 @@ def _wild_wav(rng: random.Random) -> bytes:
     """A header of its own making before some samples."""
 
     def number(usual: int, bits: int) -> int:
-        chosen: int = (rng.choice((*EXTREMES, 22_255, 44_101, 96_000, 16_000_000)) if rng.random() < 0.3 else usual) % 2**bits
+        chosen: int = (
+            rng.choice((*EXTREMES, 22_255, 44_101, 96_000, 16_000_000)) if rng.random() < 0.3 else usual
+        ) % 2**bits
         return chosen
 
     samples = np.frombuffer(rng.randbytes(4000), np.int16).tobytes()
     channels, rate, bits = number(1, 16), number(16_000, 32), number(16, 16)
-    head = struct.pack("<HHIIHH", number(rng.choice((1, 1, 3, 2, 6, 7, 17, 0xFFFE)), 16), channels, rate, number(32_000, 32), number(2, 16), bits)
+    head = struct.pack(
+        "<HHIIHH",
+        number(rng.choice((1, 1, 3, 2, 6, 7, 17, 0xFFFE)), 16),
+        channels,
+        rate,
+        number(32_000, 32),
+        number(2, 16),
+        bits,
+    )
     chunks = io.BytesIO()
     for name, content in ((b"fmt ", head), *([(b"fact", b"\0" * 4)] if rng.random() < 0.2 else []), (b"data", samples)):
         chunks.write(name + struct.pack("<I", number(len(content), 32)) + content)

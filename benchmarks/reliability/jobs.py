@@ -19,15 +19,15 @@ from typing import Any, ClassVar
 import torch
 
 import efficient_sed as es
-from efficient_sed._resources import resource_folder
-from efficient_sed.benchmark.result_file import RESULT_FILE
-from efficient_sed.cli import main
-from efficient_sed.config.compose import compose_run
-from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.models import _cards
-from efficient_sed.models._cards import DEFAULT_DETECTOR
-from efficient_sed.models._checkpoint import read_checkpoint
-from efficient_sed.models._download import download
+from efficient_sed.cli.main import main
+from efficient_sed.data.sets.synthetic import SyntheticConfig
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.result_file import RESULT_FILE
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.models.weights import cards
+from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
+from efficient_sed.models.weights.checkpoint import read_checkpoint
+from efficient_sed.models.weights.download import download
 from efficient_sed.teachers._journal import open_journal
 from efficient_sed.training.callbacks import PROGRESS_FILE
 from efficient_sed.training.curves import read_curves
@@ -36,8 +36,24 @@ from reliability.processes import fork_runs
 from reliability.server import BadServer, serving
 from reliability.whole import read_h5
 
-DATA_WORDS = ("data=synthetic", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3", "data.num_workers=0")
-TRAIN_WORDS = ("backbone=fmn04", "train.epochs=3", "train.batch_size=4", "train.accelerator=cpu", "train.select=last", "benchmark.seconds=1", "benchmark.repeats=3")
+DATA_WORDS = (
+    "data=synthetic",
+    "data.num_train=8",
+    "data.num_validation=4",
+    "data.num_test=4",
+    "data.scene_seconds=3",
+    "data.clip_seconds=3",
+    "data.num_workers=0",
+)
+TRAIN_WORDS = (
+    "backbone=fmn04",
+    "train.epochs=3",
+    "train.batch_size=4",
+    "train.accelerator=cpu",
+    "train.select=last",
+    "benchmark.seconds=1",
+    "benchmark.repeats=3",
+)
 NEEDED = ("models._convert", "data._packing", "data.check", "teachers._write")
 PLOTTED = "plots/frontier.png"
 
@@ -65,7 +81,15 @@ def material(seed: int) -> Iterator[Material]:
     """Scenes, a teacher and a server of released weights, until the block ends."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="reliability_")))
-        data = SyntheticConfig(root=str(folder / "data"), num_train=8, num_validation=4, num_test=4, scene_seconds=3.0, clip_seconds=3, num_workers=0)
+        data = SyntheticConfig(
+            root=str(folder / "data"),
+            num_train=8,
+            num_validation=4,
+            num_test=4,
+            scene_seconds=3.0,
+            clip_seconds=3,
+            num_workers=0,
+        )
         data.load()
         for module in NEEDED:  # once here, not in every process
             import_module(f"efficient_sed.{module}")
@@ -74,11 +98,13 @@ def material(seed: int) -> Iterator[Material]:
         model = es.create_model("fmn04", classes=list(data.load().classes))
         es.save_model(model, folder / "teacher.safetensors")
         torch.save(model.state_dict(), folder / "fmn04.pt")
-        card = _cards.list_cards()[DEFAULT_DETECTOR]
-        server = stack.enter_context(serving((resource_folder("pretrained") / "weights" / card.file).read_bytes(), seed))
-        (cards := folder / "cards").mkdir()
-        (cards / "one.json").write_text(json.dumps({**dataclasses.asdict(card), "url": server.url}))
-        yield Material(folder / "data", folder / "teacher.safetensors", folder / "fmn04.pt", cards, server)
+        card = cards.list_cards()[DEFAULT_DETECTOR]
+        server = stack.enter_context(
+            serving((resource_folder("pretrained") / "weights" / card.file).read_bytes(), seed)
+        )
+        (card_folder := folder / "cards").mkdir()
+        (card_folder / "one.json").write_text(json.dumps({**dataclasses.asdict(card), "url": server.url}))
+        yield Material(folder / "data", folder / "teacher.safetensors", folder / "fmn04.pt", card_folder, server)
 
 
 class Job(ABC):
@@ -95,7 +121,7 @@ class Job(ABC):
 
     def before(self, folder: Path) -> None:
         """What the command's process needs before it."""
-        os.environ[_cards.HOME_VARIABLE] = str(folder / "home")
+        os.environ[cards.HOME_VARIABLE] = str(folder / "home")
 
     @abstractmethod
     def finished(self, folder: Path) -> dict[str, int]:
@@ -110,7 +136,15 @@ class Train(Job):
     name = "train"
 
     def arguments(self, folder: Path) -> list[str]:
-        return ["train", "--quiet", *TRAIN_WORDS, "seq=mingru", "seq.hidden=16", *self.material.data_words, f"output_dir={folder / 'runs'}"]
+        return [
+            "train",
+            "--quiet",
+            *TRAIN_WORDS,
+            "seq=mingru",
+            "seq.hidden=16",
+            *self.material.data_words,
+            f"output_dir={folder / 'runs'}",
+        ]
 
     def finished(self, folder: Path) -> dict[str, int]:
         return {f"{path.name} steps": steps_of(path) for path in (folder / "runs").glob("*")}
@@ -125,7 +159,15 @@ class Sweep(Train):
 
     def arguments(self, folder: Path) -> list[str]:
         words = [word for word in TRAIN_WORDS if word != "train.epochs=3"]
-        return ["sweep", *words, *self.words, *self.material.data_words, f"output_dir={folder / 'runs'}", "--plot", str(folder / PLOTTED)]
+        return [
+            "sweep",
+            *words,
+            *self.words,
+            *self.material.data_words,
+            f"output_dir={folder / 'runs'}",
+            "--plot",
+            str(folder / PLOTTED),
+        ]
 
     def before(self, folder: Path) -> None:
         super().before(folder)
@@ -140,7 +182,13 @@ class PseudoLabel(Job):
     name = "pseudo-label"
 
     def arguments(self, folder: Path) -> list[str]:
-        return ["pseudo-label", "--teacher", str(self.material.teacher), str(folder / "logits.h5"), *self.material.data_words]
+        return [
+            "pseudo-label",
+            "--teacher",
+            str(self.material.teacher),
+            str(folder / "logits.h5"),
+            *self.material.data_words,
+        ]
 
     def finished(self, folder: Path) -> dict[str, int]:
         output, journal = folder / "logits.h5", folder / "logits.h5.part"
@@ -149,7 +197,11 @@ class PseudoLabel(Job):
         return {"clips": labelled_clips(journal) if journal.is_file() else 0}
 
     def result(self, folder: Path) -> dict[str, Any]:
-        return {name: value for name, value in read_h5(folder / "logits.h5").items() if name not in ("header", "attribute versions")}
+        return {
+            name: value
+            for name, value in read_h5(folder / "logits.h5").items()
+            if name not in ("header", "attribute versions")
+        }
 
 
 class Pack(Job):
@@ -171,7 +223,15 @@ class Scenes(Job):
     name = "data check"
 
     def arguments(self, folder: Path) -> list[str]:
-        return ["data", "check", *DATA_WORDS, "data.num_workers=1", f"data.root={folder / 'data'}", "--manifest", str(folder / "clips.txt")]
+        return [
+            "data",
+            "check",
+            *DATA_WORDS,
+            "data.num_workers=1",
+            f"data.root={folder / 'data'}",
+            "--manifest",
+            str(folder / "clips.txt"),
+        ]
 
     def finished(self, folder: Path) -> dict[str, int]:
         return {"sets": len(list(folder.glob("data/synthetic_*/settings.json")))}
@@ -204,16 +264,23 @@ class Download(Convert):
 
     def before(self, folder: Path) -> None:
         super().before(folder)
-        vars(_cards)["resource_folder"] = lambda _: self.material.cards
-        vars(_cards)["download"] = download  # tests refuse any
-        _cards.list_cards.cache_clear()
+        vars(cards)["resource_folder"] = lambda _: self.material.cards
+        vars(cards)["download"] = download  # tests refuse any
+        cards.list_cards.cache_clear()
 
     def finished(self, folder: Path) -> dict[str, int]:
-        fetched = [path for path in (folder / "home").glob("*.safetensors") if path.read_bytes() == self.material.server.content]
+        fetched = [
+            path
+            for path in (folder / "home").glob("*.safetensors")
+            if path.read_bytes() == self.material.server.content
+        ]
         return {**super().finished(folder), "fetched": len(fetched)}
 
     def result(self, folder: Path) -> dict[str, Any]:
-        fetched = {path.name: path.read_bytes() == self.material.server.content for path in (folder / "home").glob("*.safetensors")}
+        fetched = {
+            path.name: path.read_bytes() == self.material.server.content
+            for path in (folder / "home").glob("*.safetensors")
+        }
         return {**super().result(folder), "fetched": fetched}
 
 
@@ -225,7 +292,18 @@ def warm_up(folder: Path, kinds: Sequence[str]) -> None:
     if not any(word in kind for kind in kinds for word in ("train", "sweep")):
         return
     with TemporaryDirectory(dir=folder) as scratch, redirect_stdout(io.StringIO()):
-        main(["train", "--quiet", *TRAIN_WORDS, *DATA_WORDS, f"data.root={scratch}/data", "seq=none", "train.epochs=1", f"output_dir={scratch}/runs"])
+        main(
+            [
+                "train",
+                "--quiet",
+                *TRAIN_WORDS,
+                *DATA_WORDS,
+                f"data.root={scratch}/data",
+                "seq=none",
+                "train.epochs=1",
+                f"output_dir={scratch}/runs",
+            ]
+        )
         main(["plot", f"{scratch}/runs", "--output", f"{scratch}/frontier.png"])
 
 
@@ -249,7 +327,11 @@ def run_result(run_folder: Path) -> dict[str, Any]:
         "metrics": result["metrics"],
         "training": training,
         "curves": set(read_curves(run_folder)),
-        "files": {path.name for path in run_folder.glob("[!.]*") if path.suffix not in (".csv", ".log") and path.name != PROGRESS_FILE},
+        "files": {
+            path.name
+            for path in run_folder.glob("[!.]*")
+            if path.suffix not in (".csv", ".log") and path.name != PROGRESS_FILE
+        },
     }
 
 

@@ -25,7 +25,15 @@ from reliability.processes import Process, WriteCounter, kill_own_group
 from reliability.server import MANNERS
 from reliability.whole import broken_files, hidden_files
 
-SHARES = {"train": 40, "sweep": 16, "pseudo-label": 40, "data pack": 35, "convert": 29, "download": 30, "data check": 10}
+SHARES = {
+    "train": 40,
+    "sweep": 16,
+    "pseudo-label": 40,
+    "data pack": 35,
+    "convert": 29,
+    "download": 30,
+    "data check": 10,
+}
 MAX_KILLS = 5
 MAX_DELAYS_S = (0.0, 0.002, 0.02)
 HUNG_S = 120.0
@@ -87,7 +95,9 @@ def last_words(log: Path) -> str:
     return " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
 
 
-def run_killed(job: Job, folder: Path, reference: Reference, draw: random.Random, num_kills: int, outcome: Outcome) -> None:
+def run_killed(
+    job: Job, folder: Path, reference: Reference, draw: random.Random, num_kills: int, outcome: Outcome
+) -> None:
     """One job in its folder, killed until it ends by itself or has been killed often enough; what is wrong goes into the outcome."""
     folder.mkdir()
     typed: list[str] = []
@@ -109,7 +119,9 @@ def run_killed(job: Job, folder: Path, reference: Reference, draw: random.Random
         for problem in broken_files(folder):
             wrong(f"half-written: {problem}")
         now = job.finished(folder)
-        if lost := [f"{key} {value} became {now.get(key, 0)}" for key, value in done.items() if now.get(key, 0) < value]:
+        if lost := [
+            f"{key} {value} became {now.get(key, 0)}" for key, value in done.items() if now.get(key, 0) < value
+        ]:
             wrong(f"lost: {', '.join(lost)}")
         done = now
         if status < 0:
@@ -143,7 +155,9 @@ def attempt(job: Job, folder: Path, draw: random.Random | None, reference: Refer
     if draw.random() < 0.5:
         number, delay_s = draw.randint(1, max(1, reference.num_writes)), draw.uniform(0, draw.choice(MAX_DELAYS_S))
         counter = WriteCounter(folder)
-        process = start(job, folder, lambda: counter.watch(lambda count: kill_own_group(delay_s) if count == number else None))
+        process = start(
+            job, folder, lambda: counter.watch(lambda count: kill_own_group(delay_s) if count == number else None)
+        )
         status = process.wait(HUNG_S)
         return f"killed at write {number} + {1e3 * delay_s:.1f} ms" if status < 0 else f"status {status}", status
     process = start(job, folder)
@@ -178,9 +192,21 @@ def shares(kinds: Sequence[str], count: int) -> Counter[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     with counting(arguments, __doc__, SHARES, 200, "kills, of all kinds together") as asked:
         shared = shares(asked.kinds, asked.count)
-        outcomes = {kind: count_kills(kind, asked.given, count, asked.seed, asked.folder) for kind, count in shared.items()}
-    columns = ("job", "kills", "beside a write", "jobs ended and compared", "hidden files that kills left", "still there at the end")
-    numbers = ((kind, seen.num_kills, seen.num_beside_writes, seen.num_ended, seen.num_left, seen.num_stayed) for kind, seen in outcomes.items())
+        outcomes = {
+            kind: count_kills(kind, asked.given, count, asked.seed, asked.folder) for kind, count in shared.items()
+        }
+    columns = (
+        "job",
+        "kills",
+        "beside a write",
+        "jobs ended and compared",
+        "hidden files that kills left",
+        "still there at the end",
+    )
+    numbers = (
+        (kind, seen.num_kills, seen.num_beside_writes, seen.num_ended, seen.num_left, seen.num_stayed)
+        for kind, seen in outcomes.items()
+    )
     return asked.report(columns, zip(numbers, (seen.problems for seen in outcomes.values()), strict=True))
 
 

@@ -25,12 +25,12 @@ import numpy as np
 import soundfile
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.cli_listen import BLOCK_S, read_samples
-from efficient_sed.data.synthetic import Scene, synthesise_scene
-from efficient_sed.evaluation.detect import DetectOptions, Detector, open_detector
-from efficient_sed.evaluation.detect_files import Recording, detect_one
-from efficient_sed.evaluation.stream import Stream
-from efficient_sed.models._cards import DEFAULT_DETECTOR
+from efficient_sed.cli.listen import BLOCK_S, read_samples
+from efficient_sed.data.sets.synthetic import Scene, synthesise_scene
+from efficient_sed.inference.detect import DetectOptions, Detector, open_detector
+from efficient_sed.inference.detect_files import Recording, detect_one
+from efficient_sed.inference.stream import Stream
+from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
 
 SAMPLES_TAKEN = 96
 SHOWN = (1 / 24, 1 / 4, 1 / 2, 1)
@@ -75,7 +75,9 @@ class Watch:
 
     def __call__(self, position_s: float) -> None:
         if position_s >= self.total_s * (len(self.taken) + 1) / SAMPLES_TAKEN:
-            self.taken.append((position_s / 3600, PAGE_MIB * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])))
+            self.taken.append(
+                (position_s / 3600, PAGE_MIB * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]))
+            )
 
     def course(self, num_events: int, num_kept: int) -> Course:
         hours, mib = np.array(self.taken).T
@@ -144,26 +146,42 @@ def _watched(chunks: Iterator[np.ndarray], watch: Callable[[float], None]) -> It
 def work(pipe: Connection, way: str, model: str, folder: Path, hop_s: float, seed: int, total_s: float) -> None:
     """One way in a process of its own."""
     detector = open_detector(model, num_threads=1)
-    pipe.send(detect_long(detector, folder, seed, total_s) if way == "detect" else stream_long(detector, hop_s, seed, total_s))
+    pipe.send(
+        detect_long(detector, folder, seed, total_s) if way == "detect" else stream_long(detector, hop_s, seed, total_s)
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--model", default=DEFAULT_DETECTOR)
-    parser.add_argument("--hop", type=float, default=1.0, help="of the stream, seconds from one pass of the model to the next: memory is the same, time is not")
+    parser.add_argument(
+        "--hop",
+        type=float,
+        default=1.0,
+        help="of the stream, seconds from one pass of the model to the next: memory is the same, time is not",
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the file may lie while it is heard")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the file may lie while it is heard"
+    )
     options = parser.parse_args()
     print(
-        "| way | " + " | ".join(f"{share * options.hours:g} h, MiB" for share in SHOWN) + " | slope, MiB/h | events | s | |\n|---|" + "---:|" * (len(SHOWN) + 3) + "---|",
+        "| way | "
+        + " | ".join(f"{share * options.hours:g} h, MiB" for share in SHOWN)
+        + " | slope, MiB/h | events | s | |\n|---|"
+        + "---:|" * (len(SHOWN) + 3)
+        + "---|",
         flush=True,
     )
     context, all_flat = multiprocessing.get_context("spawn"), True
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for way in ("detect", "stream"):
             own, other = context.Pipe()
-            process = context.Process(target=work, args=(other, way, options.model, Path(folder), options.hop, options.seed, 3600 * options.hours))
+            process = context.Process(
+                target=work,
+                args=(other, way, options.model, Path(folder), options.hop, options.seed, 3600 * options.hours),
+            )
             process.start()
             other.close()
             course: Course = own.recv()

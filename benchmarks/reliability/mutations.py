@@ -10,7 +10,28 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 EXTREMES = (0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1)
-NUMBERS: tuple[Any, ...] = (0, -1, -0.0, 1, 2, 3.5, 1e-320, 1e308, 2**31, 2**63, -(2**63), 2**64, 10**30, 10**400, math.nan, math.inf, -math.inf, True, 16_000, 0.04)
+NUMBERS: tuple[Any, ...] = (
+    0,
+    -1,
+    -0.0,
+    1,
+    2,
+    3.5,
+    1e-320,
+    1e308,
+    2**31,
+    2**63,
+    -(2**63),
+    2**64,
+    10**30,
+    10**400,
+    math.nan,
+    math.inf,
+    -math.inf,
+    True,
+    16_000,
+    0.04,
+)
 TEXTS = (
     "", " ", "a", "nan", "inf", "-1", "-0", "1e400", "1e-400", "9" * 5000, "0x10", "1_000", "١٢", "²", "null", "true", "None", "${oc.env:HOME}", "${seed}",
     "${", "$x$", "[", "]", "[[[[",
@@ -127,9 +148,17 @@ def damaged_table(text: str, separator: str, rng: random.Random) -> bytes:
             lambda row=row: rng.shuffle(rows[row]),  # type: ignore[misc]
         ]
         edits[rng.choice((0, 0, 0, 0, 1, 2, 3, 4))]()
-    return "\n".join(separator.join(row) for row in rows).encode(rng.choice(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32")), "surrogatepass")
+    return "\n".join(separator.join(row) for row in rows).encode(
+        rng.choice(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32")), "surrogatepass"
+    )
 
 
 def _field(rng: random.Random) -> str:
     value = rng.choice((*TEXTS, *NUMBERS, "1e9", "0.0", "0.1", "0.3", "-0.1"))
-    return value if isinstance(value, str) else str(value) if not isinstance(value, int) or value < 10**40 else "1" + "0" * 400
+    return (
+        value
+        if isinstance(value, str)
+        else str(value)
+        if not isinstance(value, int) or value < 10**40
+        else "1" + "0" * 400
+    )

@@ -1,4 +1,4 @@
-"""Commands in processes forked from one that has imported everything already: each starts in milliseconds, runs `efficient_sed.cli.main` and can be killed."""
+"""Commands in processes forked from one that has imported everything already: each starts in milliseconds, runs `efficient_sed.cli.main.main` and can be killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import IO, Any, NoReturn
 
 import torch
 
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 from efficient_sed.sweep import run_process
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -43,7 +43,9 @@ class Process:
         self.pid = fork()
         if self.pid == 0:
             os.setsid()
-            become(arguments, os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), before)
+            become(
+                arguments, os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), before
+            )
         self._watched = os.pidfd_open(self.pid)
 
     def has_ended(self, within_s: float) -> bool:
@@ -94,7 +96,9 @@ def become(arguments: Sequence[str], stdin: int, output: int, before: Callable[[
     try:
         for target, source in ((0, stdin), (1, output), (2, output)):
             os.dup2(source, target)
-        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, closefd=False) for number, mode in ((0, "r"), (1, "w"), (2, "w")))
+        sys.stdin, sys.stdout, sys.stderr = (
+            os.fdopen(number, mode, closefd=False) for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+        )
         torch.set_num_threads(1)
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
@@ -113,7 +117,9 @@ def become(arguments: Sequence[str], stdin: int, output: int, before: Callable[[
 class ForkedRun:
     """Stands in for the `subprocess.Popen` of a sweep's run: the same command, forked from the sweep instead of started anew."""
 
-    def __init__(self, command: Sequence[str], *, stdout: IO[str], stderr: int, stdin: int, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], *, stdout: IO[str], stderr: int, stdin: int, cwd: Path, env: Mapping[str, str]
+    ) -> None:
         reading, writing = os.pipe()
         self.returncode: int | None = None
         self.pid = fork()
@@ -121,7 +127,7 @@ class ForkedRun:
             os.close(writing)
             os.chdir(cwd)
             os.environ.update(env)
-            become(command[command.index("efficient_sed.cli") + 1 :], reading, stdout.fileno(), lambda: None)
+            become(command[command.index("efficient_sed") + 1 :], reading, stdout.fileno(), lambda: None)
         os.close(reading)
         self._stdin = writing
 
@@ -168,8 +174,14 @@ class WriteCounter:
         def hook(event: str, values: tuple[Any, ...]) -> None:
             if event == "os.remove" and may_remove:
                 return
-            is_writing = event in _WRITING_EVENTS or (event == "open" and isinstance(values[2], int) and values[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-            if is_writing and isinstance(values[0], str | os.PathLike) and os.path.realpath(values[0]).startswith(self._folder):
+            is_writing = event in _WRITING_EVENTS or (
+                event == "open" and isinstance(values[2], int) and values[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            )
+            if (
+                is_writing
+                and isinstance(values[0], str | os.PathLike)
+                and os.path.realpath(values[0]).startswith(self._folder)
+            ):
                 self._count.value += 1
                 on_write(self._count.value)
 

@@ -54,7 +54,13 @@ class _Handler(BaseHTTPRequestHandler):
         first = int(asked[1]) if asked and int(asked[1]) < len(server.content) else 0
         body = (server.content if manner != "other file" else server.content[::-1])[first:]
         announced = len(body) + {"too long": 1000, "too short": -len(body) // 3}.get(manner, 0)
-        self._head(206 if first else 200, None if manner == "no length" else announced, "application/octet-stream", first, first + announced)
+        self._head(
+            206 if first else 200,
+            None if manner == "no length" else announced,
+            "application/octet-stream",
+            first,
+            first + announced,
+        )
         end = server.random.randrange(len(body)) if manner in ("drop", "no length") else len(body)
         for start in range(0, end, PIECE):
             self.wfile.write(body[start : min(end, start + PIECE)])

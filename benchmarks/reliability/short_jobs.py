@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from training import write_audioset
 
-from efficient_sed.models._cards import DEFAULT_DETECTOR
+from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
 from reliability.jobs import Job, Material, hash_of
 
 
@@ -30,7 +30,15 @@ class Export(ShortJob):
     name = "export"
 
     def arguments(self, folder: Path) -> list[str]:
-        return ["export", "--force", str(self.material.teacher), "--format", "onnx", "--output", str(folder / "model.onnx")]
+        return [
+            "export",
+            "--force",
+            str(self.material.teacher),
+            "--format",
+            "onnx",
+            "--output",
+            str(folder / "model.onnx"),
+        ]
 
 
 class Detect(ShortJob):
@@ -38,15 +46,33 @@ class Detect(ShortJob):
     timed = (".html",)
 
     def arguments(self, folder: Path) -> list[str]:
-        written = {option: str(folder / f"found.{suffix}") for option, suffix in (("--output", "tsv"), ("--report", "html"), ("--plot", "png"))}
-        return ["detect", str(first_scene(self.material)), "--model", DEFAULT_DETECTOR, *(word for pair in written.items() for word in pair)]
+        written = {
+            option: str(folder / f"found.{suffix}")
+            for option, suffix in (("--output", "tsv"), ("--report", "html"), ("--plot", "png"))
+        }
+        return [
+            "detect",
+            str(first_scene(self.material)),
+            "--model",
+            DEFAULT_DETECTOR,
+            *(word for pair in written.items() for word in pair),
+        ]
 
 
 class DetectScores(ShortJob):
     name = "detect scores"
 
     def arguments(self, folder: Path) -> list[str]:
-        return ["detect", str(first_scene(self.material).parent), "--model", DEFAULT_DETECTOR, "--format", "npz", "--output", str(folder / "scores")]
+        return [
+            "detect",
+            str(first_scene(self.material).parent),
+            "--model",
+            DEFAULT_DETECTOR,
+            "--format",
+            "npz",
+            "--output",
+            str(folder / "scores"),
+        ]
 
 
 class Plot(ShortJob):
@@ -62,7 +88,18 @@ class Benchmark(ShortJob):
     timed = (".csv",)
 
     def arguments(self, folder: Path) -> list[str]:
-        return ["benchmark", "fmn04", "--seconds", "1", "--batch", "1", "--modes", "eager", "--csv", str(folder / "costs.csv")]
+        return [
+            "benchmark",
+            "fmn04",
+            "--seconds",
+            "1",
+            "--batch",
+            "1",
+            "--modes",
+            "eager",
+            "--csv",
+            str(folder / "costs.csv"),
+        ]
 
 
 class Index(ShortJob):
@@ -79,10 +116,20 @@ class Index(ShortJob):
             write_audioset(self.root, 4)
 
     def arguments(self, folder: Path) -> list[str]:
-        return ["data", "check", "data=audioset_strong", f"data.root={self.root}", "data.num_workers=0", "--manifest", str(folder / "clips.jsonl")]
+        return [
+            "data",
+            "check",
+            "data=audioset_strong",
+            f"data.root={self.root}",
+            "data.num_workers=0",
+            "--manifest",
+            str(folder / "clips.jsonl"),
+        ]
 
 
-SHORT_JOBS: dict[str, Callable[[Material], Job]] = {job.name: job for job in (Export, Detect, DetectScores, Plot, Benchmark, Index)}
+SHORT_JOBS: dict[str, Callable[[Material], Job]] = {
+    job.name: job for job in (Export, Detect, DetectScores, Plot, Benchmark, Index)
+}
 
 
 def first_scene(material: Material) -> Path:

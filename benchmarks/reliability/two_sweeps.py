@@ -37,7 +37,10 @@ class LaterSeeds(Sweep):
 PAIRS: dict[str, tuple[type[Job], type[Job]]] = {
     "sweep": (Sweep, Sweep),
     "overlapping sweeps": (Sweep, LaterSeeds),
-    **{kind: (JOBS[kind], JOBS[kind]) for kind in ("train", "pseudo-label", "data pack", "convert", "download", "data check")},
+    **{
+        kind: (JOBS[kind], JOBS[kind])
+        for kind in ("train", "pseudo-label", "data pack", "convert", "download", "data check")
+    },
 }
 
 
@@ -70,7 +73,10 @@ def run_pair(jobs: Sequence[Job], folder: Path, expected: dict[str, Any], lead_s
             continue
         last_line = last_words(log).rpartition(" / ")[2]
         outcome.num_refused += status in REFUSED
-        if status == CRASHED or (status in REFUSED and not (last_line.startswith("efficient-sed: ") and any(words in last_words(log) for words in BUSY))):
+        if status == CRASHED or (
+            status in REFUSED
+            and not (last_line.startswith("efficient-sed: ") and any(words in last_words(log) for words in BUSY))
+        ):
             wrong(f"status {status}: {last_words(log)}")
     outcome.num_pairs += 1
     for job in jobs:
@@ -103,7 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with counting(arguments, __doc__, PAIRS, 3, "pairs of each kind") as asked:
         outcomes = {kind: count_pairs(kind, asked.given, asked.count, asked.seed, asked.folder) for kind in asked.kinds}
     numbers = ((kind, seen.num_pairs, seen.num_refused) for kind, seen in outcomes.items())
-    return asked.report(("two at once", "pairs", "left it to the other"), zip(numbers, (seen.problems for seen in outcomes.values()), strict=True))
+    return asked.report(
+        ("two at once", "pairs", "left it to the other"),
+        zip(numbers, (seen.problems for seen in outcomes.values()), strict=True),
+    )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import numpy as np
 import soundfile
 from omegaconf import OmegaConf
 
-from efficient_sed.benchmark.result_file import RESULT_FILE, read_result
-from efficient_sed.export.onnx_model import OnnxModel
-from efficient_sed.models._checkpoint import read_checkpoint
+from efficient_sed.experiment.result_file import RESULT_FILE, read_result
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.models.weights.checkpoint import read_checkpoint
 from efficient_sed.sweep.run_process import LOG_FILE
 from efficient_sed.training.curves import METRICS_FILE
 
@@ -27,7 +27,9 @@ def broken_files(folder: Path) -> list[str]:
     """What is wrong with any file below a folder that its name calls finished; empty if nothing is."""
     problems = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        is_finished = not any(part.startswith(".") for part in path.relative_to(folder).parts) and not path.name.endswith(UNFINISHED)
+        is_finished = not any(
+            part.startswith(".") for part in path.relative_to(folder).parts
+        ) and not path.name.endswith(UNFINISHED)
         if not is_finished or path.name in GROWING or path.stem.startswith("metrics_part"):
             continue
         try:
@@ -39,7 +41,9 @@ def broken_files(folder: Path) -> list[str]:
 
 def hidden_files(folder: Path) -> list[str]:
     """Hidden files and folders below a folder but for locks, which hold nothing."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.suffix != ".lock" and path.name != ".lock")
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob(".*") if path.suffix != ".lock" and path.name != ".lock"
+    )
 
 
 def read_h5(path: Path) -> dict[str, bytes]:

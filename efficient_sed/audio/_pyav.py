@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from efficient_sed.audio.encoded import MAX_PER_BYTE, SUFFIXES, AudioInput, EncodedAudio, MissingDecoderError, check_rate, check_values, open_bytes, warn_once
+from efficient_sed.audio.encoded import (
+    MAX_PER_BYTE,
+    SUFFIXES,
+    AudioInput,
+    EncodedAudio,
+    MissingDecoderError,
+    check_rate,
+    check_values,
+    open_bytes,
+    warn_once,
+)
 from efficient_sed.errors import DataError
 
 MAX_BAD = 0.05  # share of a file's bytes; one packet may be bad, as where files were joined
@@ -122,7 +132,9 @@ class PyavDecoder:
         if num_samples == 0 or bad_bytes > max(MAX_BAD * sum(sizes), *sizes):
             raise DataError(f"{self.path}: damaged audio ({num_bad} of {len(sizes) - 1} packets cannot be decoded)")
         if num_bad:
-            bad = f"{num_bad} of {len(sizes) - 1} packets cannot be decoded (it is cut off, or joined from several files)"
+            bad = (
+                f"{num_bad} of {len(sizes) - 1} packets cannot be decoded (it is cut off, or joined from several files)"
+            )
             warn_once(f"{self.path}: {bad}; the other {num_samples / self.sample_rate:.2f} s are used")
         elif is_sound_alone and sum(sizes) < MIN_SOUND * self._num_bytes:
             share = f"{self._num_bytes - sum(sizes)} of {self._num_bytes} bytes are not decoded"
@@ -132,7 +144,9 @@ class PyavDecoder:
     def _to_block(self, frame: Any, position: int) -> np.ndarray:
         channels = frame.layout.nb_channels
         if (frame.sample_rate, channels) != (self.sample_rate, self.channels):
-            change = f"from {self.sample_rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {channels} channels"
+            change = (
+                f"from {self.sample_rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {channels} channels"
+            )
             place = f"at {position / self.sample_rate:.2f} s"
             raise DataError(f"{self.path}: changes {change} {place}; convert it first: ffmpeg -i IN OUT.flac")
         values = frame.to_ndarray()

@@ -192,7 +192,9 @@ class SndfileDecoder:
         try:
             check_rate(path, self.sample_rate)
             if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
-                raise DataError(f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)")
+                raise DataError(
+                    f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)"
+                )
         except DataError:
             self.close()
             raise
@@ -213,7 +215,9 @@ class SndfileDecoder:
         except soundfile.LibsndfileError as error:
             raise DataError(f"{self.path}: damaged audio ({error.error_string})") from error
         if len(samples) < count:
-            raise DataError(f"{self.path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)")
+            raise DataError(
+                f"{self.path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)"
+            )
         return samples
 
     def _safe_start(self, first: int) -> int:

@@ -96,7 +96,9 @@ def check_values(path: AudioInput, num_samples: int, channels: int, sample_rate:
     """Raise a DataError for more samples than fit into memory."""
     if num_samples * channels > MAX_VALUES:
         minutes = num_samples / sample_rate / 60
-        raise DataError(f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; cut the file into pieces")
+        raise DataError(
+            f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; cut the file into pieces"
+        )
 
 
 @lru_cache(maxsize=65536)

@@ -104,7 +104,9 @@ def find_samples(name: str, file: BinaryIO, num_bytes: int) -> SampleRange | Non
     return None
 
 
-def _actual(name: str, file: BinaryIO, container: _Container, declared: SampleRange, num_bytes: int) -> SampleRange | None:
+def _actual(
+    name: str, file: BinaryIO, container: _Container, declared: SampleRange, num_bytes: int
+) -> SampleRange | None:
     begin, end = declared.begin + container.skip, declared.end
     if end >= num_bytes:
         return None

@@ -11,12 +11,12 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from efficient_sed._files import walk_files
 from efficient_sed.audio.decode import open_decoder
 from efficient_sed.audio.encoded import SUFFIXES, AudioInput, warn_once
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.resample import repetitions, resample
 from efficient_sed.errors import DataError
+from efficient_sed.files.atomic import walk_files
 
 logger = logging.getLogger(__name__)
 MAX_FILTER_SIZE = 10**8
@@ -118,9 +118,13 @@ class AudioReader:
     def _check(self) -> None:
         if filter_size(self._decoder.sample_rate, self.sample_rate) > MAX_FILTER_SIZE:
             rates = f"{self._decoder.sample_rate} Hz cannot be resampled here"
-            raise DataError(f"{self.path}: a sample rate of {rates}; convert it first: ffmpeg -i IN -ar {self.sample_rate} OUT.wav")
+            raise DataError(
+                f"{self.path}: a sample rate of {rates}; convert it first: ffmpeg -i IN -ar {self.sample_rate} OUT.wav"
+            )
         if self.channel is not None and not 1 <= self.channel <= self._decoder.channels:
-            raise DataError(f"{self.path}: has no channel {self.channel}; it has {self._decoder.channels}, counted from 1")
+            raise DataError(
+                f"{self.path}: has no channel {self.channel}; it has {self._decoder.channels}, counted from 1"
+            )
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None) -> np.ndarray:
         """Samples, shape (samples,), float32.
@@ -172,7 +176,9 @@ class AudioReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -183,7 +189,9 @@ def any_cancelled(channels: np.ndarray, mean: np.ndarray, sample_rate: int) -> b
     """
     starts = range(0, max(1, len(mean) - sample_rate + 1), sample_rate)
     blocks = (slice(start, start + sample_rate) for start in starts)
-    return len(mean) >= MIN_JUDGED_S * sample_rate and any(_are_cancelled(channels[block], mean[block]) for block in blocks)
+    return len(mean) >= MIN_JUDGED_S * sample_rate and any(
+        _are_cancelled(channels[block], mean[block]) for block in blocks
+    )
 
 
 def _are_cancelled(channels: np.ndarray, mean: np.ndarray) -> bool:

@@ -28,7 +28,9 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     steps = -(-count // per_step)
     padded = np.zeros(steps * step + 2 * half, dtype=np.float32)
     padded[half : half + len(samples)] = samples[: len(padded) - half]
-    reached = np.lib.stride_tricks.sliding_window_view(padded, len(filters))[::step][:steps]  # what the samples of a step are made of
+    reached = np.lib.stride_tricks.sliding_window_view(padded, len(filters))[::step][
+        :steps
+    ]  # what the samples of a step are made of
     resampled: np.ndarray = (reached @ filters).reshape(-1)[:count]
     return resampled
 
@@ -47,7 +49,9 @@ def _filters(step: int, per_step: int) -> tuple[np.ndarray, int]:
     filters = np.empty((len(given), per_step), np.float32)
     rows = max(1, BLOCK_WEIGHTS // per_step)  # in double precision all at once would take gigabytes at some rates
     for first in range(0, len(given), rows):
-        time = np.clip((given[first : first + rows, None] - np.arange(per_step) / per_step) * cutoff, -HALF_WIDTH, HALF_WIDTH)
+        time = np.clip(
+            (given[first : first + rows, None] - np.arange(per_step) / per_step) * cutoff, -HALF_WIDTH, HALF_WIDTH
+        )
         window = np.cos(time * np.pi / HALF_WIDTH / 2) ** 2
         filters[first : first + rows] = np.sinc(time) * window * cutoff / step
     return filters, half

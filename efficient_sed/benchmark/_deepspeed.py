@@ -11,8 +11,8 @@ os.environ["DS_BUILD_OPS"] = "0"
 import torch
 from deepspeed.profiling.flops_profiler import get_model_profile
 
-from efficient_sed.models._checkpoint import spec_from_header
 from efficient_sed.models.sed import SedModel
+from efficient_sed.models.weights.checkpoint import spec_from_header
 
 
 def main() -> None:

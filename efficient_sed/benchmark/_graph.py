@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from efficient_sed.benchmark._clock import WARM_UP
+from efficient_sed.benchmark.clock import WARM_UP
 from efficient_sed.models.contracts import SedOutput
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from efficient_sed.benchmark._clock import WARM_UP, pin_threads, seconds_of
+from efficient_sed.benchmark.clock import WARM_UP, pin_threads, seconds_of
 from efficient_sed.config.schema import BenchmarkConfig
-from efficient_sed.models._fuse import fuse
+from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 
 if TYPE_CHECKING:
-    from efficient_sed.benchmark.throughput import Speed
+    from efficient_sed.benchmark.speed import Speed
 LONGEST_WAIT_S = 600.0  # for the other processes, to start and warm up or to end
 
 
@@ -27,7 +27,10 @@ def clips_per_s_together(model: SedModel, row: Speed, config: BenchmarkConfig) -
     with context.Manager() as manager, ProcessPoolExecutor(config.processes, context) as pool:
         barrier = manager.Barrier(config.processes, timeout=LONGEST_WAIT_S)
         inner = fuse(model) if row.mode == "fused" else model
-        tasks = [pool.submit(_serve, inner, row.precision, row.batch_size, config, core, barrier) for core in range(config.processes)]
+        tasks = [
+            pool.submit(_serve, inner, row.precision, row.batch_size, config, core, barrier)
+            for core in range(config.processes)
+        ]
         failures = [error for task in tasks if (error := task.exception()) is not None]
         if failures:  # of the one that failed first, not of those that no longer wait for it
             raise min(failures, key=lambda error: isinstance(error, threading.BrokenBarrierError))
@@ -35,7 +38,9 @@ def clips_per_s_together(model: SedModel, row: Speed, config: BenchmarkConfig) -
     return row.batch_size / seconds, seconds
 
 
-def _serve(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, index: int, barrier: threading.Barrier) -> list[float]:
+def _serve(
+    model: SedModel, precision: str, batch: int, config: BenchmarkConfig, index: int, barrier: threading.Barrier
+) -> list[float]:
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         pin_threads({sorted(os.sched_getaffinity(0))[index]})
@@ -46,7 +51,9 @@ def _serve(model: SedModel, precision: str, batch: int, config: BenchmarkConfig,
         raise
 
 
-def _time(model: SedModel, precision: str, batch: int, config: BenchmarkConfig, barrier: threading.Barrier) -> list[float]:
+def _time(
+    model: SedModel, precision: str, batch: int, config: BenchmarkConfig, barrier: threading.Barrier
+) -> list[float]:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         mel = model.eval().frontend(torch.randn(batch, round(config.seconds * model.frontend.sample_rate)) * 0.1)
         for _ in range(WARM_UP):

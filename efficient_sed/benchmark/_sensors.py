@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from efficient_sed._memory import process_peak_mb
-from efficient_sed.benchmark._clock import available_cores, synchronize
-from efficient_sed.environment import CPU_INFO, one_line
+from efficient_sed.benchmark.clock import available_cores, synchronize
+from efficient_sed.machine.environment import CPU_INFO, one_line
+from efficient_sed.machine.memory import process_peak_mb
 
 CLEAR_PEAK = Path("/proc/self/clear_refs")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")

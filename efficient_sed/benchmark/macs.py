@@ -25,20 +25,30 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
-from efficient_sed.audio.frontend import FFT_LENGTH, MEL_BINS, WINDOW_LENGTH, LogMel
-from efficient_sed.audio.frontend_dcls import FFT_LENGTH as DECIBEL_FFT_LENGTH
-from efficient_sed.audio.frontend_dcls import DecibelMel
-from efficient_sed.audio.frontend_erann import ErannMel
-from efficient_sed.audio.frontend_mel40 import Mel40, TiledMel
-from efficient_sed.audio.frontend_transformers import KALDI_FFT, KALDI_WINDOW, AsitMel, AtstMel, BeatsMel, CentredMel, KaldiMel, M2dMel, PasstMel
+from efficient_sed.audio.frontends.dcls import FFT_LENGTH as DECIBEL_FFT_LENGTH
+from efficient_sed.audio.frontends.dcls import DecibelMel
+from efficient_sed.audio.frontends.erann import ErannMel
+from efficient_sed.audio.frontends.mel import FFT_LENGTH, MEL_BINS, WINDOW_LENGTH, LogMel
+from efficient_sed.audio.frontends.mel40 import Mel40, TiledMel
+from efficient_sed.audio.frontends.transformers import (
+    KALDI_FFT,
+    KALDI_WINDOW,
+    AsitMel,
+    AtstMel,
+    BeatsMel,
+    CentredMel,
+    KaldiMel,
+    M2dMel,
+    PasstMel,
+)
 from efficient_sed.config.schema import require
 from efficient_sed.errors import ConfigError
-from efficient_sed.models._fuse import FusedConv2d
 from efficient_sed.models.backbones.asit import AsitEmbedding
 from efficient_sed.models.backbones.atst_f import AtstEmbedding
 from efficient_sed.models.backbones.beats import BiasedAttention, PositionConv, RelativeBias
 from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.backbones.m2d import M2dEmbedding
+from efficient_sed.models.fuse import FusedConv2d
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.sequence._blocks import GatedAttention, RMSNorm, RotaryEmbedding
 from efficient_sed.models.sequence.hybrid import HybridMixer
@@ -124,7 +134,9 @@ def _tiled_mel(module: TiledMel, inputs: tuple[Tensor, ...], output: Tensor) -> 
 
 def _mel_frame(window_length: int, fft_length: int, mel_bands: int) -> int:
     """Window, Fourier transform, power and filter bank of one frame."""
-    fourier = 2 * (fft_length // 2) * int(math.log2(fft_length))  # real input: half the butterflies, each four real multiplications
+    fourier = (
+        2 * (fft_length // 2) * int(math.log2(fft_length))
+    )  # real input: half the butterflies, each four real multiplications
     bins = fft_length // 2 + 1
     return window_length + fourier + 2 * bins + mel_bands * bins
 
@@ -162,7 +174,7 @@ FORMULAS: dict[type[nn.Module], Callable[[Any, Any, Any], int]] = {
     PasstEmbedding: _nothing,
 }
 NAMED_FORMULAS: dict[str, Callable[[Any, Any, Any], int]] = {
-    "efficient_sed.models._dcls_layer.SpacedConv2d": _spaced_convolution,
+    "efficient_sed.models.dcls_layer.SpacedConv2d": _spaced_convolution,
     "timm.layers.attention.Attention": _attention_products,
     "timm.models.vision_transformer.Attention": _attention_products,  # where older releases have it
     "timm.models.fastvit.Attention": _map_attention_products,
@@ -179,7 +191,9 @@ NAMED_FORMULAS: dict[str, Callable[[Any, Any, Any], int]] = {
 
 
 _ADVICE = "add one to FORMULAS in efficient_sed/benchmark/macs.py"
-_PRODUCT = re.compile(r"mm_?$|mv_?$|dot$|matmul|^linear$|einsum|^bilinear$|^_trilinear$|conv(olution|\d|_)|attention|gru|lstm|rnn|_fft_|stft|cdist")
+_PRODUCT = re.compile(
+    r"mm_?$|mv_?$|dot$|matmul|^linear$|einsum|^bilinear$|^_trilinear$|conv(olution|\d|_)|attention|gru|lstm|rnn|_fft_|stft|cdist"
+)
 """Names of torch's operations that multiply tensors otherwise than element by element."""
 
 
@@ -196,7 +210,9 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
         advice = "make one by create_model(NAME, num_classes=N) or load_model(NAME)"
         raise TypeError(f"count_macs takes a SedModel, got {type(model).__name__}; {advice}")
     device = next(model.frontend.buffers()).device
-    by_module = _count(model, lambda: model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device))))
+    by_module = _count(
+        model, lambda: model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device)))
+    )
     by_part = {part: sum(macs for name, macs in by_module.items() if name.split(".")[0] == part) for part in PARTS}
     return MacsReport(sum(by_part.values()) - by_part["frontend"], by_part, by_module, seconds)
 
@@ -215,7 +231,9 @@ def _count(model: nn.Module, run: Callable[[], object]) -> dict[str, int]:
     counter = _Counter()
     for name, module in model.named_modules():
         if _formula(module) is None and next(module.parameters(recurse=False), None) is not None:
-            raise ConfigError(f"{name or 'the model'} ({type(module).__name__}) holds weights but count_macs has no formula for it: {_ADVICE}")
+            raise ConfigError(
+                f"{name or 'the model'} ({type(module).__name__}) holds weights but count_macs has no formula for it: {_ADVICE}"
+            )
     hooks = [hook for name, module in model.named_modules() for hook in counter.watch(name, module)]
     was_training = model.training
     try:
@@ -284,9 +302,14 @@ def deepspeed_macs(model: SedModel, seconds: float = 10.0) -> int | None:
     """
     if importlib.util.find_spec("deepspeed") is None:
         return None
-    from efficient_sed.models._checkpoint import model_header
+    from efficient_sed.models.weights.checkpoint import model_header
 
-    done = subprocess.run([sys.executable, "-m", "efficient_sed.benchmark._deepspeed", json.dumps(model_header(model)), str(seconds)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "efficient_sed.benchmark._deepspeed", json.dumps(model_header(model)), str(seconds)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     count = (done.stdout.strip().splitlines() or [""])[-1]
     if done.returncode == 0 and count.isdecimal():
         return int(count)

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 
 from torch import nn
 
-from efficient_sed._resources import resource_folder
 from efficient_sed.benchmark.macs import MacsReport
-from efficient_sed.models._names import parse_name
+from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.backbones.erann import ErannClassifier
+from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.sequence._ssd import CHUNK_CPU
 from efficient_sed.models.sequence.mamba import STATE_DIM, Mamba2
@@ -35,7 +35,10 @@ def published_macs(model: SedModel, seconds: float = PUBLISHED_SECONDS) -> int |
 
 def _efficientsed() -> Iterator[tuple[str, str]]:
     for row in _rows("efficientsed_audioset_strong"):
-        yield f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"], row["macs_g_published"]
+        yield (
+            f"{row['backbone']}+{row['head']}-{row['hidden']}" if row["hidden"] else row["backbone"],
+            row["macs_g_published"],
+        )
 
 
 def _erann() -> Iterator[tuple[str, str]]:
@@ -54,7 +57,9 @@ def explain_macs(model: SedModel, report: MacsReport, macs_deepspeed: int | None
     if macs_deepspeed is not None:
         notes.append(f"DeepSpeed {_explain(report.total, deepspeed_differences(model, report), macs_deepspeed, 0.0)}")
     if macs_published is not None:
-        notes.append(f"published {_explain(report.total, published_differences(model, report), macs_published, READING_ERROR)}")
+        notes.append(
+            f"published {_explain(report.total, published_differences(model, report), macs_published, READING_ERROR)}"
+        )
     return "; ".join(notes)
 
 
@@ -74,7 +79,8 @@ def deepspeed_differences(model: SedModel, report: MacsReport) -> dict[str, int]
     padded = -(-T // chunk) * chunk
     differences = {"counts nn.GRU as zero": -_recurrent(model, report)}
     differences["counts Mamba's recurrence in chunks, one product of it for a single head"] = sum(
-        padded * (chunk * (STATE_DIM + cell.inner) + STATE_DIM * (cell.inner + cell.head_dim)) - report.by_module[name] for name, cell in _cells(model)
+        padded * (chunk * (STATE_DIM + cell.inner) + STATE_DIM * (cell.inner + cell.head_dim)) - report.by_module[name]
+        for name, cell in _cells(model)
     )
     return {reason: difference for reason, difference in differences.items() if difference}
 
@@ -88,9 +94,16 @@ def published_differences(model: SedModel, report: MacsReport) -> dict[str, int]
     """
     T = _steps(model, report)
     differences = {"counts nn.GRU as zero": -_recurrent(model, report)}
-    differences["cannot see Mamba's kernels"] = -sum(report.by_module[name] + report.by_module[f"{name}.conv1d"] for name, _ in _cells(model))
-    convs = [(2**index, report.by_module[f"sequence.blocks.{block}.{index}.{conv}"]) for block, index, conv in _tcn_convolutions(model)]
-    differences["counts convolutions twice, with steps that are cut off"] = sum(2 * macs * (T + 2 * dilation) // T - macs for dilation, macs in convs)
+    differences["cannot see Mamba's kernels"] = -sum(
+        report.by_module[name] + report.by_module[f"{name}.conv1d"] for name, _ in _cells(model)
+    )
+    convs = [
+        (2**index, report.by_module[f"sequence.blocks.{block}.{index}.{conv}"])
+        for block, index, conv in _tcn_convolutions(model)
+    ]
+    differences["counts convolutions twice, with steps that are cut off"] = sum(
+        2 * macs * (T + 2 * dilation) // T - macs for dilation, macs in convs
+    )
     if isinstance(model.classifier, ErannClassifier):
         differences["has no frame logits"] = -report.by_part["classifier"] * T // (T + 1)
     return {reason: difference for reason, difference in differences.items() if difference}

@@ -14,7 +14,7 @@ from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.errors import ConfigError
 
 if TYPE_CHECKING:
-    from efficient_sed.audio.frontend import FrontEnd
+    from efficient_sed.audio.frontends.mel import FrontEnd
     from efficient_sed.data.events import Splits
     from efficient_sed.models.contracts import Backbone, Classifier, SequenceHead
 
@@ -65,7 +65,7 @@ class BackboneConfig:
 
     def build_frontend(self) -> FrontEnd:
         """What gives the spectrogram that the backbone takes: the log-mel of the released models."""
-        from efficient_sed.audio.frontend import LogMel
+        from efficient_sed.audio.frontends.mel import LogMel
 
         return LogMel()
 
@@ -114,14 +114,23 @@ class DataConfig:
     """Pickled dictionary from file name to row of `clip_teacher`."""
 
     def __post_init__(self) -> None:
-        require(1 <= self.clip_seconds <= MAX_CLIP_SECONDS, "data.clip_seconds", f"{self.clip_seconds:g}", f"1 to {MAX_CLIP_SECONDS} seconds")
+        require(
+            1 <= self.clip_seconds <= MAX_CLIP_SECONDS,
+            "data.clip_seconds",
+            f"{self.clip_seconds:g}",
+            f"1 to {MAX_CLIP_SECONDS} seconds",
+        )
         require_median("data.median_frames", self.median_frames)
         if self.channel is not None:
             parse_channel(self.channel, "data.channel")
         require(0 <= self.num_workers <= MAX_WORKERS, "data.num_workers", self.num_workers, f"0 to {MAX_WORKERS}")
         require(
             (self.clip_teacher is None) == (self.clip_teacher_index is None),
-            *(("data.clip_teacher", self.clip_teacher) if self.clip_teacher_index is None else ("data.clip_teacher_index", self.clip_teacher_index)),
+            *(
+                ("data.clip_teacher", self.clip_teacher)
+                if self.clip_teacher_index is None
+                else ("data.clip_teacher_index", self.clip_teacher_index)
+            ),
             "only data.clip_teacher=NPY and data.clip_teacher_index=PKL together",
         )
 
@@ -206,14 +215,24 @@ class AugmentConfig:
         for name in ("wave_mix_alpha", "mixup_alpha", "weak_mixup_alpha", "mixstyle_alpha"):
             require(getattr(self, name) > 0, f"train.augment.{name}", getattr(self, name), "above 0")
         require(self.time_roll_sigma >= 0, "train.augment.time_roll_sigma", self.time_roll_sigma, "0 or more")
-        require(self.time_mask_max == 0 or 0.05 <= self.time_mask_max <= 0.9, "train.augment.time_mask_max", self.time_mask_max, "0.05 to 0.9, or 0 for no mask")
+        require(
+            self.time_mask_max == 0 or 0.05 <= self.time_mask_max <= 0.9,
+            "train.augment.time_mask_max",
+            self.time_mask_max,
+            "0.05 to 0.9, or 0 for no mask",
+        )
         for name in ("speed_change", "pitch_shift"):
             value = getattr(self, name)
             is_step = abs(20 * value - round(20 * value)) < WHOLE
             require(0 <= value <= 0.5 and is_step, f"train.augment.{name}", value, "0 to 0.5 in steps of 0.05")
         is_used = self.wave_mix_probability > 0 or not self.wave_mix_loudness
         require(is_used, "train.augment.wave_mix_loudness", True, "false with train.augment.wave_mix_probability=0")
-        require(self.spec_masks >= 1, "train.augment.spec_masks", self.spec_masks, "1 or more; train.augment.spec_mask_frames=0 and spec_mask_bins=0 turn them off")
+        require(
+            self.spec_masks >= 1,
+            "train.augment.spec_masks",
+            self.spec_masks,
+            "1 or more; train.augment.spec_mask_frames=0 and spec_mask_bins=0 turn them off",
+        )
         for name in ("spec_mask_frames", "spec_mask_bins"):
             require(getattr(self, name) >= 0, f"train.augment.{name}", getattr(self, name), "0 or more")
         require(self.filter_db >= 0, "train.augment.filter_db", self.filter_db, "0 dB or more")
@@ -298,23 +317,61 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "devices", "validate_every"):
             require(1 <= getattr(self, name) <= MAX_COUNT, f"train.{name}", getattr(self, name), f"1 to {MAX_COUNT}")
-        require(self.batch_size % self.devices == 0, "train.devices", self.devices, f"a divisor of train.batch_size={self.batch_size}, which they share")
-        require(self.draws_per_epoch is None or self.draws_per_epoch >= 1, "train.draws_per_epoch", self.draws_per_epoch, "1 or more, or null for one pass")
-        require(self.crop_seconds is None or self.crop_seconds >= 1, "train.crop_seconds", self.crop_seconds, "1 or more seconds, or null for data.clip_seconds")
+        require(
+            self.batch_size % self.devices == 0,
+            "train.devices",
+            self.devices,
+            f"a divisor of train.batch_size={self.batch_size}, which they share",
+        )
+        require(
+            self.draws_per_epoch is None or self.draws_per_epoch >= 1,
+            "train.draws_per_epoch",
+            self.draws_per_epoch,
+            "1 or more, or null for one pass",
+        )
+        require(
+            self.crop_seconds is None or self.crop_seconds >= 1,
+            "train.crop_seconds",
+            self.crop_seconds,
+            "1 or more seconds, or null for data.clip_seconds",
+        )
         for name in ("lr_backbone", "lr_head"):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         require(self.lr_positions_ratio >= 0, "train.lr_positions_ratio", self.lr_positions_ratio, "0 or more")
         require(0 < self.layer_decay <= 1, "train.layer_decay", self.layer_decay, "above 0, at most 1")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
         require(0 <= self.weak_share < 1, "train.weak_share", self.weak_share, "0 to below 1")
-        require(self.weak_share == 0 or bool(self.teacher), "train.weak_share", self.weak_share, "0 without train.teacher=NAME")
+        require(
+            self.weak_share == 0 or bool(self.teacher),
+            "train.weak_share",
+            self.weak_share,
+            "0 without train.teacher=NAME",
+        )
         nearest_share = min(max(self.weak_per_batch, 1), self.batch_size - 1) / self.batch_size
         require(
-            self.weak_share == 0 or (0 < self.weak_per_batch < self.batch_size and abs(self.weak_per_batch - self.weak_share * self.batch_size) < WHOLE),
-            *("train.weak_share", self.weak_share, f"a whole number of clips of train.batch_size={self.batch_size}; the nearest is {nearest_share:g}"),
+            self.weak_share == 0
+            or (
+                0 < self.weak_per_batch < self.batch_size
+                and abs(self.weak_per_batch - self.weak_share * self.batch_size) < WHOLE
+            ),
+            *(
+                "train.weak_share",
+                self.weak_share,
+                f"a whole number of clips of train.batch_size={self.batch_size}; the nearest is {nearest_share:g}",
+            ),
         )
-        require(self.weak_per_batch % self.devices == 0, "train.devices", self.devices, f"a divisor of the {self.weak_per_batch} weak clips of a batch, which they share")
-        require(len(set(self.teacher)) == len(self.teacher) and all(self.teacher), "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
+        require(
+            self.weak_per_batch % self.devices == 0,
+            "train.devices",
+            self.devices,
+            f"a divisor of the {self.weak_per_batch} weak clips of a batch, which they share",
+        )
+        require(
+            len(set(self.teacher)) == len(self.teacher) and all(self.teacher),
+            "train.teacher",
+            f"[{','.join(self.teacher)}]",
+            "names, none empty and none twice",
+        )
         require(0 <= self.final_lr_ratio <= 1, "train.final_lr_ratio", self.final_lr_ratio, "0 to 1")
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
         require(
@@ -329,12 +386,22 @@ class TrainConfig:
             require(self.optimizer != "lamb", "train.optimizer", "lamb", f"adam or adamw {there}")
             require(self.precision == "32-true", "train.precision", self.precision, f"32-true {there}")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
-        require(0 < self.batchnorm_momentum <= 1, "train.batchnorm_momentum", self.batchnorm_momentum, "above 0, at most 1")
+        require(
+            0 < self.batchnorm_momentum <= 1, "train.batchnorm_momentum", self.batchnorm_momentum, "above 0, at most 1"
+        )
         require(self.patience is None or self.patience >= 1, "train.patience", self.patience, "1 or more, or null")
-        require(self.patience is None or self.select != "last", "train.patience", self.patience, "null with train.select=last, which looks at no validation")
+        require(
+            self.patience is None or self.select != "last",
+            "train.patience",
+            self.patience,
+            "null with train.select=last, which looks at no validation",
+        )
         require(self.gradient_clip >= 0, "train.gradient_clip", self.gradient_clip, "0 or more")
         require(
-            self.epochs % self.validate_every == 0, "train.validate_every", self.validate_every, f"a divisor of train.epochs={self.epochs}, so that the last epoch is validated"
+            self.epochs % self.validate_every == 0,
+            "train.validate_every",
+            self.validate_every,
+            f"a divisor of train.epochs={self.epochs}, so that the last epoch is validated",
         )
 
     @property
@@ -380,7 +447,9 @@ class BenchmarkConfig:
     precision: tuple[Literal["fp32", "bf16", "fp16"], ...] = field(default=(), metadata={ONE_OR_LIST: True})
     """Number formats of the forward pass, the first one for throughput; none: fp16 on a GPU, as published, and fp32 on a CPU. Half precision on a GPU
     is that of the weights, with autocast in a row of its own."""
-    modes: tuple[Literal["eager", "fused", "compiled", "graphed"], ...] = field(default=("eager", "fused"), metadata={ONE_OR_LIST: True})
+    modes: tuple[Literal["eager", "fused", "compiled", "graphed"], ...] = field(
+        default=("eager", "fused"), metadata={ONE_OR_LIST: True}
+    )
     """The model as it is, its copy for inference, that one by torch.compile (takes a minute), or as a CUDA graph."""
     threads: int | None = None
     """Threads on a CPU, kept to as many cores; none: as many as torch takes."""
@@ -392,9 +461,19 @@ class BenchmarkConfig:
     """Forward passes that are timed one by one, after three that warm up. A GPU's throughput is that of seconds of passes."""
 
     def __post_init__(self) -> None:
-        require(0.5 <= self.seconds <= MAX_CLIP_SECONDS, "benchmark.seconds", f"{self.seconds:g}", f"0.5 to {MAX_CLIP_SECONDS} seconds")
+        require(
+            0.5 <= self.seconds <= MAX_CLIP_SECONDS,
+            "benchmark.seconds",
+            f"{self.seconds:g}",
+            f"0.5 to {MAX_CLIP_SECONDS} seconds",
+        )
         require(self.batch_size >= 1, "benchmark.batch_size", self.batch_size, "1 or more")
-        require(all(batch >= 1 for batch in self.batches), "benchmark.batches", ",".join(map(str, self.batches)), "1 or more each")
+        require(
+            all(batch >= 1 for batch in self.batches),
+            "benchmark.batches",
+            ",".join(map(str, self.batches)),
+            "1 or more each",
+        )
         for name in ("batches", "precision", "modes"):
             values = getattr(self, name)
             require(len(set(values)) == len(values), f"benchmark.{name}", ",".join(map(str, values)), "none twice")
@@ -437,28 +516,75 @@ class RunConfig:
             self.train.init_from,
             f"not beside backbone.init={self.backbone.init}; give backbone.init=null to start from the whole model",
         )
-        require(self.backbone.has_mel_jitter or not self.train.augment.mel_jitter, "train.augment.mel_jitter", True, f"false with backbone={self.backbone.name}")
-        for key in ("filter_probability", "time_mask_max"):  # their gains and their silence are those of the released models' spectrogram
+        require(
+            self.backbone.has_mel_jitter or not self.train.augment.mel_jitter,
+            "train.augment.mel_jitter",
+            True,
+            f"false with backbone={self.backbone.name}",
+        )
+        for key in (
+            "filter_probability",
+            "time_mask_max",
+        ):  # their gains and their silence are those of the released models' spectrogram
             value = getattr(self.train.augment, key)
-            require(self.backbone.has_mel_jitter or value == 0, f"train.augment.{key}", value, f"0 with backbone={self.backbone.name}, whose spectrogram has another scale")
+            require(
+                self.backbone.has_mel_jitter or value == 0,
+                f"train.augment.{key}",
+                value,
+                f"0 with backbone={self.backbone.name}, whose spectrogram has another scale",
+            )
         has_positions = hasattr(self.backbone, "dilated_size")
         divides = self.train.strategy == "deepspeed_stage_2"
-        require(not (has_positions and divides), "train.strategy", self.train.strategy, f"ddp with backbone={self.backbone.name}, whose positions are kept inside the kernel")
+        require(
+            not (has_positions and divides),
+            "train.strategy",
+            self.train.strategy,
+            f"ddp with backbone={self.backbone.name}, whose positions are kept inside the kernel",
+        )
         has_validation = getattr(self.data, "has_validation_fold", True)
-        require(has_validation or self.train.select == "last", "data.has_validation_fold", False, "only with train.select=last, or the test would choose the epoch")
-        require(self.data.clip_teacher is None or self.task == "tagging", "data.clip_teacher", self.data.clip_teacher, "only with task=tagging")
-        require(self.train.label_smoothing == 0 or self.task == "tagging", "train.label_smoothing", self.train.label_smoothing, "0 with task=detection")
-        require(self.train.weak_share == 0 or self.task == "detection", "train.weak_share", self.train.weak_share, "only with task=detection")
+        require(
+            has_validation or self.train.select == "last",
+            "data.has_validation_fold",
+            False,
+            "only with train.select=last, or the test would choose the epoch",
+        )
+        require(
+            self.data.clip_teacher is None or self.task == "tagging",
+            "data.clip_teacher",
+            self.data.clip_teacher,
+            "only with task=tagging",
+        )
+        require(
+            self.train.label_smoothing == 0 or self.task == "tagging",
+            "train.label_smoothing",
+            self.train.label_smoothing,
+            "0 with task=detection",
+        )
+        require(
+            self.train.weak_share == 0 or self.task == "detection",
+            "train.weak_share",
+            self.train.weak_share,
+            "only with task=detection",
+        )
         has_weak = bool(getattr(self.data, "weak_root", None))
-        require(self.train.weak_share == 0 or has_weak, "train.weak_share", self.train.weak_share, "0 without data=audioset_strong data.weak_root=DIR")
-        given = {"data.pseudo_labels": self.data.pseudo_labels, "data.clip_teacher": self.data.clip_teacher, "train.teacher": ",".join(self.train.teacher)}
+        require(
+            self.train.weak_share == 0 or has_weak,
+            "train.weak_share",
+            self.train.weak_share,
+            "0 without data=audioset_strong data.weak_root=DIR",
+        )
+        given = {
+            "data.pseudo_labels": self.data.pseudo_labels,
+            "data.clip_teacher": self.data.clip_teacher,
+            "train.teacher": ",".join(self.train.teacher),
+        }
         teachers = [f"{key}={value}" for key, value in given.items() if value]
         if len(teachers) > 1:
             raise ConfigError(f"{' and '.join(teachers)}: a run has one kind of teacher; give one of them")
 
     @property
     def model_name(self) -> str:
-        from efficient_sed.models._names import architecture_name
+        from efficient_sed.models.names import architecture_name
 
         return architecture_name(self.backbone, self.seq, self.train.crop_seconds or self.data.clip_seconds)
 
@@ -476,5 +602,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     values: dict[str, Any] = {"name": config.name} if hasattr(config, "name") else {}
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
-        values[item.name] = to_dict(value) if dataclasses.is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+        values[item.name] = (
+            to_dict(value) if dataclasses.is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+        )
     return values

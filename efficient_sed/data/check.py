@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-from efficient_sed._files import check_writable, opened_atomically
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig
-from efficient_sed.data._columns import iterate_blocks
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import PARTS, Clip, Splits
+from efficient_sed.data.storage.columns import iterate_blocks
 from efficient_sed.errors import DataError
+from efficient_sed.files.atomic import check_writable, opened_atomically
 
 logger = logging.getLogger(__name__)
 MAX_ROWS, SHOWN_ROWS = 40, 10  # of the table of classes: of a longer one the ten commonest and the ten rarest are shown
@@ -74,11 +74,15 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
     teacher = stored_teacher(config, splits, grid)
     problems: dict[str, None] = dict.fromkeys(splits.skipped)
     if splits.known_hash and (found := splits.hash_clips()) != splits.known_hash:
-        problems[f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as {splits.known_hash}); pack the data set again"] = None
+        problems[
+            f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as {splits.known_hash}); pack the data set again"
+        ] = None
     unreadable: dict[str, int] = {}
     for part in splits.parts:
         clips: Sequence[Clip] = getattr(splits, part)
-        same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)  # validation and test may be the same clips
+        same = next(
+            (earlier for earlier in unreadable if getattr(splits, earlier) == clips), None
+        )  # validation and test may be the same clips
         if same is not None:
             unreadable[part] = unreadable[same]
             continue
@@ -109,7 +113,13 @@ def _undecodable(clips: Sequence[Clip], part: str, num_workers: int) -> list[str
             count += len(block)
             if (now := time.monotonic()) - reported > REPORT_EVERY_S:
                 reported = now
-                logger.info("%s part: decoded %s of %s clips, %.0f a second", part, f"{count:,}", f"{len(clips):,}", count / (now - begun))
+                logger.info(
+                    "%s part: decoded %s of %s clips, %.0f a second",
+                    part,
+                    f"{count:,}",
+                    f"{len(clips):,}",
+                    count / (now - begun),
+                )
     return messages
 
 
@@ -146,7 +156,12 @@ def write_manifest(splits: Splits, path: Path) -> None:
 def _manifest_lines(splits: Splits) -> Iterator[bytes]:
     for part in splits.parts:
         for clip in getattr(splits, part):
-            line = {"part": part, "id": clip.id, "duration_s": round(clip.duration_s, 6), "hash": clip.audio.content_hash()}
+            line = {
+                "part": part,
+                "id": clip.id,
+                "duration_s": round(clip.duration_s, 6),
+                "hash": clip.audio.content_hash(),
+            }
             yield json.dumps(line).encode() + b"\n"
 
 
@@ -188,5 +203,9 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
     for part in PARTS:
         table.add_column(f"{part}\n{summaries[part].clips} clips, {summaries[part].hours:.2f} h", justify="right")
     for row, label in enumerate(labels):
-        table.add_row(label, *(str(summaries[part].events[label]) for part in PARTS), end_section=len(labels) < len(splits.classes) and row == SHOWN_ROWS - 1)
+        table.add_row(
+            label,
+            *(str(summaries[part].events[label]) for part in PARTS),
+            end_section=len(labels) < len(splits.classes) and row == SHOWN_ROWS - 1,
+        )
     return table

@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from efficient_sed._spelling import canonical
 from efficient_sed.data.labels import NUM_AUDIOSET_WEAK, audioset_labels
 from efficient_sed.data.pseudo_labels import select_classes, spellings
 from efficient_sed.data.score_checks import check_scores
+from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError
 
 
@@ -38,7 +38,9 @@ class ClipTeacher:
         logits = self._map()
         self._row = _read_index(Path(index))
         if beyond := [name for name, row in self._row.items() if not 0 <= row < len(logits)]:
-            raise DataError(f"{index}: row {self._row[beyond[0]]} of {beyond[0]!r} is not in {path}, which has {len(logits)} rows")
+            raise DataError(
+                f"{index}: row {self._row[beyond[0]]} of {beyond[0]!r} is not in {path}, which has {len(logits)} rows"
+            )
         if logits.shape[1] == NUM_AUDIOSET_WEAK:
             self._columns = select_classes(audioset_labels("weak"), classes, str(path))
         elif logits.shape[1] == len(classes):
@@ -94,8 +96,16 @@ def _read_index(path: Path) -> dict[str, int]:
     try:
         index = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
     except Exception as error:  # a damaged pickle raises almost anything
-        asks = f" (it asks for {error})" if isinstance(error, pickle.UnpicklingError) and "." in str(error) and " " not in str(error) else ""
-        raise DataError(f"{path}: not a pickled dictionary of plain text and whole numbers{asks}; nothing in it was run") from error
-    if not isinstance(index, dict) or not all(isinstance(name, str) and type(row) is int for name, row in index.items()):
+        asks = (
+            f" (it asks for {error})"
+            if isinstance(error, pickle.UnpicklingError) and "." in str(error) and " " not in str(error)
+            else ""
+        )
+        raise DataError(
+            f"{path}: not a pickled dictionary of plain text and whole numbers{asks}; nothing in it was run"
+        ) from error
+    if not isinstance(index, dict) or not all(
+        isinstance(name, str) and type(row) is int for name, row in index.items()
+    ):
         raise DataError(f"{path}: not a pickled dictionary from file name to row")
     return {canonical(name): row for name, row in index.items()}

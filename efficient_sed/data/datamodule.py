@@ -12,13 +12,13 @@ from torch.utils.data import DataLoader
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig, RunConfig
-from efficient_sed.data._columns import select
-from efficient_sed.data.clip_dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.clip_teacher import ClipTeacher
+from efficient_sed.data.dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.events import Splits
 from efficient_sed.data.mixed_sampler import MixedSampler
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.sampler import WEIGHTS, EpochSampler, weights_by_clips
+from efficient_sed.data.storage.columns import select
 from efficient_sed.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,9 @@ def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid | None) -
     else:
         return None
     if not any(clip.id in teacher for clip in splits.train):
-        raise DataError(f"{teacher.path}: holds none of the {len(splits.train)} training clips (such as {splits.train[0].id!r})")
+        raise DataError(
+            f"{teacher.path}: holds none of the {len(splits.train)} training clips (such as {splits.train[0].id!r})"
+        )
     return teacher
 
 
@@ -58,9 +60,15 @@ def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None, grid:
     known = select(splits.train, (teacher is None or clip.id in teacher for clip in splits.train))
     longest = max(known, key=lambda clip: clip.duration_s)
     if isinstance(teacher, PseudoLabels) and longest.duration_s >= (teacher.num_frames + 1) * grid.hop_s:
-        raise DataError(f"{teacher.path}: ends {teacher.num_frames * grid.hop_s:g} s into a clip, and {longest.id!r} has {longest.duration_s:g} s; write it anew for these clips")
+        raise DataError(
+            f"{teacher.path}: ends {teacher.num_frames * grid.hop_s:g} s into a clip, and {longest.id!r} has {longest.duration_s:g} s; write it anew for these clips"
+        )
     if len(known) < len(splits.train):
-        logger.warning("%d of %d training clips are left out: the teacher does not know them", len(splits.train) - len(known), len(splits.train))
+        logger.warning(
+            "%d of %d training clips are left out: the teacher does not know them",
+            len(splits.train) - len(known),
+            len(splits.train),
+        )
     return dataclasses.replace(splits, train=known, known_hash=None)
 
 
@@ -86,18 +94,28 @@ class SedDataModule(pl.LightningDataModule):
         self._weak_weights = weights_by_clips(splits.weak) if run.train.weak_share else None
         weak = splits.weak if run.train.weak_share else ()
         excerpt_seconds = min(run.train.crop_seconds or self.config.clip_seconds, self.config.clip_seconds)
-        self.training = TrainingClips(splits.train, splits.classes, grid, excerpt_seconds, run.seed, pseudo_labels, weak)
-        self.validation = EvaluationWindows(splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes)
+        self.training = TrainingClips(
+            splits.train, splits.classes, grid, excerpt_seconds, run.seed, pseudo_labels, weak
+        )
+        self.validation = EvaluationWindows(
+            splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes
+        )
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
         self._batches_done = 0
         self._sampler: EpochSampler | MixedSampler | None = None
         self._weights = WEIGHTS[run.task](splits.train, grid) if run.train.sampler == "balanced" else None
         if self._weights is not None and not self._weights.any():
-            raise DataError("train.sampler=balanced draws clips by their events, and the train part holds none; give train.sampler=uniform")
+            raise DataError(
+                "train.sampler=balanced draws clips by their events, and the train part holds none; give train.sampler=uniform"
+            )
         if self._weak_weights is not None and not self._weak_weights.any():
-            raise DataError(f"train.weak_share={run.train.weak_share} draws weak clips by their labels, and none of the {len(splits.weak)} has one")
+            raise DataError(
+                f"train.weak_share={run.train.weak_share} draws weak clips by their labels, and none of the {len(splits.weak)} has one"
+            )
         if splits.weak and not run.train.weak_share:
-            logger.warning("%s weak clips are loaded and take part in no batch: train.weak_share=0", f"{len(splits.weak):,}")
+            logger.warning(
+                "%s weak clips are loaded and take part in no batch: train.weak_share=0", f"{len(splits.weak):,}"
+            )
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._process()
@@ -106,13 +124,31 @@ class SedDataModule(pl.LightningDataModule):
         if self._weak_weights is None:
             sampler = EpochSampler(num_clips, self.run.seed, train.draws_per_epoch, self._weights, rank, world_size)
             if len(sampler) == 0:
-                raise DataError(f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give fewer devices")
+                raise DataError(
+                    f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give fewer devices"
+                )
         else:
             own_weak = train.weak_per_batch // world_size
-            sampler = MixedSampler(num_clips, self.run.seed, self._weak_weights, own_batch, own_weak, train.draws_per_epoch, self._weights, rank, world_size)
+            sampler = MixedSampler(
+                num_clips,
+                self.run.seed,
+                self._weak_weights,
+                own_batch,
+                own_weak,
+                train.draws_per_epoch,
+                self._weights,
+                rank,
+                world_size,
+            )
             if len(sampler) == 0:
-                draws = f"one pass over {num_clips} strong clips" if train.draws_per_epoch is None else f"train.draws_per_epoch={train.draws_per_epoch}"
-                raise DataError(f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size}; give a smaller one")
+                draws = (
+                    f"one pass over {num_clips} strong clips"
+                    if train.draws_per_epoch is None
+                    else f"train.draws_per_epoch={train.draws_per_epoch}"
+                )
+                raise DataError(
+                    f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size}; give a smaller one"
+                )
         self._sampler = sampler
         self._skip_done()
         return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= own_batch)
@@ -140,7 +176,10 @@ class SedDataModule(pl.LightningDataModule):
     def _skip_done(self) -> None:
         """Let the next epoch begin where one was cut; the loader may have been made before that was known, or not yet."""
         if self._sampler is not None:
-            self._sampler.num_done, self._batches_done = self._batches_done * self.run.train.batch_size // self._process()[1], 0
+            self._sampler.num_done, self._batches_done = (
+                self._batches_done * self.run.train.batch_size // self._process()[1],
+                0,
+            )
 
     def _process(self) -> tuple[int, int]:
         """This process and how many there are."""
@@ -148,5 +187,15 @@ class SedDataModule(pl.LightningDataModule):
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
         own_batch, workers = self.run.train.batch_size // self._process()[1], self.config.num_workers
-        is_pinned = self.run.train.accelerator != "cpu" and torch.cuda.is_available()  # pinning opens a context on the GPU
-        return DataLoader(dataset, own_batch, collate_fn=collate, num_workers=workers, persistent_workers=workers > 0, pin_memory=is_pinned, **options)
+        is_pinned = (
+            self.run.train.accelerator != "cpu" and torch.cuda.is_available()
+        )  # pinning opens a context on the GPU
+        return DataLoader(
+            dataset,
+            own_batch,
+            collate_fn=collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=is_pinned,
+            **options,
+        )

@@ -14,7 +14,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.errors import DataError
 
 if TYPE_CHECKING:
-    from efficient_sed.data.sources import AudioSource
+    from efficient_sed.data.storage.sources import AudioSource
 
 PARTS = ("train", "validation", "test")
 OVERHANG_S, OVERHANG_SHARE = 1.0, 0.1  # an event may go on behind its file's end for a second, or a tenth of the file
@@ -106,7 +106,9 @@ class Splits:
         if self.has_folds:
             clips = sorted({clip.id: ("", clip) for _, clip in clips}.values(), key=lambda item: item[1].id)
         for part, clip in clips:
-            digest.update(repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode())
+            digest.update(
+                repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode()
+            )
         return digest.hexdigest()[:16]
 
 
@@ -161,7 +163,9 @@ def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:
     return tuple(sorted(merged))
 
 
-def encode_events(events: Iterable[Event], classes: Sequence[str], grid: FrameGrid, num_frames: int, start_s: float = 0.0) -> np.ndarray:
+def encode_events(
+    events: Iterable[Event], classes: Sequence[str], grid: FrameGrid, num_frames: int, start_s: float = 0.0
+) -> np.ndarray:
     """Frame targets in {0, 1}, shape (classes, frames), of an excerpt that begins at `start_s`. Onsets round down, offsets up."""
     row = {label: index for index, label in enumerate(classes)}
     targets = np.zeros((len(classes), num_frames), dtype=np.float32)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
-from efficient_sed._spelling import canonical
+from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import ConfigError, is_printable
 
 NUM_AUDIOSET_STRONG, NUM_AUDIOSET_WEAK = 447, 527
@@ -81,6 +81,10 @@ def default_classes(num_classes: int) -> tuple[str, ...]:
 
 def warning_about(classes: Sequence[str]) -> str:
     """What whoever looks at a model's results must know; empty for models of real sounds."""
-    from efficient_sed.data._sounds import SOUND_CLASSES
+    from efficient_sed.data.sounds import SOUND_CLASSES
 
-    return "Trained on generated sounds only: what it finds means nothing on real recordings." if set(classes) == set(SOUND_CLASSES) else ""
+    return (
+        "Trained on generated sounds only: what it finds means nothing on real recordings."
+        if set(classes) == set(SOUND_CLASSES)
+        else ""
+    )

@@ -30,11 +30,25 @@ class MixedSampler(Sampler[Draw]):
     ) -> None:  # fmt: skip
         strong_per_batch = batch_size - weak_per_batch
         self.batch_size, self.num_strong, self.num_done = batch_size, num_strong, 0
-        self.num_batches = num_strong // (strong_per_batch * world_size) if num_draws is None else num_draws // (batch_size * world_size)
+        self.num_batches = (
+            num_strong // (strong_per_batch * world_size)
+            if num_draws is None
+            else num_draws // (batch_size * world_size)
+        )
         self.num_draws = self.num_batches * batch_size * world_size
         self._per_batch = (strong_per_batch, weak_per_batch)
-        self._strong = EpochSampler(num_strong, seed, self.num_batches * strong_per_batch * world_size, weights, rank, world_size)
-        self._weak = EpochSampler(len(weak_weights), seed, self.num_batches * weak_per_batch * world_size, weak_weights, rank, world_size, stream=(1,))
+        self._strong = EpochSampler(
+            num_strong, seed, self.num_batches * strong_per_batch * world_size, weights, rank, world_size
+        )
+        self._weak = EpochSampler(
+            len(weak_weights),
+            seed,
+            self.num_batches * weak_per_batch * world_size,
+            weak_weights,
+            rank,
+            world_size,
+            stream=(1,),
+        )
 
     def __len__(self) -> int:
         return self.num_batches * self.batch_size
@@ -45,6 +59,11 @@ class MixedSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         strong, weak = iter(self._strong), (draw._replace(clip=draw.clip + self.num_strong) for draw in self._weak)
-        own = (draw for _ in range(self.num_batches) for kind, number in zip((strong, weak), self._per_batch, strict=True) for draw in itertools.islice(kind, number))
+        own = (
+            draw
+            for _ in range(self.num_batches)
+            for kind, number in zip((strong, weak), self._per_batch, strict=True)
+            for draw in itertools.islice(kind, number)
+        )
         done, self.num_done = self.num_done, 0
         return itertools.islice(own, done, None)

@@ -17,11 +17,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from efficient_sed._spelling import canonical
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data._containers import HDF5_ERRORS, read_whole, stored_data, texts
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.score_checks import check_scores
+from efficient_sed.data.spelling import canonical
+from efficient_sed.data.storage.containers import HDF5_ERRORS, read_whole, stored_data, texts
 from efficient_sed.errors import DataError
 
 PUBLISHED_GRID, PUBLISHED_FRAMES = FrameGrid(), 250  # 40 ms, 10 s
@@ -70,10 +70,16 @@ class PseudoLabels:
                 own_hop_s = float(file.attrs["frame_hop_s"]) if "frame_hop_s" in file.attrs else None
         except HDF5_ERRORS as error:
             is_cut = isinstance(error, OSError) and h5py.is_hdf5(self.path)
-            reason = "a damaged HDF5 file, probably cut off" if is_cut else "not a file of pseudo-labels (needed: data sets `filenames` and `strong_logits`)"
+            reason = (
+                "a damaged HDF5 file, probably cut off"
+                if is_cut
+                else "not a file of pseudo-labels (needed: data sets `filenames` and `strong_logits`)"
+            )
             raise DataError(f"{path}: {reason}") from error
         if len(shape) != 3 or shape[0] != len(names) or kind != "f":
-            raise DataError(f"{path}: strong_logits has shape {shape}{'' if kind == 'f' else ' of no floating-point numbers'}; needed: {len(names)} clips x classes x frames")
+            raise DataError(
+                f"{path}: strong_logits has shape {shape}{'' if kind == 'f' else ' of no floating-point numbers'}; needed: {len(names)} clips x classes x frames"
+            )
         self._columns = self._select(own_classes, shape[1], classes)
         self.num_frames: int = shape[2]
         if grid is not None:
@@ -88,7 +94,9 @@ class PseudoLabels:
         if own is None:
             if num_stored != len(classes):
                 hint = "a data set `classes` in the file would tell which is which"
-                raise DataError(f"{self.path}: holds {num_stored} classes without naming them, the data set has {len(classes)}; {hint}")
+                raise DataError(
+                    f"{self.path}: holds {num_stored} classes without naming them, the data set has {len(classes)}; {hint}"
+                )
             return None
         if problem := label_problem(own):
             raise DataError(f"{self.path}: {problem}")
@@ -123,7 +131,9 @@ class PseudoLabels:
         """
         row = next(self._row[name] for name in spellings(clip_id) if name in self._row)
         try:
-            stored: np.ndarray = self._open()["strong_logits"][row, :, first_frame : first_frame + num_frames].astype(np.float32)
+            stored: np.ndarray = self._open()["strong_logits"][row, :, first_frame : first_frame + num_frames].astype(
+                np.float32
+            )
         except HDF5_ERRORS as error:
             raise DataError(f"{self.path}: the logits of {clip_id!r} cannot be read; the file is damaged") from error
         logits = stored if self._columns is None else stored[self._columns]
@@ -132,7 +142,9 @@ class PseudoLabels:
         return logits
 
     def _open(self) -> Any:
-        if self._process != os.getpid():  # closing a handle from before the fork would touch the parent's, so it is kept
+        if (
+            self._process != os.getpid()
+        ):  # closing a handle from before the fork would touch the parent's, so it is kept
             self._inherited, self._file = self._file, None
         if self._file is None:
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
@@ -150,5 +162,7 @@ def select_classes(own: Sequence[str], wanted: Sequence[str], owner: str) -> lis
     if list(position) == wanted:
         return None
     if missing := [label for label in wanted if label not in position]:
-        raise DataError(f"{owner}: its {len(own)} classes lack {len(missing)} of the data set's {len(wanted)}, first {missing[0]!r}")
+        raise DataError(
+            f"{owner}: its {len(own)} classes lack {len(missing)} of the data set's {len(wanted)}, first {missing[0]!r}"
+        )
     return [position[label] for label in wanted]

@@ -9,8 +9,8 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data._columns import Block, iterate_blocks
 from efficient_sed.data.events import Clip
+from efficient_sed.data.storage.columns import Block, iterate_blocks
 
 FRAMES_OFFSET, CLIPS_OFFSET = 30, 100  # added to a class's count, so that the rarest classes do not fill every batch
 
@@ -43,7 +43,14 @@ class EpochSampler(Sampler[Draw]):
     """
 
     def __init__(
-        self, num_clips: int, seed: int, num_draws: int | None = None, weights: np.ndarray | None = None, rank: int = 0, world_size: int = 1, stream: Sequence[int] = ()
+        self,
+        num_clips: int,
+        seed: int,
+        num_draws: int | None = None,
+        weights: np.ndarray | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        stream: Sequence[int] = (),
     ) -> None:
         self.num_clips, self.seed, self.epoch, self.stream = num_clips, seed, 0, stream
         self.num_draws = num_clips if num_draws is None else num_draws
@@ -117,7 +124,9 @@ def _filled_frames(block: Block, grid: FrameGrid) -> _Counts:
     clip, label, first, last = (values[order] for values in (block.clip, block.label, first, last))
     is_begin = _is_begin(clip, label)
     group = np.cumsum(is_begin) - 1
-    beyond = group * (int(last.max(initial=0)) + 1)  # so that a running maximum begins anew with each class of each clip
+    beyond = group * (
+        int(last.max(initial=0)) + 1
+    )  # so that a running maximum begins anew with each class of each clip
     filled_until = np.roll(np.maximum.accumulate(np.maximum(last, 0) + beyond) - beyond, 1)
     filled_until[is_begin] = 0
     frames = np.maximum(0, last - np.maximum(first, filled_until))

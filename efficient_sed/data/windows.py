@@ -48,19 +48,33 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
     given = grid.num_frames(round(window_s * grid.sample_rate))
     size = min(given, int(round(window_s / grid.hop_s, 6)))
     if given < 1 or (size < 1 and duration_s > window_s):
-        raise ConfigError(f"windows of {window_s:g} s are too short for a model with a frame each {grid.hop_s:g} s; give longer ones as data.clip_seconds=SECONDS")
+        raise ConfigError(
+            f"windows of {window_s:g} s are too short for a model with a frame each {grid.hop_s:g} s; give longer ones as data.clip_seconds=SECONDS"
+        )
     if hop_s is not None and not window_s / 2 <= hop_s <= window_s:
-        raise ConfigError(f"hop_s={hop_s:g} is not allowed: {window_s / 2:g} to {window_s:g} s, half the window that the model was trained on to the whole one")
+        raise ConfigError(
+            f"hop_s={hop_s:g} is not allowed: {window_s / 2:g} to {window_s:g} s, half the window that the model was trained on to the whole one"
+        )
     if round(duration_s - window_s, 6) <= 0:
         return [Window(0.0, 0, min(given, total))]
-    hop = size - math.floor(OVERLAP * size) if hop_s is None else min(size, max(math.ceil(size / 2), round(hop_s / grid.hop_s)))
+    hop = (
+        size - math.floor(OVERLAP * size)
+        if hop_s is None
+        else min(size, max(math.ceil(size / 2), round(hop_s / grid.hop_s)))
+    )
     starts = [*range(0, total - size, hop), total - size]
     ends = [0, *(start + size for start in starts)]  # where the window before each ends, and the last one
     windows = []
     for index, start in enumerate(starts):
-        begin = max(start, ends[index - 1] if index else 0)  # behind the window before the last, which the last may reach
+        begin = max(
+            start, ends[index - 1] if index else 0
+        )  # behind the window before the last, which the last may reach
         following = max(starts[index + 1], ends[index]) if index + 1 < len(starts) else start + size
-        windows.append(Window(start * grid.hop_s, begin - start, size, max(0, ends[index] - begin), max(0, start + size - following)))
+        windows.append(
+            Window(
+                start * grid.hop_s, begin - start, size, max(0, ends[index] - begin), max(0, start + size - following)
+            )
+        )
     return windows
 
 
@@ -75,7 +89,9 @@ class ClipWindows(Sequence[tuple[int, Window]]):
         self._durations_s, self._window_s, self._grid = durations_s, window_s, grid
         self._last: tuple[float, list[Window]] = (0.0, [])
         lengths, which = np.unique(durations_s, return_inverse=True)
-        counts = np.array([len(cut_windows(float(duration_s), window_s, grid)) for duration_s in lengths], dtype=np.int64)[which]
+        counts = np.array(
+            [len(cut_windows(float(duration_s), window_s, grid)) for duration_s in lengths], dtype=np.int64
+        )[which]
         self._first = np.concatenate([[0], np.cumsum(counts)])
 
     def __len__(self) -> int:
@@ -114,12 +130,18 @@ def fade_logits(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.
 def fade_scores(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The same for probabilities: their logits are mixed."""
     tiny = np.finfo(np.float32).tiny
-    own, other = (np.log(np.maximum(scores, tiny)) - np.log(np.maximum(1 - scores, tiny)) for scores in (before.astype(np.float64), after.astype(np.float64)))
+    own, other = (
+        np.log(np.maximum(scores, tiny)) - np.log(np.maximum(1 - scores, tiny))
+        for scores in (before.astype(np.float64), after.astype(np.float64))
+    )
     mixed: np.ndarray = 1 / (1 + np.exp(-fade_logits(own, other, share)))
     return mixed.astype(before.dtype)
 
 
-def join_windows(pieces: Iterable[tuple[Window, np.ndarray]], fade: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] = fade_scores) -> Iterator[np.ndarray]:
+def join_windows(
+    pieces: Iterable[tuple[Window, np.ndarray]],
+    fade: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] = fade_scores,
+) -> Iterator[np.ndarray]:
     """Scores (frames, classes) of a file from those of its windows in order, each piece as soon as no later window reaches it."""
     shared = None
     for window, scores in pieces:

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
 from efficient_sed import __version__
-from efficient_sed._files import check_writable, write_atomically
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.config.schema import require
 from efficient_sed.errors import CheckpointError, require_package
-from efficient_sed.export.engines import EXPORTED_SUFFIX, open_engine
-from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
-from efficient_sed.models._fuse import fuse
+from efficient_sed.files.atomic import check_writable, write_atomically
+from efficient_sed.inference.engines import EXPORTED_SUFFIX, open_engine
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
+from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 
 OPSET = 17  # the first with LayerNormalization; read by every run time of the last years
@@ -45,8 +45,12 @@ class OnnxExport(NamedTuple):
         """For people."""
         header = self.header
         length = "length" if header.max_samples is None else f"up to {header.max_samples / header.sample_rate:g} s"
-        lines = [f"wrote {self.path}: {header.input} to scores, any batch and {length}, opset {header.opset}, {self.num_bytes / 1e6:.1f} MB"]
-        lines.append(f"largest difference from PyTorch: {self.max_difference:.1e} in a score, at two lengths and two batches")
+        lines = [
+            f"wrote {self.path}: {header.input} to scores, any batch and {length}, opset {header.opset}, {self.num_bytes / 1e6:.1f} MB"
+        ]
+        lines.append(
+            f"largest difference from PyTorch: {self.max_difference:.1e} in a score, at two lengths and two batches"
+        )
         if header.task != "detection":
             lines.append(f"trained for {header.task}: {CLIP_SCORES} count, {FRAME_SCORES} are untrained")
         return lines
@@ -61,12 +65,16 @@ class _Scores(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Frame scores (batch, classes, frames) and clip scores (batch, classes)."""
-        torch._C._jit_set_onnx_log_enabled(False)  # the exporter has turned it on, and would print the whole graph where an operation is missing
+        torch._C._jit_set_onnx_log_enabled(
+            False
+        )  # the exporter has turned it on, and would print the whole graph where an operation is missing
         output = self.model(self.model.frontend(x) if self.has_frontend else x)
         return output.frame_logits.sigmoid(), output.clip_logits.sigmoid()
 
 
-def export_onnx(model: SedModel, path: str | Path, model_name: str, *, input_kind: InputKind = "waveform", overwrite: bool = False) -> OnnxExport:
+def export_onnx(
+    model: SedModel, path: str | Path, model_name: str, *, input_kind: InputKind = "waveform", overwrite: bool = False
+) -> OnnxExport:
     """Write the model's fused form for the CPU, with everything a detector needs in the metadata, if its scores are the model's.
 
     Args:
@@ -94,13 +102,19 @@ def build_onnx(model: SedModel, model_name: str, input_kind: InputKind = "wavefo
     try:
         data = with_header(_trace(model, header), header)
     except torch.onnx.errors.OnnxExporterError as error:
-        raise CheckpointError(f"{model_name} is not exported: it has an operation that ONNX lacks ({str(error).splitlines()[0]})") from error
+        raise CheckpointError(
+            f"{model_name} is not exported: it has an operation that ONNX lacks ({str(error).splitlines()[0]})"
+        ) from error
     try:
         difference = _largest_difference(model, header, data)
     except CheckpointError as error:
-        raise CheckpointError(f"{model_name} is not exported: its file fails at another length or batch ({str(error).splitlines()[0]})") from error
+        raise CheckpointError(
+            f"{model_name} is not exported: its file fails at another length or batch ({str(error).splitlines()[0]})"
+        ) from error
     if not difference <= TOLERANCE:  # a difference that is no number, too
-        raise CheckpointError(f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; at most {TOLERANCE:g} is allowed")
+        raise CheckpointError(
+            f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; at most {TOLERANCE:g} is allowed"
+        )
     return header, data, difference
 
 
@@ -142,16 +156,30 @@ def _header(model: SedModel, model_name: str, input_kind: InputKind) -> Header:
 def _trace(model: SedModel, header: Header) -> bytes:
     scores = _Scores(fuse(model), header.input == "waveform")
     time = "samples" if header.input == "waveform" else "mel_frames"
-    axes = {header.input: {0: "batch", 1 if header.input == "waveform" else 3: time}, FRAME_SCORES: {0: "batch", 2: "frames"}, CLIP_SCORES: {0: "batch"}}
+    axes = {
+        header.input: {0: "batch", 1 if header.input == "waveform" else 3: time},
+        FRAME_SCORES: {0: "batch", 2: "frames"},
+        CLIP_SCORES: {0: "batch"},
+    }
     short, long = _lengths(header)
     example = _example(model, header, 2, (short + long) // 2)
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.filterwarnings("ignore", category=TracerWarning)  # about checks of shapes in Python; what they could harm is compared
-        warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)  # of a function that the exporter calls
-        warnings.filterwarnings("ignore", message="Constant folding", category=UserWarning)  # of the few operations that it leaves to the run time
-        warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size other than 1", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", category=TracerWarning
+        )  # about checks of shapes in Python; what they could harm is compared
+        warnings.filterwarnings(
+            "ignore", message="You are using the legacy TorchScript-based ONNX export", category=DeprecationWarning
+        )
+        warnings.filterwarnings(
+            "ignore", message="The feature will be removed", category=DeprecationWarning
+        )  # of a function that the exporter calls
+        warnings.filterwarnings(
+            "ignore", message="Constant folding", category=UserWarning
+        )  # of the few operations that it leaves to the run time
+        warnings.filterwarnings(
+            "ignore", message="Exporting a model to ONNX with a batch_size other than 1", category=UserWarning
+        )
         torch.onnx.export(
             scores,
             (example,),

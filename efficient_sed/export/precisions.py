@@ -14,20 +14,20 @@ import numpy as np
 from rich.table import Table
 from torch import nn
 
-from efficient_sed.benchmark.result_file import exact_variant, main_score
-from efficient_sed.benchmark.runner import own_data, score_part
+from efficient_sed.benchmark.exported import Pace, check_threads, one_clip, take_turns
 from efficient_sed.config.schema import RunConfig
-from efficient_sed.data.clip_dataset import EvaluationWindows, collate
+from efficient_sed.data.dataset import EvaluationWindows, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.environment import cpu_name
 from efficient_sed.errors import ConfigError, nearest
-from efficient_sed.evaluation.evaluate import handle_unreadable
-from efficient_sed.export.device import Pace, check_threads, one_clip, take_turns
-from efficient_sed.export.engines import ENGINES, open_engine
+from efficient_sed.experiment.result_file import exact_variant, main_score
+from efficient_sed.experiment.run import own_data, score_part
 from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
-from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.export.quantise import NO_MATRIX, quantise
 from efficient_sed.export.recipes import EXACT, RECIPES, check_precision
+from efficient_sed.inference.engines import ENGINES, open_engine
+from efficient_sed.inference.evaluate import handle_unreadable
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.machine.environment import cpu_name
 from efficient_sed.models.sed import SedModel
 
 logger = logging.getLogger(__name__)
@@ -72,10 +72,18 @@ class Comparison(NamedTuple):
         for row in self.rows:
             scores = f"{row.score:.4f}", f"{row.score - self.rows[0].score:+.4f}"
             table.add_row(
-                row.precision, row.engine, *scores, f"{row.num_bytes / 1e6:.2f}", f"{row.pace.clips_per_s:.1f}", f"{row.pace.latency_ms:.1f}", f"{row.pace.latency_p95_ms:.1f}"
+                row.precision,
+                row.engine,
+                *scores,
+                f"{row.num_bytes / 1e6:.2f}",
+                f"{row.pace.clips_per_s:.1f}",
+                f"{row.pace.latency_ms:.1f}",
+                f"{row.pace.latency_p95_ms:.1f}",
             )
         threads = "one thread" if self.num_threads == 1 else f"{self.num_threads} threads"
-        table.caption = f"scores: {self.data}; speed: {cpu_name()}, {threads}, one clip at a time, waveform to scores, in turn"
+        table.caption = (
+            f"scores: {self.data}; speed: {cpu_name()}, {threads}, one clip at a time, waveform to scores, in turn"
+        )
         table.caption_justify = "left"
         return table
 
@@ -97,7 +105,7 @@ def export_precisions(
     Args:
         path: Of the file; with several precisions each adds its name, as in `detector.int8.onnx`.
         precisions: Of `efficient_sed.export.recipes.RECIPES`.
-        engines: Of `efficient_sed.export.engines.ENGINES`; a file carries its score in the first one.
+        engines: Of `efficient_sed.inference.engines.ENGINES`; a file carries its score in the first one.
         config: Of it, the data set and how scores are made.
         typed: Keys of the configuration that are the user's own.
 
@@ -107,19 +115,27 @@ def export_precisions(
         DataError: If the data cannot be read.
         MissingDependencyError: Without a package that an engine needs.
     """
-    paths = {precision: path if len(precisions) == 1 else path.with_name(f"{path.stem}.{precision}{path.suffix}") for precision in precisions}
+    paths = {
+        precision: path if len(precisions) == 1 else path.with_name(f"{path.stem}.{precision}{path.suffix}")
+        for precision in precisions
+    }
     engines = list(dict.fromkeys(engines))
     _check(model, paths, engines, num_threads, overwrite=overwrite)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
     model = copy.copy(model)  # as it is scored: with the window and filter that were typed
-    model.provenance = dataclasses.replace(model.provenance, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames)
+    model.provenance = dataclasses.replace(
+        model.provenance, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames
+    )
     header, exact, _ = build_onnx(model, model_name)
     metric, title, conditions = "", "", ""
     rows: list[Deployed] = []
     with tempfile.TemporaryDirectory() as name:
         folder, data, runs = Path(name), {}, {}
         for precision in dict.fromkeys([EXACT, *precisions]):
-            data[precision] = with_header(quantise(exact, precision, _clips(model, splits, config), header.input), dataclasses.replace(header, precision=precision))
+            data[precision] = with_header(
+                quantise(exact, precision, _clips(model, splits, config), header.input),
+                dataclasses.replace(header, precision=precision),
+            )
             file = folder / f"{precision}.onnx"
             file.write_bytes(data[precision])
             for engine in engines:
@@ -129,17 +145,38 @@ def export_precisions(
                 conditions = exact_variant(metrics)
                 opened = open_engine(file, num_threads, engine)
                 runs[f"{precision} {engine}"] = one_clip(opened, header)
-                rows.append(Deployed(precision, opened.version, paths.get(precision), len(data[precision]), float(metrics[metric]), Pace(0, 0, 0, (0, 0))))
+                rows.append(
+                    Deployed(
+                        precision,
+                        opened.version,
+                        paths.get(precision),
+                        len(data[precision]),
+                        float(metrics[metric]),
+                        Pace(0, 0, 0, (0, 0)),
+                    )
+                )
         rows = [row._replace(pace=pace) for row, pace in zip(rows, take_turns(runs).values(), strict=True)]
     scored_on = f"{config.data.name}, {SCORED_PART} part"
-    scored = dataclasses.replace(header, metric=metric, scored_on=scored_on, scored_by=engines[0], manifest_hash=splits.manifest_hash, conditions=conditions)
+    scored = dataclasses.replace(
+        header,
+        metric=metric,
+        scored_on=scored_on,
+        scored_by=engines[0],
+        manifest_hash=splits.manifest_hash,
+        conditions=conditions,
+    )
     for row in rows[:: len(engines)]:
         if row.path is not None:
-            keep_file(row.path, with_header(data[row.precision], dataclasses.replace(scored, precision=row.precision, score=row.score)))
+            keep_file(
+                row.path,
+                with_header(data[row.precision], dataclasses.replace(scored, precision=row.precision, score=row.score)),
+            )
     return Comparison(model_name, title, scored_on, num_threads, rows)
 
 
-def _check(model: SedModel, paths: dict[str, Path], engines: Sequence[str], num_threads: int, *, overwrite: bool) -> None:
+def _check(
+    model: SedModel, paths: dict[str, Path], engines: Sequence[str], num_threads: int, *, overwrite: bool
+) -> None:
     """Raise now what would be raised at the end."""
     has_matrix = any(isinstance(layer, nn.Linear) for layer in model.sequence.modules())
     for precision, path in paths.items():
@@ -157,7 +194,9 @@ def _clips(model: SedModel, splits: Splits, config: RunConfig) -> Iterator[np.nd
     """Waveforms (1, samples) from all over the training part."""
     windows = EvaluationWindows(splits.train, splits.classes, model.grid, config.data.clip_seconds)
     unreadable: list[str] = []
-    for index in np.unique(np.linspace(0, len(windows) - 1, CALIBRATION_CLIPS).round().astype(int)) if len(windows) else ():
+    for index in (
+        np.unique(np.linspace(0, len(windows) - 1, CALIBRATION_CLIPS).round().astype(int)) if len(windows) else ()
+    ):
         batch = collate([windows[int(index)]])
         handle_unreadable(batch, config.data.on_error, unreadable)
         yield from batch.waveform[:, None].numpy()

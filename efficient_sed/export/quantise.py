@@ -20,7 +20,11 @@ import numpy as np
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.recipes import EXACT, HALF, RECIPES, Recipe, check_precision
 
-FRONT_END, BACKBONE, HEAD = "/frontend/", "/model/backbone/", "/model/sequence/"  # begins of the names that the exporter gives to nodes
+FRONT_END, BACKBONE, HEAD = (
+    "/frontend/",
+    "/model/backbone/",
+    "/model/sequence/",
+)  # begins of the names that the exporter gives to nodes
 NO_MATRIX = "no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; leave int8-head and int8-all out"
 LEAST_VALUES = 256  # of a tensor that is worth storing as float16
 
@@ -78,7 +82,11 @@ def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndar
 def _quantise_head(path: Path, recipe: Recipe) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    behind = [node.name for node in _nodes(path) if node.op_type in recipe.dynamic and not node.name.startswith((FRONT_END, BACKBONE))]
+    behind = [
+        node.name
+        for node in _nodes(path)
+        if node.op_type in recipe.dynamic and not node.name.startswith((FRONT_END, BACKBONE))
+    ]
     behind += [f"{name}_MatMul" for name in behind]  # what a Gemm is called once it was split
     quantize_dynamic(
         path,

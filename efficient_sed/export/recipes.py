@@ -32,7 +32,9 @@ RECIPES: Mapping[str, Recipe] = {
     HALF: Recipe("weights stored as float16, computed in float32"),
     "int8": Recipe("backbone in int8, squeeze-and-excitation and hard-swish too", EVERYTHING),
     "int8-per-tensor": Recipe("the same with one scale for all channels of a weight", EVERYTHING, per_channel=False),
-    "int8-convs": Recipe("convolutions of the backbone in int8, squeeze-and-excitation and hard-swish in float32", CONVOLUTIONS),
+    "int8-convs": Recipe(
+        "convolutions of the backbone in int8, squeeze-and-excitation and hard-swish in float32", CONVOLUTIONS
+    ),
     "int8-head": Recipe("matrices of sequence head and classifier in int8, backbone in float32", dynamic=MATRICES),
     "int8-all": Recipe("int8 and int8-head together", EVERYTHING, dynamic=MATRICES),
 }

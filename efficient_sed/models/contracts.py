@@ -116,7 +116,9 @@ class SequenceHead(_Part, abc.ABC):
         Raises:
             TypeError: For a head that sees the future.
         """
-        raise TypeError(f"{type(self).__name__} sees the future and cannot be fed in pieces; heads that can: {', '.join(causal_heads())}")
+        raise TypeError(
+            f"{type(self).__name__} sees the future and cannot be fed in pieces; heads that can: {', '.join(causal_heads())}"
+        )
 
 
 def causal_heads() -> list[str]:

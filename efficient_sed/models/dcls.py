@@ -43,8 +43,18 @@ class DclsFields:
 def check_kernel(kernel_count: int, dilated_size: int, version: str, prefix: str = "") -> None:
     """Raise a ConfigError unless such a kernel can be built."""
     is_odd = dilated_size % 2 == 1
-    require(3 <= dilated_size <= MAX_SIZE and is_odd, f"{prefix}dilated_size", dilated_size, f"an odd number, so that shapes stay, from 3 to {MAX_SIZE}, all of 128 mel bins")
-    require(1 <= kernel_count <= dilated_size**2, f"{prefix}kernel_count", kernel_count, f"1 to {dilated_size**2}, the places of {prefix}dilated_size={dilated_size}")
+    require(
+        3 <= dilated_size <= MAX_SIZE and is_odd,
+        f"{prefix}dilated_size",
+        dilated_size,
+        f"an odd number, so that shapes stay, from 3 to {MAX_SIZE}, all of 128 mel bins",
+    )
+    require(
+        1 <= kernel_count <= dilated_size**2,
+        f"{prefix}kernel_count",
+        kernel_count,
+        f"1 to {dilated_size**2}, the places of {prefix}dilated_size={dilated_size}",
+    )
     require(version in get_args(Version), f"{prefix}version", version, ", ".join(get_args(Version)))
 
 
@@ -82,19 +92,34 @@ def replace_depthwise(
         MissingDependencyError: Without the package dcls.
     """
     check_kernel(kernel_count, dilated_size, version)
-    require(larger_than_map in get_args(LargerThanMap), "larger_than_map", larger_than_map, ", ".join(get_args(LargerThanMap)))
+    require(
+        larger_than_map in get_args(LargerThanMap),
+        "larger_than_map",
+        larger_than_map,
+        ", ".join(get_args(LargerThanMap)),
+    )
     require_package("replace_depthwise", "DCLS", "dcls")
-    from efficient_sed.models._dcls_layer import SpacedConv2d
+    from efficient_sed.models.dcls_layer import SpacedConv2d
 
     backbone = model.backbone if isinstance(model, SedModel) else model
     if not isinstance(backbone, Backbone):
-        raise ConfigError(f"replace_depthwise takes a model of this package, or its backbone, not a {type(model).__name__}")
+        raise ConfigError(
+            f"replace_depthwise takes a model of this package, or its backbone, not a {type(model).__name__}"
+        )
     if any(isinstance(part, Positioned) for part in backbone.modules()):
-        raise ConfigError("there is nothing to replace: the depthwise convolutions of this model have learned positions already")
+        raise ConfigError(
+            "there is nothing to replace: the depthwise convolutions of this model have learned positions already"
+        )
     places = list(_find(backbone, kernel_sizes))
     if not places:
-        wanted = "a kernel larger than 1" if kernel_sizes is None else f"a kernel of {' or '.join(map(str, sorted(kernel_sizes)))}"
-        raise ConfigError(f"there is nothing to replace: {type(backbone).__name__} has no depthwise convolution with {wanted} whose size is odd")
+        wanted = (
+            "a kernel larger than 1"
+            if kernel_sizes is None
+            else f"a kernel of {' or '.join(map(str, sorted(kernel_sizes)))}"
+        )
+        raise ConfigError(
+            f"there is nothing to replace: {type(backbone).__name__} has no depthwise convolution with {wanted} whose size is odd"
+        )
     sizes = [(dilated_size, dilated_size)] * len(places)
     if larger_than_map != "keep":
         bins = model.frontend.mel_bins if isinstance(model, SedModel) else 128
@@ -117,10 +142,17 @@ def _find(backbone: Backbone, kernel_sizes: Collection[int] | None) -> Iterable[
     stage_of = {id(module): index for index, stage in enumerate(backbone.stages()) for module in stage.modules()}
     for prefix, parent in backbone.named_modules():
         for attribute, conv in parent.named_children():
-            if type(conv) is not nn.Conv2d or isinstance(conv.padding, str) or conv.padding_mode != "zeros" or conv.dilation != (1, 1):
+            if (
+                type(conv) is not nn.Conv2d
+                or isinstance(conv.padding, str)
+                or conv.padding_mode != "zeros"
+                or conv.dilation != (1, 1)
+            ):
                 continue
             is_depthwise = conv.groups == conv.in_channels == conv.out_channels > 1
-            is_wanted = max(conv.kernel_size) > 1 if kernel_sizes is None else set(conv.kernel_size) <= set(kernel_sizes)
+            is_wanted = (
+                max(conv.kernel_size) > 1 if kernel_sizes is None else set(conv.kernel_size) <= set(kernel_sizes)
+            )
             if is_depthwise and is_wanted and all(size % 2 for size in conv.kernel_size):
                 yield _Place(f"{prefix}.{attribute}".lstrip("."), parent, attribute, conv, stage_of[id(conv)])
 
@@ -134,8 +166,12 @@ def _map_sizes(backbone: Backbone, convs: Collection[nn.Conv2d], input_size: tup
 
     hooks = [conv.register_forward_pre_hook(record) for conv in convs]
     try:
-        tensors = {name: tensor.to("meta") for name, tensor in [*backbone.named_parameters(), *backbone.named_buffers()]}
-        torch.func.functional_call(backbone, tensors, (torch.empty(1, 1, *input_size, device="meta", dtype=next(backbone.parameters()).dtype),))
+        tensors = {
+            name: tensor.to("meta") for name, tensor in [*backbone.named_parameters(), *backbone.named_buffers()]
+        }
+        torch.func.functional_call(
+            backbone, tensors, (torch.empty(1, 1, *input_size, device="meta", dtype=next(backbone.parameters()).dtype),)
+        )
     finally:
         for hook in hooks:
             hook.remove()
@@ -143,7 +179,9 @@ def _map_sizes(backbone: Backbone, convs: Collection[nn.Conv2d], input_size: tup
 
 
 def _refuse_large(places: Collection[_Place], maps: Collection[tuple[int, int]], dilated_size: int) -> None:
-    too_small = [(place.name, size) for place, size in zip(places, maps, strict=True) if dilated_size > 2 * min(size) - 1]
+    too_small = [
+        (place.name, size) for place, size in zip(places, maps, strict=True) if dilated_size > 2 * min(size) - 1
+    ]
     if too_small:
         name, (height, width) = too_small[0]
         largest = 2 * min(min(size) for _, size in too_small) - 1

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from efficient_sed._spelling import canonical
-from efficient_sed.audio.frontend import FrontEnd
+from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import MAX_CLIP_SECONDS, BackboneConfig, SequenceHeadConfig, require
+from efficient_sed.data.spelling import canonical
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead
 from efficient_sed.models.sequence.identity import IdentityHead
 
@@ -44,8 +44,18 @@ class Provenance:
     """Free facts: data set, seed, scores."""
 
     def __post_init__(self) -> None:
-        require(0 < self.clip_seconds <= MAX_CLIP_SECONDS, "clip_seconds", self.clip_seconds, f"above 0, at most {MAX_CLIP_SECONDS}")
-        require(self.median_frames >= 1 and self.median_frames % 2 == 1, "median_frames", self.median_frames, "an odd number of frames")
+        require(
+            0 < self.clip_seconds <= MAX_CLIP_SECONDS,
+            "clip_seconds",
+            self.clip_seconds,
+            f"above 0, at most {MAX_CLIP_SECONDS}",
+        )
+        require(
+            self.median_frames >= 1 and self.median_frames % 2 == 1,
+            "median_frames",
+            self.median_frames,
+            "an odd number of frames",
+        )
         require(self.task in ("detection", "tagging"), "task", self.task, "detection or tagging")
 
 

@@ -7,10 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from efficient_sed.benchmark.runner import run_folder, signature
-from efficient_sed.config.compose import DEFAULTS, compose_run, expand_models, expand_preset_grid, expand_sweep, key_of
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.compose import (
+    DEFAULTS,
+    compose_run,
+    expand_models,
+    expand_preset_grid,
+    expand_sweep,
+    key_of,
+)
+from efficient_sed.experiment.run import run_folder, signature
 from efficient_sed.registry import DATASETS, SEQUENCE_HEADS
 
 ALL_FOLDS = "data.fold=all"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from efficient_sed.benchmark.result_file import main_score, needs_speed, read_result
 from efficient_sed.errors import DataError, LostProcessError
+from efficient_sed.experiment.result_file import main_score, needs_speed, read_result
 from efficient_sed.sweep.grid import GridPoint
-from efficient_sed.sweep.launchers import Launcher
+from efficient_sed.sweep.launchers.choose import Launcher
 from efficient_sed.sweep.run_process import LOG_FILE, START_MARK
 from efficient_sed.training.callbacks import PROGRESS_FILE
 
@@ -45,13 +45,17 @@ class RunStatus:
     def progress(self) -> dict[str, float | None]:
         """What the run last wrote of itself: step, steps, epoch, epochs, loss, score, eta_s; empty before training starts."""
         try:
-            values: dict[str, float | None] = json.loads((self.point.folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+            values: dict[str, float | None] = json.loads(
+                (self.point.folder / PROGRESS_FILE).read_text(encoding="utf-8")
+            )
         except (OSError, ValueError):
             return {}
         return values
 
 
-def run_grid(points: Sequence[GridPoint], launcher: Launcher, on_change: Callable[[Sequence[RunStatus]], None]) -> list[RunStatus]:
+def run_grid(
+    points: Sequence[GridPoint], launcher: Launcher, on_change: Callable[[Sequence[RunStatus]], None]
+) -> list[RunStatus]:
     """Run what is not finished and return how each point ended.
 
     Args:
@@ -88,7 +92,9 @@ def _make_ready(status: RunStatus) -> None:
             status.log_size = log.tell()
         (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
     except OSError as error:
-        raise DataError(f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR") from error
+        raise DataError(
+            f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR"
+        ) from error
 
 
 def _see_start(status: RunStatus) -> None:

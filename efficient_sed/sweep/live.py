@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from efficient_sed._progress import clock
+from efficient_sed.machine.progress import clock
 from efficient_sed.sweep.launch import RunStatus, State
 from efficient_sed.training.callbacks import describe_progress
 
@@ -30,7 +30,9 @@ class LiveGrid:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -45,7 +47,12 @@ class LiveGrid:
             if self._told.get(status.point.signature) != news:
                 self._told[status.point.signature] = news
                 if status.state is not State.WAITING:
-                    self.console.print(f"[{index + 1}/{len(statuses)}] {status.point.folder.name}: {describe(status, progress)}", markup=False, highlight=False, soft_wrap=True)
+                    self.console.print(
+                        f"[{index + 1}/{len(statuses)}] {status.point.folder.name}: {describe(status, progress)}",
+                        markup=False,
+                        highlight=False,
+                        soft_wrap=True,
+                    )
 
 
 def describe(status: RunStatus, progress: dict[str, float | None]) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from efficient_sed.benchmark.runner import check_same_data
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.errors import require_package
-from efficient_sed.evaluation.psds import require_back_end
-from efficient_sed.models._initial import load_initial, load_initial_model
+from efficient_sed.experiment.run import check_same_data
+from efficient_sed.metrics.psds.score import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
+from efficient_sed.models.weights.initial import load_initial, load_initial_model
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.teachers.model import ModelConfig
 
@@ -36,10 +36,16 @@ def check_points(points: Sequence[GridPoint]) -> None:
         splits = same_data[0].config.data.load()
         for grid in dict.fromkeys(frame_grid(point.config.backbone) for point in same_data):
             stored_teacher(same_data[0].config.data, splits, grid)
-        for names, task, backbone in dict.fromkeys((point.config.train.teacher, point.config.task, point.config.backbone) for point in same_data):
+        for names, task, backbone in dict.fromkeys(
+            (point.config.train.teacher, point.config.task, point.config.backbone) for point in same_data
+        ):
             if names:
                 ModelConfig(names, task).build(splits.classes, frame_grid(backbone))
-        for start in dict.fromkeys((point.config.backbone, point.config.seq, point.config.train.init_from) for point in same_data if point.config.train.init_from):
+        for start in dict.fromkeys(
+            (point.config.backbone, point.config.seq, point.config.train.init_from)
+            for point in same_data
+            if point.config.train.init_from
+        ):
             load_initial_model(SedModel(ModelSpec(start[0], start[1], splits.classes)), str(start[2]))
         for point in same_data:
             check_same_data(point.folder, splits)

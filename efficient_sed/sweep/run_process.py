@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from efficient_sed.sweep.grid import GridPoint  # which needs torch: a node that only starts the process does without
+    from efficient_sed.sweep.grid import (
+        GridPoint,  # which needs torch: a node that only starts the process does without
+    )
 
-TRAIN_COMMAND = (sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", "--exit-with-parent")
+TRAIN_COMMAND = (sys.executable, "-m", "efficient_sed", "train", "--quiet", "--exit-with-parent")
 LOG_FILE = "run.log"
 POLL_S = 0.5
 START_MARK = "--- "
@@ -46,7 +48,14 @@ class RunProcess:
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
             log.write(f"{START_MARK}{datetime.now(UTC).isoformat(timespec='seconds')} start\n")
             log.flush()
-            return subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.PIPE, cwd=self.directory, env={**inherited, **(environment or {})})
+            return subprocess.Popen(
+                self.command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE,
+                cwd=self.directory,
+                env={**inherited, **(environment or {})},
+            )
 
 
 def carry_out(run: RunProcess) -> int:

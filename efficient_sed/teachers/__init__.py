@@ -1,1 +1,1 @@
-"""What can produce frame logits for distillation, one kind a file: `stored` reads them, `model` computes them. See `_contract.py` for what a kind must do."""
+"""What can produce frame logits for distillation, one kind a file: `stored` reads them, `model` computes them. See `contract.py` for what a kind must do."""

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from efficient_sed._files import locked
-from efficient_sed._json import parse_json
 from efficient_sed.errors import DataError
+from efficient_sed.files.atomic import locked
+from efficient_sed.files.json import parse_json
 
 _RECORD = struct.Struct("<4sHII")  # magic, bytes of the name, frames, checksum
 _MAGIC = b"clip"
@@ -67,7 +67,12 @@ class Journal:
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         for clip_id, entry in self._entries.items():
             self._file.seek(entry.position)
-            yield clip_id, np.frombuffer(self._file.read(2 * self._num_classes * entry.num_frames), np.float16).reshape(self._num_classes, -1)
+            yield (
+                clip_id,
+                np.frombuffer(self._file.read(2 * self._num_classes * entry.num_frames), np.float16).reshape(
+                    self._num_classes, -1
+                ),
+            )
 
     def _recover(self) -> None:
         """Read all records, and cut off what follows the last whole one."""
@@ -126,4 +131,6 @@ def check_same_header(path: Path, begun: bytes | str, header: Mapping[str, Any])
     if changed:
         key = changed[0]
         values = f"{others} others" if key == "classes" else f"{other[key]}, now {header[key]}"
-        raise DataError(f"{path}: was begun with {key}={values}; give what it was begun with, delete it, or write to another file")
+        raise DataError(
+            f"{path}: was begun with {key}={values}; give what it was begun with, delete it, or write to another file"
+        )

@@ -10,17 +10,17 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontend import FrontEnd
+from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.pseudo_labels import select_classes
 from efficient_sed.errors import ConfigError
-from efficient_sed.models._cards import list_cards
-from efficient_sed.models._checkpoint import load_model
-from efficient_sed.models._released import CLIP_LAYER
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
+from efficient_sed.models.weights.cards import list_cards
+from efficient_sed.models.weights.checkpoint import load_model
+from efficient_sed.models.weights.released import CLIP_LAYER
 from efficient_sed.registry import TEACHERS
-from efficient_sed.teachers._contract import Teacher, TeacherConfig
+from efficient_sed.teachers.contract import Teacher, TeacherConfig
 from efficient_sed.teachers.stored import SUFFIXES
 
 
@@ -46,16 +46,28 @@ class _Member(NamedTuple):
 
 def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) -> _Member:
     if name.endswith(SUFFIXES):
-        raise ConfigError(f"teacher {name}: a file of logits, not a model; a training takes it as data.pseudo_labels={name}")
+        raise ConfigError(
+            f"teacher {name}: a file of logits, not a model; a training takes it as data.pseudo_labels={name}"
+        )
     if name in (cards := list_cards()) and cards[name].task == "backbone":
-        detectors = [card.name for card in cards.values() if card.task == "detection" and card.architecture == cards[name].architecture]
-        raise ConfigError(f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {(detectors or ['beats_strong'])[0]}")
+        detectors = [
+            card.name
+            for card in cards.values()
+            if card.task == "detection" and card.architecture == cards[name].architecture
+        ]
+        raise ConfigError(
+            f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {(detectors or ['beats_strong'])[0]}"
+        )
     model = load_model(name).eval().requires_grad_(False)
     if model.grid != grid:
         own, wanted = (f"{each.hop_s:g} s at {each.sample_rate} Hz" for each in (model.grid, grid))
-        raise ConfigError(f"teacher {name}: its frames last {own}, the student's {wanted}; choose a teacher on the student's grid")
+        raise ConfigError(
+            f"teacher {name}: its frames last {own}, the student's {wanted}; choose a teacher on the student's grid"
+        )
     if task == "detection" and model.provenance.task != "detection":
-        raise ConfigError(f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging")
+        raise ConfigError(
+            f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging"
+        )
     columns = select_classes(model.classes, classes, f"teacher {name}")
     return _Member(model, None if columns is None else torch.tensor(columns), name)
 
@@ -75,7 +87,10 @@ class ModelTeacher(Teacher):
         self.frontends: list[FrontEnd] = []
         self._hears: list[int] = []  # which of them each member has
         for model, _, _ in members:
-            place = next((place for place, frontend in enumerate(self.frontends) if is_alike(frontend, model.frontend)), len(self.frontends))
+            place = next(
+                (place for place, frontend in enumerate(self.frontends) if is_alike(frontend, model.frontend)),
+                len(self.frontends),
+            )
             self._hears.append(place)
             if place == len(self.frontends):
                 self.frontends.append(model.frontend)
@@ -84,9 +99,15 @@ class ModelTeacher(Teacher):
         """Raise a ConfigError if clips, whose length is that key of a configuration, are longer than a member can hear at once."""
         for model, _, name in self.members:
             most, frontend = model.backbone.max_frames, model.frontend
-            if most is not None and not model.backbone.is_piecewise and seconds * frontend.sample_rate > most * frontend.hop_length:
+            if (
+                most is not None
+                and not model.backbone.is_piecewise
+                and seconds * frontend.sample_rate > most * frontend.hop_length
+            ):
                 most_s = most * frontend.hop_length / frontend.sample_rate
-                raise ConfigError(f"teacher {name}: hears at most {most_s:g} s at once, {key}={seconds:g}; give {key}={most_s:g}")
+                raise ConfigError(
+                    f"teacher {name}: hears at most {most_s:g} s at once, {key}={seconds:g}; give {key}={most_s:g}"
+                )
 
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
@@ -103,10 +124,18 @@ class ModelTeacher(Teacher):
         for place, member in enumerate(self.members):
             if member.columns is not None and member.columns.device != device:  # once, not at every step
                 self.members[place] = member._replace(columns=member.columns.to(device))
-        outputs = [_select(_listen(model, mels[place]), columns) for (model, columns, _), place in zip(self.members, self._hears, strict=True)]
-        return SedOutput(torch.stack([output.frame_logits for output in outputs]).mean(0), torch.stack([output.clip_logits for output in outputs]).mean(0))
+        outputs = [
+            _select(_listen(model, mels[place]), columns)
+            for (model, columns, _), place in zip(self.members, self._hears, strict=True)
+        ]
+        return SedOutput(
+            torch.stack([output.frame_logits for output in outputs]).mean(0),
+            torch.stack([output.clip_logits for output in outputs]).mean(0),
+        )
 
-    def frame_logits(self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor) -> list[Tensor | None]:
+    def frame_logits(
+        self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor
+    ) -> list[Tensor | None]:
         for frontend in self.frontends:
             frontend.check(waveform)
         return list(self([frontend.to(waveform.device)(waveform) for frontend in self.frontends]).frame_logits.cpu())
@@ -115,14 +144,18 @@ class ModelTeacher(Teacher):
 def is_alike(one: FrontEnd, other: FrontEnd) -> bool:
     """Whether two front ends give the same."""
     theirs = dict(other.named_buffers())
-    return type(one) is type(other) and all(torch.equal(value.cpu(), theirs[name].cpu()) for name, value in one.named_buffers())
+    return type(one) is type(other) and all(
+        torch.equal(value.cpu(), theirs[name].cpu()) for name, value in one.named_buffers()
+    )
 
 
 def _listen(model: SedModel, mel: Tensor) -> SedOutput:
     """Logits; those of the clip are the highest of its frames unless the model was trained on clip labels."""
     output: SedOutput = model.to(mel.device)(mel)
     frame_logits = output.frame_logits.float()
-    return SedOutput(frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float())
+    return SedOutput(
+        frame_logits, frame_logits.amax(-1) if model.provenance.task == "detection" else output.clip_logits.float()
+    )
 
 
 def _select(output: SedOutput, columns: Tensor | None) -> SedOutput:
@@ -132,7 +165,11 @@ def _select(output: SedOutput, columns: Tensor | None) -> SedOutput:
 def _weights_hash(model: SedModel) -> str:
     """Of what is asked of it: a detector's clip layer is not, and in some released files is missing."""
     digest = hashlib.sha256()
-    asked = {key: value for key, value in model.state_dict().items() if model.provenance.task != "detection" or not key.startswith(CLIP_LAYER)}
+    asked = {
+        key: value
+        for key, value in model.state_dict().items()
+        if model.provenance.task != "detection" or not key.startswith(CLIP_LAYER)
+    }
     for key, value in sorted(asked.items()):
         digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

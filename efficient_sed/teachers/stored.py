@@ -13,7 +13,7 @@ from torch import Tensor
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.pseudo_labels import BEYOND, PseudoLabels
 from efficient_sed.registry import TEACHERS
-from efficient_sed.teachers._contract import Teacher, TeacherConfig
+from efficient_sed.teachers.contract import Teacher, TeacherConfig
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 
@@ -36,9 +36,14 @@ class StoredTeacher(Teacher):
         self.labels, self.grid = labels, grid
         self.fingerprint = _file_hash(labels.path)
 
-    def frame_logits(self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor) -> list[Tensor | None]:
+    def frame_logits(
+        self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor
+    ) -> list[Tensor | None]:
         num_frames = self.grid.num_frames(waveform.shape[1])
-        return [self._read(clip_id, first, num_frames) if clip_id in self.labels else None for clip_id, first in zip(clip_ids, first_frames, strict=True)]
+        return [
+            self._read(clip_id, first, num_frames) if clip_id in self.labels else None
+            for clip_id, first in zip(clip_ids, first_frames, strict=True)
+        ]
 
     def _read(self, clip_id: str, first_frame: int, num_frames: int) -> Tensor:
         stored = torch.from_numpy(self.labels.read(clip_id, first_frame, num_frames))

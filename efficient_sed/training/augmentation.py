@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.augment import mask_in_time, mix, mix_waveforms, roll_in_time
-from efficient_sed.audio.augment_spectrum import apply_filters, mask_stripes, mix_styles, warp_frequency
-from efficient_sed.audio.augment_waveform import change_label_speed, change_speed, mix_by_loudness, shift_pitch
-from efficient_sed.audio.frontend import FrontEnd
+from efficient_sed.audio.augment.spectrum import apply_filters, mask_stripes, mix_styles, warp_frequency
+from efficient_sed.audio.augment.time import mask_in_time, mix, mix_waveforms, roll_in_time
+from efficient_sed.audio.augment.waveform import change_label_speed, change_speed, mix_by_loudness, shift_pitch
+from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.config.schema import AugmentConfig
-from efficient_sed.data.clip_dataset import Batch
+from efficient_sed.data.dataset import Batch
 from efficient_sed.models.sed import SedModel
 from efficient_sed.training.draws import Draws, draw_batch, move_together
 
@@ -39,7 +39,9 @@ class Augmented(NamedTuple):
     weak: Tensor
 
 
-def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator, listeners: Sequence[FrontEnd] = ()) -> Augmented:
+def augment_batch(
+    batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator, listeners: Sequence[FrontEnd] = ()
+) -> Augmented:
     """Spectrogram, labels and teacher, which go through every mix, roll and mask together.
 
     Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak clips are mixed with weak ones,
@@ -77,7 +79,10 @@ def augment_batch(batch: Batch, model: SedModel, config: AugmentConfig, rng: np.
     mels[0] = _augment_spectrum(mels[0], draws)
     if draws.kept_frames is not None:
         silences = [None, *(listener(torch.zeros_like(waveform[:1])) for listener in listeners)]
-        mels = [mask_in_time(mel, draws.kept_frames, model.grid.stride, silence) for mel, silence in zip(mels, silences, strict=True)]
+        mels = [
+            mask_in_time(mel, draws.kept_frames, model.grid.stride, silence)
+            for mel, silence in zip(mels, silences, strict=True)
+        ]
         targets, teacher = mask_in_time(targets, draws.kept_frames), mask_in_time(teacher, draws.kept_frames)
     return Augmented(mels[0], targets, teacher, mels[1:], draws.strong, draws.weak)
 

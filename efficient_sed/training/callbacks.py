@@ -20,9 +20,9 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from efficient_sed._files import write_atomically
-from efficient_sed._progress import clock
 from efficient_sed.errors import CheckpointError, PreemptedError
+from efficient_sed.files.atomic import write_atomically
+from efficient_sed.machine.progress import clock
 
 logger = logging.getLogger(__name__)
 PROGRESS_FILE = "progress.json"
@@ -39,7 +39,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             write_atomically(Path(path), buffer.getvalue())
         except OSError as error:
-            raise CheckpointError(f"{path}: cannot be written ({error.strerror}); the checkpoint before it is intact: free some space and start the same command again") from error
+            raise CheckpointError(
+                f"{path}: cannot be written ({error.strerror}); the checkpoint before it is intact: free some space and start the same command again"
+            ) from error
 
 
 class MovableCheckpoint(ModelCheckpoint):
@@ -80,14 +82,20 @@ class StopOnSignal(pl.Callback):
     def _ask(self, number: int, frame: object) -> None:
         self._is_asked = True
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
-        if is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:  # an epoch's end is saved after its validation
+        if (
+            is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        ):  # an epoch's end is saved after its validation
             return
         if not (self._is_asked if trainer.world_size == 1 else self._is_agreed(trainer)):
             return
         trainer.save_checkpoint(self.checkpoint)
-        raise PreemptedError(f"stopped by SIGTERM after step {trainer.global_step}; the same command goes on from there")
+        raise PreemptedError(
+            f"stopped by SIGTERM after step {trainer.global_step}; the same command goes on from there"
+        )
 
     def _is_agreed(self, trainer: pl.Trainer) -> bool:
         """Whether any process was asked; False between two looks. The slowest process decides when the next one is."""
@@ -122,7 +130,9 @@ class AveragedWeights(WeightAveraging):
         super().setup(trainer, pl_module, stage)
 
     @torch.no_grad()
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """As Lightning's, which at every step asks the GPU how many it has averaged."""
         averaged = self._average_model
         if averaged is None or trainer.global_step <= self._latest_update_step:
@@ -177,7 +187,9 @@ class EpochTimer(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started_at, self._next_batch = time.perf_counter(), 0
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         if batch_idx != self._next_batch:
             self._started_at = None  # it goes on where it was cut
         self._next_batch = batch_idx + 1
@@ -215,7 +227,9 @@ class ProgressFile(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started_at, self._first_step = time.monotonic(), trainer.global_step
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         now = time.monotonic()
         if now - self._written_at < READ_EVERY_S or not trainer.is_global_zero:
             return
@@ -246,4 +260,6 @@ def describe_progress(progress: Mapping[str, float | None]) -> str:
     """Where a training stands, in a few words."""
     score = "" if progress["score"] is None else f", last validation {progress['score']:.3f}"
     loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
-    return f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {clock(progress['eta_s'] or 0)} of training left"
+    return (
+        f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {clock(progress['eta_s'] or 0)} of training left"
+    )

@@ -8,7 +8,7 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
-from efficient_sed._files import write_atomically
+from efficient_sed.files.atomic import write_atomically
 
 logger = logging.getLogger(__name__)
 METRICS_FILE, CURVES_FILE = "metrics.csv", "curves.png"
@@ -26,11 +26,15 @@ def read_curves(run_folder: Path) -> Curves:
         if not path.is_file():
             continue
         with path.open(encoding="utf-8", newline="") as file:
-            whole_lines = (line for line in file if line.endswith("\n"))  # of an interrupted part the last one may be cut
+            whole_lines = (
+                line for line in file if line.endswith("\n")
+            )  # of an interrupted part the last one may be cut
             for row in csv.DictReader(whole_lines):
                 for name, text in row.items():
                     if name not in ("epoch", "step") and text:
-                        curves[name][int(row["step"])] = float(text)  # a step that was repeated after an interruption counts once
+                        curves[name][int(row["step"])] = float(
+                            text
+                        )  # a step that was repeated after an interruption counts once
     return {name: sorted(values.items()) for name, values in curves.items()}
 
 
@@ -46,9 +50,20 @@ def draw_curves(run_folder: Path) -> Path | None:
 
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     for ax, (title, prefixes) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        names = [name for name in curves if name.startswith(prefixes) and not (title == "validation" and name == "val/loss") and not name.endswith(NOT_DRAWN)]
+        names = [
+            name
+            for name in curves
+            if name.startswith(prefixes)
+            and not (title == "validation" and name == "val/loss")
+            and not name.endswith(NOT_DRAWN)
+        ]
         for name in sorted(names)[-MAX_LABELS:]:
-            ax.plot(*zip(*curves[name], strict=True), marker="." if len(curves[name]) < 50 else None, linewidth=1.2, label=name.removesuffix("_epoch"))
+            ax.plot(
+                *zip(*curves[name], strict=True),
+                marker="." if len(curves[name]) < 50 else None,
+                linewidth=1.2,
+                label=name.removesuffix("_epoch"),
+            )
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
         ax.set_xlabel("step")
         ax.grid(color="#EAEAEA", linewidth=0.6)

@@ -44,10 +44,17 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         import deepspeed
 
         for parameter in model.parameters():
-            parameter.data = parameter.data.flatten().view(parameter.shape)  # DeepSpeed sends bytes, and knows one layout of them
+            parameter.data = parameter.data.flatten().view(
+                parameter.shape
+            )  # DeepSpeed sends bytes, and knows one layout of them
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         engine, wrapped, _, _ = deepspeed.initialize(
-            model=model, model_parameters=parameters, optimizer=optimizer, lr_scheduler=lr_scheduler, config=self.config, dist_init_required=False
+            model=model,
+            model_parameters=parameters,
+            optimizer=optimizer,
+            lr_scheduler=lr_scheduler,
+            config=self.config,
+            dist_init_required=False,
         )
         return engine, wrapped  # Lightning's own names the device by its number, and a CPU has none
 
@@ -87,8 +94,13 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
             members[group].append(number)
             own = zero.optimizer.state.get(zero.single_partition_of_fp32_groups[group])
             if own:  # after the first step
-                state[number] = {"step": torch.as_tensor(own["step"]).cpu().clone(), **{key: _gather(parameter, own[key]) for key in STATE_TENSORS}}
-        groups = [{**group, "params": numbers} for group, numbers in zip(zero.optimizer.param_groups, members, strict=True)]
+                state[number] = {
+                    "step": torch.as_tensor(own["step"]).cpu().clone(),
+                    **{key: _gather(parameter, own[key]) for key in STATE_TENSORS},
+                }
+        groups = [
+            {**group, "params": numbers} for group, numbers in zip(zero.optimizer.param_groups, members, strict=True)
+        ]
         return {"state": state, "param_groups": groups}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
@@ -99,7 +111,10 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
             if number in stored["state"]:
                 values, partition = stored["state"][number], zero.single_partition_of_fp32_groups[index]
                 if partition not in zero.optimizer.state:
-                    zero.optimizer.state[partition] = {"step": values["step"].clone(), **{key: torch.zeros_like(partition) for key in STATE_TENSORS}}
+                    zero.optimizer.state[partition] = {
+                        "step": values["step"].clone(),
+                        **{key: torch.zeros_like(partition) for key in STATE_TENSORS},
+                    }
                 for key in STATE_TENSORS:
                     _take_own(parameter, values[key], zero.optimizer.state[partition][key])
 
@@ -118,7 +133,9 @@ def _take_own(parameter: torch.nn.Parameter, whole: torch.Tensor, partition: tor
     """Put this process's part of what belongs to a parameter into its partition."""
     mapping: Any = parameter._hp_mapping  # type: ignore[attr-defined]
     if mapping is not None:
-        partition[_range(mapping.hp_fragment_address)] = whole.flatten()[_range(mapping.lp_fragment_address)].to(partition)
+        partition[_range(mapping.hp_fragment_address)] = whole.flatten()[_range(mapping.lp_fragment_address)].to(
+            partition
+        )
 
 
 def _range(address: Any) -> slice:

@@ -10,10 +10,10 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
-from efficient_sed.audio.augment import draw_mixup, draw_time_masks, draw_time_shifts
-from efficient_sed.audio.augment_spectrum import draw_filters, draw_stripes, draw_warps
-from efficient_sed.audio.augment_waveform import Rows, draw_factors, rows_by_factor
-from efficient_sed.audio.frontend import jittered_mel_bank
+from efficient_sed.audio.augment.spectrum import draw_filters, draw_stripes, draw_warps
+from efficient_sed.audio.augment.time import draw_mixup, draw_time_masks, draw_time_shifts
+from efficient_sed.audio.augment.waveform import Rows, draw_factors, rows_by_factor
+from efficient_sed.audio.frontends.mel import jittered_mel_bank
 from efficient_sed.config.schema import AugmentConfig
 
 T = TypeVar("T")

@@ -25,10 +25,16 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
         ValueError: If the shapes differ; the message names them.
     """
     if not frame_logits.shape == targets.shape == teacher.shape:
-        raise ValueError(f"shapes differ: student {tuple(frame_logits.shape)}, labels {tuple(targets.shape)}, teacher {tuple(teacher.shape)}")
+        raise ValueError(
+            f"shapes differ: student {tuple(frame_logits.shape)}, labels {tuple(targets.shape)}, teacher {tuple(teacher.shape)}"
+        )
     supervised = binary_cross_entropy_with_logits(frame_logits, targets)
     distillation = binary_cross_entropy_with_logits(frame_logits, teacher)
-    return {"loss": (1 - weight) * supervised + weight * distillation, "supervised": supervised, "distillation": distillation}
+    return {
+        "loss": (1 - weight) * supervised + weight * distillation,
+        "supervised": supervised,
+        "distillation": distillation,
+    }
 
 
 def half_weak_loss(
@@ -99,7 +105,13 @@ def single_label_loss(clip_logits: Tensor, targets: Tensor, label_smoothing: flo
     return {"loss": cross_entropy(clip_logits, targets / targets.sum(1, keepdim=True), label_smoothing=label_smoothing)}
 
 
-def tagging_loss(clip_logits: Tensor, targets: Tensor, teacher: Tensor | None = None, weight: float = 0.0, label_smoothing: float = 0.0) -> dict[str, Tensor]:
+def tagging_loss(
+    clip_logits: Tensor,
+    targets: Tensor,
+    teacher: Tensor | None = None,
+    weight: float = 0.0,
+    label_smoothing: float = 0.0,
+) -> dict[str, Tensor]:
     """Binary cross-entropy of clip logits against the classes that occur anywhere in the clip, and against a teacher's clip probabilities.
 
     Args:

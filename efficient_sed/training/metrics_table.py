@@ -10,13 +10,16 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
-from efficient_sed._files import write_atomically
+from efficient_sed.files.atomic import write_atomically
 
 
 class _Writer(ExperimentWriter):
     def save(self) -> None:
         """Append the new rows. Where they bring new columns, the file is replaced as a whole: Lightning would empty it first."""
-        path, columns = Path(self.metrics_file_path), sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)})
+        path, columns = (
+            Path(self.metrics_file_path),
+            sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)}),
+        )
         if path.is_file() and columns != self.metrics_keys:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))

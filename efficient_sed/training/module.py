@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from efficient_sed.config.schema import RunConfig
-from efficient_sed.data.clip_dataset import Batch
+from efficient_sed.data.dataset import Batch
 from efficient_sed.errors import DataError, DivergedError
-from efficient_sed.evaluation.evaluate import (
+from efficient_sed.inference.evaluate import (
     ClipScores,
     collected_event_metrics,
     handle_unreadable,
@@ -20,9 +20,9 @@ from efficient_sed.evaluation.evaluate import (
     start_scores,
     task_metrics,
 )
-from efficient_sed.models._checkpoint import model_header
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
+from efficient_sed.models.weights.checkpoint import model_header
 from efficient_sed.teachers.model import ModelConfig, is_alike
 from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
@@ -46,12 +46,21 @@ class SedModule(pl.LightningModule):
         set_batchnorm(model, config.train.batchnorm_momentum)
         if config.train.is_backbone_frozen:  # else what a network declares fixed stays so
             model.backbone.requires_grad_(False)
-        self.teacher = ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid) if config.train.teacher else None
+        self.teacher = (
+            ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid)
+            if config.train.teacher
+            else None
+        )
         if self.teacher is not None:
             clip_seconds, crop_seconds = config.data.clip_seconds, config.train.crop_seconds
             is_cropped = crop_seconds is not None and crop_seconds < clip_seconds
-            self.teacher.check_clips(crop_seconds if is_cropped and crop_seconds else clip_seconds, "train.crop_seconds" if is_cropped else "data.clip_seconds")
-        self._is_shared = [] if self.teacher is None else [is_alike(frontend, model.frontend) for frontend in self.teacher.frontends]
+            self.teacher.check_clips(
+                crop_seconds if is_cropped and crop_seconds else clip_seconds,
+                "train.crop_seconds" if is_cropped else "data.clip_seconds",
+            )
+        self._is_shared = (
+            [] if self.teacher is None else [is_alike(frontend, model.frontend) for frontend in self.teacher.frontends]
+        )
         """Which of the teacher's front ends hear as the student's, whose very spectrogram they then get."""
         self.unreadable: list[str] = []
         self._collected: ClipScores | None = None
@@ -82,7 +91,9 @@ class SedModule(pl.LightningModule):
             if self.trainer.world_size == 1:
                 return None
             batch = self._silence()  # the other processes wait for this one's gradient
-        rng = np.random.default_rng([self.config.seed, self.current_epoch, batch_index, self.global_rank])  # not the step: several batches may make one
+        rng = np.random.default_rng(
+            [self.config.seed, self.current_epoch, batch_index, self.global_rank]
+        )  # not the step: several batches may make one
         augmented = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
         losses = self._losses(augmented, self.model(augmented.mel))
@@ -94,7 +105,9 @@ class SedModule(pl.LightningModule):
         is_shared = self.trainer.world_size > 1
         values = torch.stack([value.detach() for value in losses.values()])
         steps = values
-        is_logged = (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0 and not self.trainer.fit_loop._should_accumulate()  # as Lightning's loggers
+        is_logged = (
+            self.trainer.global_step + 1
+        ) % LOG_EVERY_STEPS == 0 and not self.trainer.fit_loop._should_accumulate()  # as Lightning's loggers
         if is_shared and is_logged:
             steps = values / self.trainer.world_size
             torch.distributed.all_reduce(steps)
@@ -120,11 +133,26 @@ class SedModule(pl.LightningModule):
         samples = round(dataset.clip_seconds * dataset.grid.sample_rate)
         nothing = torch.zeros(1, len(self.model.classes), dataset.grid.num_frames(samples), device=self.device)
         nothing[:, 0] = 1  # a loss may divide by the labels
-        return Batch(torch.zeros(1, samples, device=self.device), nothing, nothing, torch.zeros(1).long(), torch.zeros(1).bool(), [])
+        return Batch(
+            torch.zeros(1, samples, device=self.device),
+            nothing,
+            nothing,
+            torch.zeros(1).long(),
+            torch.zeros(1).bool(),
+            [],
+        )
 
     def _augmented(self, batch: Batch, rng: np.random.Generator) -> Augmented:
         """The batch as `train.augment` has it."""
-        frontends = [] if self.teacher is None else [frontend.to(self.device) for frontend, is_shared in zip(self.teacher.frontends, self._is_shared, strict=True) if not is_shared]
+        frontends = (
+            []
+            if self.teacher is None
+            else [
+                frontend.to(self.device)
+                for frontend, is_shared in zip(self.teacher.frontends, self._is_shared, strict=True)
+                if not is_shared
+            ]
+        )
         return augment_batch(batch, self.model, self.config.train.augment, rng, frontends)
 
     def _losses(self, augmented: Augmented, output: SedOutput) -> dict[str, Tensor]:
@@ -134,7 +162,10 @@ class SedModule(pl.LightningModule):
         clip_teacher = teacher.amax(-1)
         if self.teacher is not None:
             others = iter(heard)
-            teacher, clip_teacher = (logits.sigmoid() for logits in self.teacher([mel if is_shared else next(others) for is_shared in self._is_shared]))
+            teacher, clip_teacher = (
+                logits.sigmoid()
+                for logits in self.teacher([mel if is_shared else next(others) for is_shared in self._is_shared])
+            )
         if self.config.has_single_labels and not weight:
             return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing)
         if self.config.task == "tagging":
@@ -154,7 +185,14 @@ class SedModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         config, dataset = self.config, cast(Any, self.trainer).datamodule.validation
         self._validation_loss = torch.zeros(2, device=self.device)
-        self._collected = start_scores(dataset, config.task, config.evaluation, config.data.median_frames, self.model.grid.hop_s, keeps_scores=config.has_event_scores)
+        self._collected = start_scores(
+            dataset,
+            config.task,
+            config.evaluation,
+            config.data.median_frames,
+            self.model.grid.hop_s,
+            keeps_scores=config.has_event_scores,
+        )
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
@@ -168,22 +206,34 @@ class SedModule(pl.LightningModule):
             loss = tagging_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
         else:
             loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
-        self._validation_loss += torch.stack([loss.detach() * len(batch.positions), loss.new_tensor(len(batch.positions))])
+        self._validation_loss += torch.stack(
+            [loss.detach() * len(batch.positions), loss.new_tensor(len(batch.positions))]
+        )
         self._collected.add(batch.positions, output.frame_logits.float().sigmoid(), output.clip_logits)
 
     def _check_numbers(self, output: SedOutput) -> None:
         """Raise a DivergedError if a score is none: before the checkpoint of this epoch is written."""
         if not bool(torch.isfinite(output.frame_logits).all() & torch.isfinite(output.clip_logits).all()):
             train = self.config.train
-            rates = f"train.lr_head={train.lr_head:g}" + ("" if train.is_backbone_frozen else f" and train.lr_backbone={train.lr_backbone:g}")
-            clip = "train.gradient_clip=1" if not train.gradient_clip else f"a smaller train.gradient_clip than {train.gradient_clip:g}"
-            raise DivergedError(f"the training diverged in epoch {self.current_epoch + 1}: scores are no numbers any more; give lower rates than {rates}, or {clip}")
+            rates = f"train.lr_head={train.lr_head:g}" + (
+                "" if train.is_backbone_frozen else f" and train.lr_backbone={train.lr_backbone:g}"
+            )
+            clip = (
+                "train.gradient_clip=1"
+                if not train.gradient_clip
+                else f"a smaller train.gradient_clip than {train.gradient_clip:g}"
+            )
+            raise DivergedError(
+                f"the training diverged in epoch {self.current_epoch + 1}: scores are no numbers any more; give lower rates than {rates}, or {clip}"
+            )
 
     def on_validation_epoch_end(self) -> None:
         if self._collected is None or self.trainer.sanity_checking:
             return
         self._collected.gather()
-        loss, num_windows = self.trainer.strategy.reduce(self._validation_loss, reduce_op="sum")  # of all processes, those without a readable window too
+        loss, num_windows = self.trainer.strategy.reduce(
+            self._validation_loss, reduce_op="sum"
+        )  # of all processes, those without a readable window too
         if num_windows:
             self.log("val/loss", loss / num_windows)
         metrics = task_metrics(self._collected, self.config.task)
@@ -195,5 +245,7 @@ class SedModule(pl.LightningModule):
         self._collected = None
 
     def configure_optimizers(self) -> Any:
-        optimizer, schedule = build_optimizer(self.model, self.config.train, int(self.trainer.estimated_stepping_batches))
+        optimizer, schedule = build_optimizer(
+            self.model, self.config.train, int(self.trainer.estimated_stepping_batches)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

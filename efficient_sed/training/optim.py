@@ -27,13 +27,28 @@ def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any
         for depth, stage in enumerate(reversed(stages)):
             rate = config.lr_backbone * config.layer_decay ** (depth + model.backbone.first_decay)
             name, positions = f"backbone.{len(stages) - 1 - depth}", _positions(stage)
-            others = [parameter for parameter in _trainable(stage) if not any(parameter is position for position in positions)]
+            others = [
+                parameter for parameter in _trainable(stage) if not any(parameter is position for position in positions)
+            ]
             vectors = [] if model.backbone.decays_vectors else [parameter for parameter in others if parameter.ndim < 2]
-            groups.append({"name": name, "params": [parameter for parameter in others if not any(parameter is vector for vector in vectors)], "lr": rate})
+            groups.append(
+                {
+                    "name": name,
+                    "params": [parameter for parameter in others if not any(parameter is vector for vector in vectors)],
+                    "lr": rate,
+                }
+            )
             if vectors:
                 groups.append({"name": f"{name}.vectors", "params": vectors, "lr": rate, "weight_decay": 0.0})
             if positions:
-                groups.append({"name": f"{name}.positions", "params": positions, "lr": rate * config.lr_positions_ratio, "weight_decay": 0.0})
+                groups.append(
+                    {
+                        "name": f"{name}.positions",
+                        "params": positions,
+                        "lr": rate * config.lr_positions_ratio,
+                        "weight_decay": 0.0,
+                    }
+                )
     head = [*_trainable(model.sequence), *_trainable(model.classifier)]
     groups.append({"name": "head", "params": head, "lr": config.lr_head})
     return groups
@@ -44,7 +59,13 @@ def _trainable(module: nn.Module) -> list[nn.Parameter]:
 
 
 def _positions(module: nn.Module) -> list[nn.Parameter]:
-    return [position for part in module.modules() if isinstance(part, Positioned) for position in part.positions() if position.requires_grad]
+    return [
+        position
+        for part in module.modules()
+        if isinstance(part, Positioned)
+        for position in part.positions()
+        if position.requires_grad
+    ]
 
 
 def warmup_cosine(step: int, warmup_steps: int, total_steps: int, final_ratio: float) -> float:
@@ -60,7 +81,12 @@ def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> t
     groups = parameter_groups(model, config)
     optimizer = _optimizer(groups, model, config)
     if positioned := [part for part in model.modules() if isinstance(part, Positioned)]:
-        require(config.strategy == "ddp", "train.strategy", config.strategy, "ddp for learned positions, which have to stay inside their kernels")
+        require(
+            config.strategy == "ddp",
+            "train.strategy",
+            config.strategy,
+            "ddp for learned positions, which have to stay inside their kernels",
+        )
 
         def clamp(*_: Any) -> None:
             for part in positioned:
@@ -70,14 +96,18 @@ def build_optimizer(model: SedModel, config: TrainConfig, total_steps: int) -> t
     if config.schedule == "one_cycle":
         return optimizer, OneCycleLR(optimizer, [group["lr"] for group in groups], max(1, total_steps))
     warmup_steps = min(config.warmup_steps, total_steps // 2)
-    return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio))
+    return optimizer, LambdaLR(
+        optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps, config.final_lr_ratio)
+    )
 
 
 def _optimizer(groups: list[dict[str, Any]], model: SedModel, config: TrainConfig) -> Optimizer:
     if config.optimizer == "lamb":
         return Lamb(groups, weight_decay=config.weight_decay)
     # a fused step cannot be clipped under float16 mixed precision
-    is_fused = next(model.parameters()).device.type in ("cpu", "cuda") and not (config.precision == "16-mixed" and config.gradient_clip > 0)
+    is_fused = next(model.parameters()).device.type in ("cpu", "cuda") and not (
+        config.precision == "16-mixed" and config.gradient_clip > 0
+    )
     if config.optimizer == "adamw" or config.weight_decay > 0:
         return AdamW(groups, weight_decay=config.weight_decay, fused=is_fused)
     return Adam(groups, fused=is_fused)

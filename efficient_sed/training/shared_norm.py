@@ -17,7 +17,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         mean, variance, count = _statistics(wide)
-        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None and self.momentum is not None:
+        if (
+            self.running_mean is not None
+            and self.running_var is not None
+            and self.num_batches_tracked is not None
+            and self.momentum is not None
+        ):
             self.running_mean.lerp_(mean.detach(), self.momentum)
             self.running_var.lerp_(variance.detach() * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
@@ -41,7 +46,9 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance (channels,) of x (batch, channels, height, width) over all processes, and of how many values."""
     channels = x.shape[1]
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    rows = x.new_zeros(distributed.get_world_size(), 2 * channels + 1)  # one of each process: a sum of them gathers, and has a gradient on gloo
+    rows = x.new_zeros(
+        distributed.get_world_size(), 2 * channels + 1
+    )  # one of each process: a sum of them gathers, and has a gradient on gloo
     rows[distributed.get_rank()] = torch.cat([mean, variance, mean.new_full((1,), x.numel() / channels)])
     means, variances, counts = all_reduce(rows).split([channels, channels, 1], 1)  # type: ignore[no-untyped-call]
     shares = counts / counts.sum()

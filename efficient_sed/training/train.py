@@ -19,16 +19,32 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.trainer import trainer as lightning_trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from efficient_sed._memory import enough_memory
 from efficient_sed.config.schema import RunConfig, TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
-from efficient_sed.environment import choose_device, device_name
-from efficient_sed.errors import CheckpointError, ConfigError, DataError, LostProcessError, MissingDependencyError, require_package
-from efficient_sed.models._checkpoint import check_archive, load_model
-from efficient_sed.models._initial import load_initial, load_initial_model
+from efficient_sed.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    LostProcessError,
+    MissingDependencyError,
+    require_package,
+)
+from efficient_sed.machine.environment import choose_device, device_name
+from efficient_sed.machine.memory import enough_memory
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.training.callbacks import AtomicCheckpointIO, AveragedWeights, EpochTimer, MovableCheckpoint, Patience, ProgressFile, StopOnSignal, TrainingBar
+from efficient_sed.models.weights.checkpoint import check_archive, load_model
+from efficient_sed.models.weights.initial import load_initial, load_initial_model
+from efficient_sed.training.callbacks import (
+    AtomicCheckpointIO,
+    AveragedWeights,
+    EpochTimer,
+    MovableCheckpoint,
+    Patience,
+    ProgressFile,
+    StopOnSignal,
+    TrainingBar,
+)
 from efficient_sed.training.deepspeed import DeepSpeedStageTwo
 from efficient_sed.training.metrics_table import MetricsTable
 from efficient_sed.training.module import LOG_EVERY_STEPS, SedModule
@@ -90,22 +106,37 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     """
     for chatty in ("pytorch_lightning", "lightning_fabric"):  # they set their own level when imported
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    observer = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")  # which ends this process where another one was killed
+    observer = logging.getLogger(
+        "lightning_fabric.strategies.launchers.subprocess_script"
+    )  # which ends this process where another one was killed
     observer.setLevel(logging.INFO)
     observer.addFilter(_tell_lost)
     pl.seed_everything(config.seed, verbose=False)
-    with enough_memory("while loading", "choose a smaller model or teacher, or let the teacher write what it hears first: efficient-sed pseudo-label"):
+    with enough_memory(
+        "while loading",
+        "choose a smaller model or teacher, or let the teacher write what it hears first: efficient-sed pseudo-label",
+    ):
         model = build_model(config, splits.classes)
         module = SedModule(model, config)
     data = SedDataModule(config, splits, model.grid)
     monitor, mode = ("val/loss", "min") if config.train.select == "lowest_loss" else (module.monitor, "max")
-    best_checkpoint = MovableCheckpoint(run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=monitor, mode=mode, enable_version_counter=False)
+    best_checkpoint = MovableCheckpoint(
+        run_folder, filename=Path(BEST_CHECKPOINT).stem, monitor=monitor, mode=mode, enable_version_counter=False
+    )
     # one of its own: Lightning's save_last writes only in epochs that are the best so far
-    last_checkpoint = MovableCheckpoint(run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    last_checkpoint = MovableCheckpoint(
+        run_folder, filename=Path(LAST_CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False
+    )
     last = run_folder / LAST_CHECKPOINT
     _check_whole(run_folder)
     averaged = [AveragedWeights(config.train.ema_decay)] if config.train.ema_decay else []  # before what saves
-    callbacks: list[pl.Callback] = [*averaged, best_checkpoint, last_checkpoint, StopOnSignal(last), ProgressFile(run_folder, module.monitor, is_logged=not show_progress)]
+    callbacks: list[pl.Callback] = [
+        *averaged,
+        best_checkpoint,
+        last_checkpoint,
+        StopOnSignal(last),
+        ProgressFile(run_folder, module.monitor, is_logged=not show_progress),
+    ]
     callbacks.append(LearningRateMonitor("step"))
     callbacks.append(timer := EpochTimer())
     if config.train.patience is not None:
@@ -120,7 +151,11 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         trainer = _trainer(config, run_folder, callbacks, show_progress)
         try:
             advice = "try a smaller one, or a smaller model or teacher"
-            with _reraise_keyboard_interrupt(), _without_cuda_seeding(config.train), enough_memory(f"in a training with train.batch_size={config.train.batch_size}", advice):
+            with (
+                _reraise_keyboard_interrupt(),
+                _without_cuda_seeding(config.train),
+                enough_memory(f"in a training with train.batch_size={config.train.batch_size}", advice),
+            ):
                 trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
         except RuntimeError as error:
             if config.train.devices == 1 or not _is_from_another(error):
@@ -132,7 +167,9 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         raise SystemExit(0)
     if not (run_folder / BEST_CHECKPOINT).is_file():
         if best_checkpoint.best_model_score is not None:
-            raise CheckpointError(f"{run_folder / BEST_CHECKPOINT}: is gone; put it back, or delete {LAST_CHECKPOINT} beside it, too, and the run begins anew")
+            raise CheckpointError(
+                f"{run_folder / BEST_CHECKPOINT}: is gone; put it back, or delete {LAST_CHECKPOINT} beside it, too, and the run begins anew"
+            )
         raise DataError(f"{run_folder}: training ended without a validation; is every validation file unreadable?")
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
     model = load_model(str(kept_checkpoint(config, run_folder))).to(device)
@@ -180,7 +217,9 @@ def _check_whole(run_folder: Path) -> None:
                 raise CheckpointError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
             except Exception as error:  # a damaged archive raises almost anything
                 cause = " ".join(str(error).split())
-                raise CheckpointError(f"{path}: damaged ({cause}); put a copy of it back, or delete {LAST_CHECKPOINT} and {BEST_CHECKPOINT}, and the run begins anew") from error
+                raise CheckpointError(
+                    f"{path}: damaged ({cause}); put a copy of it back, or delete {LAST_CHECKPOINT} and {BEST_CHECKPOINT}, and the run begins anew"
+                ) from error
 
 
 def _tell_lost(record: logging.LogRecord) -> bool:
@@ -218,9 +257,13 @@ def _trainer(config: RunConfig, run_folder: Path, callbacks: list[pl.Callback], 
     train = config.train
     is_gpu = choose_device(train.accelerator, "train.accelerator").type != "cpu"
     if is_gpu and train.devices > (num_gpus := max(1, torch.cuda.device_count())):
-        raise ConfigError(f"train.devices={train.devices} is not allowed: this machine has {num_gpus} GPU; give fewer, or train.accelerator=cpu")
+        raise ConfigError(
+            f"train.devices={train.devices} is not allowed: this machine has {num_gpus} GPU; give fewer, or train.accelerator=cpu"
+        )
     if train.precision == "16-mixed" and not is_gpu:
-        raise ConfigError("train.precision=16-mixed is not allowed: float16 needs a GPU; give train.precision=bf16-mixed or 32-true")
+        raise ConfigError(
+            "train.precision=16-mixed is not allowed: float16 needs a GPU; give train.precision=bf16-mixed or 32-true"
+        )
     return pl.Trainer(
         default_root_dir=run_folder,
         max_epochs=train.epochs,
@@ -265,6 +308,11 @@ def _loggers(config: RunConfig, run_folder: Path) -> list[Logger]:
     try:
         from pytorch_lightning.loggers import WandbLogger
 
-        return [table, WandbLogger(name=run_folder.name, save_dir=run_folder, project="efficient_sed", id=run_folder.name.split("_")[-1])]
+        return [
+            table,
+            WandbLogger(
+                name=run_folder.name, save_dir=run_folder, project="efficient_sed", id=run_folder.name.split("_")[-1]
+            ),
+        ]
     except ModuleNotFoundError as error:
         raise MissingDependencyError("logger=wandb", "wandb", "wandb") from error

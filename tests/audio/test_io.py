@@ -16,20 +16,36 @@ SECONDS = 5.3
 
 
 def write_noise(path: Path, rate: int, channels: int, seconds: float = SECONDS) -> np.ndarray:
-    samples = np.random.default_rng(rate + channels).normal(scale=0.1, size=(round(rate * seconds), channels)).clip(-0.9, 0.9)
-    samples *= np.abs(np.sin(3 * np.arange(len(samples)) / rate))[:, None] ** 8  # loud after quiet: MP3 then borrows bits from earlier frames
+    samples = (
+        np.random.default_rng(rate + channels).normal(scale=0.1, size=(round(rate * seconds), channels)).clip(-0.9, 0.9)
+    )
+    samples *= (
+        np.abs(np.sin(3 * np.arange(len(samples)) / rate))[:, None] ** 8
+    )  # loud after quiet: MP3 then borrows bits from earlier frames
     soundfile.write(path, samples, rate)
     return samples
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-@pytest.mark.parametrize(("rate", "channels", "tolerance"), [(16_000, 1, 1e-6), (44_100, 2, 1e-4), (8_000, 2, 1e-4), (48_000, 1, 1e-4)])
+@pytest.mark.parametrize(
+    ("rate", "channels", "tolerance"), [(16_000, 1, 1e-6), (44_100, 2, 1e-4), (8_000, 2, 1e-4), (48_000, 1, 1e-4)]
+)
 def test_parts_equal_whole(tmp_path: Path, suffix: str, rate: int, channels: int, tolerance: float) -> None:
     path = tmp_path / f"noise.{suffix}"
     write_noise(path, rate, channels)
     whole = read_audio(path)
     assert len(whole) == round(SECONDS * 16_000)
-    for start_s, duration_s in [(0, 2), (0.04, 2.0), (1, 2), (1.48, 1), (2.52, 1.2), (3.2, 1), (4, 10), (5, 1), (5.24, 1)]:  # 5.24 s: inside the last Ogg page
+    for start_s, duration_s in [
+        (0, 2),
+        (0.04, 2.0),
+        (1, 2),
+        (1.48, 1),
+        (2.52, 1.2),
+        (3.2, 1),
+        (4, 10),
+        (5, 1),
+        (5.24, 1),
+    ]:  # 5.24 s: inside the last Ogg page
         part = read_audio(path, start_s, duration_s)
         expected = whole[round(start_s * 16_000) : round((start_s + duration_s) * 16_000)]
         assert part.shape == expected.shape
@@ -40,7 +56,9 @@ def test_parts_equal_whole(tmp_path: Path, suffix: str, rate: int, channels: int
 def test_parts_at_16_khz_are_exact(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"noise.{suffix}"
     write_noise(path, 16_000, 1)
-    np.testing.assert_array_equal(np.concatenate([read_audio(path, start_s, 1) for start_s in range(6)]), read_audio(path))
+    np.testing.assert_array_equal(
+        np.concatenate([read_audio(path, start_s, 1) for start_s in range(6)]), read_audio(path)
+    )
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
@@ -50,7 +68,9 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 def test_resampling_keeps_a_tone(tmp_path: Path, rate: int) -> None:
-    soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate), rate, subtype="FLOAT")
+    soundfile.write(
+        tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate), rate, subtype="FLOAT"
+    )
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)
     np.testing.assert_allclose(read_audio(tmp_path / "tone.wav")[800:-800], expected[800:-800], atol=5e-3)
 
@@ -112,7 +132,10 @@ def test_bad_files_are_named(tmp_path: Path, name: str, make: Callable[[Path], N
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize(("make", "reason"), [(missing, "no such audio file"), (no_bytes, "0 bytes"), (no_samples, "0 samples"), (text, "not readable")])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(missing, "no such audio file"), (no_bytes, "0 bytes"), (no_samples, "0 samples"), (text, "not readable")],
+)
 def test_bad_headers_are_named(tmp_path: Path, make: Callable[[Path], None], reason: str) -> None:
     path = tmp_path / "bad.wav"
     make(path)

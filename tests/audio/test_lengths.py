@@ -35,7 +35,9 @@ def encode(path: Path, codec: str, samples: np.ndarray, container: str | None = 
         stream: Any = file.add_stream(codec, rate=RATE, layout="mono" if samples.shape[1] == 1 else "stereo")
         stream.bit_rate = 64_000
         stream.options = {"q": "2"} if options.get("vbr") else {}
-        resampler = av.AudioResampler(stream.format, stream.layout, RATE, frame_size=stream.codec_context.frame_size or 1024)
+        resampler = av.AudioResampler(
+            stream.format, stream.layout, RATE, frame_size=stream.codec_context.frame_size or 1024
+        )
         whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", stream.layout.name)
         whole.sample_rate, whole.pts, whole.time_base = RATE, 0, Fraction(1, RATE)
         for frame in [*resampler.resample(whole), *resampler.resample(None)]:
@@ -273,7 +275,9 @@ RIGHT_LENGTHS: dict[str, tuple[Callable[[Path], Path], float, float]] = {  # sec
 
 
 @pytest.mark.parametrize(("make", "seconds", "tolerance"), RIGHT_LENGTHS.values(), ids=RIGHT_LENGTHS.keys())
-def test_length_is_what_decoding_yields(tmp_path: Path, make: Callable[[Path], Path], seconds: float, tolerance: float) -> None:
+def test_length_is_what_decoding_yields(
+    tmp_path: Path, make: Callable[[Path], Path], seconds: float, tolerance: float
+) -> None:
     path = make(tmp_path)
     info, whole = audio_info(path), read_audio(path)
     assert info.duration_s == pytest.approx(seconds, abs=tolerance)
@@ -319,7 +323,10 @@ def test_joined_files_that_decoders_end_in_are_refused_with_a_way_to_split_them(
     first = tmp_path / f"a.{kind}"
     encode(first, codecs[kind], noise()) if kind in codecs else by_sndfile(kind)(tmp_path)
     size, path = first.stat().st_size, joined(tmp_path / f"ab.{kind}", first, first)
-    with pytest.raises(DataError, match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN > first.{kind}"):
+    with pytest.raises(
+        DataError,
+        match=f"another recording is joined to this one at byte {size}; split them: head -c {size} IN > first.{kind}",
+    ):
         audio_info(path)
 
 
@@ -333,7 +340,9 @@ OTHER_KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Path]]] = 
 
 
 @pytest.mark.parametrize(("first", "second"), OTHER_KINDS.values(), ids=OTHER_KINDS.keys())
-def test_another_kind_of_file_joined_is_refused(tmp_path: Path, first: Callable[[Path], Path], second: Callable[[Path], Path]) -> None:
+def test_another_kind_of_file_joined_is_refused(
+    tmp_path: Path, first: Callable[[Path], Path], second: Callable[[Path], Path]
+) -> None:
     path = first(tmp_path)
     size, both = path.stat().st_size, joined(tmp_path / f"both{path.suffix}", path, second(tmp_path))
     with pytest.raises(DataError, match=f"another recording is joined to this one at byte {size};"):
@@ -346,7 +355,9 @@ def test_a_hole_in_a_file_is_reported(tmp_path: Path, caplog: pytest.LogCaptureF
     data[len(data) // 2 : len(data) * 3 // 4] = bytes(len(data) * 3 // 4 - len(data) // 2)
     path.write_bytes(data)
     read_audio(path)
-    assert re.search(r"a\.mka: \d+ of \d+ bytes are not decoded \(it is damaged, .*\); \d\.\d+ s are used$", caplog.messages[0])
+    assert re.search(
+        r"a\.mka: \d+ of \d+ bytes are not decoded \(it is damaged, .*\); \d\.\d+ s are used$", caplog.messages[0]
+    )
 
 
 def test_a_change_of_rate_is_refused(tmp_path: Path) -> None:
@@ -393,7 +404,14 @@ def test_playlists_open_nothing(tmp_path: Path) -> None:
 def test_channels_that_cancel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     left = noise()[:, 0]
     half = np.where(np.arange(len(left)) < len(left) // 2, left, -left)
-    kinds = {"inverted": -left, "half": half, "nearly": -0.85 * left + 0.1 * noise(seed=2)[:, 0], "other": noise(seed=1)[:, 0], "silent": 0 * left, "same": left}
+    kinds = {
+        "inverted": -left,
+        "half": half,
+        "nearly": -0.85 * left + 0.1 * noise(seed=2)[:, 0],
+        "other": noise(seed=1)[:, 0],
+        "silent": 0 * left,
+        "same": left,
+    }
     for name, right in kinds.items():
         soundfile.write(tmp_path / f"{name}.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
         read_audio(tmp_path / f"{name}.wav")

@@ -81,7 +81,9 @@ def _run(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return result
     given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, GpuTensor)]
     same = {id(value.on_cpu): value for value in given}  # what was changed in place is itself again
-    return tree_map(lambda value: same.get(id(value), GpuTensor(value)) if isinstance(value, torch.Tensor) else value, result)
+    return tree_map(
+        lambda value: same.get(id(value), GpuTensor(value)) if isinstance(value, torch.Tensor) else value, result
+    )
 
 
 def _numbered(value: Any) -> Any:
@@ -95,7 +97,9 @@ def _on_cpu(value: Any) -> Any:
 @cache
 def _kernels() -> dict[str, dict[str, Any]]:
     table = Path(torchgen.__file__).parent / "packaged/ATen/native/native_functions.yaml"
-    return {entry["func"].split("(")[0]: entry for entry in yaml.load(table.read_text(encoding="utf-8"), yaml.CSafeLoader)}
+    return {
+        entry["func"].split("(")[0]: entry for entry in yaml.load(table.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    }
 
 
 @cache
@@ -112,8 +116,18 @@ def fake_gpu(kind: str) -> Iterator[torch.device]:
     memory = 3 * 2**20
     properties = SimpleNamespace(uuid="0-1")
     readings = {
-        "mps": {"synchronize": None, "empty_cache": None, "current_allocated_memory": 0, "driver_allocated_memory": memory},
-        "cuda": {"synchronize": None, "memory_allocated": 0, "reset_peak_memory_stats": None, "max_memory_allocated": memory}
+        "mps": {
+            "synchronize": None,
+            "empty_cache": None,
+            "current_allocated_memory": 0,
+            "driver_allocated_memory": memory,
+        },
+        "cuda": {
+            "synchronize": None,
+            "memory_allocated": 0,
+            "reset_peak_memory_stats": None,
+            "max_memory_allocated": memory,
+        }
         | {"_lazy_init": None, "get_device_name": "a GPU", "get_device_properties": properties},
     }
     with pytest.MonkeyPatch.context() as patch, _Factories():

@@ -19,17 +19,19 @@ import torch
 from fake_gpu import fake_gpu
 
 import efficient_sed as es
-from efficient_sed.audio.frontend import LogMel
-from efficient_sed.benchmark import _clock, _sensors, runner, throughput
+from efficient_sed.audio.frontends.mel import LogMel
+from efficient_sed.benchmark import _sensors, clock
+from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._sensors import Sensors
-from efficient_sed.benchmark.result_file import read_result
-from efficient_sed.benchmark.runner import benchmark_model, run_experiment, run_folder
-from efficient_sed.benchmark.throughput import measure_speed
+from efficient_sed.benchmark.speed import measure_speed
 from efficient_sed.config.schema import AugmentConfig, BenchmarkConfig, RunConfig, TrainConfig
-from efficient_sed.data.clip_dataset import Batch
-from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.environment import choose_device, device_name
+from efficient_sed.data.dataset import Batch
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment import run as runner
+from efficient_sed.experiment.result_file import read_result
+from efficient_sed.experiment.run import benchmark_model, run_experiment, run_folder
+from efficient_sed.machine.environment import choose_device, device_name
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.augmentation import augment_batch
 from efficient_sed.training.draws import move_together
@@ -38,7 +40,16 @@ from efficient_sed.training.train import build_model
 CUDA = torch.device("cuda", 0)
 SHORT = BenchmarkConfig(seconds=0.5, repeats=3, batches=(1,), modes=("fused",))
 EVERY_AUGMENTATION = AugmentConfig(
-    0.1, 0.1, 1.0, mixup_probability=1.0, mixstyle_probability=1.0, filter_probability=1.0, freq_warp_probability=1.0, time_mask_max=0.3, spec_mask_frames=20, spec_mask_bins=8
+    0.1,
+    0.1,
+    1.0,
+    mixup_probability=1.0,
+    mixstyle_probability=1.0,
+    filter_probability=1.0,
+    freq_warp_probability=1.0,
+    time_mask_max=0.3,
+    spec_mask_frames=20,
+    spec_mask_bins=8,
 )
 
 
@@ -59,7 +70,9 @@ def small_run(tiny_config: SyntheticConfig, output: Path, **train: Any) -> RunCo
 @torch.inference_mode()
 def test_mps_gives_the_logits_of_a_cpu(head: str) -> None:
     torch.manual_seed(0)
-    model = es.create_model("fmn04" if head == "none" else f"fmn04+{head}-64", num_classes=3).eval().requires_grad_(False)
+    model = (
+        es.create_model("fmn04" if head == "none" else f"fmn04+{head}-64", num_classes=3).eval().requires_grad_(False)
+    )
     waveform = torch.randn(2, 16_000)
     expected = model(model.frontend(waveform)).frame_logits
     with fake_gpu("mps") as device:
@@ -79,12 +92,18 @@ def test_every_augmentation_runs_on_mps() -> None:
     with fake_gpu("mps") as device:
         waveform, targets = torch.randn(3, 32_000).to(device), scores.to(device)
         batch = Batch(waveform, targets, targets, torch.arange(3), torch.zeros(3, dtype=torch.bool), [])
-        augmented = augment_batch(batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)])
-        assert {value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)} == {"mps"}
+        augmented = augment_batch(
+            batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)]
+        )
+        assert {
+            value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)
+        } == {"mps"}
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_run_on_mps_ends_with_a_result(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_mps_ends_with_a_result(
+    tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From the last epoch on: there are no gradients on make-believe devices."""
     config = small_run(tiny_config, tmp_path)
     model = build_model(config, tiny_config.load().classes).requires_grad_(False)
@@ -99,13 +118,23 @@ def test_a_run_on_mps_ends_with_a_result(tiny_config: SyntheticConfig, tmp_path:
     assert (speed["precision"], speed["threads"], result["environment"]["device"]) == ("fp16", None, speed["device"])
     assert speed["device"].endswith(" (MPS)")
     assert (result["complexity"]["peak_memory_mb"], result["complexity"]["peak_memory_of"]) == (3.0, "GPU allocations")
-    assert len(waited) > 2 * 2 * (1 + SHORT.repeats)  # before and after each timed pass, of weights in half and of autocast
+    assert len(waited) > 2 * 2 * (
+        1 + SHORT.repeats
+    )  # before and after each timed pass, of weights in half and of autocast
 
 
 def nvml(**changes: Any) -> SimpleNamespace:
     used = iter(range(0, 10**6, 1500))
-    working = {"NVML_CLOCK_SM": 1, "NVML_CLOCK_MEM": 2, "nvmlInit": lambda: None, "nvmlDeviceGetHandleByUUID": lambda uuid: uuid}
-    working |= {"nvmlDeviceGetTotalEnergyConsumption": lambda _: next(used), "nvmlDeviceGetClockInfo": lambda _, kind: 1000 * kind}
+    working = {
+        "NVML_CLOCK_SM": 1,
+        "NVML_CLOCK_MEM": 2,
+        "nvmlInit": lambda: None,
+        "nvmlDeviceGetHandleByUUID": lambda uuid: uuid,
+    }
+    working |= {
+        "nvmlDeviceGetTotalEnergyConsumption": lambda _: next(used),
+        "nvmlDeviceGetClockInfo": lambda _, kind: 1000 * kind,
+    }
     return SimpleNamespace(**working | changes)
 
 
@@ -118,15 +147,26 @@ def fail(*_: Any) -> NoReturn:
     [
         (nvml(), {}),
         (None, {"joules_per_clip": "pynvml", "sm_mhz": "pynvml", "memory_mhz": "pynvml"}),
-        (nvml(nvmlInit=fail), dict.fromkeys(("joules_per_clip", "sm_mhz", "memory_mhz"), "OSError: Driver/library version mismatch")),
-        (nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: 7), {"joules_per_clip": "ValueError: the counter of energy did not move"}),
+        (
+            nvml(nvmlInit=fail),
+            dict.fromkeys(("joules_per_clip", "sm_mhz", "memory_mhz"), "OSError: Driver/library version mismatch"),
+        ),
+        (
+            nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: 7),
+            {"joules_per_clip": "ValueError: the counter of energy did not move"},
+        ),
         (nvml(nvmlDeviceGetClockInfo=lambda *_: "fast"), dict.fromkeys(("sm_mhz", "memory_mhz"), "ValueError")),
-        (nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: float("nan")), {"joules_per_clip": "ValueError: the reading was nan"}),
+        (
+            nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: float("nan")),
+            {"joules_per_clip": "ValueError: the reading was nan"},
+        ),
     ],
     ids=["present", "absent", "raising", "frozen", "nonsense", "no number"],
 )
 @pytest.mark.usefixtures("quick")
-def test_time_is_taken_whatever_nvml_says(module: Any, missing: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_taken_whatever_nvml_says(
+    module: Any, missing: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", module)
     with fake_gpu("cuda") as device:
         sensors, variant = Sensors(device), throughput.Variant("fused", False)
@@ -145,7 +185,10 @@ def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         model = es.create_model("fmn04", num_classes=2).requires_grad_(False).to(device)
         measured = measure_speed(model, SHORT)
     rows = measured["speeds"]
-    assert [(row["mode"], row["precision"], row["autocast"]) for row in rows] == [("fused", "fp16", False), ("fused", "fp16", True)]
+    assert [(row["mode"], row["precision"], row["autocast"]) for row in rows] == [
+        ("fused", "fp16", False),
+        ("fused", "fp16", True),
+    ]
     assert all(0 < row["max_score_difference"] < 0.1 and row["joules_per_clip"] > 0 for row in rows)
     assert measured["throughput"]["clips_per_s"] == rows[0]["clips_per_s"] > 0
 
@@ -160,13 +203,15 @@ def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path
     for name in ("CPU_INFO", "GOVERNOR"):
         monkeypatch.setattr(_sensors, name, tmp_path / "absent")
     monkeypatch.delattr("os.getloadavg")
-    monkeypatch.setattr("efficient_sed.environment.cpu_name", fail)
+    monkeypatch.setattr("efficient_sed.machine.environment.cpu_name", fail)
     monkeypatch.setattr(_sensors, "peak_memory_mb", fail)
     model = es.create_model("fmn04", num_classes=2)
     measured = measure_speed(model, dataclasses.replace(SHORT, threads=1))
     assert measured["peak_memory_mb"] is None
     assert measured["speed_missing"]["joules_per_clip"] == "only NVIDIA GPUs report energy"
-    assert measured["speed_conditions"].items() >= {"threads": 1, "mhz": None, "governor": None, "load_1min": None}.items()
+    assert (
+        measured["speed_conditions"].items() >= {"threads": 1, "mhz": None, "governor": None, "load_1min": None}.items()
+    )
     assert measured["speed_missing"].keys() == {"mhz", "governor", "load_1min", "peak_memory_mb", "joules_per_clip"}
     assert measured["throughput"]["device"] == "cpu of unknown name (OSError: Driver/library version mismatch)"
 
@@ -183,7 +228,9 @@ def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatc
         held = (sum(value.nbytes for value in (*model.parameters(), *model.buffers())), x.nbytes)
         with torch.inference_mode():
             for mode, extra in (("eager", sum(held)), ("fused", held[1])):
-                peak, _ = throughput._peak(model, throughput.Variant(mode, False), "fp32", "outside", x, Sensors(device))
+                peak, _ = throughput._peak(
+                    model, throughput.Variant(mode, False), "fp32", "outside", x, Sensors(device)
+                )
                 assert peak == pytest.approx(600 + extra / 2**20, abs=0.06)
     assert len(cleared) == 2
 
@@ -191,19 +238,29 @@ def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatc
 def test_throughput_of_a_gpu_is_not_waited_for_between_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: events.append("wait"))
-    assert _clock.seconds_of(lambda: events.append("pass"), CUDA, passes=3) > 0
+    assert clock.seconds_of(lambda: events.append("pass"), CUDA, passes=3) > 0
     assert events == ["wait", "pass", "pass", "pass", "wait"]
 
 
 BACKENDS = torch.backends
-LIBRARIES: list[Any] = [getattr(library, part, None) for library in (BACKENDS.cudnn, BACKENDS.mkldnn) for part in ("matmul", "conv", "rnn")]
-FLOAT32_USERS: list[Any] = [user for user in (BACKENDS, BACKENDS.cudnn, BACKENDS.mkldnn, BACKENDS.cuda.matmul, *LIBRARIES) if hasattr(user, "fp32_precision")]
+LIBRARIES: list[Any] = [
+    getattr(library, part, None) for library in (BACKENDS.cudnn, BACKENDS.mkldnn) for part in ("matmul", "conv", "rnn")
+]
+FLOAT32_USERS: list[Any] = [
+    user
+    for user in (BACKENDS, BACKENDS.cudnn, BACKENDS.mkldnn, BACKENDS.cuda.matmul, *LIBRARIES)
+    if hasattr(user, "fp32_precision")
+]
 
 
 def float32_switches() -> list[Any]:
     """All that PyTorch says of float32; None of an old name where a new one was used."""
     readers: list[Callable[[], Any]] = [partial(getattr, user, "fp32_precision") for user in FLOAT32_USERS]
-    readers += [lambda: BACKENDS.cuda.matmul.allow_tf32, lambda: BACKENDS.cudnn.allow_tf32, torch.get_float32_matmul_precision]
+    readers += [
+        lambda: BACKENDS.cuda.matmul.allow_tf32,
+        lambda: BACKENDS.cudnn.allow_tf32,
+        torch.get_float32_matmul_precision,
+    ]
     values: list[Any] = []
     for read in readers:
         try:
@@ -227,8 +284,18 @@ def default_float32() -> Iterator[None]:
 @pytest.mark.parametrize(
     "change",
     [
-        *("pass", "torch.set_float32_matmul_precision('high')", "torch.set_float32_matmul_precision('medium')", "cuda.matmul.allow_tf32 = True"),
-        *("cudnn.allow_tf32 = False", "cuda.matmul.fp32_precision = 'tf32'", "cudnn.conv.fp32_precision = 'ieee'", "torch.backends.fp32_precision = 'tf32'"),
+        *(
+            "pass",
+            "torch.set_float32_matmul_precision('high')",
+            "torch.set_float32_matmul_precision('medium')",
+            "cuda.matmul.allow_tf32 = True",
+        ),
+        *(
+            "cudnn.allow_tf32 = False",
+            "cuda.matmul.fp32_precision = 'tf32'",
+            "cudnn.conv.fp32_precision = 'ieee'",
+            "torch.backends.fp32_precision = 'tf32'",
+        ),
         "cudnn.fp32_precision = 'ieee'",
     ],
 )
@@ -239,7 +306,7 @@ def test_float32_is_not_rounded_and_the_switches_are_set_back(change: str) -> No
         pytest.skip("a name of torch 2.9")
     exec(change, {"torch": torch, "cuda": BACKENDS.cuda, "cudnn": BACKENDS.cudnn})
     before = float32_switches()
-    with contextlib.suppress(ZeroDivisionError), _clock.exact_float32():
+    with contextlib.suppress(ZeroDivisionError), clock.exact_float32():
         assert (BACKENDS.cuda.matmul.allow_tf32, BACKENDS.cudnn.allow_tf32) == (False, False)
         assert {part.fp32_precision for part in (BACKENDS.cuda.matmul, *LIBRARIES) if part in FLOAT32_USERS} <= {"ieee"}
         raise ZeroDivisionError
@@ -262,30 +329,48 @@ def test_only_a_pinned_copy_is_not_waited_for(kind: str, waits: bool, monkeypatc
     assert seen == [not waits]
 
 
-def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(
+    tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any) -> NoReturn:
         raise AssertionError("a CUDA context would be opened")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)  # optimisers ask; the command hides GPUs from them
+    monkeypatch.setattr(
+        torch.cuda, "is_current_stream_capturing", lambda: False
+    )  # optimisers ask; the command hides GPUs from them
     for name in ("_lazy_init", "get_device_name", "get_device_properties", "synchronize"):
         monkeypatch.setattr(torch.cuda, name, refuse)
     pinned: list[bool] = []
     loader = torch.utils.data.DataLoader.__init__
     monkeypatch.setattr(
-        torch.utils.data.DataLoader, "__init__", lambda self, *args, **options: (pinned.append(options.get("pin_memory", False)), loader(self, *args, **options))[1]
+        torch.utils.data.DataLoader,
+        "__init__",
+        lambda self, *args, **options: (
+            pinned.append(options.get("pin_memory", False)),
+            loader(self, *args, **options),
+        )[1],
     )
     result = run_experiment(small_run(tiny_config, tmp_path, accelerator="cpu"), show_progress=False)
-    names = {result["environment"]["device"], result["training"]["device"], result["complexity"]["throughput"]["device"]}
+    names = {
+        result["environment"]["device"],
+        result["training"]["device"],
+        result["complexity"]["throughput"]["device"],
+    }
     assert len(names) == 1
     assert names.pop().startswith("CPU ")
     assert not any(pinned)
-    assert benchmark_model("fmn04", dataclasses.replace(SHORT, device="cpu"))["environment"]["device"].startswith("CPU ")
+    assert benchmark_model("fmn04", dataclasses.replace(SHORT, device="cpu"))["environment"]["device"].startswith(
+        "CPU "
+    )
 
 
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(ConfigError, match=r"^benchmark\.device=gpu is not allowed: this machine has no GPU that torch can use; give benchmark\.device=cpu$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^benchmark\.device=gpu is not allowed: this machine has no GPU that torch can use; give benchmark\.device=cpu$",
+    ):
         choose_device("gpu", "benchmark.device")
 
 
@@ -304,7 +389,10 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
     with caplog.at_level(logging.WARNING):
         result = run_experiment(config, show_progress=False)
     reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB"
-    assert f"{folder}: its speed could not be measured ({reason}); its scores are kept, and the same command measures again" in caplog.messages
+    assert (
+        f"{folder}: its speed could not be measured ({reason}); its scores are kept, and the same command measures again"
+        in caplog.messages
+    )
     assert result == read_result(folder)
     assert (result["complexity"]["throughput"], result["complexity"]["speed_missing"]) == (None, {"throughput": reason})
 

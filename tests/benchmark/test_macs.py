@@ -18,12 +18,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 import efficient_sed as es
-from efficient_sed._resources import resource_folder
 from efficient_sed.benchmark import macs
 from efficient_sed.benchmark.macs import PARTS, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import deepspeed_differences, explain_macs, published_macs
-from efficient_sed.benchmark.published import read_published_models
 from efficient_sed.errors import ConfigError
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.frontier.published import read_published_models
 from efficient_sed.models.sequence import mamba
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -33,8 +33,19 @@ HEADS_BY_HAND: dict[str, Callable[[int], int]] = {
     "tf": lambda d: T * E * d + 2 * (3 * T * d * d + 8 * T * d + 2 * T * T * d + T * d * d + 8 * T * d * d),
     "gru": lambda d: 2 * T * 3 * d * (E + d) + 2 * T * 3 * d * (2 * d + d),
     "tcn": lambda d: T * E * d + 2 * 5 * 2 * 3 * T * d * d,
-    "hybrid": lambda d: T * E * d + 2 * (3 * T * d * d + 2 * T * T * d + 4 * T * d * d + 2 * T * d * d + T * d * d + 8 * T * d * d),
-    "mamba": lambda d: T * E * d + 2 * (T * d * (4 * d + 128 + 2 * d // (32 if d == 128 else 64)) + 2 * T * d * d + 3 * T * (2 * d + 128) + 2 * T * 2 * d * 64),
+    "hybrid": lambda d: (
+        T * E * d + 2 * (3 * T * d * d + 2 * T * T * d + 4 * T * d * d + 2 * T * d * d + T * d * d + 8 * T * d * d)
+    ),
+    "mamba": lambda d: (
+        T * E * d
+        + 2
+        * (
+            T * d * (4 * d + 128 + 2 * d // (32 if d == 128 else 64))
+            + 2 * T * d * d
+            + 3 * T * (2 * d + 128)
+            + 2 * T * 2 * d * 64
+        )
+    ),
 }
 
 
@@ -48,7 +59,10 @@ def shipped_table() -> list[dict[str, str]]:
 SHIPPED = {row["model"]: row for row in shipped_table()}  # compared with a new count below, so that others may read it
 
 
-@pytest.mark.parametrize(("name", "mega", "digits"), [("fmn04", 181.1, 1), ("fmn06", 376.3, 1), ("fmn10", 947.37, 2), ("fmn20", 3624.2, 1), ("fmn30", 8030.5, 1)])
+@pytest.mark.parametrize(
+    ("name", "mega", "digits"),
+    [("fmn04", 181.1, 1), ("fmn06", 376.3, 1), ("fmn10", 947.37, 2), ("fmn20", 3624.2, 1), ("fmn30", 8030.5, 1)],
+)
 def test_backbones(name: str, mega: float, digits: int) -> None:
     assert round(es.count_macs(es.create_model(name, num_classes=2)).by_part["backbone"] / 1e6, digits) == mega
 
@@ -82,7 +96,9 @@ def test_parts_by_hand(name: str) -> None:
 @pytest.mark.parametrize("seconds", [1.0, 3.7])
 def test_equals_torch(head: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     model = es.create_model("fmn04" if head == "none" else f"fmn04+{head}-64", num_classes=5).eval()
-    monkeypatch.setattr(mamba, "selective_scan", lambda x, *_: (x, x))  # torch sees its chunked form, we count the recurrence: compared by hand below
+    monkeypatch.setattr(
+        mamba, "selective_scan", lambda x, *_: (x, x)
+    )  # torch sees its chunked form, we count the recurrence: compared by hand below
     steps = model.grid.num_frames(round(seconds * 16_000))
     report = es.count_macs(model, seconds)
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
@@ -92,7 +108,11 @@ def test_equals_torch(head: str, seconds: float, monkeypatch: pytest.MonkeyPatch
     flops = counter.get_flop_counts()
     assert len(report.by_module) > 50
     for name in ["", *(name for name in report.by_module if name != "frontend")]:
-        ours = sum(count for inner, count in report.by_module.items() if f"{inner}.".startswith(f"{name}.")) if name else report.total
+        ours = (
+            sum(count for inner, count in report.by_module.items() if f"{inner}.".startswith(f"{name}."))
+            if name
+            else report.total
+        )
         theirs = sum(flops.get(f"SedModel.{name}".rstrip("."), {}).values()) / 2
         num_scans = sum(isinstance(inner, mamba.Mamba2) for inner in model.get_submodule(name).modules())
         assert ours == theirs + num_scans * 2 * steps * (2 * 64) * 64, name
@@ -106,10 +126,18 @@ def test_dnd_sed_by_hand(name: str) -> None:
     pointwise, taps = 256 * 256, 25 * 256
     blocks = taps * 40 + 25 * pointwise * (8 + 2) if name == "dnd-base" else (taps + pointwise) * (40 + 8 + 2)
     gru = 3 * 256 * (256 + 256)
-    sequence, width = {"dnd-dnd-k3-d10": (9 * 256 * 127, 127), "prinzivalle-conv1x1": (9 * 256 * 254 + pointwise * 85, 85)}.get(name, (gru, 1))
+    sequence, width = {
+        "dnd-dnd-k3-d10": (9 * 256 * 127, 127),
+        "prinzivalle-conv1x1": (9 * 256 * 254 + pointwise * 85, 85),
+    }.get(name, (gru, 1))
     log_mel = 882 + 1024 * 10 + 2 * 513 + 40 * 513
     cepstrum = 440 + 512 * 9 + 2 * 257 + 40 * 257 + 40 * 40
-    per_frame = {"frontend": log_mel if name.startswith("dnd") else cepstrum, "backbone": blocks, "sequence": sequence, "classifier": 256 * width * 16}
+    per_frame = {
+        "frontend": log_mel if name.startswith("dnd") else cepstrum,
+        "backbone": blocks,
+        "sequence": sequence,
+        "classifier": 256 * width * 16,
+    }
     assert report.by_part == {part: frames * count for part, count in per_frame.items()}
     assert report.total == sum(report.by_part.values()) - report.by_part["frontend"]
 
@@ -131,28 +159,40 @@ def test_growth_with_length() -> None:
 
 
 def test_both_ways_against_one() -> None:
-    tcn, bitcn, one, both = (es.count_macs(es.create_model(f"fmn04+{head}-64", num_classes=5)).by_part["sequence"] for head in ("tcn", "bitcn", "mamba", "bimamba"))
+    tcn, bitcn, one, both = (
+        es.count_macs(es.create_model(f"fmn04+{head}-64", num_classes=5)).by_part["sequence"]
+        for head in ("tcn", "bitcn", "mamba", "bimamba")
+    )
     assert bitcn == tcn
     assert both - one == one - 250 * 384 * 64  # a second cell, one projection
 
 
 def test_gru_by_hand() -> None:
     report = es.count_macs(es.create_model("fmn04+gru-16", num_classes=5))
-    assert report.by_part["sequence"] == 250 * 2 * 3 * 16 * ((384 + 16) + (32 + 16))  # steps, directions, gates, state; inputs of both layers
+    assert report.by_part["sequence"] == 250 * 2 * 3 * 16 * (
+        (384 + 16) + (32 + 16)
+    )  # steps, directions, gates, state; inputs of both layers
 
 
 def test_front_end_is_apart() -> None:
     report = es.count_macs(es.create_model("fmn04", num_classes=5))
     assert report.by_part["frontend"] > 1000 * 128 * 257  # the mel bank alone
     assert "frontend" in report.by_module
-    assert report.total == report.by_part["backbone"] + report.by_part["classifier"] == sum(report.by_module.values()) - report.by_part["frontend"]
+    assert (
+        report.total
+        == report.by_part["backbone"] + report.by_part["classifier"]
+        == sum(report.by_module.values()) - report.by_part["frontend"]
+    )
     assert (tuple(report.by_part), report.seconds) == (PARTS, 10.0)
 
 
 def test_unknown_modules_with_weights_are_refused() -> None:
     model = es.create_model("fmn04", num_classes=5)
     model.sequence.add_module("extra", nn.Conv3d(2, 3, 1))
-    with pytest.raises(ConfigError, match=r"^sequence\.extra \(Conv3d\) holds weights but count_macs has no formula for it: add one to FORMULAS"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^sequence\.extra \(Conv3d\) holds weights but count_macs has no formula for it: add one to FORMULAS",
+    ):
         es.count_macs(model, 1.0)
 
 
@@ -191,14 +231,21 @@ class Extra(nn.Module):
 def test_unknown_products_are_refused(compute: Callable[[Tensor], Tensor], operation: str) -> None:
     model = es.create_model("fmn04", num_classes=5)
     model.sequence = nn.Sequential(Extra(compute))  # type: ignore[assignment]
-    with pytest.raises(ConfigError, match=rf"^sequence\.0 \(Extra\) calls {operation}, but count_macs has no formula that covers it: add one to FORMULAS"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"^sequence\.0 \(Extra\) calls {operation}, but count_macs has no formula that covers it: add one to FORMULAS",
+    ):
         es.count_macs(model, 1.0)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_weights_used_without_their_module_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = es.create_model("fmn04", num_classes=5)
-    monkeypatch.setattr(model.classifier, "forward", lambda x: es.models.contracts.SedOutput(F.linear(x, model.classifier.strong.weight), x[:, 0]))
+    monkeypatch.setattr(
+        model.classifier,
+        "forward",
+        lambda x: es.models.contracts.SedOutput(F.linear(x, model.classifier.strong.weight), x[:, 0]),
+    )
     with pytest.raises(ConfigError, match=r"^classifier \(LinearClassifier\) calls linear, but"):
         es.count_macs(model, 1.0)
 
@@ -206,7 +253,9 @@ def test_weights_used_without_their_module_are_refused(monkeypatch: pytest.Monke
 def test_element_by_element_is_not_counted() -> None:
     model = es.create_model("fmn04", num_classes=5)
     before = es.count_macs(model, 1.0)
-    model.sequence = Extra(lambda x: F.gelu(x).cumsum(1) * x.softmax(2) + F.layer_norm(x, x.shape[2:]) + F.avg_pool1d(x, 3, 1, 1))  # type: ignore[assignment]
+    model.sequence = Extra(
+        lambda x: F.gelu(x).cumsum(1) * x.softmax(2) + F.layer_norm(x, x.shape[2:]) + F.avg_pool1d(x, 3, 1, 1)
+    )  # type: ignore[assignment]
     assert es.count_macs(model, 1.0) == before
 
 
@@ -258,16 +307,26 @@ def test_the_model_stays_as_it_was() -> None:
 def test_the_shipped_table_has_every_published_model() -> None:
     assert list(SHIPPED) == published_models()
     assert len(SHIPPED) == 41
-    assert [row["model"] for row in SHIPPED.values() if "unexplained" in row["note"] or not all(row[column] for column in COLUMNS if column != "hidden")] == []
+    assert [
+        row["model"]
+        for row in SHIPPED.values()
+        if "unexplained" in row["note"] or not all(row[column] for column in COLUMNS if column != "hidden")
+    ] == []
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_table_is_what_is_counted_now(name: str) -> None:
     columns = our_columns(name, int(SHIPPED[name]["macs_deepspeed"]))
-    assert {column: str(value) for column, value in columns.items()} == {column: SHIPPED[name][column] for column in columns}
+    assert {column: str(value) for column, value in columns.items()} == {
+        column: SHIPPED[name][column] for column in columns
+    }
 
 
-ERANN = {row.model: round(row.complexity["macs_published"]) for row in read_published_models("erann_audioset") if "macs_published" in row.complexity}
+ERANN = {
+    row.model: round(row.complexity["macs_published"])
+    for row in read_published_models("erann_audioset")
+    if "macs_published" in row.complexity
+}
 
 
 @pytest.mark.parametrize("name", ["erann-8x4-4", "erann-8x4-5", "erann-8x4-6", "erann-8x8-6"])
@@ -284,7 +343,10 @@ def test_multi_adds_of_erann(name: str) -> None:
     assert ours == pytest.approx(ERANN[name], rel=0.0003)
     assert (round(ours / 1e9, 2) == ERANN[name] / 1e9) == (name in ("erann-8x4-5", "erann-8x4-6"))
     assert published_macs(model) == ERANN[name]
-    assert re.fullmatch(r"published has no frame logits \(-[\d.]+ M\) and agrees to [+-]0\.0%", explain_macs(model, report, None, published_macs(model)))
+    assert re.fullmatch(
+        r"published has no frame logits \(-[\d.]+ M\) and agrees to [+-]0\.0%",
+        explain_macs(model, report, None, published_macs(model)),
+    )
 
 
 def test_a_convolution_of_erann_by_hand() -> None:
@@ -302,13 +364,25 @@ def test_a_wrong_count_is_not_explained() -> None:
     report, published = es.count_macs(model), published_macs(model)
     assert published == 998_000_000
     right = report.total - report.by_module["sequence.gru"]
-    assert explain_macs(model, report, right, published) == "DeepSpeed counts nn.GRU as zero (-761.9 M); published counts nn.GRU as zero (-761.9 M) and agrees to -0.7%"
-    assert explain_macs(model, report, right + 1, round(1.02 * right)) == "DeepSpeed unexplained: -761.9 M; published unexplained: -741.8 M"
+    assert (
+        explain_macs(model, report, right, published)
+        == "DeepSpeed counts nn.GRU as zero (-761.9 M); published counts nn.GRU as zero (-761.9 M) and agrees to -0.7%"
+    )
+    assert (
+        explain_macs(model, report, right + 1, round(1.02 * right))
+        == "DeepSpeed unexplained: -761.9 M; published unexplained: -741.8 M"
+    )
     assert explain_macs(model, report, None, None) == ""
 
 
 @pytest.mark.parametrize(
-    ("name", "num_classes", "seconds"), [("fmn10+gru-256", 446, 10.0), ("fmn10+gru-256", 447, 9.0), ("fmn10+gru-255", 447, 10.0), ("fmn10+mingru-256", 447, 10.0)]
+    ("name", "num_classes", "seconds"),
+    [
+        ("fmn10+gru-256", 446, 10.0),
+        ("fmn10+gru-256", 447, 9.0),
+        ("fmn10+gru-255", 447, 10.0),
+        ("fmn10+mingru-256", 447, 10.0),
+    ],
 )
 def test_only_the_published_models_have_published_counts(name: str, num_classes: int, seconds: float) -> None:
     assert published_macs(es.create_model(name, num_classes=num_classes), seconds) is None
@@ -322,7 +396,12 @@ def test_only_the_published_models_have_published_counts(name: str, num_classes:
     ],
 )
 def test_what_the_profilers_process_says(
-    returncode: int, stdout: str, expected: int | None, warning: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    returncode: int,
+    stdout: str,
+    expected: int | None,
+    warning: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         assert command[1:3] == ["-m", "efficient_sed.benchmark._deepspeed"]

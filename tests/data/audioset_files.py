@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import soundfile
 
-from efficient_sed.data._audioset_tables import clip_id
 from efficient_sed.data.labels import EVALUATION_ONLY, audioset_labels, audioset_vocabulary
+from efficient_sed.data.sets._audioset_tables import clip_id
 
 BARK, SPEECH, SILENCE, PANT, MUSIC = "/m/05tny_", "/m/09x0r", "/m/028v0c", "/t/dd00141", "/m/04rlf"
 SEGMENTS = {  # split -> video -> (start in s, events, labels of the weak set)
@@ -82,7 +82,10 @@ def write_segments(root: Path) -> None:
             f"# num_ytids={len(videos)}, num_segs={len(videos)}, num_unique_labels=527, num_positive_labels=9",
             "# YTID, start_seconds, end_seconds, positive_labels",
         ]
-        rows = [f'{video}, {start:.3f}, {start + 10:.3f}, "{",".join(labels)}"' for video, (start, _, labels) in videos.items()]
+        rows = [
+            f'{video}, {start:.3f}, {start + 10:.3f}, "{",".join(labels)}"'
+            for video, (start, _, labels) in videos.items()
+        ]
         (root / f"{split}_segments.csv").write_text("\n".join(head + rows) + "\n")
 
 
@@ -102,18 +105,29 @@ def write_hdf5(root: Path, files: dict[str, bytes], splits: Iterable[str] = SEGM
             mp3s = file.create_dataset("mp3", (len(videos),), dtype=h5py.vlen_dtype(np.uint8))
             for row, video in enumerate(videos):
                 mp3s[row] = np.frombuffer(files[video], np.uint8)
-            file["target"] = np.packbits(np.stack([target(labels) for _, _, labels in videos.values()]).astype(bool), axis=-1)
+            file["target"] = np.packbits(
+                np.stack([target(labels) for _, _, labels in videos.values()]).astype(bool), axis=-1
+            )
 
 
-def write_arrow(root: Path, files: dict[str, bytes], task: str = "strong", splits: Iterable[str] = SEGMENTS, as_one: bool = True) -> None:
+def write_arrow(
+    root: Path, files: dict[str, bytes], task: str = "strong", splits: Iterable[str] = SEGMENTS, as_one: bool = True
+) -> None:
     """What the published scripts save: a DatasetDict, or one folder per split."""
     import datasets
 
     features: dict[str, Any] = {"filename": datasets.Value("string"), "mp3_bytes": datasets.Value("binary")}
     if task == "strong":
-        event = {name: datasets.Value("string") for name in ("event_label", "event_label_id")} | {name: datasets.Value("float32") for name in ("onset", "offset")}
+        event = {name: datasets.Value("string") for name in ("event_label", "event_label_id")} | {
+            name: datasets.Value("float32") for name in ("onset", "offset")
+        }
         words = datasets.Sequence(datasets.Value("string"))
-        features |= {"filepath": datasets.Value("string"), "labels": words, "label_ids": words, "events": datasets.Sequence(event)}
+        features |= {
+            "filepath": datasets.Value("string"),
+            "labels": words,
+            "label_ids": words,
+            "events": datasets.Sequence(event),
+        }
     else:
         features |= {"target": datasets.Sequence(datasets.Value("float32"))}
     made = {}
@@ -122,9 +136,18 @@ def write_arrow(root: Path, files: dict[str, bytes], task: str = "strong", split
         for video, (_, events, labels) in SEGMENTS[split].items():
             row: dict[str, Any] = {"filename": clip_id(f"Y{video}.mp3"), "mp3_bytes": files[video]}
             if task == "strong":
-                row |= {"filepath": f"/share/audio/Y{video}.mp3", "labels": [display(mid) for mid in labels], "label_ids": list(labels)}
+                row |= {
+                    "filepath": f"/share/audio/Y{video}.mp3",
+                    "labels": [display(mid) for mid in labels],
+                    "label_ids": list(labels),
+                }
                 onsets, offsets, mids = zip(*events, strict=True)
-                row["events"] = {"event_label": [display(mid) for mid in mids], "event_label_id": list(mids), "onset": list(onsets), "offset": list(offsets)}
+                row["events"] = {
+                    "event_label": [display(mid) for mid in mids],
+                    "event_label_id": list(mids),
+                    "onset": list(onsets),
+                    "offset": list(offsets),
+                }
             else:
                 row["target"] = target(labels)
             rows.append(row)
@@ -137,7 +160,9 @@ def write_arrow(root: Path, files: dict[str, bytes], task: str = "strong", split
             data.save_to_disk(root / split, num_shards=2)
 
 
-def write_folder(root: Path, files: dict[str, bytes], suffix: str = "mp3", folders: tuple[str, str] = ("audio", "audio")) -> None:
+def write_folder(
+    root: Path, files: dict[str, bytes], suffix: str = "mp3", folders: tuple[str, str] = ("audio", "audio")
+) -> None:
     """Loose files; `folders` are those of training and evaluation. Other kinds than mp3 are decoded from it first."""
     for split, videos in SEGMENTS.items():
         folder = root / folders[split == "eval"]

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from efficient_sed.data.esc50 import Esc50Config
+from efficient_sed.data.sets.esc50 import Esc50Config
 
 EMOTIONS = 8
 
 
 def write_tone(path: Path, pitch_hz: float, seconds: float, rate: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch_hz * np.arange(round(seconds * rate)) / rate), rate, subtype="PCM_16")
+    soundfile.write(
+        path, 0.3 * np.sin(2 * np.pi * pitch_hz * np.arange(round(seconds * rate)) / rate), rate, subtype="PCM_16"
+    )
 
 
 def write_esc50(root: Path, targets: tuple[int, ...] = (0, 1, 49), seconds: float = 0.5) -> Path:
@@ -34,5 +36,10 @@ def write_ravdess(root: Path, emotions: tuple[int, ...] = (1, 5, 8), seconds: fl
     """One phrase of some emotions of every actor."""
     for actor in range(1, 25):
         for emotion in emotions:
-            write_tone(root / f"Actor_{actor:02}" / f"03-01-{emotion:02}-01-02-01-{actor:02}.wav", 100 * emotion, seconds, 48_000)
+            write_tone(
+                root / f"Actor_{actor:02}" / f"03-01-{emotion:02}-01-02-01-{actor:02}.wav",
+                100 * emotion,
+                seconds,
+                48_000,
+            )
     return root

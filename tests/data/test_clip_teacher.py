@@ -15,8 +15,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data.clip_dataset import TrainingClips, collate
 from efficient_sed.data.clip_teacher import ClipTeacher
+from efficient_sed.data.dataset import TrainingClips, collate
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.errors import DataError
@@ -46,7 +46,9 @@ def test_published_pair(tmp_path: Path, dtype: Any) -> None:
     assert (logits.dtype, logits.shape) == (np.float32, (527, 4))
     np.testing.assert_allclose(logits[:, 3], 2 + np.arange(527) / 1000, atol=2e-3)
     some = ClipTeacher(*pair, (labels[300], labels[7]))
-    np.testing.assert_array_equal(some.read("Yabcdefghijk", 0, 1)[:, 0], ClipTeacher(*pair, labels).read("Yabcdefghijk", 0, 1)[[300, 7], 0])
+    np.testing.assert_array_equal(
+        some.read("Yabcdefghijk", 0, 1)[:, 0], ClipTeacher(*pair, labels).read("Yabcdefghijk", 0, 1)[[300, 7], 0]
+    )
 
 
 def test_the_array_stays_on_disk(tmp_path: Path) -> None:
@@ -63,8 +65,17 @@ def test_batches_of_clips_with_and_without_teacher(tiny_data: Splits, tmp_path: 
     known = {clip.id: row for row, clip in enumerate(tiny_data.train[:3])}
     teacher = ClipTeacher(*write_pair(tmp_path, numbered(3, len(tiny_data.classes)) - 1, known), tiny_data.classes)
     clips = TrainingClips(tiny_data.train, tiny_data.classes, FrameGrid(), 3, 0, teacher)
-    (batch,) = DataLoader(clips, 4, sampler=[(0, index) for index in range(4)], collate_fn=collate, num_workers=1, multiprocessing_context=method)
-    torch.testing.assert_close(batch.teacher.amax(-1)[:3], torch.from_numpy(numbered(3, len(tiny_data.classes)) - 1).sigmoid())
+    (batch,) = DataLoader(
+        clips,
+        4,
+        sampler=[(0, index) for index in range(4)],
+        collate_fn=collate,
+        num_workers=1,
+        multiprocessing_context=method,
+    )
+    torch.testing.assert_close(
+        batch.teacher.amax(-1)[:3], torch.from_numpy(numbered(3, len(tiny_data.classes)) - 1).sigmoid()
+    )
     assert torch.equal(batch.teacher[:3].amin(-1), batch.teacher[:3].amax(-1))
     assert torch.equal(batch.teacher[3], batch.targets[3])
 
@@ -84,11 +95,26 @@ class Buried(dict[str, int]):
 
 
 PICKLES: dict[str, tuple[Any, str]] = {
-    "malicious": (Malicious, "not a pickled dictionary of plain text and whole numbers (it asks for posix.mkdir); nothing in it was run"),
-    "malicious key": (lambda path: {"a": 0, "b": [Malicious(path)]}, "not a pickled dictionary of plain text and whole numbers (it asks for posix.mkdir); nothing in it was run"),
-    "numpy": (lambda _: {"a": np.int64(0)}, "not a pickled dictionary of plain text and whole numbers (it asks for numpy._core.multiarray.scalar); nothing in it was run"),
-    "text": (lambda _: b"not a pickle", "not a pickled dictionary of plain text and whole numbers; nothing in it was run"),
-    "cut": (lambda _: pickle.dumps({"abc": 1, "def": 2})[:-9], "not a pickled dictionary of plain text and whole numbers; nothing in it was run"),
+    "malicious": (
+        Malicious,
+        "not a pickled dictionary of plain text and whole numbers (it asks for posix.mkdir); nothing in it was run",
+    ),
+    "malicious key": (
+        lambda path: {"a": 0, "b": [Malicious(path)]},
+        "not a pickled dictionary of plain text and whole numbers (it asks for posix.mkdir); nothing in it was run",
+    ),
+    "numpy": (
+        lambda _: {"a": np.int64(0)},
+        "not a pickled dictionary of plain text and whole numbers (it asks for numpy._core.multiarray.scalar); nothing in it was run",
+    ),
+    "text": (
+        lambda _: b"not a pickle",
+        "not a pickled dictionary of plain text and whole numbers; nothing in it was run",
+    ),
+    "cut": (
+        lambda _: pickle.dumps({"abc": 1, "def": 2})[:-9],
+        "not a pickled dictionary of plain text and whole numbers; nothing in it was run",
+    ),
     "list": (lambda _: ["a"], "not a pickled dictionary from file name to row"),
     "float": (lambda _: {"a": 0.0}, "not a pickled dictionary from file name to row"),
     "truth": (lambda _: {"a": True}, "not a pickled dictionary from file name to row"),
@@ -130,9 +156,17 @@ def test_a_class_of_ones_own_is_refused(tmp_path: Path) -> None:
     [
         (numbered(2, 5), {"a": 0}, r"mAP_495\.npy: holds 5 classes, the data set has 3$"),
         (numbered(2, 527), {"a": 0}, r"mAP_495\.npy: its 527 classes lack 3 of the data set's 3, first 'a'$"),
-        (numbered(2, 3), {"a": 0, "b": 2}, r"fname_to_index\.pkl: row 2 of 'b' is not in .*mAP_495\.npy, which has 2 rows$"),
+        (
+            numbered(2, 3),
+            {"a": 0, "b": 2},
+            r"fname_to_index\.pkl: row 2 of 'b' is not in .*mAP_495\.npy, which has 2 rows$",
+        ),
         (numbered(2, 3), {"a": -1}, r"fname_to_index\.pkl: row -1 of 'a' is not in "),
-        (numbered(2, 3)[0], {"a": 0}, r"mAP_495\.npy: holds float32 of shape \(3,\); needed: floating-point logits, clips x classes$"),
+        (
+            numbered(2, 3)[0],
+            {"a": 0},
+            r"mAP_495\.npy: holds float32 of shape \(3,\); needed: floating-point logits, clips x classes$",
+        ),
         (np.zeros((2, 3), int), {"a": 0}, r"mAP_495\.npy: holds int64 of shape \(2, 3\); needed: "),
         (np.array([[Buried()]], object), {"a": 0}, r"mAP_495\.npy: not an array in numpy's format, or cut off$"),
     ],
@@ -154,7 +188,10 @@ def test_damaged_arrays(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^data\.clip_teacher=.*: no such file$"):
         ClipTeacher(array, index, CLASSES)
     np.save(array, np.array([[0, 0, 0], [0, np.nan, 0]], np.float32))
-    with pytest.raises(DataError, match=r"mAP_495\.npy: clip 'a' \(row 1\): a score of class 'b' is not a finite number \(nan in frame 0\)$"):
+    with pytest.raises(
+        DataError,
+        match=r"mAP_495\.npy: clip 'a' \(row 1\): a score of class 'b' is not a finite number \(nan in frame 0\)$",
+    ):
         ClipTeacher(array, index, CLASSES).read("a", 0, 1)
     index.unlink()
     with pytest.raises(DataError, match=r"^data\.clip_teacher_index=.*: no such file$"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.check import summarise
 from efficient_sed.data.events import Clip, Event, Splits, encode_events, merge_overlapping
-from efficient_sed.data.sources import AudioFile
+from efficient_sed.data.storage.sources import AudioFile
 
 GRID = FrameGrid()
 CLASSES = ("bell", "dog", "siren")
@@ -33,7 +33,9 @@ def lists_of_events(draw: st.DrawFn, step_ms: int = 1) -> list[Event]:
 
 
 def active(events: list[Event] | tuple[Event, ...]) -> set[tuple[str, int]]:
-    return {(event.label, ms) for event in events for ms in range(round(event.onset_s * MS), round(event.offset_s * MS))}
+    return {
+        (event.label, ms) for event in events for ms in range(round(event.onset_s * MS), round(event.offset_s * MS))
+    }
 
 
 @given(st.one_of(lists_of_events(), lists_of_events(40)), st.integers(0, 200), st.integers(1, 260))
@@ -82,12 +84,20 @@ def test_hash_and_summary(tmp_path: Path) -> None:
     hashes = {splits.manifest_hash}
     for change in ({"id": "b"}, {"duration_s": 36.1}, {"events": ()}):
         hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, **change),)).manifest_hash)  # type: ignore[arg-type]
-    hashes |= {dataclasses.replace(splits, classes=CLASSES[::-1]).manifest_hash, dataclasses.replace(splits, train=(clip,)).manifest_hash}
+    hashes |= {
+        dataclasses.replace(splits, classes=CLASSES[::-1]).manifest_hash,
+        dataclasses.replace(splits, train=(clip,)).manifest_hash,
+    }
     moved = tmp_path / "elsewhere.wav"
     moved.write_bytes(path.read_bytes())
-    assert dataclasses.replace(splits, validation=(dataclasses.replace(clip, audio=AudioFile(moved)),)).manifest_hash in hashes
+    assert (
+        dataclasses.replace(splits, validation=(dataclasses.replace(clip, audio=AudioFile(moved)),)).manifest_hash
+        in hashes
+    )
     moved.write_bytes(b"x" * path.stat().st_size)  # as long, with another content
-    hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, audio=AudioFile(moved)),)).manifest_hash)
+    hashes.add(
+        dataclasses.replace(splits, validation=(dataclasses.replace(clip, audio=AudioFile(moved)),)).manifest_hash
+    )
     assert len(hashes) == 7
 
 

@@ -14,7 +14,14 @@ def clips_of(draws: list[Draw]) -> list[int]:
     return [draw.clip for draw in draws]
 
 
-def mixed(num_strong: int, num_weak: int, num_draws: int | None, rank: int = 0, world_size: int = 1, weights: np.ndarray | None = None) -> MixedSampler:
+def mixed(
+    num_strong: int,
+    num_weak: int,
+    num_draws: int | None,
+    rank: int = 0,
+    world_size: int = 1,
+    weights: np.ndarray | None = None,
+) -> MixedSampler:
     """Batches of five, two of them weak."""
     return MixedSampler(num_strong, 7, np.arange(1.0, num_weak + 1), 5, 2, num_draws, weights, rank, world_size)
 
@@ -34,7 +41,9 @@ def test_mixed_batches_by_statistics() -> None:
     assert clips[:, :3].ravel().tolist() == clips_of(list(EpochSampler(20, 7, 12_000)))
     assert len(set(draws)) == len(draws)  # repeats are counted for both kinds
     balanced = np.array(clips_of(mixed_order(mixed(20, 4, 20_000, weights=np.arange(20.0))))).reshape(-1, 5)
-    np.testing.assert_allclose(np.bincount(balanced[:, :3].ravel(), minlength=20) / 12_000, np.arange(20) / 190, atol=0.01)
+    np.testing.assert_allclose(
+        np.bincount(balanced[:, :3].ravel(), minlength=20) / 12_000, np.arange(20) / 190, atol=0.01
+    )
 
 
 def test_weak_draws_are_their_own() -> None:
@@ -43,13 +52,23 @@ def test_weak_draws_are_their_own() -> None:
     assert (clips[:, 0] == clips[:, 1] - 50).mean() < 0.2
 
 
-@given(num_strong=st.integers(1, 60), num_draws=st.one_of(st.none(), st.integers(1, 150)), world_size=st.integers(1, 4), epoch=st.integers(0, 3), done=st.integers(0, 4))
-def test_processes_share_mixed_batches(num_strong: int, num_draws: int | None, world_size: int, epoch: int, done: int) -> None:
+@given(
+    num_strong=st.integers(1, 60),
+    num_draws=st.one_of(st.none(), st.integers(1, 150)),
+    world_size=st.integers(1, 4),
+    epoch=st.integers(0, 3),
+    done=st.integers(0, 4),
+)
+def test_processes_share_mixed_batches(
+    num_strong: int, num_draws: int | None, world_size: int, epoch: int, done: int
+) -> None:
     """A step of all processes reads what one process with as many times the batch would read, and a stopped epoch goes on where it was."""
     shards = [mixed_order(mixed(num_strong, 6, num_draws, rank, world_size), epoch) for rank in range(world_size)]
     num_batches = num_strong // (3 * world_size) if num_draws is None else num_draws // (5 * world_size)
     assert {len(shard) for shard in shards} == {5 * num_batches}
-    alone = mixed_order(MixedSampler(num_strong, 7, np.arange(1.0, 7), 5 * world_size, 2 * world_size, num_draws), epoch)
+    alone = mixed_order(
+        MixedSampler(num_strong, 7, np.arange(1.0, 7), 5 * world_size, 2 * world_size, num_draws), epoch
+    )
     for step in range(num_batches):
         together = [draw for shard in shards for draw in shard[5 * step : 5 * step + 5]]
         assert sorted(together) == sorted(alone[5 * world_size * step : 5 * world_size * (step + 1)])

@@ -14,12 +14,12 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from efficient_sed.audio.frontend_mel40 import Mel40
+from efficient_sed.audio.frontends.mel40 import Mel40
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data.clip_dataset import Item, TrainingClips, collate
+from efficient_sed.data.dataset import Item, TrainingClips, collate
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels, spellings
-from efficient_sed.data.sources import AudioFile
+from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import DataError
 
 CLASSES = ("even", "odd")
@@ -70,7 +70,12 @@ def test_spellings_of_audioset_clips() -> None:
 
 
 def test_classes_are_chosen_by_label(tmp_path: Path) -> None:
-    path = write_teacher(tmp_path / "a.h5", num_classes=4, classes=["a", "even", "b", "odd"], spoil=lambda logits: logits.__iadd__(np.arange(4, dtype=np.float16)[:, None]))
+    path = write_teacher(
+        tmp_path / "a.h5",
+        num_classes=4,
+        classes=["a", "even", "b", "odd"],
+        spoil=lambda logits: logits.__iadd__(np.arange(4, dtype=np.float16)[:, None]),
+    )
     whole = PseudoLabels(path, ("a", "even", "b", "odd")).read(NAMES[0], 0, 9)
     np.testing.assert_array_equal(PseudoLabels(path, ("odd", "even")).read(NAMES[0], 0, 9), whole[[3, 1]])
 
@@ -121,9 +126,15 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
         layout(num_classes=447),
         "{path}: holds 447 classes without naming them, the data set has 2; a data set `classes` in the file would tell which is which",
     ),
-    "class missing": (layout(num_classes=3, classes=["even", "b", "c"]), "{path}: its 3 classes lack 1 of the data set's 2, first 'odd'"),
+    "class missing": (
+        layout(num_classes=3, classes=["even", "b", "c"]),
+        "{path}: its 3 classes lack 1 of the data set's 2, first 'odd'",
+    ),
     "classes of another length": (layout(classes=["even", "odd", "c"]), "{path}: names 3 classes for 2 rows of logits"),
-    "other hop": (layout(hop_s=0.02), "{path}: its frames last 0.02 s, the model's 0.04 s; write it anew with a teacher on the model's grid, or choose a backbone on its own"),
+    "other hop": (
+        layout(hop_s=0.02),
+        "{path}: its frames last 0.02 s, the model's 0.04 s; write it anew with a teacher on the model's grid, or choose a backbone on its own",
+    ),
     "other grid": (
         layout(num_frames=1000),
         "{path}: holds 1000 frames a clip, data.clip_seconds=5 has 125 of 0.04 s; if its frames last as long, add the attribute `frame_hop_s` to the file",
@@ -145,11 +156,19 @@ def test_bad_files(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize(
     ("hop_s", "message"),
     [
-        (0.04, "its frames last 0.04 s, the model's 0.01 s; write it anew with a teacher on the model's grid, or choose a backbone on its own"),
-        (None, "holds 250 frames a clip, data.clip_seconds=10.24 has 1024 of 0.01 s; if its frames last as long, add the attribute `frame_hop_s` to the file"),
+        (
+            0.04,
+            "its frames last 0.04 s, the model's 0.01 s; write it anew with a teacher on the model's grid, or choose a backbone on its own",
+        ),
+        (
+            None,
+            "holds 250 frames a clip, data.clip_seconds=10.24 has 1024 of 0.01 s; if its frames last as long, add the attribute `frame_hop_s` to the file",
+        ),
     ],
 )
-def test_a_teacher_of_the_released_family_is_none_for_dnd_sed(tmp_path: Path, hop_s: float | None, message: str) -> None:
+def test_a_teacher_of_the_released_family_is_none_for_dnd_sed(
+    tmp_path: Path, hop_s: float | None, message: str
+) -> None:
     path = write_teacher(tmp_path / "a.h5", hop_s=hop_s)
     with pytest.raises(DataError) as caught:
         PseudoLabels(path, CLASSES, Mel40("logmel40").grid(1), clip_seconds=10.24)
@@ -163,7 +182,10 @@ def test_a_logit_that_is_no_number_is_told_with_its_clip(tmp_path: Path, value: 
 
     labels = PseudoLabels(write_teacher(tmp_path / "a.h5", spoil=spoil), CLASSES)
     assert labels.read(NAMES[0], 0, 250).shape == (2, 250)
-    with pytest.raises(DataError, match=r"a\.h5: clip 'Ybbbbbbbbbbb\.mp3': a score of class 'even' is not a finite number \(.* in frame 77\)$"):
+    with pytest.raises(
+        DataError,
+        match=r"a\.h5: clip 'Ybbbbbbbbbbb\.mp3': a score of class 'even' is not a finite number \(.* in frame 77\)$",
+    ):
         labels.read(NAMES[1], 70, 10)
 
 
@@ -186,9 +208,16 @@ def test_labels_go_on_where_the_teacher_ends(tmp_path: Path) -> None:
 
 def test_bad_logits_stop_at_the_clip_and_not_the_worker(tmp_path: Path) -> None:
     labels = PseudoLabels(write_teacher(tmp_path / "a.h5", spoil=lambda logits: logits[1].fill(np.nan)), CLASSES)
-    batch = collate([TrainingClips(noise_clips(tmp_path, (2.0, 2.0)), CLASSES, FrameGrid(), 2, 0, labels)[0, index] for index in (0, 1)])
+    batch = collate(
+        [
+            TrainingClips(noise_clips(tmp_path, (2.0, 2.0)), CLASSES, FrameGrid(), 2, 0, labels)[0, index]
+            for index in (0, 1)
+        ]
+    )
     assert batch.positions.tolist() == [0]
-    assert batch.errors == [f"{tmp_path / 'a.h5'}: clip 'Ybbbbbbbbbbb.mp3': a score of class 'even' is not a finite number (nan in frame 0)"]
+    assert batch.errors == [
+        f"{tmp_path / 'a.h5'}: clip 'Ybbbbbbbbbbb.mp3': a score of class 'even' is not a finite number (nan in frame 0)"
+    ]
 
 
 class Rows(Dataset[Any]):
@@ -207,7 +236,9 @@ class Rows(Dataset[Any]):
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_every_way_to_start_a_worker(tmp_path: Path, method: str) -> None:
     labels = PseudoLabels(write_teacher(tmp_path / "a.h5"), CLASSES)
-    alone = [labels.read(NAMES[index % 2], index, 50) for index in range(4)]  # the file is open in this process when it forks
+    alone = [
+        labels.read(NAMES[index % 2], index, 50) for index in range(4)
+    ]  # the file is open in this process when it forks
     rows = list(DataLoader(Rows(labels), batch_size=None, num_workers=1, multiprocessing_context=method))
     assert len({process for _, process in rows} - {os.getpid()}) == 1
     for (row, _), expected in zip(rows, alone, strict=True):
@@ -217,6 +248,11 @@ def test_every_way_to_start_a_worker(tmp_path: Path, method: str) -> None:
 
 def test_generated_clips_without_a_teacher_keep_their_labels(tiny_data: Splits, tmp_path: Path) -> None:
     path = write_teacher(tmp_path / "a.h5", [tiny_data.train[0].id], 75, len(tiny_data.classes))
-    clips = TrainingClips(tiny_data.train, tiny_data.classes, FrameGrid(), 3, 0, PseudoLabels(path, tiny_data.classes, clip_seconds=3))
+    clips = TrainingClips(
+        tiny_data.train, tiny_data.classes, FrameGrid(), 3, 0, PseudoLabels(path, tiny_data.classes, clip_seconds=3)
+    )
     items = [clips[0, index] for index in range(len(tiny_data.train))]
-    assert [torch.equal(item.teacher, item.targets) for item in items if isinstance(item, Item)] == [False, *[True] * (len(items) - 1)]
+    assert [torch.equal(item.teacher, item.targets) for item in items if isinstance(item, Item)] == [
+        False,
+        *[True] * (len(items) - 1),
+    ]

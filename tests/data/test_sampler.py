@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Clip, Event, encode_events
 from efficient_sed.data.sampler import Draw, EpochSampler, weights_by_clips, weights_by_frames
-from efficient_sed.data.sources import AudioFile
+from efficient_sed.data.storage.sources import AudioFile
 
 GRID = FrameGrid()
 
@@ -65,11 +65,21 @@ def test_weights_are_frequencies() -> None:
     assert clips_of(order(EpochSampler(4, 1, 30, weights), 2)) != clips_of(order(EpochSampler(4, 1, 30, weights), 3))
 
 
-@given(num_clips=st.integers(1, 60), num_draws=st.integers(1, 150), world_size=st.integers(1, 5), is_weighted=st.booleans(), epoch=st.integers(0, 3))
-def test_processes_share_one_order(num_clips: int, num_draws: int, world_size: int, is_weighted: bool, epoch: int) -> None:
+@given(
+    num_clips=st.integers(1, 60),
+    num_draws=st.integers(1, 150),
+    world_size=st.integers(1, 5),
+    is_weighted=st.booleans(),
+    epoch=st.integers(0, 3),
+)
+def test_processes_share_one_order(
+    num_clips: int, num_draws: int, world_size: int, is_weighted: bool, epoch: int
+) -> None:
     weights = np.arange(1.0, num_clips + 1) if is_weighted else None
     whole = order(EpochSampler(num_clips, 7, num_draws, weights), epoch)
-    shards = [order(EpochSampler(num_clips, 7, num_draws, weights, rank, world_size), epoch) for rank in range(world_size)]
+    shards = [
+        order(EpochSampler(num_clips, 7, num_draws, weights, rank, world_size), epoch) for rank in range(world_size)
+    ]
     assert {len(shard) for shard in shards} == {num_draws // world_size}  # else a process would wait for ever
     together = [draw for step in zip(*shards, strict=True) for draw in step]
     assert together == whole[: len(together)]
@@ -88,19 +98,35 @@ def test_weights_of_frames_by_hand() -> None:
     np.testing.assert_allclose(weights_by_frames(clips, GRID), expected)
 
 
-@given(st.lists(st.lists(st.tuples(st.floats(0, 9.9), st.floats(0.001, 5), st.sampled_from("abc")), max_size=6), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.lists(st.tuples(st.floats(0, 9.9), st.floats(0.001, 5), st.sampled_from("abc")), max_size=6),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_weights_of_frames_against_targets(drawn: list[list[tuple[float, float, str]]]) -> None:
-    clips = [clip(str(number), *sorted((onset, onset + length, label) for onset, length, label in events)) for number, events in enumerate(drawn)]
+    clips = [
+        clip(str(number), *sorted((onset, onset + length, label) for onset, length, label in events))
+        for number, events in enumerate(drawn)
+    ]
     counts = np.stack([encode_events(c.events, "abc", GRID, 250).sum(1) for c in clips])  # (clips, classes)
     np.testing.assert_allclose(weights_by_frames(clips, GRID), (counts * 1000 / (30 + counts.sum(0))).sum(1), rtol=1e-6)
 
 
 def test_weights_of_clips_by_hand() -> None:
-    clips = [clip("a", (0, 10, "dog"), (0, 10, "cat")), clip("b", (0, 1, "dog"), (2, 3, "dog")), clip("c"), clip("d", (0, 1, "dog"))]
+    clips = [
+        clip("a", (0, 10, "dog"), (0, 10, "cat")),
+        clip("b", (0, 1, "dog"), (2, 3, "dog")),
+        clip("c"),
+        clip("d", (0, 1, "dog")),
+    ]
     np.testing.assert_allclose(weights_by_clips(clips), [1000 / 103 + 1000 / 101, 1000 / 103, 0, 1000 / 103])
 
 
 def test_balancing_evens_out_rare_classes() -> None:
-    clips = [clip(f"common{k}", (0, 10, "common")) for k in range(990)] + [clip(f"rare{k}", (0, 10, "rare")) for k in range(10)]
+    clips = [clip(f"common{k}", (0, 10, "common")) for k in range(990)] + [
+        clip(f"rare{k}", (0, 10, "rare")) for k in range(10)
+    ]
     counts = np.bincount(clips_of(order(EpochSampler(1000, 0, 10_000, weights_by_frames(clips, GRID)))), minlength=1000)
     assert counts[990:].sum() / 10_000 == pytest.approx(0.5, abs=0.05)

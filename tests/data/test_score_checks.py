@@ -14,18 +14,18 @@ import torch
 import efficient_sed as es
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import EvaluationConfig
-from efficient_sed.data.clip_dataset import EvaluationWindows
+from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
-from efficient_sed.data.sources import AudioFile
+from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import DataError
-from efficient_sed.evaluation.collar_metrics import CollarCounts
-from efficient_sed.evaluation.evaluate import start_scores
-from efficient_sed.evaluation.event_metrics import HEAR_GRID, choose_postprocessing, event_metrics, score_events
-from efficient_sed.evaluation.frame_metrics import FrameCounts
-from efficient_sed.evaluation.psds import psds1
-from efficient_sed.evaluation.report import write_report
-from efficient_sed.evaluation.segment_metrics import SegmentScores
-from efficient_sed.evaluation.tagging_metrics import tagging_metrics
+from efficient_sed.inference.evaluate import start_scores
+from efficient_sed.inference.report import write_report
+from efficient_sed.metrics.event.hear import HEAR_GRID, choose_postprocessing, event_metrics, score_events
+from efficient_sed.metrics.event.score import CollarCounts
+from efficient_sed.metrics.frame.score import FrameCounts
+from efficient_sed.metrics.psds.score import psds1
+from efficient_sed.metrics.segment.score import SegmentScores
+from efficient_sed.metrics.tagging.score import tagging_metrics
 
 CLASSES = ["a", "b"]
 GRID = FrameGrid()

@@ -11,7 +11,9 @@ NAME = "TUT-SED-synthetic-2016"
 NUM_MIXTURES = 5
 
 
-def write_tut(root: Path, seconds: float = 3.0, rate: int = 44_100, num_mixtures: int = NUM_MIXTURES, first: int = 1) -> Path:
+def write_tut(
+    root: Path, seconds: float = 3.0, rate: int = 44_100, num_mixtures: int = NUM_MIXTURES, first: int = 1
+) -> Path:
     """Noise with a tone where dogs bark; rain all along the second half of each."""
     rng = np.random.default_rng(0)
     (root / "audio").mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,25 @@ import numpy as np
 import soundfile
 
 HEADER = "slice_file_name,fsID,start,end,salience,fold,classID,class"
-CLASSES = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "engine_idling", "gun_shot", "jackhammer", "siren", "street_music")
-KINDS = ((44_100, 1, "PCM_16"), (48_000, 2, "PCM_24"), (8_000, 1, "PCM_U8"), (192_000, 2, "FLOAT"), (22_050, 1, "IMA_ADPCM"))
+CLASSES = (
+    "air_conditioner",
+    "car_horn",
+    "children_playing",
+    "dog_bark",
+    "drilling",
+    "engine_idling",
+    "gun_shot",
+    "jackhammer",
+    "siren",
+    "street_music",
+)
+KINDS = (
+    (44_100, 1, "PCM_16"),
+    (48_000, 2, "PCM_24"),
+    (8_000, 1, "PCM_U8"),
+    (192_000, 2, "FLOAT"),
+    (22_050, 1, "IMA_ADPCM"),
+)
 """Sample rate, channels and coding; the last one has four bits."""
 
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 import efficient_sed as es
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.export.engines import open_engine
-from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES, InputKind
 from efficient_sed.export.onnx import OPSET, TOLERANCE, export_onnx
-from efficient_sed.export.onnx_model import OnnxModel
-from efficient_sed.models._factory import settle_norms
+from efficient_sed.inference.engines import open_engine
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, InputKind
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.sequence import _scan
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -74,14 +74,24 @@ def test_waveforms_of_any_front_end(name: str, tmp_path: Path) -> None:
     detector = OnnxModel(written.path)
     assert detector.classes == CLASSES
     assert detector.grid == model.grid
-    assert (detector.clip_seconds, detector.median_frames, detector.task, detector.threshold) == (1.0, 7, "detection", 0.5)
+    assert (detector.clip_seconds, detector.median_frames, detector.task, detector.threshold) == (
+        1.0,
+        7,
+        "detection",
+        0.5,
+    )
     for samples in (detector.header.min_samples, 2 * model.grid.sample_rate + 333):
         waveform = noise(2, samples)
         scores = detector.score_frames(waveform.numpy())
         assert scores.shape == (2, model.grid.num_frames(samples), len(CLASSES))
         np.testing.assert_allclose(scores, model.score_frames(waveform), rtol=0, atol=TOLERANCE)
         with torch.inference_mode():
-            np.testing.assert_allclose(detector.score_clips(waveform.numpy()), model(model.frontend(waveform)).clip_logits.sigmoid(), rtol=0, atol=TOLERANCE)
+            np.testing.assert_allclose(
+                detector.score_clips(waveform.numpy()),
+                model(model.frontend(waveform)).clip_logits.sigmoid(),
+                rtol=0,
+                atol=TOLERANCE,
+            )
 
 
 @pytest.mark.slow
@@ -100,8 +110,12 @@ def test_a_transformer(tmp_path: Path) -> None:
     detector = OnnxModel(written.path)
     for seconds in (0.3, 3.7, 10.0):
         waveform = noise(2, round(16_000 * seconds))
-        np.testing.assert_allclose(detector.score_frames(waveform.numpy()), model.score_frames(waveform), rtol=0, atol=TOLERANCE)
-    with pytest.raises(ValueError, match=r"^waveform must have at most 160000 samples, got 160001; score longer audio in windows$"):
+        np.testing.assert_allclose(
+            detector.score_frames(waveform.numpy()), model.score_frames(waveform), rtol=0, atol=TOLERANCE
+        )
+    with pytest.raises(
+        ValueError, match=r"^waveform must have at most 160000 samples, got 160001; score longer audio in windows$"
+    ):
         detector.score_frames(noise(1, 160_001).numpy())
 
 
@@ -116,8 +130,15 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     assert metadata["opset"] == str(OPSET)
     assert metadata["threshold"] == "0.5"
     assert metadata["efficient_sed_version"] == es.__version__
-    shapes = {value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in [*graph.graph.input, *graph.graph.output]}
-    assert shapes == {"mel": ["batch", 1, 128, "mel_frames"], "frame_scores": ["batch", 3, "frames"], "clip_scores": ["batch", 3]}
+    shapes = {
+        value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in [*graph.graph.input, *graph.graph.output]
+    }
+    assert shapes == {
+        "mel": ["batch", 1, 128, "mel_frames"],
+        "frame_scores": ["batch", 3, "frames"],
+        "clip_scores": ["batch", 3],
+    }
 
 
 def test_the_model_stays_as_it_is(tmp_path: Path) -> None:
@@ -131,14 +152,20 @@ def test_the_model_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_other_scores_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_scan, "blockwise_scan", lambda *tensors: tensors[1])
-    with pytest.raises(CheckpointError, match=r"mine is not exported: its file differs from PyTorch by \S+ in a score; at most 0.0001"):
+    with pytest.raises(
+        CheckpointError, match=r"mine is not exported: its file differs from PyTorch by \S+ in a score; at most 0.0001"
+    ):
         export_onnx(random_model("fmn04+mingru-64"), tmp_path / "model.onnx", "mine", input_kind="mel")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_holds_for_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_holds_for_one_length_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = random_model("fmn04")
-    monkeypatch.setattr(type(model.sequence), "forward", lambda _, features: features + torch.zeros(int(features.shape[1]), 1))
+    monkeypatch.setattr(
+        type(model.sequence), "forward", lambda _, features: features + torch.zeros(int(features.shape[1]), 1)
+    )
     with pytest.raises(CheckpointError, match="mine is not exported: its file fails at another length or batch"):
         export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
     assert list(tmp_path.iterdir()) == []
@@ -153,10 +180,14 @@ def test_scores_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_operation_that_onnx_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_operation_that_onnx_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = random_model("fmn04")
     monkeypatch.setattr(type(model.sequence), "forward", lambda _, features: features.logcumsumexp(1))
-    with pytest.raises(CheckpointError, match=r"mine is not exported: it has an operation that ONNX lacks \(.*logcumsumexp"):
+    with pytest.raises(
+        CheckpointError, match=r"mine is not exported: it has an operation that ONNX lacks \(.*logcumsumexp"
+    ):
         export_onnx(model, tmp_path / "model.onnx", "mine", input_kind="mel")
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
@@ -177,12 +208,17 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"d": str(folder), "model": f"{folder}/model.safetensors"}
 
 
-def test_the_command(here: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command(
+    here: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["export", here["model"], "--format", "onnx"]) == 0
     out = capsys.readouterr().out
     assert re.fullmatch(
-        r"wrote model\.onnx: waveform to scores, any batch and length, opset 17, \d\.\d MB\nlargest difference from PyTorch: \de-\d\d .*\n".replace(r"\de", r"\d\.\de"), out
+        r"wrote model\.onnx: waveform to scores, any batch and length, opset 17, \d\.\d MB\nlargest difference from PyTorch: \de-\d\d .*\n".replace(
+            r"\de", r"\d\.\de"
+        ),
+        out,
     )
     assert OnnxModel("model.onnx").header.model_name == "fmn04"
     assert main(["export", here["model"], "--format", "onnx"]) == 2
@@ -193,13 +229,28 @@ def test_the_command(here: dict[str, str], tmp_path: Path, capsys: pytest.Captur
 
 def test_a_tagging_model_says_which_scores_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     es.save_model(random_model("fmn04", Provenance(clip_seconds=1.0, task="tagging")), tmp_path / "tagger.safetensors")
-    assert main(["export", str(tmp_path / "tagger.safetensors"), "--format", "onnx", "--output", str(tmp_path / "new" / "tagger.onnx")]) == 0
+    assert (
+        main(
+            [
+                "export",
+                str(tmp_path / "tagger.safetensors"),
+                "--format",
+                "onnx",
+                "--output",
+                str(tmp_path / "new" / "tagger.onnx"),
+            ]
+        )
+        == 0
+    )
     assert "trained for tagging: clip_scores count, frame_scores are untrained" in capsys.readouterr().out
     assert OnnxModel(tmp_path / "new" / "tagger.onnx").task == "tagging"
 
 
 BAD = [
-    ("{model} --format onnx --output {d}/there.onnx", "{d}/there.onnx: is there already; give another name, or --force to overwrite it"),
+    (
+        "{model} --format onnx --output {d}/there.onnx",
+        "{d}/there.onnx: is there already; give another name, or --force to overwrite it",
+    ),
     ("{model} --format onnx --output x.pb", "x.pb: ONNX files are known by their suffix; name it x.onnx"),
     ("{model} --format onnx --output {d}/there.onnx/x.onnx", "{d}/there.onnx/x.onnx: cannot be written"),
     ("{d}/absent.safetensors --format onnx", "{d}/absent.safetensors: no such checkpoint file"),
@@ -209,7 +260,14 @@ BAD = [
 
 
 @pytest.mark.parametrize(("typed", "words"), BAD, ids=[row[0] for row in BAD])
-def test_mistakes(here: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, typed: str, words: str) -> None:
+def test_mistakes(
+    here: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    words: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["export", *typed.format(**here).split()]) == 2
     out, err = capsys.readouterr()

@@ -17,15 +17,15 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.benchmark.macs import count_macs
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.engines import ENGINES, open_engine
-from efficient_sed.export.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.export.onnx import build_onnx, export_onnx
-from efficient_sed.export.onnx_model import OnnxModel
 from efficient_sed.export.quantise import quantise
 from efficient_sed.export.recipes import RECIPES
-from efficient_sed.models._factory import settle_norms
+from efficient_sed.inference.engines import ENGINES, open_engine
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,11 @@ def int8_nodes(data: bytes, part: str) -> Counter[str]:
     """Operations of a part, by their kind, whose result is int8, or that multiply in it."""
     nodes = onnx.load_from_string(data).graph.node
     quantised = {name for node in nodes if node.op_type == "QuantizeLinear" for name in node.input}
-    return Counter(node.op_type for node in nodes if node.name.startswith(part) and (set(node.output) & quantised or node.op_type == "MatMulInteger"))
+    return Counter(
+        node.op_type
+        for node in nodes
+        if node.name.startswith(part) and (set(node.output) & quantised or node.op_type == "MatMulInteger")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,12 @@ def test_every_precision_runs_at_any_length(files: dict[str, bytes], precision: 
     engine, reference = open_engine(files[precision], 1), open_engine(files["fp32"], 1)
     for samples in (5_000, 37_000):
         inputs = {"waveform": (0.1 * np.random.default_rng(1).standard_normal((2, samples))).astype(np.float32)}
-        for ours, rounded, exact in zip(engine.run(SCORE_NAMES, inputs), in_float(files[precision], inputs), reference.run(SCORE_NAMES, inputs), strict=True):
+        for ours, rounded, exact in zip(
+            engine.run(SCORE_NAMES, inputs),
+            in_float(files[precision], inputs),
+            reference.run(SCORE_NAMES, inputs),
+            strict=True,
+        ):
             assert ours.shape == exact.shape
             lost = np.abs(rounded - exact).mean()
             assert np.abs(ours - exact).mean() <= 1.3 * lost + 1e-3
@@ -90,7 +99,11 @@ def test_every_precision_runs_at_any_length(files: dict[str, bytes], precision: 
 def test_no_two_products_saturate_in_16_bits(files: dict[str, bytes], precision: str) -> None:
     """Unsigned activations times signed weights, any two of which a CPU without VNNI may add in int16."""
     graph = onnx.load_from_string(files[precision]).graph
-    weights = [onnx.numpy_helper.to_array(weight).astype(int) for weight in graph.initializer if weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) > 1]
+    weights = [
+        onnx.numpy_helper.to_array(weight).astype(int)
+        for weight in graph.initializer
+        if weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) > 1
+    ]
     products = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul", "MatMulInteger")]
     int8 = {weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.INT8}
     for node in graph.node:
@@ -107,9 +120,17 @@ def test_no_two_products_saturate_in_16_bits(files: dict[str, bytes], precision:
 @pytest.mark.parametrize("precision", RECIPES)
 def test_what_becomes_int8(files: dict[str, bytes], precision: str) -> None:
     data = files[precision]
-    backbone, head = int8_nodes(data, "/model/backbone"), int8_nodes(data, "/model/sequence") + int8_nodes(data, "/model/classifier")
+    backbone, head = (
+        int8_nodes(data, "/model/backbone"),
+        int8_nodes(data, "/model/sequence") + int8_nodes(data, "/model/classifier"),
+    )
     activations = sum(node.op_type == "HardSigmoid" for node in onnx.load_from_string(data).graph.node)
-    found = bool(backbone["Conv"]), bool(backbone["ReduceMean"]), backbone["HardSigmoid"] == activations > 0, head["MatMulInteger"]
+    found = (
+        bool(backbone["Conv"]),
+        bool(backbone["ReduceMean"]),
+        backbone["HardSigmoid"] == activations > 0,
+        head["MatMulInteger"],
+    )
     assert found == {
         "int8": (True, True, True, 0),
         "int8-per-tensor": (True, True, True, 0),
@@ -124,7 +145,10 @@ def test_what_becomes_int8(files: dict[str, bytes], precision: str) -> None:
 def test_heads_without_a_matrix_to_quantise(name: str) -> None:
     model = settle_norms(es.create_model(name, num_classes=2)).eval()
     model.provenance = Provenance(1.0)
-    with pytest.raises(ConfigError, match="no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32"):
+    with pytest.raises(
+        ConfigError,
+        match="no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32",
+    ):
         quantise(build_onnx(model, name)[1], "int8-head", [], "waveform")
 
 
@@ -139,7 +163,10 @@ def test_calibration_sets_the_ranges(exact: bytes) -> None:
     quiet = [0.001 * clip for clip in clips()]
     x = {"waveform": clips(1)[0]}
     expected = open_engine(exact).run(["frame_scores"], x)[0]
-    errors = [np.abs(open_engine(quantise(exact, "int8", seen, "waveform")).run(["frame_scores"], x)[0] - expected).mean() for seen in (clips(), quiet)]
+    errors = [
+        np.abs(open_engine(quantise(exact, "int8", seen, "waveform")).run(["frame_scores"], x)[0] - expected).mean()
+        for seen in (clips(), quiet)
+    ]
     assert errors[0] < errors[1]
     with pytest.raises(ConfigError, match="int8 needs clips to calibrate with"):
         quantise(exact, "int8", [], "waveform")
@@ -148,7 +175,7 @@ def test_calibration_sets_the_ranges(exact: bytes) -> None:
 SCORES = """
 import sys
 import numpy as np
-from efficient_sed.export.onnx_model import OnnxModel
+from efficient_sed.inference.onnx_model import OnnxModel
 model, waveform = OnnxModel(sys.argv[1], 1, sys.argv[2]), np.load(sys.argv[3])
 frames, clips = model.score(waveform)
 np.savez(sys.argv[4], frames=frames, clips=clips, frames_alone=model.score_frames(waveform), clips_alone=model.score_clips(waveform), header=repr(model.header))
@@ -160,11 +187,16 @@ def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     """In a process of its own: OpenVINO's threads do not outlive the forks of later tests."""
     path, waveform = export_onnx(model, tmp_path / "model.onnx", "mine").path, np.concatenate(clips(2))
     np.save(tmp_path / "waveform.npy", waveform)
-    subprocess.run([sys.executable, "-c", SCORES, str(path), engine, str(tmp_path / "waveform.npy"), str(tmp_path / "scores.npz")], check=True)
+    subprocess.run(
+        [sys.executable, "-c", SCORES, str(path), engine, str(tmp_path / "waveform.npy"), str(tmp_path / "scores.npz")],
+        check=True,
+    )
     with np.load(tmp_path / "scores.npz") as scores:
         given = dict(scores)
     tolerance = 0.1 if engine.endswith("bf16") else 1e-4
-    np.testing.assert_allclose(given["frames"].transpose(0, 2, 1), model.score_frames(torch.from_numpy(waveform)), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(
+        given["frames"].transpose(0, 2, 1), model.score_frames(torch.from_numpy(waveform)), rtol=0, atol=tolerance
+    )
     np.testing.assert_array_equal(given["frames_alone"], given["frames"].transpose(0, 2, 1))
     np.testing.assert_array_equal(given["clips_alone"], given["clips"])
     assert str(given["header"]) == repr(OnnxModel(path).header)
@@ -174,29 +206,66 @@ def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
 def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"not a graph")
-    run = subprocess.run([sys.executable, "-m", "efficient_sed.cli", "benchmark", str(path), "--engine", engine], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-m", "efficient_sed", "benchmark", str(path), "--engine", engine],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 2
     assert re.search(r"model\.onnx: (onnxruntime|openvino) cannot read it, damaged or no ONNX file", run.stderr)
 
 
 def test_bfloat16_is_refused_where_it_would_never_end(tmp_path: Path) -> None:
     path = export_onnx(es.create_model("fmn04_dcls", classes=["dog"]).eval(), tmp_path / "wide.onnx", "mine").path
-    command = [sys.executable, "-m", "efficient_sed.cli", "benchmark", str(path), "--threads", "1", "--engine"]
+    command = [sys.executable, "-m", "efficient_sed", "benchmark", str(path), "--threads", "1", "--engine"]
     run = subprocess.run([*command, "openvino-bf16"], capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert f"--engine openvino-bf16 is not allowed for {path}, of which a convolution never ends so on some CPUs; give --engine openvino" in run.stderr
+    assert (
+        f"--engine openvino-bf16 is not allowed for {path}, of which a convolution never ends so on some CPUs; give --engine openvino"
+        in run.stderr
+    )
     assert subprocess.run([*command, "openvino"], capture_output=True, check=False).returncode == 0
 
 
-def test_precisions_are_compared_on_the_users_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_precisions_are_compared_on_the_users_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["export", "fmn04+tf-128_synthetic", *SMALL, "data.clip_seconds=5", "--format", "onnx", "--precision", "fp16,int8-all", "--output", "out/d.onnx"]
+    command = [
+        "export",
+        "fmn04+tf-128_synthetic",
+        *SMALL,
+        "data.clip_seconds=5",
+        "--format",
+        "onnx",
+        "--precision",
+        "fp16,int8-all",
+        "--output",
+        "out/d.onnx",
+    ]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert all(word in printed for word in ("fp32", "fp16", "int8-all", "PSDS1 macro", "one thread", "synthetic, test part", "wrote out/d.fp16.onnx, out/d.int8-all.onnx"))
+    assert all(
+        word in printed
+        for word in (
+            "fp32",
+            "fp16",
+            "int8-all",
+            "PSDS1 macro",
+            "one thread",
+            "synthetic, test part",
+            "wrote out/d.fp16.onnx, out/d.int8-all.onnx",
+        )
+    )
     assert sorted(path.name for path in Path("out").iterdir()) == ["d.fp16.onnx", "d.int8-all.onnx"]
     header = OnnxModel("out/d.int8-all.onnx").header
-    assert (header.precision, header.metric, header.scored_on, header.scored_by) == ("int8-all", "psds1_macro", "synthetic, test part", "onnxruntime")
+    assert (header.precision, header.metric, header.scored_on, header.scored_by) == (
+        "int8-all",
+        "psds1_macro",
+        "synthetic, test part",
+        "onnxruntime",
+    )
     assert (header.clip_seconds, header.macs) == (5.0, count_macs(es.load_model("fmn04+tf-128_synthetic"), 5.0).total)
     assert main(["evaluate", "out/d.int8-all.onnx", *SMALL]) == 0
     scored = json.loads(capsys.readouterr().out)
@@ -205,7 +274,9 @@ def test_precisions_are_compared_on_the_users_data(tmp_path: Path, monkeypatch: 
     assert "is there already" in capsys.readouterr().err
 
 
-def test_data_with_other_classes(model: SedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_with_other_classes(
+    model: SedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     es.save_model(model, tmp_path / "mine.safetensors")
     assert main(["export", "mine.safetensors", *SMALL, "--format", "onnx", "--precision", "int8"]) == 2
@@ -218,10 +289,18 @@ def test_a_board_needs_no_pytorch(model: SedModel, tmp_path: Path) -> None:
     blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchaudio', 'scipy', 'hydra', 'filelock', 'onnx', 'h5py']))"
     sound = tmp_path / "sound.raw"
     sound.write_bytes((np.random.default_rng(0).normal(size=40_000) * 3000).astype("<i2").tobytes())
-    for words, status in ((f"benchmark {path}", 0), (f"evaluate {path} data=synthetic", 2), (f"listen --rate 16000 --hop 0.5 --lookahead 0.2 --model {path}", 0)):
-        code = f"{blocked}\nfrom efficient_sed.cli import main\nsys.exit(main({words.split()!r}))"
+    for words, status in (
+        (f"benchmark {path}", 0),
+        (f"evaluate {path} data=synthetic", 2),
+        (f"listen --rate 16000 --hop 0.5 --lookahead 0.2 --model {path}", 0),
+    ):
+        code = f"{blocked}\nfrom efficient_sed.cli.main import main\nsys.exit(main({words.split()!r}))"
         with sound.open("rb") as samples:
-            run = subprocess.run([sys.executable, "-c", code], stdin=samples, capture_output=True, text=True, check=False)
+            run = subprocess.run(
+                [sys.executable, "-c", code], stdin=samples, capture_output=True, text=True, check=False
+            )
         assert run.returncode == status, run.stderr
-        missing = rf"efficient-sed: this needs the package (torch|hydra), which is not installed; {re.escape(WITHOUT)}\n"
+        missing = (
+            rf"efficient-sed: this needs the package (torch|hydra), which is not installed; {re.escape(WITHOUT)}\n"
+        )
         assert status == 0 or re.fullmatch(missing, run.stderr)

@@ -13,13 +13,13 @@ import pytorch_lightning as pl
 import torch
 
 import efficient_sed as es
-from efficient_sed.benchmark import throughput
+from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._graph import captured
-from efficient_sed.benchmark.runner import run_experiment, run_folder
-from efficient_sed.benchmark.throughput import measure_speed
+from efficient_sed.benchmark.speed import measure_speed
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig
-from efficient_sed.data.synthetic import SyntheticConfig
-from efficient_sed.models._factory import settle_norms
+from efficient_sed.data.sets.synthetic import SyntheticConfig
+from efficient_sed.experiment.run import run_experiment, run_folder
+from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.callbacks import StopOnSignal
@@ -41,7 +41,9 @@ def small_run(tiny_config: SyntheticConfig, output: Path, **train: Any) -> RunCo
     return RunConfig(BACKBONES.get("fmn04")(), head, tiny_config, options, benchmark=SHORT, output_dir=str(output))
 
 
-def test_a_training_in_half_precision_goes_on_where_it_was_stopped(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_in_half_precision_goes_on_where_it_was_stopped(
+    tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = small_run(tiny_config, tmp_path, epochs=2)
 
     def stop(_: Any, trainer: Any, __: Any) -> None:
@@ -65,9 +67,13 @@ def test_a_training_in_half_precision_goes_on_where_it_was_stopped(tiny_config: 
 def test_every_mode_is_measured(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "BLOCK_S", 0.2)
     modes, model = ("eager", "fused", "graphed"), create(head)
-    rows = measure_speed(model, dataclasses.replace(SHORT, modes=modes, precision=("fp32", "fp16", "bf16"), with_mel=True))["speeds"]
+    rows = measure_speed(
+        model, dataclasses.replace(SHORT, modes=modes, precision=("fp32", "fp16", "bf16"), with_mel=True)
+    )["speeds"]
     assert len(rows) == 2 * 2 * len(modes) * (1 + 2 + 2)
-    compiled = measure_speed(model, dataclasses.replace(SHORT, modes=("compiled",), precision=("fp32",), batches=(1,)))["speeds"]  # a minute each
+    compiled = measure_speed(model, dataclasses.replace(SHORT, modes=("compiled",), precision=("fp32",), batches=(1,)))[
+        "speeds"
+    ]  # a minute each
     assert [(row["mode"], row["batch_size"]) for row in compiled] == [("compiled", 1)]
     largest = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.3}
     for row in rows + compiled:
@@ -80,7 +86,9 @@ def fail(*_: Any) -> NoReturn:
     raise OSError("Driver/library version mismatch")
 
 
-@pytest.mark.parametrize("module", ["as it is", None, SimpleNamespace(nvmlInit=fail)], ids=["present", "absent", "raising"])
+@pytest.mark.parametrize(
+    "module", ["as it is", None, SimpleNamespace(nvmlInit=fail)], ids=["present", "absent", "raising"]
+)
 def test_speed_is_measured_whatever_nvml_says(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if module == "as it is":
         pytest.importorskip("pynvml", reason="pynvml is not installed; pip install nvidia-ml-py")
@@ -127,7 +135,9 @@ def test_one_gpu_under_ddp(tiny_config: SyntheticConfig, tmp_path: Path, monkeyp
     def of_two(module: SedModule, *args: Any) -> torch.Tensor | None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pl.Trainer, "world_size", 2)
-            patch.setattr(torch.distributed, "all_reduce", lambda value: (reduced.append(value.device.type), reduce(value))[1])
+            patch.setattr(
+                torch.distributed, "all_reduce", lambda value: (reduced.append(value.device.type), reduce(value))[1]
+            )
             loss = train_step(module, *args)
         (stop,) = [callback for callback in module.trainer.callbacks if isinstance(callback, StopOnSignal)]
         stop._num_steps = 1

@@ -16,14 +16,21 @@ import torch
 from rounding import error
 from torch import Tensor
 
-from efficient_sed.config._strict import from_dict
-from efficient_sed.config.schema import AugmentConfig, BackboneConfig, RunConfig, SequenceHeadConfig, TrainConfig, to_dict
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.config.parse import from_dict
+from efficient_sed.config.schema import (
+    AugmentConfig,
+    BackboneConfig,
+    RunConfig,
+    SequenceHeadConfig,
+    TrainConfig,
+    to_dict,
+)
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError
-from efficient_sed.models._factory import settle_norms
-from efficient_sed.models._fuse import MicroBatches
-from efficient_sed.models._names import parse_name
 from efficient_sed.models.contracts import CausalHead, SequenceHead
+from efficient_sed.models.factory import settle_norms
+from efficient_sed.models.fuse import MicroBatches
+from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.callbacks import AveragedWeights
@@ -63,7 +70,9 @@ def mel_for(model: SedModel, batch: int, frames: int) -> Tensor:
     return random_mel(batch, frames, model.frontend.mel_bins)
 
 
-RUN = [(name, "none") for name in BACKBONES.names() if backbone_size(name) < LARGE] + [(SMALL, head) for head in SEQUENCE_HEADS.names() if head != "none"]
+RUN = [(name, "none") for name in BACKBONES.names() if backbone_size(name) < LARGE] + [
+    (SMALL, head) for head in SEQUENCE_HEADS.names() if head != "none"
+]
 with torch.device("meta"):
     CAUSAL = [name for name in SEQUENCE_HEADS.names() if small_head(name).build(IN_DIM).is_causal]
 run_every_part = pytest.mark.parametrize(("backbone", "head"), RUN, ids=["+".join(pair) for pair in RUN])
@@ -88,7 +97,10 @@ def test_any_number_of_frames(backbone: str, head: str) -> None:
         assert output.clip_logits.shape == (2, len(CLASSES))
         assert torch.isfinite(output.frame_logits).all()
         assert torch.isfinite(output.clip_logits).all()
-        for num_samples in ((frames - 1) * model.grid.hop_length + model.grid.first_frame_samples, frames * model.grid.hop_length):
+        for num_samples in (
+            (frames - 1) * model.grid.hop_length + model.grid.first_frame_samples,
+            frames * model.grid.hop_length,
+        ):
             assert model.grid.num_frames(num_samples) == steps
 
 
@@ -137,7 +149,11 @@ def test_gradients_reach_every_parameter(backbone: str, head: str) -> None:
     model = create(backbone, head).train()
     output = model(mel_for(model, 2, 100))
     (output.frame_logits.square().mean() + output.clip_logits.square().mean()).backward()
-    without = [key for key, value in model.named_parameters() if value.grad is None or not torch.isfinite(value.grad).all() or not value.grad.any()]
+    without = [
+        key
+        for key, value in model.named_parameters()
+        if value.grad is None or not torch.isfinite(value.grad).all() or not value.grad.any()
+    ]
     assert not [key for key in without if not key.endswith("rotary.freqs")]
 
 
@@ -171,7 +187,12 @@ def test_a_moving_average() -> None:
 def trained_module(backbone: str, head: str) -> tuple[SedModule, set[str]]:
     """A module without weights that is to be trained, and the parameters that its networks declare fixed."""
     config = BACKBONES.get(backbone)()
-    run = RunConfig(config, small_head(head), SyntheticConfig(), TrainConfig(augment=AugmentConfig(mel_jitter=config.has_mel_jitter)))
+    run = RunConfig(
+        config,
+        small_head(head),
+        SyntheticConfig(),
+        TrainConfig(augment=AugmentConfig(mel_jitter=config.has_mel_jitter)),
+    )
     with torch.device("meta"):
         model = SedModel(ModelSpec(config, run.seq, CLASSES))
     fixed = {key for key, value in model.named_parameters() if not value.requires_grad}
@@ -188,7 +209,9 @@ def test_stages_hold_all_parameters(name: str) -> None:
     assert {id(parameter) for parameter in in_stages} == {id(parameter) for parameter in backbone.parameters()}
     trained = {id(value) for group in parameter_groups(module.model, module.config.train) for value in group["params"]}
     assert trained == {id(value) for key, value in module.model.named_parameters() if key not in fixed}
-    assert fixed == {"atst_f": {"backbone.embedding.mask_embed"}, "m2d": {"backbone.embedding.norm_stats"}}.get(name, set())
+    assert fixed == {"atst_f": {"backbone.embedding.mask_embed"}, "m2d": {"backbone.embedding.norm_stats"}}.get(
+        name, set()
+    )
 
 
 WRONG_SAMPLES: dict[str, tuple[Callable[[Tensor], object], type[Exception], str]] = {
@@ -276,7 +299,9 @@ def test_a_stream_equals_the_whole(name: str, chunks: tuple[int, ...]) -> None:
     assert error(torch.cat(outputs, dim=1), whole) < 1e-9
 
 
-CONFIGS: list[BackboneConfig | SequenceHeadConfig] = [registry.get(name)() for registry in (BACKBONES, SEQUENCE_HEADS) for name in registry.names()]
+CONFIGS: list[BackboneConfig | SequenceHeadConfig] = [
+    registry.get(name)() for registry in (BACKBONES, SEQUENCE_HEADS) for name in registry.names()
+]
 
 
 @pytest.mark.parametrize("config", [*CONFIGS, *map(small_head, SEQUENCE_HEADS.names())], ids=lambda config: config.name)

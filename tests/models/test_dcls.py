@@ -15,7 +15,7 @@ from torch import nn
 import efficient_sed as es
 from efficient_sed.config.schema import TrainConfig
 from efficient_sed.errors import CheckpointError, ConfigError, MissingDependencyError
-from efficient_sed.models._dcls_layer import SpacedConv2d, dense_kernel
+from efficient_sed.models.dcls_layer import SpacedConv2d, dense_kernel
 from efficient_sed.registry import BACKBONES
 from efficient_sed.training.optim import build_optimizer, parameter_groups
 
@@ -33,11 +33,21 @@ def test_the_kernel_is_the_packages(version: str, channels: int, count: int, siz
     """Its v1, max and gauss take the first position along time."""
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(channels, 1, count, generator=generator, dtype=torch.float64)
-    positions = (size // 3 * torch.randn(2, channels, 1, count, generator=generator, dtype=torch.float64)).clamp(-(size // 2), size // 2)
-    deviations = torch.randn(2, channels, 1, count, generator=generator, dtype=torch.float64) if version in ("max", "gauss") else None
+    positions = (size // 3 * torch.randn(2, channels, 1, count, generator=generator, dtype=torch.float64)).clamp(
+        -(size // 2), size // 2
+    )
+    deviations = (
+        torch.randn(2, channels, 1, count, generator=generator, dtype=torch.float64)
+        if version in ("max", "gauss")
+        else None
+    )
     theirs = ConstructKernel2d(channels, channels, channels, count, (size, size), version)
-    expected = theirs(weight, positions if version == "v0" else positions.flip(0), None if deviations is None else deviations.flip(0))
-    torch.testing.assert_close(dense_kernel(weight, positions, deviations, (size, size), version), expected, rtol=1e-9, atol=1e-9)
+    expected = theirs(
+        weight, positions if version == "v0" else positions.flip(0), None if deviations is None else deviations.flip(0)
+    )
+    torch.testing.assert_close(
+        dense_kernel(weight, positions, deviations, (size, size), version), expected, rtol=1e-9, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
@@ -47,7 +57,9 @@ def test_a_plain_convolution_on_the_integer_grid(version: str, kernel: int, stri
     torch.manual_seed(0)
     conv = nn.Conv2d(6, 6, kernel, stride, kernel // 2, groups=6)
     layer = SpacedConv2d(conv, kernel**2, (11, 9), version)
-    rows, columns = torch.meshgrid(torch.arange(kernel) - kernel // 2, torch.arange(kernel) - kernel // 2, indexing="ij")
+    rows, columns = torch.meshgrid(
+        torch.arange(kernel) - kernel // 2, torch.arange(kernel) - kernel // 2, indexing="ij"
+    )
     layer.P.copy_(torch.stack([rows.flatten(), columns.flatten()])[:, None, None].expand_as(layer.P))
     layer.weight.copy_(conv.weight.flatten(2))
     layer.bias.copy_(conv.bias)
@@ -84,26 +96,38 @@ def test_shapes_and_strides_stay(name: str) -> None:
         after = model(torch.empty(2, 1, model.frontend.mel_bins, 301))
     assert [output.shape for output in after] == [output.shape for output in before]
     assert [layer.stride for layer in layers(model)] == strides
-    assert not [conv for conv in model.backbone.modules() if isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels > 1]
+    assert not [
+        conv for conv in model.backbone.modules() if isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels > 1
+    ]
 
 
 def test_kernel_sizes_are_selected() -> None:
     with torch.device("meta"):
-        model = es.replace_depthwise(es.create_model("fmn04", num_classes=3), dilated_size=9, kernel_sizes=(5,), larger_than_map="crop")
+        model = es.replace_depthwise(
+            es.create_model("fmn04", num_classes=3), dilated_size=9, kernel_sizes=(5,), larger_than_map="crop"
+        )
     kept = [conv for conv in model.modules() if isinstance(conv, nn.Conv2d) and conv.groups > 1]
     assert {conv.kernel_size for conv in kept} == {(3, 3)}
     assert (len(kept), len(layers(model))) == (9, 6)
 
 
 def test_precision_device_and_mode_stay() -> None:
-    model = es.replace_depthwise(es.create_model("fmn04", num_classes=3).double().eval(), dilated_size=9, larger_than_map="crop")
+    model = es.replace_depthwise(
+        es.create_model("fmn04", num_classes=3).double().eval(), dilated_size=9, larger_than_map="crop"
+    )
     assert {parameter.dtype for layer in layers(model) for parameter in layer.parameters()} == {torch.float64}
     assert not any(layer.training for layer in layers(model))
     assert model(torch.randn(1, 1, 128, 20).double()).frame_logits.dtype == torch.float64
 
 
 @pytest.mark.parametrize(
-    ("name", "num_owners", "num_layers"), [("convnext_tiny_dcls", 4, 18), ("convformer_s18_dcls", 4, 18), ("fastvit_sa24_dcls", 4, 25), ("fmn10_dcls", 15, 15)]
+    ("name", "num_owners", "num_layers"),
+    [
+        ("convnext_tiny_dcls", 4, 18),
+        ("convformer_s18_dcls", 4, 18),
+        ("fastvit_sa24_dcls", 4, 25),
+        ("fmn10_dcls", 15, 15),
+    ],
 )
 def test_a_stage_shares_positions(name: str, num_owners: int, num_layers: int) -> None:
     with torch.device("meta"):
@@ -146,7 +170,9 @@ def test_shared_parameters_are_saved_once(tmp_path: Path) -> None:
     numbers = sum(value.numel() for value in model.state_dict().values())
     assert (tmp_path / "model.safetensors").stat().st_size == pytest.approx(2 * numbers, rel=0.01)
     again = es.load_model(str(tmp_path / "model.safetensors"))
-    assert sum(parameter.numel() for parameter in again.parameters()) == sum(parameter.numel() for parameter in model.parameters())
+    assert sum(parameter.numel() for parameter in again.parameters()) == sum(
+        parameter.numel() for parameter in model.parameters()
+    )
 
 
 @pytest.mark.parametrize("is_given_whole", [True, False])
@@ -162,9 +188,16 @@ def test_positions_have_a_rate_of_their_own() -> None:
     with torch.device("meta"):
         model = es.create_model("convnext_tiny_dcls", num_classes=3)
     for ratio in (5.0, 0.5):
-        groups = {group["name"]: group for group in parameter_groups(model, TrainConfig(lr_backbone=4e-3, layer_decay=1.0, weight_decay=0.05, lr_positions_ratio=ratio))}
+        groups = {
+            group["name"]: group
+            for group in parameter_groups(
+                model, TrainConfig(lr_backbone=4e-3, layer_decay=1.0, weight_decay=0.05, lr_positions_ratio=ratio)
+            )
+        }
         positions = [group for name, group in groups.items() if name.endswith(".positions")]
-        assert [(group["lr"], group["weight_decay"], len(group["params"])) for group in positions] == [(4e-3 * ratio, 0.0, 2)] * 4
+        assert [(group["lr"], group["weight_decay"], len(group["params"])) for group in positions] == [
+            (4e-3 * ratio, 0.0, 2)
+        ] * 4
         assert "weight_decay" not in groups["backbone.1"]
     grouped = [id(parameter) for group in groups.values() for parameter in group["params"]]
     assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
@@ -175,7 +208,11 @@ def test_a_step_moves_positions_and_keeps_them_in_the_kernel() -> None:
     model = es.create_model("fmn04_dcls", num_classes=3)
     layer = layers(model)[3]
     before = layer.P.detach().clone()
-    optimizer, _ = build_optimizer(model, TrainConfig(lr_positions_ratio=1e4, layer_decay=1.0, warmup_steps=0, lr_backbone=3e-3, weight_decay=0.1), 10)
+    optimizer, _ = build_optimizer(
+        model,
+        TrainConfig(lr_positions_ratio=1e4, layer_decay=1.0, warmup_steps=0, lr_backbone=3e-3, weight_decay=0.1),
+        10,
+    )
     model(torch.randn(2, 1, 128, 40)).frame_logits.square().mean().backward()
     optimizer.step()
     assert (layer.P - before).abs().max() > 1
@@ -189,12 +226,19 @@ def test_kernels_of_framewise_models_end_with_the_map() -> None:
     """64 to 2 bins in fmn, 16 to 2 in a vision network."""
     with torch.device("meta"):
         fmn, vision = (layers(BACKBONES.get(name)().build()) for name in ("fmn10_dcls", "convnext_tiny_dcls_frame"))
-    assert [layer.dilated_kernel_size for layer in fmn] == [(23, 23)] * 6 + [(15, 23)] * 2 + [(7, 23)] * 3 + [(3, 23)] * 4
-    assert [layer.dilated_kernel_size for layer in vision] == [(23, 23)] * 3 + [(15, 23)] * 3 + [(7, 23)] * 9 + [(3, 23)] * 3
+    assert [layer.dilated_kernel_size for layer in fmn] == [(23, 23)] * 6 + [(15, 23)] * 2 + [(7, 23)] * 3 + [
+        (3, 23)
+    ] * 4
+    assert [layer.dilated_kernel_size for layer in vision] == [(23, 23)] * 3 + [(15, 23)] * 3 + [(7, 23)] * 9 + [
+        (3, 23)
+    ] * 3
 
 
 BAD = [
-    ({}, r"dilated_size=23 is larger than the map of 9 of 15 layers, first features.7.block.1.0 \(8 x 251\): .*; give 3 or less, or larger_than_map='crop'"),
+    (
+        {},
+        r"dilated_size=23 is larger than the map of 9 of 15 layers, first features.7.block.1.0 \(8 x 251\): .*; give 3 or less, or larger_than_map='crop'",
+    ),
     ({"dilated_size": 8}, r"dilated_size=8 is not allowed: an odd number, so that shapes stay, from 3 to 255"),
     ({"dilated_size": 257}, r"dilated_size=257 is not allowed: an odd number, so that shapes stay, from 3 to 255"),
     ({"kernel_count": 0}, r"kernel_count=0 is not allowed: 1 to 529"),
@@ -230,7 +274,9 @@ def test_a_fused_or_replaced_model_has_nothing_to_replace() -> None:
             es.replace_depthwise(finished, dilated_size=9)
     with pytest.raises(ConfigError, match="have learned positions already"):
         es.replace_depthwise(model)
-    with pytest.raises(ConfigError, match="replace_depthwise takes a model of this package, or its backbone, not a Linear"):
+    with pytest.raises(
+        ConfigError, match="replace_depthwise takes a model of this package, or its backbone, not a Linear"
+    ):
         es.replace_depthwise(nn.Linear(1, 1))  # type: ignore[type-var]
 
 

@@ -12,10 +12,17 @@ from test_contract import CLASSES, mel_for
 from torch import nn
 
 import efficient_sed as es
-from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.errors import ConfigError
-from efficient_sed.models.backbones.erann import ErannBlocks, ErannClassifier, ErannConfig, TimeFrequencyUnit, block_channels, time_strides
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.models.backbones.erann import (
+    ErannBlocks,
+    ErannClassifier,
+    ErannConfig,
+    TimeFrequencyUnit,
+    block_channels,
+    time_strides,
+)
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.sequence.identity import IdentityConfig
 from efficient_sed.registry import BACKBONES
@@ -44,7 +51,9 @@ def test_strides_follow_equation_2(total: int) -> None:
     assert set(strides) <= ({2, 4} if total >= 16 else {1, 2})
 
 
-@pytest.mark.parametrize(("config", "steps"), [*zip(NARROW, (80, 40, 20, 10, 5), strict=True), *zip(FRAMEWISE, (160, 320), strict=True)])
+@pytest.mark.parametrize(
+    ("config", "steps"), [*zip(NARROW, (80, 40, 20, 10, 5), strict=True), *zip(FRAMEWISE, (160, 320), strict=True)]
+)
 @torch.inference_mode()
 def test_maps_of_10_seconds(config: BackboneConfig, steps: int) -> None:
     """Table 3: 8 x 80, 8 x 40, 8 x 20 and 8 x 10 before pooling."""
@@ -87,10 +96,25 @@ def test_a_unit_by_hand(stride: tuple[int, int]) -> None:
     assert conv2.kernel_size == (kernels[stride[0]][1], kernels[stride[1]][1])  # type: ignore[union-attr]
     leaky = nn.functional.leaky_relu
     hidden = nn.functional.conv2d(leaky(norm(x), 0.01), conv.weight, stride=stride, padding=1)  # type: ignore[arg-type]
-    output = nn.functional.conv2d(leaky(norm2(hidden), 0.01), conv2.weight, padding=[size // 2 for size in conv2.kernel_size])  # type: ignore[arg-type,union-attr]
-    shortcut = x if stride == (1, 1) else unit.shortcut[2](x[:, :, :: stride[0], :: stride[1]].movedim(1, 3).matmul(unit.shortcut[1].weight[:, :, 0, 0].T).movedim(3, 1))  # type: ignore[index,union-attr]
+    output = nn.functional.conv2d(
+        leaky(norm2(hidden), 0.01), conv2.weight, padding=[size // 2 for size in conv2.kernel_size]
+    )  # type: ignore[arg-type,union-attr]
+    shortcut = (
+        x
+        if stride == (1, 1)
+        else unit.shortcut[2](
+            x[:, :, :: stride[0], :: stride[1]]
+            .movedim(1, 3)
+            .matmul(unit.shortcut[1].weight[:, :, 0, 0].T)
+            .movedim(3, 1)
+        )
+    )  # type: ignore[index,union-attr]
     torch.testing.assert_close(unit(x), output + shortcut)
-    assert not [name for name, _ in unit.named_parameters() if isinstance(unit.get_submodule(name.rpartition(".")[0]), nn.Conv2d) and name.endswith("bias")]
+    assert not [
+        name
+        for name, _ in unit.named_parameters()
+        if isinstance(unit.get_submodule(name.rpartition(".")[0]), nn.Conv2d) and name.endswith("bias")
+    ]
 
 
 def test_the_input_is_standardised_bin_by_bin() -> None:
@@ -135,7 +159,9 @@ def test_fused(config: BackboneConfig) -> None:
     """The BatchNorm behind a convolution goes into it, with the activation; those before the first convolution of a unit stay."""
     model = narrow_model(config)
     double, fused, mel = copy.deepcopy(model).double(), es.fuse(model), mel_for(model, 3, 213)
-    for plain, ours, merged, exact in zip(model(mel), fused(mel), es.fuse(double)(mel.double()), double(mel.double()), strict=True):
+    for plain, ours, merged, exact in zip(
+        model(mel), fused(mel), es.fuse(double)(mel.double()), double(mel.double()), strict=True
+    ):
         assert_rounds_like(plain, ours, exact)
         assert error(merged, exact) < 1e-9
     kinds = [type(module) for module in fused.backbone.modules()]
@@ -148,7 +174,10 @@ def test_fused(config: BackboneConfig) -> None:
         (["backbone=erann", "backbone.time_factor=3"], "backbone.time_factor=3 is not allowed: one of 1, 2, 4, 8, 16"),
         (["backbone=erann", "backbone.width=0"], "backbone.width=0 is not allowed: 1 or more"),
         (["backbone=erann5", "backbone.time_stride=16"], "backbone.time_stride=16 is not allowed: one of 8, 4"),
-        (["backbone=erann5", "backbone.width=4"], "unknown key backbone.width; the chosen backbone has no such key (backbone=erann has it)"),
+        (
+            ["backbone=erann5", "backbone.width=4"],
+            "unknown key backbone.width; the chosen backbone has no such key (backbone=erann has it)",
+        ),
         (["model=erann-8x4-7"], "'erann-8x4-7' is not a model name: no system 'erann-8x4-7'; did you mean 'erann-8x4-"),
         (["backbone=erann1"], "train.augment.mel_jitter=True is not allowed: false with backbone=erann1"),
     ],
@@ -161,5 +190,7 @@ def test_bad_inputs(typed: list[str], message: str) -> None:
 
 
 def test_wrong_spectrogram_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^erann takes spectrograms of shape \(batch, 1, 128, frames\), got \(2, 1, 40, 100\)$"):
+    with pytest.raises(
+        ValueError, match=r"^erann takes spectrograms of shape \(batch, 1, 128, frames\), got \(2, 1, 40, 100\)$"
+    ):
         ErannBlocks(1, 8)(torch.zeros(2, 1, 40, 100))

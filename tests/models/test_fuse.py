@@ -14,9 +14,9 @@ from torch import nn
 
 import efficient_sed as es
 from efficient_sed.errors import CheckpointError
-from efficient_sed.models._fuse import FusedConv2d, fuse_layers
 from efficient_sed.models.backbones.mobilenet_v3 import SqueezeExcitation
 from efficient_sed.models.contracts import CausalHead
+from efficient_sed.models.fuse import FusedConv2d, fuse_layers
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -100,8 +100,14 @@ def test_half_precision(head: str, precision: torch.dtype) -> None:
 def test_layers_that_do_not_join() -> None:
     """A convolution with reflecting borders, one whose activation comes before the norm, and one alone."""
     torch.manual_seed(0)
-    convs = [nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 1, bias=False)]
-    layers = nn.Sequential(convs[0], nn.BatchNorm2d(3), convs[1], nn.ReLU(), nn.BatchNorm2d(3), nn.Tanh(), convs[2]).eval()
+    convs = [
+        nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(3, 3, 3, padding=1),
+        nn.Conv2d(3, 3, 1, bias=False),
+    ]
+    layers = nn.Sequential(
+        convs[0], nn.BatchNorm2d(3), convs[1], nn.ReLU(), nn.BatchNorm2d(3), nn.Tanh(), convs[2]
+    ).eval()
     for norm in (layers[1], layers[4]):
         norm.running_mean.normal_()
         norm.running_var.uniform_(0.5, 2)
@@ -109,7 +115,14 @@ def test_layers_that_do_not_join() -> None:
     with torch.no_grad():
         expected = layers(x)
         fused = fuse_layers(copy.deepcopy(layers))
-        assert [type(layer) for layer in fused] == [nn.Conv2d, nn.BatchNorm2d, FusedConv2d, nn.BatchNorm2d, nn.Tanh, FusedConv2d]
+        assert [type(layer) for layer in fused] == [
+            nn.Conv2d,
+            nn.BatchNorm2d,
+            FusedConv2d,
+            nn.BatchNorm2d,
+            nn.Tanh,
+            FusedConv2d,
+        ]
         assert error(fused(x), expected) < 1e-9
 
 
@@ -130,7 +143,10 @@ def test_weights_loaded_after_use_count() -> None:
 
 
 def test_saving_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: a fused model cannot be saved.*; save the model that was given to fuse\(\)$"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"model\.safetensors: a fused model cannot be saved.*; save the model that was given to fuse\(\)$",
+    ):
         es.save_model(es.fuse(es.create_model("fmn04", num_classes=2)), tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
 
@@ -142,8 +158,21 @@ def test_every_head_was_seen() -> None:
 def test_a_gate_goes_into_the_projection_behind_it_alone() -> None:
     """In one flat Sequential, where the convolution that took the gate over stands before another one."""
     torch.manual_seed(0)
-    block = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), SqueezeExcitation(8), nn.Conv2d(8, 4, 1, bias=False), nn.BatchNorm2d(4)]
-    plain = nn.Sequential(nn.Sequential(*block), nn.Sequential(nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5), nn.ReLU(), nn.Conv2d(5, 2, 1))).eval().double()
+    block = [
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        SqueezeExcitation(8),
+        nn.Conv2d(8, 4, 1, bias=False),
+        nn.BatchNorm2d(4),
+    ]
+    plain = (
+        nn.Sequential(
+            nn.Sequential(*block), nn.Sequential(nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5), nn.ReLU(), nn.Conv2d(5, 2, 1))
+        )
+        .eval()
+        .double()
+    )
     fused = fuse_layers(copy.deepcopy(plain))
     assert [type(layer) for layer in fused.children()] == [FusedConv2d] * 4
     x = torch.randn(2, 3, 7, 9, dtype=torch.float64)

@@ -9,18 +9,26 @@ import torch
 from torch.nn import functional as F
 
 import efficient_sed as es
-from efficient_sed._endless import LEAST_PLACES, MOST_CHANNELS, is_endless
-from efficient_sed.models._half_conv import ending_conv2d
+from efficient_sed.machine.onednn import LEAST_PLACES, MOST_CHANNELS, is_endless
+from efficient_sed.models.half_conv import ending_conv2d
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize(("channels", "size"), [(2, 23), (8, LEAST_PLACES), (MOST_CHANNELS, 23), (MOST_CHANNELS + 1, 23), (8, LEAST_PLACES - 1)])
-def test_half_precision_is_that_of_float32(channels: int, size: int, precision: torch.dtype, order: torch.memory_format) -> None:
+@pytest.mark.parametrize(
+    ("channels", "size"),
+    [(2, 23), (8, LEAST_PLACES), (MOST_CHANNELS, 23), (MOST_CHANNELS + 1, 23), (8, LEAST_PLACES - 1)],
+)
+def test_half_precision_is_that_of_float32(
+    channels: int, size: int, precision: torch.dtype, order: torch.memory_format
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    x, weight, bias = (torch.randn(shape, generator=generator) for shape in ((1, channels, 32, 100), (channels, 1, size, size), (channels,)))
+    x, weight, bias = (
+        torch.randn(shape, generator=generator)
+        for shape in ((1, channels, 32, 100), (channels, 1, size, size), (channels,))
+    )
     x, geometry = x.contiguous(memory_format=order), ((1, 1), (size // 2, size // 2), (1, 1), channels)
     full = F.conv2d(x, weight, bias, *geometry)
     assert torch.equal(ending_conv2d(x, weight, bias, *geometry), full)
@@ -39,7 +47,9 @@ def test_no_model_calls_one_that_never_ends(monkeypatch: pytest.MonkeyPatch, is_
 
     def seen(x: torch.Tensor, weight: torch.Tensor, *others: Any) -> torch.Tensor:
         if is_endless(others[-1], weight.shape[2:]):
-            wide.append(torch.float32 if x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") else torch.bfloat16)
+            wide.append(
+                torch.float32 if x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") else torch.bfloat16
+            )
         return conv2d(x, weight, *others)
 
     conv2d = F.conv2d

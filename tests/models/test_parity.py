@@ -17,9 +17,9 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed._resources import resource_folder
 from efficient_sed.errors import CheckpointError
-from efficient_sed.models._names import parse_name
+from efficient_sed.files.packaged import resource_folder
+from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -59,7 +59,11 @@ def plainly(key: str) -> str:
     return key.replace("net.model.", "model.fmn.", 1) if key.startswith("net.model.") else key.removeprefix("net.")
 
 
-SPELLINGS: dict[str, Callable[[str], str]] = {"net": lambda key: key, "model": lambda key: key.replace("net.", "model.", 1), "plain": plainly}
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "net": lambda key: key,
+    "model": lambda key: key.replace("net.", "model.", 1),
+    "plain": plainly,
+}
 
 
 def reference(name: str) -> dict[str, Any]:
@@ -103,7 +107,10 @@ def test_released_layout(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fmn04", "fmn04+tf-104", "fmn10+gru-128", "fmn10+tcn-128"])
 def test_three_spellings_of_one_file(name: str, tmp_path: Path) -> None:
-    states = [es.load_model(name, checkpoint=save_released(name, tmp_path / f"{spelling}.pt", spelling)).state_dict() for spelling in SPELLINGS]
+    states = [
+        es.load_model(name, checkpoint=save_released(name, tmp_path / f"{spelling}.pt", spelling)).state_dict()
+        for spelling in SPELLINGS
+    ]
     assert len(states) == 3
     for state in states[1:]:
         assert state.keys() == states[0].keys()
@@ -117,13 +124,17 @@ def test_a_released_file_is_named_by_its_stem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "num_classes"), [(".pt", None), (".safetensors", 447), (".pt", 5)])
-def test_a_file_without_a_head_into_a_model_with_one(tmp_path: Path, suffix: str, num_classes: int | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_without_a_head_into_a_model_with_one(
+    tmp_path: Path, suffix: str, num_classes: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
     headless = es.load_model("fmn04", checkpoint=save_released("fmn04", tmp_path / "fmn04.pt"))
     es.save_model(headless, tmp_path / "fmn04.safetensors")
     path = tmp_path / f"fmn04{suffix}"
     model = es.load_model("fmn04+hybrid-104", checkpoint=path, num_classes=num_classes)
     size = num_classes or 447
-    assert caplog.messages == [f"{path}: only its backbone is taken: the head hybrid and the classifier are random (447 classes in the file, {size} in the model)"]
+    assert caplog.messages == [
+        f"{path}: only its backbone is taken: the head hybrid and the classifier are random (447 classes in the file, {size} in the model)"
+    ]
     assert (model.spec.seq.name, len(model.classes), model.classifier.strong.in_features) == ("hybrid", size, 104)
     for key, value in headless.backbone.state_dict().items():
         assert torch.equal(model.backbone.state_dict()[key], value), key
@@ -144,14 +155,21 @@ def test_copies_of_a_convolution_are_not_needed(tmp_path: Path) -> None:
     once = {key: value for key, value in state.items() if ".conv1." not in key and ".conv2." not in key}
     assert len(once) == len(state) - 60
     torch.save(once, tmp_path / "once.pt")
-    first, second = (es.load_model("fmn10+tcn-128", checkpoint=file).state_dict() for file in (path, tmp_path / "once.pt"))
+    first, second = (
+        es.load_model("fmn10+tcn-128", checkpoint=file).state_dict() for file in (path, tmp_path / "once.pt")
+    )
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 def published_counts() -> list[tuple[str, int]]:
     with (resource_folder("published") / "efficientsed_audioset_strong.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["head"] in SEQUENCE_HEADS.names()]
-    return sorted({(row["backbone"] + (f"+{row['head']}-{row['hidden']}" if row["hidden"] else ""), int(row["params"])) for row in rows})
+    return sorted(
+        {
+            (row["backbone"] + (f"+{row['head']}-{row['hidden']}" if row["hidden"] else ""), int(row["params"]))
+            for row in rows
+        }
+    )
 
 
 @pytest.mark.parametrize(("name", "count"), published_counts(), ids=[name for name, _ in published_counts()])

@@ -25,7 +25,10 @@ def random_head(name: str) -> SequenceHead:
     torch.manual_seed(0)
     entry = SEQUENCE_HEADS.get(name)
     head: SequenceHead = (entry() if name == "none" else entry(hidden=HIDDEN)).build(IN_DIM).eval()
-    for key, value in head.state_dict().items():  # nothing at a value that hides a mistake, such as a norm's factor of one
+    for (
+        key,
+        value,
+    ) in head.state_dict().items():  # nothing at a value that hides a mistake, such as a norm's factor of one
         if key.endswith(("gamma", "norm.weight", "D", "weight_g", "running_var")):
             value.mul_(torch.empty_like(value).uniform_(0.5, 1.5))
         elif key.endswith(("bias", "running_mean")):
@@ -86,7 +89,11 @@ def scan_inputs(frames: int, dim: int = 5, batch: int = 2) -> tuple[Tensor, Tens
 def test_scans_equal_the_loop(frames: int) -> None:
     decay, value, initial = scan_inputs(frames)
     expected = loop(decay, value, initial)
-    for states in (linear_scan(decay, value, initial), doubling_scan(decay, value, initial), blockwise_scan(decay, value, initial)):
+    for states in (
+        linear_scan(decay, value, initial),
+        doubling_scan(decay, value, initial),
+        blockwise_scan(decay, value, initial),
+    ):
         torch.testing.assert_close(states, expected, rtol=0, atol=1e-12)
     backwards = chunked_scan(decay.flip(1), value.flip(1), initial, is_reversed=True).flip(1)
     torch.testing.assert_close(backwards, expected, rtol=0, atol=1e-12)
@@ -118,8 +125,16 @@ def test_open_and_shut_gates() -> None:
     assert (states[10:] == 1.5).all()
 
 
-@pytest.mark.filterwarnings("ignore:The tensor attributes self.gru._flat_weights")  # torch's own list of an nn.GRU's weights
-@pytest.mark.parametrize("name", [name if name in ("causalgru", "mamba", "mingru") else pytest.param(name, marks=pytest.mark.long) for name in SEQUENCE_HEADS.names()])
+@pytest.mark.filterwarnings(
+    "ignore:The tensor attributes self.gru._flat_weights"
+)  # torch's own list of an nn.GRU's weights
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("causalgru", "mamba", "mingru") else pytest.param(name, marks=pytest.mark.long)
+        for name in SEQUENCE_HEADS.names()
+    ],
+)
 def test_export(name: str) -> None:
     """At one length; the scans as a few operations on the whole sequence, not one for each step."""
     head, x = random_head(name), features(300)
@@ -196,7 +211,14 @@ def selective_inputs(frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tenso
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    return draw(2, frames, 3, 4), draw(2, frames, 3).abs(), -draw(3).abs(), draw(2, frames, 5), draw(2, frames, 5), draw(2, 3, 4, 5)
+    return (
+        draw(2, frames, 3, 4),
+        draw(2, frames, 3).abs(),
+        -draw(3).abs(),
+        draw(2, frames, 5),
+        draw(2, frames, 5),
+        draw(2, 3, 4, 5),
+    )
 
 
 def selective_loop(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

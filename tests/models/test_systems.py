@@ -11,13 +11,13 @@ from rounding import assert_rounds_like
 from test_contract import CLASSES, create, mel_for
 
 import efficient_sed as es
-from efficient_sed.benchmark.published import read_published_models
-from efficient_sed.config.compose import compose_run
 from efficient_sed.errors import ConfigError
-from efficient_sed.models._factory import settle_norms
-from efficient_sed.models._names import architecture_name, model_overrides, parse_name
-from efficient_sed.models._systems import SYSTEMS
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.frontier.published import read_published_models
+from efficient_sed.models.factory import settle_norms
+from efficient_sed.models.names import architecture_name, model_overrides, parse_name
 from efficient_sed.models.sequence.dilated import DilatedConfig, DilatedHead, Join
+from efficient_sed.models.systems import SYSTEMS
 from efficient_sed.registry import SEQUENCE_HEADS
 
 TABLE1 = {row.model: int(row.complexity["params"]) for row in read_published_models("dnd_sed_table1")}
@@ -78,7 +78,10 @@ def test_names_there_and_back(name: str) -> None:
     assert (tagged.backbone, tagged.seq, tagged.tag) == (parsed.backbone, parsed.seq, "own-tag")
     assert architecture_name(dataclasses.replace(parsed.backbone, init="file.pt"), parsed.seq) == architecture
     other = {"width": 7} if name.startswith("erann") else {"dropout": 0.5}
-    assert architecture_name(dataclasses.replace(parsed.backbone, **other), parsed.seq).split("_")[0].split("+")[0] in ("crnn", "erann")
+    assert architecture_name(dataclasses.replace(parsed.backbone, **other), parsed.seq).split("_")[0].split("+")[0] in (
+        "crnn",
+        "erann",
+    )
 
 
 def test_a_run_is_named_by_its_excerpts_too() -> None:
@@ -86,7 +89,10 @@ def test_a_run_is_named_by_its_excerpts_too() -> None:
     for name, seconds in (("erann-8x4-6", 8.0), ("erann-4x4-6", 4.0), ("erann-10x4-6", 10.0)):
         config = compose_run([f"model={name}", "train.augment.mel_jitter=false"])
         assert (config.model_name, config.train.crop_seconds) == (name, seconds)
-    assert compose_run(["model=erann-4x4-6", "train.crop_seconds=7", "train.augment.mel_jitter=false"]).model_name == "erann"
+    assert (
+        compose_run(["model=erann-4x4-6", "train.crop_seconds=7", "train.augment.mel_jitter=false"]).model_name
+        == "erann"
+    )
     with pytest.raises(ConfigError, match=r"a training takes an architecture, model=erann-4x4-6$"):
         compose_run(["model=erann-4x4-6_mine"])
 
@@ -165,10 +171,14 @@ def test_the_dilated_convolution_by_hand(join: Join) -> None:
     for c in range(3):
         for t in range(9):
             for f in range(image.shape[2]):
-                image[c, t, f] = (padded[t : t + 9 : 2, f * stride : f * stride + 5] * head.conv.weight[c, 0]).sum() + head.conv.bias[c]  # type: ignore[index]
+                image[c, t, f] = (
+                    padded[t : t + 9 : 2, f * stride : f * stride + 5] * head.conv.weight[c, 0]
+                ).sum() + head.conv.bias[c]  # type: ignore[index]
     image = image.relu() / (1 + head.norm.eps) ** 0.5
     if join == "conv1x1":
-        image = torch.einsum("dc,ctf->dtf", head.join.weight[:, :, 0, 0], image[:, :, ::3]) + head.join.bias[:, None, None]  # type: ignore[index]
+        image = (
+            torch.einsum("dc,ctf->dtf", head.join.weight[:, :, 0, 0], image[:, :, ::3]) + head.join.bias[:, None, None]
+        )  # type: ignore[index]
     elif join == "maxpool":
         image = image[:, :, :9].unflatten(2, (3, 3)).amax(-1)
     elif join == "mean":
@@ -187,5 +197,8 @@ def test_a_random_model_hears_once_its_norms_are_settled() -> None:
     assert not model.training
     assert [module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)] == momenta
     with torch.inference_mode():
-        quiet, loud = (model(level * torch.randn(1, 1, 128, 100, generator=torch.Generator().manual_seed(1))).frame_logits for level in (0.1, 1.0))
+        quiet, loud = (
+            model(level * torch.randn(1, 1, 128, 100, generator=torch.Generator().manual_seed(1))).frame_logits
+            for level in (0.1, 1.0)
+        )
     assert (quiet - loud).abs().mean() > 0.01 * loud.abs().mean()

@@ -23,27 +23,38 @@ from torch.nn import functional as F
 
 import efficient_sed as es
 from efficient_sed.benchmark.macs import count_macs
-from efficient_sed.benchmark.runner import check_lengths
-from efficient_sed.cli import main
-from efficient_sed.config.compose import compose_run
+from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.models._cards import list_cards
-from efficient_sed.models._checkpoint import load_strictly
-from efficient_sed.models._convert import _architecture_of
-from efficient_sed.models._initial import load_initial
-from efficient_sed.models._released import rename_released, with_clip_layer
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.run import check_lengths
 from efficient_sed.models.backbones._transformer import FrameTransformer, average_to_steps, interpolate_to_steps
 from efficient_sed.models.backbones.beats import BeatsBlock, relative_bucket
 from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.models.weights.cards import list_cards
+from efficient_sed.models.weights.checkpoint import load_strictly
+from efficient_sed.models.weights.convert import _architecture_of
+from efficient_sed.models.weights.initial import load_initial
+from efficient_sed.models.weights.released import rename_released, with_clip_layer
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parent.parent / "parity" / "teachers"
 FILES = {"beats": "BEATs", "atst_f": "ATST-F", "fpasst": "fpasst", "m2d": "M2D", "asit": "ASIT"}
-STAGES = {"beats": (30, 19, 19), "atst_f": (15, 11, 13), "fpasst": (25, 12, 14), "m2d": (17, 12, 14), "asit": (16, 12, 14)}  # tensors: first, others, last
+STAGES = {
+    "beats": (30, 19, 19),
+    "atst_f": (15, 11, 13),
+    "fpasst": (25, 12, 14),
+    "m2d": (17, 12, 14),
+    "asit": (16, 12, 14),
+}  # tensors: first, others, last
 BASE_PARAMS = {"beats": 90_311_792, "atst_f": 85_419_264, "fpasst": 88_421_632, "m2d": 85_492_994, "asit": 85_482_240}
-OTHER_PREFIX = {"beats": ("model.model.", "model.beats."), "fpasst": ("model.", "model.fpasst."), "m2d": ("model.", "model.m2d."), "asit": ("model.", "model.asit.")}
+OTHER_PREFIX = {
+    "beats": ("model.model.", "model.beats."),
+    "fpasst": ("model.", "model.fpasst."),
+    "m2d": ("model.", "model.m2d."),
+    "asit": ("model.", "model.asit."),
+}
 TOLERANCE = 1e-3
 """Of the references, made in float32 on another CPU: quiet bands are the rounding of a Fourier transform. The front ends are held to float64 in
 tests/audio."""
@@ -63,7 +74,9 @@ def layout(name: str) -> dict[str, list[int]]:
 
 
 def rule_tensor(key: str, shape: list[int]) -> Tensor:
-    drawn = re.sub(r"layers\.\d+(\.self_attn\.relative_attention_bias)", r"layers.0\1", key)  # one table in twelve places
+    drawn = re.sub(
+        r"layers\.\d+(\.self_attn\.relative_attention_bias)", r"layers.0\1", key
+    )  # one table in twelve places
     x = np.random.Generator(np.random.PCG64(zlib.crc32(drawn.encode()))).standard_normal(shape).astype(np.float32)
     if key.endswith(("pos_embed", "cls_token", "dist_token", "mask_embed")):
         x = 0.5 * x
@@ -72,7 +85,13 @@ def rule_tensor(key: str, shape: list[int]) -> Tensor:
     elif key.endswith("original0"):
         x = 0.5 + 0.05 * x
     else:
-        gain = 4 if "patch_embed" in key else 0.5 if key.endswith(("out_proj.weight", "attn.proj.weight", "fc2.weight")) else 1.4
+        gain = (
+            4
+            if "patch_embed" in key
+            else 0.5
+            if key.endswith(("out_proj.weight", "attn.proj.weight", "fc2.weight"))
+            else 1.4
+        )
         x = x * np.float32(gain / np.sqrt(np.prod(shape[1:])))
     return torch.from_numpy(x.astype(np.float32))
 
@@ -106,7 +125,9 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """One after the other: the model that the card's name loads."""
     name = request.param
     home = tmp_path_factory.mktemp(name)
-    path = saved({key: rule_tensor(key, shape) for key, shape in layout(name).items()}, home / f"{FILES[name]}_strong_1.pt")
+    path = saved(
+        {key: rule_tensor(key, shape) for key, shape in layout(name).items()}, home / f"{FILES[name]}_strong_1.pt"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EFFICIENT_SED_HOME", str(home))
         model = es.load_model(f"{name}_strong")
@@ -128,7 +149,9 @@ def test_released_layout(loaded: Loaded) -> None:
     frames = min(1000, int(expected["mel_shape"][3]))
     theirs = expected["mel"][:, : (frames + 9) // 10]
     difference = np.abs(mel[0, 0, ::4, :frames:10].numpy() - theirs)
-    assert (difference > 5e-5).sum() <= (2 if name == "asit" else 0)  # its quietest values are the rounding of a Fourier transform
+    assert (difference > 5e-5).sum() <= (
+        2 if name == "asit" else 0
+    )  # its quietest values are the rounding of a Fourier transform
     assert difference.max() < TOLERANCE
     assert isinstance(model.backbone, FrameTransformer)
     tokens = model.backbone.tokens(mel)
@@ -151,24 +174,37 @@ def test_short_clips(loaded: Loaded) -> None:
         assert output.frame_logits.shape == (1, 447, model.grid.num_frames(samples))
         assert all(torch.isfinite(logits).all() for logits in output)
     for frames in (1, 15, 16, 17, 37):
-        assert model.backbone(torch.randn(2, 1, model.frontend.mel_bins, frames)).shape == (2, (frames + 3) // 4, model.backbone.out_dim)
+        assert model.backbone(torch.randn(2, 1, model.frontend.mel_bins, frames)).shape == (
+            2,
+            (frames + 3) // 4,
+            model.backbone.out_dim,
+        )
 
 
 @torch.inference_mode()
 def test_longer_than_ten_seconds(loaded: Loaded) -> None:
     """M2D takes pieces that do not know of each other; for the others positions end, which a run says before it starts."""
     name, model = loaded
-    config = compose_run([f"backbone={name}", "data.clip_seconds=12", "data=synthetic", "train.augment.mel_jitter=false"])
+    config = compose_run(
+        [f"backbone={name}", "data.clip_seconds=12", "data=synthetic", "train.augment.mel_jitter=false"]
+    )
     mel = torch.randn(1, 1, model.frontend.mel_bins, 1005)
     if name == "m2d":
         check_lengths(model, config)
         together = model.backbone(mel)
         assert together.shape == (1, 252, 3840)
-        torch.testing.assert_close(together, torch.cat([model.backbone(mel[..., :1000]), model.backbone(mel[..., 1000:])], 1))
+        torch.testing.assert_close(
+            together, torch.cat([model.backbone(mel[..., :1000]), model.backbone(mel[..., 1000:])], 1)
+        )
         return
-    with pytest.raises(ConfigError, match=rf"^data\.clip_seconds=12\.0 is not allowed: at most 10 s with backbone={name}$"):
+    with pytest.raises(
+        ConfigError, match=rf"^data\.clip_seconds=12\.0 is not allowed: at most 10 s with backbone={name}$"
+    ):
         check_lengths(model, config)
-    with pytest.raises(ValueError, match=rf"^{name} takes spectrograms of shape .* with at most 1000 frames, got \(1, 1, {mel.shape[2]}, 1005\)$"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{name} takes spectrograms of shape .* with at most 1000 frames, got \(1, 1, {mel.shape[2]}, 1005\)$",
+    ):
         model.backbone(mel)
     with pytest.raises(ValueError, match="got"):
         model.backbone(mel[:, :, :40])
@@ -197,7 +233,9 @@ def test_gradients_reach_every_parameter(loaded: Loaded) -> None:
         output = model(model.frontend(rule_waveform()[:, 40_000:56_000]))
         (output.frame_logits.square().mean() + output.clip_logits.square().mean()).backward()
         without = {key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()}
-        assert without == {"atst_f": {"backbone.embedding.mask_embed"}, "m2d": {"backbone.embedding.norm_stats"}}.get(name, set())
+        assert without == {"atst_f": {"backbone.embedding.mask_embed"}, "m2d": {"backbone.embedding.norm_stats"}}.get(
+            name, set()
+        )
         assert without == {key for key, value in model.named_parameters() if not value.requires_grad}
     finally:
         model.zero_grad()
@@ -225,10 +263,16 @@ def test_ten_seconds_are_pooled_as_published_and_shorter_clips_as_their_beginnin
     tokens = torch.randn(2, clip_tokens, 3)
     to_steps = average_to_steps if mode == "mean" else interpolate_to_steps
     steps = to_steps(tokens, 250, clip_tokens)
-    expected = F.adaptive_avg_pool1d(tokens.transpose(1, 2), 250) if mode == "mean" else F.interpolate(tokens.transpose(1, 2), 250, mode="linear")
+    expected = (
+        F.adaptive_avg_pool1d(tokens.transpose(1, 2), 250)
+        if mode == "mean"
+        else F.interpolate(tokens.transpose(1, 2), 250, mode="linear")
+    )
     torch.testing.assert_close(steps, expected.transpose(1, 2))
     for frames in (16, 160, 592):
-        length = (clip_tokens // 62 * frames + 15) // 16 + clip_tokens % 62 % 8  # a token of the clip, and those of each column
+        length = (
+            clip_tokens // 62 * frames + 15
+        ) // 16 + clip_tokens % 62 % 8  # a token of the clip, and those of each column
         shorter = to_steps(tokens[:, :length], frames // 4, clip_tokens)
         assert shorter.shape == (2, frames // 4, 3)
         torch.testing.assert_close(shorter[:, :-4], steps[:, : frames // 4 - 4])
@@ -236,7 +280,9 @@ def test_ten_seconds_are_pooled_as_published_and_shorter_clips_as_their_beginnin
 
 def test_a_benchmark_of_longer_clips_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["benchmark", "atst_f", "--seconds", "11"]) == 2
-    assert capsys.readouterr().err == "efficient-sed: --seconds 11.0 is not allowed: at most 10 s with backbone=atst_f\n"
+    assert (
+        capsys.readouterr().err == "efficient-sed: --seconds 11.0 is not allowed: at most 10 s with backbone=atst_f\n"
+    )
 
 
 def test_distances_share_rows_of_the_table() -> None:
@@ -299,22 +345,34 @@ def test_every_file_has_a_card() -> None:
 
 def assert_marked(backbone: torch.nn.Module, state: dict[str, Tensor]) -> None:
     """Every tensor of the file is somewhere, once, and a block's in that block."""
-    numbers = sorted(mark(key) for key in state if "to_spec" not in key and not re.search(r"layers\.([1-9]|1[01])\.self_attn\.relative", key))
+    numbers = sorted(
+        mark(key)
+        for key in state
+        if "to_spec" not in key and not re.search(r"layers\.([1-9]|1[01])\.self_attn\.relative", key)
+    )
     found = {key: float(value.flatten()[0]) for key, value in backbone.state_dict().items()}
     assert sorted(found.values()) == pytest.approx(numbers, abs=1e-7)
     for block in range(12):
-        theirs = {mark(key) for key in state if re.search(rf"\.(blocks|layers)\.{block}\.", key) and "relative" not in key}
+        theirs = {
+            mark(key) for key in state if re.search(rf"\.(blocks|layers)\.{block}\.", key) and "relative" not in key
+        }
         ours = {value for key, value in found.items() if key.startswith(f"blocks.{block}.")}
         assert sorted(ours) == pytest.approx(sorted(theirs), abs=1e-7)
 
 
 @by_name
 @pytest.mark.parametrize("tag", ["ssl", pytest.param("weak", marks=pytest.mark.long)])
-def test_starting_points(name: str, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_starting_points(
+    name: str, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A file of either kind has the backbone; whatever classifier a tagger left in it is not taken, which the log says."""
     monkeypatch.setenv("EFFICIENT_SED_HOME", str(tmp_path))
     state = without_heads(marked(name))
-    heads = {"weak_head.weight": torch.zeros(527, layout(name)["weak_head.weight"][1]), "weak_head.bias": torch.zeros(527)} if tag == "weak" else {}
+    heads = (
+        {"weak_head.weight": torch.zeros(527, layout(name)["weak_head.weight"][1]), "weak_head.bias": torch.zeros(527)}
+        if tag == "weak"
+        else {}
+    )
     path = saved(state | heads, tmp_path / f"{FILES[name]}_{tag}.pt")
     config = replace(BACKBONES.get(name)(), init=tag)
     with torch.device("meta"):
@@ -323,10 +381,18 @@ def test_starting_points(name: str, tag: str, tmp_path: Path, monkeypatch: pytes
     with caplog.at_level(logging.INFO):
         load_initial(backbone, config)
     assert_marked(backbone, state)
-    assert caplog.messages == [f"{name} starts from {path}: {len(backbone.state_dict())} backbone tensors; left out: {'classifier (2)' if heads else 'nothing'}"]
-    with pytest.raises(CheckpointError, match=rf"'{name}_{tag}' is a starting point for training, not a model: use it as backbone\.init={name}_{tag}$"):
+    assert caplog.messages == [
+        f"{name} starts from {path}: {len(backbone.state_dict())} backbone tensors; left out: {'classifier (2)' if heads else 'nothing'}"
+    ]
+    with pytest.raises(
+        CheckpointError,
+        match=rf"'{name}_{tag}' is a starting point for training, not a model: use it as backbone\.init={name}_{tag}$",
+    ):
         es.load_model(f"{name}_{tag}")
-    with pytest.raises(CheckpointError, match=rf"holds no classifier \(strong_head\.bias\); a training starts from its backbone with backbone\.init={path}$"):
+    with pytest.raises(
+        CheckpointError,
+        match=rf"holds no classifier \(strong_head\.bias\); a training starts from its backbone with backbone\.init={path}$",
+    ):
         es.load_model(name, checkpoint=path)
 
 
@@ -335,10 +401,18 @@ def test_a_file_that_a_user_saved(name: str) -> None:
     """In the names of the published loader, with what it holds besides, and weight normalisation as torch spelled it before."""
     released, loaded = OTHER_PREFIX.get(name, ("", ""))
     state = {key if "_head." in key else key.replace(released, loaded, 1): value for key, value in marked(name).items()}
-    state = {key.replace("parametrizations.weight.original0", "weight_g").replace("parametrizations.weight.original1", "weight_v"): value for key, value in state.items()}
+    state = {
+        key.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): value
+        for key, value in state.items()
+    }
     assert (state.keys() != layout(name).keys()) == (name != "atst_f")
     if name == "atst_f":
-        state |= {"model.atst_mel.mel_transform.mel_scale.fb": torch.zeros(513, 64), "model.atst_mel.mel_transform.spectrogram.window": torch.zeros(1024)}
+        state |= {
+            "model.atst_mel.mel_transform.mel_scale.fb": torch.zeros(513, 64),
+            "model.atst_mel.mel_transform.spectrogram.window": torch.zeros(1024),
+        }
     spec = ModelSpec(BACKBONES.get(name)(), SEQUENCE_HEADS.get("none")(), ())
     own, theirs = rename_released(state, spec), rename_released(marked(name), spec)
     assert own.keys() == theirs.keys()
@@ -361,7 +435,10 @@ def test_the_clip_layer_is_optional(tmp_path: Path, caplog: pytest.LogCaptureFix
     others = {"classifier.weak.weight": torch.zeros(527, 768), "classifier.weak.bias": torch.zeros(527)}
     assert with_clip_layer(strong | others, model, path).keys() == model.state_dict().keys()
     assert caplog.messages == [f"{path}: its clip layer for 527 classes is left out; {end}"]
-    for damaged in ({"classifier.weak.weight": torch.zeros(447, 768)}, {"classifier.weak.weight": torch.zeros(447, 512), "classifier.weak.bias": torch.zeros(447)}):
+    for damaged in (
+        {"classifier.weak.weight": torch.zeros(447, 768)},
+        {"classifier.weak.weight": torch.zeros(447, 512), "classifier.weak.bias": torch.zeros(447)},
+    ):
         with pytest.raises(CheckpointError, match=r"the weights do not fit: .*classifier\.weak"):
             load_strictly(model, with_clip_layer(strong | damaged, model, path), path)
     del strong["backbone.norm.bias"]
@@ -388,13 +465,20 @@ def test_a_file_of_another_one(name: str, tmp_path: Path) -> None:
 def test_with_a_head(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = saved(marked("atst_f"), tmp_path / "ATST-F_strong_1.pt")
     model = es.load_model("atst_f+tf-64", checkpoint=path, num_classes=10)
-    assert caplog.messages == [f"{path}: only its backbone is taken: the head tf and the classifier are random (447 classes in the file, 10 in the model)"]
+    assert caplog.messages == [
+        f"{path}: only its backbone is taken: the head tf and the classifier are random (447 classes in the file, 10 in the model)"
+    ]
     assert (len(model.classes), model.classifier.strong.in_features) == (10, 64)  # type: ignore[union-attr]
 
 
 @by_name
 def test_parts_of_a_sweep(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    typed = [f"backbone={name}", "seq=tf", "seq.hidden=256", *([] if name == "fpasst" else ["train.augment.mel_jitter=false"])]
+    typed = [
+        f"backbone={name}",
+        "seq=tf",
+        "seq.hidden=256",
+        *([] if name == "fpasst" else ["train.augment.mel_jitter=false"]),
+    ]
     assert compose_run(typed).model_name == f"{name}+tf-256"
     with torch.device("meta"):
         assert len(es.create_model(f"{name}+tf-256", num_classes=10).classes) == 10

@@ -13,10 +13,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import efficient_sed as es
-from efficient_sed._resources import resource_folder
-from efficient_sed.benchmark.runner import check_lengths
-from efficient_sed.config.compose import compose_run
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.run import check_lengths
+from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES
@@ -24,7 +24,12 @@ from efficient_sed.registry import BACKBONES
 pytestmark = pytest.mark.slow
 NAMES = [name for name in BACKBONES.names() if name.startswith(("convnext", "convformer", "fastvit"))]
 PLAIN = ["convformer_s18", "convnext_tiny", "fastvit_sa24"]
-FUSED = [name for name in NAMES if name.startswith("fastvit") or name in ("convnext_tiny_dcls", "convnext_tiny_frame", "convformer_s18", "convformer_s18_dcls_frame")]
+FUSED = [
+    name
+    for name in NAMES
+    if name.startswith("fastvit")
+    or name in ("convnext_tiny_dcls", "convnext_tiny_frame", "convformer_s18", "convformer_s18_dcls_frame")
+]
 
 
 def create(name: str, num_classes: int = 5) -> SedModel:
@@ -59,9 +64,24 @@ def test_how_many_were_seen() -> None:
 @pytest.mark.parametrize(
     ("name", "num_classes", "expected"),
     [
-        *(("convnext_tiny", 527, 28_223_855), ("convnext_tiny_dcls", 527, 28_221_263), ("convnext_tiny", 1000, 28_587_592), ("convnext_tiny_dcls", 1000, 28_585_000)),
-        *(("convformer_s18", 527, 25_797_847), ("convformer_s18_dcls", 527, 25_781_207), ("convformer_s18", 1000, 26_767_024), ("convformer_s18_dcls", 1000, 26_750_384)),
-        *(("fastvit_sa24", 527, 21_064_015), ("fastvit_sa24_dcls", 527, 21_016_655), ("fastvit_sa24", 1000, 21_548_840), ("fastvit_sa24_dcls", 1000, 21_501_480)),
+        *(
+            ("convnext_tiny", 527, 28_223_855),
+            ("convnext_tiny_dcls", 527, 28_221_263),
+            ("convnext_tiny", 1000, 28_587_592),
+            ("convnext_tiny_dcls", 1000, 28_585_000),
+        ),
+        *(
+            ("convformer_s18", 527, 25_797_847),
+            ("convformer_s18_dcls", 527, 25_781_207),
+            ("convformer_s18", 1000, 26_767_024),
+            ("convformer_s18_dcls", 1000, 26_750_384),
+        ),
+        *(
+            ("fastvit_sa24", 527, 21_064_015),
+            ("fastvit_sa24_dcls", 527, 21_016_655),
+            ("fastvit_sa24", 1000, 21_548_840),
+            ("fastvit_sa24_dcls", 1000, 21_501_480),
+        ),
     ],
 )
 def test_parameters(name: str, num_classes: int, expected: int) -> None:
@@ -72,7 +92,12 @@ def test_parameters(name: str, num_classes: int, expected: int) -> None:
 def test_published_parameters_are_those_of_1000_classes(name: str) -> None:
     """What is printed includes a classifier of ImageNet's 1000 classes, on the new stem; with AudioSet's 527 the models are smaller than that."""
     with (resource_folder("published") / "dcls_audioset.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["model"] == name.removesuffix("_dcls") and row["method"] == ("dcls_gauss" if "dcls" in name else "depthwise")]
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if row["model"] == name.removesuffix("_dcls")
+            and row["method"] == ("dcls_gauss" if "dcls" in name else "depthwise")
+        ]
     (printed,) = (float(row["params_m"]) for row in rows)
     assert round(num_parameters(on_meta(name, 1000)) / 1e6, 1) == printed
     assert round(num_parameters(on_meta(name, 527)) / 1e6, 1) < printed
@@ -105,16 +130,24 @@ def test_a_step_is_40_ms_or_one_patch_of_128_frames(name: str) -> None:
     assert on_meta(name).grid.hop_s == (0.04 if "frame" in name else 1.28)
 
 
-@pytest.mark.parametrize(("name", "frames"), [("convnext_tiny", 128), ("convformer_s18", 16), ("fastvit_sa24_frame", 4)])
+@pytest.mark.parametrize(
+    ("name", "frames"), [("convnext_tiny", 128), ("convformer_s18", 16), ("fastvit_sa24_frame", 4)]
+)
 def test_too_short_a_clip(name: str, frames: int) -> None:
-    with pytest.raises(ValueError, match=rf"\(batch, 1, 128, frames\) with at least {frames} frames, got \(1, 1, 128, {frames - 1}\)"):
+    with pytest.raises(
+        ValueError, match=rf"\(batch, 1, 128, frames\) with at least {frames} frames, got \(1, 1, 128, {frames - 1}\)"
+    ):
         on_meta(name)(torch.empty(1, 1, 128, frames - 1, device="meta"))
 
 
 @pytest.mark.parametrize(("key", "seconds"), [("data.clip_seconds", 1.2), ("benchmark.seconds", 1.0)])
 def test_lengths_are_checked_before_a_training(key: str, seconds: float) -> None:
-    config = compose_run(["model=convnext_tiny", "train.augment.mel_jitter=false", "data.scene_seconds=10", f"{key}={seconds}"])
-    with pytest.raises(ConfigError, match=rf"^{key}={seconds} is not allowed: at least 1.27 s with backbone=convnext_tiny$"):
+    config = compose_run(
+        ["model=convnext_tiny", "train.augment.mel_jitter=false", "data.scene_seconds=10", f"{key}={seconds}"]
+    )
+    with pytest.raises(
+        ConfigError, match=rf"^{key}={seconds} is not allowed: at least 1.27 s with backbone=convnext_tiny$"
+    ):
         check_lengths(on_meta("convnext_tiny"), config)
     check_lengths(on_meta("convnext_tiny_frame"), config)
 
@@ -151,7 +184,11 @@ def test_with_a_head_the_classifier_is_the_usual_one() -> None:
 
 def test_drop_path_reaches_the_blocks() -> None:
     with torch.device("meta"):
-        rates = [module.drop_prob for module in BACKBONES.get("convnext_tiny")(drop_path=0.3).build().modules() if type(module).__name__ == "DropPath"]
+        rates = [
+            module.drop_prob
+            for module in BACKBONES.get("convnext_tiny")(drop_path=0.3).build().modules()
+            if type(module).__name__ == "DropPath"
+        ]
     assert (rates[0], rates[-1]) == (pytest.approx(0.3 / 17), pytest.approx(0.3))
     with pytest.raises(ConfigError, match=r"backbone.drop_path=1.0 is not allowed"):
         BACKBONES.get("convnext_tiny")(drop_path=1.0)
@@ -167,7 +204,9 @@ def test_fused_equals(name: str) -> None:
         assert_rounds_like(plain, ours, exact)
     assert not [module for module in fused.modules() if isinstance(module, Positioned)]
     assert not [module for module in fused.backbone.modules() if type(module) is nn.Conv2d]
-    assert len([module for module in fused.modules() if isinstance(module, nn.BatchNorm2d)]) == (4 if "fastvit" in name else 0)  # before attention, not after a convolution
+    assert len([module for module in fused.modules() if isinstance(module, nn.BatchNorm2d)]) == (
+        4 if "fastvit" in name else 0
+    )  # before attention, not after a convolution
 
 
 @torch.inference_mode()
@@ -191,7 +230,9 @@ def test_macs_equal_torch(name: str) -> None:
             if isinstance(module, Positioned):
                 module.kernel()  # type: ignore[attr-defined]
     frontend = 128 * 513 * 151
-    assert es.count_macs(model, 1.5).total == (counter.get_total_flops() - construction.get_total_flops()) / 2 - frontend
+    assert (
+        es.count_macs(model, 1.5).total == (counter.get_total_flops() - construction.get_total_flops()) / 2 - frontend
+    )
     assert ("dcls" in name) == (construction.get_total_flops() > 0)
 
 
@@ -199,6 +240,10 @@ def test_macs_equal_torch(name: str) -> None:
 def test_a_copy_is_independent(name: str) -> None:
     model = on_meta(f"{name}_dcls")
     copied = copy.deepcopy(model)
-    assert not {id(parameter) for parameter in model.parameters()} & {id(parameter) for parameter in copied.parameters()}
-    leaders = [module.leader for module in copied.modules() if isinstance(module, Positioned) and module.leader is not None]  # type: ignore[attr-defined]
+    assert not {id(parameter) for parameter in model.parameters()} & {
+        id(parameter) for parameter in copied.parameters()
+    }
+    leaders = [
+        module.leader for module in copied.modules() if isinstance(module, Positioned) and module.leader is not None
+    ]  # type: ignore[attr-defined]
     assert {id(leader) for leader in leaders} <= {id(module) for module in copied.modules()}

@@ -13,19 +13,30 @@ import pytest
 from reliability import fuzz
 from reliability.inputs import Kind, Wrong, check_events, check_samples
 from reliability.inputs_annotations import prepare_folder
-from reliability.inputs_containers import CLASSES, _prepare_hdf5, _prepare_index, _prepare_packed, _prepare_pseudo_labels, _rows
+from reliability.inputs_containers import (
+    CLASSES,
+    _prepare_hdf5,
+    _prepare_index,
+    _prepare_packed,
+    _prepare_pseudo_labels,
+    _rows,
+)
 from reliability.mutations import change_value, damage, damaged_json, damaged_table
 
-from efficient_sed._json import parse_json
-from efficient_sed.config.compose import compose_run
-from efficient_sed.data._index import index_file, look_up
 from efficient_sed.data.events import Event
 from efficient_sed.data.pseudo_labels import PseudoLabels
+from efficient_sed.data.storage.index import index_file, look_up
 from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.files.json import parse_json
 from efficient_sed.models.sed import Provenance
 from efficient_sed.teachers._journal import open_journal
 
-FAST = [name for name in fuzz.KINDS if name not in ("onnx", "packed", "checkpoint", "overrides", "preset", "esc50", "urbansound8k", "psds_clips")]
+FAST = [
+    name
+    for name in fuzz.KINDS
+    if name not in ("onnx", "packed", "checkpoint", "overrides", "preset", "esc50", "urbansound8k", "psds_clips")
+]
 
 
 def attempts(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, numbers: range) -> list[fuzz.Outcome]:
@@ -77,7 +88,15 @@ def test_everything_wrong_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     numbers = [6, 0, 3, 1, 11, 4, 30, 7]  # one of each
     outcomes = fuzz.fuzz(kind, numbers, tmp_path)
     assert [outcome.number for outcome in outcomes] == numbers
-    assert {outcome.verdict for outcome in outcomes} == {"accepted", "refused", "traceback", "wrong value", "memory", "hang", "process ended by SIGSEGV"}
+    assert {outcome.verdict for outcome in outcomes} == {
+        "accepted",
+        "refused",
+        "traceback",
+        "wrong value",
+        "memory",
+        "hang",
+        "process ended by SIGSEGV",
+    }
 
 
 def test_what_must_hold_is_checked() -> None:
@@ -90,7 +109,11 @@ def test_what_must_hold_is_checked() -> None:
 
 
 def test_an_attempt_is_its_number() -> None:
-    for make in (lambda rng: damage(b"x" * 500, rng), lambda rng: damaged_json('{"a": [1, 2]}', rng), lambda rng: damaged_table("a\tb\n1\t2\n", "\t", rng)):
+    for make in (
+        lambda rng: damage(b"x" * 500, rng),
+        lambda rng: damaged_json('{"a": [1, 2]}', rng),
+        lambda rng: damaged_table("a\tb\n1\t2\n", "\t", rng),
+    ):
         made = [make(random.Random(number)) for number in range(50)]
         assert made == [make(random.Random(number)) for number in range(50)]
         assert len(set(made)) > 25
@@ -106,11 +129,26 @@ def test_json_that_cannot_be_used(text: str) -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("filename\tonset\toffset\tevent_label\ntest_0.wav\t0.1\t0.2\tdog\tbark", "test.tsv:2: has more fields than the 4 columns of the header"),
-        ("filename\tonset\tonset\toffset\tevent_label\ntest_0.wav\t0.1\t0.1\t0.2\tdog", "test.tsv: column 'onset' is there twice"),
-        (f"filename\tonset\toffset\tevent_label\n{'x' * 200_000}\t0.1\t0.2\tdog", "no such audio file (File name too long)"),
-        ("filename\tonset\toffset\tevent_label\ntest_0.wav\t0.1\t0.2\tdo\x1b[31mg", r"label 'do\x1b[31mg' is not text on one line"),
-        ("filename\tonset\toffset\tevent_label\n./train_0.wav\t0.1\t0.2\tdog", "train_0.wav: stands in the parts train and test"),
+        (
+            "filename\tonset\toffset\tevent_label\ntest_0.wav\t0.1\t0.2\tdog\tbark",
+            "test.tsv:2: has more fields than the 4 columns of the header",
+        ),
+        (
+            "filename\tonset\tonset\toffset\tevent_label\ntest_0.wav\t0.1\t0.1\t0.2\tdog",
+            "test.tsv: column 'onset' is there twice",
+        ),
+        (
+            f"filename\tonset\toffset\tevent_label\n{'x' * 200_000}\t0.1\t0.2\tdog",
+            "no such audio file (File name too long)",
+        ),
+        (
+            "filename\tonset\toffset\tevent_label\ntest_0.wav\t0.1\t0.2\tdo\x1b[31mg",
+            r"label 'do\x1b[31mg' is not text on one line",
+        ),
+        (
+            "filename\tonset\toffset\tevent_label\n./train_0.wav\t0.1\t0.2\tdog",
+            "train_0.wav: stands in the parts train and test",
+        ),
     ],
 )
 def test_tables_that_make_no_sense(tmp_path: Path, table: str, reason: str) -> None:
@@ -162,7 +200,11 @@ def test_an_index_with_nonsense_is_made_anew(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("EFFICIENT_SED_HOME", str(tmp_path / "home"))
     _prepare_index(tmp_path)
     path = index_file(tmp_path / "audio")
-    for name, value in (("duration_s", np.array([np.nan, 0.5, 0.5])), ("digest", np.zeros(5, np.uint8)), ("num_bytes", np.array([-1, 1, 1]))):
+    for name, value in (
+        ("duration_s", np.array([np.nan, 0.5, 0.5])),
+        ("digest", np.zeros(5, np.uint8)),
+        ("num_bytes", np.array([-1, 1, 1])),
+    ):
         with np.load(path) as stored:
             arrays = {key: stored[key] for key in stored.files}
         np.savez(path, **(arrays | {name: value}))
@@ -188,13 +230,26 @@ def test_a_journal_that_claims_more_than_it_has(tmp_path: Path, left: bytes) -> 
         pass
 
 
-@pytest.mark.parametrize("values", [{"clip_seconds": float("nan")}, {"clip_seconds": 0.0}, {"clip_seconds": 1e9}, {"median_frames": 4}, {"median_frames": -1}, {"task": "guess"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"clip_seconds": float("nan")},
+        {"clip_seconds": 0.0},
+        {"clip_seconds": 1e9},
+        {"median_frames": 4},
+        {"median_frames": -1},
+        {"task": "guess"},
+    ],
+)
 def test_provenance_that_makes_no_sense(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="is not allowed"):
         Provenance(**values)
 
 
-@pytest.mark.parametrize("override", ["data.clip_seconds=1e308", "train.lr_head=" + "9" * 400, "seed=" + "9" * 5000, "train.epochs=" + "[" * 3000])
+@pytest.mark.parametrize(
+    "override",
+    ["data.clip_seconds=1e308", "train.lr_head=" + "9" * 400, "seed=" + "9" * 5000, "train.epochs=" + "[" * 3000],
+)
 def test_options_without_measure(override: str) -> None:
     with pytest.raises(ConfigError):
         compose_run([override])

@@ -11,7 +11,7 @@ import pytest
 from reliability.long_audio import Course, RawSound, detect_long, minutes, stream_long
 
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 
 SOUND_S = 900.0
 
@@ -32,7 +32,9 @@ class LoudDetector:
             self.kept.append(np.repeat(waveform, 4))
         num_frames = self.grid.num_frames(waveform.shape[1])
         power = np.square(waveform[:, : num_frames * 640].reshape(len(waveform), -1, 640)).mean(axis=2)
-        return np.pad(np.minimum(1, 100 * power), ((0, 0), (0, num_frames - power.shape[1])))[:, :, None].astype(np.float32)
+        return np.pad(np.minimum(1, 100 * power), ((0, 0), (0, num_frames - power.shape[1])))[:, :, None].astype(
+            np.float32
+        )
 
 
 def hear(way: str, leaks: bool, folder: Path) -> Course:
@@ -41,7 +43,13 @@ def hear(way: str, leaks: bool, folder: Path) -> Course:
 
 
 @pytest.mark.parametrize(
-    ("way", "leaks"), [("detect", False), ("stream", True), pytest.param("detect", True, marks=pytest.mark.long), pytest.param("stream", False, marks=pytest.mark.long)]
+    ("way", "leaks"),
+    [
+        ("detect", False),
+        ("stream", True),
+        pytest.param("detect", True, marks=pytest.mark.long),
+        pytest.param("stream", False, marks=pytest.mark.long),
+    ],
 )
 @pytest.mark.slow
 def test_a_quarter_of_an_hour(tmp_path: Path, way: str, leaks: bool) -> None:
@@ -61,13 +69,20 @@ def test_both_ways_hear_the_same_sound() -> None:
     assert len(heard) == 2 * 130 * SAMPLE_RATE
 
 
-def test_a_report_on_a_long_file_is_refused_before_it_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_on_a_long_file_is_refused_before_it_is_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A page holds its sound; an hour is the limit."""
     import soundfile
 
-    with soundfile.SoundFile(tmp_path / "long.flac", "w", 8000, 1, "PCM_16", format="FLAC", compression_level=0.0) as file:
+    with soundfile.SoundFile(
+        tmp_path / "long.flac", "w", 8000, 1, "PCM_16", format="FLAC", compression_level=0.0
+    ) as file:
         for _ in range(61):
             file.write(np.zeros(60 * 8000, dtype=np.int16))
     assert main(["detect", str(tmp_path / "long.flac"), "--report", str(tmp_path / "page.html")]) == 2
-    assert "a report holds 60 minutes of sound, and the recording has 61.0; cut it, or take --format npz for its scores" in capsys.readouterr().err
+    assert (
+        "a report holds 60 minutes of sound, and the recording has 61.0; cut it, or take --format npz for its scores"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "page.html").exists()

@@ -17,23 +17,38 @@ import numpy as np
 import pytest
 import torch
 from reliability.inputs_annotations import prepare_folder, write_sound
-from reliability.inputs_containers import _audioset_tables, _prepare_arrow, _prepare_hdf5, _prepare_packed, _prepare_pseudo_labels
+from reliability.inputs_containers import (
+    _audioset_tables,
+    _prepare_arrow,
+    _prepare_hdf5,
+    _prepare_packed,
+    _prepare_pseudo_labels,
+)
 from reliability.inputs_models import ARCHITECTURE, _prepare_checkpoints
 from reliability.inputs_runs import RESULT, _prepare_clips
 
-from efficient_sed.cli import main
-from efficient_sed.config import compose
-from efficient_sed.config.compose import compose_run, expand_sweep
+from efficient_sed.cli.main import main
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, EfficientSedError
-from efficient_sed.evaluation.psds_clips import PsdsClips
-from efficient_sed.models._cards import read_card
-from efficient_sed.models._checkpoint import load_model, save_model
-from efficient_sed.models._factory import create_model
+from efficient_sed.experiment import compose
+from efficient_sed.experiment.compose import compose_run, expand_sweep
+from efficient_sed.metrics.psds.clips import PsdsClips
+from efficient_sed.models.factory import create_model
+from efficient_sed.models.weights.cards import read_card
+from efficient_sed.models.weights.checkpoint import load_model, save_model
 
 SECRET = "xyzzy plugh"
-MARKUP = ("</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", '" onload="alert(1)', "&lt;b&gt;", "[red]x[/red] [/bold]", "$\\frac{$ \\x", "{0} %s", "a'b`c")
+MARKUP = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '" onload="alert(1)',
+    "&lt;b&gt;",
+    "[red]x[/red] [/bold]",
+    "$\\frac{$ \\x",
+    "{0} %s",
+    "a'b`c",
+)
 ESCAPES = "\x1b[31m\x1b]0;title\x07 \u202e \r\n"
 
 
@@ -60,7 +75,11 @@ class Code:
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one line that a command ends with."""
     assert main([str(argument) for argument in arguments]) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("efficient-sed: ") and "no --model given" not in line]
+    lines = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith("efficient-sed: ") and "no --model given" not in line
+    ]
     assert len(lines) == 1
     assert lines[0].isprintable()
     return lines[0]
@@ -69,8 +88,12 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 @pytest.mark.parametrize("suffix", ["pt", "ckpt"])
 def test_code_in_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
     write_sound(tmp_path / "a.wav")
-    torch.save({"state_dict": Code(tmp_path / "ran"), "hyper_parameters": Code(tmp_path / "ran")}, tmp_path / f"evil.{suffix}")
-    assert "it holds code, which is never run" in refused(capsys, "detect", tmp_path / "a.wav", "--model", tmp_path / f"evil.{suffix}")
+    torch.save(
+        {"state_dict": Code(tmp_path / "ran"), "hyper_parameters": Code(tmp_path / "ran")}, tmp_path / f"evil.{suffix}"
+    )
+    assert "it holds code, which is never run" in refused(
+        capsys, "detect", tmp_path / "a.wav", "--model", tmp_path / f"evil.{suffix}"
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -81,7 +104,9 @@ def test_code_in_arrays_and_dictionaries(tmp_path: Path) -> None:
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"a": Code(tmp_path / "ran")}))
     (tmp_path / "good.pkl").write_bytes(pickle.dumps({"a": 0}))
     for logits, index in (("evil", "good"), ("good", "evil")):
-        with pytest.raises(DataError, match=r"evil\.(npy: not an array|pkl: not a pickled dictionary .* nothing in it was run)"):
+        with pytest.raises(
+            DataError, match=r"evil\.(npy: not an array|pkl: not a pickled dictionary .* nothing in it was run)"
+        ):
             ClipTeacher(tmp_path / f"{logits}.npy", tmp_path / f"{index}.pkl", ["a"])
     np.savez(tmp_path / "evil.npz", meta=code)
     with pytest.raises(DataError, match=r"evil\.npz: damaged"):
@@ -91,7 +116,9 @@ def test_code_in_arrays_and_dictionaries(tmp_path: Path) -> None:
 
 def test_a_dictionary_of_ten_bytes_takes_no_gigabytes(tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.zeros((1, 1), np.float32))
-    (tmp_path / "bomb.pkl").write_bytes(b"\x80\x04}r\xff\xff\xff\x3f.")  # an empty dictionary, at place 2^30 of the memo
+    (tmp_path / "bomb.pkl").write_bytes(
+        b"\x80\x04}r\xff\xff\xff\x3f."
+    )  # an empty dictionary, at place 2^30 of the memo
     assert "a" not in ClipTeacher(tmp_path / "good.npy", tmp_path / "bomb.pkl", ["a"])
     (tmp_path / "bomb.pkl").write_bytes(b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x.")  # a terabyte of bytes
     with pytest.raises(DataError, match=r"bomb\.pkl: not a pickled dictionary"):
@@ -157,7 +184,9 @@ def test_an_array_that_nobody_has_room_for(tmp_path: Path) -> None:
         for name in stored.files:
             with archive.open(f"{name}.npy", "w") as file:
                 shape = (10**11,) if name == "scores" else stored[name].shape
-                np.lib.format.write_array_header_2_0(file, {"descr": stored[name].dtype.str, "fortran_order": False, "shape": shape})
+                np.lib.format.write_array_header_2_0(
+                    file, {"descr": stored[name].dtype.str, "fortran_order": False, "shape": shape}
+                )
                 file.write(stored[name].tobytes())
     with pytest.raises(DataError, match=r"bomb\.npz: damaged \(buffer is smaller"):
         PsdsClips.load(tmp_path / "bomb.npz")
@@ -218,7 +247,10 @@ def test_hdf5_bombs_and_what_lies_elsewhere(tmp_path: Path, change: Callable[[An
     [
         ({"seq": {"name": "gru", "hidden": 10**6, "num_layers": 2}}, "seq.hidden=1000000 is not allowed"),
         ({"seq": {"name": "gru", "hidden": 16, "num_layers": 10**9}}, "seq.num_layers=1000000000 is not allowed"),
-        ({"seq": {"name": "gru", "hidden": 8192, "num_layers": 100}}, "describes a model that is far larger than the file"),
+        (
+            {"seq": {"name": "gru", "hidden": 8192, "num_layers": 100}},
+            "describes a model that is far larger than the file",
+        ),
         ({"backbone": {"name": "beats"}}, "describes a model that is far larger than the file"),
         ({"classes": ["\x1b[31m"]}, r"label '\\x1b\[31m' is not text on one line"),
         ({"classes": ["a", "a", "b"]}, "label 'a' is there twice"),
@@ -251,7 +283,16 @@ def test_a_tensor_of_one_number_that_claims_a_billion(tmp_path: Path, key: str) 
 
 def wav(rate: int = 16_000, channels: int = 1, size: int = 2000, data: bytes = bytes(2000)) -> bytes:
     head = struct.pack("<HHIIHH", 1, channels, rate, rate * 2 % 2**32, 2, 16)
-    return b"RIFF" + struct.pack("<I", 2**32 - 1) + b"WAVEfmt " + struct.pack("<I", 16) + head + b"data" + struct.pack("<I", size) + data
+    return (
+        b"RIFF"
+        + struct.pack("<I", 2**32 - 1)
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + head
+        + b"data"
+        + struct.pack("<I", size)
+        + data
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,7 +305,9 @@ def wav(rate: int = 16_000, channels: int = 1, size: int = 2000, data: bytes = b
         ("wide.wav", wav(channels=65_535), "damaged audio"),
     ],
 )
-def test_headers_of_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, reason: str) -> None:
+def test_headers_of_sound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, reason: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     line = refused(capsys, "detect", tmp_path / name)
     assert any(part in line for part in reason.strip("()").split("|"))
@@ -311,7 +354,16 @@ def test_arrow_files_elsewhere(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("file", "../evil.pt"), ("file", "/tmp/evil.pt"), ("url", "file:///etc/passwd"), ("url", "ftp://x"), ("name", "a\x1b[31m"), ("sha256", "0"), ("scores", [])]
+    ("key", "value"),
+    [
+        ("file", "../evil.pt"),
+        ("file", "/tmp/evil.pt"),
+        ("url", "file:///etc/passwd"),
+        ("url", "ftp://x"),
+        ("name", "a\x1b[31m"),
+        ("sha256", "0"),
+        ("scores", []),
+    ],
 )
 def test_cards(tmp_path: Path, key: str, value: Any) -> None:
     card = json.loads((Path(__file__).parents[2] / "pretrained" / "fmn04_strong.json").read_text())
@@ -327,13 +379,17 @@ def external(location: str) -> bytes:
     weights = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL)
     weights.external_data.add(key="location", value=location)
     ends = [onnx.helper.make_tensor_value_info(name, 1, [4]) for name in "xy"]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Add", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [weights])
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [weights]
+    )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
     return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize("location", ["../secret", "{outside}", "link", "../" * 20 + "etc/passwd"])
-def test_exported_models_whose_weights_lie_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str], location: str) -> None:
+def test_exported_models_whose_weights_lie_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], location: str
+) -> None:
     pytest.importorskip("onnxruntime")
     (tmp_path / "models").mkdir()
     (tmp_path / "secret").write_text(SECRET * 4)
@@ -358,7 +414,9 @@ def test_markup_in_results(tmp_path: Path, capsys: pytest.CaptureFixture[str], n
     folder = tmp_path / "runs" / name.replace("/", "-")
     folder.mkdir(parents=True)
     changed = RESULT | {"model": name, "backbone": name, "head": name, "data": {"name": name, "manifest_hash": name}}
-    (folder / "result.json").write_text(json.dumps(changed | {"metrics": RESULT["metrics"] | {"variant": {name: name}, name: 0.5}}))
+    (folder / "result.json").write_text(
+        json.dumps(changed | {"metrics": RESULT["metrics"] | {"variant": {name: name}, name: 0.5}})
+    )
     assert main(["plot", str(tmp_path / "runs"), "--output", str(tmp_path / "plots" / "frontier.png")]) == 0
     page = (tmp_path / "plots" / "frontier.html").read_text()
     assert page.count("<script") == page.count("</script") == 2
@@ -379,7 +437,18 @@ def test_markup_in_labels_and_names(tmp_path: Path, capsys: pytest.CaptureFixtur
     recording = tmp_path / "<img src=x onerror=alert(1)> [red] \x1b[31m\n.wav"
     write_sound(recording)
     for output_format in ("table", "tsv", "json", "rttm", "audacity", "jams"):
-        status = main(["detect", str(recording), "--model", str(tmp_path / "model.safetensors"), "--threshold", "0.05", "--format", output_format])
+        status = main(
+            [
+                "detect",
+                str(recording),
+                "--model",
+                str(tmp_path / "model.safetensors"),
+                "--threshold",
+                "0.05",
+                "--format",
+                output_format,
+            ]
+        )
         out, err = capsys.readouterr()
         assert "\x1b" not in out + err
         if output_format in ("tsv", "rttm"):  # which could hold the name only as it is
@@ -388,7 +457,21 @@ def test_markup_in_labels_and_names(tmp_path: Path, capsys: pytest.CaptureFixtur
         else:
             assert status == 0
             assert "onerror=alert(1)" in out
-    assert main(["detect", str(recording), "--model", str(tmp_path / "model.safetensors"), "--threshold", "0.05", "--report", str(tmp_path / "page.html")]) == 0
+    assert (
+        main(
+            [
+                "detect",
+                str(recording),
+                "--model",
+                str(tmp_path / "model.safetensors"),
+                "--threshold",
+                "0.05",
+                "--report",
+                str(tmp_path / "page.html"),
+            ]
+        )
+        == 0
+    )
     page = (tmp_path / "page.html").read_text()
     assert page.count("<script") == page.count("</script") == 2
     assert "<img" not in page

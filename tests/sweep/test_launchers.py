@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from efficient_sed.errors import ConfigError, MissingDependencyError
-from efficient_sed.sweep import slurm
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.sweep.launch import RunStatus, State, run_grid
-from efficient_sed.sweep.launchers import LAUNCHERS, Launcher, create_launcher
-from efficient_sed.sweep.local import DEVICES_KEY, LocalLauncher, visible_gpus
-from efficient_sed.sweep.ray_tasks import RayLauncher
-from efficient_sed.sweep.slurm import SlurmLauncher, follow_jobs
+from efficient_sed.sweep.launchers import slurm
+from efficient_sed.sweep.launchers.choose import LAUNCHERS, Launcher, create_launcher
+from efficient_sed.sweep.launchers.local import DEVICES_KEY, LocalLauncher, visible_gpus
+from efficient_sed.sweep.launchers.ray import RayLauncher
+from efficient_sed.sweep.launchers.slurm import SlurmLauncher, follow_jobs
 
 FAKE_RUN = """# Seed 0 fails. The others wait for the file `go`; told to stop, they save; started again, they say from where they go on.
 import os, pathlib, signal, sys, threading, time
@@ -56,7 +56,9 @@ class LocalSlurm(SlurmLauncher):
 def available(name: str) -> Launcher:
     if name == "local":
         return LocalLauncher(jobs=3)
-    pytest.importorskip({"slurm": "submitit", "ray": "ray"}[name], reason=f"not installed; pip install 'efficient-sed[{name}]'")
+    pytest.importorskip(
+        {"slurm": "submitit", "ray": "ray"}[name], reason=f"not installed; pip install 'efficient-sed[{name}]'"
+    )
     return LocalSlurm(gpus=0) if name == "slurm" else RayLauncher(cpus=1)
 
 
@@ -94,7 +96,10 @@ def test_states_logs_and_endings(name: str, points: list[GridPoint]) -> None:
             Path("go").touch()
 
     statuses = run_grid(points, launcher, look)
-    assert [status.message for status in statuses] == ["exit status 1: efficient-sed: no luck", *["exit status 5: task none gpu none"] * 2]
+    assert [status.message for status in statuses] == [
+        "exit status 1: efficient-sed: no luck",
+        *["exit status 5: task none gpu none"] * 2,
+    ]
     assert [State.FAILED, State.RUNNING, State.RUNNING] in seen
     assert all((point.folder / "run.log").read_text().startswith("--- ") for point in points)
 
@@ -130,9 +135,13 @@ class Disturbance:
         found = process_of(1)
         if self.first is None and found is not None and process_of(2) is not None:
             self.first = found
-            for process in found if self.begins_again and self.number == signal.SIGUSR2 else found[1:]:  # SLURM may signal a whole job
+            for process in (
+                found if self.begins_again and self.number == signal.SIGUSR2 else found[1:]
+            ):  # SLURM may signal a whole job
                 os.kill(process, self.number)
-        elif self.first is not None and (found != self.first if self.begins_again else statuses[1].state is State.FAILED):
+        elif self.first is not None and (
+            found != self.first if self.begins_again else statuses[1].state is State.FAILED
+        ):
             Path("go").touch()
 
 
@@ -159,7 +168,9 @@ def test_slurm_loses_a_job(points: list[GridPoint]) -> None:
 @pytest.mark.parametrize("retries", [0, 1])
 def test_ray_loses_a_worker(points: list[GridPoint], retries: int) -> None:
     available("ray")
-    statuses = run_grid(points, RayLauncher(cpus=1, retries=retries), Disturbance(signal.SIGKILL, begins_again=retries > 0))
+    statuses = run_grid(
+        points, RayLauncher(cpus=1, retries=retries), Disturbance(signal.SIGKILL, begins_again=retries > 0)
+    )
     assert statuses[2].message == "exit status 5: task none gpu none"
     assert (points[1].folder / "run.log").read_text().count("--- ") == 1 + retries
     assert statuses[1].message.startswith("exit status 5: " if retries else "WorkerCrashedError: ")
@@ -183,7 +194,9 @@ def test_ray_loses_a_node(points: list[GridPoint]) -> None:
             family = [first[1]]
             while Path(f"/proc/{family[-1]}/comm").read_text() != "raylet\n":
                 family.append(int(Path(f"/proc/{family[-1]}/stat").read_text().rpartition(")")[2].split()[1]))
-            (node,) = (node for node in nodes if any(info.process.pid == family[-1] for info in node.all_processes["raylet"]))
+            (node,) = (
+                node for node in nodes if any(info.process.pid == family[-1] for info in node.all_processes["raylet"])
+            )
             cluster.remove_node(node, allow_graceful=False)
             Path("go").touch()
 
@@ -195,7 +208,9 @@ def test_ray_loses_a_node(points: list[GridPoint]) -> None:
     assert [(point.folder / "run.log").read_text().count("--- ") for point in points[1:]] == [2, 1]
 
 
-def test_slurm_is_asked_for_what_was_typed(points: list[GridPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_is_asked_for_what_was_typed(
+    points: list[GridPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """sbatch is a script that keeps what it is given and accepts the first array, then refuses."""
     pytest.importorskip("submitit", reason="not installed; pip install 'efficient-sed[slurm]'")
     commands = tmp_path / "bin"
@@ -210,22 +225,50 @@ def test_slurm_is_asked_for_what_was_typed(points: list[GridPoint], tmp_path: Pa
     for name, script in scripts.items():
         (commands / name).write_text(f"#!/bin/sh\n{script}\n")
         (commands / name).chmod(0o755)
-    words = ["launcher.partition=gpu", "launcher.account=me", "launcher.gpus=2", "launcher.cpus=6", "launcher.memory_gb=20", "launcher.hours=1.5", "launcher.jobs=2"]
+    words = [
+        "launcher.partition=gpu",
+        "launcher.account=me",
+        "launcher.gpus=2",
+        "launcher.cpus=6",
+        "launcher.memory_gb=20",
+        "launcher.hours=1.5",
+        "launcher.jobs=2",
+    ]
     launcher, rest = create_launcher("slurm", [*words, "seed=0"])
     assert rest == ["seed=0"]
     monkeypatch.setattr(slurm, "LATE_S", 0.0)
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("PATH", "")
-        with pytest.raises(ConfigError, match=r"^--launcher slurm: there is no srun here; type it on a machine of the cluster that submits jobs$"):
+        with pytest.raises(
+            ConfigError,
+            match=r"^--launcher slurm: there is no srun here; type it on a machine of the cluster that submits jobs$",
+        ):
             run_grid(points, launcher, lambda _: None)
     monkeypatch.setenv("PATH", str(commands), prepend=":")
     statuses = run_grid(points, launcher, lambda _: None)
-    assert [status.message for status in statuses] == [f"job 12_{index} was lost (FAILED): no output" for index in range(3)]
-    options = dict(line.removeprefix("#SBATCH --").partition("=")[::2] for line in Path("kept").read_text().splitlines() if line.startswith("#SBATCH"))
-    wanted = {"partition": "gpu", "account": "me", "gpus-per-node": "2", "cpus-per-task": "6", "mem": "20GB", "time": "90", "array": "0-2%2", "requeue": ""}
+    assert [status.message for status in statuses] == [
+        f"job 12_{index} was lost (FAILED): no output" for index in range(3)
+    ]
+    options = dict(
+        line.removeprefix("#SBATCH --").partition("=")[::2]
+        for line in Path("kept").read_text().splitlines()
+        if line.startswith("#SBATCH")
+    )
+    wanted = {
+        "partition": "gpu",
+        "account": "me",
+        "gpus-per-node": "2",
+        "cpus-per-task": "6",
+        "mem": "20GB",
+        "time": "90",
+        "array": "0-2%2",
+        "requeue": "",
+    }
     assert {key: options.get(key) for key in wanted} == wanted
     assert options["signal"].strip("'") == f"USR2@{slurm.WARNING_S}"
-    with pytest.raises(ConfigError, match=r"^--launcher slurm: sbatch refused: sbatch: error: invalid partition specified: gpu$"):
+    with pytest.raises(
+        ConfigError, match=r"^--launcher slurm: sbatch refused: sbatch: error: invalid partition specified: gpu$"
+    ):
         run_grid(points, launcher, lambda _: None)
     assert not Path("cancelled").exists()
 
@@ -270,7 +313,10 @@ def test_what_a_launcher_refuses(name: str, word: str, message: str) -> None:
 @pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])
 def test_a_package_that_is_missing(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(MissingDependencyError, match=rf"^--launcher {name} needs the package {package}: pip install 'efficient-sed\[{name}\]'$"):
+    with pytest.raises(
+        MissingDependencyError,
+        match=rf"^--launcher {name} needs the package {package}: pip install 'efficient-sed\[{name}\]'$",
+    ):
         create_launcher(name, [])
 
 

@@ -11,27 +11,54 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.events import Splits
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
 from efficient_sed.registry import BACKBONES
 from efficient_sed.sweep.grid import expand_grid
 from efficient_sed.sweep.preflight import check_points
 
 
-def test_each_start_is_tried_once(tiny_config: SyntheticConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_start_is_tried_once(
+    tiny_config: SyntheticConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "mn04_im.pt"
     torch.save(BACKBONES.get("fmn04")().build().state_dict(), path)
-    data = [f"data.root={tiny_config.root}", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3"]
+    data = [
+        f"data.root={tiny_config.root}",
+        "data.num_train=8",
+        "data.num_validation=4",
+        "data.num_test=4",
+        "data.scene_seconds=3",
+        "data.clip_seconds=3",
+    ]
     with caplog.at_level(logging.INFO):
-        check_points(expand_grid([*data, "backbone=fmn04", f"backbone.init={path}", "seq=none", "seed=0,1", f"output_dir={tmp_path}/runs"]))
+        check_points(
+            expand_grid(
+                [
+                    *data,
+                    "backbone=fmn04",
+                    f"backbone.init={path}",
+                    "seq=none",
+                    "seed=0,1",
+                    f"output_dir={tmp_path}/runs",
+                ]
+            )
+        )
     assert len([message for message in caplog.messages if message.startswith(f"fmn04 starts from {path}: ")]) == 1
 
 
 def test_teachers_are_tried(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
-    data = [f"data.root={tiny_config.root}", "data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3"]
+    data = [
+        f"data.root={tiny_config.root}",
+        "data.num_train=8",
+        "data.num_validation=4",
+        "data.num_test=4",
+        "data.scene_seconds=3",
+        "data.clip_seconds=3",
+    ]
     rest = ["backbone=fmn04", "seq=none", f"output_dir={tmp_path}/runs"]
     for option, error, message in (
         ("train.teacher=fmn04_synthetic", ConfigError, "^teacher fmn04_synthetic: was trained on clip labels only"),
@@ -51,16 +78,34 @@ def test_teachers_are_held_against_each_backbone_s_own_grid(
     with h5py.File(tmp_path / "stored.h5", "w") as file:
         file["filenames"] = np.array([clip.id for clip in tiny_data.train], dtype="S")
         file["classes"] = np.array(tiny_data.classes, dtype=h5py.string_dtype())
-        file["strong_logits"] = np.zeros((len(tiny_data.train), len(tiny_data.classes), model.grid.num_frames(3 * model.grid.sample_rate)), np.float16)
+        file["strong_logits"] = np.zeros(
+            (len(tiny_data.train), len(tiny_data.classes), model.grid.num_frames(3 * model.grid.sample_rate)),
+            np.float16,
+        )
         file.attrs["frame_hop_s"] = model.grid.hop_s
-    data = [f"data.{key}={getattr(tiny_config, key)}" for key in ("root", "num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds")]
+    data = [
+        f"data.{key}={getattr(tiny_config, key)}"
+        for key in ("root", "num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds")
+    ]
     rest = [*data, "seq=none", "train.augment.mel_jitter=false", f"output_dir={tmp_path}/runs"]
     for teacher in (f"train.teacher={tmp_path}/teacher.safetensors", f"data.pseudo_labels={tmp_path}/stored.h5"):
         check_points(expand_grid([*rest, f"backbone={backbone}", teacher]))
         with pytest.raises((ConfigError, DataError), match=r"its frames last .* the (student|model)'s 0\.04 s"):
             check_points(expand_grid([*rest, f"backbone={backbone},fmn04", teacher]))
     for words, status in (((), 0), ((f"backbone={backbone}",), 0), (("backbone=fmn04",), 2)):
-        assert main(["data", "check", *data, f"data.pseudo_labels={tmp_path}/stored.h5", "train.augment.mel_jitter=false", *words]) == status
+        assert (
+            main(
+                [
+                    "data",
+                    "check",
+                    *data,
+                    f"data.pseudo_labels={tmp_path}/stored.h5",
+                    "train.augment.mel_jitter=false",
+                    *words,
+                ]
+            )
+            == status
+        )
     assert "the model's 0.04 s" in capsys.readouterr().err
 
 

@@ -14,16 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from efficient_sed.sweep import slurm
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.sweep.launch import RunStatus, run_grid
-from efficient_sed.sweep.slurm import JOB_FILE, SlurmLauncher
+from efficient_sed.sweep.launchers import slurm
+from efficient_sed.sweep.launchers.slurm import JOB_FILE, SlurmLauncher
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "squeue", "sbatch")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(os.getuid() != 0 or not all(map(shutil.which, DAEMONS)), reason="starts SLURM: needs root, slurmctld, slurmd and munge"),
+    pytest.mark.skipif(
+        os.getuid() != 0 or not all(map(shutil.which, DAEMONS)),
+        reason="starts SLURM: needs root, slurmctld, slurmd and munge",
+    ),
 ]
 CONFIGURATION = """ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -86,14 +89,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     folder.chmod(0o755)
     (folder / "munge").chmod(0o711)
     configuration = folder / "slurm.conf"
-    configuration.write_text(CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=folder, controller=controller, first=first, second=second))
+    configuration.write_text(
+        CONFIGURATION.format(
+            host=socket.gethostname().split(".")[0], folder=folder, controller=controller, first=first, second=second
+        )
+    )
     monkeypatch.setenv("SLURM_CONF", str(configuration))
     munge = [f"--{name}-file={folder / 'munge' / name}" for name in ("key", "pid", "log", "seed")]
     subprocess.run(["munged", "--force", *munge, f"--socket={folder / 'munge' / 'socket'}"], check=True)
     subprocess.run(["slurmctld", "-f", str(configuration)], check=True)
     for node in ("n1", "n2"):
         subprocess.run(["slurmd", "-f", str(configuration), "-N", node], check=True)
-    wait_until(lambda: subprocess.run(["sinfo", "--noheader", "--format=%T %D"], capture_output=True, text=True, check=False).stdout.split() == ["idle", "2"])
+    wait_until(
+        lambda: (
+            subprocess.run(
+                ["sinfo", "--noheader", "--format=%T %D"], capture_output=True, text=True, check=False
+            ).stdout.split()
+            == ["idle", "2"]
+        )
+    )
     yield folder
     subprocess.run(["scancel", "--me"], check=False)
     for path in (*folder.glob("n?.pid"), folder / "controller.pid", folder / "munge" / "pid"):
@@ -151,7 +165,9 @@ def take_away(cluster: Path, run: int) -> None:
     while Path(f"/proc/{family[-1]}/comm").read_text() != "slurmstepd\n":
         family.append(parent(family[-1]))
     environment = Path(f"/proc/{parent(run)}/environ").read_bytes().split(b"\0")
-    node = next(item.removeprefix(b"SLURMD_NODENAME=").decode() for item in environment if item.startswith(b"SLURMD_NODENAME="))
+    node = next(
+        item.removeprefix(b"SLURMD_NODENAME=").decode() for item in environment if item.startswith(b"SLURMD_NODENAME=")
+    )
     for process in (int((cluster / f"{node}.pid").read_text()), *reversed(family)):
         os.kill(process, signal.SIGKILL)
 

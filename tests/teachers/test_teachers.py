@@ -16,7 +16,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, EfficientSedError
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import TEACHERS
-from efficient_sed.teachers._contract import Teacher
+from efficient_sed.teachers.contract import Teacher
 from efficient_sed.teachers.model import ModelConfig, ModelTeacher
 
 CLASSES = ("cat", "dog")
@@ -34,7 +34,10 @@ def make_model(path: Path, classes: Sequence[str] = CLASSES, seed: int = 0, task
 def stored(folder: Path) -> Teacher:
     path = folder / "t.h5"
     with h5py.File(path, "w") as file:
-        file["filenames"], file["classes"] = np.array(["known"], dtype="S"), np.array(CLASSES[::-1], dtype=h5py.string_dtype())
+        file["filenames"], file["classes"] = (
+            np.array(["known"], dtype="S"),
+            np.array(CLASSES[::-1], dtype=h5py.string_dtype()),
+        )
         file["strong_logits"] = np.random.default_rng(0).normal(size=(1, 2, 60)).astype(np.float16)
     return TEACHERS.get("stored")(str(path)).build(CLASSES, GRID)
 
@@ -66,7 +69,10 @@ def test_contract(tmp_path: Path, kind: str) -> None:
         assert torch.equal(logits[:, 25:], late[:, :25])
         assert (late[:, 35:] == -30).all()
     if isinstance(teacher, ModelTeacher):
-        with pytest.raises(TypeError, match=r"^waveform must be float32 in \[-1, 1\], a torch.Tensor .* got numpy.ndarray; give torch.from_numpy\(x\)$"):
+        with pytest.raises(
+            TypeError,
+            match=r"^waveform must be float32 in \[-1, 1\], a torch.Tensor .* got numpy.ndarray; give torch.from_numpy\(x\)$",
+        ):
             teacher.frame_logits(["known"], [0], np.zeros((1, 32_000), np.float32))  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"^a spectrogram must be a torch.Tensor of shape .*, got ndarray$"):
             teacher([np.zeros((1, 1, 128, 100), np.float32)])  # type: ignore[list-item]
@@ -75,7 +81,10 @@ def test_contract(tmp_path: Path, kind: str) -> None:
 
 
 def test_an_ensemble_averages_logits_by_label(tmp_path: Path) -> None:
-    models = {name: make_model(tmp_path / f"{name}.safetensors", classes, seed) for seed, (name, classes) in enumerate({"a": ("cat", "dog"), "b": ("dog", "bird", "cat")}.items())}
+    models = {
+        name: make_model(tmp_path / f"{name}.safetensors", classes, seed)
+        for seed, (name, classes) in enumerate({"a": ("cat", "dog"), "b": ("dog", "bird", "cat")}.items())
+    }
     teacher = ModelConfig(tuple(str(tmp_path / f"{name}.safetensors") for name in models)).build(CLASSES, GRID)
     mel = torch.randn(2, 1, 128, 100)
     with torch.no_grad():
@@ -83,7 +92,9 @@ def test_an_ensemble_averages_logits_by_label(tmp_path: Path) -> None:
     output = teacher([mel])
     torch.testing.assert_close(output.frame_logits, frames)
     assert output.clip_logits.shape == (2, 2)
-    first, second = (ModelConfig((str(tmp_path / f"{name}.safetensors"),)).build(CLASSES, GRID).fingerprint for name in models)
+    first, second = (
+        ModelConfig((str(tmp_path / f"{name}.safetensors"),)).build(CLASSES, GRID).fingerprint for name in models
+    )
     assert teacher.fingerprint == f"{first},{second}"
     assert first != second
 
@@ -95,15 +106,29 @@ def test_clip_logits_are_those_that_were_trained(tmp_path: Path) -> None:
         output = ModelConfig((str(tmp_path / f"{task}.safetensors"),), "tagging").build(CLASSES, GRID)([mel])
         with torch.no_grad():
             expected = model(mel)
-        torch.testing.assert_close(output.clip_logits, expected.clip_logits if task == "tagging" else expected.frame_logits.amax(-1))
+        torch.testing.assert_close(
+            output.clip_logits, expected.clip_logits if task == "tagging" else expected.frame_logits.amax(-1)
+        )
 
 
 BAD: dict[str, tuple[str, type[EfficientSedError], str]] = {
     "unknown": ("fmn99+tf-256_strong", EfficientSedError, r"fmn99"),
     "missing": ("absent.safetensors", CheckpointError, r"^absent\.safetensors: no such checkpoint file$"),
-    "classes": ("birds.safetensors", DataError, r"^teacher birds\.safetensors: its 2 classes lack 1 of the data set's 2, first 'cat'$"),
-    "task": ("tagger.safetensors", ConfigError, r"^teacher tagger\.safetensors: was trained on clip labels only, .*; choose a detector, or train with task=tagging$"),
-    "stored": ("t.h5", ConfigError, r"^teacher t\.h5: a file of logits, not a model; a training takes it as data\.pseudo_labels=t\.h5$"),
+    "classes": (
+        "birds.safetensors",
+        DataError,
+        r"^teacher birds\.safetensors: its 2 classes lack 1 of the data set's 2, first 'cat'$",
+    ),
+    "task": (
+        "tagger.safetensors",
+        ConfigError,
+        r"^teacher tagger\.safetensors: was trained on clip labels only, .*; choose a detector, or train with task=tagging$",
+    ),
+    "stored": (
+        "t.h5",
+        ConfigError,
+        r"^teacher t\.h5: a file of logits, not a model; a training takes it as data\.pseudo_labels=t\.h5$",
+    ),
 }
 
 
@@ -120,5 +145,8 @@ def test_teachers_that_cannot_teach(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_another_grid(tmp_path: Path) -> None:
     make_model(tmp_path / "m.safetensors")
-    with pytest.raises(ConfigError, match=r"its frames last 0\.04 s at 16000 Hz, the student's 0\.08 s at 16000 Hz; choose a teacher on the student's grid$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"its frames last 0\.04 s at 16000 Hz, the student's 0\.08 s at 16000 Hz; choose a teacher on the student's grid$",
+    ):
         ModelConfig((str(tmp_path / "m.safetensors"),)).build(CLASSES, FrameGrid(stride=8))

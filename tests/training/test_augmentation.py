@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from efficient_sed.audio.frontend_transformers import AsitMel
+from efficient_sed.audio.frontends.transformers import AsitMel
 from efficient_sed.config.schema import AugmentConfig
-from efficient_sed.data.clip_dataset import Batch
-from efficient_sed.models._factory import create_model
+from efficient_sed.data.dataset import Batch
+from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 from efficient_sed.training.augmentation import augment_batch
 
@@ -37,7 +37,14 @@ ON = {
 }
 MOVES_LABELS = {"speed", "wave_mix", "wave_mix_loudness", "time_roll", "mixup", "time_mask"}
 IS_WEAK = torch.tensor([True, False, True, False, False, True])
-TURN = {"mel_jitter": False, "filter_type": "step", "wave_mix_loudness": True, "spec_masks": 1, "spec_mask_frames": 20, "spec_mask_bins": 10}
+TURN = {
+    "mel_jitter": False,
+    "filter_type": "step",
+    "wave_mix_loudness": True,
+    "spec_masks": 1,
+    "spec_mask_frames": 20,
+    "spec_mask_bins": 10,
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +58,19 @@ def batch() -> Batch:
     generator = torch.Generator().manual_seed(0)
     targets = (torch.rand(6, 3, 50, generator=generator) > 0.8).float()
     loud = targets.amax(1).repeat_interleave(640, 1)
-    return Batch(0.01 + loud * torch.randn(6, 32_000, generator=generator), targets, 0.8 * targets, torch.arange(6), torch.zeros(6, dtype=torch.bool), [])
+    return Batch(
+        0.01 + loud * torch.randn(6, 32_000, generator=generator),
+        targets,
+        0.8 * targets,
+        torch.arange(6),
+        torch.zeros(6, dtype=torch.bool),
+        [],
+    )
 
 
-def augment(batch: Batch, model: SedModel, config: AugmentConfig, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def augment(
+    batch: Batch, model: SedModel, config: AugmentConfig, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return augment_batch(batch, model, config, np.random.default_rng(seed))[:3]
 
 
@@ -112,7 +128,9 @@ def test_labels_stay_on_their_sound(batch: Batch, model: SedModel) -> None:
     assert is_masked.any(1).all()
     is_labelled = targets.any(1)
     assert not (is_labelled & is_masked).any()
-    inside = is_labelled & torch.roll(is_labelled, 1, 1) & torch.roll(is_labelled, -1, 1)  # away from edges, which the window blurs
+    inside = (
+        is_labelled & torch.roll(is_labelled, 1, 1) & torch.roll(is_labelled, -1, 1)
+    )  # away from edges, which the window blurs
     outside = ~(is_labelled | torch.roll(is_labelled, 1, 1) | torch.roll(is_labelled, -1, 1) | is_masked)
     assert float(frames[inside].min()) > float(frames[outside].max())
 
@@ -127,10 +145,14 @@ def test_a_teacher_with_another_front_end_hears_the_same_clip(batch: Batch, mode
     assert torch.equal(augmented.mel, augment(batch, model, ON[name])[0])  # it costs the student no draw
     assert augmented.heard[1].shape == other(batch.waveform).shape
     if name in MOVES_LABELS or name == "pitch":
-        blanked = augmented.mel != augmented.heard[0]  # with what the student takes for nothing, and each listener's front end makes of it
+        blanked = (
+            augmented.mel != augmented.heard[0]
+        )  # with what the student takes for nothing, and each listener's front end makes of it
         assert blanked.any() == (name == "time_mask")
         assert (augmented.mel[blanked] == 0).all()
-        torch.testing.assert_close(augmented.heard[0][blanked], listener(torch.zeros_like(batch.waveform)).expand_as(augmented.mel)[blanked])
+        torch.testing.assert_close(
+            augmented.heard[0][blanked], listener(torch.zeros_like(batch.waveform)).expand_as(augmented.mel)[blanked]
+        )
         assert not torch.equal(augmented.heard[1], plain.heard[1])
     else:
         assert torch.equal(augmented.heard[0], plain.heard[0])

@@ -14,14 +14,14 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
 from efficient_sed.data.events import Splits
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.experiment.compose import compose_run
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
-from efficient_sed.teachers._write import write_pseudo_labels
+from efficient_sed.teachers.write import write_pseudo_labels
 from efficient_sed.training.augmentation import Augmented
 from efficient_sed.training.losses import detection_loss
 from efficient_sed.training.module import SedModule
@@ -51,7 +51,11 @@ def read_losses(folder: Path) -> dict[str, float]:
     """Means of the last epoch."""
     with (folder / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["train/loss_epoch"]]
-    return {key.removeprefix("train/").removesuffix("_epoch"): float(value) for key, value in rows[-1].items() if key.startswith("train/") and key.endswith("_epoch")}
+    return {
+        key.removeprefix("train/").removesuffix("_epoch"): float(value)
+        for key, value in rows[-1].items()
+        if key.startswith("train/") and key.endswith("_epoch")
+    }
 
 
 Train = Callable[..., tuple[SedModel, dict[str, Any], dict[str, float]]]
@@ -69,18 +73,24 @@ def train(tiny_data: Splits, tmp_path: Path) -> Train:
 def test_online_equals_stored(train: Train, tiny_config: SyntheticConfig, teacher: str, tmp_path: Path) -> None:
     config = make_config(tiny_config)
     write_pseudo_labels([teacher], tmp_path / "t.h5", config, "train", show_progress=False)
-    _, stored_facts, stored = train(replace(config, data=replace(tiny_config, pseudo_labels=str(tmp_path / "t.h5"))), "stored")
+    _, stored_facts, stored = train(
+        replace(config, data=replace(tiny_config, pseudo_labels=str(tmp_path / "t.h5"))), "stored"
+    )
     _, online_facts, online = train(make_config(tiny_config, teacher=(teacher,)), "online")
     assert online.keys() == stored.keys() == {"loss", "loss_supervised", "loss_distillation"}
     assert online == pytest.approx(stored, abs=1e-3)
     assert abs(online["loss_distillation"] - online["loss_supervised"]) > 0.01
-    assert online["loss"] == pytest.approx(0.1 * online["loss_supervised"] + 0.9 * online["loss_distillation"], abs=1e-5)
+    assert online["loss"] == pytest.approx(
+        0.1 * online["loss_supervised"] + 0.9 * online["loss_distillation"], abs=1e-5
+    )
     assert stored_facts["num_with_teacher"] == online_facts["num_with_teacher"] == 8
     assert stored_facts["teacher"] is None
     assert len(online_facts["teacher"]) == 16
 
 
-def test_the_teacher_leaves_no_trace(train: Train, tiny_config: SyntheticConfig, tiny_data: Splits, teacher: str, tmp_path: Path) -> None:
+def test_the_teacher_leaves_no_trace(
+    train: Train, tiny_config: SyntheticConfig, tiny_data: Splits, teacher: str, tmp_path: Path
+) -> None:
     config = make_config(tiny_config, teacher=(teacher,))
     model = build_model(config, tiny_data.classes)
     module = SedModule(model, config)
@@ -103,7 +113,9 @@ def test_the_teacher_leaves_no_trace(train: Train, tiny_config: SyntheticConfig,
     assert keys == {f"model.{key}" for key in model.state_dict()}
 
 
-def test_the_teacher_hears_what_the_student_hears(tiny_config: SyntheticConfig, tiny_data: Splits, teacher: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_teacher_hears_what_the_student_hears(
+    tiny_config: SyntheticConfig, tiny_data: Splits, teacher: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     config = make_config(tiny_config, teacher=(teacher,), augment=AugmentConfig(mixup_probability=1.0))
     heard: list[tuple[str, torch.Tensor]] = []
     forward = SedModel.forward
@@ -119,7 +131,9 @@ def test_the_teacher_hears_what_the_student_hears(tiny_config: SyntheticConfig, 
     assert torch.equal(heard[0][1], heard[1][1])
 
 
-def test_resume_with_an_online_teacher(train: Train, tiny_config: SyntheticConfig, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_with_an_online_teacher(
+    train: Train, tiny_config: SyntheticConfig, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = make_config(tiny_config, teacher=(teacher,), epochs=2, augment=AugmentConfig())
     whole, _, losses = train(config, "whole")
     step = SedModule.training_step
@@ -147,12 +161,16 @@ def write_clip_teacher(folder: Path, splits: Splits, num_clips: int) -> dict[str
 
 
 @pytest.mark.parametrize("num_clips", [8, 5])
-def test_clip_level_teacher(train: Train, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, num_clips: int) -> None:
+def test_clip_level_teacher(
+    train: Train, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, num_clips: int
+) -> None:
     data = replace(tiny_config, **write_clip_teacher(tmp_path, tiny_data, num_clips))
     _, facts, losses = train(make_config(data, "tagging", distillation_weight=0.75), "taught")
     assert facts["num_with_teacher"] == num_clips
     assert abs(losses["loss_distillation"] - losses["loss_supervised"]) > 0.005
-    assert losses["loss"] == pytest.approx(0.25 * losses["loss_supervised"] + 0.75 * losses["loss_distillation"], abs=1e-5)
+    assert losses["loss"] == pytest.approx(
+        0.25 * losses["loss_supervised"] + 0.75 * losses["loss_distillation"], abs=1e-5
+    )
     _, _, alone = train(make_config(tiny_config, "tagging"), "alone")
     assert alone["loss"] == pytest.approx(alone["loss_supervised"], abs=1e-6) == alone["loss_distillation"]
 
@@ -171,10 +189,14 @@ def test_clip_level_loss_by_hand(tiny_config: SyntheticConfig, tiny_data: Splits
     losses = module._losses(Augmented(mel, targets, taught, [], torch.arange(4), torch.arange(0)), output)
     logits = torch.from_numpy(np.load(tmp_path / "t.npy"))
     expected = torch.cat([logits.sigmoid(), targets.amax(-1)[2:]])
-    torch.testing.assert_close(losses["loss"], detection_loss(output.clip_logits, targets.amax(-1), expected, 0.9)["loss"])
+    torch.testing.assert_close(
+        losses["loss"], detection_loss(output.clip_logits, targets.amax(-1), expected, 0.9)["loss"]
+    )
 
 
-def test_a_tagger_teaches_tagging(train: Train, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+def test_a_tagger_teaches_tagging(
+    train: Train, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
     torch.manual_seed(2)
     model = es.create_model("fmn04", classes=list(tiny_data.classes))
     torch.nn.init.normal_(model.classifier.weak.weight)
@@ -186,24 +208,48 @@ def test_a_tagger_teaches_tagging(train: Train, tiny_config: SyntheticConfig, ti
         train(make_config(tiny_config, teacher=(str(tmp_path / "tagger.safetensors"),)), "detection")
 
 
-def test_a_teacher_without_the_classes(tiny_config: SyntheticConfig, tiny_data: Splits, teacher: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"teacher\.safetensors: its 17 classes lack 1 of the data set's 2, first 'new'$"):
-        SedModule(build_model(make_config(tiny_config), (tiny_data.classes[0], "new")), make_config(tiny_config, teacher=(teacher,)))
+def test_a_teacher_without_the_classes(
+    tiny_config: SyntheticConfig, tiny_data: Splits, teacher: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        DataError, match=r"teacher\.safetensors: its 17 classes lack 1 of the data set's 2, first 'new'$"
+    ):
+        SedModule(
+            build_model(make_config(tiny_config), (tiny_data.classes[0], "new")),
+            make_config(tiny_config, teacher=(teacher,)),
+        )
     write_clip_teacher(tmp_path, tiny_data, 0)
     data = replace(tiny_config, clip_teacher=str(tmp_path / "t.npy"), clip_teacher_index=str(tmp_path / "t.pkl"))
-    with pytest.raises(DataError, match=rf"t\.npy: holds none of the 8 training clips \(such as '{tiny_data.train[0].id}'\)$"):
+    with pytest.raises(
+        DataError, match=rf"t\.npy: holds none of the 8 training clips \(such as '{tiny_data.train[0].id}'\)$"
+    ):
         fit(make_config(data, "tagging"), tiny_data, tmp_path / "run", show_progress=False)
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ("train.teacher=a data.pseudo_labels=b", r"data\.pseudo_labels=b and train\.teacher=a: a run has one kind of teacher; give one of them"),
-        ("task=tagging train.teacher=[a,b] data.clip_teacher=c data.clip_teacher_index=d", r"data\.clip_teacher=c and train\.teacher=a,b: a run has one kind of teacher"),
+        (
+            "train.teacher=a data.pseudo_labels=b",
+            r"data\.pseudo_labels=b and train\.teacher=a: a run has one kind of teacher; give one of them",
+        ),
+        (
+            "task=tagging train.teacher=[a,b] data.clip_teacher=c data.clip_teacher_index=d",
+            r"data\.clip_teacher=c and train\.teacher=a,b: a run has one kind of teacher",
+        ),
         ("train.teacher=[a,a]", r"train\.teacher=\[a,a\] is not allowed: names, none empty and none twice"),
-        ("data.clip_teacher=a task=tagging", r"data\.clip_teacher=a is not allowed: only data\.clip_teacher=NPY and data\.clip_teacher_index=PKL together"),
-        ("data.clip_teacher_index=a task=tagging", r"data\.clip_teacher_index=a is not allowed: only data\.clip_teacher=NPY and "),
-        ("data.clip_teacher=a data.clip_teacher_index=b", r"data\.clip_teacher=a is not allowed: only with task=tagging"),
+        (
+            "data.clip_teacher=a task=tagging",
+            r"data\.clip_teacher=a is not allowed: only data\.clip_teacher=NPY and data\.clip_teacher_index=PKL together",
+        ),
+        (
+            "data.clip_teacher_index=a task=tagging",
+            r"data\.clip_teacher_index=a is not allowed: only data\.clip_teacher=NPY and ",
+        ),
+        (
+            "data.clip_teacher=a data.clip_teacher_index=b",
+            r"data\.clip_teacher=a is not allowed: only with task=tagging",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(overrides: str, message: str) -> None:
@@ -214,4 +260,7 @@ def test_options_that_do_not_go_together(overrides: str, message: str) -> None:
 def test_one_teacher_or_several() -> None:
     assert compose_run([]).train.teacher == ()
     assert compose_run(["train.teacher=fmn10+tf-256_strong"]).train.teacher == ("fmn10+tf-256_strong",)
-    assert compose_run(["train.teacher=[fmn10+tf-256_strong,runs/a/model.safetensors]"]).train.teacher == ("fmn10+tf-256_strong", "runs/a/model.safetensors")
+    assert compose_run(["train.teacher=[fmn10+tf-256_strong,runs/a/model.safetensors]"]).train.teacher == (
+        "fmn10+tf-256_strong",
+        "runs/a/model.safetensors",
+    )

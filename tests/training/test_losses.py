@@ -15,7 +15,11 @@ def binary_cross_entropy(probability: float, target: float) -> float:
 
 
 def test_detection_loss_by_hand() -> None:
-    logits, labels, teacher = torch.tensor([[[0.0, math.log(3)]]]), torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.8, 0.25]]])  # probabilities 0.5 and 0.75
+    logits, labels, teacher = (
+        torch.tensor([[[0.0, math.log(3)]]]),
+        torch.tensor([[[1.0, 0.0]]]),
+        torch.tensor([[[0.8, 0.25]]]),
+    )  # probabilities 0.5 and 0.75
     losses = detection_loss(logits, labels, teacher, weight=0.9)
     supervised = (binary_cross_entropy(0.5, 1) + binary_cross_entropy(0.75, 0)) / 2
     distillation = (binary_cross_entropy(0.5, 0.8) + binary_cross_entropy(0.75, 0.25)) / 2
@@ -53,7 +57,9 @@ def test_single_label_loss_by_hand() -> None:
 
 
 def test_tagging_with_a_teacher_by_hand() -> None:
-    losses = tagging_loss(torch.tensor([[0.0, math.log(3)]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[0.3, 0.6]]), 0.9)
+    losses = tagging_loss(
+        torch.tensor([[0.0, math.log(3)]]), torch.tensor([[1.0, 1.0]]), torch.tensor([[0.3, 0.6]]), 0.9
+    )
     supervised = (math.log(2) + math.log(4 / 3)) / 2
     distillation = (binary_cross_entropy(0.5, 0.3) + binary_cross_entropy(0.75, 0.6)) / 2
     assert losses["loss"].item() == pytest.approx(0.1 * supervised + 0.9 * distillation)
@@ -65,7 +71,9 @@ def test_half_weak_by_hand() -> None:
     strong, weak, nobody = torch.tensor([1, 4]), torch.tensor([0, 2, 3]), torch.tensor([], dtype=torch.long)
     losses = half_weak_loss(logits, labels, teacher, strong, weak, 0.9, 0.5)
     bce = torch.nn.functional.binary_cross_entropy_with_logits
-    expected = 0.1 * bce(logits[strong], labels[strong]) + 0.9 * (0.5 * bce(logits[strong], teacher[strong]) + 0.5 * bce(logits[weak], teacher[weak]))
+    expected = 0.1 * bce(logits[strong], labels[strong]) + 0.9 * (
+        0.5 * bce(logits[strong], teacher[strong]) + 0.5 * bce(logits[weak], teacher[weak])
+    )
     torch.testing.assert_close(losses["loss"], expected)
     torch.testing.assert_close(losses["distillation_weak"], bce(logits[weak], teacher[weak]))
     torch.testing.assert_close(losses["distillation_strong"], bce(logits[strong], teacher[strong]))
@@ -86,5 +94,10 @@ def test_smoothed_labels_by_hand() -> None:
     smoothed = 0.9 * labels + 0.025
     bce = torch.nn.functional.binary_cross_entropy_with_logits
     torch.testing.assert_close(tagging_loss(logits, labels, label_smoothing=0.1)["loss"], bce(logits, smoothed))
-    torch.testing.assert_close(tagging_loss(logits, labels, labels, 0.75, 0.1)["loss"], 0.25 * bce(logits, smoothed) + 0.75 * bce(logits, labels))
-    torch.testing.assert_close(single_label_loss(logits, labels, 0.1)["loss"], -(logits.log_softmax(1) * smoothed).sum(1).mean())
+    torch.testing.assert_close(
+        tagging_loss(logits, labels, labels, 0.75, 0.1)["loss"],
+        0.25 * bce(logits, smoothed) + 0.75 * bce(logits, labels),
+    )
+    torch.testing.assert_close(
+        single_label_loss(logits, labels, 0.1)["loss"], -(logits.log_softmax(1) * smoothed).sum(1).mean()
+    )

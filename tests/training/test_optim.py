@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from efficient_sed.config.schema import TrainConfig
-from efficient_sed.models._factory import create_model
+from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES
 from efficient_sed.training.optim import build_optimizer, parameter_groups, set_batchnorm, warmup_cosine
@@ -56,11 +56,23 @@ def test_rates_of_the_transformers_are_the_published(name: str) -> None:
 
 def test_frozen_backbone_is_left_out(model: SedModel) -> None:
     (group,) = parameter_groups(model, TrainConfig(is_backbone_frozen=True))
-    assert {id(p) for p in group["params"]} == {id(p) for p in itertools.chain(model.sequence.parameters(), model.classifier.parameters()) if p.requires_grad}
+    assert {id(p) for p in group["params"]} == {
+        id(p) for p in itertools.chain(model.sequence.parameters(), model.classifier.parameters()) if p.requires_grad
+    }
 
 
 @pytest.mark.parametrize(
-    ("step", "factor"), [(0, 0.1), (4, 0.5), (9, 1.0), (10, 1.0), (55, (1 + 0.02) / 2), (100, 0.02), (170, 0.02), (10 + 30, 0.02 + 0.98 * (1 + math.cos(math.pi / 3)) / 2)]
+    ("step", "factor"),
+    [
+        (0, 0.1),
+        (4, 0.5),
+        (9, 1.0),
+        (10, 1.0),
+        (55, (1 + 0.02) / 2),
+        (100, 0.02),
+        (170, 0.02),
+        (10 + 30, 0.02 + 0.98 * (1 + math.cos(math.pi / 3)) / 2),
+    ],
 )
 def test_warmup_and_cosine(step: int, factor: float) -> None:
     assert warmup_cosine(step, warmup_steps=10, total_steps=100, final_ratio=0.02) == pytest.approx(factor)
@@ -71,7 +83,10 @@ def test_without_warmup_the_first_step_is_full(total_steps: int) -> None:
     assert warmup_cosine(0, 0, total_steps, 0.5) == 1.0
 
 
-@pytest.mark.parametrize(("warmup_steps", "total_steps", "expected"), [(5000, 300, 150), (50, 300, 50), (20_000, 46_920, 20_000), (5000, 1, 0)])
+@pytest.mark.parametrize(
+    ("warmup_steps", "total_steps", "expected"),
+    [(5000, 300, 150), (50, 300, 50), (20_000, 46_920, 20_000), (5000, 1, 0)],
+)
 def test_warmup_takes_at_most_half(model: SedModel, warmup_steps: int, total_steps: int, expected: int) -> None:
     optimizer, schedule = build_optimizer(model, TrainConfig(warmup_steps=warmup_steps, lr_head=1.0), total_steps)
     assert type(optimizer) is torch.optim.Adam
@@ -87,7 +102,9 @@ def test_warmup_takes_at_most_half(model: SedModel, warmup_steps: int, total_ste
 def test_weight_decay_is_adamw_of_every_parameter(model: SedModel, is_backbone_frozen: bool) -> None:
     """Without a gradient Adam would leave weights as they are; AdamW shrinks norms and biases too, each by its own rate."""
     model = copy.deepcopy(model)
-    config = TrainConfig(weight_decay=0.1, lr_backbone=2e-3, lr_head=5e-4, warmup_steps=0, is_backbone_frozen=is_backbone_frozen)
+    config = TrainConfig(
+        weight_decay=0.1, lr_backbone=2e-3, lr_head=5e-4, warmup_steps=0, is_backbone_frozen=is_backbone_frozen
+    )
     optimizer, _ = build_optimizer(model, config, 10)
     assert type(optimizer) is torch.optim.AdamW
     before = {parameter: parameter.detach().clone() for parameter in model.parameters()}
@@ -103,7 +120,12 @@ def test_weight_decay_is_adamw_of_every_parameter(model: SedModel, is_backbone_f
 
 @pytest.mark.parametrize(
     ("options", "kind"),
-    [({"optimizer": "adam"}, "Adam"), ({"optimizer": "adamw"}, "AdamW"), ({"optimizer": "adamw", "weight_decay": 0.05}, "AdamW"), ({"optimizer": "lamb"}, "Lamb")],
+    [
+        ({"optimizer": "adam"}, "Adam"),
+        ({"optimizer": "adamw"}, "AdamW"),
+        ({"optimizer": "adamw", "weight_decay": 0.05}, "AdamW"),
+        ({"optimizer": "lamb"}, "Lamb"),
+    ],
 )
 def test_optimizer_by_name(model: SedModel, options: dict[str, Any], kind: str) -> None:
     optimizer, _ = build_optimizer(model, TrainConfig(**options), 10)
@@ -114,13 +136,21 @@ def test_optimizer_by_name(model: SedModel, options: dict[str, Any], kind: str) 
 def test_lamb_scales_a_layers_step_to_its_weights() -> None:
     """You et al. 2020: the step of each layer is as long as its weights times the learning rate, whatever the gradient's size."""
     model = copy.deepcopy(create_model("fmn04", num_classes=2))
-    optimizer, _ = build_optimizer(model, TrainConfig(optimizer="lamb", weight_decay=0.1, warmup_steps=0, lr_head=1e-2, lr_backbone=1e-2, layer_decay=1.0), 10)
+    optimizer, _ = build_optimizer(
+        model,
+        TrainConfig(
+            optimizer="lamb", weight_decay=0.1, warmup_steps=0, lr_head=1e-2, lr_backbone=1e-2, layer_decay=1.0
+        ),
+        10,
+    )
     weights = [module.weight for module in model.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)]
     before = [weight.detach().clone() for weight in weights]
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter) * float(10 ** torch.empty(()).uniform_(-3, 3))
     optimizer.step()
-    ratios = [float((weight.detach() - value).norm() / value.norm()) for weight, value in zip(weights, before, strict=True)]
+    ratios = [
+        float((weight.detach() - value).norm() / value.norm()) for weight, value in zip(weights, before, strict=True)
+    ]
     assert len(ratios) > 40
     assert ratios == pytest.approx([1e-2] * len(ratios), rel=1e-3)
 

@@ -11,7 +11,7 @@ import torch
 
 from efficient_sed.config.schema import RunConfig, TrainConfig
 from efficient_sed.data.events import Splits
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import module
 from efficient_sed.training.callbacks import EpochTimer
@@ -20,7 +20,12 @@ from efficient_sed.training.train import fit
 
 
 def make_config(data: SyntheticConfig, **options: Any) -> RunConfig:
-    return RunConfig(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), data, TrainConfig(batch_size=4, accelerator="cpu", **options))
+    return RunConfig(
+        BACKBONES.get("fmn04")(),
+        SEQUENCE_HEADS.get("none")(),
+        data,
+        TrainConfig(batch_size=4, accelerator="cpu", **options),
+    )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -36,7 +41,9 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
     return values
 
 
-def test_patience_ends_a_training(losses: Iterator[float], tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+def test_patience_ends_a_training(
+    losses: Iterator[float], tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
     """The second epoch is the lowest; three further ones are not lower, and the training stays ended when it is begun again."""
     config = make_config(tiny_config, epochs=7, select="lowest_loss", patience=3)
     model, facts = fit(config, tiny_data, tmp_path, show_progress=False)
@@ -48,7 +55,10 @@ def test_patience_ends_a_training(losses: Iterator[float], tiny_config: Syntheti
     again, same_facts = fit(config, tiny_data, tmp_path, show_progress=False)
     assert same_facts == facts
     assert list(losses) == [1.0, 0.5]
-    assert all(torch.equal(one, other) for one, other in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(model.state_dict().values(), again.state_dict().values(), strict=True)
+    )
 
 
 @pytest.mark.usefixtures("losses")
@@ -58,7 +68,9 @@ def test_without_patience_the_lowest_of_all(tiny_config: SyntheticConfig, tiny_d
     assert read_checkpoint(tmp_path / "best.ckpt")["epoch"] == 5
 
 
-def test_the_timer_survives_an_interruption(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timer_survives_an_interruption(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config, step, calls = make_config(tiny_config, epochs=3), SedModule.training_step, 0
 
     def die(self: SedModule, batch: Any, index: int) -> Any:

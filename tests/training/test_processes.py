@@ -20,13 +20,13 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.benchmark.runner import run_folder
-from efficient_sed.config.compose import compose_run
 from efficient_sed.config.schema import RunConfig, to_dict
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import LostProcessError, PreemptedError
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.run import run_folder
 from efficient_sed.training.callbacks import ProgressFile
 from efficient_sed.training.shared_norm import SharedStatistics
 from efficient_sed.training.train import LAST_CHECKPOINT, fit
@@ -47,7 +47,12 @@ def overrides(data: SyntheticConfig, output: Path, *more: str) -> list[str]:
 
 
 def start(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-m", "efficient_sed.cli", "train", "--quiet", *words], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(
+        [sys.executable, "-m", "efficient_sed", "train", "--quiet", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -70,13 +75,17 @@ def alone(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path_factory: pyt
 
 
 @pytest.fixture
-def stopped(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], Path]:
+def stopped(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], Path]:
     """Words and folder of a training in one process that SIGTERM stopped in its first epoch."""
     words = overrides(tiny_config, tmp_path)
     config = compose_run(words)
     folder = run_folder(config)
     with monkeypatch.context() as patched:
-        patched.setattr(ProgressFile, "on_train_batch_start", lambda *_: signal.raise_signal(signal.SIGTERM), raising=False)
+        patched.setattr(
+            ProgressFile, "on_train_batch_start", lambda *_: signal.raise_signal(signal.SIGTERM), raising=False
+        )
         with pytest.raises(PreemptedError, match="after step 1"):
             fit(config, tiny_data, folder, show_progress=False)
     return words, folder
@@ -90,7 +99,9 @@ def assert_same_course(folder: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_score_like_one(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, alone: Path) -> None:
+def test_two_processes_train_and_score_like_one(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, alone: Path
+) -> None:
     words = overrides(tiny_config, tmp_path, "train.devices=2")
     process = start(words)
     errors = finish(process)
@@ -102,7 +113,7 @@ def test_two_processes_train_and_score_like_one(tiny_config: SyntheticConfig, ti
     score = column(folder, "val/psds1_macro")[-1]
     data = [word for word in words if word.startswith("data")]
     again = subprocess.run(
-        [sys.executable, "-m", "efficient_sed.cli", "evaluate", str(folder / "model.safetensors"), "--part", "validation", *data],
+        [sys.executable, "-m", "efficient_sed", "evaluate", str(folder / "model.safetensors"), "--part", "validation", *data],
         capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert again.returncode == 0, again.stderr[-2000:]
@@ -110,7 +121,9 @@ def test_two_processes_train_and_score_like_one(tiny_config: SyntheticConfig, ti
 
 
 @pytest.mark.long
-def test_begun_in_two_processes_goes_on_in_one(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, alone: Path) -> None:
+def test_begun_in_two_processes_goes_on_in_one(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, alone: Path
+) -> None:
     words = overrides(tiny_config, tmp_path, "train.devices=2")
     folder = run_folder(compose_run(words))
     assert folder == run_folder(compose_run(overrides(tiny_config, tmp_path)))
@@ -119,7 +132,9 @@ def test_begun_in_two_processes_goes_on_in_one(tiny_config: SyntheticConfig, tin
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     errors = finish(process)
-    assert (process.returncode, "the same command goes on from there" in errors) in {(143, True), (0, False)}, errors[-2000:]
+    assert (process.returncode, "the same command goes on from there" in errors) in {(143, True), (0, False)}, errors[
+        -2000:
+    ]
     if process.returncode:  # else it ended before the signal came
         assert (folder / LAST_CHECKPOINT).is_file()
         fit(compose_run(overrides(tiny_config, tmp_path)), tiny_data, folder, show_progress=False)
@@ -148,13 +163,17 @@ def test_a_lost_process_is_one_line(tiny_config: SyntheticConfig, tmp_path: Path
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(int(child), signal.SIGKILL)
     errors = finish(process)
-    assert process.returncode in (2, -signal.SIGKILL), errors[-2000:]  # Lightning may see it first, and ends this process by force
+    assert process.returncode in (2, -signal.SIGKILL), errors[
+        -2000:
+    ]  # Lightning may see it first, and ends this process by force
     assert errors.splitlines()[-1] == f"efficient-sed: {LostProcessError.WORDS}"
     assert "Traceback" not in errors
 
 
 @pytest.mark.long
-def test_a_process_without_a_readable_clip_does_not_stop_the_others(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+def test_a_process_without_a_readable_clip_does_not_stop_the_others(
+    tiny_config: SyntheticConfig, tmp_path: Path
+) -> None:
     data = replace(tiny_config, root=str(tmp_path / "data"), on_error="skip")
     data.load()
     path = sorted((data.folder / "audio" / "train").iterdir())[1]
@@ -199,7 +218,14 @@ def test_two_processes_read_what_one_reads(tiny_config: SyntheticConfig, tiny_da
 
 def small_network() -> nn.Module:
     torch.manual_seed(0)
-    parts = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, momentum=0.3), nn.ReLU(), nn.Conv2d(4, 5, 3), BatchNormAct2d(5, act_layer=nn.ReLU), nn.Conv2d(5, 2, 3)
+    parts = (
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4, momentum=0.3),
+        nn.ReLU(),
+        nn.Conv2d(4, 5, 3),
+        BatchNormAct2d(5, act_layer=nn.ReLU),
+        nn.Conv2d(5, 2, 3),
+    )
     return nn.Sequential(*parts).double()
 
 

@@ -13,7 +13,7 @@ import torch
 
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
 from efficient_sed.data.events import Splits
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import PreemptedError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import callbacks
@@ -31,9 +31,18 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize(("stop_after", "accumulate", "ema_decay"), [pytest.param(1, 1, 0.0, marks=pytest.mark.long), (2, 2, 0.9), pytest.param(4, 1, 0.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("stop_after", "accumulate", "ema_decay"),
+    [pytest.param(1, 1, 0.0, marks=pytest.mark.long), (2, 2, 0.9), pytest.param(4, 1, 0.0, marks=pytest.mark.long)],
+)
 def test_sigterm_saves_and_the_same_call_goes_on(
-    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, accumulate: int, ema_decay: float
+    tiny_config: SyntheticConfig,
+    tiny_data: Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int,
+    accumulate: int,
+    ema_decay: float,
 ) -> None:
     config = make_config(tiny_config, accumulate=accumulate, ema_decay=ema_decay)
     fit(config, tiny_data, tmp_path / "whole", show_progress=False)
@@ -48,10 +57,14 @@ def test_sigterm_saves_and_the_same_call_goes_on(
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patched:
         patched.setattr(ProgressFile, "on_train_batch_start", terminate, raising=False)
-        with pytest.raises(PreemptedError, match=r"^stopped by SIGTERM after step \d+; the same command goes on from there$"):
+        with pytest.raises(
+            PreemptedError, match=r"^stopped by SIGTERM after step \d+; the same command goes on from there$"
+        ):
             fit(config, tiny_data, tmp_path / "stopped", show_progress=False)
     assert signal.getsignal(signal.SIGTERM) == before
-    assert torch.load(tmp_path / "stopped" / LAST_CHECKPOINT, weights_only=True)["global_step"] * accumulate >= stop_after
+    assert (
+        torch.load(tmp_path / "stopped" / LAST_CHECKPOINT, weights_only=True)["global_step"] * accumulate >= stop_after
+    )
     _, facts = fit(config, tiny_data, tmp_path / "stopped", show_progress=False)
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
     assert facts["steps"] == torch.load(tmp_path / "whole" / LAST_CHECKPOINT, weights_only=True)["global_step"]

@@ -22,14 +22,14 @@ import torch
 from damage import spoil
 
 import efficient_sed as es
-from efficient_sed._memory import explain
-from efficient_sed.cli import main
+from efficient_sed.cli.main import main
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
-from efficient_sed.data.clip_dataset import EvaluationWindows, TrainingClips, collate
 from efficient_sed.data.datamodule import SedDataModule
+from efficient_sed.data.dataset import EvaluationWindows, TrainingClips, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, DivergedError
+from efficient_sed.machine.memory import explain
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.module import SedModule
@@ -117,7 +117,9 @@ def test_what_training_writes(plain: Finished) -> None:
     assert torch.load(plain.folder / "last.ckpt", weights_only=True)["global_step"] == 4  # not only the best epoch
 
 
-def test_tensorboard_has_the_names_of_the_table(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+def test_tensorboard_has_the_names_of_the_table(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -129,7 +131,10 @@ def test_tensorboard_has_the_names_of_the_table(tiny_config: SyntheticConfig, ti
 
 
 def test_the_best_epoch_comes_back(plain: Finished) -> None:
-    assert_same_weights({f"model.{key}": value for key, value in plain.model.state_dict().items()}, read_state(plain.folder / "best.ckpt"))
+    assert_same_weights(
+        {f"model.{key}": value for key, value in plain.model.state_dict().items()},
+        read_state(plain.folder / "best.ckpt"),
+    )
     assert not plain.model.training
 
 
@@ -137,7 +142,9 @@ def test_lightning_checkpoint_loads(plain: Finished, tiny_data: Splits) -> None:
     model = es.load_model(str(plain.folder / "last.ckpt"))
     assert model.classes == list(tiny_data.classes)
     assert (model.provenance.clip_seconds, model.provenance.median_frames) == (3, 1)
-    assert_same_weights({f"model.{key}": value for key, value in model.state_dict().items()}, read_state(plain.folder / "last.ckpt"))
+    assert_same_weights(
+        {f"model.{key}": value for key, value in model.state_dict().items()}, read_state(plain.folder / "last.ckpt")
+    )
     assert_same_weights(es.load_model("fmn04", checkpoint=plain.folder / "last.ckpt").state_dict(), model.state_dict())
     with pytest.raises(CheckpointError, match=r"holds fmn04, not fmn06"):
         es.load_model("fmn06", checkpoint=plain.folder / "last.ckpt")
@@ -156,7 +163,13 @@ def test_a_finished_training_is_not_repeated(plain: Finished, tiny_data: Splits,
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "sparse validation": {"validate_every": 2},
-    "averaged": {"ema_decay": 0.7, "draws_per_epoch": 16, "accumulate": 2, "optimizer": "lamb", "schedule": "one_cycle"},
+    "averaged": {
+        "ema_decay": 0.7,
+        "draws_per_epoch": 16,
+        "accumulate": 2,
+        "optimizer": "lamb",
+        "schedule": "one_cycle",
+    },
     "all": {"augment": EVERY_AUGMENT, "sampler": "balanced", "draws_per_epoch": 16, "accumulate": 2, "select": "last"},
 }
 
@@ -166,15 +179,26 @@ RECIPES: dict[str, dict[str, Any]] = {
     [
         ("gru", 1, "plain"),
         ("tf", 3, "all"),
-        *(pytest.param(*row, marks=pytest.mark.long) for row in (("tf", 0, "plain"), ("tf", 1, "sparse validation"), ("tf", 3, "averaged"))),
+        *(
+            pytest.param(*row, marks=pytest.mark.long)
+            for row in (("tf", 0, "plain"), ("tf", 1, "sparse validation"), ("tf", 3, "averaged"))
+        ),
     ],
 )
 @pytest.mark.slow
 def test_resumed_equals_uninterrupted(
-    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seq: str, batch_index: int, recipe: str
+    tiny_config: SyntheticConfig,
+    tiny_data: Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seq: str,
+    batch_index: int,
+    recipe: str,
 ) -> None:
     """Killed in the third of four epochs, with augmentation and dropout."""
-    config = make_config(tiny_config, seq, train={"epochs": 4, "augment": AugmentConfig(mixup_probability=0.5)} | RECIPES[recipe])
+    config = make_config(
+        tiny_config, seq, train={"epochs": 4, "augment": AugmentConfig(mixup_probability=0.5)} | RECIPES[recipe]
+    )
     whole = train(config, tiny_data, tmp_path / "whole")
     step = SedModule.training_step
 
@@ -190,19 +214,36 @@ def test_resumed_equals_uninterrupted(
     assert torch.load(tmp_path / "resumed" / "last.ckpt", weights_only=True)["global_step"] == 4
     resumed = train(config, tiny_data, tmp_path / "resumed")
     assert untimed(resumed.facts) == untimed(whole.facts)
-    assert read_metrics(resumed.folder, "train/loss_epoch")[-2:] == pytest.approx(read_metrics(whole.folder, "train/loss_epoch")[-2:], abs=1e-6)
+    assert read_metrics(resumed.folder, "train/loss_epoch")[-2:] == pytest.approx(
+        read_metrics(whole.folder, "train/loss_epoch")[-2:], abs=1e-6
+    )
     for file in ("last.ckpt", "best.ckpt"):
         assert_same_weights(read_state(resumed.folder / file), read_state(whole.folder / file))
     if config.train.ema_decay:
-        assert_same_weights(*(torch.load(run.folder / "last.ckpt", weights_only=True)["current_model_state"] for run in (resumed, whole)))
+        assert_same_weights(
+            *(
+                torch.load(run.folder / "last.ckpt", weights_only=True)["current_model_state"]
+                for run in (resumed, whole)
+            )
+        )
     assert (resumed.folder / "metrics_part1.csv").is_file()
 
 
-def test_the_average_is_what_is_validated_and_kept(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_average_is_what_is_validated_and_kept(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first step's weights, then 0.6 of the average and 0.4 of each further step's; statistics of BatchNorm are those of the last batch."""
     seen: list[dict[str, torch.Tensor]] = []
-    monkeypatch.setattr(SedModule, "on_train_batch_end", lambda self, *_: seen.append({key: value.clone() for key, value in self.state_dict().items()}), raising=False)
-    config = make_config(tiny_config, train={"epochs": 2, "batch_size": 2, "accumulate": 2, "ema_decay": 0.6, "warmup_steps": 0, "select": "last"})
+    monkeypatch.setattr(
+        SedModule,
+        "on_train_batch_end",
+        lambda self, *_: seen.append({key: value.clone() for key, value in self.state_dict().items()}),
+        raising=False,
+    )
+    config = make_config(
+        tiny_config,
+        train={"epochs": 2, "batch_size": 2, "accumulate": 2, "ema_decay": 0.6, "warmup_steps": 0, "select": "last"},
+    )
     done = train(config, tiny_data, tmp_path)
     steps = seen[1::2]  # every other batch ends a step
     assert len(steps) == done.facts["steps"] == 4
@@ -210,7 +251,9 @@ def test_the_average_is_what_is_validated_and_kept(tiny_config: SyntheticConfig,
     for state in steps[1:]:
         for key in done.model.state_dict():
             is_weight = not key.endswith(("running_mean", "running_var", "num_batches_tracked"))
-            expected[f"model.{key}"] = 0.6 * expected[f"model.{key}"] + 0.4 * state[f"model.{key}"] if is_weight else state[f"model.{key}"]
+            expected[f"model.{key}"] = (
+                0.6 * expected[f"model.{key}"] + 0.4 * state[f"model.{key}"] if is_weight else state[f"model.{key}"]
+            )
     last = read_state(tmp_path / "last.ckpt")
     assert_same_weights(last, expected, atol=1e-6)
     assert any(not torch.equal(value, last[key]) for key, value in steps[-1].items())
@@ -227,7 +270,10 @@ def test_excerpts_are_shorter_than_what_is_scored(tiny_config: SyntheticConfig, 
     config = make_config(tiny_config, train={"crop_seconds": 2.0})
     grid = build_model(config, tiny_data.classes).grid
     data = SedDataModule(config, tiny_data, grid)
-    assert [len(dataset[key].waveform) for dataset, key in ((data.training, (0, 0)), (data.validation, 0))] == [32_000, 48_000]  # type: ignore[index,union-attr]
+    assert [len(dataset[key].waveform) for dataset, key in ((data.training, (0, 0)), (data.validation, 0))] == [
+        32_000,
+        48_000,
+    ]  # type: ignore[index,union-attr]
     longer = SedDataModule(make_config(tiny_config, train={"crop_seconds": 8.0}), tiny_data, grid)
     assert len(longer.training[(0, 0)].waveform) == 48_000  # type: ignore[union-attr]
 
@@ -235,7 +281,11 @@ def test_excerpts_are_shorter_than_what_is_scored(tiny_config: SyntheticConfig, 
 def test_label_smoothing_changes_the_loss(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
     options = {"epochs": 1, "batch_size": 8, "augment": NO_AUGMENT}
     for smoothing in (0.0, 0.2):
-        train(make_config(tiny_config, task="tagging", train=options | {"label_smoothing": smoothing}), tiny_data, tmp_path / str(smoothing))
+        train(
+            make_config(tiny_config, task="tagging", train=options | {"label_smoothing": smoothing}),
+            tiny_data,
+            tmp_path / str(smoothing),
+        )
     plain, smoothed = (read_metrics(tmp_path / name, "train/loss_epoch") for name in ("0.0", "0.2"))
     assert plain != pytest.approx(smoothed, rel=1e-6)
 
@@ -244,27 +294,59 @@ def read_rates(folder: Path) -> list[dict[str, float]]:
     """Rows of the log that hold learning rates: by group, with the number of the step."""
     with (folder / "metrics.csv").open() as file:
         rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    return [{key.removeprefix("lr-Adam/"): value for key, value in row.items() if key.startswith("lr-Adam/") or key == "step"} for row in rows if "lr-Adam/head" in row]
+    return [
+        {
+            key.removeprefix("lr-Adam/"): value
+            for key, value in row.items()
+            if key.startswith("lr-Adam/") or key == "step"
+        }
+        for row in rows
+        if "lr-Adam/head" in row
+    ]
 
 
 @pytest.mark.parametrize("accumulate", [2])
-def test_the_log_holds_the_rate_of_every_group(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, accumulate: int) -> None:
+def test_the_log_holds_the_rate_of_every_group(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, accumulate: int
+) -> None:
     """What a step of the optimiser used: the group's peak rate times warm-up and cosine at that step, however many batches make one."""
-    options = {"batch_size": 1, "draws_per_epoch": 8 * accumulate, "accumulate": accumulate, "epochs": 3, "validate_every": 3, "warmup_steps": 8}
-    done = train(make_config(tiny_config, train=options | {"lr_backbone": 2e-4, "lr_head": 5e-4, "final_lr_ratio": 0.1, "is_batchnorm_frozen": True}), tiny_data, tmp_path)
+    options = {
+        "batch_size": 1,
+        "draws_per_epoch": 8 * accumulate,
+        "accumulate": accumulate,
+        "epochs": 3,
+        "validate_every": 3,
+        "warmup_steps": 8,
+    }
+    done = train(
+        make_config(
+            tiny_config,
+            train=options | {"lr_backbone": 2e-4, "lr_head": 5e-4, "final_lr_ratio": 0.1, "is_batchnorm_frozen": True},
+        ),
+        tiny_data,
+        tmp_path,
+    )
     assert done.facts["steps"] == 24
     rates = read_rates(tmp_path)
     assert len(rates) >= 4
     for row in rates:
         factor = warmup_cosine(int(row.pop("step")), 8, 24, 0.1)
-        expected = {f"backbone.{stage}": 2e-4 * 0.9 ** (16 - stage) * factor for stage in range(17)} | {"head": 5e-4 * factor}
+        expected = {f"backbone.{stage}": 2e-4 * 0.9 ** (16 - stage) * factor for stage in range(17)} | {
+            "head": 5e-4 * factor
+        }
         assert row == pytest.approx(expected, rel=1e-5)
 
 
-def test_frozen_backbone_logs_one_rate(plain: Finished, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+def test_frozen_backbone_logs_one_rate(
+    plain: Finished, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
     es.save_model(plain.model, tmp_path / "start.safetensors")
     options = {"is_backbone_frozen": True, "batch_size": 1, "epochs": 1}
-    train(make_config(tiny_config, "none", str(tmp_path / "start.safetensors"), train=options), tiny_data, tmp_path / "run")
+    train(
+        make_config(tiny_config, "none", str(tmp_path / "start.safetensors"), train=options),
+        tiny_data,
+        tmp_path / "run",
+    )
     assert all(row.keys() == {"step", "head"} for row in read_rates(tmp_path / "run"))
 
 
@@ -274,11 +356,19 @@ def first_moments(folder: Path) -> list[torch.Tensor]:
     return [state["exp_avg"] for _, state in sorted(optimizer["state"].items())]
 
 
-def test_accumulated_gradient_is_that_of_the_whole_batch(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+def test_accumulated_gradient_is_that_of_the_whole_batch(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
     gradients = []
     for batch_size, accumulate in ((8, 1), (4, 2), (2, 4)):
         folder = tmp_path / str(accumulate)
-        options = {"epochs": 1, "batch_size": batch_size, "accumulate": accumulate, "augment": NO_AUGMENT, "is_batchnorm_frozen": True}
+        options = {
+            "epochs": 1,
+            "batch_size": batch_size,
+            "accumulate": accumulate,
+            "augment": NO_AUGMENT,
+            "is_batchnorm_frozen": True,
+        }
         assert train(make_config(tiny_config, train=options), tiny_data, folder).facts["steps"] == 1
         gradients.append(first_moments(folder))
     for other in gradients[1:]:
@@ -286,7 +376,9 @@ def test_accumulated_gradient_is_that_of_the_whole_batch(tiny_config: SyntheticC
             torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-6 + 1e-4 * float(one.abs().max()))
 
 
-def test_batches_of_one_step_are_augmented_differently(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_one_step_are_augmented_differently(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn = []
     augmented = SedModule._augmented
 
@@ -303,7 +395,13 @@ def test_the_last_epoch_if_asked_for(tiny_config: SyntheticConfig, tiny_data: Sp
     """A learning rate that spoils the model after the first epoch."""
     models = {}
     for select in ("best", "last"):
-        done = train(make_config(tiny_config, task="tagging", train={"select": select, "epochs": 3, "lr_head": 1.0, "lr_backbone": 0.3}), tiny_data, tmp_path / select)
+        done = train(
+            make_config(
+                tiny_config, task="tagging", train={"select": select, "epochs": 3, "lr_head": 1.0, "lr_backbone": 0.3}
+            ),
+            tiny_data,
+            tmp_path / select,
+        )
         assert done.facts["select"] == select
         models[select] = {f"model.{key}": value for key, value in done.model.state_dict().items()}
         assert_same_weights(models[select], read_state(tmp_path / select / f"{select}.ckpt"))
@@ -325,21 +423,36 @@ def test_mixed_precision(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_pa
 
 
 def test_tagging_in_mixed_precision(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
-    assert train(make_config(tiny_config, task="tagging", train={"precision": "bf16-mixed", "epochs": 1}), tiny_data, tmp_path).facts["best_score"] > 0
+    assert (
+        train(
+            make_config(tiny_config, task="tagging", train={"precision": "bf16-mixed", "epochs": 1}),
+            tiny_data,
+            tmp_path,
+        ).facts["best_score"]
+        > 0
+    )
 
 
 def test_float16_needs_a_gpu(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^train\.precision=16-mixed is not allowed: float16 needs a GPU; give train\.precision=bf16-mixed or 32-true$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^train\.precision=16-mixed is not allowed: float16 needs a GPU; give train\.precision=bf16-mixed or 32-true$",
+    ):
         train(make_config(tiny_config, train={"precision": "16-mixed"}), tiny_data, tmp_path)
 
 
 def test_nothing_to_balance(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
     silent = replace(tiny_data, train=tuple(replace(clip, events=()) for clip in tiny_data.train))
-    with pytest.raises(DataError, match=r"^train\.sampler=balanced draws clips by their events, and the train part holds none; give train\.sampler=uniform$"):
+    with pytest.raises(
+        DataError,
+        match=r"^train\.sampler=balanced draws clips by their events, and the train part holds none; give train\.sampler=uniform$",
+    ):
         train(make_config(tiny_config, train={"sampler": "balanced"}), silent, tmp_path)
 
 
-def test_interrupt_stays_an_interrupt(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_stays_an_interrupt(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -351,7 +464,14 @@ def test_interrupt_stays_an_interrupt(tiny_config: SyntheticConfig, tiny_data: S
 
 def test_loss_falls_on_one_batch(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
     few = replace(tiny_data, train=tiny_data.train[:4])
-    options = {"epochs": 12, "validate_every": 12, "warmup_steps": 0, "final_lr_ratio": 1.0, "augment": NO_AUGMENT, "batchnorm_momentum": 0.1}
+    options = {
+        "epochs": 12,
+        "validate_every": 12,
+        "warmup_steps": 0,
+        "final_lr_ratio": 1.0,
+        "augment": NO_AUGMENT,
+        "batchnorm_momentum": 0.1,
+    }
     train(make_config(tiny_config, train=options), few, tmp_path)
     losses = read_metrics(tmp_path, "train/loss_epoch")
     assert len(losses) == 12
@@ -370,7 +490,9 @@ def test_distillation(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path:
     data = replace(tiny_config, pseudo_labels=str(tmp_path / "teacher.hdf5"), num_workers=num_workers)
     done = train(make_config(data, train={"epochs": 1, "distillation_weight": 0.75}), tiny_data, tmp_path / "run")
     assert done.facts["num_with_teacher"] == 7
-    total, supervised, distillation = (read_metrics(tmp_path / "run", f"train/loss{part}_epoch") for part in ("", "_supervised", "_distillation"))
+    total, supervised, distillation = (
+        read_metrics(tmp_path / "run", f"train/loss{part}_epoch") for part in ("", "_supervised", "_distillation")
+    )
     assert supervised != pytest.approx(distillation)
     assert total[0] == pytest.approx(0.25 * supervised[0] + 0.75 * distillation[0], abs=1e-5)
 
@@ -381,7 +503,9 @@ def test_tagging(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
     assert 0 < done.facts["best_score"] == read_metrics(tmp_path, "val/map")[0] <= 1
     assert 0 <= read_metrics(tmp_path, "val/mauc")[0] <= 1
     before = build_model(done.config, tiny_data.classes)
-    assert torch.equal(done.model.classifier.strong.weight, before.classifier.strong.weight)  # frame logits take no part
+    assert torch.equal(
+        done.model.classifier.strong.weight, before.classifier.strong.weight
+    )  # frame logits take no part
     assert not torch.equal(done.model.classifier.weak.weight, before.classifier.weak.weight)
 
 
@@ -406,9 +530,16 @@ def test_batchnorm_that_is_not_frozen_learns(plain: Finished, tiny_data: Splits)
 
 def test_frozen_backbone(plain: Finished, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
     es.save_model(plain.model, tmp_path / "start.safetensors")
-    done = train(make_config(tiny_config, "gru", str(tmp_path / "start.safetensors"), train={"is_backbone_frozen": True}), tiny_data, tmp_path / "run")
+    done = train(
+        make_config(tiny_config, "gru", str(tmp_path / "start.safetensors"), train={"is_backbone_frozen": True}),
+        tiny_data,
+        tmp_path / "run",
+    )
     last = read_state(done.folder / "last.ckpt")
-    assert_same_weights({key: last[f"model.backbone.{key}"] for key in plain.model.backbone.state_dict()}, plain.model.backbone.state_dict())
+    assert_same_weights(
+        {key: last[f"model.backbone.{key}"] for key in plain.model.backbone.state_dict()},
+        plain.model.backbone.state_dict(),
+    )
     fresh = build_model(done.config, tiny_data.classes).state_dict()
     assert not torch.equal(last["model.sequence.gru.weight_ih_l0"], fresh["sequence.gru.weight_ih_l0"])
 
@@ -420,7 +551,9 @@ def test_init_takes_the_backbone_alone(plain: Finished, tiny_config: SyntheticCo
     assert_same_weights(model.backbone.state_dict(), plain.model.backbone.state_dict())
     assert model.classes == ["a", "b", "c"]
     fresh = build_model(make_config(tiny_config, "gru"), ("a", "b", "c"))
-    assert_same_weights(model.sequence.state_dict(), fresh.sequence.state_dict())  # the seed decides, with or without initial weights
+    assert_same_weights(
+        model.sequence.state_dict(), fresh.sequence.state_dict()
+    )  # the seed decides, with or without initial weights
 
 
 def test_init_that_cannot_be_used(plain: Finished, tiny_config: SyntheticConfig, tmp_path: Path) -> None:
@@ -434,14 +567,18 @@ def test_init_that_cannot_be_used(plain: Finished, tiny_config: SyntheticConfig,
 
 
 @pytest.mark.parametrize(("part", "num_workers"), [("train", 0), ("validation", 1)])
-def test_damaged_audio_stops_training(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path, part: str, num_workers: int) -> None:
+def test_damaged_audio_stops_training(
+    damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path, part: str, num_workers: int
+) -> None:
     data, path = damaged(part)
     with pytest.raises(DataError, match=r"damaged audio .*; data\.on_error=skip leaves such files out$") as caught:
         train(make_config(replace(data, num_workers=num_workers)), data.load(), tmp_path / "run")
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_damaged_audio_is_skipped_and_counted(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path) -> None:
+def test_damaged_audio_is_skipped_and_counted(
+    damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path
+) -> None:
     data, path = damaged("train")
     done = train(make_config(replace(data, on_error="skip")), data.load(), tmp_path / "run")
     (message,) = done.facts["unreadable"]
@@ -455,12 +592,19 @@ def flip(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
-@pytest.mark.parametrize("damage", [lambda _: b"", lambda data: data[: len(data) // 2], flip], ids=["empty", "cut", "flipped"])
-def test_damaged_checkpoints_are_told_before_training(tiny_data: Splits, plain: Finished, tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize(
+    "damage", [lambda _: b"", lambda data: data[: len(data) // 2], flip], ids=["empty", "cut", "flipped"]
+)
+def test_damaged_checkpoints_are_told_before_training(
+    tiny_data: Splits, plain: Finished, tmp_path: Path, name: str, damage: Callable[[bytes], bytes]
+) -> None:
     for file in ("last.ckpt", "best.ckpt"):
         (tmp_path / file).write_bytes((plain.folder / file).read_bytes())
     (tmp_path / name).write_bytes(damage((tmp_path / name).read_bytes()))
-    with pytest.raises(CheckpointError, match=rf"{name}: damaged \(.+\); put a copy of it back, or delete last\.ckpt and best\.ckpt, and the run begins anew$") as caught:
+    with pytest.raises(
+        CheckpointError,
+        match=rf"{name}: damaged \(.+\); put a copy of it back, or delete last\.ckpt and best\.ckpt, and the run begins anew$",
+    ) as caught:
         train(plain.config, tiny_data, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -468,43 +612,73 @@ def test_damaged_checkpoints_are_told_before_training(tiny_data: Splits, plain: 
 def test_a_best_epoch_that_is_gone_is_told(tiny_data: Splits, plain: Finished, tmp_path: Path) -> None:
     folder = shutil.copytree(plain.folder, tmp_path / "run")
     (folder / "best.ckpt").unlink()
-    with pytest.raises(CheckpointError, match=rf"^{folder}/best\.ckpt: is gone; put it back, or delete last\.ckpt beside it, too, and the run begins anew$"):
+    with pytest.raises(
+        CheckpointError,
+        match=rf"^{folder}/best\.ckpt: is gone; put it back, or delete last\.ckpt beside it, too, and the run begins anew$",
+    ):
         fit(plain.config, tiny_data, folder, show_progress=False)
 
 
 def test_a_training_that_diverges_says_so(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
     config = make_config(tiny_config, train={"lr_head": 1e30, "lr_backbone": 1e30, "warmup_steps": 0})
     with pytest.raises(
-        DivergedError, match=r"^the training diverged in epoch 1: .* lower rates than train\.lr_head=1e\+30 and train\.lr_backbone=1e\+30, or train\.gradient_clip=1$"
+        DivergedError,
+        match=r"^the training diverged in epoch 1: .* lower rates than train\.lr_head=1e\+30 and train\.lr_backbone=1e\+30, or train\.gradient_clip=1$",
     ):
         fit(config, tiny_data, tmp_path, show_progress=False)
     assert not list(tmp_path.glob("*.ckpt"))
 
 
-def test_a_killed_data_worker_is_one_line(tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_data_worker_is_one_line(
+    tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(TrainingClips, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     scenes = f"data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3 data.num_workers=1 data.root={tiny_config.root}"
-    assert main(["train", "backbone=fmn04", "seq=none", "train.accelerator=cpu", "train.batch_size=4", f"output_dir={tmp_path}", *scenes.split()]) == 2
+    assert (
+        main(
+            [
+                "train",
+                "backbone=fmn04",
+                "seq=none",
+                "train.accelerator=cpu",
+                "train.batch_size=4",
+                f"output_dir={tmp_path}",
+                *scenes.split(),
+            ]
+        )
+        == 2
+    )
     last = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(r"efficient-sed: a process that decodes audio ended \((Killed|unexpectedly)\), perhaps for lack of memory; ", last)
+    assert re.match(
+        r"efficient-sed: a process that decodes audio ended \((Killed|unexpectedly)\), perhaps for lack of memory; ",
+        last,
+    )
 
 
-def test_a_mistake_of_a_data_worker_is_not_called_a_loss(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_of_a_data_worker_is_not_called_a_loss(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(TrainingClips, "__getitem__", lambda *_: torch.zeros(3) + torch.zeros(4))
     with pytest.raises(RuntimeError, match="Caught RuntimeError in DataLoader worker process 0") as caught:
         fit(make_config(replace(tiny_config, num_workers=1)), tiny_data, tmp_path, show_progress=False)
     assert explain(caught.value) is None
 
 
-def test_every_epoch_is_a_line_of_the_log(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_epoch_is_a_line_of_the_log(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level("INFO"):
         fit(make_config(tiny_config), tiny_data, tmp_path, show_progress=False)
     lines = [message for record in caplog.records if (message := record.getMessage()).startswith("epoch ")]
     assert [line.split(",")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
-    assert [float(line.split("last validation ")[1].split(",")[0]) for line in lines] == pytest.approx(read_metrics(tmp_path, "val/psds1_macro"), abs=1e-3)
+    assert [float(line.split("last validation ")[1].split(",")[0]) for line in lines] == pytest.approx(
+        read_metrics(tmp_path, "val/psds1_macro"), abs=1e-3
+    )
 
 
-def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tiny_data: Splits, plain: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
+    tiny_data: Splits, plain: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -514,7 +688,9 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tiny_data: Spli
         train(plain.config, tiny_data, tmp_path)
 
 
-def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_the_checkpoint_before(
+    tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = make_config(tiny_config)
     fsync, start = os.fsync, SedModule.on_train_epoch_start
     is_full = False
@@ -532,7 +708,10 @@ def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, ti
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         patch.setattr(SedModule, "on_train_epoch_start", fill_up)
-        with pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be written \(No space left on device\); the checkpoint before it is intact") as caught:
+        with pytest.raises(
+            CheckpointError,
+            match=r"last\.ckpt: cannot be written \(No space left on device\); the checkpoint before it is intact",
+        ) as caught:
             train(config, tiny_data, tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 2
@@ -545,7 +724,9 @@ def test_full_disk_leaves_the_checkpoint_before(tiny_config: SyntheticConfig, ti
     [("validation", task, "nothing to score: of 1 clips none could be read") for task in ("detection", "tagging")]
     + [("train", "detection", "not one training file could be read; the last one: ")],
 )
-def test_not_one_readable_file(damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path, part: str, task: str, message: str) -> None:
+def test_not_one_readable_file(
+    damaged: Callable[[str], tuple[SyntheticConfig, Path]], tmp_path: Path, part: str, task: str, message: str
+) -> None:
     data, _ = damaged(part)
     splits = data.load()
     broken = replace(splits, **{part: getattr(splits, part)[1:2]})

@@ -14,10 +14,10 @@ from test_augmentation import EVERYTHING, IS_WEAK, ON
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from efficient_sed.audio.frontend_mel40 import Mel40
+from efficient_sed.audio.frontends.mel40 import Mel40
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
-from efficient_sed.data.clip_dataset import Batch
-from efficient_sed.data.synthetic import SyntheticConfig
+from efficient_sed.data.dataset import Batch
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
@@ -44,7 +44,9 @@ class Copies(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
-        if len({leaf.device for leaf in tensors if leaf.ndim or "copy" in str(function)}) > 1:  # numbers go along with the kernel
+        if (
+            len({leaf.device for leaf in tensors if leaf.ndim or "copy" in str(function)}) > 1
+        ):  # numbers go along with the kernel
             self.names.append(str(function))
         return result
 
@@ -106,7 +108,10 @@ def test_one_copy_whatever_the_augmentation() -> None:
 
 def test_teachers_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of them, one with a front end and more classes of its own."""
-    for name, stand_in in (("_weights_hash", lambda _: ""), ("is_alike", lambda one, other: one is other)):  # they read values
+    for name, stand_in in (
+        ("_weights_hash", lambda _: ""),
+        ("is_alike", lambda one, other: one is other),
+    ):  # they read values
         monkeypatch.setattr(teacher_models, name, stand_in)
     module, _ = make_module("crnn_cnn")
     with META:
@@ -151,7 +156,12 @@ def test_losses_are_shared_where_they_are_logged(monkeypatch: pytest.MonkeyPatch
 
 def test_moved_together_all_stays_what_it_was() -> None:
     """Types, shapes and structure; on a CPU the very tensors."""
-    given = {"a": torch.tensor(True), "b": (torch.arange(5), None), "c": [torch.rand(2, 3).T, torch.zeros(0, 4)], "d": torch.rand(3).half()}
+    given = {
+        "a": torch.tensor(True),
+        "b": (torch.arange(5), None),
+        "c": [torch.rand(2, 3).T, torch.zeros(0, 4)],
+        "d": torch.rand(3).half(),
+    }
     assert move_together(given, torch.device("cpu")) is given
     with Copies() as copies:
         moved = move_together(given, META)

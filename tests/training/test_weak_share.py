@@ -14,15 +14,15 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.audio import augment
-from efficient_sed.audio.augment import draw_mixup
-from efficient_sed.config.compose import compose_run
+from efficient_sed.audio.augment import time as augment
+from efficient_sed.audio.augment.time import draw_mixup
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
-from efficient_sed.data.audioset_strong import AudioSetStrongConfig
-from efficient_sed.data.clip_dataset import Batch
 from efficient_sed.data.datamodule import SedDataModule
+from efficient_sed.data.dataset import Batch
 from efficient_sed.data.events import Event, Splits
+from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
 from efficient_sed.errors import ConfigError, DataError, PreemptedError
+from efficient_sed.experiment.compose import compose_run
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import augmentation
 from efficient_sed.training.augmentation import augment_batch
@@ -31,7 +31,9 @@ from efficient_sed.training.losses import half_weak_loss
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.train import LAST_CHECKPOINT, build_model, fit
 
-NO_AUGMENT = AugmentConfig(wave_mix_probability=0.0, mixup_probability=0.0, weak_mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
+NO_AUGMENT = AugmentConfig(
+    wave_mix_probability=0.0, mixup_probability=0.0, weak_mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,14 @@ def teacher(tiny_data: Splits, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def make_config(teacher: str, **train: Any) -> RunConfig:
-    options = {"epochs": 1, "batch_size": 4, "weak_share": 0.5, "teacher": (teacher,), "accelerator": "cpu", "select": "last"} | train
+    options = {
+        "epochs": 1,
+        "batch_size": 4,
+        "weak_share": 0.5,
+        "teacher": (teacher,),
+        "accelerator": "cpu",
+        "select": "last",
+    } | train
     data = AudioSetStrongConfig(weak_root="weak", clip_seconds=3, num_workers=0)
     return RunConfig(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), data, TrainConfig(**options))
 
@@ -69,7 +78,11 @@ def test_batches_hold_both(splits: Splits, teacher: str) -> None:
     assert len(batches) == 4
     for batch in batches:
         assert batch.is_weak.dtype == torch.bool
-        assert batch.is_weak.tolist() == [position >= 8 for position in batch.positions.tolist()] == [False, False, False, True]
+        assert (
+            batch.is_weak.tolist()
+            == [position >= 8 for position in batch.positions.tolist()]
+            == [False, False, False, True]
+        )
         assert not batch.targets[batch.is_weak].any()
         weak = splits.weak[int(batch.positions[-1]) - 8]
         assert torch.equal(batch.waveform[-1], weak.audio.read(0.0, 3.0))
@@ -91,7 +104,9 @@ def test_loss_by_hand(splits: Splits, teacher: str) -> None:
     strong, weak = (bce(output.frame_logits[kind], taught[kind]) for kind in (slice(0, 2), slice(2, 4)))
     expected = 0.1 * bce(output.frame_logits[:2], targets[:2]) + 0.9 * (0.5 * strong + 0.5 * weak)
     torch.testing.assert_close(losses["loss"], expected)
-    torch.testing.assert_close(losses["loss"], half_weak_loss(output.frame_logits, targets, taught, *rows, 0.9, 0.5)["loss"])
+    torch.testing.assert_close(
+        losses["loss"], half_weak_loss(output.frame_logits, targets, taught, *rows, 0.9, 0.5)["loss"]
+    )
 
 
 @pytest.fixture
@@ -112,15 +127,28 @@ def noise(is_weak: list[bool]) -> Batch:
     generator = torch.Generator().manual_seed(0)
     size = len(is_weak)
     targets = (torch.rand(size, 3, 50, generator=generator) > 0.8).float()
-    return Batch(torch.randn(size, 32_000, generator=generator), targets, 0.8 * targets, torch.arange(size), torch.tensor(is_weak), [])
+    return Batch(
+        torch.randn(size, 32_000, generator=generator),
+        targets,
+        0.8 * targets,
+        torch.arange(size),
+        torch.tensor(is_weak),
+        [],
+    )
 
 
 def test_each_kind_is_mixed_with_itself(mixtures: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
     is_weak = torch.tensor([True, False, False, True, True, False, True, False])
-    model, batch, config = es.create_model("fmn04", num_classes=3), noise(is_weak.tolist()), replace(NO_AUGMENT, wave_mix_probability=0.7, mixup_probability=0.5)
+    model, batch, config = (
+        es.create_model("fmn04", num_classes=3),
+        noise(is_weak.tolist()),
+        replace(NO_AUGMENT, wave_mix_probability=0.7, mixup_probability=0.5),
+    )
     for seed in range(30):
         augment_batch(batch, model, replace(config, weak_mixup_probability=1.0), np.random.default_rng(seed))
-    assert len(mixtures) == 30 * 4  # labels and teacher, of waveforms and of spectrograms, which are mixed in every batch as weak ones always are
+    assert (
+        len(mixtures) == 30 * 4
+    )  # labels and teacher, of waveforms and of spectrograms, which are mixed in every batch as weak ones always are
     for partners, share in mixtures:
         assert torch.equal(is_weak[partners], is_weak)
         assert sorted(partners.tolist()) == list(range(8))
@@ -134,7 +162,9 @@ def test_each_kind_is_mixed_with_itself(mixtures: list[tuple[torch.Tensor, torch
 def test_weak_alpha(mixtures: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
     """A clip's own weight is near a half for large alphas, near 1 for small ones."""
     model, batch = es.create_model("fmn04", num_classes=3), noise([True] * 4 + [False] * 4)
-    config = replace(NO_AUGMENT, mixup_probability=1.0, mixup_alpha=50.0, weak_mixup_probability=1.0, weak_mixup_alpha=0.01)
+    config = replace(
+        NO_AUGMENT, mixup_probability=1.0, mixup_alpha=50.0, weak_mixup_probability=1.0, weak_mixup_alpha=0.01
+    )
     augment_batch(batch, model, config, np.random.default_rng(0))
     _, share = mixtures[0]
     assert share[:4].median() > 0.95
@@ -142,7 +172,9 @@ def test_weak_alpha(mixtures: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_without_weak_clips_the_draws_are_what_they_were(mixtures: list[tuple[torch.Tensor, torch.Tensor]], seed: int) -> None:
+def test_without_weak_clips_the_draws_are_what_they_were(
+    mixtures: list[tuple[torch.Tensor, torch.Tensor]], seed: int
+) -> None:
     config = replace(NO_AUGMENT, wave_mix_probability=0.7, mixup_probability=0.6, weak_mixup_probability=1.0)
     augment_batch(noise([False] * 6), es.create_model("fmn04", num_classes=3), config, np.random.default_rng(seed))
     rng = np.random.default_rng(seed)
@@ -157,10 +189,17 @@ def test_without_weak_clips_the_draws_are_what_they_were(mixtures: list[tuple[to
 
 def test_a_training(splits: Splits, teacher: str, tmp_path: Path) -> None:
     _, facts = fit(make_config(teacher), splits, tmp_path, show_progress=False)
-    assert (facts["steps"], facts["num_weak"], facts["num_with_teacher"]) == (4, 4, 8)  # one pass over eight strong clips, two a batch
+    assert (facts["steps"], facts["num_weak"], facts["num_with_teacher"]) == (
+        4,
+        4,
+        8,
+    )  # one pass over eight strong clips, two a batch
     with (tmp_path / "metrics.csv").open() as file:
         (row,) = [row for row in csv.DictReader(file) if row["train/loss_epoch"]]
-    loss, labels, strong, weak = (float(row[f"train/{name}_epoch"]) for name in ("loss", "loss_supervised", "loss_distillation_strong", "loss_distillation_weak"))
+    loss, labels, strong, weak = (
+        float(row[f"train/{name}_epoch"])
+        for name in ("loss", "loss_supervised", "loss_distillation_strong", "loss_distillation_weak")
+    )
     assert loss == pytest.approx(0.1 * labels + 0.45 * strong + 0.45 * weak, abs=1e-5)
 
 
@@ -213,11 +252,19 @@ def test_too_little_for_a_batch(splits: Splits, teacher: str) -> None:
         config = make_config(teacher, **train)
         return SedDataModule(config, splits, build_model(config, splits.classes).grid).train_dataloader()
 
-    with pytest.raises(DataError, match=r"^train\.draws_per_epoch=3 and train\.weak_share=0\.5 do not fill a batch of 4; give a smaller one$"):
+    with pytest.raises(
+        DataError,
+        match=r"^train\.draws_per_epoch=3 and train\.weak_share=0\.5 do not fill a batch of 4; give a smaller one$",
+    ):
         load({"draws_per_epoch": 3}, splits)
-    with pytest.raises(DataError, match=r"^one pass over 8 strong clips and train\.weak_share=0\.5 do not fill a batch of 32; give a smaller one$"):
+    with pytest.raises(
+        DataError,
+        match=r"^one pass over 8 strong clips and train\.weak_share=0\.5 do not fill a batch of 32; give a smaller one$",
+    ):
         load({"batch_size": 32}, splits)
-    with pytest.raises(DataError, match=r"^train\.weak_share=0\.5 draws weak clips by their labels, and none of the 4 has one$"):
+    with pytest.raises(
+        DataError, match=r"^train\.weak_share=0\.5 draws weak clips by their labels, and none of the 4 has one$"
+    ):
         load({}, replace(splits, weak=tuple(replace(clip, events=()) for clip in splits.weak)))
 
 
@@ -228,17 +275,44 @@ WEAK = "data=audioset_strong data.weak_root=a train.teacher=a"
     ("overrides", "message"),
     [
         ("train.weak_share=0.5", r"train\.weak_share=0\.5 is not allowed: 0 without train\.teacher=NAME"),
-        ("train.weak_share=0.5 train.teacher=a", r"train\.weak_share=0\.5 is not allowed: 0 without data=audioset_strong data\.weak_root=DIR"),
-        ("train.weak_share=0.5 train.teacher=a data=audioset_strong", r"train\.weak_share=0\.5 is not allowed: 0 without data=audioset_strong data\.weak_root=DIR"),
-        ("train.weak_share=0.5 data=audioset_strong data.weak_root=a data.pseudo_labels=b", r"train\.weak_share=0\.5 is not allowed: 0 without train\.teacher=NAME"),
-        (f"{WEAK} train.weak_share=0.5 task=tagging", r"train\.weak_share=0\.5 is not allowed: only with task=detection"),
+        (
+            "train.weak_share=0.5 train.teacher=a",
+            r"train\.weak_share=0\.5 is not allowed: 0 without data=audioset_strong data\.weak_root=DIR",
+        ),
+        (
+            "train.weak_share=0.5 train.teacher=a data=audioset_strong",
+            r"train\.weak_share=0\.5 is not allowed: 0 without data=audioset_strong data\.weak_root=DIR",
+        ),
+        (
+            "train.weak_share=0.5 data=audioset_strong data.weak_root=a data.pseudo_labels=b",
+            r"train\.weak_share=0\.5 is not allowed: 0 without train\.teacher=NAME",
+        ),
+        (
+            f"{WEAK} train.weak_share=0.5 task=tagging",
+            r"train\.weak_share=0\.5 is not allowed: only with task=detection",
+        ),
         (f"{WEAK} train.weak_share=1", r"train\.weak_share=1\.0 is not allowed: 0 to below 1"),
         (f"{WEAK} train.weak_share=-0.5", r"train\.weak_share=-0\.5 is not allowed: 0 to below 1"),
-        (f"{WEAK} train.weak_share=0.3 train.batch_size=4", r"train\.weak_share=0\.3 is not allowed: a whole number of clips of train\.batch_size=4; the nearest is 0\.25"),
-        (f"{WEAK} train.weak_share=0.01 train.batch_size=8", r"train\.weak_share=0\.01 is not allowed: a whole number of .*; the nearest is 0\.125"),
-        (f"{WEAK} train.weak_share=0.99 train.batch_size=8", r"train\.weak_share=0\.99 is not allowed: a whole number of .*; the nearest is 0\.875"),
-        (f"{WEAK} train.weak_share=0.5 train.batch_size=1", r"train\.weak_share=0\.5 is not allowed: a whole number of .*; the nearest is 0"),
-        ("train.augment.weak_mixup_probability=2", r"train\.augment\.weak_mixup_probability=2\.0 is not allowed: 0 to 1"),
+        (
+            f"{WEAK} train.weak_share=0.3 train.batch_size=4",
+            r"train\.weak_share=0\.3 is not allowed: a whole number of clips of train\.batch_size=4; the nearest is 0\.25",
+        ),
+        (
+            f"{WEAK} train.weak_share=0.01 train.batch_size=8",
+            r"train\.weak_share=0\.01 is not allowed: a whole number of .*; the nearest is 0\.125",
+        ),
+        (
+            f"{WEAK} train.weak_share=0.99 train.batch_size=8",
+            r"train\.weak_share=0\.99 is not allowed: a whole number of .*; the nearest is 0\.875",
+        ),
+        (
+            f"{WEAK} train.weak_share=0.5 train.batch_size=1",
+            r"train\.weak_share=0\.5 is not allowed: a whole number of .*; the nearest is 0",
+        ),
+        (
+            "train.augment.weak_mixup_probability=2",
+            r"train\.augment\.weak_mixup_probability=2\.0 is not allowed: 0 to 1",
+        ),
         ("train.augment.weak_mixup_alpha=0", r"train\.augment\.weak_mixup_alpha=0\.0 is not allowed: above 0"),
         ("data.weak_root=a", r"unknown key data\.weak_root; .*data=audioset_strong has it.*"),
     ],
@@ -252,6 +326,11 @@ def test_bad_options(overrides: str, message: str) -> None:
 def test_shares_of_whole_clips() -> None:
     for size in (2, 3, 6, 64, 120):
         for number in range(1, size):
-            assert compose_run([*WEAK.split(), f"train.batch_size={size}", f"train.weak_share={number / size:g}"]).train.weak_per_batch == number
+            assert (
+                compose_run(
+                    [*WEAK.split(), f"train.batch_size={size}", f"train.weak_share={number / size:g}"]
+                ).train.weak_per_batch
+                == number
+            )
             if size > 6:
                 break

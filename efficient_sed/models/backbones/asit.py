@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.audio.frontend_transformers import KALDI_BINS, AsitMel
+from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.frontends.transformers import KALDI_BINS, AsitMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
@@ -47,7 +47,9 @@ class AsitEmbedding(nn.Module):
         init_linear(self)
 
     def forward(self, mel: Tensor) -> Tensor:
-        patches = self.patch_embed(whole_patches(mel).transpose(2, 3)).flatten(2).transpose(1, 2)  # (B, T / 16 * 8, 768)
+        patches = (
+            self.patch_embed(whole_patches(mel).transpose(2, 3)).flatten(2).transpose(1, 2)
+        )  # (B, T / 16 * 8, 768)
         tokens = torch.cat([self.cls_token.expand(mel.shape[0], -1, -1), patches], 1)
         return tokens + self.positions()[:, : tokens.shape[1]]
 

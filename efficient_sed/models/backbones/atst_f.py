@@ -13,11 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.audio.frontend_transformers import ATST_BINS, AtstMel
+from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.frontends.transformers import ATST_BINS, AtstMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
-from efficient_sed.models.backbones._transformer import CLIP_STEPS, DIM, TIME_STRIDE, FrameTransformer, layer_norm, learned, vision_blocks
+from efficient_sed.models.backbones._transformer import (
+    CLIP_STEPS,
+    DIM,
+    TIME_STRIDE,
+    FrameTransformer,
+    layer_norm,
+    learned,
+    vision_blocks,
+)
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.registry import BACKBONES
 
@@ -27,14 +35,18 @@ class AtstEmbedding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mask_embed = nn.Parameter(torch.zeros(1, 1, DIM), requires_grad=False)  # for its self-supervised training; stored, never read
+        self.mask_embed = nn.Parameter(
+            torch.zeros(1, 1, DIM), requires_grad=False
+        )  # for its self-supervised training; stored, never read
         self.pos_embed = learned(1, 1 + CLIP_STEPS, DIM)  # the first is nobody's
         self.patch_embed = nn.Linear(ATST_BINS * TIME_STRIDE, DIM)
         init_linear(self)
 
     def forward(self, mel: Tensor) -> Tensor:
         mel = F.pad(mel, (0, -mel.shape[3] % TIME_STRIDE, 0, 0), mode="replicate")  # its zero would be a loud sound
-        slices = mel.reshape(mel.shape[0], ATST_BINS, -1, TIME_STRIDE).transpose(1, 2).flatten(2)  # (B, T, 256), frequency outermost
+        slices = (
+            mel.reshape(mel.shape[0], ATST_BINS, -1, TIME_STRIDE).transpose(1, 2).flatten(2)
+        )  # (B, T, 256), frequency outermost
         tokens: Tensor = self.patch_embed(slices)
         return tokens + self.pos_embed[:, 1 : 1 + slices.shape[1]]
 

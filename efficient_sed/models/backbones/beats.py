@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.audio.frontend_transformers import KALDI_BINS, BeatsMel
+from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.frontends.transformers import KALDI_BINS, BeatsMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
@@ -37,7 +37,11 @@ from efficient_sed.registry import BACKBONES
 FREQUENCIES = KALDI_BINS // PATCH
 PATCH_DIM = 512
 POSITION_KERNEL, POSITION_GROUPS = 128, 16
-NUM_BUCKETS, NUM_EXACT, MAX_DISTANCE = 160, 80, 800  # for each direction; distances in tokens, of which a column has eight
+NUM_BUCKETS, NUM_EXACT, MAX_DISTANCE = (
+    160,
+    80,
+    800,
+)  # for each direction; distances in tokens, of which a column has eight
 NUM_GATES = 2
 DROPOUT, LAYER_DROP = 0.1, 0.05
 RESIDUAL_SCALE = (2 * NUM_BLOCKS) ** 0.25
@@ -52,14 +56,18 @@ class PositionConv(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight_v = nn.Parameter(torch.empty(DIM, DIM // POSITION_GROUPS, POSITION_KERNEL).normal_(0, math.sqrt(4 / (POSITION_KERNEL * DIM))))
+        self.weight_v = nn.Parameter(
+            torch.empty(DIM, DIM // POSITION_GROUPS, POSITION_KERNEL).normal_(0, math.sqrt(4 / (POSITION_KERNEL * DIM)))
+        )
         self.weight_g = nn.Parameter(torch.linalg.vector_norm(self.weight_v.detach(), dim=(0, 1), keepdim=True))
         self.bias = nn.Parameter(torch.zeros(DIM))
 
     @property
     def weight(self) -> Tensor:
         """The kernel, shape (768, 48, 128)."""
-        kernel: Tensor = self.weight_v * (self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(0, 1), keepdim=True))
+        kernel: Tensor = self.weight_v * (
+            self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(0, 1), keepdim=True)
+        )
         return kernel
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,7 +138,9 @@ class BiasedAttention(nn.Module):
         q, k, v = (split_heads(layer(x), NUM_HEADS) for layer in (self.q, self.k, self.v))  # each (B, heads, L, 64)
         update, reset = self.gate(q).unflatten(-1, (NUM_GATES, 4)).sum(-1).sigmoid().chunk(NUM_GATES, dim=-1)
         gate = update * (reset * self.gate_scale - 1) + 2  # (B, heads, L, 1)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=(gate * bias).to(q.dtype), dropout_p=DROPOUT if self.training else 0.0)
+        attended = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=(gate * bias).to(q.dtype), dropout_p=DROPOUT if self.training else 0.0
+        )
         output: Tensor = self.out(merge_heads(attended))
         return output
 
@@ -164,7 +174,10 @@ class Beats(FrameTransformer):
 
     label, mel_bins = "beats", KALDI_BINS
     RELEASED_NAMES = (
-        (r"^(?:beats\.)?encoder\.layers\.0\.self_attn\.relative_attention_bias\.weight$", "embedding.relative_bias.table"),
+        (
+            r"^(?:beats\.)?encoder\.layers\.0\.self_attn\.relative_attention_bias\.weight$",
+            "embedding.relative_bias.table",
+        ),
         (r"self_attn\.relative_attention_bias\.weight$", None),  # the same table, listed in every block
         (_LAYER + r"self_attn\.(q|k|v|out)_proj\.", r"blocks.\1.attention.\2."),
         (_LAYER + r"self_attn\.grep_linear\.", r"blocks.\1.attention.gate."),

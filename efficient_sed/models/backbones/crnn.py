@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.audio.frontend_mel40 import NUM_FEATURES, Mel40
+from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.frontends.mel40 import NUM_FEATURES, Mel40
 from efficient_sed.config.schema import BackboneConfig, require
 from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES
@@ -51,7 +51,13 @@ class CrnnBlocks(Backbone):
         convolution = separable_convolution if is_separable else plain_convolution
         self.blocks = nn.Sequential(
             *(
-                nn.Sequential(convolution(channels_in), nn.ReLU(), nn.BatchNorm2d(CHANNELS), nn.MaxPool2d((pool, 1)), nn.Dropout2d(dropout))
+                nn.Sequential(
+                    convolution(channels_in),
+                    nn.ReLU(),
+                    nn.BatchNorm2d(CHANNELS),
+                    nn.MaxPool2d((pool, 1)),
+                    nn.Dropout2d(dropout),
+                )
                 for channels_in, pool in zip((1, CHANNELS, CHANNELS), POOLS, strict=True)
             )
         )

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.audio.frontend_erann import MEL_BINS, ErannMel
+from efficient_sed.audio.frontends.erann import MEL_BINS, ErannMel
+from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.config.schema import BackboneConfig, require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel
 from efficient_sed.registry import BACKBONES
@@ -62,12 +62,22 @@ class TimeFrequencyUnit(nn.Module):
             nn.Conv2d(channels_in, channels, (kernels[0][0], kernels[1][0]), stride, padding=1, bias=False),
             nn.BatchNorm2d(channels),
             nn.LeakyReLU(inplace=True),
-            nn.Conv2d(channels, channels, (kernels[0][1], kernels[1][1]), padding=(kernels[0][1] // 2, kernels[1][1] // 2), bias=False),
+            nn.Conv2d(
+                channels,
+                channels,
+                (kernels[0][1], kernels[1][1]),
+                padding=(kernels[0][1] // 2, kernels[1][1] // 2),
+                bias=False,
+            ),
         )
         is_same = stride == (1, 1) and channels_in == channels
         # the stride is a pooling of single places: in torch 2.11 a CPU's strided 1x1 convolution of few channels in channels_last crashes in training
         thinned = nn.MaxPool2d(1, stride)
-        self.shortcut = nn.Identity() if is_same else nn.Sequential(thinned, nn.Conv2d(channels_in, channels, 1, bias=False), nn.BatchNorm2d(channels))
+        self.shortcut = (
+            nn.Identity()
+            if is_same
+            else nn.Sequential(thinned, nn.Conv2d(channels_in, channels, 1, bias=False), nn.BatchNorm2d(channels))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.branch(x)
@@ -90,7 +100,9 @@ class ErannBlocks(Backbone):
         channels_in = 1
         for channels, time in zip(block_channels(width), (1, *time_strides(time_stride)), strict=True):
             first = TimeFrequencyUnit(channels_in, channels, (2 if blocks else 1, time), is_first=not blocks)
-            further = (TimeFrequencyUnit(channels, channels, (1, 1), is_first=False) for _ in range(UNITS_PER_BLOCK - 1))
+            further = (
+                TimeFrequencyUnit(channels, channels, (1, 1), is_first=False) for _ in range(UNITS_PER_BLOCK - 1)
+            )
             blocks.append(nn.Sequential(first, *further))
             channels_in = channels
         self.blocks = nn.Sequential(*blocks)
@@ -150,7 +162,12 @@ class ErannConfig(ErannBase):
 
     def __post_init__(self) -> None:
         require(self.width >= 1, "backbone.width", self.width, "1 or more")
-        require(self.time_factor in TIME_FACTORS, "backbone.time_factor", self.time_factor, f"one of {', '.join(map(str, TIME_FACTORS))}")
+        require(
+            self.time_factor in TIME_FACTORS,
+            "backbone.time_factor",
+            self.time_factor,
+            f"one of {', '.join(map(str, TIME_FACTORS))}",
+        )
 
     def build(self) -> Backbone:
         return ErannBlocks(self.width, PUBLISHED_STRIDE * self.time_factor)
@@ -172,7 +189,12 @@ class FramewiseConfig(ErannBase):
     """Spectrogram frames per step: 8 for 63 ms, or 4 for 31 ms."""
 
     def __post_init__(self) -> None:
-        require(self.time_stride in TIME_STRIDES, "backbone.time_stride", self.time_stride, f"one of {', '.join(map(str, TIME_STRIDES))}")
+        require(
+            self.time_stride in TIME_STRIDES,
+            "backbone.time_stride",
+            self.time_stride,
+            f"one of {', '.join(map(str, TIME_STRIDES))}",
+        )
 
     def build(self) -> Backbone:
         return ErannBlocks(self.width, self.time_stride)

@@ -11,11 +11,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.audio.frontend import MEL_BINS, FrontEnd
-from efficient_sed.audio.frontend_transformers import PasstMel
+from efficient_sed.audio.frontends.mel import MEL_BINS, FrontEnd
+from efficient_sed.audio.frontends.transformers import PasstMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
-from efficient_sed.models.backbones._transformer import CLIP_STEPS, DIM, FrameTransformer, layer_norm, learned, vision_blocks
+from efficient_sed.models.backbones._transformer import (
+    CLIP_STEPS,
+    DIM,
+    FrameTransformer,
+    layer_norm,
+    learned,
+    vision_blocks,
+)
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.registry import BACKBONES
 
@@ -30,7 +37,11 @@ class PasstEmbedding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cls_token, self.dist_token, self.new_pos_embed = learned(1, 1, DIM), learned(1, 1, DIM), learned(1, NUM_EXTRA, DIM)
+        self.cls_token, self.dist_token, self.new_pos_embed = (
+            learned(1, 1, DIM),
+            learned(1, 1, DIM),
+            learned(1, NUM_EXTRA, DIM),
+        )
         self.freq_new_pos_embed, self.time_new_pos_embed = learned(1, DIM, 1, 1), learned(1, DIM, 1, CLIP_STEPS)
         layers: list[nn.Module] = []
         for channels_in, channels, stride in zip((1, *STEM_CHANNELS), STEM_CHANNELS, STEM_STRIDES, strict=False):
@@ -41,7 +52,9 @@ class PasstEmbedding(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         stem = self.stem(mel)  # (B, 64, 32, T)
-        columns = self.patch_embed(stem.reshape(mel.shape[0], PATCH_CHANNELS, PATCH_ROWS, stem.shape[3]))[..., 1:]  # (B, 768, 1, T): channels are taken for rows, as published
+        columns = self.patch_embed(stem.reshape(mel.shape[0], PATCH_CHANNELS, PATCH_ROWS, stem.shape[3]))[
+            ..., 1:
+        ]  # (B, 768, 1, T): channels are taken for rows, as published
         T = columns.shape[3]
         start = int(torch.randint(CLIP_STEPS - T + 1, ())) if self.training else 0
         columns = columns + self.time_new_pos_embed[..., start : start + T] + self.freq_new_pos_embed

@@ -12,8 +12,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.audio.frontend_transformers import M2D_BINS, M2D_DEVIATION, M2D_MEAN, M2dMel
+from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.frontends.transformers import M2D_BINS, M2D_DEVIATION, M2D_MEAN, M2dMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
@@ -39,7 +39,9 @@ class M2dEmbedding(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.cls_token, self.pos_embed = learned(1, 1, DIM), learned(1, 1 + ROWS * CLIP_COLUMNS, DIM)
-        self.norm_stats = nn.Parameter(torch.tensor([M2D_MEAN, M2D_DEVIATION]), requires_grad=False)  # stored and counted, never read
+        self.norm_stats = nn.Parameter(
+            torch.tensor([M2D_MEAN, M2D_DEVIATION]), requires_grad=False
+        )  # stored and counted, never read
         self.patch_embed = nn.Conv2d(1, DIM, PATCH, PATCH)
         init_linear(self)
 
@@ -68,7 +70,9 @@ class M2d(FrameTransformer):
 
     def tokens(self, mel: Tensor) -> Tensor:
         patches = super().tokens(mel)[:, 1:]
-        return patches.reshape(mel.shape[0], ROWS, -1, DIM).transpose(1, 2).flatten(2)  # (B, T / 16, 3840), frequency outermost
+        return (
+            patches.reshape(mel.shape[0], ROWS, -1, DIM).transpose(1, 2).flatten(2)
+        )  # (B, T / 16, 3840), frequency outermost
 
     def to_steps(self, tokens: Tensor, steps: int) -> Tensor:
         return interpolate_to_steps(tokens, steps, CLIP_COLUMNS)

@@ -76,7 +76,14 @@ class SqueezeExcitation(nn.Module):
         return torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3))))))[:, :, None, None]
 
 
-def conv_norm_act(channels_in: int, channels_out: int, kernel: int, stride: tuple[int, int] = (1, 1), groups: int = 1, activation: type[nn.Module] | None = None) -> nn.Sequential:
+def conv_norm_act(
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    stride: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    activation: type[nn.Module] | None = None,
+) -> nn.Sequential:
     """Convolution without bias, BatchNorm and, if given, an activation."""
     layers: list[nn.Module] = [
         nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
@@ -91,7 +98,11 @@ class InvertedResidual(nn.Module):
     def __init__(self, block: Block, width: float) -> None:
         super().__init__()
         scale = partial(_scaled, width=width)
-        channels_in, expanded, channels_out = scale(block.channels_in), scale(block.channels_expanded), scale(block.channels_out)
+        channels_in, expanded, channels_out = (
+            scale(block.channels_in),
+            scale(block.channels_expanded),
+            scale(block.channels_out),
+        )
         activation = nn.Hardswish if block.has_hardswish else nn.ReLU
         stride = (block.stride_frequency, block.stride_time)
         layers: list[nn.Module] = []
@@ -106,7 +117,9 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.block(x)
-        return output.add_(x) if self.has_shortcut else output  # in place: neither BatchNorm nor a convolution needs its output again
+        return (
+            output.add_(x) if self.has_shortcut else output
+        )  # in place: neither BatchNorm nor a convolution needs its output again
 
 
 def _scaled(channels: int, width: float) -> int:

@@ -14,7 +14,9 @@ from efficient_sed.registry import BACKBONES
 class FmnDclsConfig(DclsFields, FmnConfig):
     def build(self) -> Backbone:
         """Kernels end where the map ends, which falls from 64 bins to 2."""
-        return replace_depthwise(super().build(), self.kernel_count, self.dilated_size, self.version, larger_than_map="crop")
+        return replace_depthwise(
+            super().build(), self.kernel_count, self.dilated_size, self.version, larger_than_map="crop"
+        )
 
 
 @BACKBONES.register("fmn04_dcls")

@@ -15,13 +15,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from efficient_sed.audio.frontend import FrontEnd
-from efficient_sed.audio.frontend_dcls import MEL_BINS, DecibelMel
+from efficient_sed.audio.frontends.dcls import MEL_BINS, DecibelMel
+from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.config.schema import BackboneConfig, require
-from efficient_sed.models._fuse import FusedConv2d, Fusible, fuse_layers
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel
 from efficient_sed.models.dcls import DclsFields, replace_depthwise
+from efficient_sed.models.fuse import FusedConv2d, Fusible, fuse_layers
 from efficient_sed.registry import BACKBONES
 
 PATCH, FRAME_PATCH = (2, 16), (8, 4)
@@ -40,7 +40,9 @@ class VisionBackbone(Backbone):
         first_step_frames: Frames that the first step needs.
     """
 
-    def __init__(self, stem: nn.Module, layers: list[nn.Module], out_dim: int, time_stride: int, first_step_frames: int) -> None:
+    def __init__(
+        self, stem: nn.Module, layers: list[nn.Module], out_dim: int, time_stride: int, first_step_frames: int
+    ) -> None:
         super().__init__()
         self.stem, self.layers = stem, nn.ModuleList(layers)
         self.out_dim, self.time_stride, self.first_step_frames = out_dim, time_stride, first_step_frames
@@ -85,7 +87,9 @@ def _merge_branches(module: Any) -> None:
             padding, child.spatial_shape = child.pos_enc.padding, child.pos_enc.kernel_size
             child.reparameterize()
             child.reparam_conv.padding = padding  # timm's is that of a square
-        elif hasattr(child, "reparameterize") and all(size in (1, 3, child.kernel_size) for conv in _convolutions(child) for size in conv.kernel_size):
+        elif hasattr(child, "reparameterize") and all(
+            size in (1, 3, child.kernel_size) for conv in _convolutions(child) for size in conv.kernel_size
+        ):
             child.reparameterize()
         else:
             _merge_branches(child)
@@ -152,7 +156,14 @@ def _fastvit_sa24(is_framewise: bool, drop_path: float) -> VisionBackbone:
     return _backbone(FastVitBackbone, stem, [*net.stages, net.final_conv], net.num_features, is_framewise)
 
 
-def _backbone(cls: type[VisionBackbone], stem: nn.Module, layers: list[nn.Module], out_dim: int, is_framewise: bool, drops_rest: bool = False) -> VisionBackbone:
+def _backbone(
+    cls: type[VisionBackbone],
+    stem: nn.Module,
+    layers: list[nn.Module],
+    out_dim: int,
+    is_framewise: bool,
+    drops_rest: bool = False,
+) -> VisionBackbone:
     """`drops_rest`: whether patches that do not fill one of a later stage are dropped rather than padded."""
     if is_framewise:
         return cls(stem, layers, out_dim, time_stride=FRAME_PATCH[1], first_step_frames=FRAME_PATCH[1])
@@ -219,7 +230,14 @@ class DclsVisionConfig(DclsFields, VisionConfig):
     def build(self) -> Backbone:
         """The published kernels reach out of the last stage's map of 8 x 7; those of `_frame` end where 16 to 2 bins end."""
         backbone = VisionConfig.build(self)
-        return replace_depthwise(backbone, self.kernel_count, self.dilated_size, self.version, (REPLACED_KERNEL,), "crop" if self.is_framewise else "keep")
+        return replace_depthwise(
+            backbone,
+            self.kernel_count,
+            self.dilated_size,
+            self.version,
+            (REPLACED_KERNEL,),
+            "crop" if self.is_framewise else "keep",
+        )
 
 
 @BACKBONES.register("convnext_tiny")

@@ -42,7 +42,9 @@ def require_multiple(hidden: int, unit: int, why: str) -> None:
     """Raise a ConfigError that names the nearest allowed size, unless `hidden` is a multiple of `unit`."""
     require(hidden <= MAX_HIDDEN, "seq.hidden", hidden, f"at most {MAX_HIDDEN}")
     nearest = min(max(1, round(hidden / unit)), MAX_HIDDEN // unit) * unit
-    require(hidden >= 1 and hidden % unit == 0, "seq.hidden", hidden, f"it must be divisible by {why}; nearest: {nearest}")
+    require(
+        hidden >= 1 and hidden % unit == 0, "seq.hidden", hidden, f"it must be divisible by {why}; nearest: {nearest}"
+    )
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
@@ -63,7 +65,9 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # float16 loses small sums of squares and overflows on large ones
+        wide = x.to(
+            torch.promote_types(x.dtype, torch.float32)
+        )  # float16 loses small sums of squares and overflows on large ones
         return (F.normalize(wide, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)).to(x.dtype)
 
 
@@ -81,7 +85,9 @@ class RotaryEmbedding(nn.Module):
         angle = time[:, None] * self.freqs.float()  # (T, head_dim / 2)
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         pairs = ((x[..., 0::2], x[..., 1::2]) for x in tensors)
-        return [torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2) for even, odd in pairs]
+        return [
+            torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2) for even, odd in pairs
+        ]
 
     def fused(self) -> nn.Module:
         return FusedRotaryEmbedding(self)
@@ -93,7 +99,9 @@ class FusedRotaryEmbedding(nn.Module):
     def __init__(self, rotary: RotaryEmbedding) -> None:
         super().__init__()
         self.rotary = rotary
-        self.table = torch.empty(0, 0, dtype=torch.complex64)  # (time, head_dim / 2), grows with the longest input; no buffer, so that half() spares it
+        self.table = torch.empty(
+            0, 0, dtype=torch.complex64
+        )  # (time, head_dim / 2), grows with the longest input; no buffer, so that half() spares it
 
     def forward(self, *tensors: Tensor) -> list[Tensor]:
         x = tensors[0]
@@ -104,7 +112,10 @@ class FusedRotaryEmbedding(nn.Module):
         if len(self.table) < T or self.table.device != x.device:
             angle = torch.arange(T, device=x.device)[:, None] * self.rotary.freqs.float()
             self.table = torch.polar(torch.ones_like(angle), angle)
-        return [torch.view_as_real(torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2)) * self.table[:T]).flatten(-2) for x in tensors]
+        return [
+            torch.view_as_real(torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2)) * self.table[:T]).flatten(-2)
+            for x in tensors
+        ]
 
 
 class GatedAttention(nn.Module):
@@ -121,7 +132,9 @@ class GatedAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x)
-        q, k, v = (split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1))  # each (B, heads, T, head_dim)
+        q, k, v = (
+            split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1)
+        )  # each (B, heads, T, head_dim)
         q, k = self.rotary(q, k)
         attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
@@ -132,4 +145,11 @@ class FeedForward(nn.Sequential):
     """Two layers on each step, four times as wide between them."""
 
     def __init__(self, dim: int, dropout: float) -> None:
-        super().__init__(RMSNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim), nn.Dropout(dropout))
+        super().__init__(
+            RMSNorm(dim),
+            nn.Linear(dim, 4 * dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * dim, dim),
+            nn.Dropout(dropout),
+        )

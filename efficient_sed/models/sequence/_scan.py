@@ -110,11 +110,16 @@ def chunked_scan(decay: Tensor, value: Tensor, initial: Tensor, *, is_reversed: 
     Takes 2 * chunk + time / chunk vectorised operations; not differentiable.
     """
     B, T, D = value.shape
-    chunk = min(range(8, 129), key=lambda size: 2 * size + -(-T // size) + (4 if T % size else 0)) if T > 24 else T  # padding costs copies
+    chunk = (
+        min(range(8, 129), key=lambda size: 2 * size + -(-T // size) + (4 if T % size else 0)) if T > 24 else T
+    )  # padding costs copies
     padding = (0, 0, -T % chunk, 0) if is_reversed else (0, 0, 0, -T % chunk)
     decay, value = (F.pad(x, padding) if any(padding) else x for x in (decay, value))
     decay, value = (x.reshape(B, -1, chunk, D) for x in (decay, value))
-    states, reach = torch.empty_like(value), torch.empty_like(decay)  # reach: product of the decays since the chunk's start
+    states, reach = (
+        torch.empty_like(value),
+        torch.empty_like(decay),
+    )  # reach: product of the decays since the chunk's start
     step = -1 if is_reversed else 1
     order = range(chunk)[::step]
     states[:, :, order[0]], reach[:, :, order[0]] = value[:, :, order[0]], decay[:, :, order[0]]

@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 CHUNK_CPU, CHUNK_GPU = 50, 128  # a 10 s clip is 250 steps; a GPU prefers fewer, larger products
 
 
-def selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def selective_scan(
+    x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """S_t = exp(dt_t rate) S_{t-1} + dt_t x_t B_t^T and y_t = S_t C_t.
 
     Args:
@@ -40,7 +42,9 @@ def selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, in
     return chunked_selective_scan(x, dt, rate, B, C, initial, CHUNK_GPU if x.is_cuda else CHUNK_CPU)
 
 
-def chunked_selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None, chunk: int) -> tuple[Tensor, Tensor]:
+def chunked_selective_scan(
+    x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None, chunk: int
+) -> tuple[Tensor, Tensor]:
     """`selective_scan` in plain PyTorch, `chunk` steps at a time."""
     T = x.shape[1]
     is_exported = torch.onnx.is_in_onnx_export()  # an export holds for any time
@@ -48,17 +52,25 @@ def chunked_selective_scan(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Te
     padding = -T % chunk
     if is_exported or padding:  # a step of size zero leaves the state as it is
         x, dt, B, C = (F.pad(value, (0, 0) * (value.ndim - 2) + (0, padding)) for value in (x, dt, B, C))
-    moved, cumulated, B, C = (value.reshape(x.shape[0], -1, chunk, *value.shape[2:]) for value in (x * dt.unsqueeze(-1), dt * rate, B, C))
+    moved, cumulated, B, C = (
+        value.reshape(x.shape[0], -1, chunk, *value.shape[2:]) for value in (x * dt.unsqueeze(-1), dt * rate, B, C)
+    )
     moved = moved.transpose(2, 3)  # (batch, chunks, heads, Q, head_dim)
-    cumulated = cumulated.transpose(2, 3).cumsum(-1)  # log of the decay since the chunk's start: (batch, chunks, heads, Q)
+    cumulated = cumulated.transpose(2, 3).cumsum(
+        -1
+    )  # log of the decay since the chunk's start: (batch, chunks, heads, Q)
     B, C = B.unsqueeze(2), C.unsqueeze(2)  # (batch, chunks, 1, Q, state_dim)
 
     is_future = torch.ones(chunk, chunk, dtype=torch.bool, device=x.device).triu(1)
-    between = (cumulated.unsqueeze(-1) - cumulated.unsqueeze(-2)).masked_fill(is_future, -torch.inf).exp()  # masked before exp: its gradient stays finite
+    between = (
+        (cumulated.unsqueeze(-1) - cumulated.unsqueeze(-2)).masked_fill(is_future, -torch.inf).exp()
+    )  # masked before exp: its gradient stays finite
     y = (C @ B.transpose(-1, -2) * between) @ moved
 
     to_end = (cumulated[..., -1:] - cumulated).exp().unsqueeze(-1)
-    added = (moved * to_end).transpose(-1, -2) @ B  # what each chunk adds to the state: (batch, chunks, heads, head_dim, state_dim)
+    added = (moved * to_end).transpose(
+        -1, -2
+    ) @ B  # what each chunk adds to the state: (batch, chunks, heads, head_dim, state_dim)
     decay = cumulated[..., -1].exp()[..., None, None]
     state = torch.zeros_like(added[:, 0]) if initial is None else initial
     if is_exported:
@@ -87,8 +99,12 @@ def has_kernels() -> bool:
     return True
 
 
-def _by_kernels(x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
+def _by_kernels(
+    x: Tensor, dt: Tensor, rate: Tensor, B: Tensor, C: Tensor, initial: Tensor | None
+) -> tuple[Tensor, Tensor]:
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 
-    y, state = mamba_chunk_scan_combined(x, dt, rate, B.unsqueeze(2), C.unsqueeze(2), chunk_size=256, initial_states=initial, return_final_states=True)
+    y, state = mamba_chunk_scan_combined(
+        x, dt, rate, B.unsqueeze(2), C.unsqueeze(2), chunk_size=256, initial_states=initial, return_final_states=True
+    )
     return y, state

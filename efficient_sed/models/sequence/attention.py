@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import GatedAttention, input_projection, require_heads, require_layers, require_multiple
+from efficient_sed.models.sequence._blocks import (
+    GatedAttention,
+    input_projection,
+    require_heads,
+    require_layers,
+    require_multiple,
+)
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -52,7 +58,9 @@ class AttentionConfig(SequenceHeadConfig):
     def __post_init__(self) -> None:
         require_layers(self.num_layers, self.dropout)
         require_heads(self.num_heads)
-        require_multiple(self.hidden, 2 * self.num_heads, f"2 * seq.num_heads = {2 * self.num_heads} (rotary embedding turns pairs)")
+        require_multiple(
+            self.hidden, 2 * self.num_heads, f"2 * seq.num_heads = {2 * self.num_heads} (rotary embedding turns pairs)"
+        )
 
     def build(self, in_dim: int) -> SequenceHead:
         return AttentionHead(in_dim, self.hidden, self.num_layers, self.num_heads, self.dropout)

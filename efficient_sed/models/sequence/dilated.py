@@ -32,11 +32,15 @@ class DilatedHead(SequenceHead):
         join: How the filtered features are thinned out before the classifier.
     """
 
-    def __init__(self, in_dim: int, hidden: int, channels: int, kernel: int, dilation: int, feature_stride: int, join: Join) -> None:
+    def __init__(
+        self, in_dim: int, hidden: int, channels: int, kernel: int, dilation: int, feature_stride: int, join: Join
+    ) -> None:
         super().__init__()
         stride = feature_stride if join == "stride" else 1
         self.projection = input_projection(in_dim, hidden)
-        self.conv = nn.Conv2d(1, channels, kernel, stride=(1, stride), padding=(dilation * (kernel - 1) // 2, 0), dilation=(dilation, 1))
+        self.conv = nn.Conv2d(
+            1, channels, kernel, stride=(1, stride), padding=(dilation * (kernel - 1) // 2, 0), dilation=(dilation, 1)
+        )
         self.norm = nn.BatchNorm2d(channels)
         width = (hidden - kernel) // stride + 1
         self.join: nn.Module
@@ -84,4 +88,6 @@ class DilatedConfig(SequenceHeadConfig):
         return 3 if self.kernel == 7 else 2
 
     def build(self, in_dim: int) -> SequenceHead:
-        return DilatedHead(in_dim, self.hidden, self.channels, self.kernel, self.dilation, self.feature_stride, self.join)
+        return DilatedHead(
+            in_dim, self.hidden, self.channels, self.kernel, self.dilation, self.feature_stride, self.join
+        )

@@ -15,7 +15,16 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import FeedForward, RMSNorm, input_projection, merge_heads, require_heads, require_layers, require_multiple, split_heads
+from efficient_sed.models.sequence._blocks import (
+    FeedForward,
+    RMSNorm,
+    input_projection,
+    merge_heads,
+    require_heads,
+    require_layers,
+    require_multiple,
+    split_heads,
+)
 from efficient_sed.models.sequence.mingru import mingru_states
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -32,7 +41,9 @@ class BidirectionalMinGru(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         forward_hidden, forward_gate = self.forward_cell(x).chunk(2, dim=-1)
         backward_hidden, backward_gate = self.backward_cell(x).flip(1).chunk(2, dim=-1)
-        states = mingru_states(torch.cat([forward_hidden, backward_hidden, forward_gate, backward_gate], dim=-1)).to(x.dtype)
+        states = mingru_states(torch.cat([forward_hidden, backward_hidden, forward_gate, backward_gate], dim=-1)).to(
+            x.dtype
+        )
         ahead, back = states.chunk(2, dim=-1)
         output: Tensor = self.combine(torch.cat([ahead, back.flip(1)], dim=-1))
         return output
@@ -78,7 +89,10 @@ class HybridHead(SequenceHead):
         (r"^0\.", "projection."),
         (r"^1\.norm\.", "norm."),
         (r"^1\.layers\.(\d+)\.0\.gamma", r"blocks.\1.norm.gamma"),
-        (r"^1\.layers\.(\d+)\.1\.rnn\.(forward|backward)_minGRU\.to_hidden_and_gate\.", r"blocks.\1.mixer.recurrent.\2_cell."),
+        (
+            r"^1\.layers\.(\d+)\.1\.rnn\.(forward|backward)_minGRU\.to_hidden_and_gate\.",
+            r"blocks.\1.mixer.recurrent.\2_cell.",
+        ),
         (r"^1\.layers\.(\d+)\.1\.rnn\.to_out\.", r"blocks.\1.mixer.recurrent.combine."),
         (r"^1\.layers\.(\d+)\.1\.rnn_out_norm\.", r"blocks.\1.mixer.recurrent_norm."),
         (r"^1\.layers\.(\d+)\.1\.attn_out_norm\.", r"blocks.\1.mixer.attention_norm."),

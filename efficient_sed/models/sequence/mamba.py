@@ -51,14 +51,22 @@ class Mamba2(nn.Module):
         self.out_proj = nn.Linear(self.inner, dim, bias=False)
 
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        tail, memory = state if state is not None else (x.new_zeros(x.shape[0], self.conv1d.in_channels, KERNEL - 1), None)
+        tail, memory = (
+            state if state is not None else (x.new_zeros(x.shape[0], self.conv1d.in_channels, KERNEL - 1), None)
+        )
         num_heads = len(self.D)
         z, convolved, dt = torch.split(self.in_proj(x), [self.inner, self.conv1d.in_channels, num_heads], dim=-1)
         padded = torch.cat([tail.to(convolved.dtype), convolved.transpose(1, 2)], dim=2)
-        values, B, C = torch.split(F.silu(self.conv1d(padded)).transpose(1, 2), [self.inner, STATE_DIM, STATE_DIM], dim=-1)
-        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):  # decays multiply over hundreds of steps; autocast knows no meta device
+        values, B, C = torch.split(
+            F.silu(self.conv1d(padded)).transpose(1, 2), [self.inner, STATE_DIM, STATE_DIM], dim=-1
+        )
+        with torch.autocast(
+            "cpu" if x.is_meta else x.device.type, enabled=False
+        ):  # decays multiply over hundreds of steps; autocast knows no meta device
             precision = torch.promote_types(values.dtype, torch.float32)
-            dt_bias, A_log, D, values, dt, B, C = (tensor.to(precision) for tensor in (self.dt_bias, self.A_log, self.D, values, dt, B, C))
+            dt_bias, A_log, D, values, dt, B, C = (
+                tensor.to(precision) for tensor in (self.dt_bias, self.A_log, self.D, values, dt, B, C)
+            )
             values = values.reshape(*values.shape[:2], num_heads, self.head_dim)
             y, memory = selective_scan(values, F.softplus(dt + dt_bias), -A_log.exp(), B, C, memory)
             y = (y + D[:, None] * values).flatten(2)
@@ -95,7 +103,9 @@ class BiMambaBlock(nn.Module):
 
 
 class _Mamba(SequenceHead):
-    def __init__(self, in_dim: int, hidden: int, num_layers: int, head_dim: int, block: Callable[[int, int], nn.Module]) -> None:
+    def __init__(
+        self, in_dim: int, hidden: int, num_layers: int, head_dim: int, block: Callable[[int, int], nn.Module]
+    ) -> None:
         super().__init__()
         self.projection = input_projection(in_dim, hidden)
         self.norm = nn.LayerNorm(hidden)
@@ -104,7 +114,11 @@ class _Mamba(SequenceHead):
 
     def precision(self, features: Tensor) -> AbstractContextManager[object]:
         """Training takes place in float32 whatever the rest does, as published."""
-        return torch.autocast(features.device.type, enabled=False) if self.training and not features.is_meta else nullcontext()
+        return (
+            torch.autocast(features.device.type, enabled=False)
+            if self.training and not features.is_meta
+            else nullcontext()
+        )
 
     def prepare(self, features: Tensor) -> Tensor:
         """What the blocks read."""
@@ -159,11 +173,21 @@ class MambaConfig(SequenceHeadConfig):
         require_layers(self.num_layers)
         require_size("seq.head_dim", 1 if self.head_dim is None else self.head_dim)
         size = self.features_per_head
-        require_multiple(self.hidden, size // math.gcd(size, EXPAND), f"{size // math.gcd(size, EXPAND)} (twice of it is split into heads of seq.head_dim = {size})")
+        require_multiple(
+            self.hidden,
+            size // math.gcd(size, EXPAND),
+            f"{size // math.gcd(size, EXPAND)} (twice of it is split into heads of seq.head_dim = {size})",
+        )
 
     @property
     def features_per_head(self) -> int:
-        return self.head_dim if self.head_dim is not None else 32 if self.hidden == 128 or EXPAND * self.hidden % 64 else 64
+        return (
+            self.head_dim
+            if self.head_dim is not None
+            else 32
+            if self.hidden == 128 or EXPAND * self.hidden % 64
+            else 64
+        )
 
     def build(self, in_dim: int) -> SequenceHead:
         return self.head(in_dim, self.hidden, self.num_layers, self.features_per_head, self.block)

@@ -41,7 +41,9 @@ class WeightNormConv(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The kernel, shape (channels, channels, 3)."""
-        kernel: Tensor = self.weight_v * (self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True))
+        kernel: Tensor = self.weight_v * (
+            self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True)
+        )
         return kernel
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +87,9 @@ class _Tcn(SequenceHead):
     def __init__(self, in_dim: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
         self.projection = input_projection(in_dim, hidden)
-        self.blocks = nn.ModuleList(nn.ModuleList(TcnStage(hidden, 2**index, dropout) for index in range(NUM_STAGES)) for _ in range(num_layers))
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(TcnStage(hidden, 2**index, dropout) for index in range(NUM_STAGES)) for _ in range(num_layers)
+        )
         self.out_dim = hidden
 
     def _run(self, features: Tensor, tails: Iterator[Tensor] | None) -> tuple[Tensor, State]:
@@ -106,12 +110,16 @@ class TcnHead(_Tcn, CausalHead):
         (r"^0\.", "projection."),
         (r"^1\.layers\.(\d+)\.network\.(\d+)\.net\.0\.", r"blocks.\1.\2.conv1."),
         (r"^1\.layers\.(\d+)\.network\.(\d+)\.net\.4\.", r"blocks.\1.\2.conv2."),
-        (r"^1\.layers\.\d+\.network\.\d+\.conv[12]\..*", None),  # each convolution is stored under two names; of two contents `net` counts
+        (
+            r"^1\.layers\.\d+\.network\.\d+\.conv[12]\..*",
+            None,
+        ),  # each convolution is stored under two names; of two contents `net` counts
     )
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
         if state is None:
-            lengths = [context(conv) for stages in self.blocks for stage in stages for conv in (stage.conv1, stage.conv2)]  # type: ignore[attr-defined]
+            stages = [stage for stages in self.blocks for stage in stages]  # type: ignore[attr-defined]
+            lengths = [context(conv) for stage in stages for conv in (stage.conv1, stage.conv2)]
             empty = features.new_zeros(features.shape[0], self.out_dim, max(lengths))
             state = tuple(empty[:, :, :length] for length in lengths)
         return self._run(features, iter(state))

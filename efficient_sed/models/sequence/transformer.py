@@ -13,7 +13,15 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import FeedForward, GatedAttention, RMSNorm, input_projection, require_heads, require_layers, require_multiple
+from efficient_sed.models.sequence._blocks import (
+    FeedForward,
+    GatedAttention,
+    RMSNorm,
+    input_projection,
+    require_heads,
+    require_layers,
+    require_multiple,
+)
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
@@ -67,7 +75,9 @@ class TransformerConfig(SequenceHeadConfig):
     def __post_init__(self) -> None:
         require_layers(self.num_layers, self.dropout)
         require_heads(self.heads)
-        require_multiple(self.hidden, 2 * self.heads, f"2 * seq.num_heads = {2 * self.heads} (rotary embedding turns pairs)")
+        require_multiple(
+            self.hidden, 2 * self.heads, f"2 * seq.num_heads = {2 * self.heads} (rotary embedding turns pairs)"
+        )
 
     @property
     def heads(self) -> int:

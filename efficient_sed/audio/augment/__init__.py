@@ -1,0 +1,1 @@
+"""Augmentations of waveforms, spectrograms and time."""

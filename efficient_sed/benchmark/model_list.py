@@ -1,0 +1,263 @@
+"""What can be loaded and what can be composed, for people and for scripts. Released weights are listed from their cards, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from efficient_sed.config.schema import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
+from efficient_sed.errors import ConfigError, MissingDependencyError
+from efficient_sed.machine.progress import progress
+from efficient_sed.models.names import GRAMMAR, parse_name
+from efficient_sed.models.systems import SYSTEMS
+from efficient_sed.models.weights.cards import Card, list_cards, local_weights, nearest_names
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+if TYPE_CHECKING:
+    from efficient_sed.benchmark.known_backbone import KnownBackbone
+
+logger = logging.getLogger(__name__)
+TASKS = ("detection", "tagging", "backbone")
+SORT_KEYS = {
+    "name": lambda row: row["name"],
+    "params": lambda row: row["params"],
+    "macs": lambda row: row["macs"],
+    "score": lambda row: -_score(row),
+}
+Row = dict[str, Any]
+
+
+def list_models() -> dict[str, Any]:
+    """Released weights with their facts, the parts of the name grammar, and the systems that have a name of their own."""
+    return {
+        "released": list_released(),
+        "grammar": GRAMMAR,
+        "backbones": BACKBONES.names(),
+        "heads": SEQUENCE_HEADS.names(),
+        "systems": list(SYSTEMS),
+    }
+
+
+def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
+    """Facts of the cards whose name matches, and where their weights lie: "path" is none for those that would be downloaded.
+
+    Args:
+        pattern: As for file names: `fmn10*`.
+        sort: Key of `SORT_KEYS`; none: by task, then parameters.
+    """
+    rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
+    return sorted(
+        rows, key=SORT_KEYS[sort] if sort else lambda row: (TASKS.index(row["task"]), row["params"], row["name"])
+    )
+
+
+def list_composable(
+    pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447
+) -> list[Row]:
+    """Name and cost of every backbone with every head whose name matches: what does not differ between them is counted once.
+
+    Heads that do not come in one of the sizes are left out, which a warning says.
+
+    Raises:
+        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the sizes.
+    """
+    if sort == "score":
+        raise ConfigError(
+            "--sort score: composable models have random weights and no score; allowed: name, params, macs"
+        )
+    endings, unfit = [], []
+    for head in SEQUENCE_HEADS.names():
+        entry = SEQUENCE_HEADS.get(head)
+        if not any(field.name == "hidden" for field in dataclasses.fields(entry)):
+            endings.append("")
+            continue
+        for size in hidden:
+            try:
+                entry(hidden=size)
+                endings.append(f"+{head}-{size}")
+            except ConfigError as error:
+                if any(fnmatchcase(f"{backbone}+{head}-{size}", pattern) for backbone in BACKBONES.names()):
+                    unfit.append(f"{head}-{size}: {error}")
+    by_backbone = {
+        backbone: [name for name in (f"{backbone}{ending}" for ending in endings) if fnmatchcase(name, pattern)]
+        for backbone in BACKBONES.names()
+    }
+    rows: list[Row] = []
+    heads: dict[Any, tuple[int, int]] = {}
+    with progress("models", sum(map(len, by_backbone.values())), is_drawn=sys.stderr.isatty()) as counted:
+        for names in by_backbone.values():
+            try:
+                for name, params, macs in _count_costs(names, num_classes, heads):
+                    rows.append({"name": name, "params": params, "macs": macs})
+                    counted(1)
+            except MissingDependencyError as error:
+                unfit += [f"{name}: {error}" for name in names]
+    if unfit and not rows:
+        raise ConfigError(unfit[0])
+    for message in unfit:
+        logger.warning("left out: %s", message)
+    return sorted(rows, key=SORT_KEYS[sort]) if sort else rows
+
+
+def parse_sizes(text: str) -> list[int]:
+    """Sizes of heads from a comma list.
+
+    Raises:
+        ConfigError: If one is not a positive whole number.
+    """
+    words = text.split(",")
+    for word in words:
+        if not (word.isdecimal() and 1 <= int(word) <= MAX_HIDDEN):
+            raise ConfigError(
+                f"--hidden {text}: {word!r} is not a whole number from 1 to {MAX_HIDDEN}; give sizes such as 128,512"
+            )
+    return [int(word) for word in words]
+
+
+def _count_costs(
+    names: Sequence[str], num_classes: int, heads: dict[Any, tuple[int, int]]
+) -> Iterator[tuple[str, int, int]]:
+    """Architectures that share their backbone, each with its parameters and MACs (10 s).
+
+    Args:
+        heads: What is known already of what stands behind features of one shape; added to.
+    """
+    from efficient_sed.benchmark.known_backbone import count_backbone
+
+    known = None
+    for name in names:
+        backbone, seq, _ = parse_name(name)
+        known = known or count_backbone(backbone)
+        has_own_classifier = seq.name == "none"  # it may have
+        key = (seq, known.shape, backbone if has_own_classifier else backbone.has_clip_layer)
+        if key not in heads:
+            heads[key] = _count_head(known, backbone, seq, num_classes)
+        params, macs = heads[key]
+        yield name, known.num_params + params, known.macs + macs
+
+
+def _count_head(
+    known: KnownBackbone, backbone: BackboneConfig, seq: SequenceHeadConfig, num_classes: int
+) -> tuple[int, int]:
+    """Parameters and MACs of sequence head and classifier.
+
+    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent layers.
+    """
+    import torch
+    from torch import nn
+
+    from efficient_sed.benchmark.macs import count_module_macs
+    from efficient_sed.data.labels import default_classes
+    from efficient_sed.models.sed import ModelSpec, build_head
+
+    with torch.device("meta"):
+        behind = nn.Sequential(*build_head(ModelSpec(backbone, seq, default_classes(num_classes)), known.shape[-1]))
+    behind.to_empty(device="cpu")
+    return sum(parameter.numel() for parameter in behind.parameters()), count_module_macs(
+        behind, torch.zeros(known.shape)
+    )
+
+
+def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = False) -> None:
+    """Raise a ConfigError with the nearest names if nothing matches."""
+    if list(rows):
+        return
+    if is_composable:
+        parts = f"backbones: {', '.join(BACKBONES.names())}; heads: {', '.join(SEQUENCE_HEADS.names())}"
+        raise ConfigError(f"no composable model matches {pattern!r}, as in 'fmn04+tf*'; {parts}")
+    raise ConfigError(
+        f"no model matches {pattern!r}; {nearest_names(pattern.strip('*'), list_cards())}others are composed: {GRAMMAR}"
+    )
+
+
+def released_table(rows: Sequence[Row]) -> Table:
+    """Released weights for a terminal of 80 columns."""
+    table = _table("Released weights (MACs of a 10 s clip)", ("name", "task", "params", "MACs", "score", "here"))
+    for row in rows:
+        score = f"{_score(row):.3f}" if row["scores"] else ""
+        table.add_row(
+            row["name"],
+            row["task"],
+            _millions(row["params"]),
+            _millions(row["macs"]),
+            score,
+            "yes" if row["path"] else "no",
+        )
+    table.caption = (
+        "score: macro PSDS1 for detection, mAP else; on different data they do not compare. "
+        "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME. "
+        "Others are composed: efficient-sed models --composable"
+    )
+    return table
+
+
+def composable_table(rows: Sequence[Row]) -> Table:
+    """Architectures for a terminal."""
+    table = _table("Composable models, 447 classes (MACs of a 10 s clip)", ("name", "params", "MACs"))
+    for row in rows:
+        table.add_row(row["name"], _millions(row["params"]), _millions(row["macs"]))
+    return table
+
+
+def card_table(row: Row) -> Table:
+    """Everything about one released model."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for key, value in row.items():
+        if key == "scores":
+            for score in value:
+                table.add_row(
+                    score["metric"],
+                    Text(f"{score['value']:.4g} on {score['evaluated_on']}{_conditions(score)}; {score['source']}"),
+                )
+        elif key == "input":
+            table.add_row(
+                key, ", ".join(f"{name} {number}" for name, number in value.items()) if value else "not sound"
+            )
+        elif key == "path":
+            table.add_row("here", Text(value or f"no: {row['file']} is downloaded when it is loaded"))
+        elif value is not None and value != []:
+            table.add_row(
+                key,
+                Text(
+                    "\n".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else value
+                ),
+            )
+    return table
+
+
+def _row(card: Card) -> Row:
+    path = local_weights(card)
+    values = dataclasses.asdict(card)
+    scores = [{**score, "settings": list(score["settings"])} for score in values["scores"]]
+    values |= {"scores": scores, "recipe": list(values["recipe"])}
+    return {**values, "path": None if path is None else str(path)}
+
+
+def _score(row: Row) -> float:
+    return float(row["scores"][0]["value"]) if row.get("scores") else 0.0
+
+
+def _conditions(score: Row) -> str:
+    parts = [f"{score[key]:,} {word}" for key, word in (("clips", "clips"), ("num_classes", "classes")) if score[key]]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.1f} M" if number < 1e8 else f"{number / 1e6:,.0f} M"
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        is_text = column in ("name", "task", "here")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "name", overflow="fold")
+    return table

@@ -1,0 +1,380 @@
+"""`efficient-sed detect`: its options, and where its results go."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from efficient_sed.cli.terminal import print_table, print_text
+from efficient_sed.errors import ConfigError, PreemptedError
+from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
+    from efficient_sed.inference.detect import DetectOptions
+    from efficient_sed.inference.detect_files import Found, Recording
+
+FORMATS = ("table", "tsv", "json", "rttm", "audacity", "jams", "npz")
+OF_ONE_RECORDING = ("audacity", "jams", "npz")
+EXIT_UNREADABLE = 2
+
+
+def add_detect(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.set_defaults(
+        option_of={
+            "threshold": "--threshold",
+            "median_frames": "--median",
+            "hop_s": "--hop",
+            "report": "--report",
+            "channel": "--channel",
+        }
+    )
+    command.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="recordings, folders of recordings, or - for one on the standard input",
+    )
+    command.add_argument(
+        "--model",
+        help="released name, checkpoint file or exported model (default: the detector shipped with the package)",
+    )
+    command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
+    command.add_argument(
+        "--median", type=int, metavar="FRAMES", help="window of the median filter on scores; default: the model's own"
+    )
+    command.add_argument(
+        "--hop",
+        type=float,
+        metavar="SECONDS",
+        help="from one window of a long file to the next; default: four fifths of a window",
+    )
+    command.add_argument(
+        "--channel", default="mix", help="of the files: mix (the mean of all), first, or a number from 1"
+    )
+    command.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="table",
+        help="audacity, jams and npz (scores of every frame) write a file for each recording",
+    )
+    command.add_argument(
+        "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"
+    )
+    command.add_argument(
+        "--overwrite", action="store_true", help="begin anew; else what a folder of results lacks is added"
+    )
+    command.add_argument(
+        "--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})"
+    )
+    command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
+    command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+    command.add_argument(
+        "--report",
+        type=Path,
+        metavar="HTML",
+        help="page about one file: its sound, spectrogram, scores, and events at any threshold",
+    )
+
+
+def run_detect(options: argparse.Namespace) -> int:
+    """Listen to all recordings; those that cannot be read to their end are named and the others kept."""
+    from efficient_sed.inference.detect import DetectOptions
+    from efficient_sed.inference.detect_files import check_outputs
+
+    if options.overwrite and options.output is None:
+        raise ConfigError("--overwrite belongs to --output")
+    if options.jobs < 1:
+        raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
+    how = DetectOptions(options.threshold, options.median, options.hop, options.channel)
+    with contextlib.ExitStack() as stack:
+        recordings, unreadable = _recordings(options.files, stack)
+        for message in unreadable:
+            print(f"efficient-sed: {message}", file=sys.stderr)
+        if not recordings:
+            return EXIT_UNREADABLE
+        folder = _folder(options, recordings)
+        if folder is not None:
+            check_outputs(recordings)
+        _check_targets(options, recordings, folder)
+        if options.model is None:
+            from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, list_cards
+
+            print(
+                f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}",
+                file=sys.stderr,
+            )
+            options.model = DEFAULT_DETECTOR
+        finished = _finished(recordings, options, how, folder)
+        if options.plot or options.report:
+            waiting = recordings  # the one that is drawn
+        else:
+            waiting = [recording for recording in recordings if recording not in finished]
+        found = _listen(waiting, options, how, folder, finished) if waiting else []
+        if options.plot and found[0].error is None:
+            _plot(found[0], options)
+        if options.report and found[0].error is None:
+            _report(found[0], options)
+    damaged = [each.error for each in found if each.error is not None]
+    for message in damaged:
+        print(f"efficient-sed: {message}", file=sys.stderr)
+    if folder is not None:
+        num_written = sum(each.error is None and each.recording not in finished for each in found)
+        kept = f"; {len(finished)} were finished before (--overwrite makes them anew)" if finished else ""
+        print(f"wrote {num_written} files into {folder}{kept}", file=sys.stderr)
+    return EXIT_UNREADABLE if unreadable or damaged else 0
+
+
+def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Recording], list[str]]:
+    """What to listen to, and messages about what in folders cannot be read."""
+    from efficient_sed.inference.detect_files import STDIN, find_recordings, spooled_stdin
+
+    if Path(STDIN) not in files:
+        return find_recordings(files)
+    if len(files) > 1:
+        raise ConfigError(f"- stands for one recording on the standard input; got {len(files)} files")
+    return [stack.enter_context(spooled_stdin())], []
+
+
+def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
+    """Raise a ConfigError now, not after everything was heard, if a file cannot be written, is one of the recordings, or is of another kind than what will replace it."""
+    from efficient_sed.data.annotations.event_files import STARTS, check_names
+    from efficient_sed.files.atomic import PNG_START, check_writable
+    from efficient_sed.files.pages import PAGE_START
+
+    check_names([recording.name for recording in recordings], options.format)
+    heard = {recording.path.resolve() for recording in recordings}
+    if folder is None:
+        own = STARTS.get(_text_format(options), "(?!)")  # a label track replaces nothing: nobody can tell whose it is
+        start = None if options.overwrite else re.compile(own.encode())
+        targets = [] if options.output is None else [("--output", options.output, start)]
+    else:
+        targets = [("--output", path, None) for path in _outputs(options, recordings, folder)]
+    targets += [
+        (option, path, start)
+        for option, path, start in (("--plot", options.plot, PNG_START), ("--report", options.report, PAGE_START))
+        if path is not None
+    ]
+    for option, path, own_start in targets:
+        if path.resolve() in heard:
+            raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
+        try:
+            check_writable(path, own_start)
+        except OSError as error:
+            raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
+
+
+def _check_model(options: argparse.Namespace) -> None:
+    """Raise an error now, before results are begun, if the model is neither a file nor a released detector."""
+    from efficient_sed.inference.detect import open_detector
+    from efficient_sed.models.weights.cards import list_cards
+
+    card = list_cards().get(options.model)
+    if not Path(options.model).is_file() and (card is None or card.task != "detection"):
+        open_detector(options.model, engine=options.engine)
+
+
+def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
+    """Recording of each file of results in a folder."""
+    from efficient_sed.data.annotations.event_files import RECORDING_FORMATS
+    from efficient_sed.inference.detect_files import SCORES_SUFFIX
+
+    ending = RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)
+    return {folder / f"{recording.output}{ending}": recording for recording in recordings}
+
+
+def _finished(
+    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None
+) -> set[Recording]:  # fmt: skip
+    """Recordings that have a result in the folder, made with the same model and options."""
+    from efficient_sed.inference.results_folder import identify_model, start_results
+
+    if folder is None:
+        return set()
+    _check_model(options)
+    settings = {"model": identify_model(options.model), **dataclasses.asdict(how)}
+    if options.format == "npz":  # scores know no threshold
+        del settings["threshold"]
+    outputs = _outputs(options, recordings, folder)
+    finished = start_results(outputs, folder, options.format, settings, overwrite=options.overwrite)
+    return {outputs[path] for path in finished}
+
+
+def _text_format(options: argparse.Namespace) -> str:
+    """A table is for the terminal; a file gets the same as tab-separated values."""
+    return "tsv" if options.format == "table" else str(options.format)
+
+
+def _listen(
+    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None, finished: set[Recording]
+) -> list[Found]:  # fmt: skip
+    """Results in the order of the recordings. What is finished is written even if somebody presses Ctrl-C."""
+    from efficient_sed.data.annotations.event_files import check_labels
+    from efficient_sed.inference.detect_files import detect_files
+    from efficient_sed.machine.progress import progress
+
+    found: list[Found] = []
+    try:
+        total_s = sum(recording.duration_s for recording in recordings)
+        with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as heard:
+            scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
+            for each in detect_files(
+                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder,
+                has_scores=bool(options.report), heard=heard, check_labels=functools.partial(check_labels, output_format=options.format),
+            ):  # fmt: skip
+                found.append(each)
+                if folder is not None and each.error is None and each.recording not in finished:
+                    _write_own(each, options.format, folder)
+    finally:
+        places = {recording.name: index for index, recording in enumerate(recordings)}
+        found.sort(key=lambda each: places[each.recording.name])
+        heard_whole = [each for each in found if each.error is None]
+        if folder is None and heard_whole:
+            _write_all(heard_whole, options, is_partial=len(found) < len(recordings))
+    return found
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Stop as on Ctrl-C, with what is finished kept: clusters and `timeout` send it."""
+
+    def stop(*_: object) -> None:
+        raise PreemptedError("stopped by SIGTERM; what is finished is kept")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
+    """Where a file for each recording goes; none if there is one text for all.
+
+    Raises:
+        ConfigError: If the options do not go together.
+    """
+    output: Path | None = options.output
+    num_given = max(len(options.files), len(recordings))
+    for option, value, verb in (("--plot", options.plot, "draws"), ("--report", options.report, "is about")):
+        if value and num_given > 1:
+            raise ConfigError(f"{option} {verb} one file, got {num_given}; give them one at a time")
+    if options.plot:
+        _check_plot(options)
+    if options.report:
+        _check_report(options, recordings)
+    is_folder_meant = num_given > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
+    if options.format in OF_ONE_RECORDING and is_folder_meant:
+        if output is None:
+            raise ConfigError(
+                f"--format {options.format} writes a file for each recording, got {num_given}; give a folder as --output DIR"
+            )
+        if output.exists() and not output.is_dir():
+            raise ConfigError(
+                f"--output {output}: --format {options.format} writes a file for each recording into a folder, and this is none"
+            )
+        return output
+    if (
+        options.format in OF_ONE_RECORDING
+        and output is not None
+        and (output.is_dir() or not (output.suffix or output.exists()))
+    ):
+        return output
+    if output is not None and output.is_dir():
+        raise ConfigError(
+            f"--output {output}: a folder; --format {options.format} writes one file, such as --output {output / 'events'}.{options.format}"
+        )
+    return None
+
+
+def _check_plot(options: argparse.Namespace) -> None:
+    """Raise a ConfigError now, not after everything was heard, if there can be no picture."""
+    if options.plot.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
+    if str(options.model).endswith(EXPORTED_SUFFIX):
+        raise ConfigError(
+            f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from"
+        )
+
+
+def _check_report(options: argparse.Namespace, recordings: list[Recording]) -> None:
+    """The same for the page."""
+    from efficient_sed.inference.report import check_report
+
+    for recording in recordings:
+        check_report(options.report, recording.duration_s)
+
+
+def _write_own(found: Found, output_format: str, folder: Path) -> None:
+    from efficient_sed.data.annotations.event_files import RECORDING_FORMATS
+
+    if output_format in RECORDING_FORMATS:
+        _write(folder / f"{found.recording.output}{RECORDING_FORMATS[output_format]}", _text([found], output_format))
+
+
+def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: bool) -> None:
+    """One text for all recordings, or a table on the terminal; a partial text replaces no earlier one."""
+    if options.output is not None:
+        output: Path = options.output
+        if is_partial and output.is_file() and output.stat().st_size:
+            output = output.with_name(f"{output.stem}.partial{output.suffix}")
+        _write(output, _text(found, _text_format(options)))
+        if is_partial:
+            print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
+    elif options.format == "table":
+        from efficient_sed.data.annotations.event_files import events_table
+
+        print_table(events_table(_events(found)))
+    else:
+        print_text(_text(found, options.format))
+
+
+def _text(found: list[Found], output_format: str) -> str:
+    from efficient_sed.data.annotations.event_files import format_events
+
+    return format_events(
+        _events(found), output_format, {each.recording.name: each.recording.duration_s for each in found}
+    )
+
+
+def _events(found: list[Found]) -> dict[str, list[Event]]:
+    return {each.recording.name: each.events for each in found}
+
+
+def _write(path: Path, text: str) -> None:
+    from efficient_sed.files.atomic import write_atomically
+
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"--output {path}: cannot be written ({error.strerror})") from error
+
+
+def _plot(found: Found, options: argparse.Namespace) -> None:
+    from efficient_sed.inference.plot import plot_detections
+    from efficient_sed.inference.torch_detector import ready_model
+
+    plot_detections(
+        found.recording.path, ready_model(options.model), found.events, options.plot, channel=options.channel
+    )
+
+
+def _report(found: Found, options: argparse.Namespace) -> None:
+    from efficient_sed.inference.report import write_report
+
+    recording, scores = found.recording, found.scores
+    if scores is not None:
+        write_report(
+            options.report, recording.path, *scores, options.threshold,
+            name=recording.name, duration_s=recording.duration_s, model=options.model, channel=options.channel,
+        )  # fmt: skip

@@ -1,0 +1,94 @@
+"""`efficient-sed export`: models for other run times."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from efficient_sed.cli.terminal import print_table
+from efficient_sed.errors import ConfigError
+from efficient_sed.export.recipes import RECIPES
+from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+
+
+def add_export(command: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    command.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
+    command.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="key=value",
+        help="with --precision: the data that it is calibrated and scored on, data=… as for train",
+    )
+    command.add_argument("--format", required=True, choices=("onnx",))
+    command.add_argument(
+        "--input",
+        choices=("waveform", "mel"),
+        default="waveform",
+        help="what the file takes: samples, or spectrograms of the model's front end",
+    )
+    command.add_argument(
+        "--output", type=Path, metavar="FILE", help="file to write (default: the model's name, in this folder)"
+    )
+    command.add_argument(
+        "--precision",
+        metavar="P[,P…]",
+        help=f"{', '.join(RECIPES)}: compare score, size and speed, and write a file of each (default: fp32 alone)",
+    )
+    command.add_argument(
+        "--engine",
+        metavar="E[,E…]",
+        help=f"with --precision, what runs the files: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})",
+    )
+    command.add_argument("--threads", type=int, help="with --precision, of the engine (default: 1)")
+    command.add_argument("--force", action="store_true", help="overwrite FILE")
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Write one file, or several precisions together with what they score and cost."""
+    _check(options)
+    from efficient_sed.export.onnx import check_target, export_onnx
+    from efficient_sed.models.names import architecture_name
+    from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
+
+    is_file = Path(options.model).suffix in CHECKPOINT_SUFFIXES
+    output = options.output or Path(f"{Path(options.model).stem if is_file else options.model}.onnx")
+    if options.precision is None:
+        check_target(output, overwrite=options.force)
+    model = load_model(options.model)
+    name = architecture_name(model.spec.backbone, model.spec.seq) if is_file else options.model
+    if options.precision is None:
+        print("\n".join(export_onnx(model, output, name, input_kind=options.input, overwrite=options.force).lines()))
+        return 0
+    from efficient_sed.experiment.compose import compose_run, key_of
+    from efficient_sed.export.precisions import export_precisions
+
+    typed = {key_of(override) for override in options.overrides}
+    task = [] if "task" in typed else [f"task={model.provenance.task}"]
+    comparison = export_precisions(
+        model, output, name, options.precision.split(","), (options.engine or DEFAULT_ENGINE).split(","), compose_run([*task, *options.overrides]), typed,
+        num_threads=1 if options.threads is None else options.threads, overwrite=options.force,
+    )  # fmt: skip
+    print_table(comparison.table())
+    print("wrote " + ", ".join(str(path) for path in comparison.paths))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise a ConfigError unless the options go together."""
+    given = [
+        f"--{option}" for option in ("engine", "threads") if getattr(options, option) is not None
+    ] + options.overrides
+    if Path(options.model).suffix == EXPORTED_SUFFIX:
+        raise ConfigError(f"{options.model}: is exported already; give the model that it was made from")
+    if options.precision is None and given:
+        raise ConfigError(f"{given[0]} belongs to --precision P[,P…], which compares precisions: {', '.join(RECIPES)}")
+    if options.precision is not None and options.input != "waveform":
+        raise ConfigError(
+            f"--input {options.input} is not allowed with --precision: recordings are scored, which takes --input waveform"
+        )
+    if options.precision is not None and not any(override.startswith("data=") for override in options.overrides):
+        raise ConfigError(
+            f"--precision {options.precision} is kept only with its score: name the data to calibrate and score it on, such as data=folder data.root=DIR"
+        )

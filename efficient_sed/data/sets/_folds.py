@@ -1,0 +1,132 @@
+"""Data sets of clips with one class each, divided into folds by their authors: what cross-validation needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.data.annotations.tables import read_table, read_text
+from efficient_sed.data.events import PARTS, Clip, Event, Splits
+from efficient_sed.data.sets.folder import read_parts
+from efficient_sed.data.spelling import canonical
+from efficient_sed.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class FoldsConfig(DataConfig):
+    """One fold is tested on, and the others are learnt from; each clip is one event of its class from beginning to end."""
+
+    is_single_label: ClassVar[bool] = True
+    title: ClassVar[str]
+    classes: ClassVar[tuple[str, ...]]
+    num_folds: ClassVar[int]
+    layout: ClassVar[str]
+    """What `root` holds, as an error message says it."""
+
+    root: str = "data"
+    """Folder of the data set, as it is published."""
+    fold: int = 1
+    """The fold to test on; in a sweep `folds=all` takes each in turn."""
+    has_validation_fold: bool = True
+    """Choose the best epoch on the fold before the tested one (of the first: the last). Without it that fold is trained on too, as published for ESC-50,
+    and the curves are those of the test clips: it takes train.select=last."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(1 <= self.fold <= self.num_folds, "data.fold", self.fold, f"1 to {self.num_folds}")
+
+    def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
+        """Class of every file, by fold; file names are relative to `audio_folder`.
+
+        Raises:
+            DataError: For an index that cannot be read, or a row or name that makes no sense.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how to read its labels")
+
+    def audio_folder(self, root: Path) -> Path:
+        """Folder of the audio files."""
+        return root
+
+    def load(self) -> Splits:
+        root = Path(self.root)
+        if not root.is_dir():
+            raise DataError(
+                f"data.root={self.root}: no such directory; give the folder that holds {self.layout} of {self.title}"
+            )
+        by_fold = self.read_labels(root)
+        chosen_on = (self.fold - 2) % self.num_folds + 1 if self.has_validation_fold else None
+        labels: dict[str, dict[str, str]] = {part: {} for part in PARTS}
+        for fold, names in by_fold.items():
+            labels["test" if fold == self.fold else "validation" if fold == chosen_on else "train"] |= names
+        files: dict[str, dict[str, list[Event]]] = {part: {name: [] for name in labels[part]} for part in PARTS}
+        may_be_empty = () if self.has_validation_fold else ("validation",)
+        splits = read_parts(
+            dict.fromkeys(PARTS, self.audio_folder(root)),
+            files,
+            self.classes,
+            self.on_error,
+            self.num_workers,
+            may_be_empty,
+            channel=self.channel_number,
+        )
+        train, validation, test = (
+            tuple(_whole(clip, labels[part][clip.id]) for clip in getattr(splits, part)) for part in PARTS
+        )
+        return replace(splits, train=train, validation=validation or test, test=test, has_folds=True)
+
+
+def _whole(clip: Clip, label: str) -> Clip:
+    return replace(clip, events=(Event(0.0, clip.duration_s, label),))
+
+
+def read_index(path: Path, columns: Sequence[str], hint: str) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a comma-separated index, each after the place it stands in.
+
+    Raises:
+        DataError: For a file that cannot be read, or a missing column.
+    """
+    return list(read_table(path, read_text(path, hint), columns))
+
+
+def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: str, label: str) -> None:
+    """Enter a file.
+
+    Raises:
+        DataError: If it has no name or was entered before.
+    """
+    if not name:
+        raise DataError(f"{place}: the file name is empty")
+    name = canonical(name)
+    if any(name in names for names in by_fold.values()):
+        raise DataError(f"{place}: {name} is listed a second time; a file belongs to one fold and one class")
+    by_fold.setdefault(fold, {})[name] = label
+
+
+def read_fold(place: str, value: str, num_folds: int) -> int:
+    """A fold's number.
+
+    Raises:
+        DataError: If it is none.
+    """
+    if value not in map(str, range(1, num_folds + 1)):
+        raise DataError(f"{place}: fold={value!r} is not 1 to {num_folds}")
+    return int(value)
+
+
+def check_class(place: str, columns: tuple[str, str], label: str, number: str, classes: Sequence[str]) -> None:
+    """Refuse a class that is unknown or whose number is another's.
+
+    Raises:
+        DataError: Naming the columns of label and number.
+    """
+    if label not in classes:
+        raise DataError(
+            f"{place}: {columns[0]}={label!r} is not one of the {len(classes)} classes; {nearest(label, classes)}"
+        )
+    if str(classes.index(label)) != number:
+        raise DataError(
+            f"{place}: {columns[1]}={number!r} does not belong to {columns[0]}={label!r}, whose number is {classes.index(label)}"
+        )

@@ -1,0 +1,284 @@
+"""A folder of audio files with tab-separated annotations, DESED style: `filename onset offset event_label`.
+
+A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of one file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from efficient_sed.audio.io import audio_info, find_audio
+from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
+from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
+from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
+from efficient_sed.data.labels import audioset_labels, label_problem
+from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
+from efficient_sed.data.storage.sources import AudioFile
+from efficient_sed.errors import DataError, nearest
+from efficient_sed.registry import DATASETS
+
+CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {
+    f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")
+}
+EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
+SHOWN_FILES = 3  # of those that are missing
+
+
+@DATASETS.register("folder")
+@dataclass(frozen=True)
+class FolderConfig(DataConfig):
+    """Own recordings: audio under `root`/`audio`, annotations beside it."""
+
+    root: str = "data"
+    """Folder of the data set."""
+    audio: str = "audio"
+    """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
+    train: str | None = "train.tsv"
+    """Annotations of the training part, relative to root. None: all audio files that stand in no other part, without labels, for a teacher."""
+    validation: str | None = "validation.tsv"
+    """Annotations that choose the best epoch; none where nothing is trained."""
+    test: str | None = "test.tsv"
+    """Annotations that results are computed on; none where nothing is scored."""
+    annotations: str | None = None
+    """One file for all parts instead of three; the column `split_column` then tells them apart."""
+    split_column: str = "split"
+    """Column with train, validation or test in each row of `annotations`."""
+    classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
+    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet; none: all labels of the annotations, sorted."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.classes is None or len(set(self.classes)) == len(self.classes) > 0,
+            "data.classes",
+            self.classes,
+            "at least one label, none twice",
+        )
+
+    @property
+    def has_labels(self) -> bool:
+        return self.annotations is not None or self.train is not None
+
+    def load(self) -> Splits:
+        root = Path(self.root)
+        if not root.is_dir():
+            raise DataError(
+                f"data.root={self.root}: no such directory; give the folder of your data set as data.root=DIR"
+            )
+        classes = self.classes and tuple(canonical(label.strip()) for label in self.classes)  # as in the annotations
+        if classes is not None and len(classes) == 1 and classes[0] in CLASS_LISTS:
+            classes = CLASS_LISTS[classes[0]]()
+        channel, names = self.channel_number, FolderNames(root)
+        audio = names.path(self.audio)
+        if self.annotations is None:
+            files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
+            return read_folder(audio, files, classes, self.on_error, self.num_workers, channel=channel)
+        annotations = names.path(self.annotations)
+        return read_folder(audio, annotations, classes, self.on_error, self.num_workers, self.split_column, channel)
+
+
+def read_folder(
+    audio: Path,
+    annotations: Mapping[str, Path | None] | Path,
+    classes: Sequence[str] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+    num_workers: int = 2,
+    split_column: str = "split",
+    channel: int | None = None,
+) -> Splits:
+    """Clips by part, durations read from the files.
+
+    Args:
+        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the training part is all audio that
+            is in no other part, without labels, and another part is empty.
+        classes: Allowed labels in logit order; none takes all that occur, sorted.
+        on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
+
+    Raises:
+        DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file and line.
+    """
+    if not audio.is_dir():
+        raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
+    skipped: list[str] = []
+    if isinstance(annotations, Path):
+        by_part = read_annotations(annotations, split_column)
+    else:
+        by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
+        if annotations["train"] is None:
+            paths = find_audio(audio, skipped if on_error == "skip" else None)
+            found = [path.relative_to(audio).as_posix() for path in paths]
+            check_spellings(found, f"{audio}: ")
+            elsewhere = {name for events in by_part.values() for name in events}
+            by_part["train"] = {name: [] for name in map(canonical, found) if name not in elsewhere}
+    labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
+    if classes is None:
+        classes = sorted(labels)
+        if not classes:
+            raise DataError(
+                f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as data.classes=[…] if that is meant"
+            )
+    if problem := label_problem([*classes, *sorted(labels - set(classes))]):
+        raise DataError(f"{audio}: in its annotations, {problem}")
+    for label in sorted(labels - set(classes)):
+        raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
+    may_be_empty = [] if isinstance(annotations, Path) else [part for part, path in annotations.items() if path is None]
+    return read_parts(
+        dict.fromkeys(PARTS, audio),
+        by_part,
+        classes,
+        on_error,
+        num_workers,
+        [part for part in may_be_empty if part != "train"],
+        skipped,
+        channel,
+    )
+
+
+def read_parts(
+    audio: Mapping[str, Path],
+    events: Mapping[str, Mapping[str, Sequence[Event]]],
+    classes: Sequence[str],
+    on_error: Literal["raise", "skip"],
+    num_workers: int,
+    may_be_empty: Sequence[str] = (),
+    already_skipped: Sequence[str] = (),
+    channel: int | None = None,
+) -> Splits:
+    """Clips of annotated files, durations read from the files.
+
+    Args:
+        audio: Folder of the files by part.
+        events: By part and file name.
+        may_be_empty: Parts that need no clip.
+        already_skipped: Messages about what was left out before.
+        channel: Of the files, counted from 1; default None, the mean of all.
+
+    Raises:
+        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part without clips.
+    """
+    for first, second in itertools.combinations(events, 2):
+        if shared := events[first].keys() & events[second].keys():
+            raise DataError(
+                f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing"
+            )
+    skipped = list(already_skipped)
+    parts: dict[str, tuple[Clip, ...]] = {}
+    num_skipped, overhang = {}, {}
+    for part in PARTS:
+        before = len(skipped)
+        read = _clips(audio[part], events.get(part, {}), on_error, num_workers, skipped, channel)
+        parts[part] = tuple(clip for clip, _ in read)
+        num_skipped[part] = len(skipped) - before
+        if total := Overhang.total(over for _, over in read):
+            overhang[part] = total
+    for part in PARTS:
+        if not parts[part] and part not in may_be_empty:
+            lack = _missing_words(audio[part], events.get(part, {})) or (
+                skipped[0] if skipped else "add rows to its annotations"
+            )
+            raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; {lack}")
+    train, validation, test = (parts[part] for part in PARTS)
+    left_out = tuple(skipped)
+    return Splits(
+        tuple(classes),
+        train,
+        validation,
+        test,
+        skipped=left_out,
+        num_skipped=num_skipped,
+        overhang=overhang,
+        chosen_channel=str(channel or ""),
+    )
+
+
+def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:
+    """Events by part and file name; without a split column all stand under the part "".
+
+    Raises:
+        DataError: For a missing file or column, or a row that makes no sense; with its line number.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
+    by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
+    text = read_text(path)
+    columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
+    needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
+    for number, (place, row) in enumerate(read_table(path, text, columns, needed, delimiter="\t")):
+        if number == 0:
+            log_unused(str(path), list(row), columns)
+        part = row[split_column] if split_column else ""
+        if part not in by_part:
+            raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
+        if not row["filename"]:
+            raise DataError(f"{place}: the filename is empty")
+        events = by_part[part].setdefault(PurePosixPath(canonical(row["filename"])).as_posix(), [])  # ./a.wav is a.wav
+        if row["event_label"] or row["onset"] or row["offset"]:
+            events.append(_event(row, place))
+    return by_part
+
+
+def _event(row: dict[str, str], place: str) -> Event:
+    label = canonical(row["event_label"].strip())  # blanks around it are a slip of the hand, and no other class
+    if not label:
+        raise DataError(f"{place}: onset without event_label")
+    try:
+        onset, offset = float(row["onset"]), float(row["offset"])
+    except (TypeError, ValueError):
+        raise DataError(f"{place}: onset={row['onset']!r}, offset={row['offset']!r} are not seconds") from None
+    if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
+        raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
+    return Event(onset, offset, label)
+
+
+def _clips(
+    audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str],
+    channel: int | None,
+) -> list[tuple[Clip, Overhang]]:  # fmt: skip
+    names = FolderNames(audio)
+
+    def read(name: str) -> tuple[Clip, Overhang] | str:
+        path = audio / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            return f"{path}: is not below {audio}; file names in annotations are relative to it"
+        try:
+            path = names.path(name)
+            duration_s = audio_info(path).duration_s
+        except DataError as error:
+            return str(error)
+        try:
+            events, overhang = clip_events(events_by_file[name], duration_s)
+        except DataError as error:
+            return f"{path}: {error}"
+        return Clip(name, AudioFile(path, channel), duration_s, events), overhang
+
+    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
+        results = list(pool.map(read, events_by_file))
+    errors = [result for result in results if isinstance(result, str)]
+    if errors and on_error == "raise":
+        if len(errors) > 1 and (lack := _missing_words(audio, events_by_file)):
+            raise DataError(
+                f"{next((error for error in errors if 'no such audio file' in error), errors[0])}; {lack}; data.on_error=skip leaves such files out"
+            )
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
+    skipped.extend(errors)
+    return [result for result in results if not isinstance(result, str)]
+
+
+def _missing_words(audio: Path, names: Collection[str]) -> str:
+    """Which annotated files are not there; empty if all are."""
+    spelled = FolderNames(audio)
+    missing = [name for name in names if not spelled.path(name).exists()]
+    shown = ", ".join(missing[:SHOWN_FILES]) + (", …" if len(missing) > SHOWN_FILES else "")
+    return (
+        f"{len(missing):,} of the {len(names):,} audio files in its annotations are not below {audio}: {shown}"
+        if missing
+        else ""
+    )

@@ -1,0 +1,164 @@
+"""TUT-SED Synthetic 2016: a hundred mixtures of about eight minutes with up to five of 16 classes at once.
+
+Cakir et al., "Convolutional recurrent neural networks for polyphonic sound event detection", 2017 (https://arxiv.org/abs/1702.06286). Training
+sees sequences of 1024 frames of 10 ms, as in Drossos et al. 2020; validation and test hear whole mixtures, so that no border is scored.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from efficient_sed.audio.encoded import SUFFIXES
+from efficient_sed.config.schema import DataConfig
+from efficient_sed.data.annotations.tables import read_text
+from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
+from efficient_sed.data.sets.folder import read_parts
+from efficient_sed.data.storage.sources import Excerpt
+from efficient_sed.errors import DataError, nearest
+from efficient_sed.files.atomic import list_folder
+from efficient_sed.registry import DATASETS
+
+logger = logging.getLogger(__name__)
+CLASSES = (
+    "alarms_and_sirens", "baby_crying", "bird_singing", "bus", "cat_meowing", "crowd_applause", "crowd_cheering", "dog_barking", "footsteps",
+    "glass_smash", "gun_shot", "horsewalk", "mixer", "motorcycle", "rain", "thunder",
+)  # fmt: skip
+PREFIX = "TUT-SED-synthetic-2016"
+SEQUENCE_S = 10.24  # 1024 frames
+TEST_SHARE, VALIDATION_SHARE = 0.2, 0.2
+_NUMBER = re.compile(r"(?:mix|mixture|annot)[-_](\d+)$")
+
+
+@DATASETS.register("tut_sed_synthetic_2016")
+@dataclass(frozen=True)
+class TutSedSynthetic2016Config(DataConfig):
+    """The published folder: audio/TUT-SED-synthetic-2016-mix-N.wav and meta/TUT-SED-synthetic-2016-annot-N.txt with rows `onset offset label`.
+
+    By number, the first fifth of the mixtures is the test part, the second the validation part, the rest is trained on: the papers give shares, no numbers.
+    """
+
+    root: str = "data"
+    """Folder that holds audio/ and meta/."""
+    clip_seconds: float = SEQUENCE_S
+    """Length of the sequences that the training mixtures are cut into, and of the windows that the others are scored in."""
+    median_frames: int = 1
+    """Window of the median filter on scores, in the model's frames; odd. Published: none."""
+
+    def load(self) -> Splits:
+        root = Path(self.root)
+        audio, meta = (
+            _by_number(root / name, suffixes) for name, suffixes in (("audio", SUFFIXES), ("meta", (".txt",)))
+        )
+        for number in sorted(audio.keys() - meta.keys()):
+            raise DataError(
+                f"{audio[number]}: its annotations are missing; expected: {root / 'meta'}/{PREFIX}-annot-{number}.txt"
+            )
+        numbers = sorted(meta)
+        num_test, num_validation = (max(1, round(share * len(numbers))) for share in (TEST_SHARE, VALIDATION_SHARE))
+        by_part = {
+            "test": numbers[:num_test],
+            "validation": numbers[num_test : num_test + num_validation],
+            "train": numbers[num_test + num_validation :],
+        }
+        names = {
+            number: audio[number].name if number in audio else f"{PREFIX}-mix-{number}.wav" for number in numbers
+        }  # a missing one is read_parts' to report
+        events = {part: {names[number]: _read_events(meta[number]) for number in by_part[part]} for part in PARTS}
+        _report_overlaps(events)
+        splits = read_parts(
+            dict.fromkeys(PARTS, root / "audio"),
+            events,
+            CLASSES,
+            self.on_error,
+            self.num_workers,
+            channel=self.channel_number,
+        )
+        short = [clip.id for part in PARTS for clip in getattr(splits, part) if clip.duration_s < self.clip_seconds]
+        if short:
+            logger.warning(
+                "%d mixtures are shorter than data.clip_seconds=%g and are padded with silence, such as %s",
+                len(short),
+                self.clip_seconds,
+                short[0],
+            )
+        train = tuple(piece for clip in splits.train for piece in cut_clip(clip, self.clip_seconds))
+        return replace(splits, train=train)
+
+
+def cut_clip(clip: Clip, seconds: float) -> list[Clip]:
+    """Consecutive sequences of a clip with their share of its events; the last one is shorter."""
+    pieces = []
+    for index in range(max(1, math.ceil(round(clip.duration_s / seconds, 6)))):
+        start, end = index * seconds, min((index + 1) * seconds, clip.duration_s)
+        inside = [event for event in clip.events if event.onset_s < end and event.offset_s > start]
+        events = tuple(
+            event._replace(onset_s=max(0.0, event.onset_s - start), offset_s=min(end, event.offset_s) - start)
+            for event in inside
+        )
+        pieces.append(Clip(f"{clip.id}@{index}", Excerpt(clip.audio, start, end - start), end - start, events))
+    return pieces
+
+
+def _by_number(folder: Path, suffixes: tuple[str, ...]) -> Mapping[int, Path]:
+    """Files of mixtures by their number."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such directory; data.root=DIR is the folder that holds audio/ and meta/ of TUT-SED Synthetic 2016"
+        )
+    found: dict[int, Path] = {}
+    for path in list_folder(folder):
+        if path.suffix.lower() in suffixes and (match := _NUMBER.search(path.stem)):
+            number = int(match[1])
+            if number in found:
+                raise DataError(f"{path}: mixture {number} is there twice, as {found[number].name} too")
+            found[number] = path
+    if not found:
+        raise DataError(
+            f"{folder}: no mixture in it; expected names such as {PREFIX}-{'annot-1.txt' if suffixes == ('.txt',) else 'mix-1.wav'}"
+        )
+    return found
+
+
+def _read_events(path: Path) -> list[Event]:
+    """Rows of `onset offset label`, separated by tabs.
+
+    Raises:
+        DataError: For a row that makes no sense; with its line number.
+    """
+    events = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        place, fields = f"{path}:{number}", line.strip().split("\t")
+        if len(fields) != 3:
+            raise DataError(
+                f"{place}: {line.strip()!r} has {len(fields)} fields; needed, separated by tabs: onset offset label"
+            )
+        try:
+            onset, offset = float(fields[0]), float(fields[1])
+        except ValueError:
+            raise DataError(f"{place}: onset={fields[0]!r}, offset={fields[1]!r} are not seconds") from None
+        if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
+            raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
+        if fields[2] not in CLASSES:
+            raise DataError(f"{place}: label {fields[2]!r} is not one of the 16 classes; {nearest(fields[2], CLASSES)}")
+        events.append(Event(onset, offset, fields[2]))
+    return events
+
+
+def _report_overlaps(events: Mapping[str, Mapping[str, Sequence[Event]]]) -> None:
+    """Say how many events `read_parts` will join with another, all mixtures in one line."""
+    joined = {name: len(own) - len(merge_overlapping(own)) for part in PARTS for name, own in events[part].items()}
+    affected = [name for name, count in joined.items() if count]
+    if affected:
+        logger.info(
+            "%d events overlap one of their class and are joined with it, in %d mixtures, such as %s",
+            sum(joined.values()),
+            len(affected),
+            affected[0],
+        )

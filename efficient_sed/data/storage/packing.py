@@ -1,0 +1,216 @@
+"""Writes a packed copy of a data set: every clip decoded once, 16-bit samples at 16 kHz one after another in contiguous data sets."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from efficient_sed.config.schema import DataConfig
+from efficient_sed.data.events import Clip, Splits
+from efficient_sed.data.sets.packed import INDEX_NAME, PEAK, PackedConfig
+from efficient_sed.data.storage.columns import ColumnPart
+from efficient_sed.data.storage.containers import forget
+from efficient_sed.data.storage.packed_file import is_packed
+from efficient_sed.data.storage.packed_writer import DistinctClips, PackedWriter
+from efficient_sed.data.storage.sources import AudioSource
+from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.files.atomic import check_room, locked
+
+logger = logging.getLogger(__name__)
+TABLES_BYTES, TABLE_BYTES_PER_CLIP = 1 << 16, 1 << 10  # more than they take
+BLOCK = 256  # clips decoded ahead of the writer
+TIMED_CLIPS = 64
+REPORT_EVERY_S = 10.0
+
+
+class Packed(NamedTuple):
+    """What was written."""
+
+    num_clips: int
+    num_bytes: int
+    unreadable: list[str]
+    clips_per_s: float
+    """Reading whole clips back, one after another in random order."""
+    source_clips_per_s: float
+    """The same from where they came."""
+
+
+def pack_command(words: Sequence[str], *, is_forced: bool, shard_gb: float | None) -> str:
+    """`data pack key=value… OUT`; returns the line to print.
+
+    Raises:
+        ConfigError: If there is not one OUT, it is there already, or does not go with the shards.
+        DataError: If the data set cannot be read or the file not be written.
+    """
+    outputs = [word for word in words if "=" not in word]
+    if len(outputs) != 1:
+        raise ConfigError(f"data pack takes one OUT.h5 beside key=value pairs, got {' '.join(outputs) or 'none'}")
+    output = Path(outputs[0])
+    if shard_gb is not None and not 0 < shard_gb < math.inf:
+        raise ConfigError(f"--shard-gb {shard_gb:g} is not allowed: a number above 0")
+    if shard_gb is not None and output.suffix:
+        raise ConfigError(
+            f"{output} is not allowed with --shard-gb: a folder without an ending, such as {output.with_suffix('')}"
+        )
+    config = compose_run([word for word in words if word != outputs[0]]).data
+    if output.exists() and not (is_forced and output.is_file() and shard_gb is None):
+        raise ConfigError(
+            f"{output}: is there already; give another name"
+            + (", or --force" if output.is_file() else ", or delete that folder first")
+        )
+    if output.exists():
+        _check_forced(config, output)
+    packed = pack_data(config, output, shard_gb)
+    for message in packed.unreadable:
+        logger.warning("left out: %s", message)
+    return (
+        f"{output}: {packed.num_clips:,} clips, {packed.num_bytes / 1e9:.3g} GB, left out: {len(packed.unreadable)}; "
+        f"read at {packed.clips_per_s:,.0f} clips a second, from data={config.name} at {packed.source_clips_per_s:,.0f}"
+    )
+
+
+def _check_forced(config: DataConfig, output: Path) -> None:
+    """Raise a ConfigError if `--force` would replace what is packed, or anything but a packed file."""
+    if isinstance(config, PackedConfig) and Path(config.root).exists() and output.samefile(config.root):
+        raise ConfigError(f"{output}: is what would be packed; give another name")
+    if output.stat().st_size and not is_packed(output):
+        raise ConfigError(
+            f"{output}: --force replaces packed files, and this is none, or a damaged one; give another name, or delete it"
+        )
+
+
+def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -> Packed:
+    """Write a packed copy; it appears only when it is complete.
+
+    Args:
+        output: A file; with shards a folder.
+        shard_gb: Largest size of a file of samples, in 10^9 bytes; none: one file of everything.
+
+    Raises:
+        DataError: If a clip cannot be read and `data.on_error` is not "skip", or the copy cannot be written.
+    """
+    if not config.has_labels:
+        raise DataError(
+            f"{output}: a packed file holds labels, and data.train=null has none; train on the recordings themselves"
+        )
+    splits = config.load()
+    if splits.weak:
+        raise DataError(
+            f"{output}: a packed file has no place for the {len(splits.weak)} weak clips; leave data.weak_root away"
+        )
+    clips = DistinctClips(splits)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with locked(output.parent / f".{output.name}.lock"):
+            return _pack(config, splits, clips, output, shard_gb)
+    except (OSError, RuntimeError) as error:  # h5py wraps a full disk in either
+        is_full = "No space left" in str(error) or "errno = 28" in str(error)
+        raise DataError(
+            f"{output}: cannot be written ({'No space left on device' if is_full else getattr(error, 'strerror', None) or ' '.join(str(error).split())})"
+        ) from error
+
+
+def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path, shard_gb: float | None) -> Packed:
+    """Write everything into a hidden folder, of which index or whole then take their place; what a process that was killed left there is removed first."""
+    if output.is_dir():
+        raise DataError(f"{output}: is there already; give another name")
+    capacity = clips.capacity()
+    check_room(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
+    unfinished = output.parent / f".{output.name}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    watched = frozenset(np.random.default_rng(0).permutation(len(clips))[:TIMED_CLIPS].tolist())
+    writer = PackedWriter(unfinished, capacity, None if shard_gb is None else round(shard_gb * 1e9 / 2), watched)
+    try:
+        unreadable = _write_samples(writer, clips, config)
+        if not len(writer):
+            raise DataError(
+                f"{output}: not one clip could be read; the first: {unreadable[0] if unreadable else 'there is none'}"
+            )
+        writer.write_tables(splits, clips)
+        writer.sign(PackedConfig(root=str(unfinished)).load().hash_clips())
+        num_bytes = _finish(unfinished)
+        (unfinished / INDEX_NAME if shard_gb is None else unfinished).replace(output)
+    finally:
+        with contextlib.suppress(OSError, RuntimeError):  # of a full disk
+            writer.close()
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return Packed(len(writer), num_bytes, unreadable, *_compare_speed(writer.origins, output))
+
+
+def _finish(folder: Path) -> int:
+    """Have everything on the disk and readable; returns its size in bytes."""
+    paths = list(folder.iterdir())
+    for path in paths:
+        forget(path)  # which was opened for its hash: Windows renames no open file
+        with path.open("r+b") as flushed:  # Windows flushes no file that is open for reading
+            os.fsync(flushed.fileno())
+        path.chmod(0o644)
+    return sum(path.stat().st_size for path in paths)
+
+
+def _write_samples(writer: PackedWriter, clips: DistinctClips, config: DataConfig) -> list[str]:
+    """Decode and append every clip; returns the messages of those that could not be read."""
+    unreadable: list[str] = []
+    remaining, num_done, num_clips = enumerate(clips), 0, len(clips)
+    begun = reported = time.monotonic()
+    with ThreadPoolExecutor(max_workers=max(1, config.num_workers)) as pool:
+        while block := list(itertools.islice(remaining, BLOCK)):
+            for (number, clip), decoded in zip(block, pool.map(_decode, (clip for _, clip in block)), strict=True):
+                if isinstance(decoded, str):
+                    if config.on_error == "raise":
+                        raise DataError(f"{decoded}; data.on_error=skip leaves such files out")
+                    unreadable.append(decoded)
+                    continue
+                writer.append(number, clip, *decoded)
+            num_done += len(block)
+            if (now := time.monotonic()) - reported > REPORT_EVERY_S:
+                reported = now
+                logger.info(
+                    "packed %s of %s clips, %.0f a second", f"{num_done:,}", f"{num_clips:,}", num_done / (now - begun)
+                )
+    return unreadable
+
+
+def _decode(clip: Clip) -> tuple[np.ndarray, float] | str:
+    try:
+        samples = clip.audio.read().numpy()
+    except DataError as error:
+        return str(error)
+    scale = max(1.0, float(np.abs(samples).max()))
+    return np.rint(samples * (PEAK / scale)).astype(np.int16), scale
+
+
+def _compare_speed(origins: Sequence[tuple[int, AudioSource]], output: Path) -> tuple[float, float]:
+    """Whole clips a second from the packed file and from where they came, in turn, in random order; after one of each that opens the files."""
+    if not origins:
+        return 0.0, 0.0
+    columns = cast("ColumnPart", PackedConfig(root=str(output)).load().train).columns
+    rows = ColumnPart(columns, np.array([row for row, _ in origins]))
+    pairs = [(clip.audio, own) for clip, (_, own) in zip(rows, origins, strict=True)]
+    order = np.random.default_rng(0).permutation(len(pairs)).tolist()
+    packed_s = own_s = 0.0
+    for audio in pairs[order[0]]:
+        audio.read()
+    for packed, own in (pairs[place] for place in order):
+        packed_s += _seconds(packed.read)
+        own_s += _seconds(own.read)
+    return len(pairs) / packed_s, len(pairs) / own_s
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun

@@ -1,1 +1,0 @@
-"""Scores to events, and events to metrics."""

@@ -1,0 +1,1 @@
+"""Compose a configuration, run it, and compare results."""

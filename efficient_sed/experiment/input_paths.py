@@ -1,0 +1,59 @@
+"""Folders and files of data that were typed, looked for before PyTorch is imported, which takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from efficient_sed.errors import DataError
+from efficient_sed.experiment.text_values import Text, read_text, split_alternatives
+from efficient_sed.files.packaged import resource_folder
+
+GENERATED_DATASET = "synthetic"  # whose folder is made where there is none
+FILE_KEYS = ("data.pseudo_labels", "data.clip_teacher", "data.clip_teacher_index")
+
+
+def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
+    """Raise a DataError if data, or a teacher's file, are to be read from where nothing is; of a sweep any of the alternatives."""
+    if not overrides:
+        return
+    from efficient_sed.experiment.compose import key_of
+
+    typed = {key_of(override): override.partition("=")[2] for override in overrides if "=" in override}
+    if not is_sweep:  # alternatives are refused later, with what to type
+        typed = {key: value for key, value in typed.items() if len(split_alternatives(value, Text.OPTIONAL)) == 1}
+    if GENERATED_DATASET not in _names(typed):
+        for root in (Path(value) for value in _values(typed, "data.root") if value and not Path(value).exists()):
+            raise DataError(f"data.root={root}: no such directory; give the folder of your data set as data.root=DIR")
+    for key in FILE_KEYS:
+        for path in (Path(value) for value in _values(typed, key) if value and not Path(value).exists()):
+            raise DataError(f"{key}={path}: no such file")
+
+
+def _names(typed: dict[str, str]) -> set[str]:
+    """The data sets that are meant."""
+    if "data" in typed or "experiment" not in typed:
+        return {name.strip() for name in typed.get("data", GENERATED_DATASET).split(",")}
+    return {_data_of(name.strip()) for name in typed["experiment"].split(",")}
+
+
+def _data_of(experiment: str, derived: tuple[str, ...] = ()) -> str:
+    """The data set of a preset, or of the one that it is derived from; where that cannot be said, and is refused later, the default."""
+    from efficient_sed.experiment.compose import read_preset
+
+    path = resource_folder("configs") / "experiment" / f"{experiment}.yaml"
+    defaults = read_preset(path).get("defaults") if path.is_file() and experiment not in derived else None
+    found = GENERATED_DATASET
+    for entry in defaults if isinstance(defaults, list) else ():
+        if isinstance(entry, str) and entry != "_self_":
+            found = _data_of(entry, (*derived, experiment))
+        elif isinstance(entry, dict):
+            found = str(entry.get("override /data", found))
+    return found
+
+
+def _values(typed: dict[str, str], key: str) -> Iterator[str]:
+    for piece in split_alternatives(typed[key], Text.OPTIONAL) if key in typed else ():
+        value = read_text(f"{key}={piece}", Text.OPTIONAL)
+        if isinstance(value, str):
+            yield value

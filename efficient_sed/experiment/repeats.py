@@ -1,0 +1,74 @@
+"""Runs that differ in their seed or their fold alone, and what their scores are on average."""
+
+from __future__ import annotations
+
+import copy
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+NOT_COMPUTED = ("seed", "output_dir", "logger")
+"""Keys of a run's configuration that a repetition may have otherwise; nor do these of "train" and "data" matter:"""
+NOT_COMPUTED_IN = {
+    "train": ("accelerator", "strategy", "devices"),
+    "benchmark": ("device",),
+    "data": ("num_workers", "root", "fold"),
+}  # the manifest hash says which data they were
+
+
+def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Results of one configuration with different seeds or folds together, in the order of their first; by seed and fold within.
+
+    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A run that is there twice is taken
+    once. One without a speed joins the first that agrees with it in all else.
+    """
+    groups: dict[str, dict[str, Mapping[str, Any]]] = {}
+    ordered = list(results)
+    first: dict[str, str] = {}  # what speed was measured on, of the first run of a configuration that has one
+    for result in ordered:
+        if measured_on := _measured_on(result):
+            first.setdefault(_configuration(result), measured_on)
+    for result in ordered:
+        configuration = _configuration(result)
+        group = configuration + (_measured_on(result) or first.get(configuration, ""))
+        groups.setdefault(group, {}).setdefault(str(result["signature"]), result)
+    return [
+        sorted(group.values(), key=lambda result: (result["seed"], fold_of(result) or 0)) for group in groups.values()
+    ]
+
+
+def _configuration(result: Mapping[str, Any]) -> str:
+    """What repetitions have in common, as text."""
+    config = copy.deepcopy(dict(result["config"]))
+    for key in NOT_COMPUTED:
+        config.pop(key, None)
+    for part, keys in NOT_COMPUTED_IN.items():
+        for key in keys if isinstance(config.get(part), dict) else ():
+            config[part].pop(key, None)
+    variant = {
+        key: value
+        for key, value in result["metrics"]["variant"].items()
+        if key != "num_classes" or fold_of(result) is None
+    }  # a small fold may lack a class
+    costs = [result["complexity"].get(key) for key in ("params", "macs", "seconds")]
+    return json.dumps(
+        [result["model"], result["task"], config, result["data"]["manifest_hash"], variant, costs], sort_keys=True
+    )
+
+
+def _measured_on(result: Mapping[str, Any]) -> str:
+    """Empty for a run without a speed."""
+    speed = result["complexity"].get("throughput")
+    return json.dumps([speed.get(key) for key in ("device", "precision", "mode", "batch_size")]) if speed else ""
+
+
+def fold_of(result: Mapping[str, Any]) -> int | None:
+    """The fold of its data that a run was tested on; none where there are no folds."""
+    fold: int | None = result["config"].get("data", {}).get("fold")
+    return fold
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; of one value none."""
+    return (statistics.fmean(values), statistics.stdev(values)) if len(values) > 1 else (values[0], None)

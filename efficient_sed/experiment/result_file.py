@@ -1,0 +1,178 @@
+"""`result.json`: what a finished run has to say of itself, and how it is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from efficient_sed.errors import DataError, is_printable
+from efficient_sed.files.atomic import write_atomically
+from efficient_sed.files.json import parse_json
+
+RESULT_FILE = "result.json"
+TASKS = ("detection", "tagging")
+TEXTS = (
+    "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
+    "environment.versions.torch",
+)  # fmt: skip
+OPTIONAL_TEXTS = ("complexity.macs_note", "environment.device")
+POSITIVE = ("complexity.params", "complexity.macs", "complexity.seconds")
+SPEED = "complexity.throughput"
+"""Null in a run whose speed could not be measured; else these are there, too:"""
+SPEED_TEXTS = (f"{SPEED}.device", f"{SPEED}.precision")
+SPEED_OPTIONAL_TEXTS = (f"{SPEED}.mode",)
+SPEED_ENVIRONMENT = "complexity.speed_environment"
+"""Not in results of early versions, whose speed was measured in "environment"."""
+SPEED_ENVIRONMENT_TEXTS = tuple(f"{SPEED_ENVIRONMENT}.{key}" for key in ("commit", "created", "versions.torch"))
+SPEED_POSITIVE = (f"{SPEED}.clips_per_s", f"{SPEED}.batch_size", "complexity.latency.ms")
+COUNTS = (
+    "seed",
+    "training.steps",
+    "config.train.epochs",
+    "metrics.coverage.clips_scored",
+    "complexity.macs_by_part.frontend",
+)
+OPTIONAL = (
+    "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed", "complexity.macs_published",
+    "complexity.macs_by_part.backbone", "complexity.macs_by_part.sequence", "complexity.macs_by_part.classifier",
+)  # fmt: skip
+PAIRS = (f"{SPEED}.iqr",)
+OPTIONAL_SCORES = ("metrics.psds1", "metrics.psds2", "metrics.psds", "metrics.onset_f", "metrics.segment_error_rate")
+PSDS_SCORES = {"psds1_macro": "PSDS1 macro", "psds2_macro": "PSDS2 macro", "psds_macro": "PSDS macro"}
+"""Names by key: with the parameters of PSDS1, of PSDS2, and with others."""
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run, none for an unfinished one.
+
+    Raises:
+        DataError: If the file is damaged, or cannot be read; the message names it.
+    """
+    path = folder / RESULT_FILE
+    if not path.is_file():
+        return None
+    try:
+        result: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+        check_result(result)
+    except OSError as error:  # the run may be whole
+        raise DataError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error}); delete the file and start the run again") from error
+    return result
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> None:
+    """Write a result as a whole; what is not a finite number, which JSON cannot say, as null.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    write_atomically(folder / RESULT_FILE, json.dumps(_finite(result), indent=1, allow_nan=False).encode())
+
+
+def check_result(result: Any) -> None:
+    """Raise a ValueError unless all that tables, plots and comparisons read is there and of its kind."""
+    task = _at(result, "task")
+    if not isinstance(task, str) or task not in TASKS:
+        raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
+    for key in _texts(result):
+        value = _at(result, key)
+        _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
+    has_speed = _at(result, SPEED) is not None
+    for key in (*OPTIONAL_TEXTS, *(SPEED_OPTIONAL_TEXTS if has_speed else ())):
+        value = _at(result, key, is_optional=True)
+        _require(
+            value is None or (isinstance(value, str) and is_printable(value)), result, key, "text on one line, or null"
+        )
+    _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
+    score = f"metrics.{main_score(result)[0]}"
+    positive = (*POSITIVE, *(SPEED_POSITIVE if has_speed else ()))
+    for key in (*positive, *COUNTS, score):
+        value = _at(result, key)
+        _require(_is_number(value), result, key, "a number")
+        _require(
+            value > 0 or (value == 0 and key not in positive),
+            result,
+            key,
+            "above 0" if key in positive else "0 or more",
+        )
+    _require(_at(result, score) <= 1, result, score, "0 to 1")
+    for key in (*OPTIONAL, *OPTIONAL_SCORES):
+        value = _at(result, key, is_optional=True)
+        _require(value is None or (_is_number(value) and value >= 0), result, key, "a number from 0, or null")
+    interval = f"{score}_ci95"
+    for key in (
+        *(PAIRS if has_speed else ()),
+        *([interval] if _at(result, interval, is_optional=True) is not None else []),
+    ):
+        value = _at(result, key)
+        _require(
+            isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)), result, key, "two numbers"
+        )
+    for key in ("metrics.variant", "config.train", "config.data", "environment.versions"):
+        _require(isinstance(_at(result, key), Mapping), result, key, "a group of keys")
+
+
+def _texts(result: Any) -> Iterator[str]:
+    yield from TEXTS
+    if _at(result, SPEED) is not None:
+        yield from SPEED_TEXTS
+    if _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None:
+        yield from SPEED_ENVIRONMENT_TEXTS
+
+
+def needs_speed(result: Mapping[str, Any], device: str = "auto") -> bool:
+    """Whether a finished run has no speed yet, or has that of another device than `benchmark.device` asks for by name."""
+    benchmark = result["config"].get("benchmark")
+    measured_on = benchmark.get("device") if isinstance(benchmark, Mapping) else None
+    return result["complexity"]["throughput"] is None or device not in ("auto", measured_on)
+
+
+def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Key in a result's metrics and name of the score that tables lead with.
+
+    PSDS for detection; accuracy where a clip has one class, else mAP.
+    """
+    if result["task"] == "detection":
+        key = next((key for key in PSDS_SCORES if key in result["metrics"]), "psds1_macro")
+        return key, PSDS_SCORES[key]
+    return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
+
+
+def exact_variant(metrics: Mapping[str, Any]) -> str:
+    """The exact variant of a result's metrics and the number of clips that were scored, as JSON."""
+    return json.dumps({**metrics["variant"], "clips_scored": metrics["coverage"]["clips_scored"]}, sort_keys=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:
+    """The value at a dotted key; one that is missing raises, or is none."""
+    value = result
+    for depth, name in enumerate(key.split("."), 1):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{'.'.join(key.split('.')[: depth - 1]) or 'the file'} is not a group of keys")  # noqa: TRY004 (of the file, not of a call)
+        if name not in value:
+            if is_optional:
+                return None
+            raise ValueError(f"{key} is missing")
+        value = value[name]
+    return value
+
+
+def _require(condition: bool, result: Any, key: str, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"{key}={_at(result, key)!r} is not {allowed}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

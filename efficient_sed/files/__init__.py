@@ -1,0 +1,1 @@
+"""Files: atomic writes, arrays, JSON, packaged folders, pages."""

@@ -1,0 +1,19 @@
+"""Folders that lie beside the package in a checkout and inside it in an installed wheel: configs, pretrained, published, results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_IN_CHECKOUT = {
+    "configs": "configs",
+    "pretrained": "pretrained",
+    "published": "benchmarks/published",
+    "results": "benchmarks/results",
+}
+
+
+def resource_folder(name: str) -> Path:
+    """Folder of shipped files, "configs", "pretrained", "published" or "results"."""
+    packaged = _PACKAGE / "_shipped" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CHECKOUT[name]

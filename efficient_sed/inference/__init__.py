@@ -1,0 +1,1 @@
+"""Recordings to scores to events: files, plots, page, streams."""

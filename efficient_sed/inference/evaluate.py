@@ -1,0 +1,352 @@
+"""A model's scores on a data set, and the metrics of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
+from efficient_sed.data.events import Clip, Event
+from efficient_sed.data.score_checks import check_scores
+from efficient_sed.data.spelling import canonical
+from efficient_sed.data.storage.columns import durations
+from efficient_sed.data.windows import join_windows
+from efficient_sed.errors import CheckpointError, DataError
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
+from efficient_sed.metrics.event.score import CollarCounts
+from efficient_sed.metrics.frame.score import FrameCounts
+from efficient_sed.metrics.psds.clips import report_psds
+from efficient_sed.metrics.psds.score import PsdsAccumulator, PsdsParameters, create_back_end
+from efficient_sed.metrics.segment.score import SegmentScores
+from efficient_sed.metrics.tagging.score import tagging_metrics
+from efficient_sed.models.fuse import fuse
+from efficient_sed.models.sed import SedModel
+from efficient_sed.postprocessing.median import smooth_scores
+
+
+class ClipMetric(Protocol):
+    """Sees every whole clip once, keeps what it needs of it, and gives entries of a result at the end."""
+
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+        """Smoothed scores (frames, classes) of a clip, columns and events of the evaluated classes alone; clips come in any order."""
+
+    def merge(self, other: Any) -> None:
+        """Take over what another process's metric saw: other clips."""
+
+    def metrics(self) -> dict[str, Any]:
+        """Entries of a result; what is under "variant" joins the other metrics' variants."""
+
+
+class ClipScores:
+    """Puts the scores of windows together, in any order, and hands each clip to the metrics as soon as it is whole.
+
+    Args:
+        dataset: What is scored.
+        metrics: See the clips' scores after a median over `median_frames`.
+        keeps_scores: Keep the scores of the evaluated classes before the filter; else they are dropped with their clip.
+    """
+
+    def __init__(
+        self,
+        dataset: EvaluationWindows,
+        metrics: Sequence[ClipMetric] = (),
+        *,
+        median_frames: int = 1,
+        keeps_scores: bool = False,
+    ) -> None:
+        self.dataset, self.metrics, self.median_frames, self.keeps_scores = (
+            dataset,
+            list(metrics),
+            median_frames,
+            keeps_scores,
+        )
+        self.classes, self._columns = evaluated(dataset)
+        self._pieces: dict[int, dict[int, np.ndarray]] = {}  # of clips that are not whole yet, by window
+        self._clip_logits: dict[int, np.ndarray] = {}
+        self._scores: dict[int, np.ndarray] = {}
+        self._whole: set[int] = set()
+
+    def add(self, positions: Tensor, frame_scores: Tensor, clip_logits: Tensor) -> None:
+        """Scores (batch, classes, frames) and clip logits (batch, classes) of the windows at `positions`.
+
+        Raises:
+            DataError: If a frame score that is needed is NaN or plus infinity; the message names clip, class and frame.
+        """
+        frames = frame_scores[:, self._columns].float().cpu().numpy()
+        logits = clip_logits.float().cpu().numpy()
+        for row, window in enumerate(positions.tolist()):
+            clip, cut = self.dataset.windows[window]
+            self._add_logits(clip, logits[row])
+            piece = frames[row, :, : cut.last].T.copy()
+            if self.metrics or self.keeps_scores:  # now: cross-fading and smoothing would hide what is no number
+                first_frame = round(cut.start_s / self.dataset.grid.hop_s)
+                check_scores(f"clip {self.dataset.clips[clip].id!r}", piece, self.classes, first_frame=first_frame)
+            self._add_pieces(clip, {window: piece})
+
+    def gather(self) -> None:
+        """Take over what the other processes of a distributed run collected; all then hold the same."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return
+        parts: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(
+            parts, (self.metrics, self._pieces, self._clip_logits, self._scores, self._whole)
+        )
+        self.metrics, self._pieces, self._clip_logits, self._scores, self._whole = parts[0]  # in one order everywhere
+        for metrics, pieces, clip_logits, scores, whole in parts[1:]:
+            for metric, other in zip(self.metrics, metrics, strict=True):
+                metric.merge(other)
+            self._scores |= scores
+            self._whole |= whole
+            for clip, logits in clip_logits.items():
+                self._add_logits(clip, logits)
+            for clip, own in pieces.items():
+                self._add_pieces(clip, own)
+
+    def clips(self) -> list[Clip]:
+        """Clips all of whose windows were scored, in the data set's order."""
+        return [self.dataset.clips[clip] for clip in sorted(self._whole)]
+
+    def events_and_scores(self) -> tuple[dict[str, list[Event]], dict[str, np.ndarray]]:
+        """Of whole clips the events and the scores (frames, classes) of the evaluated classes, before the median filter.
+
+        Raises:
+            RuntimeError: If they were not kept.
+        """
+        if not self.keeps_scores:
+            raise RuntimeError("scores were dropped: ClipScores(…, keeps_scores=True) keeps them")
+        return {clip.id: self._events(clip) for clip in self.clips()}, {
+            self.dataset.clips[clip].id: self._scores[clip] for clip in sorted(self._whole)
+        }
+
+    def clip_logits(self) -> tuple[Tensor, Tensor]:
+        """Logits and targets (clips, evaluated classes) of whole clips; a clip of several windows takes their maximum."""
+        column = {label: index for index, label in enumerate(self.classes)}
+        targets = np.zeros((len(self._whole), len(self.classes)), dtype=np.float32)
+        for row, clip in enumerate(self.clips()):
+            targets[row, [column[event.label] for event in self._events(clip)]] = 1
+        return torch.from_numpy(
+            np.stack([self._clip_logits[clip][self._columns] for clip in sorted(self._whole)])
+        ), torch.from_numpy(targets)
+
+    def _add_logits(self, clip: int, logits: np.ndarray) -> None:
+        self._clip_logits[clip] = np.maximum(self._clip_logits[clip], logits) if clip in self._clip_logits else logits
+
+    def _add_pieces(self, index: int, pieces: Mapping[int, np.ndarray]) -> None:
+        """Scores (frames, evaluated classes) of a clip's windows; the last one makes the clip whole."""
+        known = self._pieces.setdefault(index, {})
+        known |= pieces
+        windows = self.dataset.windows.numbers(index)
+        if len(known) < len(windows):
+            return
+        clip = self.dataset.clips[index]
+        scores = np.concatenate(
+            list(join_windows((self.dataset.windows[window][1], known[window]) for window in windows))
+        )
+        del self._pieces[index]
+        self._whole.add(index)
+        if self.keeps_scores:
+            self._scores[index] = scores
+        if self.metrics:
+            smoothed, events = smooth_scores(scores, self.median_frames), self._events(clip)
+            for metric in self.metrics:
+                metric.update(clip.id, smoothed, events, clip.duration_s)
+
+    def _events(self, clip: Clip) -> list[Event]:
+        allowed = frozenset(self.classes)
+        return [event for event in clip.events if event.label in allowed]
+
+
+def evaluated(dataset: EvaluationWindows) -> tuple[list[str], list[int]]:
+    """Labels that metrics are taken over, and their columns."""
+    columns = [
+        column
+        for column, label in enumerate(dataset.classes)
+        if dataset.evaluated_classes is None or label in dataset.evaluated_classes
+    ]
+    return [dataset.classes[column] for column in columns], columns
+
+
+def psds_parameters(config: EvaluationConfig) -> PsdsParameters:
+    """What of PSDS a run measures; their name is that of its results."""
+    return PsdsParameters(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
+
+
+def start_scores(
+    dataset: EvaluationWindows,
+    task: str,
+    config: EvaluationConfig,
+    median_frames: int,
+    frame_hop_s: float,
+    *,
+    keeps_scores: bool = False,
+    keeps_clips: bool = False,
+) -> ClipScores:
+    """Empty scores with the metrics of a task.
+
+    Args:
+        keeps_scores: For event scores.
+        keeps_clips: For confidence intervals of PSDS.
+    """
+    if task == "tagging":
+        return ClipScores(dataset)
+    classes, _ = evaluated(dataset)
+    lengths, parameters = durations(dataset.clips).tolist(), psds_parameters(config)
+    psds = create_back_end(config.back_end, classes, lengths, frame_hop_s, parameters, keeps_clips=keeps_clips)
+    others = (
+        SegmentScores(classes, frame_hop_s),
+        FrameCounts(classes, dataset.grid),
+        CollarCounts(classes, dataset.grid),
+    )
+    return ClipScores(dataset, [psds, *others], median_frames=median_frames, keeps_scores=keeps_scores)
+
+
+def collected_event_metrics(
+    collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None
+) -> dict[str, Any]:
+    """Event scores of collected scores of the evaluated classes; without a postprocessing, with the best one on these very clips."""
+    truth, scores = collected.events_and_scores()
+    return event_metrics(truth, scores, collected.classes, frame_hop_s, postprocessing)
+
+
+def evaluate_model(
+    model: SedModel | OnnxModel,
+    dataset: EvaluationWindows,
+    *,
+    task: str,
+    config: EvaluationConfig,
+    median_frames: int,
+    batch_size: int,
+    num_workers: int,
+    on_error: str,
+    tuning: EvaluationWindows | None = None,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """Metrics of a task on a data set, with what they were computed on.
+
+    Args:
+        tuning: Clips on which the postprocessing of event scores is chosen; none: no event scores.
+        folder: Where PSDS's counts by clip and its picture are written; none: they are not.
+
+    Raises:
+        DataError: If a file cannot be read and `on_error` is not "skip".
+    """
+    collected = start_scores(
+        dataset, task, config, median_frames, model.grid.hop_s, keeps_scores=tuning is not None, keeps_clips=True
+    )
+    unreadable = _score_windows(model, collected, batch_size, num_workers, on_error)
+    metrics = {
+        "coverage": {
+            "clips_expected": len(dataset.clips),
+            "clips_scored": len(collected.clips()),
+            "unreadable": sorted(set(unreadable)),
+        },
+        **task_metrics(collected, task),
+    }
+    for metric in collected.metrics:
+        if isinstance(metric, PsdsAccumulator):
+            metrics |= report_psds(metric, metrics["variant"], folder)
+    if tuning is not None:
+        tuned = collected
+        if tuning.clips != dataset.clips:
+            tuned = ClipScores(tuning, keeps_scores=True)
+            _score_windows(model, tuned, batch_size, num_workers, on_error)
+        chosen = Postprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
+        metrics |= collected_event_metrics(collected, model.grid.hop_s, chosen)
+    return metrics
+
+
+def _score_windows(
+    model: SedModel | OnnxModel, collected: ClipScores, batch_size: int, num_workers: int, on_error: str
+) -> list[str]:
+    """Score all windows, and return the messages of files that could not be read."""
+    dataset = collected.dataset
+    check_classes(model, dataset.classes)
+    device = next(model.parameters()).device if isinstance(model, SedModel) else torch.device("cpu")
+    unreadable: list[str] = []
+    loader: Iterable[Batch] = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=num_workers)
+    score = _torch_scores(model) if isinstance(model, SedModel) else _exported_scores(model)
+    with torch.inference_mode():
+        for batch in loader:
+            handle_unreadable(batch, on_error, unreadable)
+            if len(batch.positions) == 0:
+                continue
+            size = 1 if device.type == "cpu" else batch_size  # so that a CPU's batch never changes a score
+            for part in torch.split(torch.arange(len(batch.positions)), size):
+                positions = batch.positions[part]
+                try:
+                    scores = score(batch.waveform[part].to(device))
+                except CheckpointError as error:  # of an exported model, which looks at its scores itself
+                    clip, _ = dataset.windows[int(positions[0])]
+                    raise CheckpointError(f"clip {dataset.clips[clip].id!r}: {error}") from error
+                collected.add(positions, *scores)
+    return unreadable
+
+
+_Scores = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From a waveform (batch, samples) to frame scores (batch, classes, frames) and clip logits (batch, classes)."""
+
+
+def _torch_scores(model: SedModel) -> _Scores:
+    fused = fuse(model.eval())
+
+    def score(waveform: Tensor) -> tuple[Tensor, Tensor]:
+        output = fused(fused.frontend(waveform))
+        return output.frame_logits.float().sigmoid(), output.clip_logits
+
+    return score
+
+
+def _exported_scores(model: OnnxModel) -> _Scores:
+    def score(waveform: Tensor) -> tuple[Tensor, Tensor]:
+        frames, clips = model.score(waveform.numpy())
+        return torch.from_numpy(frames), torch.from_numpy(clips).logit(eps=torch.finfo(torch.float32).eps)
+
+    return score
+
+
+def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
+    """The metrics that a result carries: PSDS1 and others for detection, mAP and others for tagging; with their exact variant.
+
+    Raises:
+        DataError: If no clip was scored whole.
+    """
+    if not collected.clips():
+        raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
+    class_set = {} if collected.dataset.evaluated_classes is None else {"num_classes_evaluated": len(collected.classes)}
+    if task == "tagging":
+        result = tagging_metrics(*collected.clip_logits(), collected.classes, [clip.id for clip in collected.clips()])
+        return {**result, "variant": {**result["variant"], **class_set}}
+    metrics: dict[str, Any] = {}
+    variant: dict[str, Any] = {}
+    for metric in collected.metrics:
+        metrics |= metric.metrics()
+        variant |= metrics.pop("variant", {})
+    return {**metrics, "variant": {**variant, "median_frames": collected.median_frames, **class_set}}
+
+
+def check_classes(model: SedModel | OnnxModel, classes: Sequence[str]) -> None:
+    """Raise a DataError unless model and data have the same labels in the same order."""
+    own, other = (tuple(map(canonical, labels)) for labels in (model.classes, classes))
+    if own != other:
+        differing = next(
+            (f"{a!r} against {b!r}" for a, b in zip(own, other, strict=False) if a != b),
+            f"{len(own)} against {len(other)} labels",
+        )
+        raise DataError(
+            f"model and data set have different class lists ({differing}); train on this data set first, or evaluate on the model's own"
+        )
+
+
+def handle_unreadable(batch: Batch, on_error: str, unreadable: list[str]) -> None:
+    """Stop at files that could not be read, or note them."""
+    if batch.errors and on_error == "raise":
+        raise DataError(f"{batch.errors[0]}; data.on_error=skip leaves such files out")
+    unreadable.extend(batch.errors)

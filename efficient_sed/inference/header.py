@@ -1,0 +1,160 @@
+"""What an exported file says about itself, in its metadata. Without PyTorch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.config.parse import from_dict
+from efficient_sed.config.schema import MAX_CLIP_SECONDS, require
+from efficient_sed.data.labels import label_problem
+from efficient_sed.errors import CheckpointError, ConfigError, is_printable
+from efficient_sed.files.json import parse_json
+
+FORMAT = "efficient_sed_onnx/1"
+FORMAT_KEY = "format"
+MAX_RATE = 1_000_000
+FRAME_SCORES, CLIP_SCORES = "frame_scores", "clip_scores"
+InputKind = Literal["waveform", "mel"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The metadata; each field is a key. Text is stored as it is, everything else as JSON."""
+
+    model_name: str
+    classes: tuple[str, ...]
+    """Labels in the order of the scores."""
+    input: InputKind
+    """What the file takes: "waveform" (batch, samples), or "mel" (batch, 1, mel_bins, frames), which the model's own front end makes."""
+    sample_rate: int
+    hop_length: int
+    """Samples from one spectrogram frame to the next."""
+    stride: int
+    """Spectrogram frames per output frame."""
+    first_frame_samples: int
+    """Samples that give the first output frame; see `FrameGrid`."""
+    min_samples: int
+    """Shortest waveform that gives a frame."""
+    mel_bins: int
+    clip_seconds: float
+    """Length of the clips that the model was trained on; longer audio is scored in windows of it."""
+    median_frames: int
+    """Window of the median filter its scores were evaluated with."""
+    threshold: float
+    """Score from which a frame is active."""
+    task: str
+    """Which scores were trained: those of frames by "detection", of clips by "tagging"."""
+    opset: int
+    efficient_sed_version: str
+    max_samples: int | None = None
+    """Longest waveform that it takes; none: any."""
+    precision: str = "fp32"
+    """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
+    params: int | None = None
+    macs: int | None = None
+    """Multiply-accumulates of a clip of `clip_seconds`, from spectrogram to logits, as `count_macs` gives them for float32."""
+    macs_frontend: int | None = None
+    """The same of the front end."""
+    signature: str = ""
+    """Of the run that trained it, if it has one."""
+    trained_on: str = ""
+    """Name of its data set."""
+    fold: int | None = None
+    """Which was left out of its training, where the data have folds."""
+    metric: str = ""
+    """Key of its own score, if this very file was scored."""
+    score: float | None = None
+    scored_on: str = ""
+    """Data set and part."""
+    scored_by: str = ""
+    """Engine: another one may round otherwise."""
+    manifest_hash: str = ""
+    """Of the data that it was scored on."""
+    conditions: str = ""
+    """The metric's exact variant and how many clips were scored, as JSON; scores compare only where these agree."""
+
+    def __post_init__(self) -> None:
+        require(
+            (problem := label_problem(self.classes)) is None and bool(self.classes),
+            "metadata.classes",
+            list(self.classes[:3]),
+            problem or "one label or more",
+        )
+        require(
+            1000 <= self.sample_rate <= MAX_RATE, "metadata.sample_rate", self.sample_rate, f"1000 to {MAX_RATE} Hz"
+        )
+        for name in ("hop_length", "stride", "first_frame_samples", "min_samples", "mel_bins"):
+            most = MAX_CLIP_SECONDS * self.sample_rate  # networks for tagging hear seconds for their first score
+            require(1 <= getattr(self, name) <= most, f"metadata.{name}", getattr(self, name), f"1 to {most:g}")
+        require(
+            0 < self.clip_seconds <= MAX_CLIP_SECONDS,
+            "metadata.clip_seconds",
+            self.clip_seconds,
+            f"above 0, at most {MAX_CLIP_SECONDS}",
+        )
+        is_heard = self.min_samples <= round(self.clip_seconds * self.sample_rate) <= (self.max_samples or math.inf)
+        require(
+            is_heard, "metadata.clip_seconds", self.clip_seconds, f"{self.min_samples} to {self.max_samples} samples"
+        )
+        require(
+            self.median_frames >= 1 and self.median_frames % 2 == 1,
+            "metadata.median_frames",
+            self.median_frames,
+            "an odd number of frames",
+        )
+        require(0 < self.threshold < 1, "metadata.threshold", self.threshold, "above 0, below 1")
+        require(self.task in ("detection", "tagging"), "metadata.task", self.task, "detection or tagging")
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            require(
+                not isinstance(value, str) or is_printable(value), f"metadata.{item.name}", value, "text on one line"
+            )
+
+    @property
+    def grid(self) -> FrameGrid:
+        return FrameGrid(self.sample_rate, self.hop_length, self.stride, self.first_frame_samples)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Keys and values as ONNX keeps them."""
+        values = {
+            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for key, value in dataclasses.asdict(self).items()
+        }
+        return {FORMAT_KEY: FORMAT, **values}
+
+
+def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
+    """What a file says in its metadata.
+
+    Raises:
+        CheckpointError: If they are not those of this package, or of another version of it.
+    """
+    found = metadata.get(FORMAT_KEY)
+    if found is None:
+        raise CheckpointError(
+            f"{path}: has no metadata of this package; make it by: efficient-sed export MODEL --format onnx"
+        )
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: format {found!r} is not known here; this version reads {FORMAT}")
+    try:
+        return _from_metadata(metadata)
+    except (ConfigError, ValueError) as error:
+        raise CheckpointError(f"{path}: its metadata does not describe a model of this version ({error})") from error
+
+
+def _from_metadata(metadata: Mapping[str, str]) -> Header:
+    """The inverse of `to_metadata`; other keys are passed over."""
+    texts = {field.name for field in dataclasses.fields(Header) if field.type in ("str", "InputKind")}
+    keys = {field.name for field in dataclasses.fields(Header)}
+    return from_dict(
+        Header,
+        {key: value if key in texts else parse_json(value) for key, value in metadata.items() if key in keys},
+        "metadata",
+    )

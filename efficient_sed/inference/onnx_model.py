@@ -1,0 +1,97 @@
+"""A detector in an ONNX file, run without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from efficient_sed.audio.waveform_checks import check_waveform
+from efficient_sed.errors import CheckpointError, ShapeError
+from efficient_sed.inference.engines import DEFAULT_ENGINE, open_engine
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
+
+
+class OnnxModel:
+    """What a `SedModel` tells and computes, from a file that `efficient-sed export` wrote with waveform input.
+
+    Args:
+        num_threads: Of the engine; none: as many as the machine has cores.
+        engine: One of `ENGINES`.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, not one of this package, or takes spectrograms.
+        ConfigError: If there is no such engine.
+        MissingDependencyError: Without the engine's package.
+    """
+
+    def __init__(self, path: str | Path, num_threads: int | None = None, engine: str = DEFAULT_ENGINE) -> None:
+        self.path = path = Path(path)
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such file")
+        self._engine = open_engine(path, num_threads, engine)
+        self.engine = self._engine.version
+        self.can_fork = (
+            engine == DEFAULT_ENGINE
+        )  # a process that was forked after OpenVINO's threads had started may crash
+        self.header = read_header(path, self._engine.metadata)
+        if self.header.input != "waveform":
+            raise CheckpointError(
+                f"{path}: takes spectrograms and cannot hear a recording; export {self.header.model_name} with --input waveform"
+            )
+        self.classes = list(self.header.classes)
+        self.grid = self.header.grid
+        self.clip_seconds = self.header.clip_seconds
+        self.median_frames = self.header.median_frames
+        self.threshold = self.header.threshold
+        self.task = self.header.task
+        self.min_samples = self.header.min_samples
+
+    def score_frames(self, waveform: np.ndarray) -> np.ndarray:
+        """Probabilities (batch, frames, classes) for a float32 waveform (batch, samples) at the grid's sample rate.
+
+        Raises:
+            TypeError: If the waveform is no array of floating-point numbers.
+            ShapeError: If it has another shape or is too short for a frame, or too long for the model.
+            CheckpointError: If the file is damaged: its scores are not numbers, not those of its classes and frames, or none come.
+        """
+        return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
+
+    def score_clips(self, waveform: np.ndarray) -> np.ndarray:
+        """Probabilities (batch, classes); otherwise as `score_frames`."""
+        return self._run([CLIP_SCORES], waveform)[0]
+
+    def score(self, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities of frames (batch, classes, frames) and of clips (batch, classes); otherwise as `score_frames`."""
+        frames, clips = self._run([FRAME_SCORES, CLIP_SCORES], waveform)
+        return frames, clips
+
+    def _run(self, outputs: list[str], waveform: np.ndarray) -> list[np.ndarray]:
+        is_float = isinstance(waveform, np.ndarray) and waveform.dtype.kind == "f"
+        check_waveform(waveform, np.ndarray, self.min_samples, is_float=is_float)
+        if self.header.max_samples is not None and waveform.shape[1] > self.header.max_samples:
+            raise ShapeError(
+                f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; score longer audio in windows"
+            )
+        clips = np.split(
+            np.ascontiguousarray(waveform, dtype=np.float32), len(waveform)
+        )  # at once they take a quarter longer on a CPU
+        given = list(zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True))
+        scores = [np.concatenate(pieces) for pieces in given]
+        shapes = {
+            FRAME_SCORES: (len(waveform), len(self.classes), self.grid.num_frames(waveform.shape[1])),
+            CLIP_SCORES: (len(waveform), len(self.classes)),
+        }
+        for output, array in zip(outputs, scores, strict=True):
+            if array.shape != shapes[output]:
+                problem = f"its {output} have shape {array.shape}, not {shapes[output]}"
+                raise CheckpointError(f"{self.path}: damaged: {problem}")
+            if not np.isfinite(array).all():
+                clip, column, *frame = np.argwhere(~np.isfinite(array))[0].tolist()
+                place = "".join(f" in frame {number}" for number in frame) + (
+                    f" of clip {clip}" if len(array) > 1 else ""
+                )
+                value = f"{array[clip, column, *frame]}{place}"
+                problem = f"a score of class {self.classes[column]!r} is not a finite number ({value})"
+                raise CheckpointError(f"{self.path}: damaged: {problem}")
+        return scores

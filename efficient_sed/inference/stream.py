@@ -1,0 +1,172 @@
+"""Scores and events of sound that is still going on. PyTorch is imported with a PyTorch model only."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from efficient_sed.audio.io import MAX_FILTER_SIZE, filter_size
+from efficient_sed.audio.resample import resample
+from efficient_sed.audio.waveform_checks import MAX_PEAK, wrong_samples
+from efficient_sed.data.events import Event
+from efficient_sed.data.score_checks import check_scores
+from efficient_sed.errors import ConfigError, ShapeError
+from efficient_sed.inference.detect import DetectOptions, Detector, open_detector
+from efficient_sed.postprocessing.median import decode_stream, smooth_stream
+
+if TYPE_CHECKING:
+    from efficient_sed.models.sed import SedModel
+
+logger = logging.getLogger(__name__)
+ScoreNew = Callable[[np.ndarray, int, int], np.ndarray]
+"""Of a window of sound (1, samples) the probabilities (frames, classes) of its frames from one to another, which follow those of the call before."""
+
+
+class Stream:
+    """Takes chunks of sound of any size, gives scores (frames, classes) of the frames that have been heard long enough.
+
+    Whenever another `hop_s` of sound is there, the backbone hears the last seconds of it, as many as the model was trained on, and the frames that
+    end `lookahead_s` before the present are given out: a score comes at most `latency_s` after its sound, computing left out. However the sound is
+    cut into chunks, scores are the same. In PyTorch a sequence head that sees only the past goes on from its state, so it hears all that was before,
+    as on the whole recording; others, and all exported models, hear the window. Scores differ from those of `detect`, whose windows have more of what follows.
+
+    Args:
+        model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an exported one too.
+        sample_rate: Of the chunks; none: the model's.
+        hop_s: Seconds from one pass to the next: less costs more.
+        lookahead_s: Seconds of sound that follow a frame before it is given out.
+
+    Raises:
+        ConfigError: If hop or look-ahead do not fit into a window, or the model's frame scores are untrained.
+        CheckpointError: If `model` is a name or a file without usable weights.
+    """
+
+    def __init__(
+        self,
+        model: SedModel | Detector | str | Path,
+        *,
+        sample_rate: int | None = None,
+        hop_s: float = 1.0,
+        lookahead_s: float = 0.4,
+    ) -> None:
+        self.detector = open_detector(model)
+        grid, window_s = self.detector.grid, self.detector.clip_seconds
+        if not grid.hop_s <= hop_s <= window_s:
+            raise ConfigError(
+                f"hop_s={hop_s:g} is not allowed: {grid.hop_s:g} s, a frame of the model, to {window_s:g} s, its window"
+            )
+        if not 0 <= lookahead_s <= window_s - hop_s:
+            raise ConfigError(
+                f"lookahead_s={lookahead_s:g} is not allowed: 0 to {window_s - hop_s:g} s, what hop_s={hop_s:g} leaves of the model's window of {window_s:g} s"
+            )
+        self.sample_rate = grid.sample_rate if sample_rate is None else sample_rate
+        if self.sample_rate < 1 or filter_size(self.sample_rate, grid.sample_rate) > MAX_FILTER_SIZE:
+            raise ConfigError(
+                f"sample_rate={sample_rate} is not allowed: one that can be turned into the model's {grid.sample_rate}, such as 16000, 44100 or 48000"
+            )
+        self._hop, self._lookahead, self._window = (
+            round(seconds / grid.hop_s) for seconds in (hop_s, lookahead_s, window_s)
+        )  # in frames
+        self.latency_s = (self._hop + self._lookahead) * grid.hop_s
+        self.computing_s = 0.0
+        self._heard = np.zeros(0, dtype=np.float32)  # what later windows may need
+        self._dropped = 0  # samples before that
+        self._given = 0  # frames given out
+        self._is_finished = False
+        self._is_loud = False  # whether samples were warned of
+        continued = getattr(self.detector, "continued", lambda: None)()
+        self._score_new: ScoreNew = self._score_window if continued is None else continued
+        self._min_samples = getattr(self.detector, "min_samples", grid.first_frame_samples)
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Scores that further sound (samples,) makes known; there may be none.
+
+        Raises:
+            TypeError: If samples are no fractions in [-1, 1] but whole numbers.
+            ShapeError: If they are not one-dimensional or not finite.
+            ValueError: If the stream is finished.
+        """
+        if self._is_finished:
+            raise ValueError("the stream is finished; make another one for further sound")
+        samples = np.asarray(samples)
+        if samples.dtype.kind != "f":
+            raise wrong_samples("samples", samples, np.ndarray, "(samples,)")
+        peak = np.abs(samples).max(initial=0.0)
+        if samples.ndim != 1 or not np.isfinite(peak):
+            raise ShapeError(f"samples must be finite numbers of shape (samples,), got shape {samples.shape}")
+        if peak > MAX_PEAK and not self._is_loud:
+            self._is_loud = True
+            logger.warning("samples reach %g where [-1, 1] is expected; divide those of 16 bits by 32768", peak)
+        self._heard = np.concatenate([self._heard, samples.astype(np.float32, copy=False)])
+        pieces = []
+        whole = int(round(self.heard_s / self.detector.grid.hop_s, 6))
+        while whole >= (present := self._given + self._hop + self._lookahead):
+            pieces.append(self._pass(present, self._given + self._hop))
+        return self._joined(pieces)
+
+    def finish(self) -> np.ndarray:
+        """Scores of the frames that are left, at the end of the sound."""
+        total = int(np.ceil(round(self.heard_s / self.detector.grid.hop_s, 6)))
+        self._is_finished = True
+        return self._joined([self._pass(total, total)] if total > self._given else [])
+
+    def events(
+        self, chunks: Iterable[np.ndarray], threshold: float = 0.5, median_frames: int | None = None
+    ) -> Iterator[Event]:
+        """Events in sound that comes in chunks, each soon after it has ended; the last ones when the chunks end.
+
+        Raises:
+            ConfigError: If threshold or median_frames is not allowed.
+            ValueError: If the stream has heard something before.
+        """
+        DetectOptions(threshold, median_frames)
+        if self.heard_s or self._is_finished:
+            raise ValueError("events are those of a stream from its beginning; make another one")
+        smoothed = smooth_stream(
+            filter(len, self._scores(chunks)), self.detector.median_frames if median_frames is None else median_frames
+        )
+        events = decode_stream(smoothed, self.detector.classes, self.detector.grid, threshold, float("inf"))
+        return (event._replace(offset_s=min(event.offset_s, round(self.heard_s, 6))) for event in events)
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of sound that were pushed."""
+        return (self._dropped + len(self._heard)) / self.sample_rate
+
+    def _scores(self, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for chunk in chunks:
+            yield self.push(chunk)
+        yield self.finish()
+
+    def _joined(self, pieces: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(pieces) if pieces else np.zeros((0, len(self.detector.classes)), dtype=np.float32)
+
+    def _pass(self, present: int, until: int) -> np.ndarray:
+        """Scores of the frames that were not given out yet, up to one; heard is what lies before the present, both counted in frames."""
+        started = time.perf_counter()
+        begin = max(0, min(present - self._window, self._given))
+        first, last = (
+            round(frame * self.detector.grid.hop_s * self.sample_rate) for frame in (begin, present)
+        )  # of all samples: roundings do not add up
+        self._heard, self._dropped = self._heard[first - self._dropped :], first
+        waveform = self._waveform(self._heard[: last - first], present - begin)
+        scores = self._score_new(waveform, self._given - begin, until - begin)
+        check_scores("the stream", scores, self.detector.classes, first_frame=self._given)
+        self._given = until
+        self.computing_s += time.perf_counter() - started
+        return scores
+
+    def _score_window(self, waveform: np.ndarray, first: int, until: int) -> np.ndarray:
+        return self.detector.score_frames(waveform)[0, first:until]
+
+    def _waveform(self, samples: np.ndarray, num_frames: int) -> np.ndarray:
+        """At the model's rate, shape (1, samples), filled with silence to whole frames."""
+        grid = self.detector.grid
+        length = max(num_frames * grid.hop_length * grid.stride, self._min_samples)
+        waveform = resample(samples, self.sample_rate, grid.sample_rate)[:length]
+        return np.pad(waveform, (0, length - len(waveform)))[None]

@@ -1,0 +1,85 @@
+"""A PyTorch model as a detector: fused, on the device that it lies on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from efficient_sed.inference.detect import check_task
+from efficient_sed.machine.environment import choose_device
+from efficient_sed.models.contracts import CausalHead, State
+from efficient_sed.models.fuse import fuse
+from efficient_sed.models.sed import SedModel
+from efficient_sed.models.weights.checkpoint import load_model
+
+if TYPE_CHECKING:
+    from efficient_sed.inference.stream import ScoreNew
+
+
+class TorchDetector:
+    """See `Detector`.
+
+    Args:
+        model: It is put in evaluation mode.
+    """
+
+    def __init__(self, model: SedModel) -> None:
+        check_task(model.provenance.task)
+        self._model = fuse(model.eval())
+        self._device = next(model.parameters()).device
+        self.classes, self.grid = model.classes, model.grid
+        self.clip_seconds, self.median_frames = model.provenance.clip_seconds, model.provenance.median_frames
+        self.min_samples = max(model.frontend.min_samples, model.grid.first_frame_samples)
+
+    def score_frames(self, waveform: np.ndarray) -> np.ndarray:
+        """Probabilities (batch, frames, classes) for a waveform (batch, samples)."""
+        scores: np.ndarray = self._model.score_frames(torch.from_numpy(waveform).to(self._device)).cpu().numpy()
+        return scores
+
+    def continued(self) -> ScoreNew | None:
+        """What scores one stream by going on from the state of a head that sees only the past; none for other heads."""
+        head = self._model.sequence
+        if not isinstance(head, CausalHead):
+            return None
+        state: State | None = None
+
+        @torch.inference_mode()
+        def score_new(waveform: np.ndarray, first: int, until: int) -> np.ndarray:
+            nonlocal state
+            features = self._model.backbone(self._model.frontend(torch.from_numpy(waveform).to(self._device)))
+            output, state = head.stream(features[:, first:until], state)
+            scores: np.ndarray = self._model.classifier(output).frame_logits[0].float().sigmoid().T.cpu().numpy()
+            return scores
+
+        return score_new
+
+
+def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:
+    """The detector of a name or checkpoint file, on the GPU if there is one.
+
+    Args:
+        num_threads: Of this process on a CPU; none: as they are.
+
+    Raises:
+        CheckpointError: If there are no such weights.
+        ConfigError: If its frame scores are untrained.
+    """
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    return TorchDetector(ready_model(name))
+
+
+def ready_model(model: SedModel | str | Path) -> SedModel:
+    """A model that can detect; a name or a file is loaded, onto the GPU if there is one.
+
+    Raises:
+        CheckpointError: If it is a name or a file without usable weights.
+        ConfigError: If its frame scores are untrained.
+    """
+    if not isinstance(model, SedModel):
+        model = load_model(str(model)).to(choose_device("auto", "device"))
+    check_task(model.provenance.task)
+    return model

@@ -1,0 +1,122 @@
+"""What a result must say of where it came from: commit, versions, device. PyTorch is imported where its device is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from efficient_sed.config.schema import require
+
+if TYPE_CHECKING:
+    import torch
+
+CPU_INFO = Path("/proc/cpuinfo")
+BOARD = Path("/proc/device-tree/model")
+PACKAGES = (
+    "efficient-sed",
+    "torch",
+    "torchaudio",
+    "pytorch-lightning",
+    "numpy",
+    "scipy",
+    "numba",
+    "soundfile",
+    "sed_scores_eval",
+)
+
+
+def describe_environment(device: str, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Commit (with a mark for uncommitted changes), package versions, machine and time.
+
+    Args:
+        device: What it was measured on.
+    """
+    return {
+        "commit": git_commit(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "device": device,
+        "platform": platform.platform(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def choose_device(wanted: str, key: str) -> torch.device:
+    """Where to compute; where that is the CPU, no GPU is asked for.
+
+    Args:
+        wanted: "cpu", "gpu", or "auto" for a GPU if there is one.
+        key: The option that says so.
+
+    Raises:
+        ConfigError: If a GPU is wanted and there is none.
+    """
+    import torch
+
+    if wanted != "cpu":
+        for name, is_available in (("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available)):
+            if is_available():
+                return torch.device(name)
+        require(wanted == "auto", key, wanted, f"this machine has no GPU that torch can use; give {key}=cpu")
+    return torch.device("cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Name of a device as results quote it; one that cannot be had is said to be unknown, with the reason."""
+    import torch
+
+    try:
+        if device.type == "cuda":
+            return torch.cuda.get_device_name(device)
+        return f"{cpu_name()} (MPS)" if device.type == "mps" else f"CPU {cpu_name()}, {torch.get_num_threads()} threads"
+    except Exception as error:  # a name is worth no result
+        return f"{device.type} of unknown name ({one_line(error)})"
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()) if str(error) else type(error).__name__
+
+
+def cpu_name() -> str:
+    """What the machine calls its processor; a small board tells its own name."""
+    if BOARD.is_file():
+        return BOARD.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            words = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines() if CPU_INFO.is_file() else []
+    told = {key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
+    return told.get("model name") or told.get("Hardware") or platform.processor() or platform.machine()
+
+
+def git_commit() -> str:
+    """Commit of the checkout that this package runs from, `+changes` if it has any; "unknown" for an installed copy."""
+    package = Path(__file__).resolve().parents[1]
+    try:
+        run = [
+            subprocess.run(["git", "-C", str(package), *command], capture_output=True, text=True, check=True).stdout
+            for command in (
+                ["ls-files", "--error-unmatch", "__init__.py"],
+                ["rev-parse", "HEAD"],
+                ["status", "--porcelain", "--", "."],
+            )
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    _, commit, changes = run
+    return commit.strip() + ("+changes" if changes.strip() else "")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

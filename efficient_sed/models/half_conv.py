@@ -1,0 +1,30 @@
+"""A two-dimensional convolution that also ends in half precision on a CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from efficient_sed.machine.onednn import is_endless
+
+
+def ending_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...] | str,
+    dilation: tuple[int, ...] = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """`F.conv2d`, on a CPU in float32 where half precision never ends; the result has the precision that was asked for."""
+    if x.device.type != "cpu" or not is_endless(groups, weight.shape[2:]):
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    if wanted not in (torch.bfloat16, torch.float16):
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    with torch.autocast("cpu", enabled=False):
+        return F.conv2d(
+            x.float(), weight.float(), None if bias is None else bias.float(), stride, padding, dilation, groups
+        ).to(wanted)

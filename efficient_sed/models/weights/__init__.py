@@ -1,0 +1,1 @@
+"""Trained weights: cards, checkpoints, download, conversion, initial weights."""

@@ -1,0 +1,83 @@
+"""Loops over frame scores, compiled by numba; importing this file takes half a second, so do it where it is used."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from efficient_sed.machine.compile import compiled
+
+BLOCK = 128  # classes at a time: their windows stay in the cache
+
+
+@compiled
+def sliding_median(scores: np.ndarray, rows: np.ndarray, window: int) -> np.ndarray:
+    """Element `window // 2` of the ascending scores in each window of `rows`, which are row numbers of scores (frames, classes).
+
+    The window is kept in order: the score that leaves is closed up, the one that enters sinks to its place by pairs of minimum and maximum. This
+    takes as many steps as the window is long, but none branches, and classes go side by side through the vector unit.
+    """
+    num_classes = scores.shape[1]
+    medians = np.empty((len(rows) - window + 1, num_classes), scores.dtype)
+    for start in range(0, num_classes, BLOCK):
+        width = min(BLOCK, num_classes - start)
+        ordered = np.full((window + 1, width), np.inf, scores.dtype)  # the last row moves up where a score leaves
+        entering = np.empty(width, scores.dtype)
+        leaving = np.full(width, np.inf, scores.dtype)
+        for row in range(len(rows)):
+            entering[:] = scores[rows[row], start : start + width]
+            if row >= window:
+                leaving[:] = scores[rows[row - window], start : start + width]
+            for k in range(window):
+                here, above = ordered[k], ordered[k + 1]
+                for column in range(width):
+                    kept = here[column] if here[column] < leaving[column] else above[column]
+                    smaller = kept < entering[column]
+                    here[column], entering[column] = (
+                        (kept if smaller else entering[column]),
+                        (entering[column] if smaller else kept),
+                    )
+            if row >= window - 1:
+                medians[row - window + 1, start : start + width] = ordered[window // 2]
+    return medians
+
+
+@compiled
+def find_runs(
+    scores: np.ndarray, thresholds: np.ndarray, first: int, onset: np.ndarray, peak: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of scores (frames, classes) that reach a threshold and end in these frames, by their end.
+
+    Args:
+        thresholds: Ascending, so that runs nest: where a lower one is not reached, no higher one is.
+        first: Number of the first frame.
+        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 where there is none; carried on.
+        peak: Highest scores in them; carried on.
+
+    Returns:
+        Rows (threshold, class, first frame, frame behind the last), and the highest score of each.
+    """
+    count = 0
+    runs, peaks = np.empty((256, 4), np.int64), np.empty(256, scores.dtype)
+    for frame in range(scores.shape[0]):
+        for column in range(scores.shape[1]):
+            score = scores[frame, column]
+            for level in range(len(thresholds)):
+                begin = onset[level, column]
+                if score >= thresholds[level]:
+                    if begin < 0:
+                        onset[level, column], peak[level, column] = first + frame, score
+                    elif score > peak[level, column]:
+                        peak[level, column] = score
+                elif begin < 0:
+                    break
+                else:
+                    if count == len(runs):
+                        runs, peaks = (
+                            np.concatenate((runs, np.empty_like(runs))),
+                            np.concatenate((peaks, np.empty_like(peaks))),
+                        )
+                    runs[count, 0], runs[count, 1], runs[count, 2], runs[count, 3] = level, column, begin, first + frame
+                    peaks[count] = peak[level, column]
+                    onset[level, column] = -1
+                    count += 1
+    return runs[:count], peaks[:count]

@@ -1,0 +1,1 @@
+"""Launchers of a sweep, one file each."""

@@ -1,0 +1,326 @@
+"""One run from configuration to result.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+import efficient_sed as es
+from efficient_sed.benchmark.macs_notes import explain_macs
+from efficient_sed.config.parse import run_config_from_dict
+from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig, to_dict
+from efficient_sed.data.events import Splits
+from efficient_sed.data.sets.synthetic import SyntheticConfig
+from efficient_sed.errors import CheckpointError, DataError
+from efficient_sed.experiment import run as runner
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.result_file import read_result
+from efficient_sed.experiment.run import benchmark_model, run_experiment, run_folder, signature
+from efficient_sed.frontier.points import read_results, run_points
+from efficient_sed.metrics.psds.clips import PsdsClips
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+
+QUICK = BenchmarkConfig(seconds=1.0, repeats=3)
+
+
+class Finished(NamedTuple):
+    config: RunConfig
+    folder: Path
+    result: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    train = TrainConfig(epochs=1, batch_size=4, accelerator="cpu")
+    output = str(tmp_path_factory.mktemp("runs"))
+    config = RunConfig(
+        BACKBONES.get("fmn04")(),
+        SEQUENCE_HEADS.get("gru")(hidden=16),
+        tiny_config,
+        train,
+        benchmark=QUICK,
+        seed=3,
+        output_dir=output,
+    )
+    return Finished(config, run_folder(config), run_experiment(config, show_progress=False))
+
+
+def test_a_result_says_where_it_came_from(finished: Finished, tiny_data: Splits) -> None:
+    result = json.loads((finished.folder / "result.json").read_text())
+    assert result == finished.result == read_result(finished.folder)
+    assert (result["model"], result["backbone"], result["head"], result["hidden"], result["seed"]) == (
+        "fmn04+gru-16",
+        "fmn04",
+        "gru",
+        16,
+        3,
+    )
+    assert run_config_from_dict(result["config"]) == finished.config
+    assert result["signature"] == signature(finished.config)
+    assert result["data"]["manifest_hash"] == tiny_data.manifest_hash
+    assert result["data"]["clips"] == {"train": 8, "validation": 4, "test": 4}
+    environment = result["environment"]
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(es.__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    assert environment["commit"].removesuffix("+changes") == (head or "unknown")
+    assert {"python", "torch", "numpy", "numba"} <= environment["versions"].keys()
+    assert environment["device"]
+    assert result["training"]["device"]
+    metrics = result["metrics"]
+    assert metrics["coverage"] == {"clips_expected": 4, "clips_scored": 4, "unreadable": []}
+    assert (
+        metrics["variant"].items()
+        >= {
+            "metric": "psds1",
+            "back_end": "exact",
+            "median_frames": 1,
+            "alpha_st": 1.0,
+            "num_classes": len(metrics["per_class"]),
+        }.items()
+    )
+
+
+def test_what_lies_behind_the_score_is_kept(finished: Finished) -> None:
+    metrics = finished.result["metrics"]
+    low, high = metrics["psds1_macro_ci95"]
+    assert 0 <= low <= high <= 1
+    assert metrics["bootstrap"] == {"replicates": 1000, "seed": 0}
+    clips = PsdsClips.load(finished.folder / "psds_clips.npz")
+    assert (len(clips.clip_ids), dict(clips.variant)) == (4, metrics["variant"])
+    assert clips.macro() == pytest.approx(metrics["psds1_macro"], abs=1e-12)
+    assert (finished.folder / "psd_roc.png").stat().st_size > 1000
+    assert (finished.folder / "psds_clips.npz").stat().st_mtime_ns <= (
+        finished.folder / "result.json"
+    ).stat().st_mtime_ns
+
+
+def test_a_result_says_what_the_model_costs(finished: Finished) -> None:
+    complexity, model = finished.result["complexity"], es.load_model(str(finished.folder / "model.safetensors"))
+    assert complexity["params"] == sum(parameter.numel() for parameter in model.parameters())
+    assert complexity["macs"] == es.count_macs(model, 1.0).total
+    assert complexity["macs_note"] == explain_macs(
+        model, es.count_macs(model, 1.0), complexity["macs_deepspeed"], complexity["macs_published"]
+    )
+    assert complexity["throughput"]["clips_per_s"] > 0
+    assert (
+        complexity["throughput"]["batch_size"],
+        complexity["throughput"]["precision"],
+        complexity["repeats"],
+        complexity["seconds"],
+    ) == (4, "fp32", 3, 1.0)
+    assert complexity["latency"]["batch_size"] == 1
+    assert complexity["peak_memory_mb"] > 10
+
+
+def test_the_model_file_says_it_too(finished: Finished, tiny_data: Splits) -> None:
+    model = es.load_model(str(finished.folder / "model.safetensors"))
+    assert (model.provenance.clip_seconds, model.provenance.median_frames) == (3, 1)
+    assert model.provenance.notes["signature"] == signature(finished.config)
+    assert model.provenance.notes["manifest_hash"] == tiny_data.manifest_hash
+    assert model.provenance.notes["commit"] == finished.result["environment"]["commit"]
+    assert runner.score_part(model, tiny_data, finished.config, "test") == finished.result["metrics"]
+
+
+def test_the_effective_configuration_is_saved(finished: Finished) -> None:
+    assert run_config_from_dict(yaml.safe_load((finished.folder / "config.yaml").read_text())) == finished.config
+
+
+def test_the_frontier_reads_it(finished: Finished) -> None:
+    (point,) = run_points(read_results([finished.folder]))
+    assert (point.model, point.family, point.score) == (
+        "fmn04+gru-16",
+        "gru",
+        finished.result["metrics"]["psds1_macro"],
+    )
+
+
+def test_a_finished_run_is_not_repeated(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(runner, "fit", refuse)
+    before = (finished.folder / "result.json").stat().st_mtime_ns
+    assert run_experiment(finished.config, show_progress=False) == finished.result
+    elsewhere = replace(finished.config, logger="tensorboard", data=replace(finished.config.data, num_workers=3))
+    assert run_experiment(elsewhere, show_progress=False) == finished.result
+    assert (finished.folder / "result.json").stat().st_mtime_ns == before
+    with pytest.raises(AssertionError, match="trained again"):
+        run_experiment(replace(finished.config, seed=4), show_progress=False)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 1000)], ids=["gone", "cut"])
+def test_the_model_of_a_finished_run_is_written_again(
+    finished: Finished, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    config = replace(finished.config, output_dir=str(tmp_path))
+    folder = shutil.copytree(finished.folder, run_folder(config))
+    path = folder / "model.safetensors"
+    before = path.read_bytes()
+    damage(path)
+    with caplog.at_level("WARNING"):
+        assert run_experiment(config, show_progress=False) == finished.result
+    assert path.read_bytes() == before
+    assert any(
+        message.startswith(f"{path}: ") and message.endswith("; it was written again from best.ckpt")
+        for message in caplog.messages
+    )
+    damage(path)
+    (folder / "best.ckpt").unlink()
+    with pytest.raises(
+        CheckpointError,
+        match=rf"^{re.escape(str(path))}: .*; put a copy of it back, or delete {re.escape(str(folder))}, and the run is trained anew$",
+    ):
+        run_experiment(config, show_progress=False)
+
+
+def test_changed_data_are_refused(finished: Finished, tmp_path: Path) -> None:
+    config = replace(finished.config, output_dir=str(tmp_path))
+    folder = shutil.copytree(finished.folder, run_folder(config))
+    (folder / "manifest.txt").write_text("0123456789abcdef")
+    with pytest.raises(
+        DataError,
+        match=rf"^{re.escape(str(folder))}: begun on data with hash 0123456789abcdef, they now have {finished.result['data']['manifest_hash']}; ",
+    ):
+        run_experiment(config, show_progress=False)
+
+
+BASE = ("backbone=fmn04", "seq=tf", "seq.hidden=64")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "output_dir=x",
+        "logger=wandb",
+        "data.num_workers=7",
+        "data.root=x",
+        "train.accelerator=cpu",
+        "train.devices=4",
+        "data=synthetic",
+    ],
+)
+def test_signature_ignores_where_and_how(extra: str) -> None:
+    assert signature(compose_run([*BASE, extra])) == signature(compose_run(BASE))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *(
+            "seed=1",
+            "train.lr_head=0.1",
+            "seq.hidden=128",
+            "seq=gru",
+            "backbone=fmn06",
+            "backbone.init=x.pt",
+            "task=tagging",
+            "evaluation.dtc=0.5",
+            "benchmark.seconds=5",
+        ),
+        *(
+            "train.accumulate=2",
+            "train.sampler=balanced",
+            "train.draws_per_epoch=9",
+            "train.select=last",
+            "train.augment.time_mask_max=0.1",
+        ),
+        *(
+            "train.augment.mixup_alpha=0.3",
+            "data.seed=1",
+            "data.median_frames=3",
+            "data.pseudo_labels=x",
+            "data=folder",
+        ),
+    ],
+)
+def test_signature_follows_what_is_computed(extra: str) -> None:
+    assert signature(compose_run([*BASE, extra])) != signature(compose_run(BASE))
+
+
+@pytest.mark.parametrize("extra", ["data.root=elsewhere", "data.test=x.tsv", "data.classes=[a,b]"])
+def test_signature_follows_own_data(extra: str) -> None:
+    own = [*BASE, "data=folder", "data.root=here"]
+    assert signature(compose_run([*own, extra])) != signature(compose_run(own))
+
+
+def test_folders_are_one_per_signature() -> None:
+    config = compose_run([*BASE, "output_dir=here"])
+    assert run_folder(config) == Path(f"here/fmn04+tf-64_synthetic_seed0_{signature(config)}")
+    assert signature(run_config_from_dict(to_dict(config))) == signature(config)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"model": "fmn04", ', "", "[]", "{}", '{"metrics": {}}'],
+    ids=["cut", "empty", "list", "nothing in it", "no score"],
+)
+def test_damaged_results_are_named(tiny_config: SyntheticConfig, tmp_path: Path, content: str) -> None:
+    config = RunConfig(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), tiny_config, output_dir=str(tmp_path))
+    path = run_folder(config) / "result.json"
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        run_experiment(config, show_progress=False)
+    assert str(caught.value).startswith(f"{path}: damaged (")
+    assert str(caught.value).endswith("; delete the file and start the run again")
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == content
+
+
+def test_output_that_cannot_be_written(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    config = RunConfig(
+        BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), tiny_config, output_dir=str(tmp_path / "file" / "runs")
+    )
+    with pytest.raises(
+        DataError,
+        match=r"^output_dir=.*/file/runs: cannot be written \(.*\); give a writable folder as output_dir=DIR$",
+    ):
+        run_experiment(config, show_progress=False)
+
+
+def test_benchmark_of_names_and_files(finished: Finished) -> None:
+    by_file = benchmark_model(str(finished.folder / "model.safetensors"), QUICK)
+    assert by_file["complexity"]["params"] == finished.result["complexity"]["params"]
+    by_name = benchmark_model("fmn04+gru-16", QUICK)
+    assert by_name["model"] == "fmn04+gru-16"
+    assert by_name["complexity"]["params"] - by_file["complexity"]["params"] == 2 * (447 - 16) * (32 + 1)
+    assert by_name["environment"]["versions"]["torch"]
+
+
+def test_classes_that_were_never_heard_are_told(
+    tiny_data: Splits, tiny_config: SyntheticConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    label = tiny_data.test[0].events[0].label
+    deaf = replace(
+        tiny_data,
+        train=tuple(
+            replace(clip, events=tuple(event for event in clip.events if event.label != label))
+            for clip in tiny_data.train
+        ),
+    )
+    config = RunConfig(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), tiny_config)
+    model = es.create_model("fmn04", classes=tiny_data.classes)
+    told = []
+    for splits in (tiny_data, deaf):
+        caplog.clear()
+        runner._advise(model, config, splits)
+        told.append(
+            sum(
+                int(message.split(":")[1].split(",")[0])
+                for message in caplog.messages
+                if "without an event in the training part" in message
+            )
+        )
+    assert told[1] == told[0] + 1

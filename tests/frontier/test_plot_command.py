@@ -1,0 +1,186 @@
+"""`efficient-sed plot`: what it writes, and what it refuses before writing anything."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+from result_files import make_result, write_run
+
+from efficient_sed.cli.main import main
+
+
+def plot(capsys: pytest.CaptureFixture[str], *typed: object) -> tuple[int, str, str]:
+    status = main(["plot", *map(str, typed)])
+    return status, *capsys.readouterr()
+
+
+def test_picture_table_and_page_are_written_with_seeds_averaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, score in enumerate((0.40, 0.42, 0.44)):
+        write_run(tmp_path / "runs", f"tf{seed}", make_result(seed=seed, score=score))
+    status, out, _ = plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")
+    assert status == 0
+    assert "0.420 ± 0.020" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["f.csv", "f.html", "f.png", "f.svg"]
+    (row,) = csv.DictReader((tmp_path / "out" / "f.csv").read_text(encoding="utf-8").splitlines())
+    assert (row["num_runs"], row["seed"]) == ("3", "0 1 2")
+
+
+def test_published_models_need_no_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = plot(capsys, "--published", "--output", tmp_path / "p.png")
+    assert status == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.html", "p.png", "p.svg"]
+    assert "p.html" in out
+    with pytest.raises(SystemExit, match="2"):
+        plot(capsys, tmp_path, "--published")
+    assert "--published: not allowed with argument runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("metrics", "label"), [({"map": 0.3}, "mean average precision"), ({"map": 0.3, "accuracy": 0.5}, "accuracy")]
+)
+def test_tagging_is_drawn_by_its_own_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], metrics: dict[str, float], label: str
+) -> None:
+    tagged = metrics | {"variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
+    write_run(tmp_path / "runs", "a", make_result(task="tagging", metrics=tagged))
+    assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["f.csv", "f.html", "f.png", "f.svg"]
+    drawn = (tmp_path / "out" / "f.svg").read_text(encoding="utf-8")
+    assert label in drawn
+    assert "PSDS1" not in drawn
+
+
+def test_scores_of_two_kinds_have_a_picture_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(
+        tmp_path / "runs",
+        "b",
+        make_result(
+            task="tagging", metrics={"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
+        ),
+    )
+    status, _, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")
+    assert status == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "f.csv",
+        "f.html",
+        "f.png",
+        "f.svg",
+        "f_2.png",
+        "f_2.svg",
+    }
+    assert "2 pictures" in err
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (json.dumps(make_result("fmn04"))[:200], "b/result.json: damaged ("),
+        ("", "b/result.json: damaged (Expecting value"),
+        ("null", "b/result.json: damaged ("),
+        (
+            json.dumps(make_result("fmn04", data={"name": "synthetic", "manifest_hash": "beef"})),
+            "differ in manifest_hash 'cafe' against 'beef'; plot them apart, or together with --allow-mixed",
+        ),
+        (
+            json.dumps(make_result("fmn04", metrics=make_result()["metrics"] | {"variant": {"median_frames": 7}})),
+            "differ in median_frames 9 against 7",
+        ),
+        (
+            json.dumps(make_result("fmn04", complexity=make_result()["complexity"] | {"macs": -1})),
+            "b/result.json: damaged (complexity.macs=-1 is not above 0)",
+        ),
+    ],
+)
+def test_bad_results_are_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], second: str, message: str
+) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(tmp_path / "runs", "b", {}).write_text(second, encoding="utf-8")
+    status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_mixed_results_are_drawn_when_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(tmp_path / "runs", "b", make_result("fmn04", data={"name": "synthetic", "manifest_hash": "beef"}))
+    assert plot(capsys, tmp_path / "runs", "--allow-mixed", "--output", tmp_path / "out" / "f.png")[0] == 0
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_folder_of_the_same_name_takes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    for name in ("f", "p"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "out" / "f.png")[0] == 0
+    assert plot(capsys, "--published", "--output", tmp_path / "out" / "p.png")[0] == 0
+    written = {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
+    assert written == {"f.csv", "f.html", "f.png", "f.svg", "p.html", "p.png", "p.svg"}
+
+
+def test_a_second_picture_replaces_no_other_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    write_run(
+        tmp_path / "runs",
+        "b",
+        make_result(
+            task="tagging", metrics={"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
+        ),
+    )
+    (tmp_path / "f_2.png").write_text("mine")
+    assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")[0] == 2
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir() if path.is_file()] == [("f_2.png", "mine")]
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "html", "csv"])
+def test_a_plot_replaces_a_plot_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    for _ in range(2):
+        assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")[0] == 0
+    file = tmp_path / f"f.{ending}"
+    file.write_text("filename,onset,offset,event_label\n")
+    status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")
+    assert (status, out) == (2, "")
+    assert (
+        err
+        == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written (another file is there already; give another name, or delete it)\n"
+    )
+    assert file.read_text() == "filename,onset,offset,event_label\n"
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    scandir = os.scandir
+
+    def denied(path: Path) -> object:
+        if Path(path).name == "a":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert (
+        plot(capsys, tmp_path / "runs")[2] == f"efficient-sed: {tmp_path}/runs/a: cannot be read (Permission denied)\n"
+    )
+    write_run(tmp_path / "runs", "b", make_result())
+    with caplog.at_level("WARNING"):
+        assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")[0] == 0
+    assert f"{tmp_path}/runs/a: cannot be read (Permission denied); runs in it are left out" in caplog.messages
