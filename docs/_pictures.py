@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 PICTURES = Path(__file__).parent / "pictures"
-WIDTH, COLOURS = 1200, 48
+WIDTH, COLOURS = 1200, 128
 DATA = ("data=synthetic", "data.num_train=24", "data.num_validation=12", "data.num_test=12")
 SMALL = ("data.num_train=48", "data.num_validation=12", "data.num_test=12", "data.scene_seconds=5", "data.clip_seconds=5")
 CHROMIUM = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000")
@@ -52,7 +52,7 @@ def keep(path: Path) -> None:
     flat.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
     if flat.width > WIDTH:
         flat = flat.resize((WIDTH, round(flat.height * WIDTH / flat.width)), Image.Resampling.LANCZOS)
-    flat.quantize(COLOURS).save(PICTURES / path.name, optimize=True)
+    flat.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(PICTURES / path.name, optimize=True)
 
 
 if __name__ == "__main__":
