@@ -24,7 +24,8 @@ Written by `make constraints`, as the packages themselves declare them. *needed*
 |---|---|---|---|
 """
 DECLARED = {
-    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"
+    "babel": "BSD-3-Clause",
+    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
 }  # where the metadata say nothing: from the project's own page
 LONGEST = 60
 
