@@ -24,8 +24,7 @@ Written by `make constraints`, as the packages themselves declare them. *needed*
 |---|---|---|---|
 """
 DECLARED = {
-    "babel": "BSD-3-Clause",
-    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
+    "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary"
 }  # where the metadata say nothing: from the project's own page
 LONGEST = 60
 
