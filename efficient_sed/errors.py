@@ -7,6 +7,7 @@ import importlib.util
 import re
 from collections.abc import Iterable
 
+EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143  # of the commands
 MAX_LISTED = 40  # names that a message still lists in full
 _NOT_SHOWN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -72,6 +73,12 @@ class MissingDependencyError(EfficientSedError):
     def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str, str]]:
         """Made anew from what it was made of: it may have to leave a worker process."""
         return type(self), (self.what, self.package, self.extra)
+
+
+def require(condition: bool, key: str, value: object, allowed: str) -> None:
+    """Raise a ConfigError that names key, value and what is allowed, unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{key}={value} is not allowed: {allowed}")
 
 
 def require_package(what: str, package: str, extra: str) -> None:

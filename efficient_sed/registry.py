@@ -1,6 +1,6 @@
-"""Names for interchangeable parts: backbones, sequence heads, data sets, teachers.
+"""Registries: names for interchangeable parts, such as backbones, sequence heads and data sets.
 
-An entry is a frozen config dataclass that builds its part. A new part is one file in the folder that its registry watches.
+A registry watches one package. A new part is one file in that package, with a class under `@REGISTRY.register("name")`.
 """
 
 from __future__ import annotations
@@ -9,32 +9,30 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Callable
-from importlib.abc import InspectLoader
 from typing import Any, Generic, TypeVar
 
 from efficient_sed.errors import ConfigError, nearest
 
-ConfigT = TypeVar("ConfigT")
+T = TypeVar("T")
 EntryT = TypeVar("EntryT", bound=type[Any])
-MARK = "registry"  # in the source of every module that adds an entry, however it imports this one
 
 
-class Registry(Generic[ConfigT]):
-    """Config classes by name, discovered on first use.
+class Registry(Generic[T]):
+    """Classes by name, found in one package on first use.
 
     Args:
-        kind: What an entry is, in the words of an error message: "sequence head".
-        package: The package whose modules register entries when imported.
+        kind: What an entry is called in error messages, such as "sequence head".
+        package: The package whose public modules register entries when they are imported.
     """
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
-        self._package = package
-        self._entries: dict[str, type[ConfigT]] = {}
+        self.package = package
+        self._entries: dict[str, type[T]] = {}
         self._is_discovered = False
 
     def register(self, name: str) -> Callable[[EntryT], EntryT]:
-        """Class decorator that files a config class under `name`.
+        """Class decorator that adds a class under `name`, which becomes its attribute `name`.
 
         Raises:
             ValueError: If the name is taken.
@@ -54,30 +52,33 @@ class Registry(Generic[ConfigT]):
         self._discover()
         return sorted(self._entries)
 
-    def get(self, name: str) -> type[ConfigT]:
-        """The config class of `name`.
+    def get(self, name: str) -> type[T]:
+        """The class registered under a name. A module of that name is imported alone; else the whole package is.
 
         Raises:
             ConfigError: If nothing is registered under that name; the message gives the nearest one and the list.
         """
-        self._discover()
+        if name not in self._entries and name.isidentifier() and not name.startswith("_"):
+            self._import(name)
+        if name not in self._entries:
+            self._discover()
         if name not in self._entries:
             raise ConfigError(f"unknown {self.kind} {name!r}; {nearest(name, self._entries)}")
         return self._entries[name]
+
+    def _import(self, module: str) -> None:
+        path = f"{self.package}.{module}"
+        if importlib.util.find_spec(path) is not None:
+            importlib.import_module(path)
 
     def _discover(self) -> None:
         if self._is_discovered:
             return
         self._is_discovered = True
-        package = importlib.import_module(self._package)
+        package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
-            name = f"{self._package}.{module.name}"
-            spec = importlib.util.find_spec(name)
-            source = spec.loader.get_source(name) if spec and isinstance(spec.loader, InspectLoader) else None
-            if not module.name.startswith("_") and (
-                source is None or MARK in source
-            ):  # others may import what takes seconds
-                importlib.import_module(name)
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{self.package}.{module.name}")
 
 
 def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry[Any]]:

@@ -26,6 +26,7 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run, presets
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.frontier.published import read_published_models
+from efficient_sed.models.names import model_name
 from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.training.train import fit
 
@@ -198,7 +199,7 @@ def test_commands_in_the_heads_are_valid(name: str, command: str) -> None:
     ],
 )
 def test_grids_are_the_rows_of_published_tables(grid: str, table: str, prefix: str, count: int) -> None:
-    names = [point.config.model_name.removeprefix(prefix) for point in expand(f"sweep={grid}")]
+    names = [model_name(point.config).removeprefix(prefix) for point in expand(f"sweep={grid}")]
     assert len(names) == count
     published = [
         row.model.removeprefix("proposed_")
@@ -210,7 +211,7 @@ def test_grids_are_the_rows_of_published_tables(grid: str, table: str, prefix: s
 
 def test_a_typed_key_takes_the_place_of_the_grid_s() -> None:
     (first, second) = expand_grid(["sweep=dnd_table1", "model=dnd-dws,dnd-dnd-k3-d1", "train.epochs=3"])
-    assert (first.config.model_name, second.config.model_name) == ("dnd-dws", "dnd-dnd-k3-d1")
+    assert (model_name(first.config), model_name(second.config)) == ("dnd-dws", "dnd-dnd-k3-d1")
     assert first.config.train == compose_run(["experiment=dnd", "train.epochs=3"]).train
     with pytest.raises(ConfigError, match=r"^unknown grid sweep=dnd_table; did you mean 'dnd_table1'\?"):
         expand_grid(["sweep=dnd_table"])
@@ -243,7 +244,7 @@ def test_the_published_recipe_of_dnd_sed(name: str) -> None:
 def test_the_published_recipe_of_erann() -> None:
     config = compose_run(["experiment=erann", "model=erann-8x4-5", "task=tagging", "data=synthetic"])
     train, augment = config.train, config.train.augment
-    assert (config.model_name, config.task, config.data.name, train.crop_seconds) == (
+    assert (model_name(config), config.task, config.data.name, train.crop_seconds) == (
         "erann-8x4-5",
         "tagging",
         "synthetic",
@@ -273,7 +274,7 @@ def test_the_grids_are_the_published_rows() -> None:
     for name, command in typed_commands():
         if name in ("figure1", "figure2"):
             for point in expand(command):
-                points.setdefault(point.config.model_name, set()).add(
+                points.setdefault(model_name(point.config), set()).add(
                     (point.config.train.lr_backbone, point.config.train.lr_head)
                 )
     expected = {}

@@ -35,7 +35,7 @@ def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch:
     (package / "called.py").write_text(
         "from efficient_sed import registry\nadd = registry.TEACHERS.register\nadd (name='called')(type('Called', (), {}))\n"
     )
-    (package / "costly.py").write_text("raise AssertionError('imported')\n")
+    (package / "_costly.py").write_text("raise AssertionError('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     registry: Registry[object] = Registry("part", package.name)
     monkeypatch.setattr("efficient_sed.registry.TEACHERS", registry)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from efficient_sed.models.weights.cards import HOME_VARIABLE
+from efficient_sed.files.cache import HOME_VARIABLE
 from reliability.jobs import Material, material, warm_up
 
 MAX_PRINTED = 20

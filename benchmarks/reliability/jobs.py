@@ -23,6 +23,7 @@ from efficient_sed.cli.main import main
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.result_file import RESULT_FILE
+from efficient_sed.files.cache import HOME_VARIABLE
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.weights import cards
 from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
@@ -54,7 +55,7 @@ TRAIN_WORDS = (
     "benchmark.seconds=1",
     "benchmark.repeats=3",
 )
-NEEDED = ("models._convert", "data._packing", "data.check", "teachers._write")
+NEEDED = ("models.weights.convert", "data.storage.packing", "data.check", "teachers.write")
 PLOTTED = "plots/frontier.png"
 
 
@@ -121,7 +122,7 @@ class Job(ABC):
 
     def before(self, folder: Path) -> None:
         """What the command's process needs before it."""
-        os.environ[cards.HOME_VARIABLE] = str(folder / "home")
+        os.environ[HOME_VARIABLE] = str(folder / "home")
 
     @abstractmethod
     def finished(self, folder: Path) -> dict[str, int]:

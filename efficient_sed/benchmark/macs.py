@@ -41,8 +41,7 @@ from efficient_sed.audio.frontends.transformers import (
     M2dMel,
     PasstMel,
 )
-from efficient_sed.config.schema import require
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, require
 from efficient_sed.models.backbones.asit import AsitEmbedding
 from efficient_sed.models.backbones.atst_f import AtstEmbedding
 from efficient_sed.models.backbones.beats import BiasedAttention, PositionConv, RelativeBias
@@ -50,7 +49,7 @@ from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.backbones.m2d import M2dEmbedding
 from efficient_sed.models.fuse import FusedConv2d
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.sequence._blocks import GatedAttention, RMSNorm, RotaryEmbedding
+from efficient_sed.models.sequence.blocks import GatedAttention, RMSNorm, RotaryEmbedding
 from efficient_sed.models.sequence.hybrid import HybridMixer
 from efficient_sed.models.sequence.mamba import STATE_DIM, Mamba2
 from efficient_sed.models.sequence.tcn import WeightNormConv

@@ -13,8 +13,8 @@ from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.backbones.erann import ErannClassifier
 from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.sequence._ssd import CHUNK_CPU
 from efficient_sed.models.sequence.mamba import STATE_DIM, Mamba2
+from efficient_sed.models.sequence.ssd import CHUNK_CPU
 from efficient_sed.models.sequence.tcn import NUM_STAGES, TcnHead
 
 PUBLISHED_SECONDS, PUBLISHED_CLASSES, ERANN_CLASSES = 10.0, 447, 527

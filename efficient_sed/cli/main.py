@@ -20,15 +20,16 @@ from efficient_sed.cli.detect import add_detect, run_detect
 from efficient_sed.cli.export import add_export, run_export
 from efficient_sed.cli.listen import add_listen, run_listen
 from efficient_sed.cli.models import add_released
-from efficient_sed.cli.terminal import (
+from efficient_sed.cli.terminal import escape_unencodable, print_table
+from efficient_sed.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
     EXIT_USAGE,
-    escape_unencodable,
-    print_table,
+    ConfigError,
+    EfficientSedError,
+    PreemptedError,
 )
-from efficient_sed.errors import ConfigError, EfficientSedError, PreemptedError
 from efficient_sed.experiment.input_paths import check_places
 from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES
 from efficient_sed.machine.allocator import keep_freed_memory
@@ -396,9 +397,9 @@ def run_pseudo_label(options: argparse.Namespace) -> int:
 
 
 def run_data(options: argparse.Namespace) -> int:
+    from efficient_sed.cli.pack import pack_command
     from efficient_sed.data.check import check_data, check_manifest_place, coverage_table, data_table, write_manifest
     from efficient_sed.data.events import overhang_notes
-    from efficient_sed.data.storage.packing import pack_command
     from efficient_sed.experiment.compose import compose_run, key_of
     from efficient_sed.models.sed import frame_grid
 

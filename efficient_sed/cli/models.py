@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from efficient_sed.cli.terminal import EXIT_FAILED, EXIT_NOT_COMPARABLE, print_table
-from efficient_sed.errors import ConfigError
+from efficient_sed.cli.terminal import print_table
+from efficient_sed.errors import EXIT_FAILED, EXIT_NOT_COMPARABLE, ConfigError
 
 
 def add_released(add: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]) -> None:

@@ -8,7 +8,6 @@ import json
 import sys
 from typing import Any
 
-EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
 PIPE_WIDTH = 160  # columns where there is no terminal to ask
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from efficient_sed.audio.encoded import parse_channel
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, require
 
 if TYPE_CHECKING:
     from efficient_sed.audio.frontends.mel import FrontEnd
@@ -27,12 +27,6 @@ MAX_COUNT = 1_000_000  # of epochs, clips of a batch and the like
 MAX_MEDIAN_FRAMES = 9999  # almost seven minutes of 40 ms
 ONE_OR_LIST = "one_or_list"  # mark of a field of several names that takes a single one as well
 WHOLE = 1e-3  # as near to a whole number of clips as a share that was typed with six digits
-
-
-def require(condition: bool, key: str, value: object, allowed: str) -> None:
-    """Raise a ConfigError that names key, value and what is allowed, unless the condition holds."""
-    if not condition:
-        raise ConfigError(f"{key}={value} is not allowed: {allowed}")
 
 
 def require_median(key: str, median_frames: int) -> None:
@@ -581,12 +575,6 @@ class RunConfig:
         teachers = [f"{key}={value}" for key, value in given.items() if value]
         if len(teachers) > 1:
             raise ConfigError(f"{' and '.join(teachers)}: a run has one kind of teacher; give one of them")
-
-    @property
-    def model_name(self) -> str:
-        from efficient_sed.models.names import architecture_name
-
-        return architecture_name(self.backbone, self.seq, self.train.crop_seconds or self.data.clip_seconds)
 
     @property
     def has_single_labels(self) -> bool:

@@ -17,13 +17,13 @@ import torch
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
 from efficient_sed.benchmark.speed import check_protocol, measure_speed, unmeasured
-from efficient_sed.config.schema import BenchmarkConfig, RunConfig, require, to_dict
+from efficient_sed.config.schema import BenchmarkConfig, RunConfig, to_dict
 from efficient_sed.data.check import summarise
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.data.storage.columns import durations
-from efficient_sed.errors import CheckpointError, ConfigError, DataError
+from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.experiment.compose import to_yaml
 from efficient_sed.experiment.result_file import RESULT_FILE, needs_speed, read_result, write_result
 from efficient_sed.files.atomic import locked, write_atomically
@@ -33,7 +33,7 @@ from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
 from efficient_sed.metrics.psds.score import require_back_end
 from efficient_sed.models.factory import create_model, settle_norms
-from efficient_sed.models.names import parse_name
+from efficient_sed.models.names import model_name, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.models.weights.checkpoint import (
@@ -77,7 +77,7 @@ def run_folder(config: RunConfig) -> Path:
     """Where a run keeps its files; readable, and one per signature."""
     fold = _fold(config)
     data = config.data.name if fold is None else f"{config.data.name}-fold{fold}"
-    return Path(config.output_dir) / f"{config.model_name}_{data}_seed{config.seed}_{signature(config)}"
+    return Path(config.output_dir) / f"{model_name(config)}_{data}_seed{config.seed}_{signature(config)}"
 
 
 def _fold(config: RunConfig) -> int | None:
@@ -235,7 +235,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     _draw_curves(folder)
     metrics = score_part(model, splits, config, "test", folder)
     result = {
-        "model": config.model_name,
+        "model": model_name(config),
         "backbone": config.backbone.name,
         "head": config.seq.name,
         "hidden": getattr(config.seq, "hidden", None),

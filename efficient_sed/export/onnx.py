@@ -18,8 +18,7 @@ from torch.jit._trace import TracerWarning
 
 from efficient_sed import __version__
 from efficient_sed.benchmark.macs import count_macs
-from efficient_sed.config.schema import require
-from efficient_sed.errors import CheckpointError, require_package
+from efficient_sed.errors import CheckpointError, require, require_package
 from efficient_sed.files.atomic import check_writable, write_atomically
 from efficient_sed.inference.engines import EXPORTED_SUFFIX, open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind

@@ -23,9 +23,10 @@ from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.run import own_data, score_part
 from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
 from efficient_sed.export.quantise import NO_MATRIX, quantise
-from efficient_sed.export.recipes import EXACT, RECIPES, check_precision
+from efficient_sed.export.recipes import RECIPES, check_precision
 from efficient_sed.inference.engines import ENGINES, open_engine
 from efficient_sed.inference.evaluate import handle_unreadable
+from efficient_sed.inference.header import EXACT
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.machine.environment import cpu_name
 from efficient_sed.models.sed import SedModel

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.recipes import EXACT, HALF, RECIPES, Recipe, check_precision
+from efficient_sed.export.recipes import HALF, RECIPES, Recipe, check_precision
+from efficient_sed.inference.header import EXACT
 
 FRONT_END, BACKBONE, HEAD = (
     "/frontend/",

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.inference.header import EXACT
 
-EXACT = "fp32"
 HALF = "fp16"
 CONVOLUTIONS = ("Conv",)
 EVERYTHING = ("Conv", "Gemm", "Add", "Mul", "HardSigmoid", "Relu", "ReduceMean", "Sigmoid")

@@ -9,8 +9,8 @@ from typing import Any
 
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.result_file import check_result, exact_variant, main_score
-from efficient_sed.export.recipes import EXACT
 from efficient_sed.files.json import parse_json
+from efficient_sed.inference.header import EXACT
 
 logger = logging.getLogger(__name__)
 MEASURED = ("throughput", "latency", "peak_memory_mb", "peak_memory_of", "repeats")

@@ -12,15 +12,16 @@ from typing import Literal
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import MAX_CLIP_SECONDS, require
+from efficient_sed.config.schema import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
-from efficient_sed.errors import CheckpointError, ConfigError, is_printable
+from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
 
 FORMAT = "efficient_sed_onnx/1"
 FORMAT_KEY = "format"
 MAX_RATE = 1_000_000
 FRAME_SCORES, CLIP_SCORES = "frame_scores", "clip_scores"
+EXACT = "fp32"  # precision of a file that was not quantised
 InputKind = Literal["waveform", "mel"]
 
 
@@ -55,7 +56,7 @@ class Header:
     efficient_sed_version: str
     max_samples: int | None = None
     """Longest waveform that it takes; none: any."""
-    precision: str = "fp32"
+    precision: str = EXACT
     """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
     params: int | None = None
     macs: int | None = None

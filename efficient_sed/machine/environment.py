@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.config.schema import require
+from efficient_sed.errors import require
 
 if TYPE_CHECKING:
     import torch

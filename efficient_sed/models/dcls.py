@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import require
-from efficient_sed.errors import ConfigError, require_package
+from efficient_sed.errors import ConfigError, require, require_package
 from efficient_sed.models.contracts import Backbone, Positioned
 from efficient_sed.models.sed import SedModel
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.schema import BackboneConfig, RunConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.models.systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
@@ -47,6 +47,11 @@ def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig, crop_se
                 return name
     hidden = getattr(seq, "hidden", None)
     return backbone.name if hidden is None else f"{backbone.name}+{seq.name}-{hidden}"
+
+
+def model_name(config: RunConfig) -> str:
+    """Name of the model that a run trains."""
+    return architecture_name(config.backbone, config.seq, config.train.crop_seconds or config.data.clip_seconds)
 
 
 def parse_name(name: str) -> ParsedName:

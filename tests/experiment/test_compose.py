@@ -16,6 +16,7 @@ from efficient_sed.config.schema import RunConfig, TrainConfig, to_dict
 from efficient_sed.errors import ConfigError, printable
 from efficient_sed.experiment.compose import compose_run, expand_sweep, presets, to_yaml
 from efficient_sed.experiment.text_values import Text, advise, read_text, split_alternatives
+from efficient_sed.models.names import model_name
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 
@@ -33,7 +34,7 @@ def test_overrides_take_effect() -> None:
             "seed=3",
         ]
     )
-    assert config.model_name == "fmn04+gru-64"
+    assert model_name(config) == "fmn04+gru-64"
     assert (config.data.name, config.data.root, config.data.classes) == ("folder", "recordings", ("b", "a"))  # type: ignore[attr-defined]
     assert (config.train.epochs, config.train.augment.mel_jitter, config.seed) == (5, False, 3)
 
@@ -41,7 +42,7 @@ def test_overrides_take_effect() -> None:
 def test_nothing_typed_gives_the_defaults() -> None:
     config = compose_run([])
     assert config == RunConfig(BACKBONES.get("fmn10")(), SEQUENCE_HEADS.get("tf")(), DATASETS.get("synthetic")())
-    assert config.model_name == "fmn10+tf-256"
+    assert model_name(config) == "fmn10+tf-256"
 
 
 @pytest.mark.parametrize("name", presets("experiment"))
@@ -53,7 +54,7 @@ def test_experiments_compose(name: str) -> None:
 
 def test_pretraining_preset() -> None:
     config = compose_run(["experiment=pretrain_synthetic", "backbone=fmn04"])
-    assert (config.task, config.model_name, config.data.stream) == ("tagging", "fmn04", "pretraining")  # type: ignore[attr-defined]
+    assert (config.task, model_name(config), config.data.stream) == ("tagging", "fmn04", "pretraining")  # type: ignore[attr-defined]
 
 
 def test_data_presets_compose() -> None:

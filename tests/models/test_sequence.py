@@ -11,10 +11,10 @@ from textbook_heads import mingru_log_space, mingru_loop, textbook
 from torch import Tensor
 
 from efficient_sed.models.contracts import CausalHead, SequenceHead
-from efficient_sed.models.sequence._blocks import RMSNorm
 from efficient_sed.models.sequence._scan import blockwise_scan, chunked_scan, doubling_scan, linear_scan
-from efficient_sed.models.sequence._ssd import chunked_selective_scan, has_kernels, selective_scan
+from efficient_sed.models.sequence.blocks import RMSNorm
 from efficient_sed.models.sequence.mingru import mingru_states
+from efficient_sed.models.sequence.ssd import chunked_selective_scan, has_kernels, selective_scan
 from efficient_sed.registry import SEQUENCE_HEADS
 
 IN_DIM, HIDDEN = 48, 64

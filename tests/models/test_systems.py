@@ -15,7 +15,7 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.frontier.published import read_published_models
 from efficient_sed.models.factory import settle_norms
-from efficient_sed.models.names import architecture_name, model_overrides, parse_name
+from efficient_sed.models.names import architecture_name, model_name, model_overrides, parse_name
 from efficient_sed.models.sequence.dilated import DilatedConfig, DilatedHead, Join
 from efficient_sed.models.systems import SYSTEMS
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -88,9 +88,9 @@ def test_a_run_is_named_by_its_excerpts_too() -> None:
     """They tell two rows of ERANN's table from a third; a length that none of them has is no published system."""
     for name, seconds in (("erann-8x4-6", 8.0), ("erann-4x4-6", 4.0), ("erann-10x4-6", 10.0)):
         config = compose_run([f"model={name}", "train.augment.mel_jitter=false"])
-        assert (config.model_name, config.train.crop_seconds) == (name, seconds)
+        assert (model_name(config), config.train.crop_seconds) == (name, seconds)
     assert (
-        compose_run(["model=erann-4x4-6", "train.crop_seconds=7", "train.augment.mel_jitter=false"]).model_name
+        model_name(compose_run(["model=erann-4x4-6", "train.crop_seconds=7", "train.augment.mel_jitter=false"]))
         == "erann"
     )
     with pytest.raises(ConfigError, match=r"a training takes an architecture, model=erann-4x4-6$"):
@@ -100,15 +100,15 @@ def test_a_run_is_named_by_its_excerpts_too() -> None:
 @pytest.mark.parametrize("name", ["dnd-dws", "dnd-dil-k5-d100", "prinzivalle-maxpool", "prinzivalle-mono-baseline"])
 def test_a_run_by_name(name: str) -> None:
     parsed, config = parse_name(name), compose_run([f"model={name}", "train.augment.mel_jitter=false"])
-    assert (config.backbone, config.seq, config.model_name) == (parsed.backbone, parsed.seq, name)
+    assert (config.backbone, config.seq, model_name(config)) == (parsed.backbone, parsed.seq, name)
 
 
 def test_other_models_by_name() -> None:
     assert model_overrides("fmn04") == ["backbone=fmn04", "seq=none"]
     assert model_overrides("crnn_dws+tf-64") == ["backbone=crnn_dws", "seq=tf", "seq.hidden=64"]
-    assert compose_run(["model=fmn10+gru-128"]).model_name == "fmn10+gru-128"
+    assert model_name(compose_run(["model=fmn10+gru-128"])) == "fmn10+gru-128"
     config = compose_run(["model=dnd-dnd-k3-d10", "seq.dilation=20", "train.augment.mel_jitter=false"])
-    assert (config.seq.name, config.seq.dilation, config.model_name) == ("dilated", 20, "crnn_dws+dilated-256")  # type: ignore[attr-defined]
+    assert (config.seq.name, config.seq.dilation, model_name(config)) == ("dilated", 20, "crnn_dws+dilated-256")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

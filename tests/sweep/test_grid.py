@@ -6,12 +6,13 @@ import pytest
 
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.models.names import model_name
 from efficient_sed.registry import SEQUENCE_HEADS
 from efficient_sed.sweep.grid import expand_grid
 
 
 def names(typed: str) -> list[str]:
-    return [f"{point.config.model_name} s{point.config.seed}" for point in expand_grid(typed.split())]
+    return [f"{model_name(point.config)} s{point.config.seed}" for point in expand_grid(typed.split())]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.events import Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.sets._audioset_layouts import Layout, Located, Side, open_layout
 from efficient_sed.data.sets._audioset_tables import LABEL_END_S, Annotations
@@ -21,7 +21,7 @@ from efficient_sed.data.storage.array_columns import gather
 from efficient_sed.data.storage.columns import select
 from efficient_sed.data.storage.index import IndexEntry, IndexRow, look_up
 from efficient_sed.data.storage.sources import AudioFile, ContainerAudio
-from efficient_sed.errors import DataError
+from efficient_sed.errors import DataError, require
 
 logger = logging.getLogger(__name__)
 

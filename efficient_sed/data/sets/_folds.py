@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.annotations.tables import read_table, read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits
 from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.data.spelling import canonical
-from efficient_sed.errors import DataError, nearest
+from efficient_sed.errors import DataError, nearest, require
 
 
 @dataclass(frozen=True)

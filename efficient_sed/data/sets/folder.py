@@ -15,13 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
-from efficient_sed.config.schema import ONE_OR_LIST, DataConfig, require
+from efficient_sed.config.schema import ONE_OR_LIST, DataConfig
 from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
 from efficient_sed.data.storage.sources import AudioFile
-from efficient_sed.errors import DataError, nearest
+from efficient_sed.errors import DataError, nearest, require
 from efficient_sed.registry import DATASETS
 
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.config.schema import DataConfig, require
+from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.events import PARTS, Overhang, Splits
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.storage.columns import ClipColumns, ColumnPart
 from efficient_sed.data.storage.packed_file import PackedFile, PackedPath, open_packed
 from efficient_sed.data.storage.sources import AudioSource
-from efficient_sed.errors import DataError
+from efficient_sed.errors import DataError, require
 from efficient_sed.files.json import parse_json
 from efficient_sed.registry import DATASETS
 

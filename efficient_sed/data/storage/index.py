@@ -20,9 +20,9 @@ from efficient_sed.audio.io import audio_info
 from efficient_sed.data.storage.sources import EncodedSource
 from efficient_sed.errors import DataError
 from efficient_sed.files.atomic import locked, write_atomically
+from efficient_sed.files.cache import HOME_VARIABLE, home_folder
 from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import read_arrays
-from efficient_sed.models.weights.cards import HOME_VARIABLE, home_folder
 
 logger = logging.getLogger(__name__)
 INDEX_VERSION = 2  # raise it when entries would come out otherwise

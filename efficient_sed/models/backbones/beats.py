@@ -31,7 +31,7 @@ from efficient_sed.models.backbones._transformer import (
     whole_patches,
 )
 from efficient_sed.models.contracts import Backbone
-from efficient_sed.models.sequence._blocks import merge_heads, split_heads
+from efficient_sed.models.sequence.blocks import merge_heads, split_heads
 from efficient_sed.registry import BACKBONES
 
 FREQUENCIES = KALDI_BINS // PATCH

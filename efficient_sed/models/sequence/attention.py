@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import (
+from efficient_sed.models.sequence.blocks import (
     GatedAttention,
     input_projection,
     require_heads,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import require_layers, require_size
+from efficient_sed.models.sequence.blocks import require_layers, require_size
 from efficient_sed.registry import SEQUENCE_HEADS
 
 

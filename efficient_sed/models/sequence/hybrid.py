@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
-from efficient_sed.models.sequence._blocks import (
+from efficient_sed.models.sequence.blocks import (
     FeedForward,
     RMSNorm,
     input_projection,

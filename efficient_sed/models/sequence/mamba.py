@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import input_projection, require_layers, require_multiple, require_size
-from efficient_sed.models.sequence._ssd import selective_scan
+from efficient_sed.models.sequence.blocks import input_projection, require_layers, require_multiple, require_size
+from efficient_sed.models.sequence.ssd import selective_scan
 from efficient_sed.registry import SEQUENCE_HEADS
 
 STATE_DIM = 64

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
-from efficient_sed.models.sequence._blocks import input_projection, require_layers, require_size
+from efficient_sed.models.sequence.blocks import input_projection, require_layers, require_size
 from efficient_sed.registry import SEQUENCE_HEADS
 
 NUM_STAGES = 5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import require
-from efficient_sed.errors import CheckpointError, ConfigError, is_printable
+from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.atomic import write_atomically
+from efficient_sed.files.cache import HOME_VARIABLE, home_folder
 from efficient_sed.files.json import parse_json
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.weights.download import checksum, download
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 DEFAULT_DETECTOR = "fmn04+tf-128_synthetic"
-HOME_VARIABLE, DEFAULT_HOME = "EFFICIENT_SED_HOME", "~/.cache/efficient_sed"
 
 
 @dataclass(frozen=True)
@@ -189,20 +187,6 @@ def nearest_names(name: str, names: Iterable[str]) -> str:
     """A hint such as "the nearest: fmn10_strong, fmn10_weak; ", for lists that are too long to be printed whole."""
     close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.4)
     return (f"the nearest: {', '.join(close)}; " if close else "") + "`efficient-sed models` lists all; "
-
-
-def home_folder() -> Path:
-    """Where released weights are looked for first, and downloaded to.
-
-    Raises:
-        CheckpointError: If nothing says where the user's home is.
-    """
-    try:
-        return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser()
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"no folder for weights: {os.environ.get(HOME_VARIABLE) or DEFAULT_HOME} names no home; set {HOME_VARIABLE}=DIR"
-        ) from error
 
 
 def local_weights(card: Card) -> Path | None:

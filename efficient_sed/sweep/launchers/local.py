@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.config.schema import require
+from efficient_sed.errors import require
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, exit_words, wait_for
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from efficient_sed.config.schema import require
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, require
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, carry_out, exit_words
 
 if TYPE_CHECKING:

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from efficient_sed.cli.terminal import EXIT_TERMINATED
-from efficient_sed.config.schema import require
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import EXIT_TERMINATED, ConfigError, require
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, exit_words, wait_for
 

@@ -20,6 +20,7 @@ from efficient_sed.audio.frontends.mel import HOP_LENGTH, MEL_BINS, SAMPLE_RATE
 from efficient_sed.benchmark.macs import MacsReport, count_macs
 from efficient_sed.data.sets.synthetic import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError
+from efficient_sed.files.cache import home_folder
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.names import parse_name
 from efficient_sed.models.weights import cards, download
@@ -335,7 +336,7 @@ def test_home(monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str)
     monkeypatch.delenv("EFFICIENT_SED_HOME")
     if value is not None:
         monkeypatch.setenv("EFFICIENT_SED_HOME", value)
-    assert str(cards.home_folder()) == expected.replace("~", "/somewhere")
+    assert str(home_folder()) == expected.replace("~", "/somewhere")
 
 
 def test_the_list_costs_no_torch() -> None:
