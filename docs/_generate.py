@@ -58,7 +58,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, path, content=text))
     files.append(
         File.generated(
-            config, "project/figures/corrected_macs.png", abs_src_path=str(ROOT / "benchmarks/figures/corrected_macs.png")
+            config,
+            "project/figures/corrected_macs.png",
+            abs_src_path=str(ROOT / "benchmarks/figures/corrected_macs.png"),
         )
     )
     return files
@@ -244,7 +246,11 @@ def commands_page() -> str:
 def command_section(name: str, command: argparse.ArgumentParser) -> list[str]:
     """One command: what it does, its usage, its arguments, its examples."""
     usage = re.sub(r"\s+", " ", command.format_usage().removeprefix("usage: ")).strip()
-    lines = [f"## `{name}`", command.description or "", "```text\n" + textwrap.fill(usage, 100, subsequent_indent="    ") + "\n```"]
+    lines = [
+        f"## `{name}`",
+        command.description or "",
+        "```text\n" + textwrap.fill(usage, 100, subsequent_indent="    ") + "\n```",
+    ]
     rows = []
     for action in command._actions:
         if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
@@ -258,7 +264,9 @@ def command_section(name: str, command: argparse.ArgumentParser) -> list[str]:
 
 def argument_text(action: argparse.Action) -> str:
     """An argument as it is typed."""
-    value = action.metavar or ("{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper())
+    value = action.metavar or (
+        "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+    )
     value = " ".join(value) if isinstance(value, tuple) else value
     if not action.option_strings:
         return f"`{value}`"

@@ -16,8 +16,21 @@ from PIL import Image
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH, COLOURS = 1200, 128
 DATA = ("data=synthetic", "data.num_train=24", "data.num_validation=12", "data.num_test=12")
-SMALL = ("data.num_train=48", "data.num_validation=12", "data.num_test=12", "data.scene_seconds=5", "data.clip_seconds=5")
-CHROMIUM = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=5000")
+SMALL = (
+    "data.num_train=48",
+    "data.num_validation=12",
+    "data.num_test=12",
+    "data.scene_seconds=5",
+    "data.clip_seconds=5",
+)
+CHROMIUM = (
+    "chromium",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--virtual-time-budget=5000",
+)
 
 
 def main() -> None:
@@ -28,7 +41,16 @@ def main() -> None:
         run(folder, "data", "check", *DATA)
         shutil.copy(next(folder.glob("datasets/*/audio/test/000000.flac")), folder / "scene.flac")
         run(folder, "detect", "scene.flac", "--plot", "detect.png", "--report", "report.html")
-        run(folder, "train", "experiment=finetune", "backbone=fmn04", "seq=gru", "seq.hidden=64", *SMALL, "train.epochs=6")
+        run(
+            folder,
+            "train",
+            "experiment=finetune",
+            "backbone=fmn04",
+            "seq=gru",
+            "seq.hidden=64",
+            *SMALL,
+            "train.epochs=6",
+        )
         (result,) = folder.glob("runs/*/result.json")
         for picture in (folder / "frontier.png", folder / "detect.png", result.parent / "psd_roc.png"):
             keep(picture)

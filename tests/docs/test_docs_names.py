@@ -1,0 +1,104 @@
+"""What the documentation names exists: commands, options, Make targets, Python names, files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from docs_pages import README, ROOT, WRITTEN, blocks, commands
+
+import efficient_sed as es
+from efficient_sed.cli.main import parse
+from efficient_sed.experiment.compose import compose_run, take_group
+from efficient_sed.sweep.grid import expand_grid
+from efficient_sed.sweep.launchers.choose import LAUNCHER_KEY, LAUNCHERS
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in WRITTEN}
+COMMANDS = sorted({command for page in WRITTEN for command in commands(page)})
+
+
+def test_how_many_were_seen() -> None:
+    assert len(COMMANDS) >= 80
+    assert len(WRITTEN) >= 30
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_parses(command: str) -> None:
+    words = shlex.split(command.partition(" > ")[0])
+    if words[1] in ("COMMAND", "--version") or "--help" in words:
+        return
+    options = parse(words[1:])
+    if words[1] == "sweep":
+        assert expand_grid(take_group(options.overrides, LAUNCHER_KEY, LAUNCHERS[options.launcher])[1])
+    elif hasattr(options, "overrides"):
+        compose_run([item for item in options.overrides if "=" in item])
+    elif hasattr(options, "words"):
+        compose_run([item for item in options.words if "=" in item])
+
+
+def test_make_targets_and_variables_exist() -> None:
+    text = "\n".join(TEXTS.values())
+    targets = set(re.findall(r"(?:^|`)(?:[A-Z]+=\S+ )?make ([a-z][a-z-]+)", text, re.MULTILINE))
+    assert {"sweep", "smoke", "test", "docs", "check", "pictures"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+    for variable in ("BACKBONE", "SEQ", "HIDDEN", "DATA", "PRESET", "LAUNCHER", "ARGS", "PYTHON"):
+        assert re.search(rf"\b{variable}\b", text), variable
+        assert re.search(rf"^{variable} +\?=", MAKEFILE, re.MULTILINE), variable
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_public_names_exist(page: str) -> None:
+    for name in set(re.findall(r"\bes\.(\w+)\b", TEXTS[page])):
+        assert hasattr(es, name), name
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_files_exist(page: str) -> None:
+    folders = r"(?:efficient_sed|configs|benchmarks|pretrained|tests|docs|\.ci)"
+    for path in re.findall(rf"`({folders}/[\w./*-]*)`", TEXTS[page]):
+        assert (
+            (ROOT / path).exists() or path.endswith("average.py") or path == "efficient_sed/models/sequence/NAME.py"
+        ), path
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_to_files_lead_somewhere(page: str) -> None:
+    """In a checkout, where nothing is generated; `make docs` holds those of the site."""
+    generated = r"(reference/(options|presets|commands)|reference/api/\w+|project/\w+)\.md$"
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", TEXTS[page]):
+        if not link.startswith("http") and not re.search(
+            generated, (ROOT / page).parent.joinpath(link).resolve().as_posix()
+        ):
+            assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_readme_is_short() -> None:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    assert max(map(len, lines)) <= 100
+    assert re.search(r"^make sweep SEQ=tf HIDDEN=256\b", "\n".join(lines), re.MULTILINE)
+    assert re.search(r"^make test\b", "\n".join(lines), re.MULTILINE)
+    assert sum(line.startswith("![") for line in lines[:20]) == 1
+
+
+def test_pictures_are_small_and_shown() -> None:
+    pictures = sorted((ROOT / "docs" / "pictures").glob("*.png"))
+    assert len(pictures) >= 6
+    gallery = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    for picture in pictures:
+        assert picture.stat().st_size < 150_000, picture
+        assert f"pictures/{picture.name})" in gallery, picture
+
+
+def test_python_blocks_compile() -> None:
+    count = 0
+    for page in WRITTEN:
+        for block in blocks(page):
+            if block.language == "python":
+                compile(block.text, f"{Path(page).name}", "exec")
+                count += 1
+    assert count >= 4
