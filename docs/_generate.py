@@ -24,7 +24,6 @@ from typing import Any, Literal, Union
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
 
 import efficient_sed
 from efficient_sed.cli.main import build_parser
@@ -66,7 +65,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in the tables that a page written by hand asks for."""
     return PLACE.sub(lambda found: TABLES[found[1]](), markdown)
 
@@ -183,15 +182,16 @@ def field_docs(cls: type) -> dict[str, str]:
     found = {}
     for item, after in zip(body.body, body.body[1:], strict=False):
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and isinstance(after, ast.Expr):
-            if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
-                found[item.target.id] = " ".join(after.value.value.split())
+            text = ast.literal_eval(after.value) if isinstance(after.value, ast.Constant) else None
+            if isinstance(text, str):
+                found[item.target.id] = " ".join(text.split())
     return found
 
 
 def describe(cls: type, name: str) -> str:
     """What the code says below a field, in the class that defines it."""
     for owner in cls.__mro__:
-        if name in owner.__dict__.get("__annotations__", {}):
+        if name in inspect.get_annotations(owner):
             return field_docs(owner).get(name, "")
     return ""
 
