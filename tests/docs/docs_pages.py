@@ -30,6 +30,7 @@ def blocks(page: Path) -> list[Block]:
 
 def shell_lines(text: str) -> list[str]:
     """The commands of a block, without the comments behind them."""
+    text = re.sub(r"\\\n\s*", "", text)  # a line that goes on
     return [line for raw in text.splitlines() if (line := re.sub(r"\s+# .*", "", raw).strip())]
 
 
