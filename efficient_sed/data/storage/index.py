@@ -19,9 +19,10 @@ from efficient_sed.audio.encoded import EncodedAudio, MissingDecoderError
 from efficient_sed.audio.io import audio_info
 from efficient_sed.data.storage.sources import EncodedSource
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import locked, write_atomically
+from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.cache import HOME_VARIABLE, home_folder
 from efficient_sed.files.json import parse_json
+from efficient_sed.files.locks import locked
 from efficient_sed.files.npz import read_arrays
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,8 @@ from efficient_sed.data.storage.containers import forget
 from efficient_sed.data.storage.packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.storage.sources import AudioSource
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import check_room, locked
+from efficient_sed.files.folders import check_free_space
+from efficient_sed.files.locks import locked
 
 logger = logging.getLogger(__name__)
 TABLES_BYTES, TABLE_BYTES_PER_CLIP = 1 << 16, 1 << 10  # more than they take
@@ -80,7 +81,7 @@ def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path
     if output.is_dir():
         raise DataError(f"{output}: is there already; give another name")
     capacity = clips.capacity()
-    check_room(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
+    check_free_space(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
     unfinished = output.parent / f".{output.name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
