@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchaudio.functional import melscale_fbanks
 
 from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.mel_bank import create_mel_bank
 
 SAMPLE_RATE = 32_000
 HOP_LENGTH = 320  # 10 ms
@@ -36,9 +36,8 @@ class DecibelMel(FrontEnd):
             FFT_LENGTH // 2 + 1,
         )  # reflect padding needs more samples than it adds
         self.register_buffer("window", torch.hann_window(FFT_LENGTH), persistent=False)
-        with torch.device("cpu"):  # it looks for empty bands, which the meta device has no answer to
-            bank = melscale_fbanks(FFT_LENGTH // 2 + 1, LOW_HZ, HIGH_HZ, MEL_BINS, SAMPLE_RATE)
-        self.register_buffer("bank", bank.T.contiguous(), persistent=False)
+        bank = create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, LOW_HZ, HIGH_HZ, scale="htk")
+        self.register_buffer("bank", torch.tensor(bank), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         self.check(waveform)

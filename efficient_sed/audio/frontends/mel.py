@@ -10,12 +10,12 @@ import abc
 
 import torch
 from torch import Tensor, nn
-from torchaudio.compliance.kaldi import get_mel_banks
 
 from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
 from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.mel_bank import create_mel_bank
 from efficient_sed.audio.waveform_checks import check_waveform
 
 WINDOW_LENGTH = 400  # 25 ms
@@ -97,11 +97,8 @@ class LogMel(FrontEnd):
 
 
 def mel_bank(low_hz: float, high_hz: float) -> Tensor:
-    """Kaldi's triangular filters, shape (128, 257): the last bin, at Nyquist, has weight zero."""
-    bank, _ = get_mel_banks(
-        MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, vtln_low=100.0, vtln_high=-500.0, vtln_warp_factor=1.0
-    )
-    return nn.functional.pad(bank, (0, 1))
+    """Kaldi's triangular filters of the released models, shape (128, 257)."""
+    return torch.tensor(create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, scale="kaldi"))
 
 
 def jittered_mel_bank(generator: torch.Generator) -> Tensor:

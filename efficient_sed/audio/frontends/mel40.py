@@ -12,10 +12,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torchaudio.functional import create_dct, melscale_fbanks
+from torchaudio.functional import create_dct
 
 from efficient_sed.audio.frontends.dft import power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.mel_bank import create_mel_bank
 
 NUM_FEATURES = 40
 FLOOR = 1e-10  # of the power before the logarithm
@@ -63,12 +64,9 @@ class TiledMel(FrontEnd):
         self.min_samples = max(analysis.hop_length, self._padding[1] + 1)  # reflection needs more samples than it adds
         make_window = torch.hamming_window if analysis.window == "hamming" else torch.hann_window
         self.register_buffer("window", make_window(analysis.window_length), persistent=False)
-        bins, highest = analysis.fft_length // 2 + 1, analysis.sample_rate / 2
-        with torch.device("cpu"):  # it looks for empty bands, which the meta device has no answer to
-            bank = melscale_fbanks(
-                bins, 0.0, highest, analysis.mel_bands, analysis.sample_rate, norm="slaney", mel_scale="slaney"
-            )
-        self.register_buffer("bank", bank.T.contiguous(), persistent=False)
+        rate = analysis.sample_rate
+        bank = create_mel_bank(analysis.mel_bands, analysis.fft_length, rate, 0.0, rate / 2, scale="slaney")
+        self.register_buffer("bank", torch.tensor(bank), persistent=False)
         if analysis.has_cepstrum:
             self.register_buffer(
                 "cosines", create_dct(NUM_FEATURES, analysis.mel_bands, norm="ortho").T.contiguous(), persistent=False
