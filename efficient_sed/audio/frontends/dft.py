@@ -58,5 +58,5 @@ def power_by_convolution(
 
 
 def centre_pad(signal: Tensor, fft_length: int) -> Tensor:
-    """Reflect a signal (batch, samples) at both ends by half a frame, so that frames are centred on multiples of the hop."""
+    """Reflect a signal (batch, samples) at both ends by half a frame, so that frames are centred on hops."""
     return F.pad(signal.unsqueeze(1), (fft_length // 2, fft_length // 2), mode="reflect")[:, 0]
