@@ -36,7 +36,8 @@ from efficient_sed.experiment.compose import compose_run
 from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.precisions import export_precisions
 from efficient_sed.export.recipes import RECIPES
-from efficient_sed.inference.detect import Detector, detect
+from efficient_sed.inference.detect import detect
+from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.engines import ENGINES, Engine, open_engine
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.inference.torch_detector import TorchDetector
