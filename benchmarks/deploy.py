@@ -31,6 +31,7 @@ from postprocess import textbook_decode
 from scipy.ndimage import median_filter
 
 import efficient_sed as es
+from efficient_sed.cli.exported_tables import precisions_table
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.export.onnx import export_onnx
@@ -121,11 +122,10 @@ def compare_precisions(engines: list[str]) -> None:
     detector = "fmn04+tf-128_synthetic"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "detector.onnx"
-        print_table(
-            export_precisions(
-                es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()
-            ).table()
+        comparison = export_precisions(
+            es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()
         )
+        print_table(precisions_table(comparison))
 
 
 def textbook_events(path: Path, model: SedModel) -> int:
