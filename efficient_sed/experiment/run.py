@@ -26,7 +26,8 @@ from efficient_sed.data.storage.columns import durations
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.experiment.compose import to_yaml
 from efficient_sed.experiment.result_file import RESULT_FILE, needs_speed, read_result, write_result
-from efficient_sed.files.atomic import locked, write_atomically
+from efficient_sed.files.atomic import write_atomically
+from efficient_sed.files.locks import locked
 from efficient_sed.inference.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.onnx_model import OnnxModel
