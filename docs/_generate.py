@@ -298,9 +298,15 @@ def api_pages() -> dict[str, str]:
     for room in rooms():
         modules = list(public_modules(room))
         about = "\n".join(f"- [`{name}`][{name}]: {first_line(path)}" for name, path in modules)
-        blocks = "\n\n".join(f"::: {name}" for name, _ in modules)
+        blocks = "\n\n".join(module_block(name) for name, _ in modules)
         pages[f"reference/api/{room}.md"] = f"# efficient_sed.{room}\n\n{about}\n\n{blocks}\n"
     return pages
+
+
+def module_block(name: str) -> str:
+    """A module under a heading of ours, which tells modules of one name in several folders apart."""
+    options = "".join(f"\n      {line}" for line in ("show_root_heading: false", "show_root_toc_entry: false", "heading_level: 3"))
+    return f"## {name.removeprefix('efficient_sed.')} {{ #{name} }}\n\n::: {name}\n    options:{options}"
 
 
 def rooms() -> list[str]:
@@ -363,10 +369,11 @@ def parts_table(registry: Registry[Any]) -> str:
     for name in registry.names():
         by_module.setdefault(registry.get(name).__module__, []).append(name)
     rows = [
-        (", ".join(f"`{name}`" for name in names), module_summary(module), f"`{module.replace('.', '/')}.py`")
+        (", ".join(f"`{name}`" for name in names), module_summary(module), f"`{module.rpartition('.')[2]}.py`")
         for module, names in by_module.items()
     ]
-    return table(("name", "what it is", "file"), rows)
+    folder = f"{registry.package.replace('.', '/')}/"
+    return f"The files lie in `{folder}`.\n\n" + table(("name", "what it is", "file"), rows)
 
 
 def module_summary(module: str) -> str:
