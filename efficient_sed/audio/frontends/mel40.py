@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import create_dct, melscale_fbanks
 
-from efficient_sed.audio.frontends.dft import power_spectrum
+from efficient_sed.audio.frontends.dft import mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
 
 NUM_FEATURES = 40
@@ -84,6 +84,13 @@ class TiledMel(FrontEnd):
             )  # (B, bins, frames)
             mel = (self.bank.float() @ power).clamp_(min=FLOOR).log_()
             return (self.cosines.float() @ mel if analysis.has_cepstrum else mel).unsqueeze(1)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        analysis = self.analysis
+        cosines = self.mel_bins * analysis.mel_bands if analysis.has_cepstrum else 0
+        frame = mel_frame_macs(analysis.window_length, analysis.fft_length, analysis.mel_bands)
+        return output.shape[-1] * (frame + cosines)
 
 
 class Mel40(TiledMel):

@@ -18,7 +18,14 @@ from torch.nn import functional as F
 from torchaudio.compliance.kaldi import get_mel_banks
 from torchaudio.functional import melscale_fbanks
 
-from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
+from efficient_sed.audio.frontends.dft import (
+    Float64Array,
+    centre_pad,
+    filtered_power,
+    fourier_filters,
+    mel_frame_macs,
+    power_spectrum,
+)
 from efficient_sed.audio.frontends.mel import WINDOW_LENGTH, FrontEnd, LogMel
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
 
@@ -100,28 +107,25 @@ class KaldiMel(TransformerFrontEnd):
         )  # of the last frame's window
         padded = F.pad(waveform, (0, missing))
         if torch.onnx.is_in_onnx_export():
-            return _by_convolution(padded, self.window)
+            # no window's spectrum has the mean, but the rounding of the filters would
+            return filtered_power(padded - padded.mean(1, keepdim=True), kaldi_filters(self.window), HOP_LENGTH)
         windows = padded.unfold(1, KALDI_WINDOW, HOP_LENGTH)
         windows = windows - windows.mean(2, keepdim=True)
         emphasised = windows - PRE_EMPHASIS * torch.cat([windows[:, :, :1], windows[:, :, :-1]], dim=2)
         power: Tensor = torch.fft.rfft(emphasised * self.window.float(), KALDI_FFT).abs().square()
         return power.transpose(1, 2)
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        pre_emphasis = KALDI_WINDOW
+        return output.shape[-1] * (pre_emphasis + mel_frame_macs(KALDI_WINDOW, KALDI_FFT, self.mel_bins))
 
-def _by_convolution(signal: Tensor, window: Tensor) -> Tensor:
-    """The same by filters, since all is linear up to the power; exporters take them as they are."""
+
+def kaldi_filters(window: Tensor) -> Float64Array:
+    """Mean removal, pre-emphasis, window and Fourier transform as one linear map: shape (514, 400)."""
     centred = np.eye(KALDI_WINDOW) - 1 / KALDI_WINDOW
     emphasised = centred - PRE_EMPHASIS * np.concatenate([centred[:1], centred[:-1]])
-    turns = np.outer(np.arange(KALDI_FFT // 2 + 1), np.arange(KALDI_WINDOW)) % KALDI_FFT
-    angles = turns * (2 * np.pi / KALDI_FFT)
-    filters = np.concatenate([np.cos(angles), np.sin(angles)]) * window.double().numpy() @ emphasised
-    signal = signal - signal.mean(1, keepdim=True)  # no window's spectrum has it, but the rounding of the filters would
-    real, imaginary = (
-        F.conv1d(signal.unsqueeze(1), torch.from_numpy(filters).to(signal.dtype).unsqueeze(1), stride=HOP_LENGTH)
-        .square()
-        .chunk(2, dim=1)
-    )
-    return real + imaginary
+    return fourier_filters(KALDI_FFT, KALDI_WINDOW) * window.double().numpy() @ emphasised
 
 
 class BeatsMel(KaldiMel):
@@ -173,6 +177,10 @@ class CentredMel(TransformerFrontEnd):
 
     def power(self, waveform: Tensor) -> Tensor:
         return power_spectrum(centre_pad(waveform, self.fft_length), self.window.float(), self.fft_length, HOP_LENGTH)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        return output.shape[-1] * mel_frame_macs(self.fft_length, self.fft_length, self.mel_bins)
 
 
 class AtstMel(CentredMel):
