@@ -58,6 +58,11 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
+def attention_macs(steps: int, dim: int) -> int:
+    """Multiply-accumulates of the attention of all steps to all: queries by keys, and weights by values."""
+    return 2 * steps * steps * dim
+
+
 class RMSNorm(nn.Module):
     """x / ||x|| * sqrt(dim) * gamma."""
 
@@ -70,6 +75,10 @@ class RMSNorm(nn.Module):
             torch.promote_types(x.dtype, torch.float32)
         )  # float16 loses small sums of squares and overflows on large ones
         return (F.normalize(wide, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)).to(x.dtype)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
 
 
 class RotaryEmbedding(nn.Module):
@@ -92,6 +101,10 @@ class RotaryEmbedding(nn.Module):
 
     def fused(self) -> nn.Module:
         return FusedRotaryEmbedding(self)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
 
 
 class FusedRotaryEmbedding(nn.Module):
@@ -140,6 +153,10 @@ class GatedAttention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
         return F.dropout(self.out(merge_heads(gated)), self.dropout, self.training)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
 
 
 class FeedForward(nn.Sequential):

@@ -18,6 +18,7 @@ from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
     FeedForward,
     RMSNorm,
+    attention_macs,
     input_projection,
     merge_heads,
     require_heads,
@@ -67,6 +68,10 @@ class HybridMixer(nn.Module):
         recurrent = self.recurrent_norm(split_heads(self.recurrent(x), self.num_heads))
         output: Tensor = self.out(merge_heads(0.5 * (recurrent + attended)))
         return output
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
 
 
 class HybridBlock(nn.Module):

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,10 @@ class Mamba2(nn.Module):
             y = (y + D[:, None] * values).flatten(2)
         output = self.out_proj(y.to(z.dtype) * F.silu(z))
         return output, (padded[:, :, -(KERNEL - 1) :].clone(), memory)  # a view would keep the whole chunk
+
+    def macs(self, inputs: tuple[Any, ...], output: Any) -> int:
+        """See `contracts.CountsMacs`: into the state and out of it, at each step."""
+        return 2 * int(inputs[0].shape[1]) * self.inner * STATE_DIM
 
 
 class MambaBlock(nn.Module):
