@@ -1,7 +1,7 @@
 """Decoders of recordings: libsndfile where the header tells the right length, FFmpeg's libraries for all else.
 
 libsndfile seeks exactly and is the fastest, but takes the length of a recording from its header. Where `headers` and
-`stream_headers` find that length wrong or missing, `_pyav` decodes the file from its start, which is slower but complete.
+`stream_headers` find that length wrong or missing, `_pyav` decodes the file from its start: slower, but complete.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Checking whether headers of compressed recordings state the length that decoding yields.
 
-MP3 states no length without a Xing frame (http://gabriel.mp3-tech.org/mp3infotag.html), FLAC and Ogg state a wrong one if
-files were cut or joined, and decoders stop after the first of joined MP4, ASF or WavPack files. Only headers are read.
+MP3 states no length without a Xing frame (http://gabriel.mp3-tech.org/mp3infotag.html), FLAC and Ogg state a wrong one
+if files were cut or joined, and decoders stop after the first of joined MP4, ASF or WavPack files. Only headers are
+read.
 """
 
 from __future__ import annotations

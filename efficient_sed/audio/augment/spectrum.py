@@ -83,7 +83,7 @@ def draw_warps(rng: np.random.Generator, batch: int, mel_bins: int, min_share: f
 
 
 def warp_frequency(mel: Tensor, positions: Tensor) -> Tensor:
-    """Resample the mel axis at `positions`, linearly; the published code has one range for the batch, and is bicubic."""
+    """Resample the mel axis at `positions`, linearly; the published code has one range for a batch, and is bicubic."""
     below = positions.floor().long().clamp(max=mel.shape[2] - 2)
     fraction = (positions - below).to(mel.dtype)[:, None, :, None]
     low, high = (mel.gather(2, (below + side)[:, None, :, None].expand_as(mel)) for side in (0, 1))

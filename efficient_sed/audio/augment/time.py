@@ -60,7 +60,7 @@ def mix_waveforms(waveform: Tensor, partners: Tensor, share: Tensor) -> Tensor:
 
 
 def draw_time_masks(rng: np.random.Generator, batch: int, num_frames: int, max_share: float) -> Tensor:
-    """Draw the output frames to keep: all but one stretch of 0.05 to `max_share` of each clip; bool (batch, frames)."""
+    """Draw the output frames to keep: all but 0.05 to `max_share` of each clip; bool (batch, frames)."""
     width = np.rint(rng.uniform(MIN_MASK, max_share, batch) * num_frames).astype(np.int64)
     first = rng.integers(num_frames - width + 1)
     frames = np.arange(num_frames)

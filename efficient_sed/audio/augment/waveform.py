@@ -42,7 +42,7 @@ def mix_by_loudness(waveform: Tensor, partners: Tensor, share: Tensor, sample_ra
 
 
 def loudness_db(waveform: Tensor, sample_rate: int) -> Tensor:
-    """Measure the A-weighted level of the loudest tenth of a second, in dB of full scale, at least -80; shape (batch,)."""
+    """Measure the A-weighted level of the loudest 0.1 s in dB of full scale, at least -80; shape (batch,)."""
     length = min(round(LOUDNESS_WINDOW_S * sample_rate), waveform.shape[-1])
     frames = waveform.float().unfold(-1, length, max(1, length // 2))
     frequency_hz = torch.fft.rfftfreq(length, 1 / sample_rate, device=waveform.device)
@@ -80,7 +80,7 @@ def rows_by_factor(factors: np.ndarray) -> Rows:
 
 @functools.cache
 def _resampler(factor: int, device: torch.device) -> Resample:
-    """Resampling that makes waveforms shorter by a factor in twentieths; cached, since its filters are copied to the device."""
+    """Resampling to a length divided by a factor in twentieths; cached, since its filters are copied to the device."""
     return Resample(factor, FACTOR_UNITS, dtype=torch.float32).to(device)
 
 
@@ -132,7 +132,7 @@ def _overlap_add(spectrum: Tensor, hop: int, window: Tensor) -> Tensor:
 
 
 def _stretch(spectrum: Tensor, rate: float) -> Tensor:
-    """Stretch a spectrum (batch, bins, frames) in time by 1 / rate; phases advance from frame to frame as before.
+    """Stretch a spectrum (batch, bins, frames) in time by 1 / rate; phases advance by the same steps as before.
 
     The phases of neighbouring bins are locked, else those of one tone would drift apart and cancel: Puckette,
     "Phase-locked vocoder", WASPAA 1995.
