@@ -1,4 +1,4 @@
-"""`make constraints`: the newest set of packages that fit together, into constraints.txt, and the licence of each, into licences.md.
+"""`make constraints`: the newest packages that fit together, into constraints.txt, and their licences into licences.md.
 
 pip decides what fits, for the machine and the Python that it runs on; nothing is installed.
 """
@@ -71,7 +71,8 @@ def licence(metadata: dict[str, Any]) -> str:
     )
     if not found:
         sys.exit(
-            f"{metadata['name']} {metadata['version']} declares no licence; look it up and add it to DECLARED in {Path(__file__).name}"
+            f"{metadata['name']} {metadata['version']} declares no licence; look it up and add it to DECLARED "
+            f"in {Path(__file__).name}"
         )
     return str(found)
 

@@ -1,4 +1,7 @@
-"""`make release`: the wheel of the last commit, built twice alike, tried alone in an empty environment, with a bill of what that environment holds. Into dist/."""
+"""`make release`: build the wheel of the last commit into dist/ and check it.
+
+It is built twice, which must give the same bytes, and tried alone in an empty environment, whose packages are listed.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ def main() -> None:
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         if digest != hashlib.sha256(again.read_bytes()).hexdigest():
             sys.exit(
-                f"{wheel.name} came out otherwise the second time; a release must not depend on when and where it is built"
+                f"{wheel.name} came out otherwise the second time; a release must not depend on when and where "
+                "it is built"
             )
         python = try_alone(wheel, folder)
         tool = folder / "tool"

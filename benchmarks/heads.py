@@ -1,10 +1,12 @@
-"""Every sequence head against its textbook form: time forward and with the backward pass, and error against float64.
+"""Time and error of each sequence head against its textbook form.
 
-python benchmarks/heads.py [--heads tf hybrid] [--hidden 128 256 1024] [--batch 1 8] [--rounds 5] [--threads 1] [--device cpu]
+python benchmarks/heads.py [--heads tf hybrid] [--hidden 128 256 1024] [--batch 1 8] [--rounds 5] [--threads 1]
+    [--device cpu]
 
-Both sides run in one process, alternating; time is the process' CPU time (a GPU: wall time between synchronisations), the ratio is the median
-of the rounds' ratios. Textbook: log-space scan for minGRUs, a loop over the steps for GRU and Mamba, explicit attention, both-sides padding
-for the TCN, columns for the dilated convolution.
+Time is measured forward alone and with the backward pass; the error is against float64. Both take turns in one process.
+Time is CPU time of the process (on a GPU: wall time between synchronisations); a ratio is the median over rounds. The
+textbook forms: a log-space scan for minGRUs, a loop over the steps for GRU and Mamba, explicit attention, padding on
+both sides for the TCN, columns for the dilated convolution.
 """
 
 from __future__ import annotations
@@ -80,7 +82,8 @@ def print_row(
     forward_ms, forward_ratio = compare(ours, theirs, x, forward_only, rounds)
     both_ms, both_ratio = compare(ours, theirs, x, forward_and_backward, rounds)
     print(
-        f"| {name} | {hidden} | {batch} | {forward_ms:.1f} | {forward_ratio:.2f} | {both_ms:.1f} | {both_ratio:.2f} | {errors[0]:.0e} | {errors[1]:.0e} |",
+        f"| {name} | {hidden} | {batch} | {forward_ms:.1f} | {forward_ratio:.2f} | {both_ms:.1f} | "
+        f"{both_ratio:.2f} | {errors[0]:.0e} | {errors[1]:.0e} |",
         flush=True,
     )
 
@@ -122,7 +125,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     print(
-        f"{device_name(device)}, torch {torch.__version__}, threads {options.threads}, features ({IN_DIM}) of {STEPS} steps\n"
+        f"{device_name(device)}, torch {torch.__version__}, threads {options.threads}, features ({IN_DIM}) of "
+        f"{STEPS} steps\n"
     )
     print("| head | hidden | batch | forward ms | ratio | with backward ms | ratio | error | textbook's error |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")

@@ -1,12 +1,13 @@
-"""Fused models against plain eager PyTorch of the published architectures, from spectrogram to logits, on one CPU thread or a GPU.
+"""Time of fused models against plain eager PyTorch of the published architectures, from spectrogram to logits.
 
 python benchmarks/inference.py [--models fmn10 fmn10+tf-256 …] [--batch 1 8 64] [--rounds 5] [--device cpu|cuda]
 
-Ours is what `detect` and `evaluate` run: `es.fuse(model)` and its small batches on a CPU. Plain is the same network written down as published:
-convolution, BatchNorm, activation one after the other on NCHW tensors, squeeze-excitation of two Linear layers, nn.GRU, explicit attention,
-the minGRU in log space, the batch given whole. Both hold the same weights and take turns in one process; time is the process' CPU time (a GPU:
-between events, float16), ratio the median of the rounds' ratios. Error: largest difference of scores. With a GPU the last column is the
-share of the chip's own speed, measured by a large product, that the counted MACs reach.
+Ours is what `detect` and `evaluate` run: `es.fuse(model)`, on a CPU in small batches. Plain is the same network as
+published: convolution, BatchNorm and activation one after the other on NCHW tensors, squeeze-excitation of two Linear
+layers, nn.GRU, explicit attention, the minGRU in log space, and the whole batch at once. Both have the same weights and
+take turns in one process on one thread. Time is CPU time of the process (on a GPU: between events, in float16); a ratio
+is the median over rounds. The error is the largest difference of scores. The last column is the rate of
+multiply-accumulates as a share of that of a large matrix product.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def measure(name: str, batch: int, rounds: int, device: torch.device, peak: floa
     ratio = statistics.median(other / mine for mine, other in pairs)
     share = es.count_macs(model).total / ours / peak
     print(
-        f"| {name} | {batch} | {1e3 * ours * ratio:.1f} | {1e3 * ours:.1f} | {ratio:.2f} | {error:.0e} | {100 * share:.0f} % |",
+        f"| {name} | {batch} | {1e3 * ours * ratio:.1f} | {1e3 * ours:.1f} | {ratio:.2f} | {error:.0e} | "
+        f"{100 * share:.0f} % |",
         flush=True,
     )
 

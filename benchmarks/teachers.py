@@ -1,11 +1,14 @@
-"""What a teacher costs: the transformers beside the students, and a training step with stored logits, one teacher that listens, and all of them.
+"""Cost of teachers: inference beside the students, and training steps with stored logits, one teacher, or all of them.
 
 python benchmarks/teachers.py [--parts inference training] [--batch 8] [--rounds 3]
 
-Weights are random, sounds are noise, classes are the 447 of AudioSet Strong. inference: from waveform to frame logits, fused; on one CPU thread, and where there
-is a GPU also on that, as `efficient-sed benchmark` measures. training: a step of experiment=audioset_strong, from waveforms to Adam, in float32 and without the reading
-of clips and stored logits, which are other processes' work. Sides run in one process on one thread, in turn; time is the process' CPU time, median of the rounds
-after one that warms up.
+Weights are random, sounds are noise, the classes are the 447 of AudioSet Strong.
+
+inference: from waveform to frame logits, fused, as `efficient-sed benchmark` measures; on one CPU thread, and on a GPU
+    if there is one.
+training: a step of experiment=audioset_strong, from waveforms to Adam, in float32. Reading clips and stored logits is
+    left out, since other processes do it. The variants take turns in one process on one thread; time is CPU time of the
+    process, the median over rounds after a warm-up round.
 """
 
 from __future__ import annotations
@@ -133,7 +136,8 @@ def compare_steps(size: int, rounds: int, folder: Path) -> None:
     }
     steps = CLIPS // size
     print(
-        f"\nHours an epoch on that thread, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, times seconds a step / 3600\n"
+        f"\nHours an epoch on that thread, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, "
+        "times seconds a step / 3600\n"
     )
     print("| teacher | s a step | times stored | hours an epoch |\n|---|---:|---:|---:|")
     for side, (milliseconds, ratio) in ratios(sides, rounds).items():

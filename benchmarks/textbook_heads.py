@@ -1,7 +1,7 @@
-"""Textbook forms of every sequence head: slow, obvious, and sharing no code with the heads whose weights they read.
+"""Textbook forms of all sequence heads: slow and obvious, sharing no code with the heads whose weights they read.
 
-`textbook(head, features)` is what `heads.py` times our heads against, and, in float64, what the tests compare them with. Recurrences are
-loops over the steps; the minGRU also has the log-space form that the published code uses.
+`heads.py` measures our heads against `textbook(head, features)`, and tests compare the two in float64. Recurrences are
+loops over the steps; the minGRU also has the log-space form of the published code.
 """
 
 from __future__ import annotations

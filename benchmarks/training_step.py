@@ -1,6 +1,8 @@
-"""Time of a training step on this machine: memory format and batch size, alternating in one process, ratios to plain NCHW.
+"""Time of a training step by memory format and batch size, as ratios to plain NCHW.
 
 python benchmarks/training_step.py [MODEL] [THREADS]
+
+The variants take turns in one process.
 """
 
 from __future__ import annotations

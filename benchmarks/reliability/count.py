@@ -1,4 +1,4 @@
-"""What the counts share: their options, a folder with something to work on, and one table at the end."""
+"""What the scripts share: options, a working folder, and the table at the end."""
 
 from __future__ import annotations
 

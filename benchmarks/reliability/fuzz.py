@@ -1,11 +1,12 @@
-"""Damaged and wild inputs of every kind that the package reads: it must refuse them in one line, or take them for what they can only mean.
+"""Damaged and random inputs of all kinds that the package reads: each must be refused in one line, or read correctly.
 
 OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py [--count 10000] [--first 0] [--kinds wav folder …]
-OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py --kinds wav --again 4711        # one attempt, with its traceback
+OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py --kinds wav --again 4711  # one attempt, with its traceback
 
-Each attempt is made by a kind's name and a number, and nothing else. Wrong is: an error that is not one of the package's own or has more than one line,
-more than ten seconds of the processor (or forty of the clock), more than 4 GiB above the start, an end of the process, or something accepted that breaks what
-must always hold: events inside their clip, finite scores and weights, contents with a checksum unchanged, and so on, as each kind says.
+An attempt is determined by the name of a kind and a number. Counted as wrong: an error that is not one of the package's
+own or has more than one line; more than ten seconds of CPU time or forty of wall time; more than 4 GiB beyond the
+start; a process that dies; and accepted input that breaks what must always hold, such as events inside their clip,
+finite scores and weights, and contents that match their checksum. Each kind states its own.
 """
 
 from __future__ import annotations
@@ -193,7 +194,8 @@ def run(chosen: Sequence[Kind], count: int, first: int, scratch: Path) -> int:
         failures += [f"{kind.name} {outcome.number}: {outcome.verdict}: {outcome.detail}" for outcome in wrong]
         slowest = max(outcome.seconds for outcome in outcomes)
         print(
-            f"| {kind.title} | {len(outcomes)} | {verdicts['refused']} | {verdicts['accepted']} | {len(wrong)} | {slowest:.1f} s |",
+            f"| {kind.title} | {len(outcomes)} | {verdicts['refused']} | {verdicts['accepted']} | {len(wrong)} "
+            f"| {slowest:.1f} s |",
             flush=True,
         )
         total.update(

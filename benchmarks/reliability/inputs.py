@@ -1,4 +1,4 @@
-"""What a kind of input is, and what must hold of anything that was accepted."""
+"""What a kind of input is, and what must hold for all input that is accepted."""
 
 from __future__ import annotations
 

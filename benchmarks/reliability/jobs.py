@@ -1,4 +1,4 @@
-"""Small jobs, one for each command that writes for long: what is typed, what of it is finished, and what comes out."""
+"""Small jobs, one for each long command: its words, its finished parts, and its result."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Commands that are killed by SIGKILL again and again, and typed again: nothing finished may be lost, nothing half-written accepted.
+"""Commands that are killed by SIGKILL again and again, and run again: no finished part may be lost or half-written.
 
 cd benchmarks && python -m reliability.kills [--count 200] [--seed 0] [--kind train,sweep,…]
 
-A job is killed up to MAX_KILLS times in a row, each time with its whole group of processes, then let end, and what came out is compared with that
-of one that was never interrupted. Half of the kills come at a moment drawn over the whole time that the job takes, half beside a write: just
-before a file is opened, renamed or removed, or within the next milliseconds. Jobs are forked from a process that has imported everything.
+A job is killed up to MAX_KILLS times in a row, each time with its whole process group. Then it may end, and its result
+is compared with that of a job that was never interrupted. Half of the kills come at a random moment of the job, half
+near a write: just before a file is opened, renamed or removed, or within the next milliseconds. Jobs are forked from a
+process that has imported everything.
 """
 
 from __future__ import annotations

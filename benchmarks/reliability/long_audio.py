@@ -1,11 +1,12 @@
-"""Does memory stay flat over a day of sound? A file of so many hours goes through `detect`, and as much sound in chunks through a stream, as `listen` takes it.
+"""Memory over a day of sound: a long file through `detect`, and as much sound in chunks through a stream.
 
 python benchmarks/reliability/long_audio.py [--hours 24] [--model NAME] [--hop SECONDS] [--seed S] [--folder DIR]
 
-Synthetic scenes of a minute in all repeat at changing loudness; the file is FLAC, about 70 MB an hour. Each way has a process of its own on one thread, and is one that
-users go: the file through what the command `detect` calls, which keeps the events, the stream through the events of `listen`, which are let go. Resident memory
-is taken 96 times in equal steps of sound; the slope is a straight line's through those behind the first eighth, in which buffers and arenas fill. Exit
-status 1 if that line rises by more than 16 MiB in all, events that are kept left out: a window's sound kept each time would be 6 GiB in a day.
+One minute of synthetic scenes repeats at changing loudness; the file is FLAC, about 70 MB an hour. Each way has its own
+process on one thread: the file goes through the function behind `detect`, which keeps the events; the stream through
+the events of `listen`, which keeps none. Resident memory is read 96 times at equal steps of sound, and a line is fitted
+behind the first eighth, in which buffers fill. Exit status 1 if the line rises by more than 16 MiB in all, not counting
+kept events; a leak of one window of sound each time would be 6 GiB in a day.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands in processes forked from one that has imported everything already: each starts in milliseconds, runs `efficient_sed.cli.main.main` and can be killed."""
+"""Commands in forked processes: each starts in milliseconds, runs `efficient_sed.cli.main.main` and can be killed."""
 
 from __future__ import annotations
 

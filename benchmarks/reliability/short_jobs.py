@@ -1,4 +1,4 @@
-"""Commands that write at their end, as jobs: for each what is typed, and which of its files are the same every time."""
+"""Jobs for commands that write only at their end: the words of each, and its files that are always the same."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""The same command twice at once in one place: nothing may be lost or spoilt, and each must end with a clear line.
+"""Two processes with the same command at the same place: nothing may be lost, and each must end with a clear line.
 
 cd benchmarks && python -m reliability.two_sweeps [--count 12] [--seed 0] [--kind sweep,"overlapping sweeps",…]
 
-Both are started within milliseconds of each other. One may refuse (status 2) or count a run as failed (status 1) because the other works on it, if its
-last line says so; typed again when both have ended, each must succeed, and what came out must be what one alone makes.
+Both start within milliseconds of each other. One may refuse (status 2), or count a run as failed (status 1) because the
+other works on it, if its last line says so. Run again after both have ended, each must succeed, and the result must be
+that of a single process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Augmentations along frequency do to a spectrogram what they do to the sound behind it, and nothing at strength zero."""
+"""Augmentations along frequency change a spectrogram as they change its sound; at strength zero they change nothing."""
 
 from __future__ import annotations
 

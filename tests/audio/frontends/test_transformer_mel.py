@@ -1,4 +1,4 @@
-"""Front ends of the transformers: against torchaudio's own, in double precision, and on the grid of the released students."""
+"""Front ends of the transformers against torchaudio's, in double precision, and their number of frames."""
 
 from __future__ import annotations
 
