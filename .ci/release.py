@@ -39,7 +39,7 @@ def build(folder: Path) -> Path:
 
 
 def try_alone(wheel: Path, folder: Path) -> Path:
-    """Install it with nothing else in an environment of its own, and let it hear something; returns the environment's Python."""
+    """Install the wheel alone in a new environment and run a detection; returns the Python of that environment."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     run(

@@ -64,7 +64,7 @@ def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, freqs: Tensor) -> Tensor:
-    """Each pair of features as a complex number, turned by time times its frequency. The angles are float32, as published."""
+    """Rotate each pair of features, a complex number, by time times frequency; angles in float32, as published."""
     angle = (torch.arange(x.shape[2], dtype=torch.float32)[:, None] * freqs.float()).to(x.dtype)
     pairs = torch.complex(x[..., 0::2].contiguous(), x[..., 1::2].contiguous()) * torch.polar(
         torch.ones_like(angle), angle
@@ -109,7 +109,7 @@ def attention_only(weights: Weights, x: Tensor, num_heads: int) -> Tensor:
 
 
 def gru(weights: Weights, x: Tensor) -> Tensor:
-    """Layer by layer and step by step; Cho et al. 2014 with the reset gate applied to the projected state, as in PyTorch."""
+    """Cho et al. 2014, layer by layer and step by step, with the reset gate on the projected state, as in PyTorch."""
     layer = 0
     while f"gru.weight_ih_l{layer}" in weights:
         outputs = []

@@ -6,7 +6,8 @@ Both take turns in one process, on the same generated clips. Time is CPU time of
 between synchronisations); a ratio is the median over rounds. The textbook: the published input pipeline in plain form
 (open the container, decode, first channel, resample, pad, targets by a loop over the rows of a table), augmentations
 clip by clip, and a training step in the default memory format with unfused Adam and a mel bank that is computed at each
-step. """
+step.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ def class_indices() -> dict[str, int]:
 
 
 def write_audioset(root: Path, num_clips: int) -> Table:
-    """Generated clips in the published HDF5 layout with the official table of events; returns the table's training rows."""
+    """Generate clips in the published HDF5 layout and the official table of events; returns its training rows."""
     rng = np.random.default_rng(0)
     mids = list(class_indices())
     tables: dict[str, Table] = {}

@@ -27,7 +27,11 @@ class Count:
     folder: Path
 
     def report(self, columns: Sequence[str], rows: Iterable[tuple[Sequence[object], Sequence[str]]]) -> int:
-        """Print a row of words and numbers for each kind, the last column for what was wrong, then each of that; returns the exit status."""
+        """Print a row for each kind, with what was wrong in the last column, then all that was wrong.
+
+        Returns:
+            The exit status.
+        """
         print(f"| {' | '.join(columns)} | wrong |\n|{'---|' * (len(columns) + 1)}")
         problems: list[str] = []
         for cells, wrong in rows:

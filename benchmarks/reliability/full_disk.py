@@ -90,7 +90,7 @@ def places(last: int, count: int) -> list[int]:
 
 
 def fail_from(number: int, reason: int, counter: WriteCounter) -> None:
-    """In this process, let every write from that one on fail; where there is only no room, files may still be removed."""
+    """Let every write of this process from a given one on fail; if only space is missing, removals still work."""
 
     def refuse(count: int) -> None:
         if count >= number:

@@ -124,7 +124,7 @@ def _quiet() -> None:
 
 
 def fuzz(kind: Kind, numbers: Sequence[int], folder: Path) -> list[Outcome]:
-    """Attempts in processes of their own: one that ends or is stuck costs the number that it was at, and the rest goes on in another."""
+    """Run attempts in other processes: if one dies or hangs, its attempt is counted and another process continues."""
     outcomes: list[Outcome] = []
     context = multiprocessing.get_context("fork")
     while len(outcomes) < len(numbers):

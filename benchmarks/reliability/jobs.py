@@ -318,7 +318,8 @@ def steps_of(run_folder: Path) -> int:
 def run_result(run_folder: Path) -> dict[str, Any]:
     """Weights, scores and names of the curves of a finished run.
 
-    Not each point of a curve: Lightning writes an epoch's checkpoint before its row of the table, so that a kill between the two costs that point.
+    Points of curves are left out: Lightning writes the checkpoint of an epoch before its row of the table, so that
+    a kill between the two loses that point.
     """
     result = json.loads((run_folder / RESULT_FILE).read_text())
     weights, _ = read_checkpoint(run_folder / "model.safetensors")

@@ -99,7 +99,7 @@ def last_words(log: Path) -> str:
 def run_killed(
     job: Job, folder: Path, reference: Reference, draw: random.Random, num_kills: int, outcome: Outcome
 ) -> None:
-    """One job in its folder, killed until it ends by itself or has been killed often enough; what is wrong goes into the outcome."""
+    """Run a job in its folder and kill it, until it ends by itself or was killed often enough; record what is wrong."""
     folder.mkdir()
     typed: list[str] = []
 
@@ -146,7 +146,8 @@ def difference(found: Any, expected: Any) -> str:
     """Where two results differ, for the message."""
     if not isinstance(found, dict) or not isinstance(expected, dict):
         return f": {str(found)[:80]}, not {str(expected)[:80]}"
-    return f" in {', '.join(sorted(str(key) for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)))[:200]}"
+    keys = (str(key) for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+    return f" in {', '.join(sorted(keys))[:200]}"
 
 
 def attempt(job: Job, folder: Path, draw: random.Random | None, reference: Reference) -> tuple[str, int]:

@@ -63,7 +63,8 @@ class Course(NamedTuple):
 
     def row(self, name: str) -> str:
         shown = " | ".join(f"{np.interp(share * self.hours[-1], self.hours, self.mib):.1f}" for share in SHOWN)
-        return f"| {name} | {shown} | {self.slope():+.3f} | {self.num_events:,} | {self.seconds:.0f} | {'' if self.is_flat() else 'grows'} |"
+        verdict = "" if self.is_flat() else "grows"
+        return f"| {name} | {shown} | {self.slope():+.3f} | {self.num_events:,} | {self.seconds:.0f} | {verdict} |"
 
 
 class Watch:

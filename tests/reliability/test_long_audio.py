@@ -53,7 +53,7 @@ def hear(way: str, leaks: bool, folder: Path) -> Course:
 )
 @pytest.mark.slow
 def test_a_quarter_of_an_hour(tmp_path: Path, way: str, leaks: bool) -> None:
-    """A window that is kept each time is seen: the check can fail. In a process of its own: what other tests freed would hide it."""
+    """The check can fail: a leak of one window each time is found. In a new process, as freed memory would hide it."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:
         course = own.submit(hear, way, leaks, tmp_path).result()
     assert course.num_events > 25
