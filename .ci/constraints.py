@@ -82,6 +82,7 @@ def licence(metadata: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Run the command line."""
     everything, needed = resolve(EXTRAS), resolve()
     rows = [
         f"| {name} | {item['version']} | {licence(item)} | {'needed' if name in needed else 'extra'} |\n"

@@ -68,6 +68,7 @@ def try_alone(wheel: Path, folder: Path) -> Path:
 
 
 def main() -> None:
+    """Run the command line."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel, again = build(folder / "one"), build(folder / "two")

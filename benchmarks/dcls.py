@@ -64,6 +64,7 @@ def published_ratio(network: str) -> float:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["convnext_tiny", "convformer_s18", "fastvit_sa24"])
     parser.add_argument("--frames", type=int, default=1001)

@@ -54,16 +54,16 @@ MATRIX = 1536
 FLOAT_ENGINES = ("onnxruntime", "openvino")
 PARTS = ("engine", "precision", "file", "memory")
 PEAK = """
-import resource, sys
+import sys
 from efficient_sed.inference.detect import iterate_events
+from efficient_sed.machine.memory import process_peak_mb
 from efficient_sed.models.weights.checkpoint import load_model
 import torch
 torch.set_num_threads(1)
 model = load_model(sys.argv[1])
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before = peak()
+before = process_peak_mb()
 count = sum(1 for _ in iterate_events(sys.argv[2], model))
-print(count, peak() - before)
+print(count, process_peak_mb() - before)
 """
 
 
@@ -83,6 +83,7 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
+    """Print a row for each engine and batch size."""
     export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
     engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in FLOAT_ENGINES}, es.fuse(model)
     macs = es.count_macs(model, PIECE_S).total
@@ -123,6 +124,7 @@ def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int,
 
 
 def compare_precisions(engines: list[str]) -> None:
+    """Print a row for each precision of the shipped detector."""
     detector = "fmn04+tf-128_synthetic"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "detector.onnx"
@@ -134,6 +136,7 @@ def compare_precisions(engines: list[str]) -> None:
 
 
 def textbook_events(path: Path, model: SedModel) -> int:
+    """Detect events in a file by the textbook loop; returns their number."""
     samples, _ = soundfile.read(path, dtype="float32")
     pieces = [samples[begin : begin + PIECE_S * RATE] for begin in range(0, len(samples), PIECE_S * RATE)]
     scores = np.concatenate([model.score_frames(torch.from_numpy(piece)[None])[0].numpy() for piece in pieces])
@@ -142,6 +145,7 @@ def textbook_events(path: Path, model: SedModel) -> int:
 
 
 def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folder: Path) -> None:
+    """Print a row for each way from a file to events."""
     path = write_noise(folder / "long.wav", 60 * minutes)
     export_onnx(model, folder / "waveform.onnx", name, overwrite=True)
     detectors: dict[str, Detector] = {
@@ -167,6 +171,7 @@ def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folde
 
 
 def compare_memory(model: SedModel, hours: float, folder: Path) -> None:
+    """Print the peak memory of detection by the length of the file."""
     es.save_model(model, folder / "model.safetensors")
     print("\n| length | events | MiB more than before |\n|---|---:|---:|")
     for seconds in (60.0, 3600 * hours):
@@ -192,6 +197,7 @@ def write_noise(path: Path, seconds: float) -> Path:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="fmn10")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)

@@ -53,6 +53,7 @@ def conditions(study: str, pseudo_labels: Path) -> dict[str, list[str]]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=FEW)
     parser.add_argument("--seeds", default="0,1,2")

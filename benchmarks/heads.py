@@ -38,11 +38,13 @@ def clock(device: torch.device) -> float:
 
 
 def forward_only(forward: Forward, x: Tensor) -> None:
+    """Run a forward pass without gradients."""
     with torch.inference_mode():
         forward(x)
 
 
 def forward_and_backward(forward: Forward, x: Tensor) -> None:
+    """Run a forward and a backward pass."""
     torch.autograd.backward(forward(x.detach().requires_grad_()).square().mean())
 
 
@@ -79,6 +81,7 @@ def print_row(
     rounds: int,
     errors: tuple[float, float],
 ) -> None:
+    """Print a row of the table."""
     forward_ms, forward_ratio = compare(ours, theirs, x, forward_only, rounds)
     both_ms, both_ratio = compare(ours, theirs, x, forward_and_backward, rounds)
     print(
@@ -101,6 +104,7 @@ def measure_scan(width: int, batch: int, rounds: int, device: torch.device) -> N
 
 
 def measure_head(name: str, hidden: int, batch: int, rounds: int, device: torch.device) -> None:
+    """Measure one head against its textbook form, and print its row."""
     torch.manual_seed(0)
     head: SequenceHead = SEQUENCE_HEADS.get(name)(hidden=hidden).build(IN_DIM).eval()
     x = torch.randn(batch, STEPS, IN_DIM)
@@ -113,6 +117,7 @@ def measure_head(name: str, hidden: int, batch: int, rounds: int, device: torch.
 
 
 def main() -> None:
+    """Run the command line."""
     heads = [name for name in SEQUENCE_HEADS.names() if name != "none"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heads", nargs="+", choices=heads, default=heads)

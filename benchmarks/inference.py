@@ -42,6 +42,7 @@ class PlainBlock(nn.Module):
         self.layers, self.has_shortcut = block.block, block.has_shortcut
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the textbook form."""
         y = x
         for layer in self.layers:
             if isinstance(layer, SqueezeExcitation):
@@ -70,6 +71,7 @@ class Plain(nn.Module):
         self.head, self.classifier = model.sequence, model.classifier
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Run the textbook form."""
         features = self.features(mel).squeeze(2).transpose(1, 2)
         is_gru = hasattr(self.head, "gru")  # a loop over its steps would be slower than what was published
         steps: Tensor = self.head(features) if is_gru else textbook(self.head, features, use_log_space=True)
@@ -78,6 +80,7 @@ class Plain(nn.Module):
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Time one call, in seconds."""
     if device.type == "cuda":
         return seconds_of(run, device)
     start = time.process_time()
@@ -94,6 +97,7 @@ def peak_macs(device: torch.device, precision: torch.dtype) -> float:
 
 @torch.inference_mode()
 def measure(name: str, batch: int, rounds: int, device: torch.device, peak: float) -> None:
+    """Measure one model at one batch size, and print its row."""
     torch.manual_seed(0)
     model = settle_norms(es.create_model(name, num_classes=447)).eval().to(device)
     plain, fused = Plain(model).eval(), es.fuse(model)
@@ -115,6 +119,7 @@ def measure(name: str, batch: int, rounds: int, device: torch.device, peak: floa
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8, 64])

@@ -74,6 +74,7 @@ def measure(name: str, batch: int, seconds: float, rounds: int) -> None:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["fmn04+gru-64", "fmn10+tf-256", "dnd-base", "dnd-dnd-k3-d1"])
     parser.add_argument("--batch", type=int, default=8)

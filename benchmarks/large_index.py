@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
-import resource
 import tempfile
 import threading
 import time
@@ -39,6 +38,7 @@ from efficient_sed.data.sampler import EpochSampler, weights_by_frames
 from efficient_sed.data.sets.packed import INDEX_NAME, SHARD_NAME, PackedConfig
 from efficient_sed.data.storage.packed_file import FORMAT, VERSION
 from efficient_sed.machine.environment import device_name
+from efficient_sed.machine.memory import process_peak_mb
 
 NUM_CLASSES, NUM_SHARDS, SOUNDS = 447, 4, 250  # sounds a shard
 BATCH = 32
@@ -85,6 +85,7 @@ def memory_mib(process: int | str = "self", kind: str = "Rss") -> float:
 
 
 def seconds(work: Callable[[], Any]) -> float:
+    """CPU seconds of a call."""
     begun = time.process_time()
     work()
     return time.process_time() - begun
@@ -137,7 +138,7 @@ def measure(pipe: Connection, folder: Path, is_lazy: bool, num_drawn: int) -> No
         memory_mib(child.pid or "", "Private_Dirty") for child in multiprocessing.active_children()
     )
     del loader
-    found["peak memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    found["peak memory, MiB"] = (process_peak_mb() or 0.0) - before
     pipe.send(found)
 
 
@@ -172,6 +173,7 @@ def apart(target: Callable[..., None], *arguments: Any) -> dict[str, float]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=2_000_000)
     parser.add_argument("--drawn", type=int, default=100_000)

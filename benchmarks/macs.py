@@ -72,6 +72,7 @@ def our_columns(name: str, macs_deepspeed: int | None, num_classes: int = PUBLIS
 
 
 def deepspeed_version() -> str | None:
+    """Version of DeepSpeed; None if it is not installed."""
     try:
         return version("deepspeed")
     except PackageNotFoundError:
@@ -79,10 +80,12 @@ def deepspeed_version() -> str | None:
 
 
 def mega(macs: int | None) -> str:
+    """Millions, for the table; empty for None."""
     return "" if macs is None else f"{macs / 1e6:,.1f}"
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=published_models())
     parser.add_argument("--classes", type=int, default=PUBLISHED_CLASSES)

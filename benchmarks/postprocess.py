@@ -32,6 +32,7 @@ GRID = FrameGrid()
 
 
 def random_scores(num_frames: int, num_classes: int) -> np.ndarray:
+    """Sigmoids of a slow random walk with noise, shape (frames, classes)."""
     rng = np.random.default_rng(0)
     walk = np.cumsum(rng.standard_normal((num_frames, num_classes), dtype=np.float32) / 5, axis=0)
     return np.asarray(
@@ -75,6 +76,7 @@ def compare(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> 
 def print_row(
     step: str, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int, is_equal: Callable[[Any, Any], bool]
 ) -> None:
+    """Print a row of the table."""
     if not is_equal(ours(), theirs()):
         raise SystemExit(f"{step}: the outputs differ")
     mine, other, ratio = compare(ours, theirs, rounds)
@@ -82,6 +84,7 @@ def print_row(
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=15000)
     parser.add_argument("--classes", type=int, default=447)

@@ -8,7 +8,6 @@ Both take turns in one process on one thread.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from efficient_sed.machine.environment import device_name
+from efficient_sed.machine.memory import process_peak_mb
 from efficient_sed.metrics.psds.score import PsdsAccumulator
 
 FRAMES, HOP_S, DURATION_S = 250, 0.04, 10.0
@@ -117,7 +117,7 @@ def measure_full() -> None:
         accumulator.update(clip, scores, events, DURATION_S)
         seconds += time.process_time() - start
     macro, last = timed(lambda: accumulator.compute().macro)
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak_gb = (process_peak_mb() or 0.0) / 2**10
     print(
         f"{FULL[0]} x {FRAMES} x {FULL[1]}: {seconds + last:.1f} s ({last:.1f} of them at the end), peak "
         f"memory {peak_gb:.2f} GiB; macro {macro:.4f}",
@@ -126,6 +126,7 @@ def measure_full() -> None:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="*", default=["200x50", "400x407", "2000x407"], help="clips x classes")
     parser.add_argument("--rounds", type=int, default=3)

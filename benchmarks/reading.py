@@ -44,12 +44,14 @@ def plain(path: Path, start_s: float) -> np.ndarray:
 
 
 def seconds(function: Callable[[], object]) -> float:
+    """Time a call, in seconds."""
     begun = time.perf_counter()
     function()
     return time.perf_counter() - begun
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()

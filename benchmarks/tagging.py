@@ -42,6 +42,7 @@ def all_models() -> list[str]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=all_models())
     parser.add_argument("--batch", type=int, default=1)

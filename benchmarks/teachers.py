@@ -47,6 +47,7 @@ PARTS = ("inference", "training")
 
 
 def noise(batch: int, rate: int) -> torch.Tensor:
+    """Ten seconds of noise, shape (batch, samples)."""
     return 0.1 * torch.randn(batch, SECONDS * rate, generator=torch.Generator().manual_seed(0))
 
 
@@ -62,6 +63,7 @@ def make_pass(model: SedModel) -> Callable[[], torch.Tensor]:
 
 
 def compare_models(rounds: int) -> None:
+    """Print a row for each model: from waveform to frame logits."""
     models = {name: settle_norms(es.create_model(name, classes=CLASSES)).eval() for name in (*TEACHERS, *STUDENTS)}
     with torch.inference_mode():
         found = ratios({name: make_pass(model) for name, model in models.items()}, rounds)
@@ -126,6 +128,7 @@ def make_step(teachers: Sequence[Path], size: int) -> Callable[[], None]:
 
 
 def compare_steps(size: int, rounds: int, folder: Path) -> None:
+    """Print a row for each kind of training step."""
     files = {name: folder / f"{name}.safetensors" for name in TEACHERS}
     for name, file in files.items():
         es.save_model(es.create_model(name, classes=CLASSES), file)
@@ -147,6 +150,7 @@ def compare_steps(size: int, rounds: int, folder: Path) -> None:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batch", type=int, default=8, help="clips of a training step")

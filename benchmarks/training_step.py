@@ -38,6 +38,7 @@ def make_step(name: str, batch: int, memory_format: torch.memory_format) -> Call
 
 
 def main() -> None:
+    """Run the command line."""
     name = sys.argv[1] if len(sys.argv) > 1 else "fmn10"
     torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else torch.get_num_threads())
     variants = {

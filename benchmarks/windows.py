@@ -21,6 +21,7 @@ SCORES = ("psds1_macro", "event_f1", "frame_f1", "segment_pauroc")
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--overlaps", nargs="+", type=float, default=[0, 0.05, 0.1, 0.2, 0.3, 0.5])
     parser.add_argument("--recordings", type=int, default=60)

@@ -49,9 +49,11 @@ def counting(
     """Options of a script, and all that its jobs need until the block ends.
 
     Args:
-        text: The script's own docstring.
-        kinds: Of jobs that it knows.
-        count: How many by default, of what is `counted`.
+        arguments: Of the command line; None for those of this process.
+        text: The docstring of the script.
+        kinds: Names of the jobs that it knows.
+        count: Default of --count.
+        counted: What --count counts, for the help.
     """
     known = tuple(kinds)
     parser = argparse.ArgumentParser(

@@ -203,6 +203,7 @@ def walk(kind: str, given: Material, count: int, scratch: Path, disk: Disk | Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
     with (
         counting(arguments, __doc__, ALL_JOBS, 12, "places at most, of each kind and way") as asked,
         small_disk(asked.folder / "disk") as disk,

@@ -155,6 +155,7 @@ def fuzz(kind: Kind, numbers: Sequence[int], folder: Path) -> list[Outcome]:
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="attempts of all kinds together")
     parser.add_argument("--first", type=int, default=0, help="the first attempt's number")

@@ -88,6 +88,7 @@ def start(job: Job, folder: Path, hook: Callable[[], None] = lambda: None, log: 
 
 
 def log_file(folder: Path) -> Path:
+    """Where a job's output goes."""
     return folder.with_suffix(".log")
 
 
@@ -192,6 +193,7 @@ def shares(kinds: Sequence[str], count: int) -> Counter[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
     with counting(arguments, __doc__, SHARES, 200, "kills, of all kinds together") as asked:
         shared = shares(asked.kinds, asked.count)
         outcomes = {

@@ -59,9 +59,11 @@ class Course(NamedTuple):
         return float(np.polyfit(self.hours[settled], self.mib[settled], 1)[0] - kept)
 
     def is_flat(self) -> bool:
+        """Whether memory grows by no more than is allowed."""
         return bool(self.slope() * self.hours[-1] <= ALLOWED_MIB)
 
     def row(self, name: str) -> str:
+        """The row of the table."""
         shown = " | ".join(f"{np.interp(share * self.hours[-1], self.hours, self.mib):.1f}" for share in SHOWN)
         verdict = "" if self.is_flat() else "grows"
         return f"| {name} | {shown} | {self.slope():+.3f} | {self.num_events:,} | {self.seconds:.0f} | {verdict} |"
@@ -76,12 +78,14 @@ class Watch:
         self.begun = time.perf_counter()
 
     def __call__(self, position_s: float) -> None:
+        """Read the memory if another share of the sound is done."""
         if position_s >= self.total_s * (len(self.taken) + 1) / SAMPLES_TAKEN:
             self.taken.append(
                 (position_s / 3600, PAGE_MIB * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]))
             )
 
     def course(self, num_events: int, num_kept: int) -> Course:
+        """All readings so far."""
         hours, mib = np.array(self.taken).T
         return Course(hours, mib, num_events, num_kept, time.perf_counter() - self.begun)
 
@@ -117,6 +121,7 @@ class RawSound:
         self._minute = io.BytesIO()
 
     def read1(self, size: int) -> bytes:
+        """As `read`."""
         if not (block := self._minute.read(size)):
             self._minute = io.BytesIO(next(self._minutes, np.zeros(0, "<i2")).tobytes())
             block = self._minute.read(size)
@@ -124,6 +129,7 @@ class RawSound:
 
 
 def detect_long(detector: Detector, folder: Path, seed: int, total_s: float) -> Course:
+    """Run detection on a long file, as `detect` does."""
     recording = write_long(folder / "long.flac", seed, total_s)
     watch = Watch(total_s)
     found = detect_one(recording, detector, DetectOptions(), heard=watch)
@@ -133,6 +139,7 @@ def detect_long(detector: Detector, folder: Path, seed: int, total_s: float) -> 
 
 
 def stream_long(detector: Detector, hop_s: float, seed: int, total_s: float) -> Course:
+    """Run a stream over long sound, as `listen` does."""
     watch, stream = Watch(total_s), Stream(detector, hop_s=hop_s)
     chunks = read_samples(RawSound(seed, total_s), stream.sample_rate, 1, "s16le")  # type: ignore[arg-type]  # read1 is all that it asks for
     num_events = sum(1 for _ in stream.events(_watched(chunks, watch)))
@@ -154,6 +161,7 @@ def work(pipe: Connection, way: str, model: str, folder: Path, hop_s: float, see
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--model", default=DEFAULT_DETECTOR)

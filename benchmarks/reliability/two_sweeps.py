@@ -107,6 +107,7 @@ def count_pairs(kind: str, given: Material, count: int, seed: int, scratch: Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
     with counting(arguments, __doc__, PAIRS, 3, "pairs of each kind") as asked:
         outcomes = {kind: count_pairs(kind, asked.given, asked.count, asked.seed, asked.folder) for kind in asked.kinds}
     numbers = ((kind, seen.num_pairs, seen.num_refused) for kind, seen in outcomes.items())
