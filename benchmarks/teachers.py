@@ -134,8 +134,8 @@ def compare_steps(size: int, rounds: int, folder: Path) -> None:
         es.save_model(es.create_model(name, classes=CLASSES), file)
     sides = {
         "stored logits": make_step([], size),
-        f"{TEACHERS[0]} listens": make_step([files[TEACHERS[0]]], size),
-        f"all {len(TEACHERS)} listen": make_step(list(files.values()), size),
+        f"{TEACHERS[0]} computes": make_step([files[TEACHERS[0]]], size),
+        f"all {len(TEACHERS)} compute": make_step(list(files.values()), size),
     }
     steps = CLIPS // size
     print(

@@ -44,7 +44,7 @@ from reliability.inputs_sound import SOUND
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (*SOUND, *ANNOTATIONS, *CONTAINERS, *MODELS, *RUNS)}
 HANG_S = 10.0  # of processor time, which other work on the machine does not lengthen
 MEMORY_BYTES = 4 * 2**30
-STUCK_S = 40.0  # of a process that waits, or does not even hear its alarm
+STUCK_S = 40.0  # of a process that waits, or does not react to its alarm
 
 
 class Outcome(NamedTuple):

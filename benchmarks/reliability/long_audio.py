@@ -42,7 +42,7 @@ EVENT_MIB = 184 / 2**20
 
 
 class Course(NamedTuple):
-    """Memory over the sound that was heard."""
+    """Memory over the hours of sound so far."""
 
     hours: np.ndarray
     mib: np.ndarray
@@ -70,7 +70,7 @@ class Course(NamedTuple):
 
 
 class Watch:
-    """Takes the resident memory each time that another share of the sound was heard."""
+    """Reads the resident memory each time that another share of the sound is done."""
 
     def __init__(self, total_s: float) -> None:
         self.total_s = total_s
@@ -173,7 +173,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the file may lie while it is heard"
+        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to put the file"
     )
     options = parser.parse_args()
     print(

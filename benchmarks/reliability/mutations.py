@@ -92,7 +92,7 @@ def _extreme(data: bytes, rng: random.Random) -> bytes:
 
 
 def wild_value(rng: random.Random, depth: int = 0) -> Any:
-    """A plain value of a kind that nobody asked for."""
+    """A plain value of an unexpected type."""
     kind = rng.randrange(8)
     if kind < 3:
         return rng.choice(NUMBERS)

@@ -19,7 +19,7 @@ from efficient_sed.sweep.run_process import LOG_FILE
 from efficient_sed.training.curves import METRICS_FILE
 
 PNG_END = b"IEND\xaeB`\x82"
-GROWING = (LOG_FILE, METRICS_FILE, "hparams.yaml")  # written line by line, and made anew by the next start
+GROWING = (LOG_FILE, METRICS_FILE, "hparams.yaml")  # written line by line, and written again by the next start
 UNFINISHED = (".part", ".part.etag", ".lock")  # whose names say so
 
 

@@ -1,4 +1,4 @@
-"""Decoders of recordings: libsndfile where the header tells the right length, FFmpeg's libraries for all else.
+"""Decoders of recordings: libsndfile where the header states the right length, FFmpeg's libraries for all else.
 
 libsndfile seeks exactly and is the fastest, but takes the length of a recording from its header. Where `headers` and
 `stream_headers` find that length wrong or missing, `_pyav` decodes the file from its start: slower, but complete.
@@ -202,7 +202,7 @@ class SndfileDecoder:
             check_rate(path, self.sample_rate)
             if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
                 raise DataError(
-                    f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)"
+                    f"{path}: damaged audio (its header states {file.frames} samples, in {num_bytes} bytes)"
                 )
         except DataError:
             self.close()
