@@ -144,8 +144,9 @@ def damaged_table(text: str, separator: str, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 2))):
         row = rng.randrange(len(rows))
         edits: list[Callable[[], object]] = [
-            lambda row=row: rows[row].__setitem__(rng.randrange(len(rows[row])), _field(rng)) if rows[row] else None,
-            # type: ignore[misc]
+            lambda row=row: (  # type: ignore[misc]
+                rows[row].__setitem__(rng.randrange(len(rows[row])), _field(rng)) if rows[row] else None
+            ),
             lambda row=row: rows[row].append(_field(rng)),  # type: ignore[misc]
             lambda row=row: rows[row].pop() if rows[row] else None,  # type: ignore[misc]
             lambda row=row: rows.insert(rng.randrange(len(rows) + 1), list(rows[row])),  # type: ignore[misc]
