@@ -13,6 +13,7 @@ tensors outside the modules that have one.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import logging
 import math
@@ -120,7 +121,7 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
     if not isinstance(model, SedModel):
         advice = "make one by create_model(NAME, num_classes=N) or load_model(NAME)"
         raise TypeError(f"count_macs takes a SedModel, got {type(model).__name__}; {advice}")
-    device = next(model.frontend.buffers()).device
+    device = next(itertools.chain(model.frontend.parameters(), model.frontend.buffers(), model.parameters())).device
     by_module = _count(
         model, lambda: model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device)))
     )

@@ -32,7 +32,7 @@ from efficient_sed.inference.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
-from efficient_sed.metrics.psds.score import require_back_end
+from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import model_name, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel

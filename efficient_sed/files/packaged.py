@@ -20,3 +20,8 @@ def resource_folder(name: str) -> Path:
     """Find a folder of shipped files: "configs", "pretrained", "published" or "results"."""
     packaged = _PACKAGE / "_shipped" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CHECKOUT[name]
+
+
+def presets(group: str) -> list[str]:
+    """Names of the shipped presets of a group: "experiment", "sweep" or "data"."""
+    return sorted(path.stem for path in (resource_folder("configs") / group).glob("*.yaml"))

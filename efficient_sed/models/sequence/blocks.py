@@ -7,6 +7,7 @@ Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import MAX_HIDDEN
 from efficient_sed.errors import require
+from efficient_sed.models.contracts import SequenceHead
 
 MAX_LAYERS, MAX_HEADS = 100, 256
 
@@ -61,6 +63,28 @@ def merge_heads(x: Tensor) -> Tensor:
 def attention_macs(steps: int, dim: int) -> int:
     """Multiply-accumulates of the attention of all steps to all: queries by keys, and weights by values."""
     return 2 * steps * steps * dim
+
+
+class BlockHead(SequenceHead):
+    """Projection, blocks, norm: features (batch, time, in_dim) -> (batch, time, hidden).
+
+    Args:
+        in_dim: Values of a step.
+        hidden: Model dimension.
+        num_layers: Number of blocks.
+        block: Makes a block, (batch, time, hidden) to the same shape.
+    """
+
+    def __init__(self, in_dim: int, hidden: int, num_layers: int, block: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.projection = input_projection(in_dim, hidden)
+        self.blocks = nn.Sequential(*(block() for _ in range(num_layers)))
+        self.norm = RMSNorm(hidden)
+        self.out_dim = hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        output: Tensor = self.norm(self.blocks(self.projection(features)))
+        return output
 
 
 class RMSNorm(nn.Module):

@@ -161,11 +161,13 @@ class BiMambaHead(_Mamba):
         return x
 
 
-@SEQUENCE_HEADS.register("mamba")
+@SEQUENCE_HEADS.register_family(
+    {"mamba": {"head": MambaHead, "block": MambaBlock}, "bimamba": {"head": BiMambaHead, "block": BiMambaBlock}}
+)
 @dataclass(frozen=True)
 class MambaConfig(SequenceHeadConfig):
-    head: ClassVar[type[_Mamba]] = MambaHead
-    block: ClassVar[type[nn.Module]] = MambaBlock
+    head: ClassVar[type[_Mamba]]
+    block: ClassVar[type[nn.Module]]
 
     hidden: int = 256
     """Model dimension."""
@@ -195,10 +197,3 @@ class MambaConfig(SequenceHeadConfig):
 
     def build(self, in_dim: int) -> SequenceHead:
         return self.head(in_dim, self.hidden, self.num_layers, self.features_per_head, self.block)
-
-
-@SEQUENCE_HEADS.register("bimamba")
-@dataclass(frozen=True)
-class BiMambaConfig(MambaConfig):
-    head: ClassVar[type[_Mamba]] = BiMambaHead
-    block: ClassVar[type[nn.Module]] = BiMambaBlock

@@ -108,10 +108,10 @@ class BiTcnHead(_Tcn):
         return self._run(features, None)[0]
 
 
-@SEQUENCE_HEADS.register("tcn")
+@SEQUENCE_HEADS.register_family({"tcn": {"head": TcnHead}, "bitcn": {"head": BiTcnHead}})
 @dataclass(frozen=True)
 class TcnConfig(SequenceHeadConfig):
-    head: ClassVar[type[_Tcn]] = TcnHead
+    head: ClassVar[type[_Tcn]]
 
     hidden: int = 256
     """Channels of all convolutions."""
@@ -125,9 +125,3 @@ class TcnConfig(SequenceHeadConfig):
 
     def build(self, in_dim: int) -> SequenceHead:
         return self.head(in_dim, self.hidden, self.num_layers, self.dropout)
-
-
-@SEQUENCE_HEADS.register("bitcn")
-@dataclass(frozen=True)
-class BiTcnConfig(TcnConfig):
-    head: ClassVar[type[_Tcn]] = BiTcnHead
