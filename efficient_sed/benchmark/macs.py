@@ -239,7 +239,7 @@ def deepspeed_macs(model: SedModel, seconds: float = 10.0) -> int | None:
     """
     if importlib.util.find_spec("deepspeed") is None:
         return None
-    from efficient_sed.models.weights.checkpoint import model_header
+    from efficient_sed.models.weights.header import model_header
 
     done = subprocess.run(
         [sys.executable, "-m", "efficient_sed.benchmark._deepspeed", json.dumps(model_header(model)), str(seconds)],

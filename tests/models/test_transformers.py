@@ -33,9 +33,9 @@ from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.names import model_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.cards import list_cards
-from efficient_sed.models.weights.checkpoint import load_strictly
 from efficient_sed.models.weights.convert import _architecture_of
 from efficient_sed.models.weights.initial import load_initial
+from efficient_sed.models.weights.read import load_strictly
 from efficient_sed.models.weights.released import rename_released, with_clip_layer
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 

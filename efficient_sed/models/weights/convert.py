@@ -7,7 +7,8 @@ from pathlib import Path
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models.names import GRAMMAR, architecture_name, parse_name
 from efficient_sed.models.weights.cards import card_of_file, find_weights, list_cards
-from efficient_sed.models.weights.checkpoint import load_model, read_checkpoint, save_model, stored_and_wanted
+from efficient_sed.models.weights.checkpoint import load_model, save_model, stored_and_wanted
+from efficient_sed.models.weights.read import read_checkpoint
 
 
 def convert_checkpoint(

@@ -20,14 +20,9 @@ from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.names import architecture_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.cards import Card, find_weights, list_cards, record_checksum
-from efficient_sed.models.weights.checkpoint import (
-    _HEADER_KEY,
-    CHECKPOINT_SUFFIXES,
-    load_strictly,
-    read_checkpoint,
-    spec_from_header,
-    stored_and_wanted,
-)
+from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, stored_and_wanted
+from efficient_sed.models.weights.header import HEADER_KEY, spec_from_header
+from efficient_sed.models.weights.read import load_strictly, read_checkpoint
 from efficient_sed.models.weights.released import held_backbone, rename_released, with_clip_layer
 from efficient_sed.models.weights.timm_start import adapt_vision, fetch_from_timm, is_of_timm, rename_timm, timm_holder
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -180,7 +175,7 @@ def _is_foreign_safetensors(path: Path) -> bool:
         return False
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return _HEADER_KEY not in (file.metadata() or {})
+            return HEADER_KEY not in (file.metadata() or {})
     except (safetensors.SafetensorError, OSError):
         return False  # read_checkpoint says what is wrong with it
 
