@@ -13,7 +13,7 @@ from DCLS.construct.modules import Dcls2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.models.half_conv import ending_conv2d
+from efficient_sed.models.safe_conv import safe_conv2d
 
 WEIGHT_STD = 0.02
 SMALLEST_SHARE = (
@@ -135,7 +135,7 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu":  # 23 x 23 takes a thirtieth of the time in this order, and half in training
             x = x.contiguous(memory_format=torch.channels_last)
-        return ending_conv2d(x, self.kernel(), self.bias, self.stride, self.padding, groups=self.groups)
+        return safe_conv2d(x, self.kernel(), self.bias, self.stride, self.padding, groups=self.groups)
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """See `contracts.CountsMacs`: those of the dense kernel, which is built once for inference and not counted."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from efficient_sed.models.contracts import Backbone, Positioned
-from efficient_sed.models.half_conv import ending_conv2d
+from efficient_sed.models.safe_conv import safe_conv2d
 from efficient_sed.models.sed import SedModel
 
 MICRO_BATCH = 4  # clips whose early activations, 8 MB each in fmn10, stay in a CPU's cache and malloc's arena; those of eight do not
@@ -157,7 +157,7 @@ class FusedConv2d(nn.Module):
                 x, self.packed, self.bias, *geometry, self.activation, [] if self.slope is None else [self.slope], ""
             )
             return output
-        output = ending_conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        output = safe_conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if self.slope is not None:
             return F.leaky_relu(output, self.slope, inplace=True)
         return (

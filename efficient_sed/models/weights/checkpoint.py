@@ -18,7 +18,7 @@ from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.memory import is_memory
 from efficient_sed.models.names import GRAMMAR, architecture_name, parse_name
-from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
+from efficient_sed.models.sed import ModelSpec, Provenance, SedModel, build_head
 from efficient_sed.models.weights.cards import (
     Card,
     card_of_file,
@@ -36,6 +36,7 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 logger = logging.getLogger(__name__)
 MAX_EXTRA = 20_000_000  # parameters that a model may have beyond twice those of its file: a new classifier
+USUAL_SIZE = 1024  # largest hidden size and number of classes of released models
 MODEL_FILE = "model.safetensors"  # of a finished run
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 
@@ -172,9 +173,13 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
 
 def _check_size(spec: ModelSpec, state: Mapping[str, Tensor], path: Path) -> None:
     """Raise a CheckpointError if a damaged header describes a model that is far larger than the file."""
+    if _is_usual(spec):  # the meta device takes a second to import
+        return
     try:
         with torch.device("meta"):
-            num_params = sum(parameter.numel() for parameter in SedModel(spec).parameters())
+            backbone = spec.backbone.build()
+            parts = (backbone, *build_head(spec, backbone.out_dim))
+            num_params = sum(parameter.numel() for part in parts for parameter in part.parameters())
     except RuntimeError as error:
         if is_memory(error):
             raise CheckpointError(f"{path}: describes a model that no memory could hold") from None
@@ -184,6 +189,13 @@ def _check_size(spec: ModelSpec, state: Mapping[str, Tensor], path: Path) -> Non
             f"{path}: describes a model that is far larger than the file; "
             "its header is damaged, or the weights are another model's"
         )
+
+
+def _is_usual(spec: ModelSpec) -> bool:
+    """Whether the options are the defaults and the sizes those of released models, so that any memory holds the model."""
+    sizes = {"hidden": spec.seq.hidden} if hasattr(spec.seq, "hidden") else {}
+    is_default = (spec.backbone, spec.seq) == (type(spec.backbone)(), type(spec.seq)(**sizes))
+    return is_default and max((*sizes.values(), len(spec.classes))) <= USUAL_SIZE
 
 
 def _with_new_parts(
