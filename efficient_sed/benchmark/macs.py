@@ -233,7 +233,8 @@ def _uncovered(call: _Call, product: str) -> ConfigError:
 
 
 def deepspeed_macs(model: SedModel, seconds: float = 10.0) -> int | None:
-    """What DeepSpeed's profiler says of the model without its front end; none where it is not installed or, with a warning, fails.
+    """What DeepSpeed's profiler says of the model without its front end; none where it is not installed or, with a
+    warning, fails.
 
     In a fresh process: after an exception its patches stay and double every later count. It counts nn.GRU as zero.
     """

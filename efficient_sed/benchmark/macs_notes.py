@@ -22,7 +22,10 @@ READING_ERROR = 0.01  # published MACs are read off plots
 
 
 def published_macs(model: SedModel, seconds: float = PUBLISHED_SECONDS) -> int | None:
-    """What Morocutti et al. 2025 print for this model, to about 1 %, or Verbitskiy and Vyshegorodtsev 2021; none for what they do not have."""
+    """What Morocutti et al. 2025 print for this model, to about 1 %, or Verbitskiy and Vyshegorodtsev 2021.
+
+    None for what they do not have.
+    """
     tables = {PUBLISHED_CLASSES: _efficientsed, ERANN_CLASSES: _erann}
     if seconds != PUBLISHED_SECONDS or len(model.classes) not in tables:
         return None
@@ -86,11 +89,15 @@ def deepspeed_differences(model: SedModel, report: MacsReport) -> dict[str, int]
 
 
 def published_differences(model: SedModel, report: MacsReport) -> dict[str, int]:
-    """What the published counts add to ours: of EfficientSED by a DeepSpeed of early 2025, of ERANN by torchsummaryX, on the authors' code.
+    """What the published counts add to ours: of EfficientSED by a DeepSpeed of early 2025, of ERANN by torchsummaryX,
+    on the authors' code.
 
-    That code keeps each convolution of the TCN under two names (DeepSpeed counted a module once a name until its pull request 8320) and
-    pads both sides, so that each computes 2 * dilation steps that are then cut off. Its Mamba calls kernels, which DeepSpeed cannot see.
-    ERANN's has clip logits alone; else it is what we count: convolutions and linear layers of a 10 s clip, without the front end.
+    That code keeps each convolution of the TCN under two names (DeepSpeed counted a module once a name until its pull
+    request 8320) and
+    pads both sides, so that each computes 2 * dilation steps that are then cut off. Its Mamba calls kernels, which
+    DeepSpeed cannot see.
+    ERANN's has clip logits alone; else it is what we count: convolutions and linear layers of a 10 s clip, without the
+    front end.
     """
     T = _steps(model, report)
     differences = {"counts nn.GRU as zero": -_recurrent(model, report)}

@@ -46,7 +46,8 @@ def list_models() -> dict[str, Any]:
 
 
 def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
-    """Facts of the cards whose name matches, and where their weights lie: "path" is none for those that would be downloaded.
+    """Facts of the cards whose name matches, and where their weights lie: "path" is none for those that would be
+    downloaded.
 
     Args:
         pattern: As for file names: `fmn10*`.
@@ -61,12 +62,14 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 def list_composable(
     pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447
 ) -> list[Row]:
-    """Name and cost of every backbone with every head whose name matches: what does not differ between them is counted once.
+    """Name and cost of every backbone with every head whose name matches: what does not differ between them is counted
+    once.
 
     Heads that do not come in one of the sizes are left out, which a warning says.
 
     Raises:
-        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the sizes.
+        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the
+            sizes.
     """
     if sort == "score":
         raise ConfigError(
@@ -148,7 +151,8 @@ def _count_head(
 ) -> tuple[int, int]:
     """Parameters and MACs of sequence head and classifier.
 
-    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent layers.
+    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent
+    layers.
     """
     import torch
     from torch import nn

@@ -33,7 +33,10 @@ class DclsFields:
     dilated_size: int = 23
     """Places along frequency and along time that they can take; odd."""
     version: Version = "gauss"
-    """How an element between places is interpolated: linearly (v0; v1 and max, whose width is learned, sum to one) or by a Gaussian."""
+    """How an element between places is interpolated: linearly (v0.
+
+    V1 and max, whose width is learned, sum to one) or by a Gaussian.
+    """
 
     def __post_init__(self) -> None:
         check_kernel(self.kernel_count, self.dilated_size, self.version, "backbone.")
@@ -71,9 +74,11 @@ def replace_depthwise(
     model: ModelT, kernel_count: int = 26, dilated_size: int = 23, version: Version = "gauss", kernel_sizes: Collection[int] | None = None,
     larger_than_map: LargerThanMap = "error", input_size: tuple[int, int] | None = None,
 ) -> ModelT:  # fmt: skip
-    """Put a Dcls2d with fresh weights in the place of every depthwise convolution of a model's backbone: strides and shapes stay.
+    """Put a Dcls2d with fresh weights in the place of every depthwise convolution of a model's backbone: strides and
+    shapes stay.
 
-    Layers of one stage that have equal channels and strides share positions and deviations. The model itself is changed, and can be trained,
+    Layers of one stage that have equal channels and strides share positions and deviations. The model itself is
+    changed, and can be trained,
     measured and fused, but not saved: what can be is a registered backbone, such as fmn10_dcls or convnext_tiny_dcls.
 
     Args:
@@ -82,12 +87,15 @@ def replace_depthwise(
         dilated_size: Places along frequency and time that they can take.
         version: "gauss", "max", "v1" or "v0", as in the package.
         kernel_sizes: Of the convolutions to replace, such as (7,); none: all that are larger than 1.
-        larger_than_map: What to do where the outermost places see nothing but padding, wherever the filter stands, because
+        larger_than_map: What to do where the outermost places see nothing but padding, wherever the filter stands,
+            because
             dilated_size > 2 * n - 1 for a map of n: raise, "crop" the kernel there, or "keep" it, as published.
-        input_size: Mel bins and frames that the maps are computed for; none: the front end's bins (for a backbone 128) and 1001 frames.
+        input_size: Mel bins and frames that the maps are computed for; none: the front end's bins (for a backbone 128)
+            and 1001 frames.
 
     Raises:
-        ConfigError: If an option is not allowed, there is nothing to replace, or a kernel is larger than its map; nothing is replaced then.
+        ConfigError: If an option is not allowed, there is nothing to replace, or a kernel is larger than its map;
+            nothing is replaced then.
         MissingDependencyError: Without the package dcls.
     """
     check_kernel(kernel_count, dilated_size, version)

@@ -27,7 +27,8 @@ def dense_kernel(
     """Kernel of a convolution, shape (channels, 1, *size), from elements of which each has a weight and a place.
 
     Khalfaoui-Hassani et al., "Dilated convolution with learnable spacings: beyond bilinear interpolation", 2023
-    (https://arxiv.org/abs/2306.00817). Every interpolation is a product over the axes, so that a kernel of F x T places is a matrix product of
+    (https://arxiv.org/abs/2306.00817). Every interpolation is a product over the axes, so that a kernel of F x T places
+    is a matrix product of
     (F, elements) by (elements, T): the package works on all F x T places of each element.
 
     Args:
@@ -57,13 +58,16 @@ def _share(distance: Tensor, deviation: Tensor | None, version: str) -> Tensor:
 
 
 class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
-    """A depthwise Dcls2d: its parameters, their start and their limits are the package's, its kernel is built by `dense_kernel`.
+    """A depthwise Dcls2d: its parameters, their start and their limits are the package's, its kernel is built by
+    `dense_kernel`.
 
-    The package's positions come first along frequency, as it limits them; its own v1, max and gauss read them the other way round, which
+    The package's positions come first along frequency, as it limits them; its own v1, max and gauss read them the other
+    way round, which
     is a transposition for square kernels and wrong for others.
 
     Args:
-        conv: The depthwise convolution that it takes the place of; it gives channels, strides, size of the output, device and precision.
+        conv: The depthwise convolution that it takes the place of; it gives channels, strides, size of the output,
+            device and precision.
         kernel_count: Elements of a filter.
         dilated_size: Places that they can take, along frequency and time; odd.
         version: How an element between places is interpolated, "gauss", "max", "v1" or "v0".
@@ -133,6 +137,7 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
             ).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, frequency, time), filtered."""
         if x.device.type == "cpu":  # 23 x 23 takes a thirtieth of the time in this order, and half in training
             x = x.contiguous(memory_format=torch.channels_last)
         return safe_conv2d(x, self.kernel(), self.bias, self.stride, self.padding, groups=self.groups)

@@ -22,7 +22,8 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
         classes: Labels in logit order, instead of a number.
 
     Raises:
-        ConfigError: If the name does not follow the grammar or names weights, not exactly one of num_classes and classes is
+        ConfigError: If the name does not follow the grammar or names weights, not exactly one of num_classes and
+            classes is
             given, or a label is no text on one line, or there twice.
     """
     parsed = parse_name(name)

@@ -35,8 +35,11 @@ def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig, crop_se
     """A model's name: that of the first system that has these parts, else `<backbone>[+<head>-<hidden>]`.
 
     Args:
-        crop_seconds: Length of the excerpts that it is trained on, to choose among systems that differ in nothing else; with a length that none of them
-            has it is none of them. None: any.
+        backbone: Its backbone.
+        seq: Its sequence head.
+        crop_seconds: Length of the excerpts that it is trained on, default None: any. It tells systems apart that
+            differ
+            in nothing else; with a length that none of them has the model is none of them.
     """
     named = {name: keys for name, keys in SYSTEMS.items() if _is_made_of(keys, backbone, seq)}
     if named:
@@ -58,7 +61,8 @@ def parse_name(name: str) -> ParsedName:
     """Parts of a name, strictly.
 
     Raises:
-        ConfigError: If the name does not follow the grammar or a part is unknown; the message shows the nearest name and the list.
+        ConfigError: If the name does not follow the grammar or a part is unknown; the message shows the nearest name
+            and the list.
     """
     start = _known_start(name, [*SYSTEMS, *BACKBONES.names()])
     match = _REST.fullmatch(name.removeprefix(start))

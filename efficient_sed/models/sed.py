@@ -40,7 +40,10 @@ class Provenance:
     median_frames: int = 9
     """Window of the median filter its scores were evaluated with."""
     task: str = "detection"
-    """What it was trained for; the frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained."""
+    """What it was trained for.
+
+    The frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained.
+    """
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Free facts: data set, seed, scores."""
 

@@ -67,4 +67,7 @@ def _erann() -> dict[str, dict[str, Any]]:
 
 
 SYSTEMS: Mapping[str, Mapping[str, Any]] = _dnd_sed() | _prinzivalle() | _erann()
-"""Keys of a run's configuration by name of the system: what `model=NAME` stands for. Of several with the same parts the first gives the architecture its name."""
+"""Keys of a run's configuration by name of the system: what `model=NAME` stands for.
+
+Of several with the same parts the first gives the architecture its name.
+"""

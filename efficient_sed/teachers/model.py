@@ -34,6 +34,7 @@ class ModelConfig(TeacherConfig):
     """What is asked of them: frame logits, which a model trained on clip labels cannot give, or clip logits."""
 
     def build(self, classes: Sequence[str], grid: FrameGrid) -> ModelTeacher:
+        """The head for features of `in_dim` values."""
         return ModelTeacher([_load_member(name, self.task, classes, grid) for name in self.names])
 
 
@@ -73,7 +74,8 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
 
 
 class ModelTeacher(Teacher):
-    """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it follows its input's device.
+    """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it
+    follows its input's device.
 
     Members whose front ends are alike share what they hear.
 
@@ -111,7 +113,8 @@ class ModelTeacher(Teacher):
 
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
-        """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames).
+        """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins,
+        frames).
 
         Raises:
             TypeError: If one of them is no tensor.
@@ -136,6 +139,7 @@ class ModelTeacher(Teacher):
     def frame_logits(
         self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor
     ) -> list[Tensor | None]:
+        """See `contract.Teacher`."""
         for frontend in self.frontends:
             frontend.check(waveform)
         return list(self([frontend.to(waveform.device)(waveform) for frontend in self.frontends]).frame_logits.cpu())

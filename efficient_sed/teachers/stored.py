@@ -26,6 +26,7 @@ class StoredConfig(TeacherConfig):
     path: str
 
     def build(self, classes: Sequence[str], grid: FrameGrid) -> StoredTeacher:
+        """The head for features of `in_dim` values."""
         return StoredTeacher(PseudoLabels(self.path, classes, grid), grid)
 
 
@@ -39,6 +40,7 @@ class StoredTeacher(Teacher):
     def frame_logits(
         self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor
     ) -> list[Tensor | None]:
+        """See `contract.Teacher`."""
         num_frames = self.grid.num_frames(waveform.shape[1])
         return [
             self._read(clip_id, first, num_frames) if clip_id in self.labels else None

@@ -50,18 +50,25 @@ class Written(NamedTuple):
 def write_pseudo_labels(
     names: Sequence[str], output: Path, config: RunConfig, part: str, *, show_progress: bool
 ) -> Written:
-    """Mean frame logits of the teachers for every clip of a part, in the published layout; see `efficient_sed.data.pseudo_labels`.
+    """Mean frame logits of the teachers for every clip of a part, in the published layout; see
+    `efficient_sed.data.pseudo_labels`.
 
-    What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than `data.clip_seconds` is heard in
-    windows of it, as in evaluation; of a shorter one the padding is kept too, so that a training that pads alike finds a teacher for every frame.
+    What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than
+    `data.clip_seconds` is heard in
+    windows of it, as in evaluation; of a shorter one the padding is kept too, so that a training that pads alike finds
+    a teacher for every frame.
 
     Args:
         names: Released models, files of own ones, or HDF5 files of logits.
-        config: Of it, the backbone on whose grid they are to be, the data set, `train.batch_size` and `train.accelerator` are used.
+        output: The HDF5 file to write.
+        config: Used are the backbone, whose grid the logits get, the data set, `train.batch_size` and
+            `train.accelerator`.
+        part: Part of the data set, such as "train".
         show_progress: Draw a progress bar instead of logging.
 
     Raises:
-        DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, the file was begun otherwise, or memory is too small.
+        DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, the file was begun
+        otherwise, or memory is too small.
     """
     devices = _devices(len(names), config.train.accelerator)
     grid = frame_grid(config.backbone)

@@ -47,6 +47,7 @@ class AsitEmbedding(nn.Module):
         init_linear(self)
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to tokens (batch, length, 768)."""
         patches = (
             self.patch_embed(whole_patches(mel).transpose(2, 3)).flatten(2).transpose(1, 2)
         )  # (B, T / 16 * 8, 768)
@@ -78,16 +79,21 @@ class Asit(FrameTransformer):
         super().__init__(AsitEmbedding(), vision_blocks(), layer_norm())
 
     def to_steps(self, tokens: Tensor, steps: int) -> Tensor:
+        """See `FrameTransformer`."""
         return average_to_steps(tokens, steps, 1 + CLIP_COLUMNS * FREQUENCIES)
 
 
 @BACKBONES.register("asit")
 @dataclass(frozen=True)
 class AsitConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return Asit()
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return AsitMel()

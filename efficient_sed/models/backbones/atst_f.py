@@ -43,6 +43,7 @@ class AtstEmbedding(nn.Module):
         init_linear(self)
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to tokens (batch, length, 768)."""
         mel = F.pad(mel, (0, -mel.shape[3] % TIME_STRIDE, 0, 0), mode="replicate")  # its zero would be a loud sound
         slices = (
             mel.reshape(mel.shape[0], ATST_BINS, -1, TIME_STRIDE).transpose(1, 2).flatten(2)
@@ -74,10 +75,14 @@ class AtstFrame(FrameTransformer):
 @BACKBONES.register("atst_f")
 @dataclass(frozen=True)
 class AtstFrameConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return AtstFrame()
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return AtstMel()

@@ -64,17 +64,21 @@ class CrnnBlocks(Backbone):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         check_mel(mel, "crnn", NUM_FEATURES)
         features: Tensor = self.blocks(mel)  # (B, 256, 1, T)
         return features.squeeze(2).transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return list(self.blocks)
 
 
 @BACKBONES.register_family({"crnn_cnn": {"is_separable": False}, "crnn_dws": {"is_separable": True}})
 @dataclass(frozen=True)
 class CrnnConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
     has_clip_layer: ClassVar[bool] = False
     is_separable: ClassVar[bool]
@@ -88,7 +92,9 @@ class CrnnConfig(BackboneConfig):
         require(0 <= self.dropout < 1, "backbone.dropout", self.dropout, "0 to below 1")
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return CrnnBlocks(self.is_separable, self.dropout)
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return Mel40(self.frontend)

@@ -32,7 +32,8 @@ TIME_STRIDES = (8, 4)
 
 
 def time_strides(total: int) -> tuple[int, ...]:
-    """Strides of blocks 2 to 5: powers of two as near to each other as can be, the larger ones first (equation 2, which has 16 or more for their product).
+    """Strides of blocks 2 to 5: powers of two as near to each other as can be, the larger ones first (equation 2, which
+    has 16 or more for their product).
 
     Args:
         total: Their product, a power of two.
@@ -72,7 +73,8 @@ class TimeFrequencyUnit(nn.Module):
             ),
         )
         is_same = stride == (1, 1) and channels_in == channels
-        # the stride is a pooling of single places: in torch 2.11 a CPU's strided 1x1 convolution of few channels in channels_last crashes in training
+        # the stride is a pooling of single places: in torch 2.11 a CPU's strided 1x1 convolution of few channels in
+        # channels_last crashes in training
         thinned = nn.MaxPool2d(1, stride)
         self.shortcut = (
             nn.Identity()
@@ -81,6 +83,7 @@ class TimeFrequencyUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels_in, frequency, time) to (batch, channels, frequency', time')."""
         output: Tensor = self.branch(x)
         return output.add_(self.shortcut(x))  # in place: a convolution does not need its output again
 
@@ -122,9 +125,11 @@ class ErannBlocks(Backbone):
         return features
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         return self.feature_map(mel).mean(2).transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return [self.norm, *self.blocks]
 
 
@@ -148,6 +153,7 @@ class ErannBase(BackboneConfig):
     has_mel_jitter: ClassVar[bool] = False
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return ErannMel()
 
 
@@ -171,9 +177,11 @@ class ErannConfig(ErannBase):
         )
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return ErannBlocks(self.width, PUBLISHED_STRIDE * self.time_factor)
 
     def build_classifier(self, num_classes: int) -> Classifier:
+        """The network's own classifier, for models without a sequence head."""
         return ErannClassifier(block_channels(self.width)[-1], num_classes)
 
 
@@ -182,7 +190,8 @@ class ErannConfig(ErannBase):
 class FramewiseConfig(ErannBase):
     """The same with smaller strides in time, for detection.
 
-    At 63 ms it has a fifth more MACs than the published network at its shortest step of 125 ms; at 31 ms four fifths more.
+    At 63 ms it has a fifth more MACs than the published network at its shortest step of 125 ms; at 31 ms four fifths
+    more.
     """
 
     width: ClassVar[int]
@@ -199,7 +208,9 @@ class FramewiseConfig(ErannBase):
         )
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return ErannBlocks(self.width, self.time_stride)
 
     def build_classifier(self, num_classes: int) -> Classifier:
+        """The network's own classifier, for models without a sequence head."""
         return ErannClassifier(block_channels(self.width)[-1], num_classes)

@@ -51,6 +51,7 @@ class PasstEmbedding(nn.Module):
         init_linear(self)
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to tokens (batch, length, 768)."""
         stem = self.stem(mel)  # (B, 64, 32, T)
         columns = self.patch_embed(stem.reshape(mel.shape[0], PATCH_CHANNELS, PATCH_ROWS, stem.shape[3]))[
             ..., 1:
@@ -83,14 +84,19 @@ class FramePasst(FrameTransformer):
         super().__init__(PasstEmbedding(), vision_blocks(), layer_norm())
 
     def tokens(self, mel: Tensor) -> Tensor:
+        """See `FrameTransformer`."""
         return super().tokens(mel)[:, NUM_EXTRA:]
 
 
 @BACKBONES.register("fpasst")
 @dataclass(frozen=True)
 class FramePasstConfig(BackboneConfig):
+    """Options of this backbone."""
+
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return FramePasst()
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return PasstMel()

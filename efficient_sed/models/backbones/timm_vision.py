@@ -49,6 +49,7 @@ class VisionBackbone(Backbone):
         self.out_dim, self.time_stride, self.first_step_frames = out_dim, time_stride, first_step_frames
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         check_mel(mel, "this backbone", MEL_BINS, self.first_step_frames)
         x: Tensor = self.stem(mel)  # (B, C, 64, T / 16) or (B, C, 16, T / 4)
         for layer in self.layers:
@@ -56,6 +57,7 @@ class VisionBackbone(Backbone):
         return x.mean(2).transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return [self.stem, *self.layers]
 
 
@@ -109,6 +111,7 @@ class PooledClassifier(Classifier):
         init_linear(self)
 
     def forward(self, features: Tensor) -> SedOutput:
+        """Features (batch, time, in_dim) to logits."""
         frame_logits: Tensor = self.layers(self.norm(features))
         clip_logits: Tensor = self.layers(self.norm(features.mean(1)))
         return SedOutput(frame_logits.transpose(1, 2), clip_logits)
@@ -212,23 +215,31 @@ def _family(middle: str) -> dict[str, dict[str, Any]]:
 @BACKBONES.register_family(_family(""))
 @dataclass(frozen=True)
 class VisionConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
     network: ClassVar[str]
     is_framewise: ClassVar[bool]
 
     drop_path: float = 0.4
-    """Share of clips for which the last block's branch is left out in training; it rises to this from 0 at the first block."""
+    """Share of clips for which the last block's branch is left out in training.
+
+    It rises to this from 0 at the first block.
+    """
 
     def __post_init__(self) -> None:
         require(0 <= self.drop_path < 1, "backbone.drop_path", self.drop_path, "0 to below 1")
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return NETWORKS[self.network].build(self.is_framewise, self.drop_path)
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return DecibelMel()
 
     def build_classifier(self, num_classes: int) -> Classifier:
+        """The network's own classifier, for models without a sequence head."""
         network = NETWORKS[self.network]
         return network.build_classifier(num_classes, network.out_dim)
 
@@ -236,12 +247,17 @@ class VisionConfig(BackboneConfig):
 @BACKBONES.register_family(_family("_dcls"))
 @dataclass(frozen=True)
 class DclsVisionConfig(DclsFields, VisionConfig):
+    """Options of this backbone."""
+
     def __post_init__(self) -> None:
         DclsFields.__post_init__(self)
         VisionConfig.__post_init__(self)
 
     def build(self) -> Backbone:
-        """The published kernels reach out of the last stage's map of 8 x 7; those of `_frame` end where 16 to 2 bins end."""
+        """The published kernels reach out of the last stage's map of 8 x 7.
+
+        Those of `_frame` end where 16 to 2 bins end.
+        """
         backbone = VisionConfig.build(self)
         return replace_depthwise(
             backbone,

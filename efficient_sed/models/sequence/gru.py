@@ -42,6 +42,7 @@ class GruHead(SequenceHead):
         self.out_dim = 2 * hidden
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         output: Tensor = _run(self.gru, features, None)[0]
         return output
 
@@ -55,6 +56,7 @@ class CausalGruHead(CausalHead):
         self.out_dim = hidden
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         initial = None if state is None else state[0].transpose(0, 1).contiguous()
         output, last = _run(self.gru, features, initial)
         return output, (last.transpose(0, 1),)

@@ -19,7 +19,8 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 def mingru_states(hidden_and_gate: Tensor, initial: Tensor | None = None) -> Tensor:
-    """States h_t = (1 - z_t) h_{t-1} + z_t g(hidden_t), with z = sigmoid(gate) and g(v) = v + 0.5 for v >= 0, else sigmoid(v).
+    """States h_t = (1 - z_t) h_{t-1} + z_t g(hidden_t), with z = sigmoid(gate) and g(v) = v + 0.5 for v >= 0, else
+    sigmoid(v).
 
     Args:
         hidden_and_gate: Both pre-activations, shape (batch, time, 2 * dim).
@@ -62,6 +63,7 @@ class MinGruHead(CausalHead):
         self.out_dim = hidden
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         x = self.projection(features)
         new_state = []
         for index, block in enumerate(self.blocks):
@@ -73,6 +75,8 @@ class MinGruHead(CausalHead):
 @SEQUENCE_HEADS.register("mingru")
 @dataclass(frozen=True)
 class MinGruConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension and state size."""
     num_layers: int = 2
@@ -83,4 +87,5 @@ class MinGruConfig(SequenceHeadConfig):
         require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return MinGruHead(in_dim, self.hidden, self.num_layers, self.dropout)

@@ -25,12 +25,15 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 class TransformerBlock(nn.Module):
+    """Gated attention, then feed-forward, each added to its input."""
+
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.attention = GatedAttention(dim, num_heads, dropout)
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         attended: Tensor = x + self.attention(x)
         output: Tensor = attended + self.feed_forward(attended)
         return output
@@ -56,6 +59,8 @@ class TransformerHead(BlockHead):
 @SEQUENCE_HEADS.register("tf")
 @dataclass(frozen=True)
 class TransformerConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
@@ -72,7 +77,9 @@ class TransformerConfig(SequenceHeadConfig):
 
     @property
     def heads(self) -> int:
+        """Attention heads, with the default resolved."""
         return self.num_heads if self.num_heads is not None else 4 if self.hidden < 128 else 8
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return TransformerHead(in_dim, self.hidden, self.num_layers, self.heads, self.dropout)

@@ -167,6 +167,7 @@ def provenance_of(card: Card, *, is_released: bool) -> Provenance:
     """What a model should know of itself whose file says nothing: what it was trained for, and where it comes from.
 
     Args:
+        card: What is known of the weights.
         is_released: Whether the file was found as the released one; else it only bears that name.
     """
     from efficient_sed.models.sed import Provenance
@@ -202,10 +203,12 @@ def local_weights(card: Card) -> Path | None:
 
 
 def find_weights(card: Card) -> Path:
-    """The card's file, downloaded if it is not here, with its checksum verified as far as one is known: see `record_checksum`.
+    """The card's file, downloaded if it is not here, with its checksum verified as far as one is known: see
+    `record_checksum`.
 
     Raises:
-        CheckpointError: If it is not here and cannot be downloaded, or is not the file that the card, or the record of the first file, speaks of.
+        CheckpointError: If it is not here and cannot be downloaded, or is not the file that the card, or the record of
+            the first file, speaks of.
     """
     path = local_weights(card)
     if path is None:

@@ -42,13 +42,17 @@ CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 
 
 def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None:
-    """Write weights and the header that rebuilds the model. The file appears when it is complete; one that was there stays until then.
+    """Write weights and the header that rebuilds the model. The file appears when it is complete; one that was there
+    stays until then.
 
     Args:
+        model: The model.
+        path: A .safetensors file.
         half: Store floating-point weights as float16.
 
     Raises:
-        CheckpointError: If the file cannot be written, a weight does not fit into float16, a note is no JSON, the model is a fused copy, or its layers were replaced.
+        CheckpointError: If the file cannot be written, a weight does not fit into float16, a note is no JSON, the model
+            is a fused copy, or its layers were replaced.
     """
     if model.is_fused:
         raise CheckpointError(
@@ -83,13 +87,17 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
 def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int | None = None) -> SedModel:
     """A trained model, in evaluation mode.
 
-    A file without a sequence head can be loaded into a model with one: then only the backbone is taken, and a warning says what was left out.
+    A file without a sequence head can be loaded into a model with one: then only the backbone is taken, and a warning
+    says what was left out.
 
     Args:
-        name: A released name such as "fmn10+tf-256_strong", a file that says what it holds (ours, or a released one under its own name),
+        name: A released name such as "fmn10+tf-256_strong", a file that says what it holds (ours, or a released one
+            under its own name),
             or, with `checkpoint`, an architecture such as "fmn10+tf-256".
-        checkpoint: File with weights: .safetensors, .pt as released by EfficientSED or PretrainedSED, or a Lightning .ckpt.
-        num_classes: Where the weights are for another number of classes, replace their classifier by a random one of this size.
+        checkpoint: File with weights: .safetensors, .pt as released by EfficientSED or PretrainedSED, or a Lightning
+            .ckpt.
+        num_classes: Where the weights are for another number of classes, replace their classifier by a random one of
+            this size.
 
     Raises:
         CheckpointError: If no such weights exist, or they do not fit: missing, extra and misshapen keys are named.

@@ -18,10 +18,15 @@ def convert_checkpoint(
 
     Args:
         source: A file, or a released name.
-        name: Architecture; none: what the file's header says, else what its name begins with, as in fmn10+tf-256_strong.pt.
+        target: A .safetensors file.
+        name: Architecture, default None: what the file's header says, else what its name begins with, as in
+            fmn10+tf-256_strong.pt.
+        half: Store floating-point weights as float16.
+        overwrite: Whether a target that is there may be replaced.
 
     Raises:
-        CheckpointError: If the source cannot be loaded, or the target is there and not to be overwritten, or cannot be written.
+        CheckpointError: If the source cannot be loaded, or the target is there and not to be overwritten, or cannot be
+            written.
         ConfigError: If the target is not a .safetensors file, or nothing says which architecture the source holds.
     """
     if not source.is_file() and str(source) in list_cards():

@@ -35,8 +35,10 @@ _STEM = "features.0.0.weight"
 def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """Fill a backbone with the weights that its `init` stands for; without `init` it stays as it is.
 
-    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by EfficientSED,
-    EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line says what was and what was not.
+    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by
+    EfficientSED,
+    EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line says what was
+    and what was not.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another backbone.
@@ -80,9 +82,11 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
 
 
 def load_initial_model(model: SedModel, init_from: str) -> None:
-    """Fill backbone and sequence head with those of a trained model of the same architecture; its classifier too if the classes are the same.
+    """Fill backbone and sequence head with those of a trained model of the same architecture; its classifier too if the
+    classes are the same.
 
-    Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A log line says what was taken.
+    Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A
+    log line says what was taken.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another model.

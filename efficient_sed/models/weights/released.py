@@ -23,7 +23,11 @@ _Rules = list[tuple[str, str, Sequence[tuple[str, str | None]]]]
 
 
 def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """Keys in our names. The released files spell them with `net.` or `model.` before, or plainly with `model.` and perhaps a name for the backbone."""
+    """Keys in our names.
+
+    The released files spell them with `net.` or `model.` before, or plainly with `model.` and perhaps a name for the
+    backbone.
+    """
     if any(key.startswith("classifier.") and key.count(".") == 2 for key in state) and not any(
         "seq_model" in key or "strong_head" in key for key in state
     ):
@@ -35,7 +39,10 @@ def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, T
 
 
 def held_backbone(*spellings: Mapping[str, Tensor]) -> str | None:
-    """The backbone that these weights fit exactly, in one of their spellings; what else they hold does not matter. Any in our names, else one of the released."""
+    """The backbone that these weights fit exactly, in one of their spellings; what else they hold does not matter.
+
+    Any in our names, else one of the released.
+    """
     is_ours = any(key.startswith("backbone.") for state in spellings for key in state)
     for name in (
         BACKBONES.names() if is_ours else sorted({card.architecture.split("+")[0] for card in list_cards().values()})
