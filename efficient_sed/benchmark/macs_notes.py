@@ -1,4 +1,7 @@
-"""Why another count of a model's MACs differs from ours: known reasons, each computed and checked against the number it explains."""
+"""Why another count of a model's MACs differs from ours.
+
+Each known reason is computed, and checked against the number that it explains.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ def _rows(stem: str) -> Iterator[dict[str, str]]:
 
 
 def explain_macs(model: SedModel, report: MacsReport, macs_deepspeed: int | None, macs_published: int | None) -> str:
-    """One line on each other count: the reasons if they lead to it (DeepSpeed's exactly, the published one to its reading error), else "unexplained"."""
+    """One line on each other count: the reasons if they lead to it, else "unexplained".
+
+    They lead to DeepSpeed's count exactly, and to the published one within its reading error.
+    """
     notes = []
     if macs_deepspeed is not None:
         notes.append(f"DeepSpeed {_explain(report.total, deepspeed_differences(model, report), macs_deepspeed, 0.0)}")
@@ -89,8 +95,9 @@ def deepspeed_differences(model: SedModel, report: MacsReport) -> dict[str, int]
 
 
 def published_differences(model: SedModel, report: MacsReport) -> dict[str, int]:
-    """What the published counts add to ours: of EfficientSED by a DeepSpeed of early 2025, of ERANN by torchsummaryX,
-    on the authors' code.
+    """What the published counts add to ours.
+
+    EfficientSED's are by a DeepSpeed of early 2025, ERANN's by torchsummaryX, both on the authors' code.
 
     That code keeps each convolution of the TCN under two names (DeepSpeed counted a module once a name until its pull
     request 8320) and

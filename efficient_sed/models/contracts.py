@@ -65,7 +65,10 @@ class _Part(nn.Module):
 
 
 class Backbone(_Part, abc.ABC):
-    """Spectrogram (batch, 1, mel_bins, frames), any number of frames unless `max_frames` is set -> features (batch, time, out_dim)."""
+    """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim).
+
+    It takes any number of frames unless `max_frames` is set.
+    """
 
     out_dim: int
     time_stride: int
@@ -142,7 +145,8 @@ class SequenceHead(_Part, abc.ABC):
             TypeError: For a head that sees the future.
         """
         raise TypeError(
-            f"{type(self).__name__} sees the future and cannot be fed in pieces; heads that can: {', '.join(causal_heads())}"
+            f"{type(self).__name__} sees the future and cannot be fed in pieces; heads that can: "
+            f"{', '.join(causal_heads())}"
         )
 
 

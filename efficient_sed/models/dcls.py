@@ -1,7 +1,8 @@
 """Depthwise convolutions whose elements learn their places (DCLS), for any backbone.
 
-Khalfaoui-Hassani et al., "Audio classification with Dilated Convolution with Learnable Spacings", 2023 (https://arxiv.org/abs/2309.13972),
-section 3.3: a few elements in a large kernel instead of a full small one; layers of a stage share positions and deviations.
+Khalfaoui-Hassani et al., "Audio classification with Dilated Convolution with Learnable Spacings", 2023
+(https://arxiv.org/abs/2309.13972), section 3.3: a few elements in a large kernel instead of a full small one; layers of
+a stage share positions and deviations.
 """
 
 from __future__ import annotations
@@ -71,11 +72,17 @@ class _Place(NamedTuple):
 
 
 def replace_depthwise(
-    model: ModelT, kernel_count: int = 26, dilated_size: int = 23, version: Version = "gauss", kernel_sizes: Collection[int] | None = None,
-    larger_than_map: LargerThanMap = "error", input_size: tuple[int, int] | None = None,
-) -> ModelT:  # fmt: skip
-    """Put a Dcls2d with fresh weights in the place of every depthwise convolution of a model's backbone: strides and
-    shapes stay.
+    model: ModelT,
+    kernel_count: int = 26,
+    dilated_size: int = 23,
+    version: Version = "gauss",
+    kernel_sizes: Collection[int] | None = None,
+    larger_than_map: LargerThanMap = "error",
+    input_size: tuple[int, int] | None = None,
+) -> ModelT:
+    """Replace every depthwise convolution of a model's backbone by a Dcls2d with fresh weights.
+
+    Strides and shapes stay.
 
     Layers of one stage that have equal channels and strides share positions and deviations. The model itself is
     changed, and can be trained,
@@ -125,7 +132,8 @@ def replace_depthwise(
             else f"a kernel of {' or '.join(map(str, sorted(kernel_sizes)))}"
         )
         raise ConfigError(
-            f"there is nothing to replace: {type(backbone).__name__} has no depthwise convolution with {wanted} whose size is odd"
+            f"there is nothing to replace: {type(backbone).__name__} has no depthwise convolution with {wanted} whose "
+            "size is odd"
         )
     sizes = [(dilated_size, dilated_size)] * len(places)
     if larger_than_map != "keep":
@@ -193,6 +201,7 @@ def _refuse_large(places: Collection[_Place], maps: Collection[tuple[int, int]],
         name, (height, width) = too_small[0]
         largest = 2 * min(min(size) for _, size in too_small) - 1
         raise ConfigError(
-            f"dilated_size={dilated_size} is larger than the map of {len(too_small)} of {len(places)} layers, first {name} ({height} x {width}): "
+            f"dilated_size={dilated_size} is larger than the map of {len(too_small)} of {len(places)} layers, "
+            f"first {name} ({height} x {width}): "
             f"its outermost places would only see padding; give {largest} or less, or larger_than_map='crop'"
         )

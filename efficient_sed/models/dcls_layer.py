@@ -1,4 +1,8 @@
-"""The layer of the package dcls as a depthwise convolution whose positions several layers can share. Imported where the package is there."""
+"""The layer of the package dcls as a depthwise convolution whose positions several layers can share.
+
+Khalfaoui-Hassani et al., "Dilated convolution with learnable spacings", ICLR 2023 (https://arxiv.org/abs/2112.03740).
+Imported only where the package is installed.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +62,9 @@ def _share(distance: Tensor, deviation: Tensor | None, version: str) -> Tensor:
 
 
 class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
-    """A depthwise Dcls2d: its parameters, their start and their limits are the package's, its kernel is built by
-    `dense_kernel`.
+    """A depthwise Dcls2d whose kernel is built by `dense_kernel`.
+
+    Its parameters, their first values and their limits are the package's.
 
     The package's positions come first along frequency, as it limits them; its own v1, max and gauss read them the other
     way round, which
@@ -164,7 +169,10 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the package tells the root logger at every layer, setting it up if nobody has: that it will use PyTorch's convolution."""
+    """Silence the package's message that PyTorch's convolution is used.
+
+    It is written to the root logger at every layer, which is set up if nobody has done so.
+    """
     root, handler = logging.getLogger(), logging.NullHandler()
     level = root.manager.disable
     root.addHandler(handler)

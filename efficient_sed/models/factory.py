@@ -29,7 +29,8 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
     parsed = parse_name(name)
     if parsed.tag is not None:
         raise ConfigError(
-            f"{name!r} names trained weights: load_model({name!r}) loads them, create_model({parsed.architecture!r}) makes random ones"
+            f"{name!r} names trained weights: load_model({name!r}) loads them, "
+            f"create_model({parsed.architecture!r}) makes random ones"
         )
     if (num_classes is None) == (classes is None):
         raise ConfigError("create_model needs either num_classes=N or classes=[...]")
@@ -41,7 +42,10 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
 
 @torch.no_grad()
 def settle_norms(model: SedModel) -> SedModel:
-    """Give a random model's BatchNorm the statistics of noise, in place: as initialised, deep ones give the same scores for any sound."""
+    """Give a random model's BatchNorm the statistics of noise, in place.
+
+    As initialised, deep models give the same scores for any sound.
+    """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta, was_training = [norm.momentum for norm in norms], model.training
     for norm in norms:

@@ -1,8 +1,8 @@
 """A trained model made ready for inference: the same logits to 1e-5, in less time.
 
-BatchNorm goes into the convolution before it (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.2), an activation into the same
-pass over memory, weights lie in channels_last, and a CPU is fed a few clips at a time. Nothing here knows an architecture: a module that has a faster
-form for inference offers it as `fused()`.
+BatchNorm goes into the convolution before it (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.2), an
+activation into the same pass over memory, weights lie in channels_last, and a CPU is fed a few clips at a time. Nothing
+here knows an architecture: a module that has a faster form for inference offers it as `fused()`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Gate(Protocol):
 
 
 def fuse(model: SedModel) -> SedModel:
-    """A copy for inference, on the same device; the given model stays as it is. A copy made by this function is
-    returned as it is.
+    """A copy for inference, on the same device; the given model stays as it is.
+
+    A copy made by this function is returned as it is.
 
     Its logits differ from the model's by rounding, less than 1e-5 of their range. It can be neither trained nor saved.
     """
@@ -90,7 +91,10 @@ def _is_gate(layer: nn.Module | None) -> TypeGuard[Gate]:
 
 
 def _join(layers: list[nn.Module]) -> list[nn.Module]:
-    """Each two-dimensional convolution together with the gate before it and the BatchNorm, and then the activation, that follow it."""
+    """Join each two-dimensional convolution with its neighbours.
+
+    They are the gate before it, and the BatchNorm and then the activation that follow it.
+    """
     joined: list[nn.Module] = []
     for layer in (
         layer.fused() if isinstance(layer, Fusible) and isinstance(layer, Positioned) else layer for layer in layers

@@ -14,7 +14,10 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.models.systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
-GRAMMAR = "a model is named <backbone>[+<head>-<hidden>], such as fmn10 or fmn10+tf-256, or is a system such as dnd-dnd-k7-d10"
+GRAMMAR = (
+    "a model is named <backbone>[+<head>-<hidden>], such as fmn10 or fmn10+tf-256, "
+    "or is a system such as dnd-dnd-k7-d10"
+)
 _REST = re.compile(r"(?:\+(?P<head>[^+_-]+)-(?P<hidden>\d+))?(?:_(?P<tag>.+))?")
 
 
@@ -91,7 +94,8 @@ def model_overrides(name: str) -> list[str]:
     parsed = parse_name(name)
     if parsed.tag is not None:
         raise ConfigError(
-            f"model={name} names trained weights; a training takes an architecture, model={name.removesuffix(f'_{parsed.tag}')}"
+            f"model={name} names trained weights; a training takes an architecture, "
+            f"model={name.removesuffix(f'_{parsed.tag}')}"
         )
     if name in SYSTEMS:
         return [f"{key}={value}" for key, value in SYSTEMS[name].items()]

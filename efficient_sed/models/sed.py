@@ -72,7 +72,10 @@ def frame_grid(config: BackboneConfig) -> FrameGrid:
 
 
 class LinearClassifier(Classifier):
-    """Frame logits from each step, clip logits from the mean over time: by a layer of their own, or by that of the frames."""
+    """Frame logits from each step, clip logits from the mean over time.
+
+    Clip logits have a layer of their own, or use that of the frames.
+    """
 
     def __init__(self, in_dim: int, num_classes: int, has_clip_layer: bool = True) -> None:
         super().__init__()

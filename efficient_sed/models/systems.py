@@ -52,7 +52,10 @@ def _prinzivalle() -> dict[str, dict[str, Any]]:
 
 
 def _erann() -> dict[str, dict[str, Any]]:
-    """Tables 3, 6 and 7 of Verbitskiy and Vyshegorodtsev 2021, as <seconds of a training excerpt>x<time factor>-<width>."""
+    """Tables 3, 6 and 7 of Verbitskiy and Vyshegorodtsev 2021.
+
+    Named <seconds of a training excerpt>x<time factor>-<width>.
+    """
     systems: dict[str, dict[str, Any]] = {}
     for shape in ERANNS:
         seconds, time_factor, width = map(int, shape.replace("x", "-").split("-"))

@@ -57,7 +57,8 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
             if card.task == "detection" and card.architecture == cards[name].architecture
         ]
         raise ConfigError(
-            f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {(detectors or ['beats_strong'])[0]}"
+            f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, "
+            f"such as {(detectors or ['beats_strong'])[0]}"
         )
     model = load_model(name).eval().requires_grad_(False)
     if model.grid != grid:
@@ -67,15 +68,18 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
         )
     if task == "detection" and model.provenance.task != "detection":
         raise ConfigError(
-            f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging"
+            f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, "
+            "or train with task=tagging"
         )
     columns = select_classes(model.classes, classes, f"teacher {name}")
     return _Member(model, None if columns is None else torch.tensor(columns), name)
 
 
 class ModelTeacher(Teacher):
-    """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it
-    follows its input's device.
+    """Frozen models that together are a teacher.
+
+    They are no module of the student's, so that their weights are in no checkpoint, optimiser or count; they move to
+    the device of their input.
 
     Members whose front ends are alike share what they hear.
 
@@ -98,7 +102,10 @@ class ModelTeacher(Teacher):
                 self.frontends.append(model.frontend)
 
     def check_clips(self, seconds: float, key: str = "data.clip_seconds") -> None:
-        """Raise a ConfigError if clips, whose length is that key of a configuration, are longer than a member can hear at once."""
+        """Raise a ConfigError if clips are longer than a member takes at once.
+
+        `key` is the key of a configuration that gives their length.
+        """
         for model, _, name in self.members:
             most, frontend = model.backbone.max_frames, model.frontend
             if (
@@ -113,8 +120,9 @@ class ModelTeacher(Teacher):
 
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
-        """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins,
-        frames).
+        """Mean logits of the members, float32.
+
+        For what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames).
 
         Raises:
             TypeError: If one of them is no tensor.

@@ -50,8 +50,9 @@ class Written(NamedTuple):
 def write_pseudo_labels(
     names: Sequence[str], output: Path, config: RunConfig, part: str, *, show_progress: bool
 ) -> Written:
-    """Mean frame logits of the teachers for every clip of a part, in the published layout; see
-    `efficient_sed.data.pseudo_labels`.
+    """Write mean frame logits of the teachers for every clip of a part.
+
+    In the published layout, see `efficient_sed.data.pseudo_labels`.
 
     What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than
     `data.clip_seconds` is heard in
@@ -112,7 +113,8 @@ def write_pseudo_labels(
         unfinished.unlink()
     except OSError as error:
         raise DataError(
-            f"{output}: cannot be written ({error.strerror or error}); give what it lacks and type the same command to go on"
+            f"{output}: cannot be written ({error.strerror or error}); "
+            "give what it lacks and type the same command to go on"
         ) from error
     return written
 

@@ -1,7 +1,10 @@
-"""What the frame-level transformers of PretrainedSED share: 12 blocks of width 768, and the way from their tokens to steps of 40 ms.
+"""What the frame-level transformers of PretrainedSED share.
 
-Schmid et al., "Effective pre-training of audio transformers for sound event detection", 2024 (https://arxiv.org/abs/2409.09546). Their tokens
-of 10 s are averaged, or interpolated, to 250 steps; in a shorter clip a step takes here the tokens that it takes in one of 10 s.
+Twelve blocks of width 768, and the way from their tokens to steps of 40 ms.
+
+Schmid et al., "Effective pre-training of audio transformers for sound event detection", 2024
+(https://arxiv.org/abs/2409.09546). Their tokens of 10 s are averaged, or interpolated, to 250 steps; in a shorter clip
+a step takes here the tokens that it takes in one of 10 s.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ CLIP_COLUMNS = CLIP_FRAMES // PATCH  # 62: the last 8 frames of 10 s are in none
 
 
 class FrameTransformer(Backbone):
-    """Spectrogram (batch, 1, mel_bins, frames) -> features (batch, time, out_dim); of 10 s at most, or in pieces of 10
-    s.
+    """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim).
+
+    It takes 10 s at most, or longer clips in pieces of 10 s.
 
     Args:
         embedding: Spectrogram to tokens (batch, length, 768).
@@ -87,13 +91,17 @@ def learned(*shape: int) -> nn.Parameter:
 
 
 def whole_patches(mel: Tensor) -> Tensor:
-    """The spectrogram with zeros, the mean of what the networks were trained on, up to a whole patch, and without what exceeds those of 10 s."""
+    """Pad the spectrogram with zeros to a whole patch, and cut it to the patches of 10 s.
+
+    Zero is the mean of what the networks were trained on.
+    """
     return F.pad(mel, (0, -mel.shape[3] % PATCH))[..., : CLIP_COLUMNS * PATCH]
 
 
 def average_to_steps(tokens: Tensor, steps: int, clip_tokens: int) -> Tensor:
-    """Means over the two or three tokens that reach into a step: adaptive average pooling of `clip_tokens` to 250, or
-    the beginning of it.
+    """Average the two or three tokens that reach into a step.
+
+    This is adaptive average pooling of `clip_tokens` to 250, or the beginning of it.
 
     Args:
         tokens: Shape (batch, length, dim).

@@ -1,9 +1,10 @@
 """ASiT: a transformer on patches of 16 frequencies by 160 ms.
 
-Atito et al., "ASiT: local-global audio spectrogram vision transformer for event classification", 2022 (https://arxiv.org/abs/2211.13189), as
-fine-tuned in PretrainedSED. What looks odd is as published, for the weights expect it: the eight rows of the table of positions are stretched over
-time, its 37 columns squeezed into the eight frequencies; the token of the clip stays first among those that are averaged to steps, and each step sees
-about two of the eight frequencies, which attention has mixed before.
+Atito et al., "ASiT: local-global audio spectrogram vision transformer for event classification", 2022
+(https://arxiv.org/abs/2211.13189), as fine-tuned in PretrainedSED. What looks odd is as published, for the weights
+expect it: the eight rows of the table of positions are stretched over time, its 37 columns squeezed into the eight
+frequencies; the token of the clip stays first among those that are averaged to steps, and each step sees about two of
+the eight frequencies, which attention has mixed before.
 """
 
 from __future__ import annotations

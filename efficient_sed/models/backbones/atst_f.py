@@ -1,7 +1,8 @@
 """ATST-Frame: a transformer on slices of 40 ms.
 
 Li, Shao and Li, "Self-supervised audio teacher-student transformer for both clip-level and frame-level tasks", 2023
-(https://arxiv.org/abs/2306.04186), as fine-tuned in PretrainedSED. Changed: a last slice that is not full repeats its last frame; there it is left out.
+(https://arxiv.org/abs/2306.04186), as fine-tuned in PretrainedSED. Changed: a last slice that is not full repeats its
+last frame; there it is left out.
 """
 
 from __future__ import annotations

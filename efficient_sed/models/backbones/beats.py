@@ -1,9 +1,10 @@
 """BEATs: a transformer on patches of 16 frequencies by 160 ms, with relative positions.
 
-Chen et al., "BEATs: audio pre-training with acoustic tokenizers", ICML 2023 (https://arxiv.org/abs/2212.09058), as fine-tuned in PretrainedSED;
-bias of relative positions and its gate as in WavLM (Chen et al. 2022, https://arxiv.org/abs/2110.13900), residuals as in DeepNorm (Wang et al.
-2022, https://arxiv.org/abs/2203.00555). As published a step sees about two of the eight frequencies, which attention has mixed before. Changed: layers
-are dropped by torch's generator; there by NumPy's.
+Chen et al., "BEATs: audio pre-training with acoustic tokenizers", ICML 2023 (https://arxiv.org/abs/2212.09058), as
+fine-tuned in PretrainedSED; bias of relative positions and its gate as in WavLM (Chen et al. 2022,
+https://arxiv.org/abs/2110.13900), residuals as in DeepNorm (Wang et al. 2022, https://arxiv.org/abs/2203.00555). As
+published a step sees about two of the eight frequencies, which attention has mixed before. Changed: layers are dropped
+by torch's generator; there by NumPy's.
 """
 
 from __future__ import annotations
@@ -82,7 +83,11 @@ class RelativeBias(nn.Module):
 
 
 def relative_bucket(distance: Tensor) -> Tensor:
-    """Row of the table: near distances have one each, far ones share it logarithmically, those behind the query follow those before it."""
+    """Row of the table for a distance from query to key.
+
+    Near distances have a row each, far ones share rows logarithmically; rows of keys behind the query follow those of
+    keys before it.
+    """
     far = distance.abs().clamp(min=NUM_EXACT)
     share = torch.log(far.float() / NUM_EXACT) / math.log(MAX_DISTANCE / NUM_EXACT)
     logarithmic = (NUM_EXACT + (share * (NUM_BUCKETS - NUM_EXACT)).long()).clamp(max=NUM_BUCKETS - 1)

@@ -1,7 +1,8 @@
 """Convolutional blocks of the CRNN for sound event detection, plain and depthwise separable.
 
-Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020 (https://arxiv.org/abs/2002.00476),
-sections II-A and III-A: three blocks that keep time and pool 40 features to one. Unlike there, frequency comes before time.
+Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020
+(https://arxiv.org/abs/2002.00476), sections II-A and III-A: three blocks that keep time and pool 40 features to one.
+Unlike there, frequency comes before time.
 """
 
 from __future__ import annotations
@@ -84,7 +85,10 @@ class CrnnConfig(BackboneConfig):
     is_separable: ClassVar[bool]
 
     frontend: Literal["logmel40", "mfcc40", "mfcc40_2048"] = "logmel40"
-    """Log-mel of 20 ms at 44.1 kHz, or cepstral coefficients at 22.05 kHz of 20 ms or, as published for UrbanSound8K, of 2048 samples."""
+    """Features: log-mel of 20 ms at 44.1 kHz, or cepstral coefficients at 22.05 kHz.
+
+    The coefficients are of 20 ms or, as published for UrbanSound8K, of 2048 samples.
+    """
     dropout: float = 0.25
     """Share of channels dropped after each block."""
 

@@ -1,11 +1,12 @@
 """Residual convolutional networks that cut time as hard as frequency, and frame-wise ones that do not.
 
 Verbitskiy and Vyshegorodtsev, "ERANNs: Efficient Residual Audio Neural Networks for Audio Pattern Recognition"
-(https://arxiv.org/abs/2106.01621), tables 1 and 2. What the text leaves open follows from the published numbers of parameters, which come out
-to the digit: no convolution has a bias, a shortcut is a 1x1 convolution with BatchNorm where its block changes shape or channels, and the
-first block keeps its BatchNorm, over the one channel, though the text says it has none. Frequency is averaged before time is pooled, as in the
-networks that the paper takes its pooling from. Changed: zeros behind the last frame fill up the last step, so that any number of frames works
-(there a stride of 4 needs multiples of it). The frame-wise networks, `erann1` to `erann6`, are not published.
+(https://arxiv.org/abs/2106.01621), tables 1 and 2. What the text leaves open follows from the published numbers of
+parameters, which come out to the digit: no convolution has a bias, a shortcut is a 1x1 convolution with BatchNorm where
+its block changes shape or channels, and the first block keeps its BatchNorm, over the one channel, though the text says
+it has none. Frequency is averaged before time is pooled, as in the networks that the paper takes its pooling from.
+Changed: zeros behind the last frame fill up the last step, so that any number of frames works (there a stride of 4
+needs multiples of it). The frame-wise networks, `erann1` to `erann6`, are not published.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ TIME_STRIDES = (8, 4)
 
 
 def time_strides(total: int) -> tuple[int, ...]:
-    """Strides of blocks 2 to 5: powers of two as near to each other as can be, the larger ones first (equation 2, which
-    has 16 or more for their product).
+    """Strides of blocks 2 to 5: powers of two as near to each other as can be, larger ones first.
+
+    Equation 2, where their product is 16 or more.
 
     Args:
         total: Their product, a power of two.

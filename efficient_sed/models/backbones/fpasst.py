@@ -1,7 +1,8 @@
 """Frame-level PaSST: a transformer below which convolutions make one token of 40 ms.
 
-Koutini et al., "Efficient training of audio transformers with Patchout", Interspeech 2022 (https://arxiv.org/abs/2110.05069); made frame-wise by
-Schmid et al., 2024 (https://arxiv.org/abs/2407.12997), as fine-tuned in PretrainedSED, without Patchout. Changed: more than 10 s are refused; there the rest is cut off.
+Koutini et al., "Efficient training of audio transformers with Patchout", Interspeech 2022
+(https://arxiv.org/abs/2110.05069); made frame-wise by Schmid et al., 2024 (https://arxiv.org/abs/2407.12997), as
+fine-tuned in PretrainedSED, without Patchout. Changed: more than 10 s are refused; there the rest is cut off.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Masked Modeling Duo: a transformer on patches of 16 frequencies by 160 ms, five of which make the features of a step.
 
-Niizumi et al., "Masked Modeling Duo: towards a universal audio pre-training framework", 2024 (https://arxiv.org/abs/2406.02032), as fine-tuned in PretrainedSED.
-More than 10 s are taken in pieces that know nothing of each other. Changed: a piece has 1000 frames, so that steps go on at 40 ms; there it has 1001.
+Niizumi et al., "Masked Modeling Duo: towards a universal audio pre-training framework", 2024
+(https://arxiv.org/abs/2406.02032), as fine-tuned in PretrainedSED. More than 10 s are taken in pieces that know nothing
+of each other. Changed: a piece has 1000 frames, so that steps go on at 40 ms; there it has 1001.
 """
 
 from __future__ import annotations

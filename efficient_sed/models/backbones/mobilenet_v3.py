@@ -1,9 +1,10 @@
 """Frame-wise MobileNetV3 (fmn).
 
-Howard et al., "Searching for MobileNetV3", ICCV 2019 (https://arxiv.org/abs/1905.02244), in the frame-wise form of Morocutti et al.,
-"Exploring Performance-Complexity Trade-Offs in Sound Event Detection Models", 2025, section II-A: one input channel, strides moved from
-time to frequency so that 128 mel bins collapse to one and a step lasts four frames, no global pooling. The gate of squeeze-excitation is
-a sigmoid, as in the released weights, not a hard sigmoid as in the first paper.
+Howard et al., "Searching for MobileNetV3", ICCV 2019 (https://arxiv.org/abs/1905.02244), in the frame-wise form of
+Morocutti et al., "Exploring Performance-Complexity Trade-Offs in Sound Event Detection Models", 2025, section II-A: one
+input channel, strides moved from time to frequency so that 128 mel bins collapse to one and a step lasts four frames,
+no global pooling. The gate of squeeze-excitation is a sigmoid, as in the released weights, not a hard sigmoid as in the
+first paper.
 """
 
 from __future__ import annotations

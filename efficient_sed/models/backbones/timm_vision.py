@@ -1,10 +1,12 @@
 """Vision networks of timm on spectrograms, as in DCLS-Audio: ConvNeXt-T, ConvFormer-S18 and FastViT-SA24.
 
-Liu et al., "A ConvNet for the 2020s", CVPR 2022 (https://arxiv.org/abs/2201.03545); Yu et al., "MetaFormer baselines for vision", 2022
-(https://arxiv.org/abs/2210.13452); Vasu et al., "FastViT", ICCV 2023 (https://arxiv.org/abs/2303.14189). Changed as by Khalfaoui-Hassani et al.,
-"Audio classification with Dilated Convolution with Learnable Spacings", 2023 (https://arxiv.org/abs/2309.13972), section 3.1: one input channel, the
-stem's convolutions replaced by one of kernel and stride (2, 16), its norm kept. `_dcls`: every depthwise 7x7 convolution with learned positions.
-`_frame` is ours: a stem of (8, 4), as many weights, and strides in frequency alone after it, so that a step lasts four frames of 10 ms.
+Liu et al., "A ConvNet for the 2020s", CVPR 2022 (https://arxiv.org/abs/2201.03545); Yu et al., "MetaFormer baselines
+for vision", 2022 (https://arxiv.org/abs/2210.13452); Vasu et al., "FastViT", ICCV 2023
+(https://arxiv.org/abs/2303.14189). Changed as by Khalfaoui-Hassani et al., "Audio classification with Dilated
+Convolution with Learnable Spacings", 2023 (https://arxiv.org/abs/2309.13972), section 3.1: one input channel, the
+stem's convolutions replaced by one of kernel and stride (2, 16), its norm kept. `_dcls`: every depthwise 7x7
+convolution with learned positions. `_frame` is ours: a stem of (8, 4), as many weights, and strides in frequency alone
+after it, so that a step lasts four frames of 10 ms.
 """
 
 from __future__ import annotations
@@ -84,7 +86,10 @@ class FastVitBackbone(VisionBackbone):
 
 
 def _merge_branches(module: Any) -> None:
-    """Re-parameterise what timm can: the position encoding, and blocks whose convolutions still have the size that they were made with."""
+    """Re-parameterise what timm can.
+
+    That is the position encoding, and blocks whose convolutions still have the size that they were made with.
+    """
     for child in module.children():
         if hasattr(child, "pos_enc"):
             padding, child.spatial_shape = child.pos_enc.padding, child.pos_enc.kernel_size
@@ -103,7 +108,10 @@ def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
 
 
 class PooledClassifier(Classifier):
-    """The published tagging head: norm and layers on the mean over time for the clip, and the same ones on each step for the frames."""
+    """The published tagging head: a norm and layers.
+
+    They read the mean over time for the clip, and each step for the frames.
+    """
 
     def __init__(self, norm: nn.Module, layers: nn.Module) -> None:
         super().__init__()

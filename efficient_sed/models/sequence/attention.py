@@ -1,7 +1,7 @@
 """Gated attention blocks alone.
 
-The attention of the transformer head without its feed-forward parts, without dropout and without a final norm, as used by
-Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373).
+The attention of the transformer head without its feed-forward parts, without dropout and without a final norm, as used
+by Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What several heads are built of: projection, norms, rotary positions, gated attention, feed-forward.
 
-Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https://arxiv.org/abs/1910.07467); Su et al., "RoFormer", 2021
-(https://arxiv.org/abs/2104.09864); put together as in Morocutti et al. 2025, section II-B.
+Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https://arxiv.org/abs/1910.07467); Su et al.,
+"RoFormer", 2021 (https://arxiv.org/abs/2104.09864); put together as in Morocutti et al. 2025, section II-B.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def require_heads(num_heads: int) -> None:
 
 
 def require_size(key: str, size: int, least: int = 1, why: str = "") -> None:
-    """Raise a ConfigError unless a layer has at least so many features, and no more than any that somebody can have meant."""
+    """Raise a ConfigError unless a layer has at least `least` features, and at most MAX_HIDDEN."""
     require(least <= size <= MAX_HIDDEN, key, size, f"{least} to {MAX_HIDDEN}{why}")
 
 

@@ -1,9 +1,10 @@
 """Dilated convolution over time and features, the head of dnd-sed.
 
-Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020 (https://arxiv.org/abs/2002.00476),
-section II-C: the features of all steps are one image, filtered by one layer of two-dimensional kernels that are dilated in time. Kernel and
-dilation default to the paper's best. Changed: a linear layer in front fits any backbone (none where the sizes agree, as in the paper).
-Prinzivalle's replication of 2021 thins the features out behind the convolution instead of by its stride, or averages them all.
+Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020
+(https://arxiv.org/abs/2002.00476), section II-C: the features of all steps are one image, filtered by one layer of
+two-dimensional kernels that are dilated in time. Kernel and dilation default to the paper's best. Changed: a linear
+layer in front fits any backbone (none where the sizes agree, as in the paper). Prinzivalle's replication of 2021 thins
+the features out behind the convolution instead of by its stride, or averages them all.
 """
 
 from __future__ import annotations
@@ -79,9 +80,11 @@ class DilatedConfig(SequenceHeadConfig):
     dilation: int = 10
     """Steps between the taps in time; the paper's are 1, 10, 50 and 100."""
     join: Join = "stride"
-    """How the filtered features are thinned out: by the convolution's own stride, by a 1x1 convolution or a maximum of
-    stride 3 behind it, or by
-    their mean, which with the mean over time of the clip logits is global average pooling."""
+    """How the number of filtered features is reduced.
+
+    By the convolution's own stride, by a 1x1 convolution or a maximum of stride 3 behind it, or by their mean, which
+    with the mean over time of the clip logits is global average pooling.
+    """
 
     def __post_init__(self) -> None:
         require(self.kernel in (3, 5, 7), "seq.kernel", self.kernel, "3, 5 or 7")

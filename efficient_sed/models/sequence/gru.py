@@ -1,8 +1,8 @@
 """GRU straight on the backbone's features, in both directions or in one.
 
 Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", EMNLP 2014
-(https://arxiv.org/abs/1406.1078). `gru` is the bidirectional one of Morocutti et al. 2025, section II-B: no input projection, output of
-both directions. `causalgru` is the same one way, so that it can run on a stream; it is ours.
+(https://arxiv.org/abs/1406.1078). `gru` is the bidirectional one of Morocutti et al. 2025, section II-B: no input
+projection, output of both directions. `causalgru` is the same one way, so that it can run on a stream; it is ours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 def _run(gru: nn.GRU, features: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Under autocast on a CPU, where it halves their speed, and on MPS, where they know none, layers stay in the precision of their weights."""
+    """Run a GRU, under autocast on a CPU or MPS in the precision of its weights.
+
+    On a CPU autocast halves its speed, and MPS has no half-precision GRU.
+    """
     device = features.device.type
     if device in ("cpu", "mps") and torch.is_autocast_enabled(device):
         with torch.autocast(device, enabled=False):

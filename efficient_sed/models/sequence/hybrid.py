@@ -1,8 +1,8 @@
 """Hybrid of a bidirectional minGRU and attention, side by side in each block.
 
-Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373): half the normalised minGRU output (see mingru.py), half the
-normalised attention output, without positions. Changed: both directions run in one linear-space scan, and hidden sizes below 128, which the
-published code refuses although such a model was released, are allowed.
+Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373): half the normalised minGRU output (see
+mingru.py), half the normalised attention output, without positions. Changed: both directions run in one linear-space
+scan, and hidden sizes below 128, which the published code refuses although such a model was released, are allowed.
 """
 
 from __future__ import annotations

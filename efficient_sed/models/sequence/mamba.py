@@ -1,9 +1,10 @@
 """Mamba-2 blocks.
 
-Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), as used by Morocutti et al. 2025, section II-B: no norm
-inside the cell, LayerNorm after it. Parameters are named as in the package mamba_ssm, which is not needed. `mamba` sees only the past, as
-published; `bimamba` is ours: a second cell with its own weights on the reversed sequence, both outputs added (as Zhu et al., "Vision Mamba",
-2024, https://arxiv.org/abs/2401.09417), so that it compares with heads that see both ways.
+Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), as used by Morocutti et al. 2025,
+section II-B: no norm inside the cell, LayerNorm after it. Parameters are named as in the package mamba_ssm, which is
+not needed. `mamba` sees only the past, as published; `bimamba` is ours: a second cell with its own weights on the
+reversed sequence, both outputs added (as Zhu et al., "Vision Mamba", 2024, https://arxiv.org/abs/2401.09417), so that
+it compares with heads that see both ways.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Minimal GRU: gates that do not look at the state, so that all steps are computed by one scan.
 
-Feng et al., "Were RNNs all we needed?", 2024 (https://arxiv.org/abs/2410.01201), section 3.1, as used in the hybrid head of Morocutti et
-al. 2025. `mingru` is ours: one direction alone, between the norms and feed-forward parts of the hybrid head, for streams.
+Feng et al., "Were RNNs all we needed?", 2024 (https://arxiv.org/abs/2410.01201), section 3.1, as used in the hybrid
+head of Morocutti et al. 2025. `mingru` is ours: one direction alone, between the norms and feed-forward parts of the
+hybrid head, for streams.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 def mingru_states(hidden_and_gate: Tensor, initial: Tensor | None = None) -> Tensor:
-    """States h_t = (1 - z_t) h_{t-1} + z_t g(hidden_t), with z = sigmoid(gate) and g(v) = v + 0.5 for v >= 0, else
-    sigmoid(v).
+    """States of the minGRU: h_t = (1 - z_t) h_{t-1} + z_t g(hidden_t).
+
+    z = sigmoid(gate), and g(v) = v + 0.5 for v >= 0, else sigmoid(v).
 
     Args:
         hidden_and_gate: Both pre-activations, shape (batch, time, 2 * dim).

@@ -1,7 +1,8 @@
 """The selective state-space recurrence of Mamba-2 over a whole sequence.
 
-Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), section 6: within chunks as masked matrix products,
-between chunks as a recurrence of their states. In plain PyTorch, so that it runs anywhere; with a GPU and the package mamba_ssm, by its kernels.
+Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), section 6: within chunks as masked
+matrix products, between chunks as a recurrence of their states. In plain PyTorch, so that it runs anywhere; with a GPU
+and the package mamba_ssm, by its kernels.
 """
 
 from __future__ import annotations

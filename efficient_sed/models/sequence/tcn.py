@@ -1,9 +1,10 @@
 """Temporal convolutional network.
 
 Bai et al., "An empirical evaluation of generic convolutional and recurrent networks for sequence modeling", 2018
-(https://arxiv.org/abs/1803.01271), as used by Morocutti et al. 2025, section II-B: blocks of five residual stages with doubling dilation
-and weight-normalised convolutions. `tcn` sees only the past, as published; `bitcn` is ours: the same convolutions centred on their step,
-with the same parameters and MACs, so that it compares with heads that see both ways.
+(https://arxiv.org/abs/1803.01271), as used by Morocutti et al. 2025, section II-B: blocks of five residual stages with
+doubling dilation and weight-normalised convolutions. `tcn` sees only the past, as published; `bitcn` is ours: the same
+convolutions centred on their step, with the same parameters and MACs, so that it compares with heads that see both
+ways.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Transformer blocks with rotary positions and gated heads.
 
-Vaswani et al., "Attention is all you need", NeurIPS 2017 (https://arxiv.org/abs/1706.03762), with rotary embedding
-(Su et al. 2021, https://arxiv.org/abs/2104.09864), RMSNorm before each part and at the end, and each attention head scaled by a gate
-from its input; as used by Morocutti et al. 2025, section II-B.
+Vaswani et al., "Attention is all you need", NeurIPS 2017 (https://arxiv.org/abs/1706.03762), with rotary embedding (Su
+et al. 2021, https://arxiv.org/abs/2104.09864), RMSNorm before each part and at the end, and each attention head scaled
+by a gate from its input; as used by Morocutti et al. 2025, section II-B.
 """
 
 from __future__ import annotations

@@ -203,8 +203,9 @@ def local_weights(card: Card) -> Path | None:
 
 
 def find_weights(card: Card) -> Path:
-    """The card's file, downloaded if it is not here, with its checksum verified as far as one is known: see
-    `record_checksum`.
+    """The card's file, downloaded if it is not here.
+
+    Its checksum is verified as far as one is known, see `record_checksum`.
 
     Raises:
         CheckpointError: If it is not here and cannot be downloaded, or is not the file that the card, or the record of
@@ -215,7 +216,8 @@ def find_weights(card: Card) -> Path:
         path = home_folder() / card.file
         if card.url is None:
             raise CheckpointError(
-                f"weights {card.name!r} are not here: put {card.file} into {path.parent}, or set {HOME_VARIABLE} to the folder that holds it"
+                f"weights {card.name!r} are not here: put {card.file} into {path.parent}, "
+                f"or set {HOME_VARIABLE} to the folder that holds it"
             )
         try:
             download(card.url, path, card.sha256)
@@ -239,7 +241,8 @@ def _verify_checksum(card: Card, path: Path) -> None:
             raise CheckpointError(f"{record}: not a checksum; delete it if you trust {path.name}")
         if found != words[0]:
             raise CheckpointError(
-                f"{path}: checksum {found[:12]}… is not {words[0][:12]}… of the first file; delete {path.name}, or {record.name} if you replaced the file"
+                f"{path}: checksum {found[:12]}… is not {words[0][:12]}… of the first file; delete {path.name}, "
+                f"or {record.name} if you replaced the file"
             )
 
 

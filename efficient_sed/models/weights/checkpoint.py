@@ -42,8 +42,9 @@ CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 
 
 def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None:
-    """Write weights and the header that rebuilds the model. The file appears when it is complete; one that was there
-    stays until then.
+    """Write weights and the header that rebuilds the model.
+
+    The file appears when it is complete; one that was there stays until then.
 
     Args:
         model: The model.
@@ -56,11 +57,13 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
     """
     if model.is_fused:
         raise CheckpointError(
-            f"{path}: a fused model cannot be saved, its weights are no longer those of its parts; save the model that was given to fuse()"
+            f"{path}: a fused model cannot be saved, its weights are no longer those of its parts; "
+            "save the model that was given to fuse()"
         )
     if model.backbone.is_altered:
         raise CheckpointError(
-            f"{path}: a model whose layers were replaced cannot be saved, its name does not say so; save one with a backbone such as fmn10_dcls, which has them"
+            f"{path}: a model whose layers were replaced cannot be saved, its name does not say so; "
+            "save one with a backbone such as fmn10_dcls, which has them"
         )
     tensors = {
         key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
@@ -73,7 +76,8 @@ def save_model(model: SedModel, path: str | Path, *, half: bool = False) -> None
         header = json.dumps(model_header(model), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: the notes of the model's provenance could not be read again ({error}); keep text and finite numbers in them"
+            f"{path}: the notes of the model's provenance could not be read again ({error}); "
+            "keep text and finite numbers in them"
         ) from error
     data = safetensors.torch.save(tensors, metadata={HEADER_KEY: header})
     try:
@@ -135,7 +139,10 @@ def _card(name: str) -> Card:
                 "; "
             )
         )
-        error.command_line_message = f"{name!r} names no weights: give a file, such as runs/RUN/{MODEL_FILE}, or a released name; {near}train one by: efficient-sed train model={name}"
+        error.command_line_message = (
+            f"{name!r} names no weights: give a file, such as runs/RUN/{MODEL_FILE}, or a released name; "
+            f"{near}train one by: efficient-sed train model={name}"
+        )
         raise error
     card = get_card(name)
     if card.task == "backbone":
@@ -200,7 +207,7 @@ def _check_size(spec: ModelSpec, state: Mapping[str, Tensor], path: Path) -> Non
 
 
 def _is_usual(spec: ModelSpec) -> bool:
-    """Whether the options are the defaults and the sizes those of released models, so that any memory holds the model."""
+    """Whether options are the defaults and sizes those of released models, which any memory holds."""
     sizes = {"hidden": spec.seq.hidden} if hasattr(spec.seq, "hidden") else {}
     is_default = (spec.backbone, spec.seq) == (type(spec.backbone)(), type(spec.seq)(**sizes))
     return is_default and max((*sizes.values(), len(spec.classes))) <= USUAL_SIZE

@@ -51,11 +51,13 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
     except (requests.RequestException, ValueError) as error:  # a RequestException is an OSError too
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
-            f"download failed ({reason}): type the same command again, or put {path.name} into {path.parent} by hand (from {url})"
+            f"download failed ({reason}): type the same command again, "
+            f"or put {path.name} into {path.parent} by hand (from {url})"
         ) from error
     except OSError as error:
         raise CheckpointError(
-            f"{url}: cannot be written into {path.parent} ({error.strerror or error}); make it writable or free some space and type the same command again"
+            f"{url}: cannot be written into {path.parent} ({error.strerror or error}); "
+            "make it writable or free some space and type the same command again"
         ) from error
 
 

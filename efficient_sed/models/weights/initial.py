@@ -1,4 +1,7 @@
-"""Where a training starts: released or own weights, whatever file they come in; their backbone alone, or the sequence head too."""
+"""Initial weights of a training: released or own ones, in any accepted kind of file.
+
+Either the backbone alone is taken, or the sequence head too.
+"""
 
 from __future__ import annotations
 
@@ -82,8 +85,9 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
 
 
 def load_initial_model(model: SedModel, init_from: str) -> None:
-    """Fill backbone and sequence head with those of a trained model of the same architecture; its classifier too if the
-    classes are the same.
+    """Fill backbone and sequence head with those of a trained model of the same architecture.
+
+    Its classifier is taken too if the classes are the same.
 
     Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A
     log line says what was taken.
@@ -102,7 +106,8 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
     stored, seq = stored_and_wanted(path, state, header, wanted)
     if stored.seq != seq:
         raise CheckpointError(
-            f"train.init_from={init_from} holds {architecture_name(stored.backbone, stored.seq)}, the run's model is {wanted}"
+            f"train.init_from={init_from} holds {architecture_name(stored.backbone, stored.seq)}, "
+            f"the run's model is {wanted}"
         )
     tensors = rename_released(state, stored)
     is_kept = stored.classes == model.spec.classes
@@ -124,7 +129,11 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
 
 
 def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Tensor], dict[str, Any] | None]:
-    """The card if it has one, a file or name for messages, its tensors, and the header that describes them if there is one."""
+    """What `init` stands for.
+
+    The card if it has one, a file or name for messages, its tensors, and the header that describes them if there is
+    one.
+    """
     init = str(config.init)
     if (holder := timm_holder(init)) is not None:
         if config.timm_name is None or config.timm_name.split(".")[0] != init:
@@ -140,7 +149,10 @@ def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Ten
 
 
 def _card(config: BackboneConfig) -> Card:
-    """The card that a name or tag stands for: `synthetic` for fmn10_synthetic, `im` for mn10_im, `as` for mn10_as_mAP_471."""
+    """The card that a name or tag stands for.
+
+    `synthetic` stands for fmn10_synthetic, `im` for mn10_im, `as` for mn10_as_mAP_471.
+    """
     init, cards = str(config.init), list_cards()
     if init in cards:
         _require_same(_backbone_of(cards[init]), config)
@@ -160,7 +172,8 @@ def _card(config: BackboneConfig) -> Card:
         )
     fitting = [card.name for card in cards.values() if _backbone_of(card) == config.name]
     raise CheckpointError(
-        f"backbone.init={init}: there are no such weights for {config.name}; {nearest(init, fitting)}; a file of yours is given by its path"
+        f"backbone.init={init}: there are no such weights for {config.name}; {nearest(init, fitting)}; "
+        "a file of yours is given by its path"
     )
 
 

@@ -1,4 +1,7 @@
-"""Tensors out of checkpoint files: our safetensors, released .pt files, Lightning's .ckpt. No code in them is ever run."""
+"""Reading tensors from checkpoint files: our safetensors, released .pt files, Lightning's .ckpt.
+
+Files are read by safetensors and by `torch.load(weights_only=True)`, so that no code in them is ever run.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
 
 
 def check_archive(path: Path) -> None:
-    """Raise a BadZipFile for what torch.load would not see: a wrong checksum, or more content than bytes, which it never writes."""
+    """Raise a BadZipFile for what torch.load does not check.
+
+    That is a wrong checksum, or more content than bytes, which it never writes.
+    """
     with zipfile.ZipFile(path) as archive:
         if sum(item.file_size for item in archive.infolist()) > path.stat().st_size:
             raise zipfile.BadZipFile("compressed")
@@ -133,7 +139,8 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], path: Pa
     if misshapen:
         key = misshapen[0]
         problems.append(
-            f"{len(misshapen)} misshapen, first {key}: {tuple(state[key].shape)} in the file, {tuple(own[key].shape)} in the model"
+            f"{len(misshapen)} misshapen, first {key}: {tuple(state[key].shape)} in the file, "
+            f"{tuple(own[key].shape)} in the model"
         )
     if problems:
         raise CheckpointError(f"{path}: the weights do not fit: {'; '.join(problems)}")

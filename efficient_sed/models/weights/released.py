@@ -70,7 +70,10 @@ def _layout(name: str) -> tuple[dict[str, torch.Size], _Rules]:
 
 
 def with_clip_layer(state: Mapping[str, Tensor], model: SedModel, path: Path) -> dict[str, Tensor]:
-    """The weights with the model's own random clip layer where a released transformer's file has none, or one for other classes; a warning says so."""
+    """The weights, with the model's own random clip layer where the file has no fitting one.
+
+    Files of released transformers may have none, or one for other classes; a warning says so.
+    """
     own = {key: value for key, value in model.state_dict().items() if key.startswith(CLIP_LAYER)}
     found = {key: value for key, value in state.items() if key.startswith(CLIP_LAYER)}
     is_whole = {key: value.shape[1:] for key, value in found.items()} == {

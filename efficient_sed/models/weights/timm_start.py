@@ -58,7 +58,8 @@ def fetch_from_timm(init: str, name: str) -> dict[str, Tensor]:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         page = f"https://huggingface.co/timm/{name}"
         raise CheckpointError(
-            f"backbone.init={init}: timm could not fetch it ({reason}); download model.safetensors from {page} and give its path as backbone.init=FILE"
+            f"backbone.init={init}: timm could not fetch it ({reason}); "
+            f"download model.safetensors from {page} and give its path as backbone.init=FILE"
         ) from error
     return state
 
