@@ -55,7 +55,7 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 
     Args:
         pattern: As for file names: `fmn10*`.
-        sort: Key of `SORT_KEYS`; none: by task, then parameters.
+        sort: Key of `SORT_KEYS`, default None: by task, then parameters.
     """
     rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
     return sorted(

@@ -171,7 +171,7 @@ class CausalHead(SequenceHead):
 
         Args:
             features: Shape (batch, time, in_dim).
-            state: What the call on the chunk before returned; none at the start.
+            state: What the call on the chunk before returned, default None: the start.
         """
 
     def forward(self, features: Tensor) -> Tensor:

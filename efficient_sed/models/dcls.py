@@ -93,12 +93,12 @@ def replace_depthwise(
         kernel_count: Elements of each filter.
         dilated_size: Places along frequency and time that they can take.
         version: "gauss", "max", "v1" or "v0", as in the package.
-        kernel_sizes: Of the convolutions to replace, such as (7,); none: all that are larger than 1.
+        kernel_sizes: Of the convolutions to replace, such as (7,), default None: all that are larger than 1.
         larger_than_map: What to do where the outermost places see nothing but padding, wherever the filter stands,
             because
             dilated_size > 2 * n - 1 for a map of n: raise, "crop" the kernel there, or "keep" it, as published.
-        input_size: Mel bins and frames that the maps are computed for; none: the front end's bins (for a backbone 128)
-            and 1001 frames.
+        input_size: Mel bins and frames that the maps are computed for, default None: the front end's bins (for a
+            backbone 128) and 1001 frames.
 
     Raises:
         ConfigError: If an option is not allowed, there is nothing to replace, or a kernel is larger than its map;

@@ -38,7 +38,7 @@ def dense_kernel(
     Args:
         weight: Shape (channels, 1, elements).
         positions: Shape (2, channels, 1, elements), along frequency and along time, 0 in the middle.
-        deviations: The same for what widens an element; none for v0 and v1.
+        deviations: The same for the widths of the elements, None for v0 and v1.
         size: Places along frequency and time.
         version: "gauss", "max", "v1" or "v0".
     """
@@ -76,7 +76,7 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
         kernel_count: Elements of a filter.
         dilated_size: Places that they can take, along frequency and time; odd.
         version: How an element between places is interpolated, "gauss", "max", "v1" or "v0".
-        leader: A layer of equal geometry whose positions and deviations are these filters' too; none for its own.
+        leader: A layer of equal geometry whose positions and deviations are these filters' too, default None: its own.
     """
 
     def __init__(

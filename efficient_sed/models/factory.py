@@ -54,8 +54,7 @@ def settle_norms(model: SedModel) -> SedModel:
     model.train()(torch.randn(2, 1, model.frontend.mel_bins, frames, generator=torch.Generator().manual_seed(0)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-        if (
-            norm.running_var is not None
-        ):  # a channel that never speaks at noise would multiply any other sound by 1/sqrt(eps)
+        # a channel that is silent for noise would multiply any other sound by 1/sqrt(eps)
+        if norm.running_var is not None:
             norm.running_var[norm.running_var < 1e-3 * norm.eps] = 1.0
     return model.train(was_training)

@@ -1,4 +1,4 @@
-"""Trained models that listen: one, or an ensemble that averages logits."""
+"""Trained models as teachers: one, or an ensemble whose logits are averaged."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ModelConfig(TeacherConfig):
 class _Member(NamedTuple):
     model: SedModel
     columns: Tensor | None
-    """Its logits in the order of the data set's classes; none if that is its own."""
+    """Its logits in the order of the data set's classes, default None: its own order."""
     name: str
 
 
@@ -81,7 +81,7 @@ class ModelTeacher(Teacher):
     They are no module of the student's, so that their weights are in no checkpoint, optimiser or count; they move to
     the device of their input.
 
-    Members whose front ends are alike share what they hear.
+    Members whose front ends are alike share a spectrogram.
 
     Attributes:
         frontends: The front ends that differ.
@@ -91,13 +91,13 @@ class ModelTeacher(Teacher):
         self.members = list(members)
         self.fingerprint = ",".join(_weights_hash(member.model) for member in members)
         self.frontends: list[FrontEnd] = []
-        self._hears: list[int] = []  # which of them each member has
+        self._frontend_of: list[int] = []  # which of them each member has
         for model, _, _ in members:
             place = next(
                 (place for place, frontend in enumerate(self.frontends) if is_alike(frontend, model.frontend)),
                 len(self.frontends),
             )
-            self._hears.append(place)
+            self._frontend_of.append(place)
             if place == len(self.frontends):
                 self.frontends.append(model.frontend)
 
@@ -115,7 +115,7 @@ class ModelTeacher(Teacher):
             ):
                 most_s = most * frontend.hop_length / frontend.sample_rate
                 raise ConfigError(
-                    f"teacher {name}: hears at most {most_s:g} s at once, {key}={seconds:g}; give {key}={most_s:g}"
+                    f"teacher {name}: takes at most {most_s:g} s at once, {key}={seconds:g}; give {key}={most_s:g}"
                 )
 
     @torch.no_grad()
@@ -136,8 +136,8 @@ class ModelTeacher(Teacher):
             if member.columns is not None and member.columns.device != device:  # once, not at every step
                 self.members[place] = member._replace(columns=member.columns.to(device))
         outputs = [
-            _select(_listen(model, mels[place]), columns)
-            for (model, columns, _), place in zip(self.members, self._hears, strict=True)
+            _select(_forward(model, mels[place]), columns)
+            for (model, columns, _), place in zip(self.members, self._frontend_of, strict=True)
         ]
         return SedOutput(
             torch.stack([output.frame_logits for output in outputs]).mean(0),
@@ -161,7 +161,7 @@ def is_alike(one: FrontEnd, other: FrontEnd) -> bool:
     )
 
 
-def _listen(model: SedModel, mel: Tensor) -> SedOutput:
+def _forward(model: SedModel, mel: Tensor) -> SedOutput:
     """Logits; those of the clip are the highest of its frames unless the model was trained on clip labels."""
     output: SedOutput = model.to(mel.device)(mel)
     frame_logits = output.frame_logits.float()

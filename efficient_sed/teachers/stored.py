@@ -31,7 +31,7 @@ class StoredConfig(TeacherConfig):
 
 
 class StoredTeacher(Teacher):
-    """Knows clips by their id; does not listen. Behind what is stored of a clip there is nothing to hear."""
+    """Reads logits by clip id, without the sound. Frames after the stored ones get the logit of silence."""
 
     def __init__(self, labels: PseudoLabels, grid: FrameGrid) -> None:
         self.labels, self.grid = labels, grid

@@ -101,7 +101,7 @@ def write_pseudo_labels(
                 progress("clips", len(clips), len(journal), is_drawn=show_progress) as advance,
                 _enough_memory(len(teachers), config.train.batch_size),
             ):
-                for clip_id, logits in _listen(teachers, windows, loader, devices):
+                for clip_id, logits in _forward(teachers, windows, loader, devices):
                     journal.append(clip_id, logits)
                     advance(1)
             if len(journal) == 0:
@@ -190,7 +190,7 @@ def _enough_memory(num_teachers: int, batch_size: int) -> AbstractContextManager
     )
 
 
-def _listen(
+def _forward(
     teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], devices: Sequence[torch.device]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Clips with their logits (classes, frames), each as soon as its last window was heard."""
@@ -231,7 +231,7 @@ def _mean_logits(
     waveform: torch.Tensor,
     devices: Sequence[torch.device],
 ) -> list[np.ndarray | None]:
-    """Of each window in float16; none where a teacher does not know the clip."""
+    """Of each window in float16; None where a teacher does not know the clip."""
     ids = [windows.clips[windows.windows[position][0]].id for position in positions]
     first_frames = [windows.grid.onset_frame(windows.windows[position][1].start_s) for position in positions]
     means: list[np.ndarray | None] = []

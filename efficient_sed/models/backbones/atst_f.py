@@ -39,7 +39,7 @@ class AtstEmbedding(nn.Module):
         self.mask_embed = nn.Parameter(
             torch.zeros(1, 1, DIM), requires_grad=False
         )  # for its self-supervised training; stored, never read
-        self.pos_embed = learned(1, 1 + CLIP_STEPS, DIM)  # the first is nobody's
+        self.pos_embed = learned(1, 1 + CLIP_STEPS, DIM)  # the first is unused
         self.patch_embed = nn.Linear(ATST_BINS * TIME_STRIDE, DIM)
         init_linear(self)
 

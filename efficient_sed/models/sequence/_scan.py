@@ -27,7 +27,7 @@ def linear_scan(decay: Tensor, value: Tensor, initial: Tensor | None = None) -> 
     Args:
         decay: Shape (batch, time, dim), in [0, 1].
         value: Same shape.
-        initial: State before the first step, shape (batch, dim); none for zero.
+        initial: State before the first step, shape (batch, dim), default None: zero.
 
     Returns:
         All states, same shape, in float32 or better.

@@ -21,7 +21,7 @@ MAX_LAYERS, MAX_HEADS = 100, 256
 
 
 def input_projection(in_dim: int, hidden: int) -> nn.Module:
-    """The layer between backbone and head: none where the sizes agree."""
+    """The linear layer between backbone and head, or nothing where the sizes agree."""
     return nn.Linear(in_dim, hidden) if in_dim != hidden else nn.Identity()
 
 

@@ -26,7 +26,7 @@ def mingru_states(hidden_and_gate: Tensor, initial: Tensor | None = None) -> Ten
 
     Args:
         hidden_and_gate: Both pre-activations, shape (batch, time, 2 * dim).
-        initial: State before the first step, shape (batch, dim); none for zero.
+        initial: State before the first step, shape (batch, dim), default None: zero.
 
     Returns:
         Shape (batch, time, dim), float32 or better.

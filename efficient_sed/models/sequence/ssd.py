@@ -33,7 +33,7 @@ def selective_scan(
         rate: Shape (heads,), negative.
         B: Shape (batch, time, state_dim); shared by the heads.
         C: Same shape.
-        initial: S before the first step, shape (batch, heads, head_dim, state_dim); none for zero.
+        initial: S before the first step, shape (batch, heads, head_dim, state_dim), default None: zero.
 
     Returns:
         y, shaped like x, and the last S.
@@ -89,7 +89,7 @@ def chunked_selective_scan(
 
 @cache
 def has_kernels() -> bool:
-    """Whether the package mamba_ssm is installed and can be imported; one that cannot is told of once."""
+    """Whether the package mamba_ssm is installed and can be imported; a warning says once if it cannot."""
     if importlib.util.find_spec("mamba_ssm") is None:
         return False
     try:

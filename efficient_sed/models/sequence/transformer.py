@@ -65,7 +65,7 @@ class TransformerConfig(SequenceHeadConfig):
     """Model dimension."""
     num_layers: int = 2
     num_heads: int | None = None
-    """Attention heads; none: 8, or 4 where hidden is below 128, as in the released models."""
+    """Attention heads, default None: 8, or 4 where hidden is below 128, as in the released models."""
     dropout: float = 0.2
 
     def __post_init__(self) -> None:

@@ -48,15 +48,15 @@ class Score:
     source: str
     """Paper and table, or the run."""
     clips: int | None = None
-    """Clips that were scored; none where the source does not say."""
+    """Clips that were scored, None where the source does not say."""
     clips_in_part: int | None = None
-    """Clips that the evaluated part has in full; none where the source does not say."""
+    """Clips that the evaluated part has in full, None where the source does not say."""
     num_classes: int | None = None
     """Classes that the mean is taken over."""
     manifest_hash: str | None = None
     """Hash of the very data, where they can be made again."""
     settings: tuple[str, ...] = ()
-    """`key=value` that make them; none: the defaults."""
+    """`key=value` that make them, empty for the defaults."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ class Card:
     macs: int
     """Multiply-accumulates of a 10 s clip as `count_macs` gives them; of the backbone alone for the task "backbone"."""
     class_list: Literal["audioset_strong", "audioset_weak", "synthetic"] | None = None
-    """Labels of the classifier, in logit order; none for the task "backbone"."""
+    """Labels of the classifier, in logit order, None for the task "backbone"."""
     num_classes: int | None = None
     input: InputContract | None = None
     """None if the weights were trained on something else than sound."""
     release: str | None = None
-    """Page of the release; none for weights shipped with the package."""
+    """Page of the release, None for weights shipped with the package."""
     url: str | None = None
     sha256: str | None = None
-    """Checksum of the file; none while unknown: then the first file seen is the measure of later ones."""
+    """Checksum of the file, None while unknown: then later files are compared with the first."""
     scores: tuple[Score, ...] = ()
     """The first is the one that tables show."""
     recipe: tuple[str, ...] = ()
@@ -159,7 +159,7 @@ def get_card(name: str) -> Card:
 
 
 def card_of_file(path: Path) -> Card | None:
-    """The card of the released weights whose file has this name; none if there are none."""
+    """The card of the released weights whose file has this name, else None."""
     return next((card for card in list_cards().values() if card.file == path.name), None)
 
 
@@ -247,7 +247,7 @@ def _verify_checksum(card: Card, path: Path) -> None:
 
 
 def record_checksum(card: Card, path: Path) -> None:
-    """Keep the checksum of a file that proved good, where the card knows none: later files are measured by it."""
+    """Keep the checksum of a file that proved good, where the card has none: later files are compared with it."""
     record = _record_of(path)
     if card.sha256 is not None or record.is_file():
         return

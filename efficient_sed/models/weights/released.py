@@ -60,7 +60,7 @@ def held_backbone(*spellings: Mapping[str, Tensor]) -> str | None:
 
 @cache
 def _layout(name: str) -> tuple[dict[str, torch.Size], _Rules]:
-    """Shapes of a backbone's weights, none where it cannot be built, and rules for its released names."""
+    """Shapes of a backbone's weights, empty where it cannot be built, and rules for its released names."""
     try:
         with torch.device("meta"):
             backbone = BACKBONES.get(name)().build()
@@ -114,7 +114,7 @@ def _rename(state: Mapping[str, Tensor], rules: _Rules) -> dict[str, Tensor]:
 
 
 def _apply(rules: _Rules, key: str) -> str | None:
-    """Our name of a released key; none for a second copy."""
+    """Our name of a released key, None for a second copy."""
     for prefix, replacement, patterns in rules:
         if key.startswith(prefix):
             rest = key.removeprefix(prefix)

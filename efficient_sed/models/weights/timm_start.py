@@ -33,7 +33,7 @@ _LAST = {"conv": "0", "bn1": "1"}
 
 
 def timm_holder(name: str) -> str | None:
-    """The plain backbone that a name of timm's stands for; none if it is no name of timm's that is known here."""
+    """The plain backbone that a name of timm's stands for, None for a name that is not known here."""
     held = {
         entry.timm_name.split(".")[0]: backbone
         for backbone in reversed(BACKBONES.names())
