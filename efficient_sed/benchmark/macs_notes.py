@@ -100,11 +100,9 @@ def published_differences(model: SedModel, report: MacsReport) -> dict[str, int]
     EfficientSED's are by a DeepSpeed of early 2025, ERANN's by torchsummaryX, both on the authors' code.
 
     That code keeps each convolution of the TCN under two names (DeepSpeed counted a module once a name until its pull
-    request 8320) and
-    pads both sides, so that each computes 2 * dilation steps that are then cut off. Its Mamba calls kernels, which
-    DeepSpeed cannot see.
-    ERANN's has clip logits alone; else it is what we count: convolutions and linear layers of a 10 s clip, without the
-    front end.
+    request 8320) and pads both sides, so that each computes 2 * dilation steps that are then cut off. Its Mamba calls
+    kernels, which DeepSpeed cannot see. ERANN's has clip logits alone; else it is what we count: convolutions and
+    linear layers of a 10 s clip, without the front end.
     """
     T = _steps(model, report)
     differences = {"counts nn.GRU as zero": -_recurrent(model, report)}

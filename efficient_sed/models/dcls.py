@@ -85,8 +85,8 @@ def replace_depthwise(
     Strides and shapes stay.
 
     Layers of one stage that have equal channels and strides share positions and deviations. The model itself is
-    changed, and can be trained,
-    measured and fused, but not saved: what can be is a registered backbone, such as fmn10_dcls or convnext_tiny_dcls.
+    changed, and can be trained, measured and fused, but not saved: what can be is a registered backbone, such as
+    fmn10_dcls or convnext_tiny_dcls.
 
     Args:
         model: A model or a backbone.
@@ -95,8 +95,7 @@ def replace_depthwise(
         version: "gauss", "max", "v1" or "v0", as in the package.
         kernel_sizes: Of the convolutions to replace, such as (7,), default None: all that are larger than 1.
         larger_than_map: What to do where the outermost places see nothing but padding, wherever the filter stands,
-            because
-            dilated_size > 2 * n - 1 for a map of n: raise, "crop" the kernel there, or "keep" it, as published.
+            because dilated_size > 2 * n - 1 for a map of n: raise, "crop" the kernel there, or "keep" it, as published.
         input_size: Mel bins and frames that the maps are computed for, default None: the front end's bins (for a
             backbone 128) and 1001 frames.
 

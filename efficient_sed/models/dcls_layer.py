@@ -32,8 +32,7 @@ def dense_kernel(
 
     Khalfaoui-Hassani et al., "Dilated convolution with learnable spacings: beyond bilinear interpolation", 2023
     (https://arxiv.org/abs/2306.00817). Every interpolation is a product over the axes, so that a kernel of F x T places
-    is a matrix product of
-    (F, elements) by (elements, T): the package works on all F x T places of each element.
+    is a matrix product of (F, elements) by (elements, T): the package works on all F x T places of each element.
 
     Args:
         weight: Shape (channels, 1, elements).
@@ -67,8 +66,7 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
     Its parameters, their first values and their limits are the package's.
 
     The package's positions come first along frequency, as it limits them; its own v1, max and gauss read them the other
-    way round, which
-    is a transposition for square kernels and wrong for others.
+    way round, which is a transposition for square kernels and wrong for others.
 
     Args:
         conv: The depthwise convolution that it takes the place of; it gives channels, strides, size of the output,

@@ -23,8 +23,7 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
 
     Raises:
         ConfigError: If the name does not follow the grammar or names weights, not exactly one of num_classes and
-            classes is
-            given, or a label is no text on one line, or there twice.
+            classes is given, or a label is no text on one line, or there twice.
     """
     parsed = parse_name(name)
     if parsed.tag is not None:

@@ -118,8 +118,8 @@ class FusedConv2d(nn.Module):
     """A convolution with BatchNorm in its weights and its activation in the same pass over memory.
 
     On a CPU by oneDNN: PyTorch's own choice for one clip and one thread is a slow convolution between two copies. A
-    gate before a projection
-    (1 x 1, no activation) scales the weights of each clip there, which are far fewer than its activations.
+    gate before a projection (1 x 1, no activation) scales the weights of each clip there, which are far fewer than its
+    activations.
     """
 
     def __init__(self, conv: nn.Conv2d, gate: Gate | None = None) -> None:

@@ -58,8 +58,8 @@ OTHER_PREFIX = {
 }
 TOLERANCE = 1e-3
 """Of the references, made in float32 on another CPU: quiet bands are the rounding of a Fourier transform. The front
-ends are held to float64 in
-tests/audio."""
+ends are held to float64 in tests/audio.
+"""
 by_name = pytest.mark.parametrize("name", FILES)
 
 

@@ -96,8 +96,7 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
 
     Args:
         name: A released name such as "fmn10+tf-256_strong", a file that says what it holds (ours, or a released one
-            under its own name),
-            or, with `checkpoint`, an architecture such as "fmn10+tf-256".
+            under its own name), or, with `checkpoint`, an architecture such as "fmn10+tf-256".
         checkpoint: File with weights: .safetensors, .pt as released by EfficientSED or PretrainedSED, or a Lightning
             .ckpt.
         num_classes: Where the weights are for another number of classes, replace their classifier by a random one of

@@ -39,9 +39,8 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """Fill a backbone with the weights that its `init` stands for; without `init` it stays as it is.
 
     Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by
-    EfficientSED,
-    EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line says what was
-    and what was not.
+    EfficientSED, EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line
+    says what was and what was not.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another backbone.
