@@ -27,8 +27,8 @@ from efficient_sed.files.cache import HOME_VARIABLE
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.weights import cards
 from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
-from efficient_sed.models.weights.checkpoint import read_checkpoint
 from efficient_sed.models.weights.download import download
+from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.teachers._journal import open_journal
 from efficient_sed.training.callbacks import PROGRESS_FILE
 from efficient_sed.training.curves import read_curves

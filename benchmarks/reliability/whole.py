@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from efficient_sed.experiment.result_file import RESULT_FILE, read_result
 from efficient_sed.inference.onnx_model import OnnxModel
-from efficient_sed.models.weights.checkpoint import read_checkpoint
+from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.sweep.run_process import LOG_FILE
 from efficient_sed.training.curves import METRICS_FILE
 

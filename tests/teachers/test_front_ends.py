@@ -119,7 +119,7 @@ def test_clips_longer_than_a_teacher_hears(monkeypatch: pytest.MonkeyPatch) -> N
     teacher.check_clips(10.0)
     with pytest.raises(
         ConfigError,
-        match=r"teacher teacher0: hears at most 10 s at once, data\.clip_seconds=12; give data\.clip_seconds=10",
+        match=r"teacher teacher0: takes at most 10 s at once, data\.clip_seconds=12; give data\.clip_seconds=10",
     ):
         teacher.check_clips(12.0)
 
