@@ -27,10 +27,9 @@ from mkdocs.structure.files import File, Files
 
 import efficient_sed
 from efficient_sed.cli.main import build_parser
-from efficient_sed.config.parse import COMPONENTS
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.parse import COMPONENTS, RunConfig
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
-from efficient_sed.sweep.launchers.choose import LAUNCHERS
+from efficient_sed.sweep import launchers
 
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"<!-- generated: ([\w-]+) -->")
@@ -91,9 +90,18 @@ def options_page() -> str:
         elif dataclasses.is_dataclass(hint):
             lines += group_section(item.name, typing.cast(type, hint))
     lines += ["## `launcher`", "Where a sweep carries out its runs: `efficient-sed sweep --launcher NAME`."]
-    for name, launcher in LAUNCHERS.items():
+    for name, launcher in launcher_classes():
         lines += [f"### `--launcher {name}`", summary(launcher), option_table(launcher, "launcher.")]
     return "\n\n".join(lines) + "\n"
+
+
+def launcher_classes() -> Iterator[tuple[str, type]]:
+    """The config class of every launcher by name: a file each."""
+    for module in pkgutil.iter_modules(launchers.__path__):
+        members = vars(importlib.import_module(f"{launchers.__name__}.{module.name}"))
+        for name, value in members.items():
+            if name.endswith("Launcher") and dataclasses.is_dataclass(value):
+                yield module.name, typing.cast(type, value)
 
 
 def component_section(key: str, base: type, registry: Registry[Any]) -> list[str]:
@@ -304,9 +312,9 @@ def api_pages() -> dict[str, str]:
 
 
 def module_block(name: str) -> str:
-    """A module under a heading of ours, which tells modules of one name in several folders apart."""
-    options = "".join(f"\n      {line}" for line in ("show_root_heading: false", "show_root_toc_entry: false", "heading_level: 3"))
-    return f"## {name.removeprefix('efficient_sed.')} {{ #{name} }}\n\n::: {name}\n    options:{options}"
+    """A module under its whole name, which tells modules of one name in several folders apart."""
+    label = name.removeprefix("efficient_sed.")
+    return f"::: {name}\n    options:\n      heading: {label}\n      toc_label: {label}"
 
 
 def rooms() -> list[str]:
@@ -399,12 +407,22 @@ def modules_table(base_url: str = "../reference/api/") -> str:
     return table(("folder", "what it holds"), rows)
 
 
+def registries_table() -> str:
+    """Every registry: what it holds, and the folder in which a new file is found."""
+    rows = []
+    for path in sorted((ROOT / "efficient_sed").rglob("*.py")):
+        for kind, package in re.findall(r'\bRegistry\("([^"]+)", "([^"]+)"\)', path.read_text(encoding="utf-8")):
+            rows.append((kind, f"`{package.replace('.', '/')}/`"))
+    return table(("a new", "is one file in"), sorted(rows))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "backbones": backbones_table,
     "heads": heads_table,
     "data-sets": data_sets_table,
     "released": released_table,
     "folders": modules_table,
+    "registries": registries_table,
 }
 
 
