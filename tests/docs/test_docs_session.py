@@ -22,10 +22,8 @@ NOT_RUN = {
     "pip install --no-deps . && pip install numpy soundfile numba rich onnxruntime": "tests install nothing",
     "efficient-sed listen --microphone --model detector.onnx": "there is no microphone; test_docs_names.py parses it",
 }
-FEW = (
-    "data.num_train=24 data.num_validation=12 data.num_test=12 train.epochs=1 benchmark.seconds=2 benchmark.modes=eager"
-)
-SHORT = "train.epochs=1 benchmark.seconds=2 benchmark.modes=eager"
+SHORT = "train.epochs=1 benchmark.seconds=1 benchmark.modes=eager benchmark.repeats=3 benchmark.batches=[1]"
+FEW = f"{SHORT} data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3"
 LONGER = {
     "make sweep SEQ=tf HIDDEN=256": f"make sweep SEQ=tf HIDDEN=256 ARGS='{FEW}'",
     "make sweep SEQ=none,tf,gru HIDDEN=64,128 BACKBONE=fmn04": f"make sweep SEQ=none,gru HIDDEN=64 BACKBONE=fmn04 ARGS='{FEW}'",
@@ -36,8 +34,8 @@ LONGER = {
         "efficient-sed train experiment=finetune data=folder data.root=my_sounds data.clip_seconds=5 data.median_frames=5 "
         f"output_dir=my_runs backbone=fmn04 {SHORT}"
     ),
-    "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128": "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128 --seconds 2 --modes eager",
-    "efficient-sed benchmark fmn04+gru-128": "efficient-sed benchmark fmn04+gru-128 --seconds 2 --modes eager",
+    "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128": "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128 --seconds 1 --modes eager --batch 1",
+    "efficient-sed benchmark fmn04+gru-128": "efficient-sed benchmark fmn04+gru-128 --seconds 1 --modes eager --batch 1",
 }
 SOUNDS = "efficient-sed data check data=synthetic data.num_train=24 data.num_validation=12 data.num_test=12"
 
@@ -60,7 +58,7 @@ def test_tutorials(tmp_path: Path) -> None:
     assert type_page(second, tmp_path) >= 4
     shutil.copytree(tmp_path / "my_sounds" / "audio" / "test", tmp_path / "recordings")  # those on the board
     assert type_page(third, tmp_path) >= 6
-    check_result_page(json.loads(next(tmp_path.glob("runs/*/result.json")).read_text(encoding="utf-8")))
+    check_result_page(json.loads(next(tmp_path.glob("first_runs/*/result.json")).read_text(encoding="utf-8")))
 
 
 def check_result_page(result: dict[str, Any]) -> None:
