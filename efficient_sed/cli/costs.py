@@ -65,6 +65,9 @@ def add_costs(add: Callable[[str, Callable[[argparse.Namespace], int], str], arg
         help="draw published models alone, with their MACs as published and as we count them; needs no runs",
     )
     plot.add_argument(
+        "--score", metavar="KEY", help="score to draw, such as event_f1_macro; default: that of the tables"
+    )
+    plot.add_argument(
         "--output",
         type=Path,
         default=Path("plots/frontier.png"),
@@ -88,9 +91,10 @@ def run_benchmark(options: argparse.Namespace) -> int:
         return _benchmark_exported(options, exported)
     if options.engine is not None:
         raise ConfigError(f"--engine {options.engine} runs exported models (.onnx), and {options.models[0]} is none")
+    from efficient_sed.cli.tables import complexity_table, speed_table
     from efficient_sed.config.parse import from_dict
     from efficient_sed.config.schema import BenchmarkConfig
-    from efficient_sed.experiment.record import append_csv, complexity_table, read_benchmark_csv, speed_table
+    from efficient_sed.experiment.record import append_csv, read_benchmark_csv
     from efficient_sed.experiment.run import benchmark_model
 
     typed = {
@@ -148,17 +152,23 @@ def _numbers(option: str, text: str) -> list[int]:
 
 
 def run_plot(options: argparse.Namespace) -> int:
-    from efficient_sed.frontier.points import find_runs, output_base, read_published, with_ending
+    from efficient_sed.frontier.points import read_published
+    from efficient_sed.frontier.runs import find_runs, output_base, with_ending
 
     check_place(
         "--output", options.output, ("png", "svg", "html") if options.published else ("png", "svg", "html", "csv")
     )
     if not options.published:
         return report(
-            find_runs(options.runs), options.output, allow_mixed=options.allow_mixed, device_files=options.device or ()
+            find_runs(options.runs),
+            options.output,
+            allow_mixed=options.allow_mixed,
+            device_files=options.device or (),
+            score=options.score,
         )
-    if options.device:
-        raise ConfigError("--device is about runs; leave --published out")
+    for option in ("device", "score"):
+        if getattr(options, option):
+            raise ConfigError(f"--{option} is about runs; leave --published out")
     from efficient_sed.frontier.corrected_plot import draw_corrected
     from efficient_sed.frontier.html import write_page
 
@@ -173,7 +183,7 @@ def check_place(option: str, output: Path, endings: Sequence[str] = ("png", "svg
     from efficient_sed.experiment.record import CSV_START
     from efficient_sed.files.atomic import PNG_START, SVG_START, check_writable
     from efficient_sed.files.pages import PAGE_START
-    from efficient_sed.frontier.points import output_base, with_ending
+    from efficient_sed.frontier.runs import output_base, with_ending
 
     if not output.is_dir() and output_base(output) == output and FILE_ENDING.fullmatch(output.suffix):
         raise ConfigError(
@@ -195,33 +205,29 @@ def report(
     allow_mixed: bool,
     is_split: bool = False,
     device_files: Sequence[Path] = (),
+    score: str | None = None,
 ) -> int:
     """Table, CSV, page and pictures of finished runs: one for each score that leads, or if `is_split` for each set of runs that compare.
 
     Args:
         device_files: What exported models of the runs were measured by on another machine; given, these alone are drawn.
+        score: Key of the score to draw; default None: that which leads the table.
     """
-    from efficient_sed.experiment.record import result_table, write_csv
+    from efficient_sed.cli.tables import result_table
+    from efficient_sed.experiment.record import write_csv
     from efficient_sed.frontier.device_rows import results_on_device
+    from efficient_sed.frontier.front import check_comparable, group_by_metric, group_comparable
     from efficient_sed.frontier.html import write_page
     from efficient_sed.frontier.plot import draw_frontier
-    from efficient_sed.frontier.points import (
-        check_comparable,
-        group_by_metric,
-        group_comparable,
-        output_base,
-        read_published,
-        read_results,
-        run_points,
-        with_ending,
-    )
+    from efficient_sed.frontier.points import read_published, run_points
+    from efficient_sed.frontier.runs import output_base, read_results, with_ending
     from efficient_sed.frontier.table1 import table1
 
     found: Sequence[tuple[Path, Mapping[str, Any]]] = read_results(folders)
     if device_files:
         found = results_on_device(found, device_files)
     results = [result for _, result in found]
-    groups = group_by_metric(run_points(found))
+    groups = group_by_metric(run_points(found, score))
     if is_split:
         groups = [comparable for group in groups for comparable in group_comparable(group)]
     for group in groups if not allow_mixed else ():

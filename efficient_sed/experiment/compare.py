@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.experiment.result_file import PSDS_SCORES, RESULT_FILE, main_score, read_result
+from efficient_sed.experiment.result_file import RESULT_FILE, main_score, read_result
 from efficient_sed.metrics.psds.clips import CLIPS_FILE, CONFIDENCE, NUM_REPLICATES, SEED, PsdsClips, interval, p_value
 
 MAX_P = (100 - CONFIDENCE) / 100
@@ -105,7 +105,7 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
 
 
 def _score(folder: Path, result: Mapping[str, Any], values: np.ndarray) -> RunScore:
-    key, _ = main_score(result)
+    key = main_score(result).key
     return RunScore(str(folder), result["model"], key, float(result["metrics"][key]), interval(values))
 
 
@@ -115,8 +115,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], PsdsClips]:
         raise DataError(
             f"{folder}: holds no finished run ({RESULT_FILE} is missing); give the folder of a run, such as runs/RUN"
         )
-    key, title = main_score(result)
-    if key not in PSDS_SCORES or key not in result["metrics"]:
+    key, title = main_score(result).key, main_score(result).name
+    if result["task"] != "detection" or key not in result["metrics"]:
         raise DataError(f"{folder}: is a run of task={result['task']}; runs of task=detection compare")
     clips = PsdsClips.load(folder / CLIPS_FILE)
     if abs(clips.macro() - result["metrics"][key]) > 1e-9:

@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from efficient_sed.frontier.plot import (
-    COLOURS,
-    DPI,
-    INK,
-    draw_staircase,
-    pad_scores,
-    place_labels,
-    save_figure,
-    scale_cost,
-)
-from efficient_sed.frontier.points import COMPLEXITY_METRICS, Point, pareto_front
+from efficient_sed.frontier.axes import COMPLEXITY_METRICS
+from efficient_sed.frontier.figure import COLOURS, DPI, INK, draw_staircase, pad_scores, save_figure, scale_cost
+from efficient_sed.frontier.front import pareto_front
+from efficient_sed.frontier.label_places import place_labels
+from efficient_sed.frontier.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -117,7 +117,7 @@ def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) ->
     precision = measured["throughput"]["precision"]
     if precision == EXACT:
         return result
-    metric, title = main_score(run)
+    metric, title = main_score(run).key, main_score(run).name
     score = record["score"] or {}
     expected = {
         "metric": metric,

@@ -14,7 +14,13 @@ from typing import NamedTuple
 
 from efficient_sed.errors import DataError
 from efficient_sed.files.packaged import resource_folder
+from efficient_sed.metrics.contracts import Score
 
+PUBLISHED_SCORES = (
+    Score("f1_micro", "F1 micro", "F1, micro", most=1.0),
+    Score("loss", "loss", "loss", is_higher_better=False),
+)
+"""Scores that no metric of ours computes."""
 CORRECTIONS = "efficientsed_macs.csv"
 Row = Mapping[str, str]
 

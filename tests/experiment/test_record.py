@@ -13,15 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from efficient_sed.benchmark.speed import unmeasured
+from efficient_sed.cli.tables import complexity_table, result_table
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.record import (
     COMPLEXITY_COLUMNS,
-    RESULT_COLUMNS,
     append_csv,
     complexity_row,
-    complexity_table,
     repeated_rows,
-    result_table,
+    result_columns,
     write_csv,
 )
 
@@ -58,7 +57,7 @@ def text_of(table: Table) -> str:
 
 def test_every_column_is_filled() -> None:
     assert tuple(complexity_row(RECORD)) == COMPLEXITY_COLUMNS
-    assert repeated_rows([RESULT])[0].keys() == set(RESULT_COLUMNS)
+    assert repeated_rows([RESULT])[0].keys() == set(result_columns())
 
 
 def test_a_speed_that_was_measured_later_says_with_what() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from efficient_sed.data.events import Event
-from efficient_sed.metrics.segment.score import MAX_FPR, SegmentScores, partial_auroc
+from efficient_sed.metrics.segment.metric import MAX_FPR, SegmentScores
+from efficient_sed.metrics.segment.score import partial_auroc
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs

@@ -16,10 +16,30 @@ import numpy as np
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import DataError
+from efficient_sed.metrics.contracts import METRICS, ClipMetric, Score, Setting
 from efficient_sed.metrics.event.score import HitCounts
 from efficient_sed.metrics.frame.score import count_errors
 from efficient_sed.metrics.segment.score import SEGMENT_S
 from efficient_sed.postprocessing.median import find_all_runs, smooth_scores
+
+
+@METRICS.register("hear")
+class OnsetScores(ClipMetric):
+    """What `event_metrics` adds to runs on data with event scores; it needs all scores at once, before any filter."""
+
+    rank = 5
+    scores = (
+        Score("onset_f", "onset F", "onset F-measure", most=1.0, column="onset F"),
+        Score("onset_f_macro", "onset F macro", "onset F-measure, mean over classes", most=1.0),
+        Score(
+            "segment_error_rate", "error rate", "error rate of segments", is_higher_better=False, column="error rate"
+        ),
+    )
+
+    @classmethod
+    def create(cls, setting: Setting) -> None:
+        """None: not clip by clip."""
+
 
 Events = Mapping[str, Sequence[Event]]
 

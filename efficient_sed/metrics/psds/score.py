@@ -10,7 +10,7 @@ from efficient_sed.errors import DataError
 from efficient_sed.metrics.psds._checks import check_columns, check_duration
 from efficient_sed.metrics.psds.back_ends import BackEnd, create_back_end
 from efficient_sed.metrics.psds.inputs import open_scores, read_durations, read_ground_truth, to_array
-from efficient_sed.metrics.psds.parameters import PsdsParameters
+from efficient_sed.metrics.psds.parameters import PSDS1, PsdsParameters
 from efficient_sed.metrics.psds.result import PsdsResult
 
 
@@ -21,10 +21,10 @@ def psds1(
     *,
     classes: Sequence[str],
     frame_hop_s: float,
-    dtc: float = 0.7,
-    gtc: float = 0.7,
-    alpha_st: float = 1.0,
-    max_efpr: float = 100.0,
+    dtc: float = PSDS1.dtc,
+    gtc: float = PSDS1.gtc,
+    alpha_st: float = PSDS1.alpha_st,
+    max_efpr: float = PSDS1.max_efpr,
     cttc: float | None = None,
     alpha_ct: float = 0.0,
     back_end: BackEnd = "exact",

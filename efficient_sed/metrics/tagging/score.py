@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import torch
-from scipy.stats import norm, rankdata
-from torch import Tensor
-from torchmetrics.functional.classification import binary_average_precision
+from typing import TYPE_CHECKING, Any
 
 from efficient_sed.data.score_checks import check_clip_scores
 from efficient_sed.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def tagging_metrics(
@@ -51,7 +49,10 @@ def tagging_metrics(
 
 def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> tuple[float, dict[str, float]]:
     """mAP and the average precision per class, over classes that occur; logits and targets of shape (clips, classes)."""
-    present = torch.nonzero(targets.sum(0) > 0).flatten()
+    import torch
+    from torchmetrics.functional.classification import binary_average_precision
+
+    present = (targets.sum(0) > 0).nonzero().flatten()
     if len(present) == 0:
         raise DataError("mAP needs at least one event in the ground truth, found none")
     values = torch.stack([binary_average_precision(logits[:, i].float(), targets[:, i].long()) for i in present])
@@ -60,6 +61,8 @@ def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[st
 
 def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
     """mAUC over classes that some clips have and some have not, none if there is no such class; logits and targets of shape (clips, classes)."""
+    from scipy.stats import rankdata
+
     values = []
     for scores, is_positive in zip(logits.T.float().numpy(), targets.T.bool().numpy(), strict=True):
         num_positive, num_negative = int(is_positive.sum()), int((~is_positive).sum())
@@ -73,6 +76,8 @@ def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
 
 def dprime(auc: float) -> float | None:
     """Distance of two normal distributions of equal width with that AUC, in widths; none where it is infinite."""
+    from scipy.stats import norm
+
     return math.sqrt(2) * float(norm.ppf(auc)) if 0 < auc < 1 else None
 
 
@@ -82,7 +87,7 @@ def single_label_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]
         return {}
     chosen, true = logits.argmax(1), targets.argmax(1)
     per_class = {}
-    for index in torch.nonzero(targets.sum(0) > 0).flatten().tolist():
+    for index in (targets.sum(0) > 0).nonzero().flatten().tolist():
         hits = int(((chosen == index) & (true == index)).sum())
         per_class[classes[index]] = 2 * hits / int((chosen == index).sum() + (true == index).sum())
     return {
