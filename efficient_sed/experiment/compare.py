@@ -1,8 +1,9 @@
 """Whether one run is better than another, or was only luckier with its clips: a paired bootstrap of macro PSDS1.
 
-Both runs are scored on the same clips drawn with replacement, over and over (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993).
-One convention: a difference is real if and only if p < 0.05, which is if and only if its interval, of the same draws, leaves out 0.
-What another training seed would change is not in it: that takes several runs.
+Both runs are scored on the same clips drawn with replacement, over and over (Efron & Tibshirani, "An Introduction to
+the Bootstrap", 1993). One convention: a difference is real if and only if p < 0.05, which is if and only if its
+interval, of the same draws, leaves out 0. What another training seed would change is not in it: that takes several
+runs.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
         replicates: Draws of the clips.
 
     Raises:
-        DataError: If a run is not finished, or they differ in data, clips, classes or metric variant; the message says in what.
+        DataError: If a run is not finished, or they differ in data, clips, classes or metric variant; the message says
+            in what.
         ConfigError: If there are too few replicates, or too many, or both folders are one.
     """
     if not MIN_REPLICATES <= replicates <= MAX_REPLICATES:

@@ -71,7 +71,10 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat columns of a run: score, conditions, cost. Versions are those of the training and, where others measured its speed, those too."""
+    """Flat columns of a run: score, conditions, cost.
+
+    Versions are those of the training and, where others measured its speed, those too.
+    """
     environment, costs = result["environment"], complexity_row(result)
     metrics, variant, training = result["metrics"], result["metrics"]["variant"], result["training"]
     score = main_score(result)
@@ -97,7 +100,9 @@ def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own; of what was measured, medians.
+    """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own.
+
+    Of what was measured, medians.
 
     Other columns in which the runs differ, such as seed and signature, hold all values, with spaces between.
     """

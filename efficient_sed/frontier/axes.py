@@ -80,7 +80,10 @@ def _value_at(complexity: Mapping[str, Any], path: Sequence[str]) -> float | Non
 
 
 def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
-    """What throughput of repetitions was measured on, such as "CPU of a kind, fp32, fused, batch 4"; empty if it was not measured."""
+    """What throughput of repetitions was measured on, such as "CPU of a kind, fp32, fused, batch 4".
+
+    Empty if it was not measured.
+    """
     speed = next((speed for result in group if (speed := result["complexity"].get("throughput"))), None)
     return (
         ", ".join(

@@ -1,4 +1,7 @@
-"""Finished runs with the speed that their exported models have on another machine: what `efficient-sed benchmark MODEL.onnx --json` brings back."""
+"""Finished runs with the speed that their exported models have on another machine.
+
+What `efficient-sed benchmark MODEL.onnx --json` brings back.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +67,8 @@ def results_on_device(
         results: Finished runs and their folders.
 
     Raises:
-        DataError: If a file is something else, none of its models comes from the runs, or one has no score that compares with its run's; or if
-            two records are of one model in one engine on one device.
+        DataError: If a file is something else, none of its models comes from the runs, or one has no score that
+            compares with its run's; or if two records are of one model in one engine on one device.
     """
     runs = {str(result["signature"]): (folder, result) for folder, result in results}
     origins: dict[tuple[str, ...], Path] = {}

@@ -10,7 +10,9 @@ from efficient_sed.frontier.points import Point
 
 
 def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None = None) -> list[Point]:
-    """Points that no other one dominates, by ascending complexity; equal points are all kept, those with extra training data or without `x` left out.
+    """Points that no other one dominates, by ascending complexity.
+
+    Equal points are all kept, those with extra training data or without `x` left out.
 
     A point dominates another if it is no worse in score and complexity and better in one of them.
 

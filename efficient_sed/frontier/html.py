@@ -1,8 +1,9 @@
 """One HTML file to look around in: any score against any cost, of our runs and of the published tables.
 
-The page is our own plain JavaScript and SVG, some 40 kB, and not plotly: a page with plotly.js inside has 5 MB, which no mail or
-repository takes gladly, opens slowly on a phone, and its points cannot be reached with the keyboard. Nothing is fetched: a content security policy
-forbids it, and lets no script run but the page's own. Values come from the results; `page/*.js` only draws them.
+The page is our own plain JavaScript and SVG, some 40 kB, and not plotly: a page with plotly.js inside has 5 MB, which
+no mail or repository takes gladly, opens slowly on a phone, and its points cannot be reached with the keyboard. Nothing
+is fetched: a content security policy forbids it, and lets no script run but the page's own. Values come from the
+results; `page/*.js` only draws them.
 """
 
 from __future__ import annotations

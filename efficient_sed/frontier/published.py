@@ -1,7 +1,8 @@
 """The result tables of five papers, as shipped in `benchmarks/published`, with EfficientSED's MACs counted anew.
 
-EfficientSED (Morocutti et al. 2025) counted MACs with DeepSpeed's profiler, which adds none for nn.GRU and at that time took a
-TCN's convolutions twice. `benchmarks/results/efficientsed_macs.csv` holds both counts; `macs` is ours, `macs_published` the paper's.
+EfficientSED (Morocutti et al. 2025) counted MACs with DeepSpeed's profiler, which adds none for nn.GRU and at that time
+took a TCN's convolutions twice. `benchmarks/results/efficientsed_macs.csv` holds both counts; `macs` is ours,
+`macs_published` the paper's.
 """
 
 from __future__ import annotations

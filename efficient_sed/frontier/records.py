@@ -69,7 +69,10 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
 
 
 def _speed_software(result: Mapping[str, Any]) -> str:
-    """What measured the speed of a run; empty for results of early versions, of which "environment" is all that is known."""
+    """What measured the speed of a run.
+
+    Empty for results of early versions, of which "environment" is all that is known.
+    """
     environment = result["complexity"].get("speed_environment")
     return f"torch {environment['versions']['torch']}, commit {environment['commit']}" if environment else ""
 

@@ -15,7 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 def output_base(output: Path) -> Path:
-    """What the files of a plot are called, but for their endings: a folder holds `frontier`, and an ending of one of the files is taken off."""
+    """What the files of a plot are called, but for their endings.
+
+    A folder holds `frontier`, and an ending of one of the files is taken off.
+    """
     return (
         output / "frontier"
         if output.is_dir()

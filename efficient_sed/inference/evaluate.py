@@ -176,7 +176,10 @@ def start_scores(
 def collected_event_metrics(
     collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None
 ) -> dict[str, Any]:
-    """Event scores of collected scores of the evaluated classes; without a postprocessing, with the best one on these very clips."""
+    """Event scores of collected scores of the evaluated classes.
+
+    Without a postprocessing, with the best one on these very clips.
+    """
     truth, scores = collected.events_and_scores()
     return event_metrics(truth, scores, collected.classes, frame_hop_s, postprocessing)
 
@@ -275,7 +278,9 @@ def _exported_scores(model: OnnxModel) -> _Scores:
 
 
 def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
-    """The metrics that a result carries: PSDS1 and others for detection, mAP and others for tagging; with their exact variant.
+    """The metrics that a result carries: PSDS1 and others for detection, mAP and others for tagging.
+
+    With their exact variant.
 
     Raises:
         DataError: If no clip was scored whole.

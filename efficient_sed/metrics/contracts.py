@@ -1,7 +1,7 @@
 """What a metric is: one class that declares its scores, sees every clip once, and gives entries of a result.
 
-A new metric is one file in this folder (or a folder, as `psds/`) with a class under `@METRICS.register("name")`. Runs of
-its task then compute it; result.json, tables, CSV, the frontier's page and its pictures read what it declares.
+A new metric is one file in this folder (or a folder, as `psds/`) with a class under `@METRICS.register("name")`. Runs
+of its task then compute it; result.json, tables, CSV, the frontier's page and its pictures read what it declares.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ class ClipMetric(ABC):
 
     @abstractmethod
     def metrics(self) -> dict[str, Any]:
-        """Entries of a result: a value for each declared score, or None; what is under "variant" joins the other metrics' variants."""
+        """Entries of a result: a value for each declared score, or None.
+
+        What is under "variant" joins the other metrics' variants.
+        """
 
     def report(self, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
         """Further entries of a finished run, such as confidence intervals.

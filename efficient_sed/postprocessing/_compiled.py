@@ -50,7 +50,8 @@ def find_runs(
     Args:
         thresholds: Ascending, so that runs nest: where a lower one is not reached, no higher one is.
         first: Number of the first frame.
-        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 where there is none; carried on.
+        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 where there is none; carried
+            on.
         peak: Highest scores in them; carried on.
 
     Returns:

@@ -1,4 +1,7 @@
-"""Confidence intervals and paired tests: draws of clips equal scoring the drawn clips from scratch, and runs that differ in anything are refused."""
+"""Confidence intervals and paired tests.
+
+Draws of clips equal scoring the drawn clips from scratch, and runs that differ in anything are refused.
+"""
 
 from __future__ import annotations
 

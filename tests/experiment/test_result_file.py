@@ -24,7 +24,10 @@ LEAVES: list[Any] = [None, "x", [], [1, 2], -1, 0, float("inf"), float("nan"), {
 
 @pytest.mark.parametrize("task", ["detection", "tagging"])
 def test_any_spoiled_leaf_is_told_or_harmless(task: str, tmp_path: Path) -> None:
-    """Each value of a result is replaced by each of some others, or deleted: what is read is then drawn, the rest names the file."""
+    """Each value of a result is replaced by each of some others, or deleted.
+
+    What is read is then drawn, the rest names the file.
+    """
     scores = (
         {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
         if task == "tagging"

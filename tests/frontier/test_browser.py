@@ -1,4 +1,7 @@
-"""The interactive page in a real browser: clicked, typed into and read. Skipped where no Chromium is installed (`make browser` installs it)."""
+"""The interactive page in a real browser: clicked, typed into and read.
+
+Skipped where no Chromium is installed (`make browser` installs it).
+"""
 
 from __future__ import annotations
 

@@ -72,7 +72,10 @@ def test_equal_to_sed_eval(seed: int, grid: FrameGrid) -> None:
 
 
 def test_by_hand() -> None:
-    """Truth: cough in frames 0-2, touched by 1 ms each at its ends, keys in frame 2; found: keys in frames 1-3 at the threshold itself, cough in 2."""
+    """Truth: cough in frames 0-2, touched by 1 ms each at its ends, keys in frame 2.
+
+    Found: keys in frames 1-3 at the threshold itself, cough in 2.
+    """
     scores = np.zeros((5, 4))
     scores[1:4, 1] = 0.5
     scores[2, 0] = 0.9

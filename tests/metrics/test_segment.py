@@ -84,7 +84,10 @@ def test_area_under_the_staircase(positives: list[int], negatives: list[int], ma
 
 
 def test_by_hand() -> None:
-    """Twenty negatives, so that a step is 0.05 wide: one of two positives above the first negative, both above the second."""
+    """Twenty negatives, so that a step is 0.05 wide.
+
+    One of two positives above the first negative, both above the second.
+    """
     negatives = np.array([0.8, 0.6, *[0.1] * 18])
     assert partial_auroc(np.array([0.9, 0.7]), negatives, 0.1) == pytest.approx((0.5 + 1.0) / 2)
     assert partial_auroc(np.array([0.8, 0.6]), negatives, 0.1) == pytest.approx(

@@ -1,8 +1,9 @@
 """Scores of events at one threshold, as the HEAR benchmark takes them for DCASE 2016 Task 2.
 
-Turian et al., "HEAR: Holistic Evaluation of Audio Representations", NeurIPS 2021 competition track (https://arxiv.org/abs/2203.03022); the
-metrics are those of Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162), and equal
-sed_eval's. Changed: without any detection the F-measure is 0, there not a number.
+Turian et al., "HEAR: Holistic Evaluation of Audio Representations", NeurIPS 2021 competition track
+(https://arxiv.org/abs/2203.03022); the metrics are those of Mesaros et al., "Metrics for polyphonic sound event
+detection", 2016 (https://doi.org/10.3390/app6060162), and equal sed_eval's. Changed: without any detection the
+F-measure is 0, there not a number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """F-measure of events, of which a detected one counts if its borders lie close to those of a true one.
 
-Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162); equal to sed_eval's, but for the
-F-measure without any detection, which is 0, there not a number.
+Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162); equal to
+sed_eval's, but for the F-measure without any detection, which is 0, there not a number.
 """
 
 from __future__ import annotations

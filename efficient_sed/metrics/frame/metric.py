@@ -1,6 +1,7 @@
 """Frame-based F1 and error rate at one threshold.
 
-Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162), with a frame for a segment.
+Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162), with a frame
+for a segment.
 """
 
 from __future__ import annotations

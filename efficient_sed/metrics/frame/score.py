@@ -9,5 +9,8 @@ import numpy as np
 
 
 def count_errors(missed: np.ndarray, wrong: np.ndarray) -> int:
-    """Substitutions, deletions and insertions from the numbers of missed and of wrong classes in each step: one of both makes one substitution."""
+    """Substitutions, deletions and insertions from the numbers of missed and of wrong classes in each step.
+
+    One of both makes one substitution.
+    """
     return int(np.maximum(missed, wrong).sum())

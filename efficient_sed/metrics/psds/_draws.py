@@ -1,4 +1,7 @@
-"""PSDS of each class when clips are drawn again, compiled by numba: counts of a drawn clip enter as often as it was drawn."""
+"""PSDS of each class when clips are drawn again, compiled by numba.
+
+Counts of a drawn clip enter as often as it was drawn.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ def draw_classes(
         max_alarms: Most false alarms within the cut at that length.
         num_events: Events of each class in the drawn clips; classes without any are left as they are.
         first_entry: Entries of class c, by descending score, are first_entry[c] to first_entry[c + 1].
-        is_floor: Entry by which a clip without events of the class reaches its highest score: from there down it holds at least one false alarm.
+        is_floor: Entry by which a clip without events of the class reaches its highest score: from there down it holds
+            at least one false alarm.
         is_complete: Classes of which no entry was left out.
         most_alarms: Bound on the false alarms of each class if every clip is drawn once.
 

@@ -149,7 +149,10 @@ class SedScoresEvalPsds(_LibraryPsds):
 
 
 class PsdsEvalPsds(_LibraryPsds):
-    """At 50 thresholds, by psds_eval (Bilen et al., ICASSP 2020): lower than over all thresholds, and slow with many classes."""
+    """At 50 thresholds, by psds_eval (Bilen et al., ICASSP 2020).
+
+    Lower than over all thresholds, and slow with many classes.
+    """
 
     package = "psds_eval"
 

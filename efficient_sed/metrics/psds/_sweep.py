@@ -1,8 +1,9 @@
 """What a clip adds to the counts behind PSDS at every threshold, compiled by numba.
 
-A threshold u makes the frames with a score of at least u active, runs of them detections. As u falls from the highest score, frames join and
-runs merge. Every change of the counts is emitted as an entry (class, score, change of hits, change of false alarms) that takes effect from
-thresholds of that score downwards; sums over the entries of all clips are the counts of the data set.
+A threshold u makes the frames with a score of at least u active, runs of them detections. As u falls from the highest
+score, frames join and runs merge. Every change of the counts is emitted as an entry (class, score, change of hits,
+change of false alarms) that takes effect from thresholds of that score downwards; sums over the entries of all clips
+are the counts of the data set.
 """
 
 from __future__ import annotations
@@ -62,11 +63,13 @@ def sweep_clip(
         maxima: Highest score of each class.
         cuts: Lowest score of each class that still matters.
         borders: Times of the frames' borders, (frames + 1,).
-        first_event: Events of class c are first_event[c] to first_event[c + 1] in `onsets` and `offsets`; those of a class are apart, ascending.
+        first_event: Events of class c are first_event[c] to first_event[c + 1] in `onsets` and `offsets`; those of a
+            class are apart, ascending.
         filled: Entries that the `out_` arrays hold already.
 
     Returns:
-        The class to go on with once the arrays were emptied (the number of classes if all are done), and the entries that they hold now.
+        The class to go on with once the arrays were emptied (the number of classes if all are done), and the entries
+        that they hold now.
     """
     T, C = scores.shape
     column = np.empty(T + 1)
@@ -103,7 +106,10 @@ def sweep_clip(
 def _sweep_without_events(
     column: np.ndarray, cut: float, filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray
 ) -> int:
-    """Every run is a false alarm: one begins where the score rises above the frame before, and two become one at the lowest frame between them."""
+    """Every run is a false alarm.
+
+    One begins where the score rises above the frame before, and two become one at the lowest frame between them.
+    """
     previous = -np.inf
     for t in range(len(column) - 1):
         value = column[t]
@@ -120,9 +126,12 @@ def _sweep_with_events(
     column: np.ndarray, cut: float, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray, dtc: float, gtc: float,
     filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
 ) -> int:  # fmt: skip
-    """Frames join from the highest score on; a run is judged when all frames of its score have joined, and taken back when it grows.
+    """Frames join from the highest score on.
 
-    The counts need not be monotone: a run that grows may lose its event. Neighbours of one score, common after a median filter, count as one frame.
+    A run is judged when all frames of its score have joined, and taken back when it grows.
+
+    The counts need not be monotone: a run that grows may lose its event. Neighbours of one score, common after a median
+    filter, count as one frame.
     """
     column, borders = _join_equal(column, borders)
     T = len(column) - 1

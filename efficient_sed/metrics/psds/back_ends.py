@@ -19,7 +19,10 @@ class PsdsBackEnd(Protocol):
     """Takes in clip after clip, in any order, and gives the score of all."""
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
-        """Take in one clip: scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds."""
+        """Take in one clip.
+
+        Scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds.
+        """
 
     def merge(self, other: Any) -> None:
         """Take over the clips of another one."""

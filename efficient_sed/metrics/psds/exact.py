@@ -1,9 +1,9 @@
 """Polyphonic sound detection score, PSDS: exact over all thresholds, clip by clip.
 
-Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020 (https://arxiv.org/abs/1910.08440), over all
-thresholds as in Ebbers et al., "Threshold independent evaluation of sound event detection scores", ICASSP 2022
-(https://arxiv.org/abs/2201.13148). Changed: counts are summed clip by clip, and of each class only thresholds that the cut at `max_efpr` can
-reach are kept. Values equal those of sed_scores_eval.
+Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020
+(https://arxiv.org/abs/1910.08440), over all thresholds as in Ebbers et al., "Threshold independent evaluation of sound
+event detection scores", ICASSP 2022 (https://arxiv.org/abs/2201.13148). Changed: counts are summed clip by clip, and of
+each class only thresholds that the cut at `max_efpr` can reach are kept. Values equal those of sed_scores_eval.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class PsdsAccumulator:
         """Take in one clip: scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds.
 
         Raises:
-            DataError: If scores or events make no sense, the clip came before, or clips are longer than was said; the message names the clip.
+            DataError: If scores or events make no sense, the clip came before, or clips are longer than was said; the
+                message names the clip.
         """
         given, merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
         if clip_id in self.durations:

@@ -35,10 +35,10 @@ def psds1(
     What of an event lies beyond its clip's end counts, and no detection reaches it.
 
     Args:
-        scores: Per clip an array (frames, classes); frame k covers [k, k + 1) * frame_hop_s, cut at the clip's duration.
-            NaN and plus infinity are refused; a frame of minus infinity is never detected. Instead of an array a score
-            table of sed_scores_eval, a DataFrame with the columns onset, offset and one a class; instead of the mapping
-            a folder of such tables, each a TSV file that is named as its clip.
+        scores: Per clip an array (frames, classes); frame k covers [k, k + 1) * frame_hop_s, cut at the clip's
+            duration. NaN and plus infinity are refused; a frame of minus infinity is never detected. Instead of an
+            array a score table of sed_scores_eval, a DataFrame with the columns onset, offset and one a class; instead
+            of the mapping a folder of such tables, each a TSV file that is named as its clip.
         ground_truth: Per clip its events (onset_s, offset_s, label). Or a DataFrame or TSV file with the columns
             filename, onset, offset and event_label; names may have the ending of an audio file, and clips that it lacks
             have no events.
@@ -48,7 +48,8 @@ def psds1(
         max_efpr: False positives an hour at which the curve is cut.
         cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1), whose
             results are called psds2; default None: cross-triggers cost nothing.
-        back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are packages of the extra [eval].
+        back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are
+            packages of the extra [eval].
 
     Raises:
         DataError: If clips, shapes, labels or times make no sense; the message names clip and value.

@@ -1,7 +1,7 @@
 """Segment-based partial AUROC: does a class sound somewhere in a second, over all thresholds with few false alarms?
 
-McClish, "Analyzing a portion of the ROC curve", 1989 (https://doi.org/10.1177/0272989X8900900307), not standardised; values equal those of
-sed_scores_eval's segment_based.auroc.
+McClish, "Analyzing a portion of the ROC curve", 1989 (https://doi.org/10.1177/0272989X8900900307), not standardised;
+values equal those of sed_scores_eval's segment_based.auroc.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ SEGMENT_S = 1.0
 def partial_auroc(positives: np.ndarray, negatives: np.ndarray, max_fpr: float) -> float:
     """Area under the staircase of true over false positive rate up to `max_fpr`, as a share of the most there can be.
 
-    Each of the highest negatives makes a step to the right, at the height of the positives above it; equal scores come together, so that a
-    positive does not stand above a negative of its score.
+    Each of the highest negatives makes a step to the right, at the height of the positives above it; equal scores come
+    together, so that a positive does not stand above a negative of its score.
     """
     room = max_fpr * len(negatives)
     num_steps = min(len(negatives), math.ceil(room))

@@ -1,7 +1,7 @@
 """Metrics of clip-level tagging.
 
-mAP, mAUC and d-prime as Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017
-(https://doi.org/10.1109/ICASSP.2017.7952261), reports them: means over classes, d-prime of the mean AUC.
+mAP, mAUC and d-prime as Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP
+2017 (https://doi.org/10.1109/ICASSP.2017.7952261), reports them: means over classes, d-prime of the mean AUC.
 `tagging_metrics` checks the scores; the functions behind it take them as they are.
 """
 
@@ -48,7 +48,10 @@ def tagging_metrics(
 
 
 def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> tuple[float, dict[str, float]]:
-    """mAP and the average precision per class, over classes that occur; logits and targets of shape (clips, classes)."""
+    """mAP and the average precision per class, over classes that occur.
+
+    Logits and targets of shape (clips, classes).
+    """
     import torch
     from torchmetrics.functional.classification import binary_average_precision
 
@@ -60,7 +63,10 @@ def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[st
 
 
 def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
-    """mAUC over classes that some clips have and some have not, none if there is no such class; logits and targets of shape (clips, classes)."""
+    """mAUC over classes that some clips have and some have not, none if there is no such class.
+
+    Logits and targets of shape (clips, classes).
+    """
     from scipy.stats import rankdata
 
     values = []
@@ -82,7 +88,10 @@ def dprime(auc: float) -> float | None:
 
 
 def single_label_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, Any]:
-    """Of the highest logit as the clip's class: accuracy, F1 per class that occurs, and their mean; none of them unless each clip has exactly one label of several."""
+    """Of the highest logit as the clip's class: accuracy, F1 per class that occurs, and their mean.
+
+    None of them unless each clip has exactly one label of several.
+    """
     if len(targets) == 0 or targets.shape[1] < 2 or not (targets.sum(1) == 1).all():
         return {}
     chosen, true = logits.argmax(1), targets.argmax(1)
