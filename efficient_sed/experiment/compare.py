@@ -62,19 +62,20 @@ class Comparison:
         width = max(len(self.first.folder), len(self.second.folder), len("second less first"))
         runs = (self.first, self.second)
         rows = [f"{run.folder:{width}}  {run.score:.4f}  [{run.ci95[0]:.4f}, {run.ci95[1]:.4f}]" for run in runs]
-        rows.append(
-            f"{'second less first':{width}} {self.difference:+.4f}  [{self.ci95[0]:+.4f}, {self.ci95[1]:+.4f}]  p = {self.p_value:.4g}"
-        )
+        interval = f"[{self.ci95[0]:+.4f}, {self.ci95[1]:+.4f}]"
+        rows.append(f"{'second less first':{width}} {self.difference:+.4f}  {interval}  p = {self.p_value:.4g}")
         basis = f"p {'<' if self.is_real else '>='} {MAX_P:g}, {self.replicates} draws of {self.num_clips} clips"
         if self.is_real:
             better = self.second if self.ci95[0] > 0 else self.first
-            verdict = f"The difference is real: {better.folder} is better, beyond what the choice of clips explains ({basis})."
+            reason = f"beyond what the choice of clips explains ({basis})"
+            verdict = f"The difference is real: {better.folder} is better, {reason}."
         else:
             verdict = f"The difference may well be chance: other clips of this kind could turn it round ({basis})."
         return [
             *rows,
             verdict,
-            "This is about the choice of clips for these two trainings, not about seeds: those take several runs of each.",
+            "This is about the choice of clips for these two trainings, not about seeds: "
+            "those take several runs of each.",
         ]
 
 
@@ -138,22 +139,19 @@ def _check_same(
         }
         for result in results
     )
+    pair = f"{folders[0]} and {folders[1]} do not compare"
     for key in {**first, **second}:
         if first.get(key) != second.get(key):
-            raise DataError(
-                f"{folders[0]} and {folders[1]} do not compare: {key} is {first.get(key)} in the first, {second.get(key)} in the second"
-            )
+            raise DataError(f"{pair}: {key} is {first.get(key)} in the first, {second.get(key)} in the second")
     for what, own, other in (
         ("clip", clips[0].clip_ids, clips[1].clip_ids),
         ("class", clips[0].classes, clips[1].classes),
     ):
         if different := set(own) ^ set(other):
             name = min(different)
-            raise DataError(
-                f"{folders[0]} and {folders[1]} do not compare: {what} {name!r} was scored in the {'first' if name in own else 'second'} alone"
-            )
+            raise DataError(f"{pair}: {what} {name!r} was scored in the {'first' if name in own else 'second'} alone")
     if not all(
         np.array_equal(getattr(clips[0], name), getattr(clips[1], name))
         for name in ("durations", "event_class", "event_clip", "event_count")
     ):
-        raise DataError(f"{folders[0]} and {folders[1]} do not compare: the clips' events or lengths differ")
+        raise DataError(f"{pair}: the clips' events or lengths differ")

@@ -17,12 +17,14 @@ from efficient_sed.files.atomic import write_atomically
 from efficient_sed.metrics.contracts import Score, all_scores
 
 COMPLEXITY_COLUMNS = (
-    "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size",
-    "latency_ms", "peak_memory_mb", "precision", "device", "torch", "commit", "created",
+    "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds",
+    "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size", "latency_ms", "peak_memory_mb", "precision",
+    "device", "torch", "commit", "created",
 )  # fmt: skip
 MEASURED = ("clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb")
 RUN_COLUMNS = (
-    "seed", "fold", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps", "trained_on",
+    "seed", "fold", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps",
+    "trained_on",
 )  # fmt: skip
 CSV_START = re.compile(b"model,score,metric")
 

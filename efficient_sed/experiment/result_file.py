@@ -17,8 +17,8 @@ RESULT_FILE = "result.json"
 ROUNDING = 1e-9
 TASKS = ("detection", "tagging")
 TEXTS = (
-    "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
-    "environment.versions.torch",
+    "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device",
+    "environment.commit", "environment.created", "environment.versions.torch",
 )  # fmt: skip
 OPTIONAL_TEXTS = ("complexity.macs_note", "environment.device")
 POSITIVE = ("complexity.params", "complexity.macs", "complexity.seconds")
@@ -38,7 +38,8 @@ COUNTS = (
     "complexity.macs_by_part.frontend",
 )
 OPTIONAL = (
-    "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed", "complexity.macs_published",
+    "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed",
+    "complexity.macs_published",
     "complexity.macs_by_part.backbone", "complexity.macs_by_part.sequence", "complexity.macs_by_part.classifier",
 )  # fmt: skip
 PAIRS = (f"{SPEED}.iqr",)
@@ -129,7 +130,7 @@ def _texts(result: Any) -> Iterator[str]:
 
 
 def needs_speed(result: Mapping[str, Any], device: str = "auto") -> bool:
-    """Whether a finished run has no speed yet, or has that of another device than `benchmark.device` asks for by name."""
+    """Whether a finished run has no speed, or that of another device than `benchmark.device` asks for by name."""
     benchmark = result["config"].get("benchmark")
     measured_on = benchmark.get("device") if isinstance(benchmark, Mapping) else None
     return result["complexity"]["throughput"] is None or device not in ("auto", measured_on)

@@ -82,7 +82,8 @@ def results_on_device(
             key = (record["signature"], *(speed[name] for name in ("device", "precision", "mode")))
             if key in origins:
                 raise DataError(
-                    f"--device {file}: {record['model']} in {speed['precision']} was measured on {speed['device']} in {origins[key]} too; give one of them"
+                    f"--device {file}: {record['model']} in {speed['precision']} was measured "
+                    f"on {speed['device']} in {origins[key]} too; give one of them"
                 )
             origins[key] = file
             folder, run = runs[record["signature"]]
@@ -94,7 +95,8 @@ def results_on_device(
             found.append((folder, result))
     if not found:
         raise DataError(
-            f"--device {' '.join(map(str, files))}: nothing in it was exported from one of the runs (runs/RUN/model.safetensors), which hold the scores"
+            f"--device {' '.join(map(str, files))}: nothing in it was exported from one of the runs "
+            "(runs/RUN/model.safetensors), which hold the scores"
         )
     return found
 
@@ -129,7 +131,8 @@ def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) ->
     }
     if any(score.get(key) != value for key, value in expected.items()):
         raise DataError(
-            f"--device {file}: {record['model']} in {precision} has no {title} that compares with its run's, of the same data, clips and engine; "
+            f"--device {file}: {record['model']} in {precision} has no {title} that compares with its run's, "
+            "of the same data, clips and engine; "
             f"export it by --precision with data={run['data']['name']} as the run has it"
         )
     own = {

@@ -78,8 +78,9 @@ def page_data(results: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, An
 
 
 def _name_groups(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sets of records whose scores compare, ours first, each named by its data and what tells it from others on the same data.
+    """Sets of records whose scores compare, ours first.
 
+    Each is named by its data and by what differs from others on the same data.
     Replaces each record's "conditions" by "group", an index into the sets.
     """
     found: list[dict[str, Any]] = []

@@ -112,7 +112,8 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
     key = ours[0].metric if ours else "psds1_macro"
     axis = score_axis(key)
     shown_names = ("AudioSet Strong" if name == PUBLISHED_DATA else name for name in names)
-    panels[0].set_ylabel(f"{axis.label if axis else key} — {', '.join(shown_names)}")
+    better = " (lower is better)" if axis and not axis.is_higher_better else ""
+    panels[0].set_ylabel(f"{axis.label if axis else key}{better} — {', '.join(shown_names)}")
     _legend(figure, panels[0], colours, markers, has_front, bool(published))
     _footnotes(figure, published, any(point.interval for point in ours), note)
 
@@ -121,16 +122,14 @@ def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: 
     metric = COMPLEXITY_METRICS[x]
     lines = ["classifier included; published: 447 classes"] if x == "params" and has_published else []
     if x == "throughput_clips_s":
-        lines = [
-            f"ours: {speeds[0] if len(speeds) == 1 else f'{len(speeds)} different devices or precisions, each with a front of its own'}"
-        ] * bool(speeds)
+        several = f"{len(speeds)} different devices or precisions, each with a front of its own"
+        lines = [f"ours: {speeds[0] if len(speeds) == 1 else several}"] if speeds else []
         lines += [f"published: {PUBLISHED_SPEED}"] * has_published
     elif x == "macs" and has_published:
         lines = ["published MACs counted anew: the paper has BiGRU as zero and TCN twice"]
     if x != "params" and (others := sorted({point.clip_seconds for point in own} - {AXIS_SECONDS})):
-        lines += [
-            f"clips of {' and '.join(f'{seconds:g}' for seconds in others)} s: as many as {AXIS_SECONDS:g} s of sound take"
-        ]
+        lengths = " and ".join(f"{seconds:g}" for seconds in others)
+        lines.append(f"clips of {lengths} s: as many as {AXIS_SECONDS:g} s of sound take")
     ax.set_xlabel(f"{metric.label} ({'lower' if metric.is_lower_better else 'higher'} is better)")
     ax.set_title(TITLES[x], loc="left", fontsize=12, fontweight="bold", pad=42)
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 74))
@@ -167,7 +166,7 @@ def _legend(
         if has_published
         else []
     )
-    for height, handles in ((0.105, heads), (0.075, shapes)):
+    for height, handles in ((0.113, heads), (0.085, shapes)):
         figure.legend(
             handles=handles,
             loc="center",
@@ -183,19 +182,14 @@ def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note:
         sum(point.origin == "figure" for point in published),
         sum(point.has_extra_training_data for point in published),
     )
-    notes = (
-        [
-            f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {figured} of {len(published)} scores read off a figure."
-        ]
-        if published
-        else []
-    )
+    read_off = f"{figured} of {len(published)} scores read off a figure"
+    notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {read_off}."] if published else []
     notes += [f"On no front: {apart} published that learnt from weak labels, too."] if apart else []
     notes += ["Bars: one standard deviation over seeds, or of one run the bootstrap's 95 %."] if has_bars else []
     notes += [f"Mixed: {note}."] if note else []
     figure.text(
         0.5,
-        0.015,
+        0.008,
         "\n".join(line for text in notes for line in textwrap.wrap(text, 230)),
         ha="center",
         va="bottom",

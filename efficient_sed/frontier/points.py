@@ -109,7 +109,8 @@ def _point(group: Sequence[Mapping[str, Any]], folder: Path, score: str | None) 
     costs, conditions = complexity_values(group), score_conditions(result)
     seconds = float(result["complexity"]["seconds"])
     return Point(
-        result["model"], result["backbone"], result["head"], rounded(mean), costs, "ours", result["model"], str(folder), conditions, measured, metric, interval, seconds
+        result["model"], result["backbone"], result["head"], rounded(mean), costs, "ours", result["model"],
+        str(folder), conditions, measured, metric, interval, seconds,
     )  # fmt: skip
 
 
@@ -137,8 +138,8 @@ def read_published() -> list[Point]:
     conditions = {"data": PUBLISHED_DATA}
     return [
         Point(
-            row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label, row.score_source, conditions, row.speed,
-            has_extra_training_data=row.has_extra_training_data,
+            row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label,
+            row.score_source, conditions, row.speed, has_extra_training_data=row.has_extra_training_data,
         )
         for row in read_published_models("efficientsed_audioset_strong")
     ]  # fmt: skip

@@ -104,8 +104,10 @@ def _read_efficientsed(row: Row) -> PublishedModel:
         if corrected.get(key)
     }
     return PublishedModel(
-        "efficientsed_audioset_strong", model, row["backbone"], row["head"], "AudioSet Strong", row["checkpoint"] or model, _numbers(row, {"psds1_macro": ("psds1", 0.01)}), {},
-        _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "", row["checkpoint"] not in {"", f"{model}_strong"},
+        "efficientsed_audioset_strong", model, row["backbone"], row["head"], "AudioSet Strong",
+        row["checkpoint"] or model, _numbers(row, {"psds1_macro": ("psds1", 0.01)}), {},
+        _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "",
+        row["checkpoint"] not in {"", f"{model}_strong"},
     )  # fmt: skip
 
 

@@ -49,12 +49,9 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
     ]
     for each in group:
         main = ", ".join(f"{key} {each['metrics'][key]}" for key in scores)
-        provenance.append(
-            (
-                f"seed {each['seed']}",
-                f"{main}; signature {each['signature']}, {each['environment']['created']}, {folders[str(each['signature'])]}",
-            )
-        )
+        signature = str(each["signature"])
+        made = f"signature {signature}, {each['environment']['created']}, {folders[signature]}"
+        provenance.append((f"seed {each['seed']}", f"{main}; {made}"))
     provenance.append(
         ("configuration", plain({key: value for key, value in result["config"].items() if key != "seed"}))
     )

@@ -95,7 +95,7 @@ class ClipScores:
         return [self.dataset.clips[clip] for clip in sorted(self._whole)]
 
     def events_and_scores(self) -> tuple[dict[str, list[Event]], dict[str, np.ndarray]]:
-        """Of whole clips the events and the scores (frames, classes) of the evaluated classes, before the median filter.
+        """Events and unfiltered scores (frames, classes) of whole clips by their ids, of the evaluated classes.
 
         Raises:
             RuntimeError: If they were not kept.
@@ -308,7 +308,8 @@ def check_classes(model: SedModel | OnnxModel, classes: Sequence[str]) -> None:
             f"{len(own)} against {len(other)} labels",
         )
         raise DataError(
-            f"model and data set have different class lists ({differing}); train on this data set first, or evaluate on the model's own"
+            f"model and data set have different class lists ({differing}); "
+            "train on this data set first, or evaluate on the model's own"
         )
 
 

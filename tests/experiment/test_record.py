@@ -27,8 +27,10 @@ from efficient_sed.experiment.record import (
 RECORD: dict[str, Any] = {
     "model": "fmn04",
     "complexity": {
-        "params": 528_448, "macs": 184_500_000, "macs_by_part": {"frontend": 38_000_000, "backbone": 181_100_000}, "macs_deepspeed": None, "seconds": 10.0,
-        "throughput": {"clips_per_s": 31.5, "iqr": [30.0, 33.0], "batch_size": 4, "precision": "fp32", "device": "CPU of a kind, 1 threads"},
+        "params": 528_448, "macs": 184_500_000,
+        "macs_by_part": {"frontend": 38_000_000, "backbone": 181_100_000}, "macs_deepspeed": None, "seconds": 10.0,
+        "throughput": {"clips_per_s": 31.5, "iqr": [30.0, 33.0], "batch_size": 4, "precision": "fp32",
+                       "device": "CPU of a kind, 1 threads"},
         "latency": {"ms": 33.25}, "peak_memory_mb": 700.5,
     },
     "environment": {"versions": {"torch": "2.11.0"}, "commit": "abc", "created": "2026-11-20T00:00:00+00:00"},

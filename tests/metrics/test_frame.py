@@ -26,7 +26,7 @@ Clip = tuple[np.ndarray, list[Event], float]
 
 
 def random_clips(seed: int, hop_s: float = GRID.hop_s) -> list[Clip]:
-    """Off the grid, so that sed_eval, which does not round the quotient of time and frame, finds the frame that is meant."""
+    """Off the grid: sed_eval does not round the quotient of time and frame, and so finds the frame that is meant."""
     rng = np.random.default_rng(seed)
     clips = []
     for num_frames in (250, 100, 1, 30, 250):

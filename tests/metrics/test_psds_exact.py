@@ -245,7 +245,8 @@ def test_what_the_library_cannot_score(num_found: int) -> None:
     assert case.by_psds1().per_class == {"a": 0.0}
     with pytest.raises(
         DataError,
-        match=r"^back_end=sed_scores_eval fails where no threshold changes the counts of a class, .*; back_end=exact scores it$",
+        match=r"^back_end=sed_scores_eval fails where no threshold changes the counts of a class, .*; "
+        "back_end=exact scores it$",
     ):
         case.by_psds1(back_end="sed_scores_eval")
     case = case._replace(truth={"x": [(0.0, 1.0, "a"), (0.0, 1.0, "b")]})

@@ -24,7 +24,7 @@ Clips = dict[str, tuple[np.ndarray, list[Event], float]]
 
 
 def random_clips(seed: int, hop_s: float, levels: int) -> Clips:
-    """Clips of several lengths, some with a last frame that is cut, borders of events on and off those of segments and frames."""
+    """Clips of several lengths, some with a cut last frame, events on and off the borders of segments and frames."""
     rng = np.random.default_rng(seed)
     clips = {}
     for index, duration_s in enumerate([10.0, 9.73, 3.0, 0.5, 10.0, 1.02, 30.4] * 3):

@@ -68,7 +68,10 @@ class EventScores(NamedTuple):
     onset_f_macro: float
     """Its mean over the classes that occur in the ground truth."""
     segment_error_rate: float
-    """Substitutions, deletions and insertions in segments of a second, as a share of the active ones in the ground truth; may exceed 1."""
+    """Substitutions, deletions and insertions in segments of a second, over the active ones of the ground truth.
+
+    May exceed 1.
+    """
 
 
 def cut_events(

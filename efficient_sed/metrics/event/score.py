@@ -71,7 +71,13 @@ class HitCounts:
 
 
 def count_hits(truth: Sequence[Event], detected: Sequence[Event], *, has_offsets: bool) -> int:
-    """Pairs in the largest one-to-one matching of events whose onsets, and offsets if asked for, are within the collars."""
+    """Pairs in the largest one-to-one matching of events that are within the collars.
+
+    Args:
+        truth: True events of one class.
+        detected: Detected ones.
+        has_offsets: Compare offsets too, not onsets alone.
+    """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_bipartite_matching
 

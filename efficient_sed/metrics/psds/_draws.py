@@ -14,8 +14,9 @@ HOUR_S = 3600.0
 
 @compiled
 def draw_classes(
-    weights: np.ndarray, duration_s: float, max_alarms: int, max_efpr: float, num_events: np.ndarray, first_entry: np.ndarray, is_last_of_ties: np.ndarray,
-    clips: np.ndarray, hits: np.ndarray, alarms: np.ndarray, is_floor: np.ndarray, is_complete: np.ndarray, most_alarms: np.ndarray, values: np.ndarray,
+    weights: np.ndarray, duration_s: float, max_alarms: int, max_efpr: float, num_events: np.ndarray,
+    first_entry: np.ndarray, is_last_of_ties: np.ndarray, clips: np.ndarray, hits: np.ndarray, alarms: np.ndarray,
+    is_floor: np.ndarray, is_complete: np.ndarray, most_alarms: np.ndarray, values: np.ndarray,
 ) -> int:  # fmt: skip
     """Write each class's area below its curve into `values`.
 

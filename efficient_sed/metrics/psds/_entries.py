@@ -99,7 +99,8 @@ class PsdsEntries:
         while begin < C:
             first = self._filled
             begin, self._filled = sweep_clip(
-                scores, maxima, self.cuts, borders, first_event, onsets, offsets, self._parameters.dtc, self._parameters.gtc,
+                scores, maxima, self.cuts, borders, first_event, onsets, offsets,
+                self._parameters.dtc, self._parameters.gtc,
                 begin, first, buffer.classes, buffer.scores, buffer.hits, buffer.alarms,
             )  # fmt: skip
             buffer.clips[first : self._filled] = self.num_clips

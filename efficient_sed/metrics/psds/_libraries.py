@@ -26,7 +26,9 @@ from efficient_sed.metrics.psds.roc import Curve, area, pool_classes
 Detection = tuple[str, float, float, str]
 """Clip, onset and offset in seconds, label."""
 NUM_THRESHOLDS = 50  # of psds_eval, linear in [0, 1], as its authors take them
-_ADVICE = (  # of these packages: what they use is deprecated, equal operating points are left out, rates of classes without detections are not numbers
+# Of these packages: what they use is deprecated, equal operating points are left out, rates of classes without
+# detections are not numbers.
+_ADVICE = (
     (Warning, "pkg_resources is deprecated"),
     (DeprecationWarning, "Conversion of an array with ndim > 0"),
     (FutureWarning, ""),

@@ -53,8 +53,9 @@ def move_up(
 
 @compiled
 def sweep_clip(
-    scores: np.ndarray, maxima: np.ndarray, cuts: np.ndarray, borders: np.ndarray, first_event: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
-    dtc: float, gtc: float, begin: int, filled: int, out_class: np.ndarray, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
+    scores: np.ndarray, maxima: np.ndarray, cuts: np.ndarray, borders: np.ndarray, first_event: np.ndarray,
+    onsets: np.ndarray, offsets: np.ndarray, dtc: float, gtc: float, begin: int, filled: int,
+    out_class: np.ndarray, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
 ) -> tuple[int, int]:  # fmt: skip
     """Append a clip's entries of the classes from `begin` on.
 
@@ -123,8 +124,8 @@ def _sweep_without_events(
 
 @compiled
 def _sweep_with_events(
-    column: np.ndarray, cut: float, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray, dtc: float, gtc: float,
-    filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
+    column: np.ndarray, cut: float, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
+    dtc: float, gtc: float, filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
 ) -> int:  # fmt: skip
     """Frames join from the highest score on.
 
@@ -238,7 +239,11 @@ def _overlap(on: float, off: float, onsets: np.ndarray, offsets: np.ndarray) -> 
 def _cover(
     on: float, off: float, sign: float, onsets: np.ndarray, offsets: np.ndarray, needed: np.ndarray, covered: np.ndarray
 ) -> int:
-    """Add the seconds of [on, off) to what is covered of each event, or take them off; return the change of the number of events found."""
+    """Add the seconds of [on, off) to what is covered of each event, or take them off by a `sign` of -1.
+
+    Returns:
+        Change of the number of events found.
+    """
     change = 0
     event = np.searchsorted(offsets, on)
     while event < len(onsets) and onsets[event] < off:

@@ -60,7 +60,12 @@ def create_back_end(
 
 
 def require_back_end(name: BackEnd) -> None:
-    """Raise a MissingDependencyError now if the back end is not installed, a ConfigError if there is none of this name."""
+    """Refuse a back end now that cannot score later.
+
+    Raises:
+        ConfigError: If there is none of this name.
+        MissingDependencyError: If its package is not installed.
+    """
     if name not in get_args(BackEnd):
         raise ConfigError(f"unknown back end {name!r}; {nearest(name, get_args(BackEnd))}")
     if name != "exact":

@@ -196,12 +196,13 @@ class PsdsClips:
         )
         is_last_of_ties, is_floor, most_alarms = self._marks
         lacking = draw_classes(
-            weights, duration_s, max_alarms(duration_s, max_efpr), max_efpr, num_events, self.first_entry, is_last_of_ties,
-            self.clips, self.hits, self.alarms, is_floor, self.cuts == LOWEST, most_alarms, values,
+            weights, duration_s, max_alarms(duration_s, max_efpr), max_efpr, num_events, self.first_entry,
+            is_last_of_ties, self.clips, self.hits, self.alarms, is_floor, self.cuts == LOWEST, most_alarms, values,
         )  # fmt: skip
         if lacking >= 0:
             raise DataError(
-                f"class {self.classes[lacking]!r}: this draw of clips needs counts at scores below {self.cuts[lacking]:g}, which were left out"
+                f"class {self.classes[lacking]!r}: this draw of clips needs counts at scores below "
+                f"{self.cuts[lacking]:g}, which were left out"
             )
         return float(values[num_events > 0].mean())
 

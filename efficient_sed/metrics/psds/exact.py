@@ -50,7 +50,8 @@ class PsdsAccumulator:
     ) -> None:
         if parameters.alpha_ct:
             raise ConfigError(
-                f"back_end=exact knows no cross-triggers (alpha_ct={parameters.alpha_ct}); give back_end=sed_scores_eval or back_end=psds_eval"
+                f"back_end=exact knows no cross-triggers (alpha_ct={parameters.alpha_ct}); "
+                "give back_end=sed_scores_eval or back_end=psds_eval"
             )
         check_columns(classes, frame_hop_s)
         if len(durations) == 0:
@@ -84,7 +85,8 @@ class PsdsAccumulator:
         seen_s = self._seen_s + duration_s
         if seen_s > self._longest_s * (1 + 1e-9):
             raise DataError(
-                f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced"
+                f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, "
+                f"more than the {self._longest_s:g} s that were announced"
             )
         array = np.ascontiguousarray(given, dtype=np.float32 if given.dtype == np.float32 else np.float64)
         num_events = self.entries.add_clip(array, merged, borders)
