@@ -86,6 +86,7 @@ def compare_runs(first: Path, second: Path, replicates: int = NUM_REPLICATES, se
         first: A run's folder.
         second: Another's.
         replicates: Draws of the clips.
+        seed: Of the draws.
 
     Raises:
         DataError: If a run is not finished, or they differ in data, clips, classes or metric variant; the message says

@@ -65,6 +65,7 @@ def results_on_device(
 
     Args:
         results: Finished runs and their folders.
+        files: What exported models were measured by.
 
     Raises:
         DataError: If a file is something else, none of its models comes from the runs, or one has no score that

@@ -43,7 +43,9 @@ def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], 
     """Write what `draw(figure, renderer)` draws as PNG and SVG.
 
     Args:
-        size: Inches.
+        draw: Gets an empty figure and what measures text in it.
+        size: Width and height in inches.
+        dpi: Pixels of the PNG per inch.
         output: File, with or without ending, or an existing folder.
 
     Raises:

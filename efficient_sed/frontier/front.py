@@ -17,7 +17,9 @@ def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None =
     A point dominates another if it is no worse in score and complexity and better in one of them.
 
     Args:
+        points: Of one score.
         x: Key of `COMPLEXITY_METRICS`, or another one with `is_lower_better` given.
+        is_lower_better: Direction of the cost; default None: that of the key.
     """
     sign = 1 if (COMPLEXITY_METRICS[x].is_lower_better if is_lower_better is None else is_lower_better) else -1
 

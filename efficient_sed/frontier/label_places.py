@@ -26,8 +26,12 @@ def place_labels(
     """Names beside their points, covering no point, name or leader; those that find no room near get a leader line.
 
     Args:
+        ax: Axes with their final limits.
+        points: What is named.
         positions: Data coordinates (points, 2).
+        colours: Of leader lines, by family.
         soft: Pixels (dots, 2) that names rather do not cover.
+        renderer: What measures text.
     """
     centres = ax.transData.transform(positions)
     frame = np.array(ax.bbox.extents) + 4 * PIXEL * np.array([1, 1, -1, -1])

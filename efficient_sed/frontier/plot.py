@@ -43,6 +43,8 @@ def draw_frontier(
     Published points of another data set than ours have a score axis of their own, on the right.
 
     Args:
+        points: Our runs, of one score.
+        published: Models of papers.
         output: File, with or without ending, or an existing folder.
         allow_mixed: Draw runs on different data or metric variants together, and say so below.
 

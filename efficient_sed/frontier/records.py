@@ -13,6 +13,13 @@ from efficient_sed.frontier.published import PAPERS, PublishedModel
 
 
 def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """The record of repeated runs.
+
+    Args:
+        group: Results of one configuration.
+        label: Its name on the page.
+        folders: Folder of each run, by signature.
+    """
     result = group[0]
     metrics = [each["metrics"] for each in group]
     complexity, environment = result["complexity"], result["environment"]
@@ -89,6 +96,7 @@ def _score(metrics: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
 
 
 def published_record(row: PublishedModel) -> dict[str, Any]:
+    """The record of a row of a paper's table."""
     scores = {}
     for key, value in row.scores.items():
         sd = row.spreads.get(key)

@@ -200,6 +200,14 @@ def evaluate_model(
     """Metrics of a task on a data set, with what they were computed on.
 
     Args:
+        model: What scores; of the same classes as the data.
+        dataset: Windows of the clips.
+        task: "detection" or "tagging".
+        config: Parameters of the metrics.
+        median_frames: Window of the filter on frame scores, in frames.
+        batch_size: Windows a batch of the loader, and on a GPU a forward pass.
+        num_workers: Processes that decode.
+        on_error: What an unreadable file does: "raise" or "skip".
         tuning: Clips on which the postprocessing of event scores is chosen; none: no event scores.
         folder: Where PSDS's counts by clip and its picture are written; none: they are not.
 

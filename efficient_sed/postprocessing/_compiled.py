@@ -57,6 +57,7 @@ def find_runs(
     """Runs of scores (frames, classes) that reach a threshold and end in these frames, by their end.
 
     Args:
+        scores: The next frames, shape (frames, classes).
         thresholds: Ascending, so that runs nest: where a lower one is not reached, no higher one is.
         first: Number of the first frame.
         onset: Frames in which the runs still open began, shape (thresholds, classes), -1 where there is none; carried

@@ -39,6 +39,7 @@ class CollarCounts(ClipMetric):
 
     @classmethod
     def create(cls, setting: Setting) -> Self:
+        """An empty one for a run."""
         return cls(setting.classes, setting.grid)
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:

@@ -37,6 +37,7 @@ class FrameCounts(ClipMetric):
 
     @classmethod
     def create(cls, setting: Setting) -> Self:
+        """An empty one for a run."""
         return cls(setting.classes, setting.grid)
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:

@@ -64,9 +64,18 @@ def sweep_clip(
         maxima: Highest score of each class.
         cuts: Lowest score of each class that still matters.
         borders: Times of the frames' borders, (frames + 1,).
+        dtc: Share of a detection that its class's events must cover.
+        gtc: Share of an event that detections must cover.
+        begin: First class.
         first_event: Events of class c are first_event[c] to first_event[c + 1] in `onsets` and `offsets`; those of a
             class are apart, ascending.
+        onsets: Of events in seconds.
+        offsets: Of events in seconds.
         filled: Entries that the `out_` arrays hold already.
+        out_class: Class of each entry.
+        out_score: Score from which it holds downwards.
+        out_hits: Change of the events found.
+        out_alarms: Change of the false alarms.
 
     Returns:
         The class to go on with once the arrays were emptied (the number of classes if all are done), and the entries

@@ -43,6 +43,11 @@ class PsdsMetric(ClipMetric):
 
     @classmethod
     def create(cls, setting: Setting) -> Self:
+        """An empty one by the run's back end.
+
+        Raises:
+            MissingDependencyError: If its package is not installed.
+        """
         config = setting.config
         parameters, hop_s = PsdsParameters.of(config), setting.grid.hop_s
         arguments = (setting.classes, setting.durations, hop_s, parameters)

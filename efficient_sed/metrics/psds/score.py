@@ -45,9 +45,13 @@ def psds1(
         durations: Per clip its length in seconds. Or a DataFrame or TSV file with the columns filename and duration.
         classes: Labels of the score columns.
         frame_hop_s: Seconds of a frame.
+        dtc: Detection tolerance criterion: share of a detection that ground truth must cover.
+        gtc: Ground-truth intersection criterion: share of an event that detections must cover.
+        alpha_st: Cost of instability across classes, in standard deviations.
         max_efpr: False positives an hour at which the curve is cut.
         cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1), whose
             results are called psds2; default None: cross-triggers cost nothing.
+        alpha_ct: Cost of cross-triggers.
         back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are
             packages of the extra [eval].
 

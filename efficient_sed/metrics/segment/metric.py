@@ -31,6 +31,7 @@ class SegmentScores(ClipMetric):
 
     @classmethod
     def create(cls, setting: Setting) -> Self:
+        """An empty one for a run."""
         return cls(setting.classes, setting.grid.hop_s)
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:

@@ -32,6 +32,7 @@ class TaggingScores(ClipMetric):
 
     @classmethod
     def create(cls, setting: Setting) -> Self:
+        """An empty one for a run."""
         return cls(setting.classes)
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:

@@ -29,6 +29,9 @@ def tagging_metrics(
     Accuracy and F1 are among them only where each clip has one label.
 
     Args:
+        logits: Shape (clips, classes).
+        targets: 0 or 1, same shape.
+        classes: Labels of the columns.
         clip_ids: Names of the rows, for messages.
 
     Raises:
@@ -48,7 +51,7 @@ def tagging_metrics(
 
 
 def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> tuple[float, dict[str, float]]:
-    """mAP and the average precision per class, over classes that occur.
+    """Mean average precision and the average precision per class, over classes that occur.
 
     Logits and targets of shape (clips, classes).
     """
@@ -63,7 +66,7 @@ def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[st
 
 
 def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
-    """mAUC over classes that some clips have and some have not, none if there is no such class.
+    """Mean AUC over classes that some clips have and some have not, none if there is no such class.
 
     Logits and targets of shape (clips, classes).
     """
