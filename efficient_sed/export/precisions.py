@@ -117,7 +117,8 @@ def export_precisions(
             for engine in engines:
                 logger.info("scoring %s in %s", precision, engine)
                 metrics = score_part(OnnxModel(file, num_threads, engine), splits, config, SCORED_PART)
-                metric, title = main_score({"task": config.task, "metrics": metrics})
+                leading = main_score({"task": config.task, "metrics": metrics})
+                metric, title = leading.key, leading.name
                 conditions = exact_variant(metrics)
                 opened = open_engine(file, num_threads, engine)
                 runs[f"{precision} {engine}"] = one_clip(opened, header)

@@ -22,7 +22,7 @@ from efficient_sed.experiment.result_file import exact_variant
 from efficient_sed.export.onnx import build_onnx, with_header
 from efficient_sed.export.quantise import quantise
 from efficient_sed.frontier.device_rows import results_on_device
-from efficient_sed.frontier.points import find_runs, read_results
+from efficient_sed.frontier.runs import find_runs, read_results
 from efficient_sed.inference.engines import ENGINES
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
