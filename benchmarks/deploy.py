@@ -34,12 +34,12 @@ import efficient_sed as es
 from efficient_sed.cli.exported_tables import precisions_table
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.precisions import export_precisions
 from efficient_sed.export.recipes import RECIPES
+from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
-from efficient_sed.inference.engines import ENGINES, Engine, open_engine
+from efficient_sed.inference.engines import Engine, open_engine
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.machine.environment import device_name
@@ -55,6 +55,7 @@ PEAK = """
 import resource, sys
 from efficient_sed.inference.detect import iterate_events
 from efficient_sed.models.weights.checkpoint import load_model
+from efficient_sed.registry import ENGINES
 import torch
 torch.set_num_threads(1)
 model = load_model(sys.argv[1])
@@ -81,7 +82,7 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
-    export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
+    export_model(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
     engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in FLOAT_ENGINES}, es.fuse(model)
     macs = es.count_macs(model, PIECE_S).total
     matrix = torch.randn(MATRIX, MATRIX)
@@ -138,7 +139,7 @@ def textbook_events(path: Path, model: SedModel) -> int:
 
 def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folder: Path) -> None:
     path = write_noise(folder / "long.wav", 60 * minutes)
-    export_onnx(model, folder / "waveform.onnx", name, overwrite=True)
+    export_model(model, folder / "waveform.onnx", name, overwrite=True)
     detectors: dict[str, Detector] = {
         "PyTorch": TorchDetector(model),
         **{engine: OnnxModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES},
@@ -190,7 +191,9 @@ def main() -> None:
     parser.add_argument("--model", default="fmn10")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64])
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="of the precisions")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES.names(), default=ENGINES.names(), help="of the precisions"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--hours", type=float, default=3)

@@ -10,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import torch
 
-from efficient_sed.benchmark.clock import WARM_UP, pin_threads, seconds_of
+from efficient_sed.benchmark.clock import WARM_UP, seconds_of
+from efficient_sed.benchmark.cores import pin_threads
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel

@@ -17,7 +17,7 @@ from efficient_sed.cli.options import add_detector, chosen_model
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
-from efficient_sed.inference.engines import EXPORTED_SUFFIX
+from efficient_sed.inference.engines import is_exported
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
@@ -295,7 +295,7 @@ def _check_plot(options: argparse.Namespace) -> None:
     """Raise a ConfigError now, not after everything was heard, if there can be no picture."""
     if options.plot.suffix.lower() != ".png":
         raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
-    if str(options.model).endswith(EXPORTED_SUFFIX):
+    if options.model is not None and is_exported(options.model):
         raise ConfigError(
             f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from"
         )

@@ -92,7 +92,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def build_parser() -> Parser:
     """The parser of all commands."""
-    parser = Parser(prog=PROGRAM, description="Train, measure and compare small networks for sound event detection.")
+    description = "Train, measure and compare small networks for sound event detection."
+    parser = Parser(prog=PROGRAM, description=description, formatter_class=HelpFormatter)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = Commands(parser)
     for command in COMMANDS:

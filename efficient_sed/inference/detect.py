@@ -25,7 +25,7 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.inference.detector import Detector, check_task
-from efficient_sed.inference.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
+from efficient_sed.inference.engines import is_exported
 from efficient_sed.postprocessing.median import decode_stream, smooth_stream
 
 if TYPE_CHECKING:
@@ -131,10 +131,10 @@ def open_detector(
         MissingDependencyError: If it is an exported one and its engine is not installed.
     """
     if isinstance(model, str | Path):
-        if Path(model).suffix == EXPORTED_SUFFIX:
+        if is_exported(model):
             from efficient_sed.inference.onnx_model import OnnxModel
 
-            exported = OnnxModel(model, num_threads, engine or DEFAULT_ENGINE)
+            exported = OnnxModel(model, num_threads, engine)
             check_task(exported.task)
             return exported
         if engine is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from efficient_sed.audio.waveform_checks import check_waveform
 from efficient_sed.errors import CheckpointError, ShapeError
-from efficient_sed.inference.engines import DEFAULT_ENGINE, open_engine
+from efficient_sed.inference.engines import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 
 
@@ -16,8 +16,9 @@ class OnnxModel:
     """What a `SedModel` tells and computes, from a file that `efficient-sed export` wrote with waveform input.
 
     Args:
-        num_threads: Of the engine; none: as many as the machine has cores.
-        engine: One of `ENGINES`.
+        path: The file.
+        num_threads: Of the engine; default None, as many as the machine has cores.
+        engine: Name in `ENGINES`; default None, the default one for the file's ending.
 
     Raises:
         CheckpointError: If the file is missing, damaged, not one of this package, or takes spectrograms.
@@ -25,15 +26,12 @@ class OnnxModel:
         MissingDependencyError: Without the engine's package.
     """
 
-    def __init__(self, path: str | Path, num_threads: int | None = None, engine: str = DEFAULT_ENGINE) -> None:
+    def __init__(self, path: str | Path, num_threads: int | None = None, engine: str | None = None) -> None:
         self.path = path = Path(path)
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
         self._engine = open_engine(path, num_threads, engine)
-        self.engine = self._engine.version
-        self.can_fork = (
-            engine == DEFAULT_ENGINE
-        )  # a process that was forked after OpenVINO's threads had started may crash
+        self.engine, self.can_fork = self._engine.version, self._engine.can_fork
         self.header = read_header(path, self._engine.metadata)
         if self.header.input != "waveform":
             raise CheckpointError(

@@ -6,6 +6,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from efficient_sed.errors import ConfigError
 
@@ -15,18 +16,39 @@ WORDS = (
     "Storage size calculation overflowed",
 )  # PyTorch's on a CPU, those of CUDA's libraries, and more than 64 bits can count
 
+STATUS, RESET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_PEAK_LINE = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 _LOST_WORKER = re.compile(
     r"DataLoader worker \(pid.*\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)"
 )  # not what one raised
 
 
 def process_peak_mb() -> float | None:
-    """The most memory that this process has had since its start; None where the system does not say (Windows)."""
+    """The most memory that this process has had since its start, or since `reset_peak`, in MB (2**20 bytes).
+
+    Returns:
+        The peak of the resident memory; None where the system does not tell (Windows).
+    """
+    if (peak := _PEAK_LINE.search(STATUS.read_text(encoding="utf-8")) if STATUS.is_file() else None) is not None:
+        return round(int(peak[1]) / 2**10, 1)
     try:
         import resource
     except ImportError:
         return None
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def reset_peak() -> bool:
+    """Let the peak of this process start at what it has now.
+
+    Returns:
+        Whether the system can: Linux can, unless a container protects the file.
+    """
+    try:
+        RESET_PEAK.write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from efficient_sed.audio.frontends.mel import LogMel
 from efficient_sed.benchmark import _sensors, clock
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._sensors import Sensors
+from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.speed import measure_speed
 from efficient_sed.config.schema import AugmentConfig, BenchmarkConfig, RunConfig, TrainConfig
 from efficient_sed.data.dataset import Batch
@@ -58,6 +59,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few passes: what they take is not looked at."""
     for name, value in {"WARM_UP": 1, "BLOCKS": 2, "BLOCK_S": 1e-3, "FIRST_BLOCK": 1}.items():
         monkeypatch.setattr(throughput, name, value)
+    monkeypatch.setattr(clock, "WARM_UP", 1)
 
 
 def small_run(tiny_config: SyntheticConfig, output: Path, **train: Any) -> RunConfig:
@@ -170,7 +172,7 @@ def test_time_is_taken_whatever_nvml_says(
     monkeypatch.setitem(sys.modules, "pynvml", module)
     with fake_gpu("cuda") as device:
         sensors, variant = Sensors(device), throughput.Variant("fused", False)
-        times = throughput._take_turns({variant: lambda: None}, 3, sensors)[variant]
+        times = throughput._time({variant: lambda: None}, 3, sensors)[variant]
         state = sensors.conditions()
     assert (len(times.latencies), len(times.paces)) == (3, 2)
     found = {"joules_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
@@ -306,7 +308,7 @@ def test_float32_is_not_rounded_and_the_switches_are_set_back(change: str) -> No
         pytest.skip("a name of torch 2.9")
     exec(change, {"torch": torch, "cuda": BACKENDS.cuda, "cudnn": BACKENDS.cudnn})
     before = float32_switches()
-    with contextlib.suppress(ZeroDivisionError), clock.exact_float32():
+    with contextlib.suppress(ZeroDivisionError), exact_float32():
         assert (BACKENDS.cuda.matmul.allow_tf32, BACKENDS.cudnn.allow_tf32) == (False, False)
         assert {part.fp32_precision for part in (BACKENDS.cuda.matmul, *LIBRARIES) if part in FLOAT32_USERS} <= {"ieee"}
         raise ZeroDivisionError

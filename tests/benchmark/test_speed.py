@@ -15,14 +15,15 @@ import torch
 from rich.console import Console
 
 import efficient_sed as es
-from efficient_sed.benchmark import _sensors
+from efficient_sed.benchmark import _modes
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._processes import _serve, time_together
-from efficient_sed.benchmark.clock import TASKS, count_cores, only_cores
+from efficient_sed.benchmark.cores import TASKS, count_cores, only_cores
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.record import speed_table
+from efficient_sed.machine import memory
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.fuse import MICRO_BATCH
 from efficient_sed.models.sed import SedModel
@@ -134,7 +135,7 @@ def test_the_tenth_model_is_compiled_too(model: SedModel, monkeypatch: pytest.Mo
         return graph
 
     monkeypatch.setattr(throughput, "check_protocol", lambda *_: None)
-    monkeypatch.setattr(throughput, "fuse", lambda _: _Scaled(next(scales)))
+    monkeypatch.setattr(_modes, "fuse", lambda _: _Scaled(next(scales)))
     monkeypatch.setattr(torch, "compile", lambda inner, **_: compiled(inner, dynamic=False, backend=count))
     for _ in range(10):
         measure_speed(model, dataclasses.replace(SHORT, modes=("compiled",), batches=(1,)))
@@ -171,7 +172,7 @@ def test_why_a_process_failed_is_said(model: SedModel) -> None:
 def test_peak_memory_where_it_cannot_begin_anew(
     model: SedModel, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sensors, "CLEAR_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(memory, "RESET_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
     measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
     assert measured["peak_memory_of"] == "whole process since its start"
     assert measured["peak_memory_mb"] > 10

@@ -228,7 +228,7 @@ BAD = [
         "evaluate fmn04_synthetic data=synthetic --engine openvino",
         "--engine openvino runs exported models, and fmn04_synthetic is none",
     ),
-    ("benchmark fmn04 --engine openvino", "--engine openvino runs exported models (.onnx), and fmn04 is none"),
+    ("benchmark fmn04 --engine openvino", "--engine openvino runs exported models, and fmn04 is none"),
     ("benchmark m.onnx fmn04", "m.onnx is an exported model and fmn04 is none; measure them one after the other"),
     (
         "benchmark {model} --device gpu",
@@ -261,7 +261,7 @@ BAD = [
         "export fmn04_synthetic --format onnx --precision int7 data=synthetic",
         "precision 'int7' is not known; did you mean 'int8'?",
     ),
-    ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "no engine 'tvm'; allowed: "),
+    ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "unknown engine 'tvm'; allowed: "),
     ("plot --published --device row.json", "--device is about runs; leave --published out"),
     ("detect {d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .wave, .bwf"),
     (
@@ -392,7 +392,7 @@ USAGE = [
     ("models --sort size", "argument --sort: invalid choice: 'size'"),
     ("verify fmn10_strong", "the following arguments are required: --data"),
     ("data chek", "invalid choice: 'chek'"),
-    ("evaluate", "the following arguments are required: model"),
+    ("evaluate", "the following arguments are required: MODEL"),
 ]
 
 

@@ -21,7 +21,7 @@ from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import CheckpointError, MissingDependencyError
-from efficient_sed.export.onnx import export_onnx
+from efficient_sed.export.write import export_model
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.sed import Provenance, SedModel
@@ -46,7 +46,7 @@ def model() -> SedModel:
 
 @pytest.fixture(scope="module")
 def exported(model: SedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(model, tmp_path_factory.mktemp("onnx") / "model.onnx", "fmn04").path
+    return export_model(model, tmp_path_factory.mktemp("onnx") / "model.onnx", "fmn04").path
 
 
 def test_pytorch_is_not_imported(model: SedModel, exported: Path, tmp_path: Path) -> None:
