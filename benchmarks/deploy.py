@@ -46,6 +46,7 @@ from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.models.weights.initial import load_initial
+from efficient_sed.registry import ENGINES
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
 MATRIX = 1536
@@ -55,7 +56,6 @@ PEAK = """
 import resource, sys
 from efficient_sed.inference.detect import iterate_events
 from efficient_sed.models.weights.checkpoint import load_model
-from efficient_sed.registry import ENGINES
 import torch
 torch.set_num_threads(1)
 model = load_model(sys.argv[1])

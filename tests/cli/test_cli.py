@@ -31,6 +31,8 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError
 from efficient_sed.inference import detect_files
+from efficient_sed.inference.detect_one import Found
+from efficient_sed.inference.recordings import Recording
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -218,7 +220,7 @@ BAD = [
     ),
     ("detect - {d}/a.wav --model {model}", "- stands for one recording on the standard input; got 2 files"),
     ("detect {d}/a.wav --plot a.pdf --model {model}", "--plot a.pdf is not allowed: a file that ends in .png"),
-    ("detect {d}/a.wav --plot a.png --model m.onnx", "--plot needs the spectrogram, which m.onnx keeps to itself"),
+    ("detect {d}/a.wav --plot a.png --model m.onnx", "--plot needs the spectrogram, which m.onnx does not give"),
     ("listen --model m.onnx", "m.onnx: no such file"),
     (
         "detect {d}/a.wav --model {model} --engine openvino",
@@ -261,7 +263,10 @@ BAD = [
         "export fmn04_synthetic --format onnx --precision int7 data=synthetic",
         "precision 'int7' is not known; did you mean 'int8'?",
     ),
-    ("export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic", "unknown engine 'tvm'; allowed: "),
+    (
+        "export fmn04_synthetic --format onnx --precision int8 --engine tvm data=synthetic",
+        "unknown engine 'tvm'; allowed: ",
+    ),
     ("plot --published --device row.json", "--device is about runs; leave --published out"),
     ("detect {d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .wave, .bwf"),
     (
@@ -572,7 +577,7 @@ def test_overwriting_that_was_stopped_is_gone_on_with(
     before = visible(tmp_path / "out")
     detect_one, listened = detect_files.detect_one, []
 
-    def interrupted(recording: detect_files.Recording, *rest: Any) -> detect_files.Found:
+    def interrupted(recording: Recording, *rest: Any) -> Found:
         listened.append(recording.name)
         if len(listened) == 2:
             signal.raise_signal(signal.SIGTERM)
@@ -932,7 +937,7 @@ def test_detect_keeps_what_is_finished(
     """Ctrl-C in the second of three recordings."""
     listened: list[str] = []
 
-    def interrupted(recording: detect_files.Recording, *rest: Any) -> detect_files.Found:
+    def interrupted(recording: Recording, *rest: Any) -> Found:
         listened.append(recording.name)
         if len(listened) == 2:
             raise KeyboardInterrupt
