@@ -31,6 +31,8 @@ def create_forward(model: SedModel, variant: Variant, precision: str, mel: str, 
     """The forward pass of a mode.
 
     Args:
+        model: In evaluation mode.
+        variant: The mode.
         precision: A key of `DTYPES`.
         mel: Whether the front end is "inside" or "outside" the pass.
         x: An input; a CUDA graph is captured for its shape.

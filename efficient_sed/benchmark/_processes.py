@@ -23,8 +23,11 @@ def time_together(model: SedModel, mode: str, precision: str, batch_size: int, c
     """Time forward passes in several processes at once.
 
     Args:
+        model: Each process gets a copy.
         mode: "eager" or "fused".
         precision: "fp32" or "bf16".
+        batch_size: Clips in a pass.
+        config: How many processes and passes, and the length of the clips.
 
     Returns:
         Seconds of each pass while the other processes run theirs, shape (processes, repeats).

@@ -1,6 +1,6 @@
-"""What a machine says of itself while speed is measured: clocks, memory, energy.
+"""Readings of the machine while speed is measured: clocks, memory, energy.
 
-None of it is worth a measurement: a reading that fails, for whatever reason, is None, and the reason is kept.
+A reading that fails, for whatever reason, is None, and the reason is kept: no measurement is lost for it.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class Sensors:
         """The most memory that a pass takes.
 
         Args:
+            run: Makes the pass.
             others_mb: What lies on a GPU without being of this pass.
         """
         return self.read("peak_memory_mb", lambda: round(peak_memory_mb(run, self.device) - others_mb, 1))  # type: ignore[no-any-return]

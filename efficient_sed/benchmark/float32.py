@@ -12,7 +12,7 @@ import torch
 
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
-    """Compute float32 as such where PyTorch may round it to TF32 or bfloat16; its switches are set back afterwards."""
+    """Compute float32 without rounding to TF32 or bfloat16; PyTorch's switches are restored afterwards."""
     backends = torch.backends
     names = [
         (backends.cudnn, "conv"),

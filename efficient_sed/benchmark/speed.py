@@ -1,11 +1,13 @@
 """How fast a model runs here, and how much memory that takes, by one protocol.
 
-Every row is a mode, precision, batch, and the front end inside or outside, measured after a warm-up on input that already lies on the device. Modes
-take turns. Latency is the wall time of a pass that is waited for. Throughput on a CPU, which waits anyway, is that of the same passes; a GPU is given
-seconds of passes one after the other without waiting between them, and its energy is that of these. Half precision on a GPU is that of weights in
-it, with autocast in a row of its own, on a CPU that of autocast; float32 is not rounded to TF32. Peak memory is that of a mode while no other one is
-there. A batch goes in as it is; that a fused copy on a CPU then takes it a few clips at a time, as in `detect`, is in the row. On a CPU threads are
-named and, where their number is given, kept to that many cores. Beside each row stands how far its scores are from the model's in float32 as it is.
+Every row is a mode, precision, batch, and the front end inside or outside, measured after a warm-up on an input that
+already lies on the device. Modes take turns. Latency is the wall time of a forward pass that is waited for.
+Throughput on a CPU is that of the same passes; a GPU is given seconds of passes without waiting between them, and its
+energy is that of these. On a GPU half precision means weights in half precision, with autocast in a row of its own; on
+a CPU it means autocast; float32 is not rounded to TF32. Peak memory is that of a mode while no other one is there. A
+batch goes in as it is: a fused copy on a CPU splits it into a few clips at a time, as in `detect`, and the row says
+so. On a CPU the number of threads is given, and where it was chosen they are kept to as many cores. Each row tells how
+far its scores are from those of the model in float32.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class Speed:
     """Whether half precision was autocast's choice by operation, with weights in float32."""
     batch_size: int
     micro_batch: int | None
-    """Clips that go through the backbone at once; none: the batch."""
+    """Clips that go through the backbone at once; None for the whole batch."""
     mel: str
     """Whether the front end is "inside" the timed pass or "outside", as published."""
     threads: int | None
@@ -72,11 +74,15 @@ class Speed:
     peak_memory_mb: float | None
     max_score_difference: float | None
     joules_per_clip: float | None
-    """By NVML; none on other devices or without the package pynvml."""
+    """By NVML; None on other devices or without the package pynvml."""
 
 
 def check_protocol(config: BenchmarkConfig, device: torch.device) -> None:
-    """Raise a ConfigError if a mode, precision or number of cores cannot be measured on a device; before a training, not after it."""
+    """Check before a training, not after it, that a benchmark can be carried out.
+
+    Raises:
+        ConfigError: If a mode, precision or number of cores cannot be measured on the device.
+    """
     if device.type == "cpu" and "fp16" in config.precision:
         raise ConfigError("benchmark.precision=fp16 is not allowed: a CPU only emulates it; fp32 or bf16")
     if device.type != "cuda" and "graphed" in config.modes:
@@ -91,11 +97,13 @@ def check_protocol(config: BenchmarkConfig, device: torch.device) -> None:
         )
     if config.threads is not None and config.threads > count_cores():
         raise ConfigError(
-            f"benchmark.threads={config.threads} is not allowed: this process may use {count_cores()} of the machine's cores"
+            f"benchmark.threads={config.threads} is not allowed: "
+            f"this process may use {count_cores()} of the machine's cores"
         )
     if config.processes > count_cores():
         raise ConfigError(
-            f"benchmark.processes={config.processes} is not allowed: this process may use {count_cores()} of the machine's cores, one for each"
+            f"benchmark.processes={config.processes} is not allowed: "
+            f"this process may use {count_cores()} of the machine's cores, one for each"
         )
     if "compiled" in config.modes:
         _check_compiler(device)
@@ -112,9 +120,16 @@ def _check_compiler(device: torch.device) -> None:
 
 
 def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
-    """All rows, and of them throughput at the largest batch, latency of one clip and peak memory in the main mode: fused, unless that is left out.
+    """Measure all rows.
 
-    Readings that the machine does not give are None, with the reason under "speed_missing".
+    Args:
+        model: On the device that is measured.
+        config: What is measured.
+
+    Returns:
+        For a result file: "speeds" with all rows, and of the main mode (fused, unless that is left out) "throughput"
+        at the largest batch, "latency" of one clip and "peak_memory_mb". A reading that the machine does not give is
+        None, with the reason under "speed_missing".
 
     Raises:
         ConfigError: If a mode, precision or number of cores cannot be measured on the model's device.
@@ -159,13 +174,16 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
 
 
 def unmeasured(reason: str) -> dict[str, Any]:
-    """What stands where `measure_speed` has not been, or has failed."""
+    """What stands in a result in place of `measure_speed` where that was not called, or failed."""
     nothing = dict.fromkeys(("throughput", "latency", "peak_memory_mb", "peak_memory_of", "repeats"))
     return {**nothing, "speeds": [], "speed_conditions": {}, "speed_missing": {"throughput": reason}}
 
 
 def _autocasts(precision: str, device: torch.device) -> tuple[bool, ...]:
-    """Whether a precision is autocast's or the weights', or both in turn; a CPU is faster with its recurrent layers left in float32."""
+    """Whether autocast or the weights are in half precision, or both in turn.
+
+    A CPU is faster with its recurrent layers left in float32.
+    """
     return (False,) if precision == "fp32" else (True,) if device.type == "cpu" else (False, True)
 
 
@@ -233,7 +251,7 @@ class Times:
 
 
 def _time(runs: dict[Variant, Callable[[], object]], repeats: int, sensors: Sensors) -> dict[Variant, Times]:
-    """Time all modes in turn: single passes, and on a GPU blocks of passes that are waited for once, with their energy."""
+    """Time all modes in turn: single passes, and on a GPU also blocks of passes with their energy."""
     device = sensors.device
     latencies = take_turns(runs, repeats, device)
     sensors.joules()  # notes the reason where there is no such counter

@@ -215,8 +215,12 @@ def _text_format(options: argparse.Namespace) -> str:
 
 
 def _detect(
-    recordings: list[Recording], options: argparse.Namespace, detect_options: DetectOptions, folder: Path | None, finished: set[Recording]
-) -> list[Found]:  # fmt: skip
+    recordings: list[Recording],
+    options: argparse.Namespace,
+    detect_options: DetectOptions,
+    folder: Path | None,
+    finished: set[Recording],
+) -> list[Found]:
     """Results in the order of the recordings; what is finished is written even after Ctrl-C."""
     from efficient_sed.data.annotations.event_files import check_labels
     from efficient_sed.inference.detect_files import detect_files

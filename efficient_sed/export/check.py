@@ -54,6 +54,8 @@ def largest_difference(model: SedModel, header: Header, content: bytes, engine: 
     """The largest difference between a file's scores and those of the model.
 
     Args:
+        model: The reference.
+        header: Of the file.
         content: Of the file.
         engine: What runs it.
 

@@ -1,4 +1,4 @@
-"""One model as files of several precisions, each kept with what it scores on the user's data and costs on this machine."""
+"""One model as files of several precisions, each with what it scores on the user's data and costs on this machine."""
 
 from __future__ import annotations
 
@@ -90,8 +90,10 @@ def export_precisions(
     """Write a file a precision, calibrated on the training part of a data set and scored on its test part.
 
     Args:
+        model: The model.
         path: Of the file; with several precisions each adds its name, as in `detector.int8.onnx`.
         precisions: Of those that the target takes.
+        model_name: What the metadata call the model.
         engines: Names in `ENGINES`; a file carries its score in the first one.
         config: Of it, the data set and how scores are made.
         typed: Keys of the configuration that are the user's own.

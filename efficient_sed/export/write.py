@@ -56,6 +56,7 @@ def export_model(
     """Write the model's fused form for the CPU, with all that a detector needs in the metadata.
 
     Args:
+        model: The model; it is not changed.
         path: File to write.
         model_name: What the metadata call the model.
         target: Name in `EXPORT_TARGETS`.

@@ -179,6 +179,8 @@ def score_file(
 
     Args:
         path: The file.
+        detector: What scores it.
+        options: How windows are cut and scores smoothed.
         progress: Called after each window with the seconds that were scored since the call before.
         duration_s: Where to stop; default None, at the end, which moves on while the file is recorded.
 
@@ -206,6 +208,7 @@ def read_windows(
     Args:
         path: The file.
         window_s: Seconds of a window.
+        grid: Of the model that the windows are for.
         duration_s: Seconds of the file that are read.
         hop_s: Seconds from one window to the next; default None, four fifths of a window.
         channel: As for `detect`.

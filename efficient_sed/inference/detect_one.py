@@ -49,6 +49,9 @@ def detect_one(
     """Find the events of a recording, or why there are none.
 
     Args:
+        recording: The file.
+        detector: What scores it.
+        task: What is done with it.
         progress: Called after each window with the seconds that were scored since the call before.
     """
     grid, classes = detector.grid, detector.classes

@@ -1,4 +1,4 @@
-"""A detector in an ONNX file, run without PyTorch."""
+"""A detector in an exported file, run without PyTorch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_heade
 
 
 class OnnxModel:
-    """What a `SedModel` tells and computes, from a file that `efficient-sed export` wrote with waveform input.
+    """An exported model with waveform input as a `Detector`.
 
     Args:
         path: The file.
@@ -35,7 +35,7 @@ class OnnxModel:
         self.header = read_header(path, self._engine.metadata)
         if self.header.input != "waveform":
             raise CheckpointError(
-                f"{path}: takes spectrograms and cannot hear a recording; export {self.header.model_name} with --input waveform"
+                f"{path}: takes spectrograms, not recordings; export {self.header.model_name} with --input waveform"
             )
         self.classes = list(self.header.classes)
         self.grid = self.header.grid
@@ -51,7 +51,7 @@ class OnnxModel:
         Raises:
             TypeError: If the waveform is no array of floating-point numbers.
             ShapeError: If it has another shape or is too short for a frame, or too long for the model.
-            CheckpointError: If the file is damaged: its scores are not numbers, not those of its classes and frames, or none come.
+            CheckpointError: If the file is damaged: its scores have another shape or are not finite.
         """
         return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
 
@@ -60,7 +60,7 @@ class OnnxModel:
         return self._run([CLIP_SCORES], waveform)[0]
 
     def score(self, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities of frames (batch, classes, frames) and of clips (batch, classes); otherwise as `score_frames`."""
+        """Probabilities of frames (batch, classes, frames) and clips (batch, classes); else as `score_frames`."""
         frames, clips = self._run([FRAME_SCORES, CLIP_SCORES], waveform)
         return frames, clips
 
@@ -69,7 +69,8 @@ class OnnxModel:
         check_waveform(waveform, np.ndarray, self.min_samples, is_float=is_float)
         if self.header.max_samples is not None and waveform.shape[1] > self.header.max_samples:
             raise ShapeError(
-                f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; score longer audio in windows"
+                f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; "
+                "score longer audio in windows"
             )
         clips = np.split(
             np.ascontiguousarray(waveform, dtype=np.float32), len(waveform)

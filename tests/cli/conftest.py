@@ -49,7 +49,10 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
     }
     for name, text in tables.items():
         (folder / f"{name}.tsv").write_text(text)
-    tiny = f"data.root={tiny_config.root} data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3 data.num_workers=0"
+    tiny = (
+        f"data.root={tiny_config.root} data.num_train=8 data.num_validation=4 data.num_test=4 "
+        "data.scene_seconds=3 data.clip_seconds=3 data.num_workers=0"
+    )
     own = f"data=folder data.root={folder} data.audio=. data.classes=[dog,siren] data.num_workers=0"
     return {"d": str(folder), "model": f"{folder}/model.safetensors", "tiny": tiny, "own": own}
 

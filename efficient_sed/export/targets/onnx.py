@@ -100,7 +100,8 @@ def _trace(graph: nn.Module, example: Tensor, header: Header) -> bytes:
     }
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # its result is compared with PyTorch's
+        tracer_warning = torch.jit.TracerWarning  # type: ignore[attr-defined]  # public, but not in its type hints
+        warnings.filterwarnings("ignore", category=tracer_warning)  # the result is compared with PyTorch's
         for category, message in EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message=message, category=category)
         torch.onnx.export(

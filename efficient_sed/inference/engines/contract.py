@@ -126,6 +126,8 @@ def unreadable(model: Path | bytes, engine: str, kind: str, error: Exception) ->
     """The error to raise if an engine cannot read a model.
 
     Args:
+        model: The file or its content.
+        engine: Its name.
         kind: What the file should be, such as "ONNX file".
         error: What the engine raised; its last line is quoted.
     """
