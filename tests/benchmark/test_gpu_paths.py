@@ -219,7 +219,7 @@ def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 300 MB before and 900 MB in a pass; the model that was given is part of that only where it runs itself, what cuBLAS keeps of every mode."""
+    """300 MB before, 900 MB in a pass: the given model counts only where it runs itself, what cuBLAS keeps always."""
     cleared: list[int] = []
     with fake_gpu("cuda") as device:
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 300 * 2**20)
@@ -371,7 +371,8 @@ def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(
 def test_a_gpu_that_is_not_there() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^benchmark\.device=gpu is not allowed: this machine has no GPU that torch can use; give benchmark\.device=cpu$",
+        match=r"^benchmark\.device=gpu is not allowed: this machine has no GPU that torch can use; "
+        r"give benchmark\.device=cpu$",
     ):
         choose_device("gpu", "benchmark.device")
 
@@ -392,8 +393,8 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
         result = run_experiment(config, show_progress=False)
     reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB"
     assert (
-        f"{folder}: its speed could not be measured ({reason}); its scores are kept, and the same command measures again"
-        in caplog.messages
+        f"{folder}: its speed could not be measured ({reason}); "
+        "its scores are kept, and the same command measures again" in caplog.messages
     )
     assert result == read_result(folder)
     assert (result["complexity"]["throughput"], result["complexity"]["speed_missing"]) == (None, {"throughput": reason})

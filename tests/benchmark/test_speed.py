@@ -1,4 +1,4 @@
-"""Speed by the stated protocol: which rows there are, and what each says of itself. How fast anything is, no test asserts."""
+"""Speed by the stated protocol: which rows there are and what each states; no test asserts how fast anything is."""
 
 from __future__ import annotations
 
@@ -199,7 +199,8 @@ def test_peak_memory_where_it_cannot_begin_anew(
         (
             BenchmarkConfig(modes=("compiled",)),
             "mps",
-            "benchmark.modes=compiled is not allowed: torch.compile is measured on CPUs and GPUs of NVIDIA; eager or fused",
+            "benchmark.modes=compiled is not allowed: "
+            "torch.compile is measured on CPUs and GPUs of NVIDIA; eager or fused",
         ),
         (BenchmarkConfig(processes=2), "cuda", "benchmark.processes=2 is not allowed: 1 on a GPU"),
         (
@@ -215,7 +216,8 @@ def test_peak_memory_where_it_cannot_begin_anew(
         (
             BenchmarkConfig(processes=CORES + 1),
             "cpu",
-            f"benchmark.processes={CORES + 1} is not allowed: this process may use {CORES} of the machine's cores, one for each",
+            f"benchmark.processes={CORES + 1} is not allowed: "
+            f"this process may use {CORES} of the machine's cores, one for each",
         ),
     ],
 )
@@ -229,7 +231,8 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(
         ConfigError,
-        match=r"^benchmark\.modes=compiled is not allowed: torch\.compile finds no C\+\+ compiler; install g\+\+, or leave the mode out$",
+        match=r"^benchmark\.modes=compiled is not allowed: torch\.compile finds no C\+\+ compiler; "
+        r"install g\+\+, or leave the mode out$",
     ):
         check_protocol(BenchmarkConfig(modes=("compiled",)), torch.device("cpu"))
 

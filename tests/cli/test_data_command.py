@@ -44,6 +44,7 @@ def test_a_manifest_replaces_nothing_else(run: Run, tmp_path: Path) -> None:
     assert (status, out, err) == (
         2,
         "",
-        f"efficient-sed: --manifest {path}: cannot be written (another file is there already; give another name, or delete it)\n",
+        f"efficient-sed: --manifest {path}: cannot be written "
+        "(another file is there already; give another name, or delete it)\n",
     )
     assert path.read_text().startswith("filename")

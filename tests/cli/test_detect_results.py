@@ -26,7 +26,8 @@ def test_results_take_the_place_of_results(run: Run, tmp_path: Path, format_: st
     for threshold in (0.05, 0.999999, 0.05):  # without an event in between
         assert (
             run(
-                f"detect {{d}}/a.wav --model {{model}} --threshold {threshold} --format {format_} --output out.txt --plot out.png --report out.html"
+                f"detect {{d}}/a.wav --model {{model}} --threshold {threshold} --format {format_} "
+                "--output out.txt --plot out.png --report out.html"
             ).status
             == 0
         )
@@ -58,7 +59,7 @@ def test_a_folder_of_results_is_gone_on_with(run: Run, tmp_path: Path, format_: 
 
 
 def test_results_are_not_mixed(run: Run, here: dict[str, str], tmp_path: Path) -> None:
-    """Other options, another model, another recording of that name, a file of somebody else: each is said, and nothing written."""
+    """Other options, model or recording, or a foreign file: each is an error, and nothing is written."""
     shutil.copy(here["model"], tmp_path / "other.safetensors")
     (tmp_path / "d").mkdir()
     shutil.copy(f"{here['d']}/b.wav", tmp_path / "d" / "a.wav")
@@ -132,7 +133,8 @@ def test_overwriting_that_was_stopped_is_gone_on_with(
 def test_detect_writes_a_file_for_each_recording(run: Run, tmp_path: Path) -> None:
     for format_, suffix in (("audacity", ".txt"), ("jams", ".jams"), ("npz", ".npz")):
         status, out, err = run(
-            f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} --threshold 0.05 --format {format_} --output found_{format_}"
+            f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} --threshold 0.05 "
+            f"--format {format_} --output found_{format_}"
         )
         assert (status, out, err) == (0, "", f"wrote 2 files into found_{format_}\n")
         assert sorted(visible(tmp_path / f"found_{format_}")) == [f"a{suffix}", f"b{suffix}"]

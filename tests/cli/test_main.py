@@ -79,5 +79,6 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("train {tiny}") == (
         130,
         "",
-        "efficient-sed: interrupted; what is finished is kept, and a training goes on from its last finished epoch when the same command is typed again\n",
+        "efficient-sed: interrupted; what is finished is kept, "
+        "and a training goes on from its last finished epoch when the same command is typed again\n",
     )

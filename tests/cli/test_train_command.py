@@ -53,7 +53,10 @@ def test_show_config(run: Run) -> None:
 
 
 def test_train_evaluate_plot(run: Run, tmp_path: Path) -> None:
-    typed = "train {tiny} backbone=fmn04 seq=none train.epochs=1 train.batch_size=4 train.accelerator=cpu benchmark.repeats=3 benchmark.batches=[1] benchmark.seconds=1 --quiet"
+    typed = (
+        "train {tiny} backbone=fmn04 seq=none train.epochs=1 train.batch_size=4 train.accelerator=cpu "
+        "benchmark.repeats=3 benchmark.batches=[1] benchmark.seconds=1 --quiet"
+    )
     status, out, _ = run(typed)
     assert status == 0
     assert "fmn04" in out

@@ -1,4 +1,4 @@
-"""A format and its engine, each added as one file to its folder, are exported to, checked, detected with and measured."""
+"""A format and its engine, each added as one file: exported to, checked, detected with and measured."""
 
 from __future__ import annotations
 
@@ -57,10 +57,9 @@ class TorchScriptTarget(ExportTarget):
     def write(self, model, header):
         import torch
         from efficient_sed.export.check import Scores, create_example, example_lengths
-        from efficient_sed.models.fuse import fuse
         example = create_example(model, header, 2, example_lengths(header)[1])
         with torch.no_grad():
-            graph = torch.jit.trace(Scores(fuse(model), header.input == "waveform"), example)
+            graph = torch.jit.trace(Scores(model, header.input == "waveform"), example)
         return _saved(graph, header)
 
     def with_header(self, content, header):

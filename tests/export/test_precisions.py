@@ -1,4 +1,4 @@
-"""Fewer bits: what becomes int8 and what does not, engines, scores that travel with the file, and a board without PyTorch."""
+"""Fewer bits: what becomes int8, engines, scores that are stored in the file, and a board without PyTorch."""
 
 from __future__ import annotations
 
@@ -180,7 +180,8 @@ import numpy as np
 from efficient_sed.inference.onnx_model import OnnxModel
 model, waveform = OnnxModel(sys.argv[1], 1, sys.argv[2]), np.load(sys.argv[3])
 frames, clips = model.score(waveform)
-np.savez(sys.argv[4], frames=frames, clips=clips, frames_alone=model.score_frames(waveform), clips_alone=model.score_clips(waveform), header=repr(model.header))
+alone = {"frames_alone": model.score_frames(waveform), "clips_alone": model.score_clips(waveform)}
+np.savez(sys.argv[4], frames=frames, clips=clips, header=repr(model.header), **alone)
 """
 
 
@@ -224,8 +225,8 @@ def test_bfloat16_is_refused_where_it_would_never_end(tmp_path: Path) -> None:
     run = subprocess.run([*command, "openvino-bf16"], capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert (
-        f"--engine openvino-bf16 is not allowed for {path}, of which a convolution never ends so on some CPUs; give --engine openvino"
-        in run.stderr
+        f"--engine openvino-bf16 is not allowed for {path}, "
+        "of which a convolution never ends so on some CPUs; give --engine openvino" in run.stderr
     )
     assert subprocess.run([*command, "openvino"], capture_output=True, check=False).returncode == 0
 
@@ -288,7 +289,8 @@ def test_data_with_other_classes(
 
 def test_a_board_needs_no_pytorch(model: SedModel, tmp_path: Path) -> None:
     path = export_model(model, tmp_path / "model.onnx", "mine").path
-    blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchaudio', 'scipy', 'hydra', 'filelock', 'onnx', 'h5py']))"
+    names = ["torch", "torchaudio", "scipy", "hydra", "filelock", "onnx", "h5py"]
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({names}))"
     sound = tmp_path / "sound.raw"
     sound.write_bytes((np.random.default_rng(0).normal(size=40_000) * 3000).astype("<i2").tobytes())
     for words, status in (

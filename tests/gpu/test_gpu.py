@@ -1,4 +1,4 @@
-"""On a real GPU of NVIDIA: training, fusing and measuring. What can be looked at without one is in tests/benchmark/test_gpu_paths.py."""
+"""Training, fusing and measuring on a GPU of NVIDIA; tests/benchmark/test_gpu_paths.py does without one."""
 
 from __future__ import annotations
 

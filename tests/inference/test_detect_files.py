@@ -1,4 +1,4 @@
-"""Many recordings: what is found below folders, several processes, the standard input, scores of every frame, and what cannot be read."""
+"""Many recordings: folders, several processes, the standard input, scores of every frame, unreadable files."""
 
 from __future__ import annotations
 

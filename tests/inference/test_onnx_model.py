@@ -32,7 +32,8 @@ import numpy as np
 from efficient_sed.inference.onnx_model import OnnxModel
 model = OnnxModel({path!r}, num_threads=1)
 scores = model.score_frames(np.load({waveform!r}))
-print(json.dumps([scores.tolist(), model.grid.hop_s, [name for name in ("torch", "torchaudio", "onnx", "scipy", "hydra") if name in sys.modules]]))
+imported = [name for name in ("torch", "torchaudio", "onnx", "scipy", "hydra") if name in sys.modules]
+print(json.dumps([scores.tolist(), model.grid.hop_s, imported]))
 """
 
 

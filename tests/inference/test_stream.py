@@ -1,4 +1,4 @@
-"""Sound that comes in chunks has the scores of the whole, whatever the chunks; events come soon after they have ended."""
+"""Sound in chunks has the scores of the whole, however it is cut; events come soon after they have ended."""
 
 from __future__ import annotations
 
