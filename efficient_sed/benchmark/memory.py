@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from efficient_sed.benchmark.clock import synchronize
-from efficient_sed.machine.memory import process_peak_mb, reset_peak
+from efficient_sed.machine.memory import process_peak_mb, reset_process_peak
 
 
 def peak_memory_mb(run: Callable[[], object], device: torch.device) -> float:
@@ -31,7 +31,7 @@ def peak_memory_mb(run: Callable[[], object], device: torch.device) -> float:
         run()
         synchronize(device)
         return torch.mps.driver_allocated_memory() / 2**20
-    reset_peak()
+    reset_process_peak()
     run()
     if (peak_mb := process_peak_mb()) is None:
         raise OSError("this system does not report it")
@@ -42,4 +42,4 @@ def memory_of(device: torch.device) -> str:
     """What `peak_memory_mb` measures on a device."""
     if device.type != "cpu":
         return "GPU allocations"
-    return "whole process" if reset_peak() else "whole process since its start"
+    return "whole process" if reset_process_peak() else "whole process since its start"

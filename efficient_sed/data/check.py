@@ -7,7 +7,6 @@ import itertools
 import json
 import logging
 import re
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,9 +21,9 @@ from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.storage.columns import iterate_blocks
 from efficient_sed.errors import DataError
 from efficient_sed.files.atomic import check_writable, opened_atomically
+from efficient_sed.machine.progress import progress
 
 logger = logging.getLogger(__name__)
-REPORT_EVERY_S = 10.0
 BLOCK = 256  # clips that are decoded together
 MANIFEST_START = re.compile(rb'\{"part": ')
 
@@ -103,21 +102,14 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
 def _undecodable(clips: Sequence[Clip], part: str, num_workers: int) -> list[str]:
     """Messages of clips that cannot be decoded."""
     messages: list[str] = []
-    begun = reported = time.monotonic()
-    remaining, count = iter(clips), 0
-    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
+    remaining = iter(clips)
+    with (
+        ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool,
+        progress(f"clips of the {part} part decoded", len(clips)) as advance,
+    ):
         while block := list(itertools.islice(remaining, BLOCK)):
             messages += filter(None, pool.map(_decode, block))
-            count += len(block)
-            if (now := time.monotonic()) - reported > REPORT_EVERY_S:
-                reported = now
-                logger.info(
-                    "%s part: decoded %s of %s clips, %.0f a second",
-                    part,
-                    f"{count:,}",
-                    f"{len(clips):,}",
-                    count / (now - begun),
-                )
+            advance(len(block))
     return messages
 
 

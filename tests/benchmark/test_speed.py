@@ -172,7 +172,7 @@ def test_why_a_process_failed_is_said(model: SedModel) -> None:
 def test_peak_memory_where_it_cannot_begin_anew(
     model: SedModel, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "RESET_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(memory, "PEAK_RESET", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
     measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
     assert measured["peak_memory_of"] == "whole process since its start"
     assert measured["peak_memory_mb"] > 10

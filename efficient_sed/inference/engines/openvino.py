@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed.errors import ConfigError, require_package
 from efficient_sed.inference.engines.contract import Engine, shown_name, unreadable
-from efficient_sed.machine.onednn import is_endless
+from efficient_sed.machine.onednn import hangs_in_half_precision
 from efficient_sed.registry import ENGINES
 
 if TYPE_CHECKING:
@@ -73,4 +73,4 @@ def _has_endless_convolution(graph: Any) -> bool:
         if operation.get_type_name() == "GroupConvolution"
     )
     static = (list(shape.to_shape()) for shape in shapes if shape.is_static)  # (groups, out, in, *kernel)
-    return any(is_endless(groups, kernel) for groups, _, _, *kernel in static)
+    return any(hangs_in_half_precision(groups, kernel) for groups, _, _, *kernel in static)
