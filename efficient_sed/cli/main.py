@@ -25,7 +25,7 @@ from efficient_sed.cli import (
     train,
     verify,
 )
-from efficient_sed.cli.parser import PROGRAM, Commands, Parser
+from efficient_sed.cli.parser import PROGRAM, Commands, HelpFormatter, Parser
 from efficient_sed.cli.terminal import escape_unencodable
 from efficient_sed.errors import (
     EXIT_FAILED,

@@ -1,7 +1,6 @@
 """What runs exported models on a CPU, without PyTorch. An engine is one file in this folder."""
 
 from efficient_sed.inference.engines.contract import (
-    DEFAULT_ENGINE,
     Engine,
     default_engine,
     engines_for,
@@ -11,7 +10,6 @@ from efficient_sed.inference.engines.contract import (
 )
 
 __all__ = [
-    "DEFAULT_ENGINE",
     "Engine",
     "default_engine",
     "engines_for",

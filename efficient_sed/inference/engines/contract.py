@@ -100,9 +100,9 @@ def open_engine(model: Path | bytes, num_threads: int | None = None, engine: str
     """Open an exported model.
 
     Args:
-        model: An exported file, or its content, for which the engine has to be named.
+        model: An exported file, or its content.
         num_threads: Of the engine; default None, as many as the machine has cores.
-        engine: Name of the engine; default None, the default one for the file's ending.
+        engine: Name of the engine; default None, the default one for the file's ending, for content onnxruntime.
 
     Raises:
         CheckpointError: If the engine cannot read the model.
