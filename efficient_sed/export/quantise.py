@@ -72,7 +72,7 @@ def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndar
 
     prepared = path.with_name("prepared.onnx")
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    _name_the_unnamed(prepared)
+    _name_nodes(prepared)
     reader = _Reader(calibration, input_name)
     quantize_static(
         prepared,
@@ -111,7 +111,7 @@ def _quantise_head(path: Path, recipe: Recipe) -> None:
         raise ConfigError(NO_MATRIX)
 
 
-def _name_the_unnamed(path: Path) -> None:
+def _name_nodes(path: Path) -> None:
     """Name the operations that preparation splits a hard-swish into after the part that they belong to."""
     import onnx
 

@@ -24,7 +24,7 @@ class Recipe:
     per_channel: bool = True
     """Whether each output channel of a weight has a scale of its own."""
     dynamic: tuple[str, ...] = ()
-    """Operations behind the backbone whose weights do, with the ranges of activations found anew for each clip."""
+    """Operations behind the backbone whose weights do, with ranges of activations of each clip."""
 
 
 RECIPES: Mapping[str, Recipe] = {

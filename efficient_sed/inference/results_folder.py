@@ -82,7 +82,7 @@ class _Record:
             }
             return cls(made, dict(content["stale"]))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            problem = "damaged, so that nobody knows how the results beside it were made; delete it"
+            problem = "damaged, so how the results beside it were made is unknown; delete it"
             raise ConfigError(f"--output {path}: {problem}, then {ADVICE}") from error
 
     def save(self, path: Path) -> None:
