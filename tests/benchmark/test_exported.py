@@ -17,7 +17,8 @@ from efficient_sed.registry import ENGINES
 
 HEADER = Header(
     "mine", ("dog", "siren"), "waveform", 16_000, 160, 4, 640, 640, 128, 1.0, 7, 0.5, "detection", 0, "0.1.0",
-    params=12, macs=3_000_000, macs_frontend=5, metric="psds1_macro", score=0.25, scored_on="here, test part", scored_by="still",
+    params=12, macs=3_000_000, macs_frontend=5,
+    metric="psds1_macro", score=0.25, scored_on="here, test part", scored_by="still",
 )  # fmt: skip
 ENGINE = """
 import json
