@@ -119,3 +119,5 @@ def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry
 
 
 BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS = _registries()
+ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
+EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")

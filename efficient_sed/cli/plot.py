@@ -92,6 +92,7 @@ def check_output(option: str, output: Path, endings: Sequence[str] = (*PICTURES,
 
     Args:
         option: What the path was typed as, for the message.
+        output: The picture.
         endings: Of the files that will be written.
 
     Raises:
