@@ -291,8 +291,9 @@ def run_train(options: argparse.Namespace) -> int:
 
         print(json.dumps(to_dict(config), indent=1))
         return 0
+    from efficient_sed.experiment.folders import run_folder
     from efficient_sed.experiment.record import result_table
-    from efficient_sed.experiment.run import run_experiment, run_folder
+    from efficient_sed.experiment.run import run_experiment
 
     if options.exit_with_parent:
         threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
@@ -303,7 +304,7 @@ def run_train(options: argparse.Namespace) -> int:
     ):
         result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
     print_table(result_table([result]))
-    print(f"everything about this run: {run_folder(config)}")
+    print(f"everything about this run: {run_folder(config, result['data']['manifest_hash'])}")
     return 0
 
 
@@ -339,7 +340,7 @@ def run_sweep(options: argparse.Namespace) -> int:
     check_place("--plot", options.plot)
     launcher, overrides = create_launcher(options.launcher, options.overrides)
     points = expand_grid(overrides)
-    check_points(points)
+    points = check_points(points)
     with LiveGrid() as live:
         statuses = run_grid(points, launcher, live.show)
     failed = [status for status in statuses if status.state is State.FAILED]
@@ -357,7 +358,7 @@ def run_sweep(options: argparse.Namespace) -> int:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     from efficient_sed.experiment.compose import compose_run, key_of
-    from efficient_sed.experiment.run import score_checkpoint
+    from efficient_sed.experiment.score import score_checkpoint
 
     config, typed = compose_run(options.overrides), {key_of(override): override for override in options.overrides}
     for key, override in typed.items():

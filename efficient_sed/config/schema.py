@@ -89,6 +89,8 @@ class DataConfig:
     """Whether detection on these data is also scored by events at one threshold, as HEAR does."""
     is_single_label: ClassVar[bool] = False
     """Whether every clip holds one class alone: tagging then chooses one, by softmax."""
+    location_keys: ClassVar[tuple[str, ...]] = ("root",)
+    """Keys that say where the data lie. They are no part of a run's signature, which has the hash of the content."""
 
     clip_seconds: float = 10.0
     """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows of it."""

@@ -118,7 +118,7 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     reason = reason or why_not_comparable(card, score, facts)
     if reason is not None:
         return judge(card, score, facts, tolerance, None, reason)
-    from efficient_sed.experiment.run import score_checkpoint
+    from efficient_sed.experiment.score import score_checkpoint
 
     metrics = score_checkpoint(name, config, "test", set())
     measured = metrics[RESULT_KEYS[score.metric]]

@@ -20,7 +20,7 @@ from efficient_sed.data.dataset import EvaluationWindows, collate
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.experiment.result_file import exact_variant, main_score
-from efficient_sed.experiment.run import own_data, score_part
+from efficient_sed.experiment.score import own_data, score_part
 from efficient_sed.export.onnx import build_onnx, check_target, keep_file, with_header
 from efficient_sed.export.quantise import NO_MATRIX, quantise
 from efficient_sed.export.recipes import RECIPES, check_precision

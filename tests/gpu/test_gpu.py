@@ -18,7 +18,8 @@ from efficient_sed.benchmark._graph import captured
 from efficient_sed.benchmark.speed import measure_speed
 from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig
 from efficient_sed.data.sets.synthetic import SyntheticConfig
-from efficient_sed.experiment.run import run_experiment, run_folder
+from efficient_sed.experiment.folders import run_folder
+from efficient_sed.experiment.run import run_experiment
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS

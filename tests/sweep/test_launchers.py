@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from grid_points import points_without_data
 
 from efficient_sed.errors import ConfigError, MissingDependencyError
-from efficient_sed.sweep.grid import GridPoint, expand_grid
+from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.sweep.launch import RunStatus, State, run_grid
 from efficient_sed.sweep.launchers import slurm
 from efficient_sed.sweep.launchers.choose import LAUNCHERS, Launcher, create_launcher
@@ -42,7 +43,7 @@ def points(fake_runs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) ->
     """Three points whose runs are a script, in a directory of their own."""
     fake_runs(FAKE_RUN)
     monkeypatch.setenv("SLURM_PROCID", "7")  # as if the sweep were typed inside a job
-    return expand_grid(["backbone=fmn04", "seq=none", "seed=0,1,2", "output_dir=runs"])
+    return points_without_data("backbone=fmn04", "seq=none", "seed=0,1,2", "output_dir=runs")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import LostProcessError, PreemptedError
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.run import run_folder
+from efficient_sed.experiment.folders import run_folder
 from efficient_sed.training.callbacks import ProgressFile
 from efficient_sed.training.shared_norm import SharedStatistics
 from efficient_sed.training.train import LAST_CHECKPOINT, fit
