@@ -47,6 +47,12 @@ class Registry(Generic[T]):
 
         return add
 
+    def modules(self) -> list[str]:
+        """Names of the package's public modules, none of which is imported."""
+        package = importlib.import_module(self.package)
+        found = (module.name for module in pkgutil.iter_modules(package.__path__))
+        return sorted(name for name in found if not name.startswith("_"))
+
     def names(self) -> list[str]:
         """All registered names, sorted."""
         self._discover()
@@ -75,19 +81,12 @@ class Registry(Generic[T]):
         if self._is_discovered:
             return
         self._is_discovered = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{self.package}.{module.name}")
+        for module in self.modules():
+            importlib.import_module(f"{self.package}.{module}")
 
 
-def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry[Any]]:
-    return (
-        Registry("backbone", "efficient_sed.models.backbones"),
-        Registry("sequence head", "efficient_sed.models.sequence"),
-        Registry("data set", "efficient_sed.data.sets"),
-        Registry("teacher", "efficient_sed.teachers"),
-    )
-
-
-BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS = _registries()
+BACKBONES: Registry[Any] = Registry("backbone", "efficient_sed.models.backbones")
+SEQUENCE_HEADS: Registry[Any] = Registry("sequence head", "efficient_sed.models.sequence")
+DATASETS: Registry[Any] = Registry("data set", "efficient_sed.data.sets")
+TEACHERS: Registry[Any] = Registry("teacher", "efficient_sed.teachers")
+LAUNCHERS: Registry[Any] = Registry("launcher", "efficient_sed.sweep.launchers")

@@ -24,7 +24,7 @@ from efficient_sed.config.parse import run_config_from_dict
 from efficient_sed.config.schema import DataConfig, RunConfig, to_dict
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment.result_file import RESULT_FILE
-from efficient_sed.files.atomic import locked
+from efficient_sed.files.locks import locked
 from efficient_sed.models.names import model_name
 from efficient_sed.training.curves import METRICS_FILE
 from efficient_sed.training.train import BEST_CHECKPOINT, LAST_CHECKPOINT

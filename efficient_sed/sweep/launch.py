@@ -14,7 +14,7 @@ from efficient_sed.errors import DataError, LostProcessError
 from efficient_sed.experiment.measure import needs_benchmark, needs_evaluation
 from efficient_sed.experiment.result_file import main_score, read_result
 from efficient_sed.sweep.grid import GridPoint
-from efficient_sed.sweep.launchers.choose import Launcher
+from efficient_sed.sweep.launcher import Launcher
 from efficient_sed.sweep.run_process import LOG_FILE, START_MARK
 from efficient_sed.training.callbacks import PROGRESS_FILE
 
