@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from efficient_sed.benchmark.clock import WARM_UP, pin_threads, seconds_of
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 

@@ -32,7 +32,7 @@ from torch import Tensor
 from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors, memory_of
 from efficient_sed.benchmark.clock import WARM_UP, count_cores, exact_float32, only_cores, seconds_of
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.machine.allocator import return_freed_memory
 from efficient_sed.machine.environment import device_name

@@ -73,8 +73,8 @@ def run(options: argparse.Namespace) -> int:
         return _run_exported(options, exported)
     if options.engine is not None:
         raise ConfigError(f"--engine {options.engine} runs exported models (.onnx), and {options.models[0]} is none")
+    from efficient_sed.config.benchmark import BenchmarkConfig
     from efficient_sed.config.parse import from_dict
-    from efficient_sed.config.schema import BenchmarkConfig
     from efficient_sed.experiment.measure import benchmark_model
     from efficient_sed.experiment.record import append_csv, complexity_table, read_benchmark_csv, speed_table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.check import summarise
 from efficient_sed.data.events import Splits
 from efficient_sed.data.storage.columns import durations

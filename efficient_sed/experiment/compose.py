@@ -20,15 +20,13 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.config.parse import run_config_from_dict
-from efficient_sed.config.schema import (
-    AugmentConfig,
-    BenchmarkConfig,
-    EvaluationConfig,
-    RunConfig,
-    TrainConfig,
-    to_dict,
-)
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.experiment.text_values import Text, read_text, split_alternatives, text_fields
 from efficient_sed.files.packaged import presets, resource_folder

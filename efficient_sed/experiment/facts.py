@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from efficient_sed.config.schema import RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.events import Splits
 from efficient_sed.experiment.folders import fold_of_config, signature
 from efficient_sed.machine.environment import describe_environment, device_name

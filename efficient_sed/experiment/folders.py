@@ -20,8 +20,10 @@ from typing import Any
 
 import yaml
 
+from efficient_sed.config.data import DataConfig
 from efficient_sed.config.parse import run_config_from_dict
-from efficient_sed.config.schema import DataConfig, RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment.result_file import RESULT_FILE
 from efficient_sed.files.locks import locked

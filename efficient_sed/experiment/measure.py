@@ -14,8 +14,11 @@ import torch
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
 from efficient_sed.benchmark.speed import check_protocol, measure_speed
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import BenchmarkConfig, EvaluationConfig, RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.errors import ConfigError

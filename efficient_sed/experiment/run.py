@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed.benchmark.speed import check_protocol, unmeasured
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import CheckpointError
 from efficient_sed.experiment.checks import check_events, check_lengths, warn_of_mistakes

@@ -7,7 +7,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError

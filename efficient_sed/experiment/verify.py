@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, nearest
 from efficient_sed.experiment.compose import compose_run, key_of

@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from efficient_sed.benchmark.exported import Pace, check_threads, one_clip, take_turns
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import EvaluationWindows, collate
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError, nearest

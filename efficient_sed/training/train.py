@@ -19,7 +19,8 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.trainer import trainer as lightning_trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from efficient_sed.config.schema import RunConfig, TrainConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import (

@@ -24,7 +24,10 @@ from efficient_sed.benchmark import _sensors, clock
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._sensors import Sensors
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import AugmentConfig, BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError

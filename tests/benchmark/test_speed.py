@@ -19,7 +19,7 @@ from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._processes import _serve, time_together
 from efficient_sed.benchmark.clock import TASKS, count_cores, only_cores
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.record import speed_table
 from efficient_sed.machine import memory

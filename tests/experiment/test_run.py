@@ -18,8 +18,12 @@ import yaml
 
 import efficient_sed as es
 from efficient_sed.benchmark.macs_notes import explain_macs
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.config.parse import run_config_from_dict
-from efficient_sed.config.schema import BenchmarkConfig, EvaluationConfig, RunConfig, TrainConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, DataError

@@ -16,7 +16,9 @@ import efficient_sed as es
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._graph import captured
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.experiment.folders import run_folder
 from efficient_sed.experiment.run import run_experiment

@@ -13,7 +13,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
@@ -112,8 +112,9 @@ def test_a_start_for_one_of_two_backbones(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_data_with_one_content_in_two_places_are_one_training(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
-    moved = shutil.copytree(tiny_config.root, tmp_path / "moved")
-    points = expand_grid([*small_data(tiny_config), f"data.root={tiny_config.root},{moved}", "seq=none", "seed=0,1"])
+    tiny_config.load()
+    moved = shutil.copytree(tiny_config.folder, tmp_path / "moved")
+    points = expand_grid(["data=folder", f"data.root={tiny_config.folder},{moved}", "seq=none", "seed=0,1"])
     assert [point.config.seed for point in points] == [0, 1, 0, 1]
     checked = check_points(points)
     assert [(point.config.seed, point.config.data) for point in checked] == [

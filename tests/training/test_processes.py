@@ -20,7 +20,8 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig

@@ -23,7 +23,9 @@ from damage import spoil
 
 import efficient_sed as es
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.dataset import EvaluationWindows, TrainingClips, collate
 from efficient_sed.data.events import Splits

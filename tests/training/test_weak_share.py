@@ -16,7 +16,9 @@ import torch
 import efficient_sed as es
 from efficient_sed.audio.augment import time as augment
 from efficient_sed.audio.augment.time import draw_mixup
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.events import Event, Splits

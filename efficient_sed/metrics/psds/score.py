@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from efficient_sed.config.schema import MAX_EFPR
+from efficient_sed.config.evaluation import MAX_EFPR
 from efficient_sed.data.score_checks import bad_score
 from efficient_sed.errors import ConfigError, DataError, nearest, require_package
 from efficient_sed.metrics.psds._checks import check_clip, check_columns, check_duration

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import MAX_HIDDEN
+from efficient_sed.config.model import MAX_HIDDEN
 from efficient_sed.errors import require
 
 MAX_LAYERS, MAX_HEADS = 100, 256

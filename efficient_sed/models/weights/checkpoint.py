@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.labels import default_classes, label_problem
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.files.atomic import write_atomically
