@@ -29,7 +29,7 @@ from efficient_sed.experiment.result_file import RESULT_FILE
 from efficient_sed.files.locks import locked
 from efficient_sed.models.names import model_name
 from efficient_sed.training.curves import METRICS_FILE
-from efficient_sed.training.train import BEST_CHECKPOINT, LAST_CHECKPOINT
+from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
 
 CONFIG_FILE, MANIFEST_FILE, LOCK_FILE = "config.yaml", "manifest.txt", ".lock"
 SIGNATURE_DIGITS = 12

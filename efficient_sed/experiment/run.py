@@ -31,7 +31,9 @@ from efficient_sed.metrics.psds.score import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model, read_checkpoint
 from efficient_sed.training.curves import draw_curves
-from efficient_sed.training.train import fit, follow, is_first_process, kept_checkpoint
+from efficient_sed.training.guards import is_first_process
+from efficient_sed.training.run_files import kept_checkpoint
+from efficient_sed.training.train import fit, follow
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from efficient_sed.experiment.result_file import main_score, read_result
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.sweep.launcher import Launcher
 from efficient_sed.sweep.run_process import LOG_FILE, START_MARK
-from efficient_sed.training.callbacks import PROGRESS_FILE
+from efficient_sed.training.run_files import PROGRESS_FILE
 
 
 class State(StrEnum):

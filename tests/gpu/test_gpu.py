@@ -150,7 +150,7 @@ def test_one_gpu_under_ddp(tiny_config: SyntheticConfig, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(SedModule, "training_step", of_two)
     monkeypatch.setattr("efficient_sed.training.module.LOG_EVERY_STEPS", 1)
-    monkeypatch.setattr("efficient_sed.training.train._strategy", lambda _: "ddp_find_unused_parameters_true")
+    monkeypatch.setattr("efficient_sed.training.trainer._strategy", lambda _: "ddp_find_unused_parameters_true")
     config = small_run(dataclasses.replace(tiny_config, on_error="skip"), tmp_path, epochs=1)
     try:
         result = run_experiment(config, show_progress=False)

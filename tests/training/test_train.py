@@ -685,7 +685,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (tmp_path / "last.ckpt").touch()
-    monkeypatch.setattr("efficient_sed.training.train.check_archive", refuse)
+    monkeypatch.setattr("efficient_sed.training.run_files.check_archive", refuse)
     with pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be read \(Permission denied\); make it readable$"):
         train(plain.config, tiny_data, tmp_path)
 
