@@ -8,7 +8,8 @@ import pytest
 
 import efficient_sed as es
 from efficient_sed.cli.main import parse
-from efficient_sed.experiment.compose import compose_run, take_group
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.overrides import take_group
 from efficient_sed.registry import LAUNCHERS
 from efficient_sed.sweep.grid import expand_grid
 from efficient_sed.sweep.launcher import LAUNCHER_KEY

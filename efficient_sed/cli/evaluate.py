@@ -33,7 +33,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the scores as JSON."""
-    from efficient_sed.experiment.compose import compose_run, key_of
+    from efficient_sed.experiment.compose import compose_run
+    from efficient_sed.experiment.keys import key_of
     from efficient_sed.experiment.score import score_checkpoint
 
     config = compose_run(options.overrides)

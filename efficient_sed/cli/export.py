@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, output: Path) -> int:
     from efficient_sed.cli.exported_tables import precisions_table
-    from efficient_sed.experiment.compose import compose_run, key_of
+    from efficient_sed.experiment.compose import compose_run
+    from efficient_sed.experiment.keys import key_of
     from efficient_sed.export.precisions import export_precisions
 
     typed = {key_of(override) for override in options.overrides}

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from efficient_sed.config.parse import GROUPS
 from efficient_sed.config.run import RunConfig
-from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
-GROUPS = {"backbone": BACKBONES, "seq": SEQUENCE_HEADS, "data": DATASETS}
 WIDTH = 100
 
 

@@ -17,6 +17,8 @@ from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
 
 T = TypeVar("T")
+GROUPS = {"backbone": BACKBONES, "seq": SEQUENCE_HEADS, "data": DATASETS}
+"""Groups of keys that belong to components, by the key that names one."""
 COMPONENTS: dict[type, Registry[Any]] = {
     BackboneConfig: BACKBONES,
     SequenceHeadConfig: SEQUENCE_HEADS,

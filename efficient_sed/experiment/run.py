@@ -27,7 +27,7 @@ from efficient_sed.experiment.result_file import read_result, write_result
 from efficient_sed.experiment.score import score_part
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.environment import one_line
-from efficient_sed.metrics.psds.score import require_back_end
+from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model, read_checkpoint
 from efficient_sed.training.curves import draw_curves

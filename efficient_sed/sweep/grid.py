@@ -11,15 +11,10 @@ from pathlib import Path
 
 from efficient_sed.config.run import RunConfig
 from efficient_sed.errors import ConfigError
-from efficient_sed.experiment.compose import (
-    DEFAULTS,
-    compose_run,
-    expand_models,
-    expand_preset_grid,
-    expand_sweep,
-    key_of,
-)
+from efficient_sed.experiment.compose import DEFAULTS, compose_run
+from efficient_sed.experiment.expand import expand_models, expand_preset_grid, expand_sweep
 from efficient_sed.experiment.folders import content_hash, deciding_values, run_folder, signature
+from efficient_sed.experiment.keys import key_of
 from efficient_sed.registry import DATASETS, SEQUENCE_HEADS
 
 ALL_FOLDS = "data.fold=all"

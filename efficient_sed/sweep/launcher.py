@@ -18,7 +18,8 @@ from typing import ClassVar, Protocol
 
 from efficient_sed.config.parse import from_dict
 from efficient_sed.errors import ConfigError, require_package
-from efficient_sed.experiment.compose import key_of, take_group
+from efficient_sed.experiment.keys import key_of
+from efficient_sed.experiment.overrides import take_group
 from efficient_sed.registry import LAUNCHERS
 from efficient_sed.sweep.grid import GridPoint
 

@@ -12,7 +12,9 @@ from efficient_sed.cli.main import main
 from efficient_sed.config.describe import commented_yaml, field_docs, option_docs
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import to_dict
-from efficient_sed.experiment.compose import all_keys, compose_run, presets
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.keys import all_keys
+from efficient_sed.files.packaged import presets
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 

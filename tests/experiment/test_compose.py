@@ -16,7 +16,8 @@ from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.errors import ConfigError, printable
-from efficient_sed.experiment.compose import compose_run, expand_sweep, to_yaml
+from efficient_sed.experiment.compose import compose_run, to_yaml
+from efficient_sed.experiment.expand import expand_sweep
 from efficient_sed.experiment.text_values import Text, advise, read_text, split_alternatives
 from efficient_sed.files.packaged import presets
 from efficient_sed.models.names import model_name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
+from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.mel_bank import create_mel_bank
 
@@ -49,3 +49,7 @@ class DecibelMel(FrontEnd):
             power = power_spectrum(padded, self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 513, frames)
             decibels = (self.bank.float() @ power).clamp_(min=FLOOR).log10_().mul_(10)
             return decibels.sub_(MEAN_DB).div_(DEVIATION_DB).unsqueeze(1)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        return output.shape[-1] * mel_frame_macs(FFT_LENGTH, FFT_LENGTH, self.mel_bins)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Float64Array = npt.NDArray[np.float64]
 
 
 def power_spectrum(signal: Tensor, window: Tensor, fft_length: int, hop_length: int) -> Tensor:
@@ -13,48 +18,53 @@ def power_spectrum(signal: Tensor, window: Tensor, fft_length: int, hop_length: 
 
     Args:
         signal: Shape (batch, samples).
-        window: Shape (window_length,), centred in each frame of `fft_length` samples.
-        fft_length: Samples of the Fourier transform.
-        hop_length: Samples from one frame to the next.
+        window: Shape (window_length,), in the middle of each frame of `fft_length` samples.
+        fft_length: Samples of a frame.
+        hop_length: Samples between frames.
 
     Returns:
         Shape (batch, fft_length / 2 + 1, frames).
     """
+    length = len(window)
     if torch.onnx.is_in_onnx_export():
-        before = (fft_length - len(window)) // 2
-        after = fft_length - len(window) - before
-        inside = signal[:, before : signal.shape[1] - after]  # frames are longer than their windows
-        return power_by_convolution(inside, window, fft_length, hop_length)
-    spectrum = torch.stft(signal, fft_length, hop_length, len(window), window, center=False, return_complex=True)
+        before = (fft_length - length) // 2
+        inside = signal[:, before : signal.shape[1] - (fft_length - length - before)]  # what the windows cover
+        return filtered_power(inside, fourier_filters(fft_length, length) * window.double().numpy(), hop_length)
+    spectrum = torch.stft(signal, fft_length, hop_length, length, window, center=False, return_complex=True)
     return torch.view_as_real(spectrum).square().sum(-1)
 
 
-def power_by_convolution(
-    signal: Tensor, window: Tensor, fft_length: int, hop_length: int, matrix: np.ndarray | None = None
-) -> Tensor:
-    """`power_spectrum` with cosines and sines as filters, for exporters.
+def fourier_filters(fft_length: int, length: int) -> Float64Array:
+    """Cosines, then sines, of all frequencies over `length` samples: shape (fft_length + 2, length)."""
+    # whole numbers: no angle is rounded before its cosine
+    turns = np.outer(np.arange(fft_length // 2 + 1), np.arange(length)) % fft_length
+    angles = turns * (2 * np.pi / fft_length)
+    return np.concatenate([np.cos(angles), np.sin(angles)])
 
-    ONNX has an operator for the short-time Fourier transform, which takes onnxruntime four times as long.
+
+def filtered_power(signal: Tensor, filters: Float64Array, hop_length: int) -> Tensor:
+    """The power spectrogram by convolution, for exporters: ONNX's operator takes onnxruntime four times as long.
 
     Args:
-        signal: Shape (batch, samples); the first window begins at its first sample.
-        window: Shape (window_length,), at the beginning of each frame.
-        fft_length: Samples of the Fourier transform.
-        hop_length: Samples from one frame to the next.
-        matrix: Shape (window_length, window_length), applied to the samples before the window; default None.
+        signal: Shape (batch, samples).
+        filters: Real parts, then imaginary parts, shape (2 * frequencies, length). Of numpy, so that an exporter stores
+            them as they are.
+        hop_length: Samples between frames.
 
     Returns:
-        Shape (batch, fft_length / 2 + 1, frames).
+        Shape (batch, frequencies, frames).
     """
-    # Multiples of the angle are reduced as whole numbers, before any rounding. In numpy, so that exporters see weights.
-    multiples = np.outer(np.arange(fft_length // 2 + 1), np.arange(len(window))) % fft_length
-    angles = multiples * (2 * np.pi / fft_length)
-    weights = np.concatenate([np.cos(angles), np.sin(angles)]) * window.double().numpy()
-    if matrix is not None:
-        weights = weights @ matrix
-    filters = torch.from_numpy(weights).to(signal.dtype).unsqueeze(1)
-    real, imaginary = F.conv1d(signal.unsqueeze(1), filters, stride=hop_length).square().chunk(2, dim=1)
+    weight = torch.from_numpy(filters).to(signal.dtype).unsqueeze(1)
+    real, imaginary = F.conv1d(signal.unsqueeze(1), weight, stride=hop_length).square().chunk(2, dim=1)
     return real + imaginary
+
+
+def mel_frame_macs(window_length: int, fft_length: int, mel_bands: int) -> int:
+    """Multiply-accumulates of one frame: window, Fourier transform, power and filter bank."""
+    # real input: half the butterflies, each four real multiplications
+    fourier = 2 * (fft_length // 2) * int(math.log2(fft_length))
+    bins = fft_length // 2 + 1
+    return window_length + fourier + 2 * bins + mel_bands * bins
 
 
 def centre_pad(signal: Tensor, fft_length: int) -> Tensor:

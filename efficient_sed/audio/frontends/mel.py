@@ -11,7 +11,7 @@ import abc
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
+from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
@@ -120,6 +120,11 @@ class LogMel(FrontEnd):
             power = power_spectrum(padded, self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 257, frames)
             mel = (self.bank if bank is None else bank).float() @ power
             return ((mel.clamp_(min=1e-7).log_() + LOG_OFFSET) / LOG_SCALE).unsqueeze(1)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        pre_emphasis = inputs[0].shape[1] - 1
+        return pre_emphasis + output.shape[-1] * mel_frame_macs(WINDOW_LENGTH, FFT_LENGTH, MEL_BINS)
 
 
 def mel_bank(low_hz: float, high_hz: float) -> Tensor:

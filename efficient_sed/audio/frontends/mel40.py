@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import create_dct
 
-from efficient_sed.audio.frontends.dft import power_spectrum
+from efficient_sed.audio.frontends.dft import mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.mel_bank import create_mel_bank
 
@@ -81,6 +81,13 @@ class TiledMel(FrontEnd):
             power = power_spectrum(padded, self.window.float(), analysis.fft_length, analysis.hop_length)
             mel = (self.bank.float() @ power).clamp_(min=FLOOR).log_()
             return (self.cosines.float() @ mel if analysis.has_cepstrum else mel).unsqueeze(1)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        analysis = self.analysis
+        cosines = self.mel_bins * analysis.mel_bands if analysis.has_cepstrum else 0
+        frame = mel_frame_macs(analysis.window_length, analysis.fft_length, analysis.mel_bands)
+        return output.shape[-1] * (frame + cosines)
 
 
 class Mel40(TiledMel):

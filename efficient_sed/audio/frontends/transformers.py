@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from efficient_sed.audio.frontends.dft import centre_pad, power_by_convolution, power_spectrum
+from efficient_sed.audio.frontends.dft import (
+    Float64Array,
+    centre_pad,
+    filtered_power,
+    fourier_filters,
+    mel_frame_macs,
+    power_spectrum,
+)
 from efficient_sed.audio.frontends.mel import WINDOW_LENGTH, FrontEnd, LogMel
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
 from efficient_sed.audio.mel_bank import Scale, create_mel_bank
@@ -90,21 +97,25 @@ class KaldiMel(TransformerFrontEnd):
         )  # of the last frame's window
         padded = F.pad(waveform, (0, missing))
         if torch.onnx.is_in_onnx_export():
-            padded = padded - padded.mean(
-                1, keepdim=True
-            )  # changes no spectrum, and keeps the filters from rounding it
-            return power_by_convolution(padded, self.window, KALDI_FFT, HOP_LENGTH, _window_matrix())
+            # no window's spectrum has the mean, but the rounding of the filters would
+            return filtered_power(padded - padded.mean(1, keepdim=True), kaldi_filters(self.window), HOP_LENGTH)
         windows = padded.unfold(1, KALDI_WINDOW, HOP_LENGTH)
         windows = windows - windows.mean(2, keepdim=True)
         emphasised = windows - PRE_EMPHASIS * torch.cat([windows[:, :, :1], windows[:, :, :-1]], dim=2)
         power: Tensor = torch.fft.rfft(emphasised * self.window.float(), KALDI_FFT).abs().square()
         return power.transpose(1, 2)
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        pre_emphasis = KALDI_WINDOW
+        return output.shape[-1] * (pre_emphasis + mel_frame_macs(KALDI_WINDOW, KALDI_FFT, self.mel_bins))
 
-def _window_matrix() -> np.ndarray:
-    """What Kaldi does to the samples of a window before the Fourier transform, as a matrix: mean off, pre-emphasis."""
+
+def kaldi_filters(window: Tensor) -> Float64Array:
+    """Mean removal, pre-emphasis, window and Fourier transform as one linear map: shape (514, 400)."""
     centred = np.eye(KALDI_WINDOW) - 1 / KALDI_WINDOW
-    return np.asarray(centred - PRE_EMPHASIS * np.concatenate([centred[:1], centred[:-1]]))
+    emphasised = centred - PRE_EMPHASIS * np.concatenate([centred[:1], centred[:-1]])
+    return fourier_filters(KALDI_FFT, KALDI_WINDOW) * window.double().numpy() @ emphasised
 
 
 class BeatsMel(KaldiMel):
@@ -153,6 +164,10 @@ class CentredMel(TransformerFrontEnd):
 
     def power(self, waveform: Tensor) -> Tensor:
         return power_spectrum(centre_pad(waveform, self.fft_length), self.window.float(), self.fft_length, HOP_LENGTH)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        return output.shape[-1] * mel_frame_macs(self.fft_length, self.fft_length, self.mel_bins)
 
 
 class AtstMel(CentredMel):
