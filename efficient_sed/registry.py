@@ -109,15 +109,10 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self.package}.{module}")
 
 
-def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry[Any]]:
-    return (
-        Registry("backbone", "efficient_sed.models.backbones"),
-        Registry("sequence head", "efficient_sed.models.sequence"),
-        Registry("data set", "efficient_sed.data.sets"),
-        Registry("teacher", "efficient_sed.teachers"),
-    )
-
-
-BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS = _registries()
+BACKBONES: Registry[Any] = Registry("backbone", "efficient_sed.models.backbones")
+SEQUENCE_HEADS: Registry[Any] = Registry("sequence head", "efficient_sed.models.sequence")
+DATASETS: Registry[Any] = Registry("data set", "efficient_sed.data.sets")
+TEACHERS: Registry[Any] = Registry("teacher", "efficient_sed.teachers")
+LAUNCHERS: Registry[Any] = Registry("launcher", "efficient_sed.sweep.launchers")
 ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
 EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")

@@ -10,10 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, nearest
-from efficient_sed.experiment.compose import compose_run, key_of
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.keys import key_of
 from efficient_sed.files.packaged import presets
 from efficient_sed.models.weights.cards import Card, Score, get_card, list_cards
 from efficient_sed.registry import DATASETS
@@ -119,7 +120,7 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     reason = reason or why_not_comparable(card, score, facts)
     if reason is not None:
         return judge(card, score, facts, tolerance, None, reason)
-    from efficient_sed.experiment.run import score_checkpoint
+    from efficient_sed.experiment.score import score_checkpoint
 
     metrics = score_checkpoint(name, config, "test", set())
     measured = metrics[RESULT_KEYS[score.metric]]

@@ -16,15 +16,12 @@ import torch
 from rounding import error
 from torch import Tensor
 
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import (
-    AugmentConfig,
-    BackboneConfig,
-    RunConfig,
-    SequenceHeadConfig,
-    TrainConfig,
-    to_dict,
-)
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError
 from efficient_sed.models.contracts import CausalHead, SequenceHead

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import efficient_sed as es
-from efficient_sed.config.schema import TrainConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.errors import CheckpointError, ConfigError, MissingDependencyError
 from efficient_sed.models.dcls_layer import SpacedConv2d, dense_kernel
 from efficient_sed.registry import BACKBONES

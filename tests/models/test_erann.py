@@ -12,7 +12,7 @@ from test_contract import CLASSES, mel_for
 from torch import nn
 
 import efficient_sed as es
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.models.backbones.erann import (

@@ -25,8 +25,8 @@ import efficient_sed as es
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.experiment.checks import check_lengths
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.run import check_lengths
 from efficient_sed.models.backbones._transformer import FrameTransformer, average_to_steps, interpolate_to_steps
 from efficient_sed.models.backbones.beats import BeatsBlock, relative_bucket
 from efficient_sed.models.backbones.fpasst import PasstEmbedding

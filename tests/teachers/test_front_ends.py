@@ -19,7 +19,9 @@ from efficient_sed.audio.frontends.mel import LogMel
 from efficient_sed.audio.frontends.passt import PasstMel
 from efficient_sed.audio.io import find_audio
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig

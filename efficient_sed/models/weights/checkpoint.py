@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.data.labels import default_classes
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.files.atomic import write_atomically

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -75,7 +75,7 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES
 
