@@ -173,9 +173,7 @@ def main() -> int:
         help="of the stream, seconds from one pass of the model to the next: memory is the same, time is not",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to put the file"
-    )
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to put the file")
     options = parser.parse_args()
     print(
         "| way | "
