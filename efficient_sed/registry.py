@@ -48,6 +48,12 @@ class Registry(Generic[T]):
 
         return add
 
+    def modules(self) -> list[str]:
+        """Names of the package's public modules, none of which is imported."""
+        package = importlib.import_module(self.package)
+        found = (module.name for module in pkgutil.iter_modules(package.__path__))
+        return sorted(name for name in found if not name.startswith("_"))
+
     def register_family(self, members: Mapping[str, Mapping[str, Any]]) -> Callable[[EntryT], EntryT]:
         """Class decorator that adds a subclass for each name, with class attributes of its own.
 
@@ -98,10 +104,8 @@ class Registry(Generic[T]):
         if self._is_discovered:
             return
         self._is_discovered = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{self.package}.{module.name}")
+        for module in self.modules():
+            importlib.import_module(f"{self.package}.{module}")
 
 
 def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry[Any]]:
@@ -114,3 +118,5 @@ def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry
 
 
 BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS = _registries()
+ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
+EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 import efficient_sed as es
+from efficient_sed.audio.frontends.asit import AsitMel
 from efficient_sed.audio.frontends.mel import LogMel
-from efficient_sed.audio.frontends.transformers import AsitMel, PasstMel
+from efficient_sed.audio.frontends.passt import PasstMel
 from efficient_sed.audio.io import find_audio
 from efficient_sed.cli.main import main
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig

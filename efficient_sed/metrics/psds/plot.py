@@ -7,14 +7,16 @@ from pathlib import Path
 
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.files.atomic import write_atomically
-from efficient_sed.metrics.psds.score import PsdsResult
+from efficient_sed.metrics.psds.result import PsdsResult
 
 ROC_FILE = "psd_roc.png"
 MAX_THIN_LINES = 60  # classes that are drawn one by one
 
 
 def draw_psd_roc(result: PsdsResult, path: str | Path) -> Path:
-    """Write a PNG: mean over classes, the same less its deviation, and thinly the classes themselves where they are not too many.
+    """Write a PNG.
+
+    Mean over classes, the same less its deviation, and thinly the classes themselves where they are not too many.
 
     Raises:
         MissingDependencyError: If matplotlib is not installed.

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from efficient_sed.audio.frontends.beats import BeatsMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.frontends.transformers import KALDI_BINS, BeatsMel
+from efficient_sed.audio.frontends.transformers import KALDI_BINS
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (

@@ -13,8 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from efficient_sed.audio.frontends.m2d import DEVIATION, MEAN, MEL_BINS, M2dMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.frontends.transformers import M2D_BINS, M2D_DEVIATION, M2D_MEAN, M2dMel
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
@@ -31,7 +31,7 @@ from efficient_sed.models.backbones._transformer import (
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.registry import BACKBONES
 
-ROWS = M2D_BINS // PATCH
+ROWS = MEL_BINS // PATCH
 
 
 class M2dEmbedding(nn.Module):
@@ -41,7 +41,7 @@ class M2dEmbedding(nn.Module):
         super().__init__()
         self.cls_token, self.pos_embed = learned(1, 1, DIM), learned(1, 1 + ROWS * CLIP_COLUMNS, DIM)
         self.norm_stats = nn.Parameter(
-            torch.tensor([M2D_MEAN, M2D_DEVIATION]), requires_grad=False
+            torch.tensor([MEAN, DEVIATION]), requires_grad=False
         )  # stored and counted, never read
         self.patch_embed = nn.Conv2d(1, DIM, PATCH, PATCH)
         init_linear(self)
@@ -61,7 +61,7 @@ class M2dEmbedding(nn.Module):
 class M2d(FrameTransformer):
     """See the module."""
 
-    label, mel_bins = "m2d", M2D_BINS
+    label, mel_bins = "m2d", MEL_BINS
     out_dim = ROWS * DIM
     is_piecewise = True
     RELEASED_NAMES = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from efficient_sed import __version__
 from efficient_sed.errors import CheckpointError
-from efficient_sed.files.atomic import locked
+from efficient_sed.files.locks import locked
 from efficient_sed.machine.progress import progress
 
 TIMEOUT_S = 30.0
