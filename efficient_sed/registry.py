@@ -10,7 +10,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from efficient_sed.errors import ConfigError, nearest
 
@@ -65,12 +65,11 @@ class Registry(Generic[T]):
         """
 
         def add(base: EntryT) -> EntryT:
-            module = sys.modules[base.__module__]
+            module, metaclass = sys.modules[base.__module__], cast(Any, type(base))
             for name, attributes in members.items():
                 class_name = f"{base.__name__}_{name}"
-                entry = type(base)(
-                    class_name, (base,), {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
-                )
+                own = {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
+                entry = metaclass(class_name, (base,), own)
                 setattr(module, class_name, entry)  # where pickle looks for it
                 self.register(name)(entry)
             return base

@@ -47,7 +47,7 @@ def small_head(name: str) -> SequenceHeadConfig:
 
 
 def create(backbone: str, head: str) -> SedModel:
-    """A random model whose BatchNorm knows its input: as initialised, the deep ones give the same output for any input."""
+    """A random model whose BatchNorm has statistics of noise; see `settle_norms`."""
     torch.manual_seed(0)
     return settle_norms(SedModel(ModelSpec(BACKBONES.get(backbone)(), small_head(head), CLASSES)))
 

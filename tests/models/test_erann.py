@@ -1,4 +1,4 @@
-"""ERANN: strides, shapes, its units by hand, its classifier, and fusing; on networks that are an eighth as wide as the published ones or less."""
+"""ERANN: strides, shapes, its units by hand, its classifier, and fusing; on narrow networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A head or a backbone is one new file: it is named, run, counted, saved, listed and configured without editing another."""
+"""A head or a backbone is one new file: it is named, run, counted, saved, listed and configured by that."""
 
 from __future__ import annotations
 
@@ -213,7 +213,8 @@ def test_a_backbone_with_layers_and_a_front_end_of_its_own(tmp_path: Path, capsy
     [
         (
             "",
-            r"^sequence \(MineHead\) holds weights but count_macs has no formula for it: give the module a method `macs`",
+            r"^sequence \(MineHead\) holds weights but count_macs has no formula for it: "
+            r"give the module a method `macs`",
         ),
         (
             "\n    def macs(self, inputs, output):\n        return 0\n\n",

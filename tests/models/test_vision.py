@@ -1,4 +1,4 @@
-"""timm's networks on spectrograms: sizes, steps, published parameter counts, costs, and equality of their fused copies."""
+"""timm's networks on spectrograms: sizes, steps, published parameter counts, costs, and their fused copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teachers with other front ends than the student's, clips longer than they hear, and recordings that have no labels but theirs."""
+"""Teachers with other front ends than the student's, clips longer than they take, and unlabelled recordings."""
 
 from __future__ import annotations
 
