@@ -33,7 +33,7 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
     conditions = {"throughput_clips_s": measured, "latency_ms": f"{machine}, {clips}"}
     memory = next(
         (memory for each in group if (memory := each["complexity"].get("peak_memory_of"))), "memory"
-    )  # none of a run without a speed
+    )  # None for a run without a speed
     conditions["peak_memory_mb"] = f"{memory}, {measured}, {clips}"
     costs = {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
@@ -73,16 +73,16 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
 
 
 def _speed_software(result: Mapping[str, Any]) -> str:
-    """What measured the speed of a run.
+    """The software that measured the speed of a run.
 
-    Empty for results of early versions, of which "environment" is all that is known.
+    Empty for results of early versions, which only have "environment".
     """
     environment = result["complexity"].get("speed_environment")
     return f"torch {environment['versions']['torch']}, commit {environment['commit']}" if environment else ""
 
 
 def _score(metrics: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
-    """Value, low and high end of the error bar or none, and what the bar is."""
+    """Value, low and high end of the error bar or None, and what the bar is."""
     mean, sd = mean_and_sd([float(each[key]) for each in metrics])
     ends = score_interval(metrics, key)
     bar = (
