@@ -1,4 +1,7 @@
-"""What can be loaded and what can be composed, for people and for scripts. Released weights are listed from their cards, without torch."""
+"""Lists of released weights and of models that can be composed, as rows and as tables.
+
+Released weights are listed from their cards, without importing torch.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-
-from rich.table import Table
-from rich.text import Text
 
 from efficient_sed.config.schema import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, MissingDependencyError
@@ -29,13 +29,13 @@ SORT_KEYS = {
     "name": lambda row: row["name"],
     "params": lambda row: row["params"],
     "macs": lambda row: row["macs"],
-    "score": lambda row: -_score(row),
+    "score": lambda row: -leading_score(row),
 }
 Row = dict[str, Any]
 
 
 def list_models() -> dict[str, Any]:
-    """Released weights with their facts, the parts of the name grammar, and the systems that have a name of their own."""
+    """Released weights with their facts, the parts of model names, and the published systems."""
     return {
         "released": list_released(),
         "grammar": GRAMMAR,
@@ -46,11 +46,13 @@ def list_models() -> dict[str, Any]:
 
 
 def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
-    """Facts of the cards whose name matches, and where their weights lie: "path" is none for those that would be downloaded.
+    """Facts of the cards whose name matches, and where their weights are.
+
+    "path" is None for those that would be downloaded.
 
     Args:
         pattern: As for file names: `fmn10*`.
-        sort: Key of `SORT_KEYS`; none: by task, then parameters.
+        sort: Key of `SORT_KEYS`, default None: by task, then parameters.
     """
     rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
     return sorted(
@@ -61,12 +63,15 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 def list_composable(
     pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447
 ) -> list[Row]:
-    """Name and cost of every backbone with every head whose name matches: what does not differ between them is counted once.
+    """Name and cost of every backbone with every head whose name matches.
+
+    What does not differ between models is counted once.
 
     Heads that do not come in one of the sizes are left out, which a warning says.
 
     Raises:
-        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the sizes.
+        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the
+            sizes.
     """
     if sort == "score":
         raise ConfigError(
@@ -127,7 +132,9 @@ def _count_costs(
     """Architectures that share their backbone, each with its parameters and MACs (10 s).
 
     Args:
-        heads: What is known already of what stands behind features of one shape; added to.
+        names: Names of the architectures.
+        num_classes: Number of classes.
+        heads: Costs of heads that are known already, by what decides them; added to.
     """
     from efficient_sed.benchmark.known_backbone import count_backbone
 
@@ -148,7 +155,8 @@ def _count_head(
 ) -> tuple[int, int]:
     """Parameters and MACs of sequence head and classifier.
 
-    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent layers.
+    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent
+    layers.
     """
     import torch
     from torch import nn
@@ -177,63 +185,6 @@ def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = Fals
     )
 
 
-def released_table(rows: Sequence[Row]) -> Table:
-    """Released weights for a terminal of 80 columns."""
-    table = _table("Released weights (MACs of a 10 s clip)", ("name", "task", "params", "MACs", "score", "here"))
-    for row in rows:
-        score = f"{_score(row):.3f}" if row["scores"] else ""
-        table.add_row(
-            row["name"],
-            row["task"],
-            _millions(row["params"]),
-            _millions(row["macs"]),
-            score,
-            "yes" if row["path"] else "no",
-        )
-    table.caption = (
-        "score: macro PSDS1 for detection, mAP else; on different data they do not compare. "
-        "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME. "
-        "Others are composed: efficient-sed models --composable"
-    )
-    return table
-
-
-def composable_table(rows: Sequence[Row]) -> Table:
-    """Architectures for a terminal."""
-    table = _table("Composable models, 447 classes (MACs of a 10 s clip)", ("name", "params", "MACs"))
-    for row in rows:
-        table.add_row(row["name"], _millions(row["params"]), _millions(row["macs"]))
-    return table
-
-
-def card_table(row: Row) -> Table:
-    """Everything about one released model."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column(overflow="fold")
-    for key, value in row.items():
-        if key == "scores":
-            for score in value:
-                table.add_row(
-                    score["metric"],
-                    Text(f"{score['value']:.4g} on {score['evaluated_on']}{_conditions(score)}; {score['source']}"),
-                )
-        elif key == "input":
-            table.add_row(
-                key, ", ".join(f"{name} {number}" for name, number in value.items()) if value else "not sound"
-            )
-        elif key == "path":
-            table.add_row("here", Text(value or f"no: {row['file']} is downloaded when it is loaded"))
-        elif value is not None and value != []:
-            table.add_row(
-                key,
-                Text(
-                    "\n".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else value
-                ),
-            )
-    return table
-
-
 def _row(card: Card) -> Row:
     path = local_weights(card)
     values = dataclasses.asdict(card)
@@ -242,22 +193,6 @@ def _row(card: Card) -> Row:
     return {**values, "path": None if path is None else str(path)}
 
 
-def _score(row: Row) -> float:
+def leading_score(row: Row) -> float:
+    """Value of the first score of a model; 0 without one."""
     return float(row["scores"][0]["value"]) if row.get("scores") else 0.0
-
-
-def _conditions(score: Row) -> str:
-    parts = [f"{score[key]:,} {word}" for key, word in (("clips", "clips"), ("num_classes", "classes")) if score[key]]
-    return f" ({', '.join(parts)})" if parts else ""
-
-
-def _millions(number: int) -> str:
-    return f"{number / 1e6:,.1f} M" if number < 1e8 else f"{number / 1e6:,.0f} M"
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        is_text = column in ("name", "task", "here")
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "name", overflow="fold")
-    return table

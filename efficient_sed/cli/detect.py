@@ -13,23 +13,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from efficient_sed.cli.options import add_detector, chosen_model
+from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
-from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+from efficient_sed.inference.engines import is_exported
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
     from efficient_sed.inference.detect import DetectOptions
-    from efficient_sed.inference.detect_files import Found, Recording
+    from efficient_sed.inference.detect_one import Found
+    from efficient_sed.inference.recordings import Recording
 
 FORMATS = ("table", "tsv", "json", "rttm", "audacity", "jams", "npz")
 OF_ONE_RECORDING = ("audacity", "jams", "npz")
 EXIT_UNREADABLE = 2
 
 
-def add_detect(command: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
-    command.set_defaults(
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "detect",
+        run,
+        "Find sound events in recordings of any length.",
+        examples=(
+            "detect street.wav --model fmn10+tf-256_strong --threshold 0.3 --report street.html",
+            "detect recordings --model fmn04_strong --format audacity --output labels --jobs 2",
+        ),
+    )
+    parser.set_defaults(
         option_of={
             "threshold": "--threshold",
             "median_frames": "--median",
@@ -38,48 +50,38 @@ def add_detect(command: argparse.ArgumentParser) -> None:
             "channel": "--channel",
         }
     )
-    command.add_argument(
+    parser.add_argument(
         "files",
         nargs="+",
         type=Path,
         metavar="FILE",
         help="recordings, folders of recordings, or - for one on the standard input",
     )
-    command.add_argument(
-        "--model",
-        help="released name, checkpoint file or exported model (default: the detector shipped with the package)",
-    )
-    command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
-    command.add_argument(
-        "--median", type=int, metavar="FRAMES", help="window of the median filter on scores; default: the model's own"
-    )
-    command.add_argument(
+    add_detector(parser)
+    parser.add_argument(
         "--hop",
         type=float,
         metavar="SECONDS",
-        help="from one window of a long file to the next; default: four fifths of a window",
+        help="from one window of a long file to the next (default: four fifths of a window)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--channel", default="mix", help="of the files: mix (the mean of all), first, or a number from 1"
     )
-    command.add_argument(
+    parser.add_argument(
         "--format",
         choices=FORMATS,
         default="table",
         help="audacity, jams and npz (scores of every frame) write a file for each recording",
     )
-    command.add_argument(
+    parser.add_argument(
         "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"
     )
-    command.add_argument(
-        "--overwrite", action="store_true", help="begin anew; else what a folder of results lacks is added"
+    parser.add_argument(
+        "--overwrite", action="store_true", help="start anew; without it only missing results are added to a folder"
     )
-    command.add_argument(
-        "--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})"
-    )
-    command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
-    command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
-    command.add_argument(
+    parser.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+    parser.add_argument(
         "--report",
         type=Path,
         metavar="HTML",
@@ -87,16 +89,16 @@ def add_detect(command: argparse.ArgumentParser) -> None:
     )
 
 
-def run_detect(options: argparse.Namespace) -> int:
-    """Listen to all recordings; those that cannot be read to their end are named and the others kept."""
+def run(options: argparse.Namespace) -> int:
+    """Detect events in all recordings; those that cannot be read are named, and the others kept."""
     from efficient_sed.inference.detect import DetectOptions
-    from efficient_sed.inference.detect_files import check_outputs
+    from efficient_sed.inference.recordings import check_outputs
 
     if options.overwrite and options.output is None:
         raise ConfigError("--overwrite belongs to --output")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
-    how = DetectOptions(options.threshold, options.median, options.hop, options.channel)
+    detect_options = DetectOptions(options.threshold, options.median, options.hop, options.channel)
     with contextlib.ExitStack() as stack:
         recordings, unreadable = _recordings(options.files, stack)
         for message in unreadable:
@@ -107,20 +109,13 @@ def run_detect(options: argparse.Namespace) -> int:
         if folder is not None:
             check_outputs(recordings)
         _check_targets(options, recordings, folder)
-        if options.model is None:
-            from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, list_cards
-
-            print(
-                f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}",
-                file=sys.stderr,
-            )
-            options.model = DEFAULT_DETECTOR
-        finished = _finished(recordings, options, how, folder)
+        options.model = chosen_model(options.model)
+        finished = _finished(recordings, options, detect_options, folder)
         if options.plot or options.report:
             waiting = recordings  # the one that is drawn
         else:
             waiting = [recording for recording in recordings if recording not in finished]
-        found = _listen(waiting, options, how, folder, finished) if waiting else []
+        found = _detect(waiting, options, detect_options, folder, finished) if waiting else []
         if options.plot and found[0].error is None:
             _plot(found[0], options)
         if options.report and found[0].error is None:
@@ -136,8 +131,8 @@ def run_detect(options: argparse.Namespace) -> int:
 
 
 def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Recording], list[str]]:
-    """What to listen to, and messages about what in folders cannot be read."""
-    from efficient_sed.inference.detect_files import STDIN, find_recordings, spooled_stdin
+    """The recordings that were named, and messages about files in folders that cannot be read."""
+    from efficient_sed.inference.recordings import STDIN, find_recordings, spooled_stdin
 
     if Path(STDIN) not in files:
         return find_recordings(files)
@@ -147,13 +142,17 @@ def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Re
 
 
 def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
-    """Raise a ConfigError now, not after everything was heard, if a file cannot be written, is one of the recordings, or is of another kind than what will replace it."""
+    """Check before the detection that every file can be written.
+
+    Raises:
+        ConfigError: If one cannot, is one of the recordings, or is of another kind than what will replace it.
+    """
     from efficient_sed.data.annotations.event_files import STARTS, check_names
     from efficient_sed.files.atomic import PNG_START, check_writable
     from efficient_sed.files.pages import PAGE_START
 
     check_names([recording.name for recording in recordings], options.format)
-    heard = {recording.path.resolve() for recording in recordings}
+    resolved = {recording.path.resolve() for recording in recordings}
     if folder is None:
         own = STARTS.get(_text_format(options), "(?!)")  # a label track replaces nothing: nobody can tell whose it is
         start = None if options.overwrite else re.compile(own.encode())
@@ -166,7 +165,7 @@ def _check_targets(options: argparse.Namespace, recordings: list[Recording], fol
         if path is not None
     ]
     for option, path, own_start in targets:
-        if path.resolve() in heard:
+        if path.resolve() in resolved:
             raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
         try:
             check_writable(path, own_start)
@@ -187,14 +186,14 @@ def _check_model(options: argparse.Namespace) -> None:
 def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
     """Recording of each file of results in a folder."""
     from efficient_sed.data.annotations.event_files import RECORDING_FORMATS
-    from efficient_sed.inference.detect_files import SCORES_SUFFIX
+    from efficient_sed.inference.detect_one import SCORES_SUFFIX
 
     ending = RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)
     return {folder / f"{recording.output}{ending}": recording for recording in recordings}
 
 
 def _finished(
-    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None
+    recordings: list[Recording], options: argparse.Namespace, detect_options: DetectOptions, folder: Path | None
 ) -> set[Recording]:  # fmt: skip
     """Recordings that have a result in the folder, made with the same model and options."""
     from efficient_sed.inference.results_folder import identify_model, start_results
@@ -202,7 +201,7 @@ def _finished(
     if folder is None:
         return set()
     _check_model(options)
-    settings = {"model": identify_model(options.model), **dataclasses.asdict(how)}
+    settings = {"model": identify_model(options.model), **dataclasses.asdict(detect_options)}
     if options.format == "npz":  # scores know no threshold
         del settings["threshold"]
     outputs = _outputs(options, recordings, folder)
@@ -215,32 +214,43 @@ def _text_format(options: argparse.Namespace) -> str:
     return "tsv" if options.format == "table" else str(options.format)
 
 
-def _listen(
-    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None, finished: set[Recording]
-) -> list[Found]:  # fmt: skip
-    """Results in the order of the recordings. What is finished is written even if somebody presses Ctrl-C."""
+def _detect(
+    recordings: list[Recording],
+    options: argparse.Namespace,
+    detect_options: DetectOptions,
+    folder: Path | None,
+    finished: set[Recording],
+) -> list[Found]:
+    """Results in the order of the recordings; what is finished is written even after Ctrl-C."""
     from efficient_sed.data.annotations.event_files import check_labels
     from efficient_sed.inference.detect_files import detect_files
+    from efficient_sed.inference.detect_one import Task
     from efficient_sed.machine.progress import progress
 
     found: list[Found] = []
     try:
         total_s = sum(recording.duration_s for recording in recordings)
-        with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as heard:
-            scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
+        scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
+        task = Task(detect_options, scores_folder, has_scores=bool(options.report))
+        with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as advance:
             for each in detect_files(
-                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder,
-                has_scores=bool(options.report), heard=heard, check_labels=functools.partial(check_labels, output_format=options.format),
-            ):  # fmt: skip
+                recordings,
+                options.model,
+                task,
+                engine=options.engine,
+                jobs=options.jobs,
+                progress=advance,
+                check_labels=functools.partial(check_labels, output_format=options.format),
+            ):
                 found.append(each)
                 if folder is not None and each.error is None and each.recording not in finished:
                     _write_own(each, options.format, folder)
     finally:
         places = {recording.name: index for index, recording in enumerate(recordings)}
         found.sort(key=lambda each: places[each.recording.name])
-        heard_whole = [each for each in found if each.error is None]
-        if folder is None and heard_whole:
-            _write_all(heard_whole, options, is_partial=len(found) < len(recordings))
+        whole = [each for each in found if each.error is None]
+        if folder is None and whole:
+            _write_all(whole, options, is_partial=len(found) < len(recordings))
     return found
 
 
@@ -259,7 +269,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
-    """Where a file for each recording goes; none if there is one text for all.
+    """Where a file for each recording goes; None if there is one text for all.
 
     Raises:
         ConfigError: If the options do not go together.
@@ -277,11 +287,13 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
     if options.format in OF_ONE_RECORDING and is_folder_meant:
         if output is None:
             raise ConfigError(
-                f"--format {options.format} writes a file for each recording, got {num_given}; give a folder as --output DIR"
+                f"--format {options.format} writes a file for each recording, got {num_given}; "
+                "give a folder as --output DIR"
             )
         if output.exists() and not output.is_dir():
             raise ConfigError(
-                f"--output {output}: --format {options.format} writes a file for each recording into a folder, and this is none"
+                f"--output {output}: --format {options.format} writes a file for each recording into a folder, "
+                "and this is none"
             )
         return output
     if (
@@ -292,18 +304,20 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
         return output
     if output is not None and output.is_dir():
         raise ConfigError(
-            f"--output {output}: a folder; --format {options.format} writes one file, such as --output {output / 'events'}.{options.format}"
+            f"--output {output}: a folder; --format {options.format} writes one file, "
+            f"such as --output {output / 'events'}.{options.format}"
         )
     return None
 
 
 def _check_plot(options: argparse.Namespace) -> None:
-    """Raise a ConfigError now, not after everything was heard, if there can be no picture."""
+    """Raise a ConfigError now, not after the detection, if there can be no picture."""
     if options.plot.suffix.lower() != ".png":
         raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
-    if str(options.model).endswith(EXPORTED_SUFFIX):
+    if options.model is not None and is_exported(options.model):
         raise ConfigError(
-            f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from"
+            f"--plot needs the spectrogram, which {options.model} does not give; "
+            "give the model that it was exported from"
         )
 
 
@@ -332,7 +346,7 @@ def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: b
         if is_partial:
             print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
     elif options.format == "table":
-        from efficient_sed.data.annotations.event_files import events_table
+        from efficient_sed.cli.event_tables import events_table
 
         print_table(events_table(_events(found)))
     else:

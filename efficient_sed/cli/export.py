@@ -4,73 +4,105 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from efficient_sed.cli.options import add_overrides, engine_names
+from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.recipes import RECIPES
-from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+from efficient_sed.inference.engines import is_exported
+from efficient_sed.registry import EXPORT_TARGETS
+
+if TYPE_CHECKING:
+    from efficient_sed.models.sed import SedModel
 
 
-def add_export(command: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
-    command.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
-    command.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="key=value",
-        help="with --precision: the data that it is calibrated and scored on, data=… as for train",
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "export",
+        run,
+        "Write a model for another run time; a float32 file is kept only if its scores are PyTorch's.",
+        examples=(
+            "export fmn10+tf-256_strong --format onnx --output detector.onnx",
+            "export fmn04_synthetic --format onnx --precision fp32,int8 data=synthetic",
+        ),
     )
-    command.add_argument("--format", required=True, choices=("onnx",))
-    command.add_argument(
+    parser.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
+    add_overrides(parser, "with --precision: the data that it is calibrated and scored on, data=… as for train")
+    parser.add_argument("--format", required=True, choices=EXPORT_TARGETS.names(), help="what kind of file")
+    parser.add_argument(
         "--input",
         choices=("waveform", "mel"),
         default="waveform",
         help="what the file takes: samples, or spectrograms of the model's front end",
     )
-    command.add_argument(
+    parser.add_argument(
         "--output", type=Path, metavar="FILE", help="file to write (default: the model's name, in this folder)"
     )
-    command.add_argument(
+    parser.add_argument(
         "--precision",
         metavar="P[,P…]",
-        help=f"{', '.join(RECIPES)}: compare score, size and speed, and write a file of each (default: fp32 alone)",
+        help=f"compare score, size and speed, and write a file of each; {_precision_names()} (default: fp32 alone)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--engine",
         metavar="E[,E…]",
-        help=f"with --precision, what runs the files: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})",
+        help=f"with --precision, what runs the files: {engine_names()}",
     )
-    command.add_argument("--threads", type=int, help="with --precision, of the engine (default: 1)")
-    command.add_argument("--force", action="store_true", help="overwrite FILE")
+    parser.add_argument("--threads", type=int, help="with --precision, threads of the engine (default: 1)")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
 
-def run_export(options: argparse.Namespace) -> int:
+def _precision_names() -> str:
+    """The precisions of each format, for help and messages."""
+    return "; ".join(f"{name}: {', '.join(EXPORT_TARGETS.get(name).precisions)}" for name in EXPORT_TARGETS.names())
+
+
+def run(options: argparse.Namespace) -> int:
     """Write one file, or several precisions together with what they score and cost."""
     _check(options)
-    from efficient_sed.export.onnx import check_target, export_onnx
+    from efficient_sed.export.write import check_output, create_target, export_model
     from efficient_sed.models.names import architecture_name
     from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
 
     is_file = Path(options.model).suffix in CHECKPOINT_SUFFIXES
-    output = options.output or Path(f"{Path(options.model).stem if is_file else options.model}.onnx")
+    target = create_target(options.format)
+    output = options.output or Path(f"{Path(options.model).stem if is_file else options.model}{target.suffix}")
     if options.precision is None:
-        check_target(output, overwrite=options.force)
+        check_output(output, target, overwrite=options.force)
     model = load_model(options.model)
     name = architecture_name(model.spec.backbone, model.spec.seq) if is_file else options.model
     if options.precision is None:
-        print("\n".join(export_onnx(model, output, name, input_kind=options.input, overwrite=options.force).lines()))
+        written = export_model(
+            model, output, name, target=target.name, input_kind=options.input, overwrite=options.force
+        )
+        print("\n".join(written.lines()))
         return 0
+    return _export_precisions(options, model, name, output)
+
+
+def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, output: Path) -> int:
+    from efficient_sed.cli.exported_tables import precisions_table
     from efficient_sed.experiment.compose import compose_run, key_of
     from efficient_sed.export.precisions import export_precisions
+    from efficient_sed.export.write import create_target
 
     typed = {key_of(override) for override in options.overrides}
     task = [] if "task" in typed else [f"task={model.provenance.task}"]
     comparison = export_precisions(
-        model, output, name, options.precision.split(","), (options.engine or DEFAULT_ENGINE).split(","), compose_run([*task, *options.overrides]), typed,
-        num_threads=1 if options.threads is None else options.threads, overwrite=options.force,
-    )  # fmt: skip
-    print_table(comparison.table())
+        model,
+        output,
+        name,
+        options.precision.split(","),
+        (options.engine or create_target(options.format).engines()[0]).split(","),
+        compose_run([*task, *options.overrides]),
+        typed,
+        target=options.format,
+        num_threads=1 if options.threads is None else options.threads,
+        overwrite=options.force,
+    )
+    print_table(precisions_table(comparison))
     print("wrote " + ", ".join(str(path) for path in comparison.paths))
     return 0
 
@@ -80,15 +112,17 @@ def _check(options: argparse.Namespace) -> None:
     given = [
         f"--{option}" for option in ("engine", "threads") if getattr(options, option) is not None
     ] + options.overrides
-    if Path(options.model).suffix == EXPORTED_SUFFIX:
+    if is_exported(options.model):
         raise ConfigError(f"{options.model}: is exported already; give the model that it was made from")
     if options.precision is None and given:
-        raise ConfigError(f"{given[0]} belongs to --precision P[,P…], which compares precisions: {', '.join(RECIPES)}")
+        raise ConfigError(f"{given[0]} belongs to --precision P[,P…], which compares precisions; {_precision_names()}")
     if options.precision is not None and options.input != "waveform":
         raise ConfigError(
-            f"--input {options.input} is not allowed with --precision: recordings are scored, which takes --input waveform"
+            f"--input {options.input} is not allowed with --precision: "
+            "recordings are scored, which takes --input waveform"
         )
     if options.precision is not None and not any(override.startswith("data=") for override in options.overrides):
         raise ConfigError(
-            f"--precision {options.precision} is kept only with its score: name the data to calibrate and score it on, such as data=folder data.root=DIR"
+            f"--precision {options.precision} is kept only with its score: "
+            "name the data to calibrate and score it on, such as data=folder data.root=DIR"
         )

@@ -26,8 +26,9 @@ from efficient_sed.data.storage.columns import durations
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.experiment.compose import to_yaml
 from efficient_sed.experiment.result_file import RESULT_FILE, needs_speed, read_result, write_result
-from efficient_sed.files.atomic import locked, write_atomically
-from efficient_sed.inference.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
+from efficient_sed.files.atomic import write_atomically
+from efficient_sed.files.locks import locked
+from efficient_sed.inference.engines import is_exported
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
@@ -36,13 +37,8 @@ from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import model_name, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.models.weights.cards import list_cards
-from efficient_sed.models.weights.checkpoint import (
-    CHECKPOINT_SUFFIXES,
-    MODEL_FILE,
-    load_model,
-    read_checkpoint,
-    save_model,
-)
+from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, MODEL_FILE, load_model, save_model
+from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.training.curves import METRICS_FILE, draw_curves
 from efficient_sed.training.train import (
     BEST_CHECKPOINT,
@@ -375,8 +371,8 @@ def score_checkpoint(
         engine: What runs an exported model; none: onnxruntime.
     """
     model: SedModel | OnnxModel
-    if Path(name).suffix == EXPORTED_SUFFIX:
-        model = OnnxModel(name, engine=engine or DEFAULT_ENGINE)
+    if is_exported(name):
+        model = OnnxModel(name, engine=engine)
     elif engine is not None:
         raise ConfigError(
             f"--engine {engine} runs exported models, and {name} is none; make one by: efficient-sed export {name} --format onnx"

@@ -9,7 +9,7 @@ from typing import Any
 
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.result_file import RESULT_FILE, read_result
-from efficient_sed.files.atomic import walk_files
+from efficient_sed.files.folders import walk_files
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,6 @@
-"""Logits on their way into a file of pseudo-labels: records that are only ever appended, so that a kill at any time costs the last one at most.
+"""Logits that are not yet in a file of pseudo-labels, as a journal.
+
+Records are only ever appended, so that a kill at any time costs the last one at most.
 
 HDF5 itself cannot promise that: a file that was being written to may not open again.
 """
@@ -17,8 +19,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import locked
 from efficient_sed.files.json import parse_json
+from efficient_sed.files.locks import locked
 
 _RECORD = struct.Struct("<4sHII")  # magic, bytes of the name, frames, checksum
 _MAGIC = b"clip"

@@ -22,7 +22,7 @@ from efficient_sed.inference.evaluate import (
 from efficient_sed.metrics.psds.parameters import PsdsParameters
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.weights.checkpoint import model_header
+from efficient_sed.models.weights.header import model_header
 from efficient_sed.teachers.model import ModelConfig, is_alike
 from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss

@@ -1,4 +1,4 @@
-"""Speed by the stated protocol: which rows there are, and what each says of itself. How fast anything is, no test asserts."""
+"""Speed by the stated protocol: which rows there are and what each states; no test asserts how fast anything is."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import torch
 from rich.console import Console
 
 import efficient_sed as es
-from efficient_sed.benchmark import _sensors
+from efficient_sed.benchmark import _modes
 from efficient_sed.benchmark import speed as throughput
-from efficient_sed.benchmark._processes import _serve, clips_per_s_together
-from efficient_sed.benchmark.clock import TASKS, count_cores, only_cores
+from efficient_sed.benchmark._processes import _serve, time_together
+from efficient_sed.benchmark.cores import TASKS, count_cores, only_cores
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
 from efficient_sed.cli.tables import speed_table
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.errors import ConfigError
+from efficient_sed.machine import memory
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.fuse import MICRO_BATCH
 from efficient_sed.models.sed import SedModel
@@ -134,7 +135,7 @@ def test_the_tenth_model_is_compiled_too(model: SedModel, monkeypatch: pytest.Mo
         return graph
 
     monkeypatch.setattr(throughput, "check_protocol", lambda *_: None)
-    monkeypatch.setattr(throughput, "fuse", lambda _: _Scaled(next(scales)))
+    monkeypatch.setattr(_modes, "fuse", lambda _: _Scaled(next(scales)))
     monkeypatch.setattr(torch, "compile", lambda inner, **_: compiled(inner, dynamic=False, backend=count))
     for _ in range(10):
         measure_speed(model, dataclasses.replace(SHORT, modes=("compiled",), batches=(1,)))
@@ -163,17 +164,15 @@ def test_a_process_that_fails_frees_the_others(model: SedModel) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(CORES < 2, reason="two processes need two cores")
 def test_why_a_process_failed_is_said(model: SedModel) -> None:
-    (row,) = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))["speeds"]
-    row = Speed(**row | {"batch_size": -1})
     with pytest.raises(RuntimeError, match="negative dimension"):
-        clips_per_s_together(model, row, dataclasses.replace(SHORT, processes=2))
+        time_together(model, "eager", "fp32", -1, dataclasses.replace(SHORT, processes=2))
 
 
 @pytest.mark.parametrize("where", ["absent", "a folder that cannot be written as a file"])
 def test_peak_memory_where_it_cannot_begin_anew(
     model: SedModel, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sensors, "CLEAR_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(memory, "PEAK_RESET", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
     measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
     assert measured["peak_memory_of"] == "whole process since its start"
     assert measured["peak_memory_mb"] > 10
@@ -200,7 +199,8 @@ def test_peak_memory_where_it_cannot_begin_anew(
         (
             BenchmarkConfig(modes=("compiled",)),
             "mps",
-            "benchmark.modes=compiled is not allowed: torch.compile is measured on CPUs and GPUs of NVIDIA; eager or fused",
+            "benchmark.modes=compiled is not allowed: "
+            "torch.compile is measured on CPUs and GPUs of NVIDIA; eager or fused",
         ),
         (BenchmarkConfig(processes=2), "cuda", "benchmark.processes=2 is not allowed: 1 on a GPU"),
         (
@@ -216,7 +216,8 @@ def test_peak_memory_where_it_cannot_begin_anew(
         (
             BenchmarkConfig(processes=CORES + 1),
             "cpu",
-            f"benchmark.processes={CORES + 1} is not allowed: this process may use {CORES} of the machine's cores, one for each",
+            f"benchmark.processes={CORES + 1} is not allowed: "
+            f"this process may use {CORES} of the machine's cores, one for each",
         ),
     ],
 )
@@ -230,7 +231,8 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(
         ConfigError,
-        match=r"^benchmark\.modes=compiled is not allowed: torch\.compile finds no C\+\+ compiler; install g\+\+, or leave the mode out$",
+        match=r"^benchmark\.modes=compiled is not allowed: torch\.compile finds no C\+\+ compiler; "
+        r"install g\+\+, or leave the mode out$",
     ):
         check_protocol(BenchmarkConfig(modes=("compiled",)), torch.device("cpu"))
 

@@ -9,14 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from rich.table import Table
-from rich.text import Text
-
 from efficient_sed.data.annotations.tables import join_row, split_rows
 from efficient_sed.data.events import Event
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.spelling import check_spellings
-from efficient_sed.errors import ConfigError, DataError, escape_json, nearest, printable
+from efficient_sed.errors import ConfigError, DataError, escape_json, nearest
 
 TABLE_FORMATS = ("tsv", "json", "rttm")  # any number of recordings in one text
 RECORDING_FORMATS = {"audacity": ".txt", "jams": ".jams"}  # a text for each recording, with this ending
@@ -118,26 +115,6 @@ def _fits_tsv(text: str) -> bool:
         ["a", "0.0", "1.0", text, "1.0"],
     ]
     return [fields for _, fields in split_rows(io.StringIO("".join(map(join_row, rows)), newline=""), "\t")] == rows
-
-
-def events_table(events_by_file: Mapping[str, Sequence[Event]]) -> Table:
-    """A table for the terminal: a row an event, files set apart by a line; labels are never read as markup."""
-    table = Table("file", "event")
-    for name in ("onset s", "offset s", "score"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for file, events in events_by_file.items():
-        for row, event in enumerate(events):
-            table.add_row(
-                Text(printable(file) if row == 0 else ""),
-                Text(event.label),
-                f"{event.onset_s:.2f}",
-                f"{event.offset_s:.2f}",
-                f"{event.score:.2f}",
-            )
-        if not events:
-            table.add_row(Text(printable(file)), Text("no events", style="dim"))
-        table.add_section()
-    return table
 
 
 def _tsv(events_by_file: Mapping[str, Sequence[Event]]) -> str:

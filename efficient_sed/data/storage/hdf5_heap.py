@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.files.atomic import read_at
+from efficient_sed.files.reading import read_at
 
 _REFERENCE = struct.Struct("<IQI")  # length of a value, address of its collection, number of its object there
 _COLLECTION = struct.Struct("<4sB3xQ")

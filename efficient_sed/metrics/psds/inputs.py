@@ -27,7 +27,7 @@ from efficient_sed.data.events import Event
 from efficient_sed.data.sets.folder import EVENT_COLUMNS, read_annotations
 from efficient_sed.data.spelling import by_spelling, canonical
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import walk_files
+from efficient_sed.files.folders import walk_files
 from efficient_sed.files.npz import read_arrays
 
 MAX_TIME_ERROR_S = 1e-5  # of a table's onsets and offsets: they are rounded when they are written

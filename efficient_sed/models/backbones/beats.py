@@ -1,9 +1,10 @@
 """BEATs: a transformer on patches of 16 frequencies by 160 ms, with relative positions.
 
-Chen et al., "BEATs: audio pre-training with acoustic tokenizers", ICML 2023 (https://arxiv.org/abs/2212.09058), as fine-tuned in PretrainedSED;
-bias of relative positions and its gate as in WavLM (Chen et al. 2022, https://arxiv.org/abs/2110.13900), residuals as in DeepNorm (Wang et al.
-2022, https://arxiv.org/abs/2203.00555). As published a step sees about two of the eight frequencies, which attention has mixed before. Changed: layers
-are dropped by torch's generator; there by NumPy's.
+Chen et al., "BEATs: audio pre-training with acoustic tokenizers", ICML 2023 (https://arxiv.org/abs/2212.09058), as
+fine-tuned in PretrainedSED; bias of relative positions and its gate as in WavLM (Chen et al. 2022,
+https://arxiv.org/abs/2110.13900), residuals as in DeepNorm (Wang et al. 2022, https://arxiv.org/abs/2203.00555). As
+published a step sees about two of the eight frequencies, which attention has mixed before. Changed: layers are dropped
+by torch's generator; there by NumPy's.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from efficient_sed.audio.frontends.beats import BeatsMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.frontends.transformers import KALDI_BINS, BeatsMel
+from efficient_sed.audio.frontends.transformers import KALDI_BINS
 from efficient_sed.config.schema import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
@@ -31,7 +33,8 @@ from efficient_sed.models.backbones._transformer import (
     whole_patches,
 )
 from efficient_sed.models.contracts import Backbone
-from efficient_sed.models.sequence.blocks import merge_heads, split_heads
+from efficient_sed.models.sequence.blocks import attention_macs, merge_heads, split_heads
+from efficient_sed.models.weight_norm import WeightNormConv1d
 from efficient_sed.registry import BACKBONES
 
 FREQUENCIES = KALDI_BINS // PATCH
@@ -48,38 +51,19 @@ RESIDUAL_SCALE = (2 * NUM_BLOCKS) ** 0.25
 BRANCH_GAIN = (8 * NUM_BLOCKS) ** -0.25
 
 
-class PositionConv(nn.Module):
-    """Grouped convolution of (batch, channels, time) over 128 steps; each tap is a direction `weight_v` times a length `weight_g`.
+def position_convolution() -> WeightNormConv1d:
+    """Grouped convolution over 128 tokens, t - 64 to t + 63 for token t.
 
-    Step t hears t - 64 to t + 63.
+    All kernels share one length for each element.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight_v = nn.Parameter(
-            torch.empty(DIM, DIM // POSITION_GROUPS, POSITION_KERNEL).normal_(0, math.sqrt(4 / (POSITION_KERNEL * DIM)))
-        )
-        self.weight_g = nn.Parameter(torch.linalg.vector_norm(self.weight_v.detach(), dim=(0, 1), keepdim=True))
-        self.bias = nn.Parameter(torch.zeros(DIM))
-
-    @property
-    def weight(self) -> Tensor:
-        """The kernel, shape (768, 48, 128)."""
-        kernel: Tensor = self.weight_v * (
-            self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(0, 1), keepdim=True)
-        )
-        return kernel
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv1d(F.pad(x, _POSITION_PADDING), self.weight, self.bias, groups=POSITION_GROUPS)
-
-    def fused(self) -> nn.Module:
-        conv = nn.Conv1d(DIM, DIM, POSITION_KERNEL, groups=POSITION_GROUPS, device="meta")
-        conv.weight, conv.bias = nn.Parameter(self.weight.detach(), requires_grad=False), self.bias
-        return nn.Sequential(nn.ConstantPad1d(_POSITION_PADDING, 0.0), conv)
-
-
-_POSITION_PADDING = (POSITION_KERNEL // 2, POSITION_KERNEL // 2 - 1)
+    return WeightNormConv1d(
+        DIM,
+        POSITION_KERNEL,
+        std=math.sqrt(4 / (POSITION_KERNEL * DIM)),
+        norm_dims=(0, 1),
+        groups=POSITION_GROUPS,
+        padding=(POSITION_KERNEL // 2, POSITION_KERNEL // 2 - 1),
+    )
 
 
 class RelativeBias(nn.Module):
@@ -94,9 +78,17 @@ class RelativeBias(nn.Module):
         place = torch.arange(length, device=self.table.device)
         return self.table[relative_bucket(place - place[:, None])].permute(2, 0, 1)
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
+
 
 def relative_bucket(distance: Tensor) -> Tensor:
-    """Row of the table: near distances have one each, far ones share it logarithmically, those behind the query follow those before it."""
+    """Row of the table for a distance from query to key.
+
+    Near distances have a row each, far ones share rows logarithmically; rows of keys behind the query follow those of
+    keys before it.
+    """
     far = distance.abs().clamp(min=NUM_EXACT)
     share = torch.log(far.float() / NUM_EXACT) / math.log(MAX_DISTANCE / NUM_EXACT)
     logarithmic = (NUM_EXACT + (share * (NUM_BUCKETS - NUM_EXACT)).long()).clamp(max=NUM_BUCKETS - 1)
@@ -104,14 +96,17 @@ def relative_bucket(distance: Tensor) -> Tensor:
 
 
 class BeatsEmbedding(nn.Module):
-    """Spectrogram (batch, 1, 128, frames) -> patches, time outermost, with a trace of where they lie; and the bias of relative positions."""
+    """Spectrogram (batch, 1, 128, frames) -> patches, time outermost, with a trace of where they lie.
+
+    And the bias of relative positions.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = nn.Conv2d(1, PATCH_DIM, PATCH, PATCH, bias=False)
         self.patch_norm = nn.LayerNorm(PATCH_DIM)
         self.project = nn.Linear(PATCH_DIM, DIM)
-        self.positions = PositionConv()
+        self.positions = position_convolution()
         self.norm = nn.LayerNorm(DIM)
         self.relative_bias = RelativeBias()
         self.dropout = nn.Dropout(DROPOUT)
@@ -135,6 +130,7 @@ class BiasedAttention(nn.Module):
         self.gate_scale = nn.Parameter(torch.ones(1, NUM_HEADS, 1, 1))
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Tokens (batch, length, 768) and bias (heads, length, length) to tokens."""
         q, k, v = (split_heads(layer(x), NUM_HEADS) for layer in (self.q, self.k, self.v))  # each (B, heads, L, 64)
         update, reset = self.gate(q).unflatten(-1, (NUM_GATES, 4)).sum(-1).sigmoid().chunk(NUM_GATES, dim=-1)
         gate = update * (reset * self.gate_scale - 1) + 2  # (B, heads, L, 1)
@@ -143,6 +139,10 @@ class BiasedAttention(nn.Module):
         )
         output: Tensor = self.out(merge_heads(attended))
         return output
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
 
 
 class BeatsBlock(nn.Module):
@@ -161,6 +161,7 @@ class BeatsBlock(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Tokens (batch, length, 768) and bias (heads, length, length) to tokens."""
         x = self.attention_norm(RESIDUAL_SCALE * x + self.dropout(self.attention(x, bias)))
         output: Tensor = self.norm(RESIDUAL_SCALE * x + self.dropout(self.fc2(F.gelu(self.fc1(x)))))
         return output
@@ -198,6 +199,7 @@ class Beats(FrameTransformer):
         super().__init__(BeatsEmbedding(), nn.ModuleList(BeatsBlock() for _ in range(NUM_BLOCKS)), nn.Identity())
 
     def tokens(self, mel: Tensor) -> Tensor:
+        """See `FrameTransformer`."""
         x, bias = self.embedding(mel)
         for block in self.blocks:
             if not (self.training and torch.rand(()) < LAYER_DROP):
@@ -206,16 +208,21 @@ class Beats(FrameTransformer):
         return tokens
 
     def to_steps(self, tokens: Tensor, steps: int) -> Tensor:
+        """See `FrameTransformer`."""
         return average_to_steps(tokens, steps, CLIP_COLUMNS * FREQUENCIES)
 
 
 @BACKBONES.register("beats")
 @dataclass(frozen=True)
 class BeatsConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return Beats()
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return BeatsMel()

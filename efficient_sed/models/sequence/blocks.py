@@ -1,12 +1,13 @@
 """What several heads are built of: projection, norms, rotary positions, gated attention, feed-forward.
 
-Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https://arxiv.org/abs/1910.07467); Su et al., "RoFormer", 2021
-(https://arxiv.org/abs/2104.09864); put together as in Morocutti et al. 2025, section II-B.
+Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https://arxiv.org/abs/1910.07467); Su et al.,
+"RoFormer", 2021 (https://arxiv.org/abs/2104.09864); put together as in Morocutti et al. 2025, section II-B.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,13 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import MAX_HIDDEN
 from efficient_sed.errors import require
+from efficient_sed.models.contracts import SequenceHead
 
 MAX_LAYERS, MAX_HEADS = 100, 256
 
 
 def input_projection(in_dim: int, hidden: int) -> nn.Module:
-    """The layer between backbone and head: none where the sizes agree."""
+    """The linear layer between backbone and head, or nothing where the sizes agree."""
     return nn.Linear(in_dim, hidden) if in_dim != hidden else nn.Identity()
 
 
@@ -35,7 +37,7 @@ def require_heads(num_heads: int) -> None:
 
 
 def require_size(key: str, size: int, least: int = 1, why: str = "") -> None:
-    """Raise a ConfigError unless a layer has at least so many features, and no more than any that somebody can have meant."""
+    """Raise a ConfigError unless a layer has at least `least` features, and at most MAX_HIDDEN."""
     require(least <= size <= MAX_HIDDEN, key, size, f"{least} to {MAX_HIDDEN}{why}")
 
 
@@ -58,6 +60,34 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
+def attention_macs(steps: int, dim: int) -> int:
+    """Multiply-accumulates of the attention of all steps to all: queries by keys, and weights by values."""
+    return 2 * steps * steps * dim
+
+
+class BlockHead(SequenceHead):
+    """Projection, blocks, norm: features (batch, time, in_dim) -> (batch, time, hidden).
+
+    Args:
+        in_dim: Values of a step.
+        hidden: Model dimension.
+        num_layers: Number of blocks.
+        block: Makes a block, (batch, time, hidden) to the same shape.
+    """
+
+    def __init__(self, in_dim: int, hidden: int, num_layers: int, block: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.projection = input_projection(in_dim, hidden)
+        self.blocks = nn.Sequential(*(block() for _ in range(num_layers)))
+        self.norm = RMSNorm(hidden)
+        self.out_dim = hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
+        output: Tensor = self.norm(self.blocks(self.projection(features)))
+        return output
+
+
 class RMSNorm(nn.Module):
     """x / ||x|| * sqrt(dim) * gamma."""
 
@@ -66,14 +96,22 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise x, shape (..., dim)."""
         wide = x.to(
             torch.promote_types(x.dtype, torch.float32)
         )  # float16 loses small sums of squares and overflows on large ones
         return (F.normalize(wide, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)).to(x.dtype)
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
+
 
 class RotaryEmbedding(nn.Module):
-    """Rotates neighbouring pairs of features by an angle that grows with time. The released files store the fixed frequencies as parameters."""
+    """Rotates neighbouring pairs of features by an angle that grows with time.
+
+    The released files store the fixed frequencies as parameters.
+    """
 
     def __init__(self, head_dim: int) -> None:
         super().__init__()
@@ -91,11 +129,19 @@ class RotaryEmbedding(nn.Module):
         ]
 
     def fused(self) -> nn.Module:
+        """See `fuse.Fusible`."""
         return FusedRotaryEmbedding(self)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
 
 
 class FusedRotaryEmbedding(nn.Module):
-    """The same as one complex product with a table that is made once; whatever is not float32, and exports, take the other way."""
+    """The same as one complex product with a table that is made once.
+
+    Whatever is not float32, and exports, take the other way.
+    """
 
     def __init__(self, rotary: RotaryEmbedding) -> None:
         super().__init__()
@@ -105,6 +151,7 @@ class FusedRotaryEmbedding(nn.Module):
         )  # (time, head_dim / 2), grows with the longest input; no buffer, so that half() spares it
 
     def forward(self, *tensors: Tensor) -> list[Tensor]:
+        """Rotate tensors that share the shape (..., time, head_dim)."""
         x = tensors[0]
         if x.dtype != torch.float32 or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
             output: list[Tensor] = self.rotary(*tensors)
@@ -120,7 +167,10 @@ class FusedRotaryEmbedding(nn.Module):
 
 
 class GatedAttention(nn.Module):
-    """Multi-head self-attention over all steps; each head's output is scaled by a sigmoid gate of the normalised input."""
+    """Multi-head self-attention over all steps.
+
+    Each head's output is scaled by a sigmoid gate of the normalised input.
+    """
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -132,6 +182,7 @@ class GatedAttention(nn.Module):
         self.out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         x = self.norm(x)
         q, k, v = (
             split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1)
@@ -140,6 +191,10 @@ class GatedAttention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
         return F.dropout(self.out(merge_heads(gated)), self.dropout, self.training)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
 
 
 class FeedForward(nn.Sequential):

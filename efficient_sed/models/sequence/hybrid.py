@@ -1,8 +1,8 @@
 """Hybrid of a bidirectional minGRU and attention, side by side in each block.
 
-Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373): half the normalised minGRU output (see mingru.py), half the
-normalised attention output, without positions. Changed: both directions run in one linear-space scan, and hidden sizes below 128, which the
-published code refuses although such a model was released, are allowed.
+Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373): half the normalised minGRU output (see
+mingru.py), half the normalised attention output, without positions. Changed: both directions run in one linear-space
+scan, and hidden sizes below 128, which the published code refuses although such a model was released, are allowed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
+    BlockHead,
     FeedForward,
     RMSNorm,
-    input_projection,
+    attention_macs,
     merge_heads,
     require_heads,
     require_layers,
@@ -39,6 +40,7 @@ class BidirectionalMinGru(nn.Module):
         self.combine = nn.Linear(2 * dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         forward_hidden, forward_gate = self.forward_cell(x).chunk(2, dim=-1)
         backward_hidden, backward_gate = self.backward_cell(x).flip(1).chunk(2, dim=-1)
         states = mingru_states(torch.cat([forward_hidden, backward_hidden, forward_gate, backward_gate], dim=-1)).to(
@@ -62,14 +64,21 @@ class HybridMixer(nn.Module):
         self.out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         q, k, v = (split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1))
         attended = self.attention_norm(F.scaled_dot_product_attention(q, k, v))
         recurrent = self.recurrent_norm(split_heads(self.recurrent(x), self.num_heads))
         output: Tensor = self.out(merge_heads(0.5 * (recurrent + attended)))
         return output
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
+
 
 class HybridBlock(nn.Module):
+    """The mixer, then feed-forward, each on a normalised input and added to it."""
+
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.norm = RMSNorm(dim)
@@ -77,12 +86,13 @@ class HybridBlock(nn.Module):
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         mixed: Tensor = x + self.mixer(self.norm(x))
         output: Tensor = mixed + self.feed_forward(mixed)
         return output
 
 
-class HybridHead(SequenceHead):
+class HybridHead(BlockHead):
     """Features (batch, time, in_dim) -> (batch, time, hidden)."""
 
     RELEASED_NAMES = (
@@ -103,20 +113,14 @@ class HybridHead(SequenceHead):
     )
 
     def __init__(self, in_dim: int, hidden: int, num_layers: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.projection = input_projection(in_dim, hidden)
-        self.blocks = nn.Sequential(*(HybridBlock(hidden, num_heads, dropout) for _ in range(num_layers)))
-        self.norm = RMSNorm(hidden)
-        self.out_dim = hidden
-
-    def forward(self, features: Tensor) -> Tensor:
-        output: Tensor = self.norm(self.blocks(self.projection(features)))
-        return output
+        super().__init__(in_dim, hidden, num_layers, lambda: HybridBlock(hidden, num_heads, dropout))
 
 
 @SEQUENCE_HEADS.register("hybrid")
 @dataclass(frozen=True)
 class HybridConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
@@ -130,4 +134,5 @@ class HybridConfig(SequenceHeadConfig):
         require_multiple(self.hidden, self.num_heads, f"seq.num_heads = {self.num_heads}")
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return HybridHead(in_dim, self.hidden, self.num_layers, self.num_heads, self.dropout)

@@ -1,9 +1,10 @@
 """Temporal convolutional network.
 
 Bai et al., "An empirical evaluation of generic convolutional and recurrent networks for sequence modeling", 2018
-(https://arxiv.org/abs/1803.01271), as used by Morocutti et al. 2025, section II-B: blocks of five residual stages with doubling dilation
-and weight-normalised convolutions. `tcn` sees only the past, as published; `bitcn` is ours: the same convolutions centred on their step,
-with the same parameters and MACs, so that it compares with heads that see both ways.
+(https://arxiv.org/abs/1803.01271), as used by Morocutti et al. 2025, section II-B: blocks of five residual stages with
+doubling dilation and weight-normalised convolutions. `tcn` sees only the past, as published; `bitcn` is ours: the same
+convolutions centred on their step, with the same parameters and MACs, so that it compares with heads that see both
+ways.
 """
 
 from __future__ import annotations
@@ -19,44 +20,20 @@ from torch.nn import functional as F
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.models.sequence.blocks import input_projection, require_layers, require_size
+from efficient_sed.models.weight_norm import WeightNormConv1d
 from efficient_sed.registry import SEQUENCE_HEADS
 
 NUM_STAGES = 5
 KERNEL = 3
 
 
-class WeightNormConv(nn.Module):
-    """Dilated convolution of (batch, channels, time) without padding; each kernel is a direction `weight_v` times a length `weight_g`.
-
-    Salimans and Kingma, "Weight normalization", NeurIPS 2016 (https://arxiv.org/abs/1602.07868).
-    """
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.dilation = (dilation,)
-        self.weight_v = nn.Parameter(torch.empty(channels, channels, KERNEL).normal_(0, 0.01))
-        self.weight_g = nn.Parameter(torch.linalg.vector_norm(self.weight_v.detach(), dim=(1, 2), keepdim=True))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    @property
-    def weight(self) -> Tensor:
-        """The kernel, shape (channels, channels, 3)."""
-        kernel: Tensor = self.weight_v * (
-            self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True)
-        )
-        return kernel
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv1d(x, self.weight, self.bias, dilation=self.dilation)
-
-    def fused(self) -> nn.Module:
-        conv = nn.Conv1d(len(self.bias), len(self.bias), KERNEL, dilation=self.dilation, device="meta")
-        conv.weight, conv.bias = nn.Parameter(self.weight.detach(), requires_grad=False), self.bias
-        return conv
+def normed_convolution(channels: int, dilation: int) -> WeightNormConv1d:
+    """Convolution without padding, each kernel of which has one length."""
+    return WeightNormConv1d(channels, KERNEL, std=0.01, norm_dims=(1, 2), dilation=dilation)
 
 
 def context(conv: nn.Module) -> int:
-    """Steps beside its own that an output step needs, of a WeightNormConv or its fused form."""
+    """Steps beside its own that an output step needs, of such a convolution or its fused form."""
     (dilation,) = conv.dilation  # type: ignore[misc]
     return (KERNEL - 1) * int(dilation)
 
@@ -66,12 +43,18 @@ class TcnStage(nn.Module):
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.conv1 = WeightNormConv(channels, dilation)
-        self.conv2 = WeightNormConv(channels, dilation)
+        self.conv1 = normed_convolution(channels, dilation)
+        self.conv2 = normed_convolution(channels, dilation)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, tails: Iterator[Tensor] | None, new_tails: list[Tensor]) -> Tensor:
-        """x of shape (batch, channels, time); before it comes the next of `tails` for each convolution, or, if none, zeros on both sides."""
+        """Filter x, shape (batch, channels, time).
+
+        Args:
+            x: The input.
+            tails: What comes before x, the next of them for each convolution, default None: zeros on both sides.
+            new_tails: Where to append what comes before the next chunk.
+        """
         y = x
         for conv in (self.conv1, self.conv2):
             if tails is None:
@@ -104,7 +87,10 @@ class _Tcn(SequenceHead):
 
 
 class TcnHead(_Tcn, CausalHead):
-    """Features (batch, time, in_dim) -> (batch, time, hidden). State: for each convolution its last (batch, hidden, context) inputs."""
+    """Features (batch, time, in_dim) -> (batch, time, hidden).
+
+    State: for each convolution its last (batch, hidden, context) inputs.
+    """
 
     RELEASED_NAMES = (
         (r"^0\.", "projection."),
@@ -117,6 +103,7 @@ class TcnHead(_Tcn, CausalHead):
     )
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         if state is None:
             stages = [stage for stages in self.blocks for stage in stages]  # type: ignore[attr-defined]
             lengths = [context(conv) for stage in stages for conv in (stage.conv1, stage.conv2)]
@@ -129,13 +116,16 @@ class BiTcnHead(_Tcn):
     """Features (batch, time, in_dim) -> (batch, time, hidden), each step seeing as far ahead as back."""
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         return self._run(features, None)[0]
 
 
-@SEQUENCE_HEADS.register("tcn")
+@SEQUENCE_HEADS.register_family({"tcn": {"head": TcnHead}, "bitcn": {"head": BiTcnHead}})
 @dataclass(frozen=True)
 class TcnConfig(SequenceHeadConfig):
-    head: ClassVar[type[_Tcn]] = TcnHead
+    """Options of this head."""
+
+    head: ClassVar[type[_Tcn]]
 
     hidden: int = 256
     """Channels of all convolutions."""
@@ -148,10 +138,5 @@ class TcnConfig(SequenceHeadConfig):
         require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return self.head(in_dim, self.hidden, self.num_layers, self.dropout)
-
-
-@SEQUENCE_HEADS.register("bitcn")
-@dataclass(frozen=True)
-class BiTcnConfig(TcnConfig):
-    head: ClassVar[type[_Tcn]] = BiTcnHead

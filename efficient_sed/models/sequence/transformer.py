@@ -1,8 +1,8 @@
 """Transformer blocks with rotary positions and gated heads.
 
-Vaswani et al., "Attention is all you need", NeurIPS 2017 (https://arxiv.org/abs/1706.03762), with rotary embedding
-(Su et al. 2021, https://arxiv.org/abs/2104.09864), RMSNorm before each part and at the end, and each attention head scaled by a gate
-from its input; as used by Morocutti et al. 2025, section II-B.
+Vaswani et al., "Attention is all you need", NeurIPS 2017 (https://arxiv.org/abs/1706.03762), with rotary embedding (Su
+et al. 2021, https://arxiv.org/abs/2104.09864), RMSNorm before each part and at the end, and each attention head scaled
+by a gate from its input; as used by Morocutti et al. 2025, section II-B.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
+    BlockHead,
     FeedForward,
     GatedAttention,
-    RMSNorm,
-    input_projection,
     require_heads,
     require_layers,
     require_multiple,
@@ -26,18 +25,21 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 class TransformerBlock(nn.Module):
+    """Gated attention, then feed-forward, each added to its input."""
+
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.attention = GatedAttention(dim, num_heads, dropout)
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         attended: Tensor = x + self.attention(x)
         output: Tensor = attended + self.feed_forward(attended)
         return output
 
 
-class TransformerHead(SequenceHead):
+class TransformerHead(BlockHead):
     """Features (batch, time, in_dim) -> (batch, time, hidden)."""
 
     RELEASED_NAMES = (
@@ -51,25 +53,19 @@ class TransformerHead(SequenceHead):
     )
 
     def __init__(self, in_dim: int, hidden: int, num_layers: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.projection = input_projection(in_dim, hidden)
-        self.blocks = nn.Sequential(*(TransformerBlock(hidden, num_heads, dropout) for _ in range(num_layers)))
-        self.norm = RMSNorm(hidden)
-        self.out_dim = hidden
-
-    def forward(self, features: Tensor) -> Tensor:
-        output: Tensor = self.norm(self.blocks(self.projection(features)))
-        return output
+        super().__init__(in_dim, hidden, num_layers, lambda: TransformerBlock(hidden, num_heads, dropout))
 
 
 @SEQUENCE_HEADS.register("tf")
 @dataclass(frozen=True)
 class TransformerConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
     num_heads: int | None = None
-    """Attention heads; none: 8, or 4 where hidden is below 128, as in the released models."""
+    """Attention heads, default None: 8, or 4 where hidden is below 128, as in the released models."""
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
@@ -81,7 +77,9 @@ class TransformerConfig(SequenceHeadConfig):
 
     @property
     def heads(self) -> int:
+        """Attention heads, with the default resolved."""
         return self.num_heads if self.num_heads is not None else 4 if self.hidden < 128 else 8
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return TransformerHead(in_dim, self.hidden, self.num_layers, self.heads, self.dropout)
