@@ -16,6 +16,7 @@ from efficient_sed.errors import CheckpointError, ConfigError, DataError, neares
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.keys import key_of
 from efficient_sed.files.packaged import presets
+from efficient_sed.metrics.contracts import all_scores
 from efficient_sed.models.weights.cards import Card, Score, get_card, list_cards
 from efficient_sed.registry import DATASETS
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from efficient_sed.data.events import Splits
 
 MIN_SHARE = 0.9  # of the clips and classes of a published evaluation; videos vanish, and nobody has all of them
-RESULT_KEYS = {"PSDS1 macro": "psds1_macro", "mAP": "map"}
 FREE_KEYS = ("train.batch_size", "train.accelerator")  # besides data.*: none of them changes a score
 FIXED_KEYS = ("data.median_frames", "data.clip_seconds")  # part of how the card's score was made
 
@@ -123,7 +123,7 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     from efficient_sed.experiment.score import score_checkpoint
 
     metrics = score_checkpoint(name, config, "test", set())
-    measured = metrics[RESULT_KEYS[score.metric]]
+    measured = metrics[next(own.key for own in all_scores().values() if own.name == score.metric)]
     if not math.isfinite(measured):
         raise DataError(f"{name}: the score on these data is {measured}; are there events in the test part?")
     facts = replace(facts, num_clips=metrics["coverage"]["clips_scored"])  # data.on_error=skip may have left some out
