@@ -38,18 +38,19 @@ import efficient_sed as es
 from efficient_sed.cli.exported_tables import precisions_table
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.precisions import export_precisions
 from efficient_sed.export.recipes import RECIPES
+from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
-from efficient_sed.inference.engines import ENGINES, Engine, open_engine
+from efficient_sed.inference.engines.contract import Engine, open_engine
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.models.weights.initial import load_initial
+from efficient_sed.registry import ENGINES
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
 MATRIX = 1536
@@ -86,7 +87,7 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
     """Print a row for each engine and batch size."""
-    export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
+    export_model(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
     engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in FLOAT_ENGINES}, es.fuse(model)
     macs = es.count_macs(model, PIECE_S).total
     matrix = torch.randn(MATRIX, MATRIX)
@@ -148,7 +149,7 @@ def textbook_events(path: Path, model: SedModel) -> int:
 def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folder: Path) -> None:
     """Print a row for each way from a file to events."""
     path = write_noise(folder / "long.wav", 60 * minutes)
-    export_onnx(model, folder / "waveform.onnx", name, overwrite=True)
+    export_model(model, folder / "waveform.onnx", name, overwrite=True)
     detectors: dict[str, Detector] = {
         "PyTorch": TorchDetector(model),
         **{engine: OnnxModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES},
@@ -203,7 +204,9 @@ def main() -> None:
     parser.add_argument("--model", default="fmn10")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64])
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="of the precisions")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES.names(), default=ENGINES.names(), help="of the precisions"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--hours", type=float, default=3)

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from efficient_sed.benchmark._sensors import peak_memory_mb
+from efficient_sed.benchmark.memory import peak_memory_mb
 from efficient_sed.machine.allocator import keep_freed_memory
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.factory import create_model

@@ -13,16 +13,19 @@ from unittest import mock
 import numpy as np
 from rich.console import Console
 
+from efficient_sed.cli.tables import result_table
 from efficient_sed.config.parse import run_config_from_dict
-from efficient_sed.config.schema import RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.experiment import compose
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.record import repeated_rows, result_table
+from efficient_sed.experiment.record import repeated_rows
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.files.pages import to_script_json
 from efficient_sed.frontier.device_rows import results_on_device
 from efficient_sed.frontier.html import page_data
-from efficient_sed.frontier.points import find_runs, read_results, run_points
+from efficient_sed.frontier.points import run_points
+from efficient_sed.frontier.runs import find_runs, read_results
 from efficient_sed.frontier.table1 import table1
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.metrics.psds.exact import PsdsAccumulator

@@ -15,7 +15,8 @@ import soundfile
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.inference.detect import DetectOptions
-from efficient_sed.inference.detect_files import Recording, detect_one
+from efficient_sed.inference.detect_one import Task, detect_one
+from efficient_sed.inference.recordings import Recording
 from reliability.inputs import Kind, check_events, check_samples, demand
 from reliability.mutations import EXTREMES, damage
 
@@ -82,7 +83,7 @@ def _attempt(name: str, rng: random.Random, folder: Path) -> bool:
         name == "flac" and len(data) == len(original) and data[:42] == original[:42]
     ):  # behind the header all frames have checksums
         demand(np.array_equal(whole, read_audio(io_copy(original, folder))), "other samples than were encoded")
-    found = detect_one(Recording(path, "damaged", Path("damaged"), info.duration_s), Loudness(), DetectOptions())
+    found = detect_one(Recording(path, "damaged", Path("damaged"), info.duration_s), Loudness(), Task(DetectOptions()))
     demand(found.error is None, f"read before and not now: {found.error}")
     check_events(found.events, info.duration_s, Loudness.classes)
     return True

@@ -29,8 +29,9 @@ from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.cli.listen import BLOCK_S, read_samples
 from efficient_sed.data.sets.synthetic import Scene, synthesise_scene
 from efficient_sed.inference.detect import DetectOptions, open_detector
-from efficient_sed.inference.detect_files import Recording, detect_one
+from efficient_sed.inference.detect_one import Task, detect_one
 from efficient_sed.inference.detector import Detector
+from efficient_sed.inference.recordings import Recording
 from efficient_sed.inference.stream import Stream
 from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
 
@@ -132,8 +133,14 @@ class RawSound:
 def detect_long(detector: Detector, folder: Path, seed: int, total_s: float) -> Course:
     """Run detection on a long file, as `detect` does."""
     recording = write_long(folder / "long.flac", seed, total_s)
-    watch = Watch(total_s)
-    found = detect_one(recording, detector, DetectOptions(), heard=watch)
+    watch, scored_s = Watch(total_s), 0.0
+
+    def advance(seconds: float) -> None:
+        nonlocal scored_s
+        scored_s += seconds
+        watch(scored_s)
+
+    found = detect_one(recording, detector, Task(DetectOptions()), advance)
     if found.error is not None:
         raise SystemExit(found.error)
     return watch.course(len(found.events), len(found.events))
@@ -173,9 +180,7 @@ def main() -> int:
         help="of the stream, seconds from one pass of the model to the next: memory is the same, time is not",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to put the file"
-    )
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to put the file")
     options = parser.parse_args()
     print(
         "| way | "
