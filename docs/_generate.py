@@ -18,7 +18,6 @@ import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -27,9 +26,10 @@ from mkdocs.structure.files import File, Files
 
 import efficient_sed
 from efficient_sed.cli.main import build_parser
-from efficient_sed.config.parse import COMPONENTS, RunConfig
-from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
-from efficient_sed.sweep import launchers
+from efficient_sed.config.describe import field_docs
+from efficient_sed.config.parse import COMPONENTS
+from efficient_sed.config.run import RunConfig
+from efficient_sed.registry import BACKBONES, DATASETS, LAUNCHERS, SEQUENCE_HEADS, Registry
 
 ROOT = Path(__file__).parents[1]
 PLACE = re.compile(r"<!-- generated: ([\w-]+) -->")
@@ -90,18 +90,10 @@ def options_page() -> str:
         elif dataclasses.is_dataclass(hint):
             lines += group_section(item.name, typing.cast(type, hint))
     lines += ["## `launcher`", "Where a sweep carries out its runs: `efficient-sed sweep --launcher NAME`."]
-    for name, launcher in launcher_classes():
+    for name in LAUNCHERS.names():
+        launcher = LAUNCHERS.get(name)
         lines += [f"### `--launcher {name}`", summary(launcher), option_table(launcher, "launcher.")]
     return "\n\n".join(lines) + "\n"
-
-
-def launcher_classes() -> Iterator[tuple[str, type]]:
-    """The config class of every launcher by name: a file each."""
-    for module in pkgutil.iter_modules(launchers.__path__):
-        members = vars(importlib.import_module(f"{launchers.__name__}.{module.name}"))
-        for name, value in members.items():
-            if name.endswith("Launcher") and dataclasses.is_dataclass(value):
-                yield module.name, typing.cast(type, value)
 
 
 def component_section(key: str, base: type, registry: Registry[Any]) -> list[str]:
@@ -182,26 +174,9 @@ def default_text(item: dataclasses.Field[Any]) -> str:
     return f"`{item.default:g}`" if isinstance(item.default, float) else f"`{item.default}`"
 
 
-@cache
-def field_docs(cls: type) -> dict[str, str]:
-    """The strings below the fields of a class, by field."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for item, after in zip(body.body, body.body[1:], strict=False):
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and isinstance(after, ast.Expr):
-            text = ast.literal_eval(after.value) if isinstance(after.value, ast.Constant) else None
-            if isinstance(text, str):
-                found[item.target.id] = " ".join(text.split())
-    return found
-
-
 def describe(cls: type, name: str) -> str:
-    """What the code says below a field, in the class that defines it."""
-    for owner in cls.__mro__:
-        if name in inspect.get_annotations(owner):
-            return field_docs(owner).get(name, "")
-    return ""
+    """What the source says below a field, on one line."""
+    return " ".join(field_docs(cls)[name][1].split())
 
 
 # --- presets ---

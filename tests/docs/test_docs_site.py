@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from docs_pages import ROOT
 
-from efficient_sed.config.parse import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 pytest.importorskip("mkdocstrings", reason="mkdocs is not installed; pip install 'efficient-sed[docs]'")
