@@ -15,7 +15,7 @@ from efficient_sed.files.atomic import write_atomically
 
 class _Writer(ExperimentWriter):
     def save(self) -> None:
-        """Append the new rows. If they bring new columns the file is replaced atomically; Lightning empties it first."""
+        """Append the new rows. With new columns the file is replaced atomically; Lightning empties it."""
         path, columns = (
             Path(self.metrics_file_path),
             sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)}),
