@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
         "Score a trained model on the test part of a data set.",
         examples=(
             "evaluate fmn04_synthetic data=synthetic",
-            "evaluate runs/RUN/model.safetensors data=folder data.root=my_sounds --part validation",
+            "evaluate mine.safetensors data=folder data.root=my_sounds --part validation",
         ),
     )
     parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")

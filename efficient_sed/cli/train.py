@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> int:
 
         print(commented_yaml(config) if sys.stdout.isatty() else json.dumps(to_dict(config), indent=1))
         return 0
+    from efficient_sed.cli.tables import result_table
     from efficient_sed.experiment.folders import run_folder
-    from efficient_sed.experiment.record import result_table
     from efficient_sed.experiment.run import run_experiment
 
     if options.exit_with_parent:

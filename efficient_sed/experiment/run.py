@@ -29,7 +29,8 @@ from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.environment import one_line
 from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel
-from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model, read_checkpoint
+from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model
+from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.training.curves import draw_curves
 from efficient_sed.training.guards import is_first_process
 from efficient_sed.training.run_files import kept_checkpoint

@@ -13,7 +13,7 @@ from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
-from efficient_sed.inference.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
+from efficient_sed.inference.engines import is_exported
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.machine.environment import choose_device
@@ -70,8 +70,8 @@ def score_checkpoint(
         ConfigError: If an engine is given for a model that is not exported, or see `own_data`.
     """
     model: SedModel | OnnxModel
-    if Path(name).suffix == EXPORTED_SUFFIX:
-        model = OnnxModel(name, engine=engine or DEFAULT_ENGINE)
+    if is_exported(name):
+        model = OnnxModel(name, engine=engine)
     elif engine is not None:
         advice = f"make one by: efficient-sed export {name} --format onnx"
         raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")

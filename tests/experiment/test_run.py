@@ -35,7 +35,8 @@ from efficient_sed.experiment.measure import benchmark_model
 from efficient_sed.experiment.result_file import read_result
 from efficient_sed.experiment.run import run_experiment
 from efficient_sed.experiment.score import score_part
-from efficient_sed.frontier.points import read_results, run_points
+from efficient_sed.frontier.points import run_points
+from efficient_sed.frontier.runs import read_results
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 

@@ -156,8 +156,8 @@ def test_a_plot_replaces_a_plot_and_nothing_else(
     status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")
     assert (status, out) == (2, "")
     assert (
-        err
-        == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written (another file is there already; give another name, or delete it)\n"
+        err == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written "
+        "(another file is there already; give another name, or delete it)\n"
     )
     assert file.read_text() == "filename,onset,offset,event_label\n"
 
