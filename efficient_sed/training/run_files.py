@@ -6,7 +6,7 @@ from pathlib import Path
 
 from efficient_sed.config.run import RunConfig
 from efficient_sed.errors import CheckpointError
-from efficient_sed.models.weights.checkpoint import check_archive
+from efficient_sed.models.weights.read import check_archive
 
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
 PROGRESS_FILE = "progress.json"
