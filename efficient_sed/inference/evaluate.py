@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.score_checks import check_scores

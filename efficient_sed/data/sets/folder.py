@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
-from efficient_sed.config.schema import ONE_OR_LIST, DataConfig
+from efficient_sed.config.data import DataConfig
+from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import PARTS, Overhang, Splits
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.storage.columns import ClipColumns, ColumnPart
