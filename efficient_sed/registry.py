@@ -68,8 +68,9 @@ class Registry(Generic[T]):
             module = sys.modules[base.__module__]
             for name, attributes in members.items():
                 class_name = f"{base.__name__}_{name}"
-                namespace = {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
-                entry: Any = type(class_name, (base,), namespace)
+                entry = type(base)(
+                    class_name, (base,), {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
+                )
                 setattr(module, class_name, entry)  # where pickle looks for it
                 self.register(name)(entry)
             return base
@@ -112,6 +113,6 @@ BACKBONES: Registry[Any] = Registry("backbone", "efficient_sed.models.backbones"
 SEQUENCE_HEADS: Registry[Any] = Registry("sequence head", "efficient_sed.models.sequence")
 DATASETS: Registry[Any] = Registry("data set", "efficient_sed.data.sets")
 TEACHERS: Registry[Any] = Registry("teacher", "efficient_sed.teachers")
+LAUNCHERS: Registry[Any] = Registry("launcher", "efficient_sed.sweep.launchers")
 ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
 EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")
-LAUNCHERS: Registry[Any] = Registry("launcher", "efficient_sed.sweep.launchers")

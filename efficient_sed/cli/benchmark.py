@@ -11,7 +11,7 @@ from efficient_sed.cli.options import engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 
 KEYS = {
     "device": "device",

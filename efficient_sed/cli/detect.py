@@ -17,7 +17,7 @@ from efficient_sed.cli.options import add_detector, chosen_model
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event

@@ -10,7 +10,7 @@ from efficient_sed.cli.options import add_overrides, engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.registry import EXPORT_TARGETS
 
 if TYPE_CHECKING:

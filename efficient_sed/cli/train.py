@@ -34,7 +34,11 @@ def add_parser(commands: Commands) -> None:
     add_overrides(parser, OVERRIDES_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--exit-with-parent", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--show-config", action="store_true", help="print every option with its value and stop: on a terminal with what it means, into a file or pipe as JSON")
+    parser.add_argument(
+        "--show-config",
+        action="store_true",
+        help="print every option with its value and stop: on a terminal with what it means, into a file or pipe as JSON",
+    )
 
 
 def _choices() -> str:

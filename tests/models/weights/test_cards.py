@@ -18,7 +18,7 @@ import torch
 import efficient_sed as es
 from efficient_sed.audio.frontends.mel import HOP_LENGTH, MEL_BINS, SAMPLE_RATE
 from efficient_sed.benchmark.macs import MacsReport, count_macs
-from efficient_sed.data.sets.synthetic import SOUND_CLASSES
+from efficient_sed.data.sounds import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError
 from efficient_sed.files.cache import home_folder
 from efficient_sed.files.packaged import resource_folder
