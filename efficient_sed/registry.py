@@ -68,9 +68,8 @@ class Registry(Generic[T]):
             module = sys.modules[base.__module__]
             for name, attributes in members.items():
                 class_name = f"{base.__name__}_{name}"
-                entry = type(base)(
-                    class_name, (base,), {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
-                )
+                namespace = {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
+                entry: Any = type(class_name, (base,), namespace)
                 setattr(module, class_name, entry)  # where pickle looks for it
                 self.register(name)(entry)
             return base
