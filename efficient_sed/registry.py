@@ -81,13 +81,14 @@ class Registry(Generic[T]):
                 importlib.import_module(f"{self.package}.{module.name}")
 
 
-def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry[Any]]:
+def _registries() -> tuple[Registry[Any], ...]:
     return (
         Registry("backbone", "efficient_sed.models.backbones"),
         Registry("sequence head", "efficient_sed.models.sequence"),
         Registry("data set", "efficient_sed.data.sets"),
         Registry("teacher", "efficient_sed.teachers"),
+        Registry("annotation format", "efficient_sed.data.annotations"),
     )
 
 
-BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS = _registries()
+BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS, ANNOTATION_FORMATS = _registries()

@@ -169,21 +169,26 @@ def run_plot(options: argparse.Namespace) -> int:
 
 
 def check_place(option: str, output: Path, endings: Sequence[str] = ("png", "svg", "html", "csv")) -> None:
-    """Raise a ConfigError now, not after everything was trained, if files of a plot cannot be written there, or would replace files of another kind."""
-    from efficient_sed.experiment.record import CSV_START
-    from efficient_sed.files.atomic import PNG_START, SVG_START, check_writable
-    from efficient_sed.files.pages import PAGE_START
+    """Raise a ConfigError now, not after everything was trained, if files of a plot cannot be written there.
+
+    Pictures and pages replace what has their name, the CSV replaces only a table of results: it may have the name of annotations.
+    """
+    from efficient_sed.experiment.record import RESULT_COLUMNS
+    from efficient_sed.files.atomic import check_replaceable, check_writable
     from efficient_sed.frontier.points import output_base, with_ending
 
     if not output.is_dir() and output_base(output) == output and FILE_ENDING.fullmatch(output.suffix):
         raise ConfigError(
             f"{option} {output} is not allowed: PNG and SVG are drawn, such as {output.with_suffix('.png')}"
         )
-    starts = {"png": PNG_START, "svg": SVG_START, "html": PAGE_START, "csv": CSV_START}
+    header = ",".join(RESULT_COLUMNS[:3])
     for ending in endings:
         path = with_ending(output_base(output), ending)
         try:
-            check_writable(path, starts[ending])
+            if ending == "csv":
+                check_replaceable(path, lambda start: start.startswith(header))
+            else:
+                check_writable(path)
         except OSError as error:
             raise ConfigError(f"{option} {output}: {path} cannot be written ({error.strerror})") from error
 

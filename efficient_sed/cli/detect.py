@@ -6,24 +6,26 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed.cli.terminal import print_table, print_text
-from efficient_sed.errors import ConfigError, PreemptedError
+from efficient_sed.errors import ConfigError, PreemptedError, printable
 from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from efficient_sed.data.events import Event
     from efficient_sed.inference.detect import DetectOptions
     from efficient_sed.inference.detect_files import Found, Recording
 
-FORMATS = ("table", "tsv", "json", "rttm", "audacity", "jams", "npz")
-OF_ONE_RECORDING = ("audacity", "jams", "npz")
+TABLE, SCORES = "table", "npz"
+"""Formats beside those of annotations: a table on the terminal, and scores of every frame."""
 EXIT_UNREADABLE = 2
 
 
@@ -64,9 +66,9 @@ def add_detect(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--format",
-        choices=FORMATS,
-        default="table",
-        help="audacity, jams and npz (scores of every frame) write a file for each recording",
+        choices=(TABLE, *ANNOTATION_FORMATS.names(), SCORES),
+        default=TABLE,
+        help=f"{', '.join(_formats_of_one_recording())} and {SCORES} (scores of every frame) write a file for each recording",
     )
     command.add_argument(
         "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"
@@ -85,6 +87,15 @@ def add_detect(command: argparse.ArgumentParser) -> None:
         metavar="HTML",
         help="page about one file: its sound, spectrogram, scores, and events at any threshold",
     )
+
+
+def _formats_of_one_recording() -> list[str]:
+    return [name for name in ANNOTATION_FORMATS.names() if not ANNOTATION_FORMATS.get(name).holds_many]
+
+
+def _is_of_one_recording(format_name: str) -> bool:
+    """Whether each recording has a file of its own."""
+    return format_name in (SCORES, *_formats_of_one_recording())
 
 
 def run_detect(options: argparse.Namespace) -> int:
@@ -147,29 +158,35 @@ def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Re
 
 
 def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
-    """Raise a ConfigError now, not after everything was heard, if a file cannot be written, is one of the recordings, or is of another kind than what will replace it."""
-    from efficient_sed.data.annotations.event_files import STARTS, check_names
-    from efficient_sed.files.atomic import PNG_START, check_writable
-    from efficient_sed.files.pages import PAGE_START
+    """Raise a ConfigError now, not after the recordings were scored, if a result cannot be written or would destroy something.
 
-    check_names([recording.name for recording in recordings], options.format)
-    heard = {recording.path.resolve() for recording in recordings}
-    if folder is None:
-        own = STARTS.get(_text_format(options), "(?!)")  # a label track replaces nothing: nobody can tell whose it is
-        start = None if options.overwrite else re.compile(own.encode())
-        targets = [] if options.output is None else [("--output", options.output, start)]
+    A text of detections replaces detections, but no annotations, which may have the same name; a picture or a page
+    replaces what has its name; nothing replaces one of the recordings.
+    """
+    from efficient_sed.data.annotations.contract import check_names, find_format
+    from efficient_sed.data.spelling import check_spellings
+    from efficient_sed.files.atomic import check_replaceable, check_writable
+
+    names = [recording.name for recording in recordings]
+    if (text_format := _text_format(options)) is None:
+        check_spellings(names)
     else:
-        targets = [("--output", path, None) for path in _outputs(options, recordings, folder)]
-    targets += [
-        (option, path, start)
-        for option, path, start in (("--plot", options.plot, PNG_START), ("--report", options.report, PAGE_START))
-        if path is not None
-    ]
-    for option, path, own_start in targets:
-        if path.resolve() in heard:
+        check_names(names, text_format)
+    if folder is not None:
+        targets = [("--output", path) for path in _outputs(options, recordings, folder)]
+    else:
+        targets = [("--output", options.output)]
+    inputs = {recording.path.resolve() for recording in recordings}
+    for option, path in [*targets, ("--plot", options.plot), ("--report", options.report)]:
+        if path is None:
+            continue
+        if path.resolve() in inputs:
             raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
         try:
-            check_writable(path, own_start)
+            if option == "--output" and text_format and folder is None and not options.overwrite:
+                check_replaceable(path, find_format(text_format).is_detections)
+            else:
+                check_writable(path)
         except OSError as error:
             raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
 
@@ -186,10 +203,9 @@ def _check_model(options: argparse.Namespace) -> None:
 
 def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
     """Recording of each file of results in a folder."""
-    from efficient_sed.data.annotations.event_files import RECORDING_FORMATS
     from efficient_sed.inference.detect_files import SCORES_SUFFIX
 
-    ending = RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)
+    ending = SCORES_SUFFIX if options.format == SCORES else ANNOTATION_FORMATS.get(options.format).ending
     return {folder / f"{recording.output}{ending}": recording for recording in recordings}
 
 
@@ -203,34 +219,38 @@ def _finished(
         return set()
     _check_model(options)
     settings = {"model": identify_model(options.model), **dataclasses.asdict(how)}
-    if options.format == "npz":  # scores know no threshold
+    if options.format == SCORES:  # scores know no threshold
         del settings["threshold"]
     outputs = _outputs(options, recordings, folder)
     finished = start_results(outputs, folder, options.format, settings, overwrite=options.overwrite)
     return {outputs[path] for path in finished}
 
 
-def _text_format(options: argparse.Namespace) -> str:
-    """A table is for the terminal; a file gets the same as tab-separated values."""
-    return "tsv" if options.format == "table" else str(options.format)
+def _text_format(options: argparse.Namespace) -> str | None:
+    """Annotation format that is written, None for scores and for a table on the terminal; a file gets that as tsv."""
+    if options.format == TABLE:
+        return None if options.output is None else "tsv"
+    return None if options.format == SCORES else str(options.format)
 
 
 def _listen(
     recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None, finished: set[Recording]
 ) -> list[Found]:  # fmt: skip
     """Results in the order of the recordings. What is finished is written even if somebody presses Ctrl-C."""
-    from efficient_sed.data.annotations.event_files import check_labels
+    from efficient_sed.data.annotations.contract import check_labels
     from efficient_sed.inference.detect_files import detect_files
     from efficient_sed.machine.progress import progress
 
+    text_format = _text_format(options)
+    check = functools.partial(check_labels, format_name=text_format) if text_format else bool
     found: list[Found] = []
     try:
         total_s = sum(recording.duration_s for recording in recordings)
         with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as heard:
-            scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
+            scores_folder = folder if options.format == SCORES and not finished.issuperset(recordings) else None
             for each in detect_files(
                 recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder,
-                has_scores=bool(options.report), heard=heard, check_labels=functools.partial(check_labels, output_format=options.format),
+                has_scores=bool(options.report), heard=heard, check_labels=check,
             ):  # fmt: skip
                 found.append(each)
                 if folder is not None and each.error is None and each.recording not in finished:
@@ -273,8 +293,8 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
         _check_plot(options)
     if options.report:
         _check_report(options, recordings)
-    is_folder_meant = num_given > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
-    if options.format in OF_ONE_RECORDING and is_folder_meant:
+    is_folder_meant = num_given > 1 or options.format == SCORES or any(path.is_dir() for path in options.files)
+    if _is_of_one_recording(options.format) and is_folder_meant:
         if output is None:
             raise ConfigError(
                 f"--format {options.format} writes a file for each recording, got {num_given}; give a folder as --output DIR"
@@ -285,7 +305,7 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
             )
         return output
     if (
-        options.format in OF_ONE_RECORDING
+        _is_of_one_recording(options.format)
         and output is not None
         and (output.is_dir() or not (output.suffix or output.exists()))
     ):
@@ -316,31 +336,47 @@ def _check_report(options: argparse.Namespace, recordings: list[Recording]) -> N
 
 
 def _write_own(found: Found, output_format: str, folder: Path) -> None:
-    from efficient_sed.data.annotations.event_files import RECORDING_FORMATS
-
-    if output_format in RECORDING_FORMATS:
-        _write(folder / f"{found.recording.output}{RECORDING_FORMATS[output_format]}", _text([found], output_format))
+    if output_format != SCORES:  # which are written while they are made
+        ending = ANNOTATION_FORMATS.get(output_format).ending
+        _write(folder / f"{found.recording.output}{ending}", _text([found], output_format))
 
 
 def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: bool) -> None:
     """One text for all recordings, or a table on the terminal; a partial text replaces no earlier one."""
-    if options.output is not None:
+    text_format = _text_format(options)
+    if text_format is None:
+        print_table(events_table(_events(found)))
+    elif options.output is not None:
         output: Path = options.output
         if is_partial and output.is_file() and output.stat().st_size:
             output = output.with_name(f"{output.stem}.partial{output.suffix}")
-        _write(output, _text(found, _text_format(options)))
+        _write(output, _text(found, text_format))
         if is_partial:
             print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
-    elif options.format == "table":
-        from efficient_sed.data.annotations.event_files import events_table
-
-        print_table(events_table(_events(found)))
     else:
-        print_text(_text(found, options.format))
+        print_text(_text(found, text_format))
+
+
+def events_table(events_by_file: Mapping[str, Sequence[Event]]) -> Table:
+    """A table for the terminal: a row an event, files set apart by a line; labels are never read as markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("file", "event")
+    for name in ("onset s", "offset s", "score"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for file, events in events_by_file.items():
+        for row, event in enumerate(events):
+            times = f"{event.onset_s:.2f}", f"{event.offset_s:.2f}", f"{event.score:.2f}"
+            table.add_row(Text(printable(file) if row == 0 else ""), Text(event.label), *times)
+        if not events:
+            table.add_row(Text(printable(file)), Text("no events", style="dim"))
+        table.add_section()
+    return table
 
 
 def _text(found: list[Found], output_format: str) -> str:
-    from efficient_sed.data.annotations.event_files import format_events
+    from efficient_sed.data.annotations.contract import format_events
 
     return format_events(
         _events(found), output_format, {each.recording.name: each.recording.duration_s for each in found}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -21,10 +20,7 @@ except ImportError:  # on Windows, which renames and removes no open file either
     fcntl = None  # type: ignore[assignment]
 
 UNFINISHED = ".unfinished"
-DRAWN_BY = "efficient_sed"  # what our pictures say of themselves
-PNG_START = re.compile(rb"\x89PNG\r\n.*tEXtSoftware\0" + DRAWN_BY.encode(), re.DOTALL)
-SVG_START = re.compile(rb"<\?xml .*<dc:title>" + DRAWN_BY.encode() + rb"</dc:title>", re.DOTALL)
-START_BYTES = 8192  # of a file, by which its kind is known: a line with the longest path
+START_BYTES = 8192  # of a table, by which its kind is known: a line with the longest path
 _looked_through: set[Path] = set()
 _seeking = threading.Lock()
 
@@ -39,13 +35,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> None:
-    """Raise now, before long work, the OSError that writing a file there would raise.
-
-    Args:
-        own_start: How files of the kind that will be written begin; given, a file that begins otherwise raises a FileExistsError: it may be
-            somebody's only copy of something.
-    """
+def check_writable(path: Path) -> None:
+    """Raise now, before long work, the OSError that writing a file there would raise."""
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     reason = (
         errno.EISDIR
@@ -58,10 +49,23 @@ def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> No
     )
     if reason is not None:
         raise OSError(reason, os.strerror(reason), str(path))
-    if own_start is not None and path.is_file() and not _is_stream(path):
+
+
+def check_replaceable(path: Path, is_own: Callable[[str], bool]) -> None:
+    """The same for a table, whose name may be that of somebody's annotations.
+
+    Args:
+        path: Where it will be written.
+        is_own: Whether a file that begins with this text is a table of the same kind, which may be replaced.
+
+    Raises:
+        OSError: As `check_writable`; a FileExistsError if another file is there, unless it is empty.
+    """
+    check_writable(path)
+    if path.is_file() and not _is_stream(path):
         with path.open("rb") as file:
-            start = file.read(START_BYTES)
-        if start and not own_start.match(start):
+            start = file.read(START_BYTES).decode(errors="replace")
+        if start and not is_own(start):
             raise FileExistsError(
                 errno.EEXIST, "another file is there already; give another name, or delete it", str(path)
             )
