@@ -31,12 +31,14 @@ from postprocess import textbook_decode
 from scipy.ndimage import median_filter
 
 import efficient_sed as es
+from efficient_sed.cli.exported_tables import precisions_table
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.precisions import export_precisions
 from efficient_sed.export.recipes import RECIPES
-from efficient_sed.inference.detect import Detector, detect
+from efficient_sed.inference.detect import detect
+from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.engines import ENGINES, Engine, open_engine
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.inference.torch_detector import TorchDetector
@@ -120,11 +122,10 @@ def compare_precisions(engines: list[str]) -> None:
     detector = "fmn04+tf-128_synthetic"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "detector.onnx"
-        print_table(
-            export_precisions(
-                es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()
-            ).table()
+        comparison = export_precisions(
+            es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()
         )
+        print_table(precisions_table(comparison))
 
 
 def textbook_events(path: Path, model: SedModel) -> int:

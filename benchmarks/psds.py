@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from efficient_sed.machine.environment import device_name
-from efficient_sed.metrics.psds.score import PsdsAccumulator
+from efficient_sed.metrics.psds.exact import PsdsAccumulator
 
 FRAMES, HOP_S, DURATION_S = 250, 0.04, 10.0
 FULL = (16_935, 407)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from efficient_sed.errors import ConfigError, nearest
@@ -47,6 +48,35 @@ class Registry(Generic[T]):
 
         return add
 
+    def modules(self) -> list[str]:
+        """Names of the package's public modules, none of which is imported."""
+        package = importlib.import_module(self.package)
+        found = (module.name for module in pkgutil.iter_modules(package.__path__))
+        return sorted(name for name in found if not name.startswith("_"))
+
+    def register_family(self, members: Mapping[str, Mapping[str, Any]]) -> Callable[[EntryT], EntryT]:
+        """Class decorator that adds a subclass for each name, with class attributes of its own.
+
+        Args:
+            members: Class attributes by name, such as `{"small": {"width": 0.4}, "large": {"width": 1.0}}`.
+
+        Raises:
+            ValueError: If a name is taken.
+        """
+
+        def add(base: EntryT) -> EntryT:
+            module = sys.modules[base.__module__]
+            for name, attributes in members.items():
+                class_name = f"{base.__name__}_{name}"
+                entry = type(base)(
+                    class_name, (base,), {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
+                )
+                setattr(module, class_name, entry)  # where pickle looks for it
+                self.register(name)(entry)
+            return base
+
+        return add
+
     def names(self) -> list[str]:
         """All registered names, sorted."""
         self._discover()
@@ -75,10 +105,8 @@ class Registry(Generic[T]):
         if self._is_discovered:
             return
         self._is_discovered = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.name.startswith("_"):
-                importlib.import_module(f"{self.package}.{module.name}")
+        for module in self.modules():
+            importlib.import_module(f"{self.package}.{module}")
 
 
 def _registries() -> tuple[Registry[Any], ...]:

@@ -23,8 +23,8 @@ import efficient_sed as es
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
 from efficient_sed.errors import ConfigError
-from efficient_sed.experiment.compose import compose_run, presets
-from efficient_sed.files.packaged import resource_folder
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.files.packaged import presets, resource_folder
 from efficient_sed.frontier.published import read_published_models
 from efficient_sed.models.names import model_name
 from efficient_sed.sweep.grid import GridPoint, expand_grid

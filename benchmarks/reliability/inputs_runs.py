@@ -25,7 +25,7 @@ from efficient_sed.frontier.html import page_data
 from efficient_sed.frontier.points import find_runs, read_results, run_points
 from efficient_sed.frontier.table1 import table1
 from efficient_sed.metrics.psds.clips import PsdsClips
-from efficient_sed.metrics.psds.score import PsdsAccumulator
+from efficient_sed.metrics.psds.exact import PsdsAccumulator
 from efficient_sed.sweep.grid import expand_grid
 from reliability.inputs import Kind, demand
 from reliability.inputs_containers import wild_npz

@@ -27,8 +27,9 @@ import soundfile
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.cli.listen import BLOCK_S, read_samples
 from efficient_sed.data.sets.synthetic import Scene, synthesise_scene
-from efficient_sed.inference.detect import DetectOptions, Detector, open_detector
+from efficient_sed.inference.detect import DetectOptions, open_detector
 from efficient_sed.inference.detect_files import Recording, detect_one
+from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.stream import Stream
 from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
 

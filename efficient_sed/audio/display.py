@@ -1,4 +1,7 @@
-"""A spectrogram to look at: mel bands in decibels, made in numpy while sound comes in blocks, with no more columns than a screen can show."""
+"""A spectrogram for the screen: mel bands in decibels, with no more columns than a screen can show.
+
+It is computed in numpy, block by block, so that long recordings need little memory.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
+from efficient_sed.audio.mel_bank import create_mel_bank, htk_mel
 
 WINDOW_LENGTH = 640  # 40 ms
 FFT_LENGTH = 1024
@@ -30,10 +34,11 @@ class MelPicture(NamedTuple):
 
 
 def draw_mel(blocks: Iterable[np.ndarray], num_samples: int) -> MelPicture:
-    """Picture of consecutive blocks (samples,) at 16 kHz; its white is the loudest cell.
+    """Draw consecutive blocks of a recording; the loudest cell is the brightest.
 
     Args:
-        num_samples: In all blocks together, about: it decides how many frames of 10 ms make a column.
+        blocks: Samples at 16 kHz, each block of shape (samples,).
+        num_samples: In all blocks together, approximately; it decides how many frames of 10 ms make a column.
     """
     pool = max(1, math.ceil(num_samples / HOP_LENGTH / MAX_COLUMNS))
     powers = np.concatenate(list(_pooled(_band_powers(blocks), pool)))
@@ -46,13 +51,14 @@ def draw_mel(blocks: Iterable[np.ndarray], num_samples: int) -> MelPicture:
 
 def mel_position(hertz: float) -> float:
     """Where a frequency lies between the lower edge of the picture, 0, and the upper one, 1."""
-    low, here, high = map(_to_mel, (LOWEST_HZ, hertz, HIGHEST_HZ))
-    return (here - low) / (high - low)
+    low, position, high = htk_mel(np.array([LOWEST_HZ, hertz, HIGHEST_HZ]))
+    return float((position - low) / (high - low))
 
 
 def _band_powers(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Powers (frames, bands); frame k has the 10 ms from k * HOP_LENGTH on in its middle, the last one may reach behind the end."""
-    window, filters = np.hanning(WINDOW_LENGTH + 1)[:-1].astype(np.float32), _filters()
+    """Powers (frames, bands); the middle of frame k is the 10 ms from sample k * HOP_LENGTH on."""
+    window = np.hanning(WINDOW_LENGTH + 1)[:-1].astype(np.float32)
+    filters = create_mel_bank(BANDS, FFT_LENGTH, SAMPLE_RATE, LOWEST_HZ, HIGHEST_HZ, scale="kaldi").T
     margin = (WINDOW_LENGTH - HOP_LENGTH) // 2
     pending = np.zeros(margin, dtype=np.float32)
     for block in _with_silence(blocks, margin + HOP_LENGTH - 1):
@@ -70,7 +76,7 @@ def _with_silence(blocks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarr
 
 
 def _pooled(pieces: Iterable[np.ndarray], pool: int) -> Iterator[np.ndarray]:
-    """Means over so many rows; the last one over those that are left."""
+    """Means over `pool` rows; the last one over the rows that are left."""
     pending = np.zeros((0, BANDS), dtype=np.float32)
     for piece in pieces:
         pending = np.concatenate([pending, piece])
@@ -79,16 +85,3 @@ def _pooled(pieces: Iterable[np.ndarray], pool: int) -> Iterator[np.ndarray]:
         pending = pending[whole:]
     if len(pending):
         yield pending.mean(axis=0, keepdims=True)
-
-
-def _filters() -> np.ndarray:
-    """Triangles (bins, bands), evenly spaced in mel."""
-    edges = np.linspace(_to_mel(LOWEST_HZ), _to_mel(HIGHEST_HZ), BANDS + 2)
-    mel = np.array([_to_mel(hertz) for hertz in np.fft.rfftfreq(FFT_LENGTH, 1 / SAMPLE_RATE)])[:, None]
-    rising, falling = (mel - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - mel) / (edges[2:] - edges[1:-1])
-    return np.asarray(np.maximum(0, np.minimum(rising, falling)), dtype=np.float32)
-
-
-def _to_mel(hertz: float) -> float:
-    """O'Shaughnessy, "Speech communication", 1987."""
-    return 2595 * math.log10(1 + hertz / 700)

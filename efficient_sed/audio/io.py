@@ -16,7 +16,7 @@ from efficient_sed.audio.encoded import SUFFIXES, AudioInput, warn_once
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.resample import repetitions, resample
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import walk_files
+from efficient_sed.files.folders import walk_files
 
 logger = logging.getLogger(__name__)
 MAX_FILTER_SIZE = 10**8

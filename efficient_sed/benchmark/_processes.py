@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,26 +15,30 @@ from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 
-if TYPE_CHECKING:
-    from efficient_sed.benchmark.speed import Speed
 LONGEST_WAIT_S = 600.0  # for the other processes, to start and warm up or to end
 
 
-def clips_per_s_together(model: SedModel, row: Speed, config: BenchmarkConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Rates and seconds (processes, repeats) of a row's passes, timed while the other processes run theirs."""
+def time_together(model: SedModel, mode: str, precision: str, batch_size: int, config: BenchmarkConfig) -> np.ndarray:
+    """Time forward passes in several processes at once.
+
+    Args:
+        mode: "eager" or "fused".
+        precision: "fp32" or "bf16".
+
+    Returns:
+        Seconds of each pass while the other processes run theirs, shape (processes, repeats).
+    """
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(config.processes, context) as pool:
         barrier = manager.Barrier(config.processes, timeout=LONGEST_WAIT_S)
-        inner = fuse(model) if row.mode == "fused" else model
+        inner = fuse(model) if mode == "fused" else model
         tasks = [
-            pool.submit(_serve, inner, row.precision, row.batch_size, config, core, barrier)
-            for core in range(config.processes)
+            pool.submit(_serve, inner, precision, batch_size, config, core, barrier) for core in range(config.processes)
         ]
         failures = [error for task in tasks if (error := task.exception()) is not None]
         if failures:  # of the one that failed first, not of those that no longer wait for it
             raise min(failures, key=lambda error: isinstance(error, threading.BrokenBarrierError))
-        seconds = np.array([task.result() for task in tasks])
-    return row.batch_size / seconds, seconds
+        return np.array([task.result() for task in tasks])
 
 
 def _serve(

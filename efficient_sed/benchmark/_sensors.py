@@ -16,9 +16,8 @@ import torch
 
 from efficient_sed.benchmark.clock import available_cores, synchronize
 from efficient_sed.machine.environment import CPU_INFO, one_line
-from efficient_sed.machine.memory import process_peak_mb
+from efficient_sed.machine.memory import process_peak_mb, reset_process_peak
 
-CLEAR_PEAK = Path("/proc/self/clear_refs")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -107,31 +106,18 @@ def peak_memory_mb(run: Callable[[], object], device: torch.device) -> float:
         run()
         synchronize(device)
         return torch.mps.driver_allocated_memory() / 2**20
-    if not starts_peak_anew():
-        run()
-        if (peak_mb := process_peak_mb()) is None:
-            raise OSError("this system does not report it")
-        return peak_mb
+    reset_process_peak()
     run()
-    lines = CLEAR_PEAK.with_name("status").read_text(encoding="utf-8").splitlines()
-    (line,) = [line for line in lines if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 2**10
-
-
-def starts_peak_anew() -> bool:
-    """Begin the peak of this process anew, which Linux does unless a container keeps the file from being written."""
-    try:
-        CLEAR_PEAK.write_text("5", encoding="utf-8")
-    except OSError:
-        return False
-    return True
+    if (peak_mb := process_peak_mb()) is None:
+        raise OSError("this system does not report it")
+    return peak_mb
 
 
 def memory_of(device: torch.device) -> str:
     """What peak memory is measured of."""
     if device.type != "cpu":
         return "GPU allocations"
-    return "whole process" if starts_peak_anew() else "whole process since its start"
+    return "whole process" if reset_process_peak() else "whole process since its start"
 
 
 def _cpu_mhz() -> float:

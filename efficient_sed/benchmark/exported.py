@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.table import Table
 
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.engines import DEFAULT_ENGINE, Engine, open_engine
@@ -83,56 +82,6 @@ def benchmark_exported(
     paces = take_turns(runs, passes)
     peak_memory_mb = process_peak_mb() if len(runs) == 1 else None  # of several it would be that of all together
     return [_record(*opened[key], paces[key], num_threads, passes, peak_memory_mb) for key in runs]
-
-
-def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """For people."""
-    table = Table(title="What it costs, exported", title_justify="left")
-    for column in (
-        "model",
-        "precision",
-        "engine",
-        "score",
-        "parameters",
-        "MACs",
-        "clips/s",
-        "quartiles",
-        "ms a clip",
-        "95 %",
-    ):
-        table.add_column(column, justify="left" if column in ("model", "precision", "engine") else "right")
-    for record in records:
-        costs, score = record["complexity"], record["score"]
-        speed, latency = costs["throughput"], costs["latency"]
-        counts = (
-            "" if costs["params"] is None else f"{costs['params']:,}",
-            "" if costs["macs"] is None else f"{costs['macs'] / 1e6:,.1f} M",
-        )
-        rate = f"{speed['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in speed["iqr"])
-        scored = "" if score is None else f"{score['value']:.4f}"
-        table.add_row(
-            record["model"],
-            speed["precision"],
-            speed["mode"],
-            scored,
-            *counts,
-            *rate,
-            f"{latency['ms']:.1f}",
-            f"{latency['p95_ms']:.1f}",
-        )
-    measured = sorted(
-        {
-            f"{record['complexity']['throughput']['device']}, clips of {record['complexity']['seconds']:g} s one at a time"
-            for record in records
-        }
-    )
-    memory = [
-        f"whole process at most {peak:.0f} MB"
-        for record in records
-        if (peak := record["complexity"]["peak_memory_mb"]) is not None
-    ]
-    table.caption, table.caption_justify = "; ".join(measured + memory), "left"
-    return table
 
 
 def check_threads(num_threads: int) -> None:

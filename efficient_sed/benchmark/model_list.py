@@ -9,9 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
-
 from efficient_sed.config.schema import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.machine.progress import progress
@@ -29,7 +26,7 @@ SORT_KEYS = {
     "name": lambda row: row["name"],
     "params": lambda row: row["params"],
     "macs": lambda row: row["macs"],
-    "score": lambda row: -_score(row),
+    "score": lambda row: -leading_score(row),
 }
 Row = dict[str, Any]
 
@@ -177,63 +174,6 @@ def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = Fals
     )
 
 
-def released_table(rows: Sequence[Row]) -> Table:
-    """Released weights for a terminal of 80 columns."""
-    table = _table("Released weights (MACs of a 10 s clip)", ("name", "task", "params", "MACs", "score", "here"))
-    for row in rows:
-        score = f"{_score(row):.3f}" if row["scores"] else ""
-        table.add_row(
-            row["name"],
-            row["task"],
-            _millions(row["params"]),
-            _millions(row["macs"]),
-            score,
-            "yes" if row["path"] else "no",
-        )
-    table.caption = (
-        "score: macro PSDS1 for detection, mAP else; on different data they do not compare. "
-        "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME. "
-        "Others are composed: efficient-sed models --composable"
-    )
-    return table
-
-
-def composable_table(rows: Sequence[Row]) -> Table:
-    """Architectures for a terminal."""
-    table = _table("Composable models, 447 classes (MACs of a 10 s clip)", ("name", "params", "MACs"))
-    for row in rows:
-        table.add_row(row["name"], _millions(row["params"]), _millions(row["macs"]))
-    return table
-
-
-def card_table(row: Row) -> Table:
-    """Everything about one released model."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column(overflow="fold")
-    for key, value in row.items():
-        if key == "scores":
-            for score in value:
-                table.add_row(
-                    score["metric"],
-                    Text(f"{score['value']:.4g} on {score['evaluated_on']}{_conditions(score)}; {score['source']}"),
-                )
-        elif key == "input":
-            table.add_row(
-                key, ", ".join(f"{name} {number}" for name, number in value.items()) if value else "not sound"
-            )
-        elif key == "path":
-            table.add_row("here", Text(value or f"no: {row['file']} is downloaded when it is loaded"))
-        elif value is not None and value != []:
-            table.add_row(
-                key,
-                Text(
-                    "\n".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else value
-                ),
-            )
-    return table
-
-
 def _row(card: Card) -> Row:
     path = local_weights(card)
     values = dataclasses.asdict(card)
@@ -242,22 +182,6 @@ def _row(card: Card) -> Row:
     return {**values, "path": None if path is None else str(path)}
 
 
-def _score(row: Row) -> float:
+def leading_score(row: Row) -> float:
+    """Value of the first score of a model; 0 without one."""
     return float(row["scores"][0]["value"]) if row.get("scores") else 0.0
-
-
-def _conditions(score: Row) -> str:
-    parts = [f"{score[key]:,} {word}" for key, word in (("clips", "clips"), ("num_classes", "classes")) if score[key]]
-    return f" ({', '.join(parts)})" if parts else ""
-
-
-def _millions(number: int) -> str:
-    return f"{number / 1e6:,.1f} M" if number < 1e8 else f"{number / 1e6:,.0f} M"
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        is_text = column in ("name", "task", "here")
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "name", overflow="fold")
-    return table

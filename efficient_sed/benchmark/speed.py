@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from efficient_sed.benchmark._processes import clips_per_s_together
+from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors, memory_of
 from efficient_sed.benchmark.clock import WARM_UP, count_cores, exact_float32, only_cores, seconds_of
 from efficient_sed.config.schema import BenchmarkConfig
@@ -333,8 +333,8 @@ def _scores(run: Forward, x: Tensor) -> Tensor:
 
 def _together(model: SedModel, config: BenchmarkConfig, row: Speed) -> Speed:
     """The main row again, by several processes of one thread, each on a core of its own."""
-    rates, times = clips_per_s_together(model, row, config)
-    total = np.sum(rates, axis=0)
+    times = time_together(model, row.mode, row.precision, row.batch_size, config)
+    total = np.sum(row.batch_size / times, axis=0)
     return dataclasses.replace(
         row,
         threads=1,

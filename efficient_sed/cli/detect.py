@@ -8,18 +8,18 @@ import dataclasses
 import functools
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from efficient_sed.cli.options import add_detector, chosen_model
+from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table, print_text
-from efficient_sed.errors import ConfigError, PreemptedError, printable
-from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+from efficient_sed.errors import ConfigError, PreemptedError
+from efficient_sed.inference.engines import EXPORTED_SUFFIX
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from efficient_sed.data.events import Event
     from efficient_sed.inference.detect import DetectOptions
     from efficient_sed.inference.detect_files import Found, Recording
@@ -29,9 +29,18 @@ TABLE, SCORES = "table", "npz"
 EXIT_UNREADABLE = 2
 
 
-def add_detect(command: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
-    command.set_defaults(
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "detect",
+        run,
+        "Find sound events in recordings of any length.",
+        examples=(
+            "detect street.wav --model fmn10+tf-256_strong --threshold 0.3 --report street.html",
+            "detect recordings --model fmn04_strong --format audacity --output labels --jobs 2",
+        ),
+    )
+    parser.set_defaults(
         option_of={
             "threshold": "--threshold",
             "median_frames": "--median",
@@ -40,48 +49,38 @@ def add_detect(command: argparse.ArgumentParser) -> None:
             "channel": "--channel",
         }
     )
-    command.add_argument(
+    parser.add_argument(
         "files",
         nargs="+",
         type=Path,
         metavar="FILE",
         help="recordings, folders of recordings, or - for one on the standard input",
     )
-    command.add_argument(
-        "--model",
-        help="released name, checkpoint file or exported model (default: the detector shipped with the package)",
-    )
-    command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
-    command.add_argument(
-        "--median", type=int, metavar="FRAMES", help="window of the median filter on scores; default: the model's own"
-    )
-    command.add_argument(
+    add_detector(parser)
+    parser.add_argument(
         "--hop",
         type=float,
         metavar="SECONDS",
-        help="from one window of a long file to the next; default: four fifths of a window",
+        help="from one window of a long file to the next (default: four fifths of a window)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--channel", default="mix", help="of the files: mix (the mean of all), first, or a number from 1"
     )
-    command.add_argument(
+    parser.add_argument(
         "--format",
         choices=(TABLE, *ANNOTATION_FORMATS.names(), SCORES),
         default=TABLE,
         help=f"{', '.join(_formats_of_one_recording())} and {SCORES} (scores of every frame) write a file for each recording",
     )
-    command.add_argument(
+    parser.add_argument(
         "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"
     )
-    command.add_argument(
-        "--overwrite", action="store_true", help="begin anew; else what a folder of results lacks is added"
+    parser.add_argument(
+        "--overwrite", action="store_true", help="start anew; without it only missing results are added to a folder"
     )
-    command.add_argument(
-        "--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})"
-    )
-    command.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
-    command.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
-    command.add_argument(
+    parser.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+    parser.add_argument(
         "--report",
         type=Path,
         metavar="HTML",
@@ -98,8 +97,8 @@ def _is_of_one_recording(format_name: str) -> bool:
     return format_name in (SCORES, *_formats_of_one_recording())
 
 
-def run_detect(options: argparse.Namespace) -> int:
-    """Listen to all recordings; those that cannot be read to their end are named and the others kept."""
+def run(options: argparse.Namespace) -> int:
+    """Detect events in all recordings; those that cannot be read are named, and the others kept."""
     from efficient_sed.inference.detect import DetectOptions
     from efficient_sed.inference.detect_files import check_outputs
 
@@ -118,14 +117,7 @@ def run_detect(options: argparse.Namespace) -> int:
         if folder is not None:
             check_outputs(recordings)
         _check_targets(options, recordings, folder)
-        if options.model is None:
-            from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, list_cards
-
-            print(
-                f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}",
-                file=sys.stderr,
-            )
-            options.model = DEFAULT_DETECTOR
+        options.model = chosen_model(options.model)
         finished = _finished(recordings, options, how, folder)
         if options.plot or options.report:
             waiting = recordings  # the one that is drawn
@@ -345,6 +337,8 @@ def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: b
     """One text for all recordings, or a table on the terminal; a partial text replaces no earlier one."""
     text_format = _text_format(options)
     if text_format is None:
+        from efficient_sed.cli.event_tables import events_table
+
         print_table(events_table(_events(found)))
     elif options.output is not None:
         output: Path = options.output
@@ -355,24 +349,6 @@ def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: b
             print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
     else:
         print_text(_text(found, text_format))
-
-
-def events_table(events_by_file: Mapping[str, Sequence[Event]]) -> Table:
-    """A table for the terminal: a row an event, files set apart by a line; labels are never read as markup."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("file", "event")
-    for name in ("onset s", "offset s", "score"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for file, events in events_by_file.items():
-        for row, event in enumerate(events):
-            times = f"{event.onset_s:.2f}", f"{event.offset_s:.2f}", f"{event.score:.2f}"
-            table.add_row(Text(printable(file) if row == 0 else ""), Text(event.label), *times)
-        if not events:
-            table.add_row(Text(printable(file)), Text("no events", style="dim"))
-        table.add_section()
-    return table
 
 
 def _text(found: list[Found], output_format: str) -> str:

@@ -4,48 +4,57 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from efficient_sed.cli.options import add_overrides
+from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.recipes import RECIPES
 from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
 
+if TYPE_CHECKING:
+    from efficient_sed.models.sed import SedModel
 
-def add_export(command: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
-    command.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
-    command.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="key=value",
-        help="with --precision: the data that it is calibrated and scored on, data=… as for train",
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "export",
+        run,
+        "Write a model for another run time; a float32 file is kept only if its scores are PyTorch's.",
+        examples=(
+            "export fmn10+tf-256_strong --format onnx --output detector.onnx",
+            "export fmn04_synthetic --format onnx --precision fp32,int8 data=synthetic",
+        ),
     )
-    command.add_argument("--format", required=True, choices=("onnx",))
-    command.add_argument(
+    parser.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
+    add_overrides(parser, "with --precision: the data that it is calibrated and scored on, data=… as for train")
+    parser.add_argument("--format", required=True, choices=("onnx",))
+    parser.add_argument(
         "--input",
         choices=("waveform", "mel"),
         default="waveform",
         help="what the file takes: samples, or spectrograms of the model's front end",
     )
-    command.add_argument(
+    parser.add_argument(
         "--output", type=Path, metavar="FILE", help="file to write (default: the model's name, in this folder)"
     )
-    command.add_argument(
+    parser.add_argument(
         "--precision",
         metavar="P[,P…]",
         help=f"{', '.join(RECIPES)}: compare score, size and speed, and write a file of each (default: fp32 alone)",
     )
-    command.add_argument(
+    parser.add_argument(
         "--engine",
         metavar="E[,E…]",
         help=f"with --precision, what runs the files: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})",
     )
-    command.add_argument("--threads", type=int, help="with --precision, of the engine (default: 1)")
-    command.add_argument("--force", action="store_true", help="overwrite FILE")
+    parser.add_argument("--threads", type=int, help="with --precision, threads of the engine (default: 1)")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
 
-def run_export(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Write one file, or several precisions together with what they score and cost."""
     _check(options)
     from efficient_sed.export.onnx import check_target, export_onnx
@@ -61,16 +70,28 @@ def run_export(options: argparse.Namespace) -> int:
     if options.precision is None:
         print("\n".join(export_onnx(model, output, name, input_kind=options.input, overwrite=options.force).lines()))
         return 0
+    return _export_precisions(options, model, name, output)
+
+
+def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, output: Path) -> int:
+    from efficient_sed.cli.exported_tables import precisions_table
     from efficient_sed.experiment.compose import compose_run, key_of
     from efficient_sed.export.precisions import export_precisions
 
     typed = {key_of(override) for override in options.overrides}
     task = [] if "task" in typed else [f"task={model.provenance.task}"]
     comparison = export_precisions(
-        model, output, name, options.precision.split(","), (options.engine or DEFAULT_ENGINE).split(","), compose_run([*task, *options.overrides]), typed,
-        num_threads=1 if options.threads is None else options.threads, overwrite=options.force,
-    )  # fmt: skip
-    print_table(comparison.table())
+        model,
+        output,
+        name,
+        options.precision.split(","),
+        (options.engine or DEFAULT_ENGINE).split(","),
+        compose_run([*task, *options.overrides]),
+        typed,
+        num_threads=1 if options.threads is None else options.threads,
+        overwrite=options.force,
+    )
+    print_table(precisions_table(comparison))
     print("wrote " + ", ".join(str(path) for path in comparison.paths))
     return 0
 

@@ -14,8 +14,9 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from efficient_sed.audio.encoded import parse_channel, warn_once
+from efficient_sed.cli.options import add_detector, chosen_model
+from efficient_sed.cli.parser import Commands
 from efficient_sed.errors import ConfigError, DataError, MissingDependencyError
-from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +27,15 @@ FILE_HEADERS = {b"RIFF": "a wav", b"fLaC": "a flac", b"OggS": "an ogg", b"ID3\x0
 BLOCK_S = 0.1
 
 
-def add_listen(command: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
-    command.set_defaults(
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "listen",
+        run,
+        "Print sound events while they happen, from raw samples on the standard input or a microphone.",
+        examples=("listen --microphone", "listen --model fmn10+tf-256_strong --rate 48000 --channels 2 < samples.raw"),
+    )
+    parser.set_defaults(
         option_of={
             "threshold": "--threshold",
             "median_frames": "--median",
@@ -37,67 +44,45 @@ def add_listen(command: argparse.ArgumentParser) -> None:
             "sample_rate": "--rate",
         }
     )
-    command.add_argument(
-        "--model",
-        help="released name, checkpoint file or exported model (default: the detector shipped with the package)",
-    )
-    command.add_argument(
-        "--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})"
-    )
-    command.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound; default: the model's")
-    command.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample")
-    command.add_argument(
+    add_detector(parser)
+    parser.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound (default: the model's)")
+    parser.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample")
+    parser.add_argument(
         "--channel", default="mix", help="which of them is scored: mix (the mean of all), first, or a number from 1"
     )
-    command.add_argument(
+    parser.add_argument(
         "--samples",
         choices=sorted(SAMPLE_TYPES),
         default="s16le",
-        help="what a sample on the standard input is, as ffmpeg calls it",
+        help="type of a sample on the standard input, by ffmpeg's names",
     )
-    command.add_argument(
-        "--microphone", action="store_true", help="listen to the microphone instead; needs the package sounddevice"
+    parser.add_argument(
+        "--microphone", action="store_true", help="read the microphone instead; needs the package sounddevice"
     )
-    command.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
-    command.add_argument(
-        "--median", type=int, metavar="FRAMES", help="window of the median filter on scores; default: the model's own"
-    )
-    command.add_argument(
+    parser.add_argument(
         "--hop",
         type=float,
         default=1.0,
         metavar="SECONDS",
-        help="from one pass of the model to the next; less costs more",
+        help="from one forward pass to the next; a shorter one costs more",
     )
-    command.add_argument(
-        "--lookahead", type=float, default=0.4, metavar="SECONDS", help="sound after a frame that is waited for"
+    parser.add_argument(
+        "--lookahead",
+        type=float,
+        default=0.4,
+        metavar="SECONDS",
+        help="sound after a frame that its score waits for",
     )
 
 
-def run_listen(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print onset, offset, label and score of each event, tab-separated, as soon as it has ended."""
     from efficient_sed.inference.detect import open_detector
     from efficient_sed.inference.stream import Stream
 
-    if options.channels < 1:
-        raise ConfigError(f"--channels {options.channels} is not allowed: 1 or more")
-    if options.microphone and (options.channels, options.samples) != (1, "s16le"):
-        raise ConfigError("--channels and --samples are for the standard input; the microphone has one channel")
-    channel = parse_channel(options.channel, "--channel")
-    if channel is not None and channel > options.channels:
-        raise ConfigError(
-            f"--channel {options.channel} is not allowed: --channels says that there are {options.channels}"
-        )
-    if options.model is None:
-        from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, list_cards
-
-        print(
-            f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {list_cards()[DEFAULT_DETECTOR].summary}",
-            file=sys.stderr,
-        )
-        options.model = DEFAULT_DETECTOR
+    channel = _check(options)
     stream = Stream(
-        open_detector(options.model, engine=options.engine),
+        open_detector(chosen_model(options.model), engine=options.engine),
         sample_rate=options.rate,
         hop_s=options.hop,
         lookahead_s=options.lookahead,
@@ -110,7 +95,8 @@ def run_listen(options: argparse.Namespace) -> int:
     median_s = (options.median or stream.detector.median_frames) // 2 * stream.detector.grid.hop_s
     late_s = stream.latency_s + median_s + BLOCK_S
     print(
-        f"listening at {stream.sample_rate} Hz; an event is printed {late_s:.2f} s after its end at the latest, computing left out",
+        f"listening at {stream.sample_rate} Hz; "
+        f"an event is printed {late_s:.2f} s after its end at the latest, computing left out",
         file=sys.stderr,
     )
     with ended_by_interrupt() as is_ended:
@@ -118,15 +104,34 @@ def run_listen(options: argparse.Namespace) -> int:
             print(f"{event.onset_s:.2f}\t{event.offset_s:.2f}\t{event.label}\t{event.score:.4f}", flush=True)
     if stream.heard_s:
         print(
-            f"heard {stream.heard_s:.1f} s; computing took {stream.computing_s:.1f} s, real-time factor {stream.computing_s / stream.heard_s:.3f}",
+            f"heard {stream.heard_s:.1f} s; computing took {stream.computing_s:.1f} s, "
+            f"real-time factor {stream.computing_s / stream.heard_s:.3f}",
             file=sys.stderr,
         )
     return 0
 
 
+def _check(options: argparse.Namespace) -> int | None:
+    """Check that the options go together; returns the channel that is scored, None for the mean of all.
+
+    Raises:
+        ConfigError: If they do not.
+    """
+    if options.channels < 1:
+        raise ConfigError(f"--channels {options.channels} is not allowed: 1 or more")
+    if options.microphone and (options.channels, options.samples) != (1, "s16le"):
+        raise ConfigError("--channels and --samples are for the standard input; the microphone has one channel")
+    channel = parse_channel(options.channel, "--channel")
+    if channel is not None and channel > options.channels:
+        raise ConfigError(
+            f"--channel {options.channel} is not allowed: --channels says that there are {options.channels}"
+        )
+    return channel
+
+
 @contextlib.contextmanager
 def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed: once ends the sound, and what was heard is still printed; twice ends the program."""
+    """Tell whether Ctrl-C was pressed: once ends the sound, whose events are still printed; twice ends the program."""
     pressed: list[int] = []
 
     def note(number: int, frame: object) -> None:  # noqa: ARG001 (a handler's signature)
@@ -143,7 +148,17 @@ def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
 def read_samples(
     source: BinaryIO, sample_rate: int, channels: int, sample_type: str, channel: int | None = None
 ) -> Iterator[np.ndarray]:
-    """Chunks (samples,) from raw samples, of one channel counted from 1, by default the mean of all; an unfinished last sample is left out.
+    """Read raw samples in chunks; an unfinished last sample is left out.
+
+    Args:
+        source: Raw samples, channel by channel.
+        sample_rate: In Hz.
+        channels: How many there are.
+        sample_type: A name of `SAMPLE_TYPES`.
+        channel: Which one is read, counted from 1; default None, the mean of all.
+
+    Yields:
+        Chunks of 0.1 s or less, shape (samples,), float32 in [-1, 1].
 
     Raises:
         DataError: If there is nothing, an audio file instead of raw samples, or a sample that is no number.
@@ -166,7 +181,8 @@ def read_samples(
         rest = rest[whole:]
         if not np.isfinite(frames).all():
             raise DataError(
-                f"the standard input holds a sample that is no number; is --samples {sample_type} what it was written as?"
+                "the standard input holds a sample that is no number; "
+                f"is --samples {sample_type} what it was written as?"
             )
         mono = frames.mean(axis=1, dtype=np.float32) if channel is None else frames[:, channel - 1].astype(np.float32)
         mono /= np.float32(scale)
@@ -177,12 +193,19 @@ def read_samples(
         yield mono
     if is_first:
         raise DataError(
-            "the standard input is empty; give raw samples, such as: ffmpeg -i IN -f s16le -ac 1 -ar 16000 - | efficient-sed listen"
+            "the standard input is empty; give raw samples, such as: "
+            "ffmpeg -i IN -f s16le -ac 1 -ar 16000 - | efficient-sed listen"
         )
 
 
 def microphone(sample_rate: int) -> Iterator[np.ndarray]:
-    """Chunks (samples,) from the default microphone, without end.
+    """Read the default microphone without end.
+
+    Args:
+        sample_rate: In Hz.
+
+    Yields:
+        Chunks of 0.1 s, shape (samples,), float32 in [-1, 1].
 
     Raises:
         MissingDependencyError: Without the package sounddevice.

@@ -6,26 +6,23 @@ import dataclasses
 import itertools
 import json
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.table import Table
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.schema import DataConfig
 from efficient_sed.data.datamodule import stored_teacher
-from efficient_sed.data.events import PARTS, Clip, Splits
+from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.storage.columns import iterate_blocks
 from efficient_sed.errors import DataError
 from efficient_sed.files.atomic import check_replaceable, opened_atomically
+from efficient_sed.machine.progress import progress
 
 logger = logging.getLogger(__name__)
-MAX_ROWS, SHOWN_ROWS = 40, 10  # of the table of classes: of a longer one the ten commonest and the ten rarest are shown
-REPORT_EVERY_S = 10.0
 BLOCK = 256  # clips that are decoded together
 
 
@@ -103,21 +100,14 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
 def _undecodable(clips: Sequence[Clip], part: str, num_workers: int) -> list[str]:
     """Messages of clips that cannot be decoded."""
     messages: list[str] = []
-    begun = reported = time.monotonic()
-    remaining, count = iter(clips), 0
-    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
+    remaining = iter(clips)
+    with (
+        ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool,
+        progress(f"clips of the {part} part decoded", len(clips)) as advance,
+    ):
         while block := list(itertools.islice(remaining, BLOCK)):
             messages += filter(None, pool.map(_decode, block))
-            count += len(block)
-            if (now := time.monotonic()) - reported > REPORT_EVERY_S:
-                reported = now
-                logger.info(
-                    "%s part: decoded %s of %s clips, %.0f a second",
-                    part,
-                    f"{count:,}",
-                    f"{len(clips):,}",
-                    count / (now - begun),
-                )
+            advance(len(block))
     return messages
 
 
@@ -163,18 +153,6 @@ def _manifest_lines(splits: Splits) -> Iterator[bytes]:
             yield json.dumps(line).encode() + b"\n"
 
 
-def coverage_table(report: DataReport) -> Table:
-    """Expected, found, unreadable, without teacher: one row per part."""
-    table = Table(title="Clips", title_justify="left")
-    for column in ("part", "expected", "found", "of expected", "unreadable", "without teacher"):
-        table.add_column(column, justify="left" if column == "part" else "right")
-    for part, row in report.coverage.items():
-        share = "" if not row.expected else f"{row.found / row.expected:.1%}"
-        expected, without = ("" if value is None else f"{value:,}" for value in (row.expected, row.without_teacher))
-        table.add_row(part, expected, f"{row.found:,}", share, f"{row.unreadable:,}", without)
-    return table
-
-
 def summarise(clips: Sequence[Clip], classes: Sequence[str]) -> PartSummary:
     """What a part holds."""
     numbers: dict[str, int] = {label: number for number, label in enumerate(classes)}
@@ -183,27 +161,3 @@ def summarise(clips: Sequence[Clip], classes: Sequence[str]) -> PartSummary:
         num_events += np.bincount(block.label, minlength=len(classes))[: len(classes)]
         seconds += float(block.duration_s.sum())
     return PartSummary(len(clips), seconds / 3600, dict(zip(classes, num_events.tolist(), strict=True)))
-
-
-def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
-    """Clips, hours and events per class of each part; of a long list the commonest and the rarest classes in training, unless the whole is asked for."""
-    summaries = {part: summarise(getattr(splits, part), splits.classes) for part in PARTS}
-    counts = summaries["train"].events
-    labels = list(splits.classes)
-    table = Table(title="Events per class", title_justify="left")
-    if len(labels) > MAX_ROWS and not is_whole:
-        ordered = sorted(labels, key=lambda label: -counts[label])
-        labels = [*ordered[:SHOWN_ROWS], *ordered[-SHOWN_ROWS:]]
-        absent = sum(count == 0 for count in counts.values())
-        table.caption = f"the {SHOWN_ROWS} commonest and the {SHOWN_ROWS} rarest of {len(splits.classes)} classes; {absent} have no event in training; --classes shows all"
-        table.caption_justify = "left"
-    table.add_column("class")
-    for part in PARTS:
-        table.add_column(f"{part}\n{summaries[part].clips} clips, {summaries[part].hours:.2f} h", justify="right")
-    for row, label in enumerate(labels):
-        table.add_row(
-            label,
-            *(str(summaries[part].events[label]) for part in PARTS),
-            end_section=len(labels) < len(splits.classes) and row == SHOWN_ROWS - 1,
-        )
-    return table

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import list_folder
+from efficient_sed.files.folders import list_folder
 
 
 def canonical(text: str) -> str:

@@ -31,7 +31,7 @@ from efficient_sed.config.schema import (
 )
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.experiment.text_values import Text, read_text, split_alternatives, text_fields
-from efficient_sed.files.packaged import resource_folder
+from efficient_sed.files.packaged import presets, resource_folder
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 
 GROUPS = {"backbone": BACKBONES, "seq": SEQUENCE_HEADS, "data": DATASETS}
@@ -40,11 +40,6 @@ MAX_POINTS = 10_000  # of a grid
 MODEL_KEY, SWEEP_KEY = "model", "sweep"
 MARK = "text_of_override_"  # in place of a value that is not Hydra's to read
 _ROOT = "efficient_sed"
-
-
-def presets(group: str) -> list[str]:
-    """Names of the shipped presets of "experiment", "sweep" or "data"."""
-    return sorted(path.stem for path in (resource_folder("configs") / group).glob("*.yaml"))
 
 
 def compose_run(overrides: Sequence[str]) -> RunConfig:

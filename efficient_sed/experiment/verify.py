@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from efficient_sed.config.schema import RunConfig
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, nearest
-from efficient_sed.experiment.compose import compose_run, key_of, presets
+from efficient_sed.experiment.compose import compose_run, key_of
+from efficient_sed.files.packaged import presets
 from efficient_sed.models.weights.cards import Card, Score, get_card, list_cards
 from efficient_sed.registry import DATASETS
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.table import Table
 from torch import nn
 
 from efficient_sed.benchmark.exported import Pace, check_threads, one_clip, take_turns
@@ -28,7 +27,6 @@ from efficient_sed.inference.engines import ENGINES, open_engine
 from efficient_sed.inference.evaluate import handle_unreadable
 from efficient_sed.inference.header import EXACT
 from efficient_sed.inference.onnx_model import OnnxModel
-from efficient_sed.machine.environment import cpu_name
 from efficient_sed.models.sed import SedModel
 
 logger = logging.getLogger(__name__)
@@ -64,29 +62,6 @@ class Comparison(NamedTuple):
     def paths(self) -> list[Path]:
         """Files that were written."""
         return list(dict.fromkeys(row.path for row in self.rows if row.path is not None))
-
-    def table(self) -> Table:
-        """For people."""
-        table = Table(title=f"{self.model_name}: what fewer bits cost", title_justify="left")
-        for column in ("precision", "engine", self.metric, "change", "MB", "clips/s", "ms a clip", "95 %"):
-            table.add_column(column, justify="left" if column in ("precision", "engine") else "right")
-        for row in self.rows:
-            scores = f"{row.score:.4f}", f"{row.score - self.rows[0].score:+.4f}"
-            table.add_row(
-                row.precision,
-                row.engine,
-                *scores,
-                f"{row.num_bytes / 1e6:.2f}",
-                f"{row.pace.clips_per_s:.1f}",
-                f"{row.pace.latency_ms:.1f}",
-                f"{row.pace.latency_p95_ms:.1f}",
-            )
-        threads = "one thread" if self.num_threads == 1 else f"{self.num_threads} threads"
-        table.caption = (
-            f"scores: {self.data}; speed: {cpu_name()}, {threads}, one clip at a time, waveform to scores, in turn"
-        )
-        table.caption_justify = "left"
-        return table
 
 
 def export_precisions(

@@ -11,7 +11,7 @@ HOME_VARIABLE, DEFAULT_HOME = "EFFICIENT_SED_HOME", "~/.cache/efficient_sed"
 
 
 def home_folder() -> Path:
-    """`EFFICIENT_SED_HOME`, or `~/.cache/efficient_sed`.
+    """Find the cache folder: `EFFICIENT_SED_HOME`, or `~/.cache/efficient_sed`.
 
     Raises:
         CheckpointError: If the user's home folder is unknown.

@@ -1,4 +1,4 @@
-"""JSON from files that anybody may have written."""
+"""Reading JSON files that anybody may have written."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import Any, NoReturn
 
 
 def parse_json(text: str | bytes, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Plain values, in which every number is finite and every text can be written.
+    """Parse JSON strictly: every number is finite, and every text can be encoded.
+
+    Args:
+        text: The content of a file.
+        object_pairs_hook: As for `json.loads`.
 
     Raises:
-        ValueError: For anything else, JSON that is nested too deeply for its parser too; JSONDecodeError with the place where there is one.
+        ValueError: If it is not such JSON, or is nested too deeply; a JSONDecodeError where the place is known.
     """
     try:
         value = json.loads(
             text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole, object_pairs_hook=object_pairs_hook
         )
         if "\\u" in (text if isinstance(text, str) else text.decode("latin-1")):
-            json.dumps(value, ensure_ascii=False).encode()  # half a character beyond U+FFFF cannot be
+            json.dumps(value, ensure_ascii=False).encode()  # raises for half of a surrogate pair
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return value
@@ -37,6 +41,6 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > 300:  # more than a float could be
+    if len(text) > 300:  # longer than any float
         raise ValueError(f"{text[:20]}… is too large a number")
     return int(text)

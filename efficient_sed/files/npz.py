@@ -1,4 +1,4 @@
-"""Archives of numpy arrays from files that anybody may have written."""
+"""Reading archives of numpy arrays (npz) that anybody may have written."""
 
 from __future__ import annotations
 
@@ -15,13 +15,28 @@ MAX_UNPACKED_BYTES, MAX_RATIO = 2**30, 10
 
 
 def check_unpacked(num_bytes: int, num_stored: int) -> None:
-    """Raise a ValueError for what would unpack to far more than its file: a bomb."""
+    """Refuse a file that would unpack to far more than its own size.
+
+    Args:
+        num_bytes: Size when unpacked.
+        num_stored: Size of the file.
+
+    Raises:
+        ValueError: If it would take more than 1 GiB and more than ten times its size.
+    """
     if num_bytes > max(MAX_UNPACKED_BYTES, MAX_RATIO * num_stored):
         raise ValueError(f"says that {num_bytes / 1e9:,.3g} GB are in {num_stored / 1e6:,.3g} MB")
 
 
 def read_arrays(data: bytes, names: Sequence[str]) -> list[np.ndarray]:
-    """Arrays of an npz archive. Nothing in it is run, and no memory is taken for what is not there.
+    """Read arrays of an npz archive, without running code from it and without allocating more than it holds.
+
+    Args:
+        data: The archive.
+        names: Names of the arrays.
+
+    Returns:
+        The arrays in the order of their names.
 
     Raises:
         ValueError: If the archive or an array is damaged, missing or holds objects.
@@ -48,7 +63,7 @@ def read_arrays(data: bytes, names: Sequence[str]) -> list[np.ndarray]:
 
 
 def _read_array(content: bytes) -> np.ndarray:
-    """`numpy.lib.format.read_array` would take the memory that the header asks for."""
+    """Read one array; `numpy.lib.format.read_array` would allocate whatever the header says."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -1,4 +1,7 @@
-"""Folders that lie beside the package in a checkout and inside it in an installed wheel: configs, pretrained, published, results."""
+"""Folders of shipped files: configs, pretrained, published, results.
+
+They lie beside the package in a checkout, and inside it in an installed wheel.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,11 @@ _IN_CHECKOUT = {
 
 
 def resource_folder(name: str) -> Path:
-    """Folder of shipped files, "configs", "pretrained", "published" or "results"."""
+    """Find a folder of shipped files: "configs", "pretrained", "published" or "results"."""
     packaged = _PACKAGE / "_shipped" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CHECKOUT[name]
+
+
+def presets(group: str) -> list[str]:
+    """Names of the shipped presets of a group: "experiment", "sweep" or "data"."""
+    return sorted(path.stem for path in (resource_folder("configs") / group).glob("*.yaml"))

@@ -1,6 +1,7 @@
-"""HTML files that need nothing but themselves: style, data and script in one, with a content security policy that lets nothing be fetched.
+"""Self-contained HTML files: style, data and script in one, with a content security policy that forbids all requests.
 
-A page is a folder of `page.html`, `page.css` and scripts; what pages share lies in `efficient_sed/page`. Values come as data; scripts only show them.
+A page is a folder of `page.html`, `page.css` and scripts; what pages share lies in `files/page`. Python computes all
+values; scripts only show them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ SHARED_SCRIPTS = ("elements.js", "sorting.js")
 
 
 def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path) -> None:
-    """Write the page of a folder with its data as one file; no script runs in it but ours, by its hash.
+    """Write a page with its data as one file; the browser runs only scripts whose hash the page states.
+
+    Args:
+        folder: Of the page.
+        scripts: Names of its scripts, in order.
+        data: Plain values for the scripts.
+        output: The HTML file.
 
     Raises:
         DataError: If the file cannot be written.
@@ -37,7 +44,7 @@ def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path) ->
         "style": style,
         "data": to_script_json(data),
         "script": script,
-    }.items():  # data hold no mark: "<" is escaped there
+    }.items():  # the data contain no placeholder, since "<" is escaped
         html = html.replace(f"<!--{name}-->", part)
     try:
         write_atomically(output, html.encode())
@@ -46,6 +53,6 @@ def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path) ->
 
 
 def to_script_json(data: Any) -> str:
-    """JSON that can stand in a script element: no character of it can end the element or a line of it."""
+    """Write JSON for a script element: no character can end the element or a line of the script."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII, so that U+2028 is escaped, too
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.repeats import group_repeats, mean_and_sd
 from efficient_sed.experiment.result_file import RESULT_FILE, main_score, read_result
-from efficient_sed.files.atomic import walk_files
+from efficient_sed.files.folders import walk_files
 from efficient_sed.frontier.published import read_published_models
 
 logger = logging.getLogger(__name__)

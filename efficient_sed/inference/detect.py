@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
+from efficient_sed.inference.detector import Detector, check_task
 from efficient_sed.inference.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
 from efficient_sed.postprocessing.median import decode_stream, smooth_stream
 
@@ -32,20 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 ROUNDING_S = 0.001  # a few samples at any rate
-
-
-class Detector(Protocol):
-    """What finds events needs of a model, whatever runs it."""
-
-    classes: list[str]
-    grid: FrameGrid
-    clip_seconds: float
-    """Length of the windows that it is given."""
-    median_frames: int
-    """Window of the median filter that its scores were evaluated with."""
-
-    def score_frames(self, waveform: np.ndarray) -> np.ndarray:
-        """Probabilities (batch, frames, classes) for a float32 waveform (batch, samples) at the grid's sample rate."""
 
 
 @dataclass(frozen=True)
@@ -165,14 +152,6 @@ def open_detector(
         raise TypeError(f"model must be a SedModel, the name of one or its file, got {type(model).__name__}")
     check_task(getattr(model, "task", "detection"))
     return model
-
-
-def check_task(task: str) -> None:
-    """Raise a ConfigError unless a model of this task has trained frame scores."""
-    if task != "detection":
-        raise ConfigError(
-            "the model was trained on clip labels only: its frame scores are random; fine-tune it first, as backbone.init=NAME of a training"
-        )
 
 
 def score_file(

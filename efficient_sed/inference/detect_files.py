@@ -24,7 +24,8 @@ from efficient_sed.data.events import Event
 from efficient_sed.data.spelling import canonical
 from efficient_sed.data.windows import cut_windows
 from efficient_sed.errors import DataError, EfficientSedError, printable
-from efficient_sed.inference.detect import DetectOptions, Detector, open_detector, score_file
+from efficient_sed.inference.detect import DetectOptions, open_detector, score_file
+from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.score_files import FrameScores, keep_scores, write_scores
 from efficient_sed.machine.processes import end_with_parent
 from efficient_sed.postprocessing.median import decode_stream

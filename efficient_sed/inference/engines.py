@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from efficient_sed.errors import CheckpointError, ConfigError, nearest, require_package
-from efficient_sed.machine.onednn import is_endless
+from efficient_sed.machine.onednn import hangs_in_half_precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,7 +140,7 @@ def _has_endless_convolution(graph: Any) -> bool:
         if operation.get_type_name() == "GroupConvolution"
     )
     static = (list(shape.to_shape()) for shape in shapes if shape.is_static)  # (groups, out, in, *kernel)
-    return any(is_endless(groups, kernel) for groups, _, _, *kernel in static)
+    return any(hangs_in_half_precision(groups, kernel) for groups, _, _, *kernel in static)
 
 
 def _name(model: Path | bytes) -> str:

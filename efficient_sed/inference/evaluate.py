@@ -23,8 +23,10 @@ from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
 from efficient_sed.metrics.event.score import CollarCounts
 from efficient_sed.metrics.frame.score import FrameCounts
+from efficient_sed.metrics.psds.back_ends import create_back_end
 from efficient_sed.metrics.psds.clips import report_psds
-from efficient_sed.metrics.psds.score import PsdsAccumulator, PsdsParameters, create_back_end
+from efficient_sed.metrics.psds.exact import PsdsAccumulator
+from efficient_sed.metrics.psds.parameters import PsdsParameters
 from efficient_sed.metrics.segment.score import SegmentScores
 from efficient_sed.metrics.tagging.score import tagging_metrics
 from efficient_sed.models.fuse import fuse

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed.errors import ConfigError, printable
-from efficient_sed.files.atomic import locked, write_atomically
+from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.json import parse_json
+from efficient_sed.files.locks import locked
 from efficient_sed.inference.detect_files import Recording
 
 ADVICE = "give another folder as --output DIR, or --overwrite to make it anew"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,14 @@ from efficient_sed.audio.waveform_checks import MAX_PEAK, wrong_samples
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
-from efficient_sed.inference.detect import DetectOptions, Detector, open_detector
+from efficient_sed.inference.detect import DetectOptions, open_detector
+from efficient_sed.inference.detector import Detector, ScoreNew
 from efficient_sed.postprocessing.median import decode_stream, smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
 logger = logging.getLogger(__name__)
-ScoreNew = Callable[[np.ndarray, int, int], np.ndarray]
-"""Of a window of sound (1, samples) the probabilities (frames, classes) of its frames from one to another, which follow those of the call before."""
 
 
 class Stream:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from efficient_sed.inference.detect import check_task
+from efficient_sed.inference.detector import ScoreNew, check_task
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.contracts import CausalHead, State
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.checkpoint import load_model
-
-if TYPE_CHECKING:
-    from efficient_sed.inference.stream import ScoreNew
 
 
 class TorchDetector:

@@ -1,4 +1,4 @@
-"""How loops are compiled: at the first call, the result kept on disk where there is a place for it."""
+"""Compiling loops with numba at their first call; the result is cached on disk where that is possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 
 def compiled(function: FunctionT) -> FunctionT:
-    """Decorator that compiles a function. Where neither the package's folder nor the user's cache can be written, each process compiles anew."""
+    """Compile a function, as a decorator.
+
+    Where neither the package's folder nor the user's cache can be written, each process compiles it again.
+    """
     try:
         return cast(FunctionT, njit(cache=True)(function))
     except RuntimeError:  # numba found no folder for its cache

@@ -1,4 +1,7 @@
-"""What a result must say of where it came from: commit, versions, device. PyTorch is imported where its device is asked for."""
+"""Where a result came from: commit, versions, device.
+
+PyTorch is imported only by functions that need it, since boards with exported models run without it.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,11 @@ PACKAGES = (
 
 
 def describe_environment(device: str, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """Commit (with a mark for uncommitted changes), package versions, machine and time.
+    """Describe the commit (with a mark for uncommitted changes), package versions, machine and time.
 
     Args:
-        device: What it was measured on.
+        device: Name of the device that was used.
+        packages: Names of the packages whose versions to state.
     """
     return {
         "commit": git_commit(),
@@ -48,11 +52,11 @@ def describe_environment(device: str, packages: Sequence[str] = PACKAGES) -> dic
 
 
 def choose_device(wanted: str, key: str) -> torch.device:
-    """Where to compute; where that is the CPU, no GPU is asked for.
+    """Choose the device to compute on. "cpu" never touches a GPU's driver.
 
     Args:
         wanted: "cpu", "gpu", or "auto" for a GPU if there is one.
-        key: The option that says so.
+        key: Name of the option, for the message.
 
     Raises:
         ConfigError: If a GPU is wanted and there is none.
@@ -68,24 +72,24 @@ def choose_device(wanted: str, key: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """Name of a device as results quote it; one that cannot be had is said to be unknown, with the reason."""
+    """Name a device as results quote it; if the name cannot be read, say that it is unknown, and why."""
     import torch
 
     try:
         if device.type == "cuda":
             return torch.cuda.get_device_name(device)
         return f"{cpu_name()} (MPS)" if device.type == "mps" else f"CPU {cpu_name()}, {torch.get_num_threads()} threads"
-    except Exception as error:  # a name is worth no result
+    except Exception as error:  # a missing name must not cost a result
         return f"{device.type} of unknown name ({one_line(error)})"
 
 
 def one_line(error: BaseException) -> str:
-    """An error in one line."""
+    """Describe an error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()) if str(error) else type(error).__name__
 
 
 def cpu_name() -> str:
-    """What the machine calls its processor; a small board tells its own name."""
+    """Name the processor, or the board on a single-board computer."""
     if BOARD.is_file():
         return BOARD.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
     if sys.platform == "darwin":
@@ -93,12 +97,16 @@ def cpu_name() -> str:
             words = ["sysctl", "-n", "machdep.cpu.brand_string"]
             return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines() if CPU_INFO.is_file() else []
-    told = {key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
-    return told.get("model name") or told.get("Hardware") or platform.processor() or platform.machine()
+    fields = {key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
+    return fields.get("model name") or fields.get("Hardware") or platform.processor() or platform.machine()
 
 
 def git_commit() -> str:
-    """Commit of the checkout that this package runs from, `+changes` if it has any; "unknown" for an installed copy."""
+    """Commit of the checkout that this package runs from, with `+changes` if it has uncommitted ones.
+
+    Returns:
+        "unknown" for an installed copy.
+    """
     package = Path(__file__).resolve().parents[1]
     try:
         run = [

@@ -1,4 +1,4 @@
-"""What the machine has too little of, told as a user's mistake: what to type instead."""
+"""Memory: the peak of this process, and errors that say that memory ran out."""
 
 from __future__ import annotations
 
@@ -6,22 +6,32 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from efficient_sed.errors import ConfigError
 
-WORDS = (
-    "can't allocate memory",
-    "ALLOC_FAILED",
-    "Storage size calculation overflowed",
-)  # PyTorch's on a CPU, those of CUDA's libraries, and more than 64 bits can count
-
-_LOST_WORKER = re.compile(
+PEAK_RESET = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+OUT_OF_MEMORY = (
+    "can't allocate memory",  # PyTorch on a CPU
+    "ALLOC_FAILED",  # the libraries of CUDA
+    "Storage size calculation overflowed",  # PyTorch: more than 64 bits can count
+)
+_LOST_WORKER = re.compile(  # a worker that died, not one that raised an error
     r"DataLoader worker \(pid.*\) (?:is killed by signal: ([\w ]+)|exited unexpectedly)"
-)  # not what one raised
+)
 
 
 def process_peak_mb() -> float | None:
-    """The most memory that this process has had since its start; None where the system does not say (Windows)."""
+    """Read the peak memory of this process, in MB, since its start or since `reset_process_peak`.
+
+    Returns:
+        None where the system does not report it (Windows).
+    """
+    with contextlib.suppress(OSError):
+        for line in STATUS.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 2**10, 1)
     try:
         import resource
     except ImportError:
@@ -29,13 +39,29 @@ def process_peak_mb() -> float | None:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
+def reset_process_peak() -> bool:
+    """Start the peak of this process again from what it holds now.
+
+    Returns:
+        Whether that is possible: on Linux, unless a container forbids it.
+    """
+    try:
+        PEAK_RESET.write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def enough_memory(work: str, advice: str) -> Iterator[None]:
-    """Raise a ConfigError in place of whatever PyTorch raises when memory runs out.
+    """Turn any error that says that memory ran out into a ConfigError.
 
     Args:
-        work: What it ran out in.
+        work: The work of the block, as "in a training with train.batch_size=64".
         advice: What to type instead.
+
+    Raises:
+        ConfigError: If memory runs out.
     """
     try:
         yield
@@ -50,17 +76,27 @@ def is_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and any(word in str(error) for word in WORDS))
+        or (isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY))
     )
 
 
 def explain(error: BaseException) -> str | None:
-    """What to say of an error that nobody expected where it came from: memory that ran out, or a process that decodes audio and is gone. None of others."""
+    """Explain an unexpected error that comes from the machine: out of memory, or a lost process that decodes audio.
+
+    Returns:
+        One line for the user; None for other errors.
+    """
     if is_memory(error):
         return "out of memory; give a smaller size or batch, shorter clips, or a smaller model"
-    gone = _LOST_WORKER.match(str(error)) if isinstance(error, RuntimeError) else None
-    if gone is None:
+    lost = _LOST_WORKER.match(str(error)) if isinstance(error, RuntimeError) else None
+    if lost is None:
         return None
     if "shared memory" in str(error):
-        return "a process that decodes audio found too little shared memory (/dev/shm); raise its limit, or give data.num_workers=0"
-    return f"a process that decodes audio ended ({gone[1] or 'unexpectedly'}), perhaps for lack of memory; what is saved is kept, and data.num_workers=0 does without"
+        return (
+            "a process that decodes audio found too little shared memory (/dev/shm); raise its limit, "
+            "or give data.num_workers=0"
+        )
+    return (
+        f"a process that decodes audio ended ({lost[1] or 'unexpectedly'}), perhaps for lack of memory; "
+        "what is saved is kept, and data.num_workers=0 does without"
+    )

@@ -1,4 +1,4 @@
-"""Worker processes that outlive a killed parent by nothing: they would wait for work for ever, and hold its locks."""
+"""Worker processes that end with their parent; else those of a killed parent would wait forever and hold its locks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing.connection import wait
 
 
 def end_with_parent() -> None:
-    """From now on this worker ends when the process that started it does."""
+    """End this worker when the process that started it ends."""
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
 

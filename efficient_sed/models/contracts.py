@@ -90,6 +90,22 @@ class Backbone(_Part, abc.ABC):
 
 
 @runtime_checkable
+class CountsMacs(Protocol):
+    """A module that knows its multiply-accumulate operations: one that owns weights, or multiplies tensors itself."""
+
+    def macs(self, inputs: tuple[Any, ...], output: Any) -> int:
+        """Multiply-accumulates of one forward pass, without those of its children, which are counted apart.
+
+        Not counted: biases, norms, activations, and whatever works element by element. A module that only does that,
+        such as a norm, gives 0; it may then not multiply tensors in its own forward pass.
+
+        Args:
+            inputs: Positional arguments of the forward pass, for a batch of one clip.
+            output: What it returned.
+        """
+
+
+@runtime_checkable
 class Positioned(Protocol):
     """A module whose kernel has elements with learned positions."""
 

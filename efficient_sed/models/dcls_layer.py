@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -135,6 +136,10 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
         if x.device.type == "cpu":  # 23 x 23 takes a thirtieth of the time in this order, and half in training
             x = x.contiguous(memory_format=torch.channels_last)
         return ending_conv2d(x, self.kernel(), self.bias, self.stride, self.padding, groups=self.groups)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: those of the dense kernel, which is built once for inference and not counted."""
+        return output[0].numel() * math.prod(self.dilated_kernel_size)
 
     def fused(self) -> nn.Conv2d:
         """The same as a convolution, whose kernel is built now."""

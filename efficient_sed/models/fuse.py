@@ -168,6 +168,10 @@ class FusedConv2d(nn.Module):
             else output
         )
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return output[0, 0].numel() * self.weight.numel()
+
     def _project(self, x: Tensor, gate: Tensor, bias: Tensor) -> Tensor:
         if self.packed is None:
             self.packed = self.weight.flatten(1).t().contiguous()

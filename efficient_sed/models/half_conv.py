@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from efficient_sed.machine.onednn import is_endless
+from efficient_sed.machine.onednn import hangs_in_half_precision
 
 
 def ending_conv2d(
@@ -19,7 +19,7 @@ def ending_conv2d(
     groups: int = 1,
 ) -> Tensor:
     """`F.conv2d`, on a CPU in float32 where half precision never ends; the result has the precision that was asked for."""
-    if x.device.type != "cpu" or not is_endless(groups, weight.shape[2:]):
+    if x.device.type != "cpu" or not hangs_in_half_precision(groups, weight.shape[2:]):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     if wanted not in (torch.bfloat16, torch.float16):

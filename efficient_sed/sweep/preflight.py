@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.errors import require_package
 from efficient_sed.experiment.run import check_same_data
-from efficient_sed.metrics.psds.score import require_back_end
+from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
 from efficient_sed.models.weights.initial import load_initial, load_initial_model
 from efficient_sed.sweep.grid import GridPoint

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import locked
 from efficient_sed.files.json import parse_json
+from efficient_sed.files.locks import locked
 
 _RECORD = struct.Struct("<4sHII")  # magic, bytes of the name, frames, checksum
 _MAGIC = b"clip"

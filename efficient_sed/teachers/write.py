@@ -24,7 +24,8 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.storage.columns import select
 from efficient_sed.data.windows import Window, fade_logits, join_windows
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import check_room, written_beside
+from efficient_sed.files.atomic import written_beside
+from efficient_sed.files.folders import check_free_space
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name
 from efficient_sed.machine.memory import enough_memory
 from efficient_sed.machine.progress import progress
@@ -247,7 +248,9 @@ def _assemble(journal: Journal, output: Path, header: dict[str, Any], window_fra
     shape = (len(journal), len(header["classes"]), max(journal.frames))
     chunk_frames = min(window_frames, shape[2])
     num_chunks = sum(-(-num_frames // chunk_frames) for num_frames in journal.frames)
-    check_room(output, num_chunks * (2 * shape[1] * chunk_frames + CHUNK_BYTES) + HEAD_BYTES + len(json.dumps(header)))
+    check_free_space(
+        output, num_chunks * (2 * shape[1] * chunk_frames + CHUNK_BYTES) + HEAD_BYTES + len(json.dumps(header))
+    )
     names = []
     with (
         written_beside(output) as unfinished,

@@ -191,7 +191,7 @@ def test_unknown_modules_with_weights_are_refused() -> None:
     model.sequence.add_module("extra", nn.Conv3d(2, 3, 1))
     with pytest.raises(
         ConfigError,
-        match=r"^sequence\.extra \(Conv3d\) holds weights but count_macs has no formula for it: add one to FORMULAS",
+        match=r"^sequence\.extra \(Conv3d\) holds weights but count_macs has no formula for it: give the module a method `macs`",
     ):
         es.count_macs(model, 1.0)
 
@@ -233,7 +233,7 @@ def test_unknown_products_are_refused(compute: Callable[[Tensor], Tensor], opera
     model.sequence = nn.Sequential(Extra(compute))  # type: ignore[assignment]
     with pytest.raises(
         ConfigError,
-        match=rf"^sequence\.0 \(Extra\) calls {operation}, but count_macs has no formula that covers it: add one to FORMULAS",
+        match=rf"^sequence\.0 \(Extra\) calls {operation}, but count_macs has no formula that covers it: give the module a method `macs`",
     ):
         es.count_macs(model, 1.0)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())

@@ -15,14 +15,14 @@ import torch
 from rich.console import Console
 
 import efficient_sed as es
-from efficient_sed.benchmark import _sensors
 from efficient_sed.benchmark import speed as throughput
-from efficient_sed.benchmark._processes import _serve, clips_per_s_together
+from efficient_sed.benchmark._processes import _serve, time_together
 from efficient_sed.benchmark.clock import TASKS, count_cores, only_cores
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
 from efficient_sed.config.schema import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.record import speed_table
+from efficient_sed.machine import memory
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.fuse import MICRO_BATCH
 from efficient_sed.models.sed import SedModel
@@ -163,17 +163,15 @@ def test_a_process_that_fails_frees_the_others(model: SedModel) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(CORES < 2, reason="two processes need two cores")
 def test_why_a_process_failed_is_said(model: SedModel) -> None:
-    (row,) = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))["speeds"]
-    row = Speed(**row | {"batch_size": -1})
     with pytest.raises(RuntimeError, match="negative dimension"):
-        clips_per_s_together(model, row, dataclasses.replace(SHORT, processes=2))
+        time_together(model, "eager", "fp32", -1, dataclasses.replace(SHORT, processes=2))
 
 
 @pytest.mark.parametrize("where", ["absent", "a folder that cannot be written as a file"])
 def test_peak_memory_where_it_cannot_begin_anew(
     model: SedModel, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sensors, "CLEAR_PEAK", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(memory, "PEAK_RESET", tmp_path if where != "absent" else tmp_path / "absent" / "clear_refs")
     measured = measure_speed(model, dataclasses.replace(SHORT, modes=("eager",), batches=(1,)))
     assert measured["peak_memory_of"] == "whole process since its start"
     assert measured["peak_memory_mb"] > 10

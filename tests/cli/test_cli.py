@@ -24,8 +24,9 @@ from damage import spoiled_flac
 from rich.console import Console
 
 import efficient_sed as es
-from efficient_sed.benchmark.model_list import list_released, released_table
+from efficient_sed.benchmark.model_list import list_released
 from efficient_sed.cli.main import main
+from efficient_sed.cli.model_tables import released_table
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError

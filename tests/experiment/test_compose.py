@@ -14,8 +14,9 @@ from hypothesis import given, strategies
 from efficient_sed.config.parse import from_dict, run_config_from_dict
 from efficient_sed.config.schema import RunConfig, TrainConfig, to_dict
 from efficient_sed.errors import ConfigError, printable
-from efficient_sed.experiment.compose import compose_run, expand_sweep, presets, to_yaml
+from efficient_sed.experiment.compose import compose_run, expand_sweep, to_yaml
 from efficient_sed.experiment.text_values import Text, advise, read_text, split_alternatives
+from efficient_sed.files.packaged import presets
 from efficient_sed.models.names import model_name
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 

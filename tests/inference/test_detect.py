@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from efficient_sed.cli.detect import events_table
+from efficient_sed.cli.event_tables import events_table
 from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event

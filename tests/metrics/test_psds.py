@@ -10,7 +10,8 @@ import pytest
 
 from efficient_sed.data.events import Event, merge_overlapping
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.metrics.psds.score import PsdsResult, psds1
+from efficient_sed.metrics.psds.result import PsdsResult
+from efficient_sed.metrics.psds.score import psds1
 
 HOP_S = 0.1
 Truth = Mapping[str, Sequence[tuple[float, float, str]]]

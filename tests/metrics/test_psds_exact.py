@@ -14,8 +14,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.metrics.psds.exact import PsdsAccumulator
+from efficient_sed.metrics.psds.parameters import PsdsParameters
+from efficient_sed.metrics.psds.result import PsdsResult
 from efficient_sed.metrics.psds.roc import max_alarms, rate
-from efficient_sed.metrics.psds.score import PsdsAccumulator, PsdsParameters, PsdsResult, psds1
+from efficient_sed.metrics.psds.score import psds1
 
 CLASSES = ("a", "b", "c")
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from efficient_sed.errors import DataError
-from efficient_sed.metrics.psds.score import PsdsResult, psds1
+from efficient_sed.metrics.psds.result import PsdsResult
+from efficient_sed.metrics.psds.score import psds1
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs

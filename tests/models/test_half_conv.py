@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 import efficient_sed as es
-from efficient_sed.machine.onednn import LEAST_PLACES, MOST_CHANNELS, is_endless
+from efficient_sed.machine.onednn import MAX_CHANNELS, MIN_KERNEL, hangs_in_half_precision
 from efficient_sed.models.half_conv import ending_conv2d
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
@@ -19,7 +19,7 @@ ORDERS = (torch.contiguous_format, torch.channels_last)
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize(
     ("channels", "size"),
-    [(2, 23), (8, LEAST_PLACES), (MOST_CHANNELS, 23), (MOST_CHANNELS + 1, 23), (8, LEAST_PLACES - 1)],
+    [(2, 23), (8, MIN_KERNEL), (MAX_CHANNELS, 23), (MAX_CHANNELS + 1, 23), (8, MIN_KERNEL - 1)],
 )
 def test_half_precision_is_that_of_float32(
     channels: int, size: int, precision: torch.dtype, order: torch.memory_format
@@ -46,7 +46,7 @@ def test_no_model_calls_one_that_never_ends(monkeypatch: pytest.MonkeyPatch, is_
     model, wide = es.create_model("fmn04_dcls", num_classes=3).eval(), []
 
     def seen(x: torch.Tensor, weight: torch.Tensor, *others: Any) -> torch.Tensor:
-        if is_endless(others[-1], weight.shape[2:]):
+        if hangs_in_half_precision(others[-1], weight.shape[2:]):
             wide.append(
                 torch.float32 if x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") else torch.bfloat16
             )

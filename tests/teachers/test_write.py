@@ -298,7 +298,7 @@ def test_a_disk_too_full_for_hdf5_keeps_what_was_heard(
     caplog.set_level(logging.INFO)
     teacher, output = next(iter(teachers)), tmp_path / "t.h5"
     with monkeypatch.context() as patch:
-        patch.setattr("efficient_sed.files.atomic.shutil.disk_usage", lambda _: SimpleNamespace(free=30_000))
+        patch.setattr("efficient_sed.files.folders.shutil.disk_usage", lambda _: SimpleNamespace(free=30_000))
         assert write(teacher, output) == 2
     assert (
         f"GB, {tmp_path} has 3e-05 GB free); give what it lacks and type the same command to go on"

@@ -1,17 +1,18 @@
 """Front end of DCLS-Audio: log-mel in decibels, normalised.
 
-Khalfaoui-Hassani et al., "Audio classification with Dilated Convolution with Learnable Spacings", 2023 (https://arxiv.org/abs/2309.13972),
-section 3.1 and table 2: power spectrum, mel bands on the HTK scale without normalisation of their areas, decibels, AudioSet's mean and deviation.
+Khalfaoui-Hassani et al., "Audio classification with Dilated Convolution with Learnable Spacings", 2023
+(https://arxiv.org/abs/2309.13972), section 3.1 and table 2: power spectrum, mel bands on the HTK scale without
+normalisation of their areas, decibels, AudioSet's mean and standard deviation.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchaudio.functional import melscale_fbanks
 
-from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
+from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.mel_bank import create_mel_bank
 
 SAMPLE_RATE = 32_000
 HOP_LENGTH = 320  # 10 ms
@@ -23,7 +24,10 @@ MEAN_DB, DEVIATION_DB = -18.2696, 30.5735
 
 
 class DecibelMel(FrontEnd):
-    """Waveform (batch, samples), 32 kHz -> (batch, 1, 128, frames), 1001 frames for 10 s: centred on every tenth millisecond, both ends included."""
+    """Waveform (batch, samples) at 32 kHz -> (batch, 1, 128, frames), 100 frames a second.
+
+    Frames are centred on multiples of the hop, both ends of the clip included: 10 s are 1001 frames.
+    """
 
     window: Tensor
     bank: Tensor
@@ -31,20 +35,21 @@ class DecibelMel(FrontEnd):
     def __init__(self) -> None:
         super().__init__()
         self.sample_rate, self.hop_length, self.mel_bins = SAMPLE_RATE, HOP_LENGTH, MEL_BINS
-        self.first_frame_samples, self.min_samples = (
-            0,
-            FFT_LENGTH // 2 + 1,
-        )  # reflect padding needs more samples than it adds
+        self.first_frame_samples = 0
+        self.min_samples = FFT_LENGTH // 2 + 1  # reflect padding needs more samples than it adds
         self.register_buffer("window", torch.hann_window(FFT_LENGTH), persistent=False)
-        with torch.device("cpu"):  # it looks for empty bands, which the meta device has no answer to
-            bank = melscale_fbanks(FFT_LENGTH // 2 + 1, LOW_HZ, HIGH_HZ, MEL_BINS, SAMPLE_RATE)
-        self.register_buffer("bank", bank.T.contiguous(), persistent=False)
+        bank = create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, LOW_HZ, HIGH_HZ, scale="htk")
+        self.register_buffer("bank", torch.tensor(bank), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """As `FrontEnd.forward`; in decibels, normalised."""
         self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
-            power = power_spectrum(
-                centre_pad(waveform.float(), FFT_LENGTH), self.window.float(), FFT_LENGTH, HOP_LENGTH
-            )  # (B, 513, frames)
+            padded = centre_pad(waveform.float(), FFT_LENGTH)
+            power = power_spectrum(padded, self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 513, frames)
             decibels = (self.bank.float() @ power).clamp_(min=FLOOR).log10_().mul_(10)
             return decibels.sub_(MEAN_DB).div_(DEVIATION_DB).unsqueeze(1)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        return output.shape[-1] * mel_frame_macs(FFT_LENGTH, FFT_LENGTH, self.mel_bins)

@@ -1,7 +1,7 @@
-"""What every front end promises, and the log-mel spectrogram of the released models.
+"""The contract of front ends, and the log-mel spectrogram of the released models.
 
-Morocutti et al. 2025 and, before them, Schmid et al. 2023 (EfficientAT): pre-emphasis, power spectrum, Kaldi mel bank, logarithm.
-Those of dnd-sed are in `frontend_mel40`.
+That spectrogram is the one of Morocutti et al. 2025 and, before them, Schmid et al. 2023 (EfficientAT): pre-emphasis,
+power spectrum, Kaldi mel bank, logarithm.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import abc
 
 import torch
 from torch import Tensor, nn
-from torchaudio.compliance.kaldi import get_mel_banks
 
-from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
+from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
 from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.mel_bank import create_mel_bank
 from efficient_sed.audio.waveform_checks import check_waveform
 
 WINDOW_LENGTH = 400  # 25 ms
@@ -28,17 +28,30 @@ MIN_SAMPLES = FFT_LENGTH // 2 + 2  # reflect padding needs more samples than it 
 
 
 class FrontEnd(nn.Module, abc.ABC):
-    """Waveform (batch, samples) at `sample_rate` -> (batch, 1, mel_bins, frames), float32 even under autocast."""
+    """What a front end must have: a `forward` from waveform to spectrogram, and the attributes below.
+
+    To add one, write a subclass in a file of its own and build it in the `frontend` method of a backbone's
+    configuration; no list names it. A front end states its own cost by a method `macs`.
+    """
 
     sample_rate: int
+    """Of the waveforms it takes, in Hz."""
     hop_length: int
+    """Samples from one frame to the next."""
     mel_bins: int
-    """Features of a frame, whatever they are."""
+    """Features of a frame, mel bands or others."""
     first_frame_samples: int
+    """Samples that give the first frame; each further `hop_length` samples give one more."""
     min_samples: int
+    """Samples that a clip must have."""
 
     def grid(self, time_stride: int, first_step_frames: int = 1) -> FrameGrid:
-        """The grid of a model whose steps take `time_stride` frames each, the first of them `first_step_frames` at least."""
+        """Describe the output frames of a model with this front end.
+
+        Args:
+            time_stride: Spectrogram frames in each step of the model.
+            first_step_frames: How many of them the first step needs at least.
+        """
         return FrameGrid(
             self.sample_rate,
             self.hop_length,
@@ -47,24 +60,33 @@ class FrontEnd(nn.Module, abc.ABC):
         )
 
     def check(self, waveform: Tensor) -> None:
-        """Raise unless the waveform is (batch, samples) of a floating-point type, and long enough for a frame.
+        """Check that a waveform is a floating-point tensor (batch, samples) with at least `min_samples` samples.
 
         Raises:
-            TypeError: If it is no tensor, or one of whole numbers.
-            ShapeError: If its shape is another one.
+            TypeError: If it is no tensor, or a tensor of whole numbers.
+            ShapeError: If it has another shape, no clip, or too few samples.
         """
         is_float = isinstance(waveform, Tensor) and waveform.is_floating_point()
         check_waveform(waveform, Tensor, self.min_samples, is_float=is_float)
 
     @abc.abstractmethod
-    def forward(self, waveform: Tensor) -> Tensor: ...
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Compute the spectrogram, in float32 even under autocast.
+
+        Args:
+            waveform: Samples in [-1, 1] at `sample_rate`, shape (batch, samples).
+
+        Returns:
+            Shape (batch, 1, mel_bins, frames).
+
+        Raises:
+            TypeError: As `check`.
+            ShapeError: As `check`.
+        """
 
 
 class LogMel(FrontEnd):
-    """Waveform (batch, samples), 16 kHz -> (batch, 1, 128, frames), 100 frames a second, float32 even under autocast.
-
-    The bank is made once; the published code makes it anew at every call, with the same numbers.
-    """
+    """Waveform (batch, samples) at 16 kHz -> (batch, 1, 128, frames), 100 frames a second."""
 
     window: Tensor
     bank: Tensor
@@ -72,40 +94,46 @@ class LogMel(FrontEnd):
     def __init__(self) -> None:
         super().__init__()
         self.sample_rate, self.hop_length, self.mel_bins = SAMPLE_RATE, HOP_LENGTH, MEL_BINS
-        self.first_frame_samples, self.min_samples = (
-            1,
-            MIN_SAMPLES,
-        )  # pre-emphasis drops one sample, the STFT is centred
+        self.first_frame_samples, self.min_samples = 1, MIN_SAMPLES
         self.register_buffer("window", torch.hann_window(WINDOW_LENGTH, periodic=False), persistent=False)
         self.register_buffer("bank", mel_bank(LOW_HZ, HIGH_HZ), persistent=False)
 
     def forward(self, waveform: Tensor, bank: Tensor | None = None) -> Tensor:
-        """Spectrogram with the model's own bank or, for augmentation, another of `mel_bank`.
+        """Compute the spectrogram.
+
+        Args:
+            waveform: Shape (batch, samples).
+            bank: Filters of `mel_bank`, for augmentation; default None, the model's own.
+
+        Returns:
+            Shape (batch, 1, 128, frames).
 
         Raises:
-            TypeError, ShapeError: As `check`.
+            TypeError: As `check`.
+            ShapeError: As `check`.
         """
         self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
             waveform = waveform.float()
             emphasised = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]
-            power = power_spectrum(
-                centre_pad(emphasised, FFT_LENGTH), self.window.float(), FFT_LENGTH, HOP_LENGTH
-            )  # (B, 257, frames)
+            padded = centre_pad(emphasised, FFT_LENGTH)
+            power = power_spectrum(padded, self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 257, frames)
             mel = (self.bank if bank is None else bank).float() @ power
             return ((mel.clamp_(min=1e-7).log_() + LOG_OFFSET) / LOG_SCALE).unsqueeze(1)
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        pre_emphasis = inputs[0].shape[1] - 1
+        return pre_emphasis + output.shape[-1] * mel_frame_macs(WINDOW_LENGTH, FFT_LENGTH, MEL_BINS)
+
 
 def mel_bank(low_hz: float, high_hz: float) -> Tensor:
-    """Kaldi's triangular filters, shape (128, 257): the last bin, at Nyquist, has weight zero."""
-    bank, _ = get_mel_banks(
-        MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, vtln_low=100.0, vtln_high=-500.0, vtln_warp_factor=1.0
-    )
-    return nn.functional.pad(bank, (0, 1))
+    """Create the filters of the released models with other edges, shape (128, 257)."""
+    return torch.tensor(create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, scale="kaldi"))
 
 
 def jittered_mel_bank(generator: torch.Generator) -> Tensor:
-    """A bank with randomly moved edges: low edge 0-9 Hz, high edge 6001-8000 Hz. Training only; Morocutti et al. 2025, released code."""
+    """Draw a bank with random edges, 0 to 9 Hz and 6001 to 8000 Hz, for training (released code of Morocutti et al.)."""
     low = int(torch.randint(0, 10, (), generator=generator))
     high = HIGH_HZ + 1000 - int(torch.randint(0, 2000, (), generator=generator))
     return mel_bank(float(low), high)

@@ -15,12 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchaudio.compliance.kaldi import get_mel_banks
-from torchaudio.functional import melscale_fbanks
 
-from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
+from efficient_sed.audio.frontends.dft import (
+    Float64Array,
+    centre_pad,
+    filtered_power,
+    fourier_filters,
+    mel_frame_macs,
+    power_spectrum,
+)
 from efficient_sed.audio.frontends.mel import WINDOW_LENGTH, FrontEnd, LogMel
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
+from efficient_sed.audio.mel_bank import Scale, create_mel_bank
 
 KALDI_WINDOW, KALDI_FFT, KALDI_BINS = 400, 512, 128  # 25 ms
 KALDI_LOW_HZ = 20.0
@@ -79,17 +85,8 @@ class KaldiMel(TransformerFrontEnd):
     window: Tensor
 
     def __init__(self, power_of_hann: float) -> None:
-        bank, _ = get_mel_banks(
-            KALDI_BINS,
-            KALDI_FFT,
-            SAMPLE_RATE,
-            KALDI_LOW_HZ,
-            SAMPLE_RATE / 2,
-            vtln_low=100.0,
-            vtln_high=-500.0,
-            vtln_warp_factor=1.0,
-        )
-        super().__init__(F.pad(bank, (0, 1)), KALDI_WINDOW)  # no band reaches the highest frequency
+        bank = create_mel_bank(KALDI_BINS, KALDI_FFT, SAMPLE_RATE, KALDI_LOW_HZ, SAMPLE_RATE / 2, scale="kaldi")
+        super().__init__(torch.tensor(bank), KALDI_WINDOW)
         self.register_buffer(
             "window", torch.hann_window(KALDI_WINDOW, periodic=False) ** power_of_hann, persistent=False
         )
@@ -100,28 +97,25 @@ class KaldiMel(TransformerFrontEnd):
         )  # of the last frame's window
         padded = F.pad(waveform, (0, missing))
         if torch.onnx.is_in_onnx_export():
-            return _by_convolution(padded, self.window)
+            # no window's spectrum has the mean, but the rounding of the filters would
+            return filtered_power(padded - padded.mean(1, keepdim=True), kaldi_filters(self.window), HOP_LENGTH)
         windows = padded.unfold(1, KALDI_WINDOW, HOP_LENGTH)
         windows = windows - windows.mean(2, keepdim=True)
         emphasised = windows - PRE_EMPHASIS * torch.cat([windows[:, :, :1], windows[:, :, :-1]], dim=2)
         power: Tensor = torch.fft.rfft(emphasised * self.window.float(), KALDI_FFT).abs().square()
         return power.transpose(1, 2)
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        pre_emphasis = KALDI_WINDOW
+        return output.shape[-1] * (pre_emphasis + mel_frame_macs(KALDI_WINDOW, KALDI_FFT, self.mel_bins))
 
-def _by_convolution(signal: Tensor, window: Tensor) -> Tensor:
-    """The same by filters, since all is linear up to the power; exporters take them as they are."""
+
+def kaldi_filters(window: Tensor) -> Float64Array:
+    """Mean removal, pre-emphasis, window and Fourier transform as one linear map: shape (514, 400)."""
     centred = np.eye(KALDI_WINDOW) - 1 / KALDI_WINDOW
     emphasised = centred - PRE_EMPHASIS * np.concatenate([centred[:1], centred[:-1]])
-    turns = np.outer(np.arange(KALDI_FFT // 2 + 1), np.arange(KALDI_WINDOW)) % KALDI_FFT
-    angles = turns * (2 * np.pi / KALDI_FFT)
-    filters = np.concatenate([np.cos(angles), np.sin(angles)]) * window.double().numpy() @ emphasised
-    signal = signal - signal.mean(1, keepdim=True)  # no window's spectrum has it, but the rounding of the filters would
-    real, imaginary = (
-        F.conv1d(signal.unsqueeze(1), torch.from_numpy(filters).to(signal.dtype).unsqueeze(1), stride=HOP_LENGTH)
-        .square()
-        .chunk(2, dim=1)
-    )
-    return real + imaginary
+    return fourier_filters(KALDI_FFT, KALDI_WINDOW) * window.double().numpy() @ emphasised
 
 
 class BeatsMel(KaldiMel):
@@ -154,17 +148,14 @@ class CentredMel(TransformerFrontEnd):
     """Spectra of a Hann window as long as the Fourier transform, centred on multiples of the hop.
 
     Args:
-        norm: Of the bands' areas, on the mel scale of the same name; none for the HTK scale.
+        scale: As `create_mel_bank` takes it.
     """
 
     window: Tensor
 
-    def __init__(self, fft_length: int, mel_bins: int, low_hz: float, high_hz: float, norm: str | None) -> None:
-        with torch.device("cpu"):  # it looks for empty bands, which the meta device has no answer to
-            bank = melscale_fbanks(
-                fft_length // 2 + 1, low_hz, high_hz, mel_bins, SAMPLE_RATE, norm, mel_scale=norm or "htk"
-            )
-        super().__init__(bank.T.contiguous(), fft_length // 2 + 1)  # reflect padding needs more samples than it adds
+    def __init__(self, fft_length: int, mel_bins: int, low_hz: float, high_hz: float, scale: Scale) -> None:
+        bank = create_mel_bank(mel_bins, fft_length, SAMPLE_RATE, low_hz, high_hz, scale=scale)
+        super().__init__(torch.tensor(bank), fft_length // 2 + 1)  # reflect padding needs more samples than it adds
         self.register_buffer("window", torch.hann_window(fft_length), persistent=False)
 
     @property
@@ -174,6 +165,10 @@ class CentredMel(TransformerFrontEnd):
     def power(self, waveform: Tensor) -> Tensor:
         return power_spectrum(centre_pad(waveform, self.fft_length), self.window.float(), self.fft_length, HOP_LENGTH)
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
+        return output.shape[-1] * mel_frame_macs(self.fft_length, self.fft_length, self.mel_bins)
+
 
 class AtstMel(CentredMel):
     """64 bands in decibels, from 80 below the clip's loudest value, scaled to [-1, 1].
@@ -182,7 +177,7 @@ class AtstMel(CentredMel):
     """
 
     def __init__(self) -> None:
-        super().__init__(ATST_FFT, ATST_BINS, ATST_LOW_HZ, ATST_HIGH_HZ, norm=None)
+        super().__init__(ATST_FFT, ATST_BINS, ATST_LOW_HZ, ATST_HIGH_HZ, scale="htk")
 
     def normalise(self, mel: Tensor) -> Tensor:
         decibels = 10 * mel.clamp(min=ATST_FLOOR).log10()
@@ -194,7 +189,7 @@ class M2dMel(CentredMel):
     """80 bands of Slaney's scale and area, natural logarithm."""
 
     def __init__(self) -> None:
-        super().__init__(M2D_FFT, M2D_BINS, M2D_LOW_HZ, M2D_HIGH_HZ, norm="slaney")
+        super().__init__(M2D_FFT, M2D_BINS, M2D_LOW_HZ, M2D_HIGH_HZ, scale="slaney")
 
     def normalise(self, mel: Tensor) -> Tensor:
         return ((mel + M2D_FLOOR).log() - M2D_MEAN) / M2D_DEVIATION

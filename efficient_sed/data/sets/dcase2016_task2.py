@@ -21,7 +21,7 @@ from efficient_sed.data.labels import label_problem
 from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.data.spelling import canonical, check_spellings
 from efficient_sed.errors import DataError, nearest
-from efficient_sed.files.atomic import list_folder
+from efficient_sed.files.folders import list_folder
 from efficient_sed.files.json import parse_json
 from efficient_sed.registry import DATASETS
 

@@ -29,7 +29,7 @@ from efficient_sed.data.events import PARTS, Event, Splits
 from efficient_sed.data.sets.folder import read_folder
 from efficient_sed.data.sounds import SOUND_CLASSES, Rng
 from efficient_sed.errors import DataError, require
-from efficient_sed.files.atomic import locked
+from efficient_sed.files.locks import locked
 from efficient_sed.machine.processes import end_with_parent
 from efficient_sed.machine.progress import progress
 from efficient_sed.registry import DATASETS

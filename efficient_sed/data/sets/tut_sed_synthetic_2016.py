@@ -20,7 +20,7 @@ from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapp
 from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.data.storage.sources import Excerpt
 from efficient_sed.errors import DataError, nearest
-from efficient_sed.files.atomic import list_folder
+from efficient_sed.files.folders import list_folder
 from efficient_sed.registry import DATASETS
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import math
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,16 +18,17 @@ from efficient_sed.audio.encoded import EncodedAudio, MissingDecoderError
 from efficient_sed.audio.io import audio_info
 from efficient_sed.data.storage.sources import EncodedSource
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import locked, write_atomically
+from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.cache import HOME_VARIABLE, home_folder
 from efficient_sed.files.json import parse_json
+from efficient_sed.files.locks import locked
 from efficient_sed.files.npz import read_arrays
+from efficient_sed.machine.progress import progress
 
 logger = logging.getLogger(__name__)
 INDEX_VERSION = 2  # raise it when entries would come out otherwise
 ARRAYS = ("version", "key", "duration_s", "num_bytes", "digest", "problem")
 SAVE_EVERY = 20_000  # clips after which an interrupted pass need not begin anew
-REPORT_EVERY_S = 10.0
 
 
 class IndexRow(NamedTuple):
@@ -106,25 +106,16 @@ def _read_missing(
     container: Path, path: Path, known: dict[str, IndexEntry], missing: Sequence[IndexRow], num_workers: int
 ) -> None:
     logger.info("%s: reading the durations of %s clips, once", container, f"{len(missing):,}")
-    begun = reported = time.monotonic()
     pool = ThreadPoolExecutor(max_workers=max(1, num_workers))
     try:
-        for first in range(0, len(missing), SAVE_EVERY):
-            chunk = missing[first : first + SAVE_EVERY]
-            for count, (row, entry) in enumerate(zip(chunk, pool.map(_probe, chunk), strict=True), first + 1):
-                known[_key(row)] = entry
-                if (now := time.monotonic()) - reported > REPORT_EVERY_S:
-                    reported = now
-                    logger.info(
-                        "%s: %s of %s clips, %.0f a second",
-                        container,
-                        f"{count:,}",
-                        f"{len(missing):,}",
-                        count / (now - begun),
-                    )
-            _store(
-                path, {key: entry for key, entry in known.items() if entry.digest}
-            )  # what could not be read at all may be there the next time
+        with progress(f"clips of {container} read", len(missing)) as advance:
+            for first in range(0, len(missing), SAVE_EVERY):
+                chunk = missing[first : first + SAVE_EVERY]
+                for row, entry in zip(chunk, pool.map(_probe, chunk), strict=True):
+                    known[_key(row)] = entry
+                    advance(1)
+                # What could not be read at all is left out: it may be there the next time.
+                _store(path, {key: entry for key, entry in known.items() if entry.digest})
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from efficient_sed.data.storage.containers import forget, opened
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import read_at
+from efficient_sed.files.reading import read_at
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

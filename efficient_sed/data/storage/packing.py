@@ -25,13 +25,14 @@ from efficient_sed.data.storage.packed_splits import load_packed
 from efficient_sed.data.storage.packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.storage.sources import AudioSource
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import check_room, locked
+from efficient_sed.files.folders import check_free_space
+from efficient_sed.files.locks import locked
+from efficient_sed.machine.progress import progress
 
 logger = logging.getLogger(__name__)
 TABLES_BYTES, TABLE_BYTES_PER_CLIP = 1 << 16, 1 << 10  # more than they take
 BLOCK = 256  # clips decoded ahead of the writer
 TIMED_CLIPS = 64
-REPORT_EVERY_S = 10.0
 
 
 class Packed(NamedTuple):
@@ -82,7 +83,7 @@ def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path
     if output.is_dir():
         raise DataError(f"{output}: is there already; give another name")
     capacity = clips.capacity()
-    check_room(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
+    check_free_space(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
     unfinished = output.parent / f".{output.name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
@@ -119,9 +120,11 @@ def _finish(folder: Path) -> int:
 def _write_samples(writer: PackedWriter, clips: DistinctClips, config: DataConfig) -> list[str]:
     """Decode and append every clip; returns the messages of those that could not be read."""
     unreadable: list[str] = []
-    remaining, num_done, num_clips = enumerate(clips), 0, len(clips)
-    begun = reported = time.monotonic()
-    with ThreadPoolExecutor(max_workers=max(1, config.num_workers)) as pool:
+    remaining = enumerate(clips)
+    with (
+        ThreadPoolExecutor(max_workers=max(1, config.num_workers)) as pool,
+        progress("clips packed", len(clips)) as advance,
+    ):
         while block := list(itertools.islice(remaining, BLOCK)):
             for (number, clip), decoded in zip(block, pool.map(_decode, (clip for _, clip in block)), strict=True):
                 if isinstance(decoded, str):
@@ -130,12 +133,7 @@ def _write_samples(writer: PackedWriter, clips: DistinctClips, config: DataConfi
                     unreadable.append(decoded)
                     continue
                 writer.append(number, clip, *decoded)
-            num_done += len(block)
-            if (now := time.monotonic()) - reported > REPORT_EVERY_S:
-                reported = now
-                logger.info(
-                    "packed %s of %s clips, %.0f a second", f"{num_done:,}", f"{num_clips:,}", num_done / (now - begun)
-                )
+            advance(len(block))
     return unreadable
 
 

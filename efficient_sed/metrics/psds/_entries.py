@@ -10,15 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from efficient_sed.data.events import Event
+from efficient_sed.metrics.psds.parameters import PsdsParameters
 from efficient_sed.metrics.psds.roc import max_alarms
-
-if TYPE_CHECKING:
-    from efficient_sed.metrics.psds.score import PsdsParameters
 
 BUFFER = 2**18
 LOWEST = float(np.finfo(np.float64).min)  # a score of minus infinity is never active

@@ -21,9 +21,10 @@ from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import read_arrays
 from efficient_sed.machine.environment import one_line
 from efficient_sed.metrics.psds._entries import LOWEST, Entries
+from efficient_sed.metrics.psds.exact import PsdsAccumulator
 from efficient_sed.metrics.psds.plot import ROC_FILE, draw_psd_roc
+from efficient_sed.metrics.psds.result import NO_EVENTS
 from efficient_sed.metrics.psds.roc import max_alarms
-from efficient_sed.metrics.psds.score import NO_EVENTS, PsdsAccumulator
 
 logger = logging.getLogger(__name__)
 CLIPS_FILE = "psds_clips.npz"

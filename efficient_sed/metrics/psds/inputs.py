@@ -28,7 +28,7 @@ from efficient_sed.data.annotations.tsv import EVENT_COLUMNS
 from efficient_sed.data.events import Event
 from efficient_sed.data.spelling import by_spelling, canonical
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import walk_files
+from efficient_sed.files.folders import walk_files
 from efficient_sed.files.npz import read_arrays
 
 MAX_TIME_ERROR_S = 1e-5  # of a table's onsets and offsets: they are rounded when they are written

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.files.atomic import write_atomically
-from efficient_sed.metrics.psds.score import PsdsResult
+from efficient_sed.metrics.psds.result import PsdsResult
 
 ROC_FILE = "psd_roc.png"
 MAX_THIN_LINES = 60  # classes that are drawn one by one

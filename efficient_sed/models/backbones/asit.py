@@ -53,6 +53,10 @@ class AsitEmbedding(nn.Module):
         tokens = torch.cat([self.cls_token.expand(mel.shape[0], -1, -1), patches], 1)
         return tokens + self.positions()[:, : tokens.shape[1]]
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
+
     def positions(self) -> Tensor:
         """Those of 10 s, shape (1, 497, 768)."""
         table = self.pos_embed[:, 1:].reshape(1, TABLE_ROWS, TABLE_COLUMNS, DIM).permute(0, 3, 1, 2)

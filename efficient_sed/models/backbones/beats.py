@@ -31,7 +31,8 @@ from efficient_sed.models.backbones._transformer import (
     whole_patches,
 )
 from efficient_sed.models.contracts import Backbone
-from efficient_sed.models.sequence.blocks import merge_heads, split_heads
+from efficient_sed.models.sequence.blocks import attention_macs, merge_heads, split_heads
+from efficient_sed.models.weight_norm import WeightNormConv1d
 from efficient_sed.registry import BACKBONES
 
 FREQUENCIES = KALDI_BINS // PATCH
@@ -48,38 +49,16 @@ RESIDUAL_SCALE = (2 * NUM_BLOCKS) ** 0.25
 BRANCH_GAIN = (8 * NUM_BLOCKS) ** -0.25
 
 
-class PositionConv(nn.Module):
-    """Grouped convolution of (batch, channels, time) over 128 steps; each tap is a direction `weight_v` times a length `weight_g`.
-
-    Step t hears t - 64 to t + 63.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight_v = nn.Parameter(
-            torch.empty(DIM, DIM // POSITION_GROUPS, POSITION_KERNEL).normal_(0, math.sqrt(4 / (POSITION_KERNEL * DIM)))
-        )
-        self.weight_g = nn.Parameter(torch.linalg.vector_norm(self.weight_v.detach(), dim=(0, 1), keepdim=True))
-        self.bias = nn.Parameter(torch.zeros(DIM))
-
-    @property
-    def weight(self) -> Tensor:
-        """The kernel, shape (768, 48, 128)."""
-        kernel: Tensor = self.weight_v * (
-            self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(0, 1), keepdim=True)
-        )
-        return kernel
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv1d(F.pad(x, _POSITION_PADDING), self.weight, self.bias, groups=POSITION_GROUPS)
-
-    def fused(self) -> nn.Module:
-        conv = nn.Conv1d(DIM, DIM, POSITION_KERNEL, groups=POSITION_GROUPS, device="meta")
-        conv.weight, conv.bias = nn.Parameter(self.weight.detach(), requires_grad=False), self.bias
-        return nn.Sequential(nn.ConstantPad1d(_POSITION_PADDING, 0.0), conv)
-
-
-_POSITION_PADDING = (POSITION_KERNEL // 2, POSITION_KERNEL // 2 - 1)
+def position_convolution() -> WeightNormConv1d:
+    """Grouped convolution over 128 tokens, t - 64 to t + 63 for token t; all kernels share one length for each element."""
+    return WeightNormConv1d(
+        DIM,
+        POSITION_KERNEL,
+        std=math.sqrt(4 / (POSITION_KERNEL * DIM)),
+        norm_dims=(0, 1),
+        groups=POSITION_GROUPS,
+        padding=(POSITION_KERNEL // 2, POSITION_KERNEL // 2 - 1),
+    )
 
 
 class RelativeBias(nn.Module):
@@ -93,6 +72,10 @@ class RelativeBias(nn.Module):
         """Shape (heads, queries, keys)."""
         place = torch.arange(length, device=self.table.device)
         return self.table[relative_bucket(place - place[:, None])].permute(2, 0, 1)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
 
 
 def relative_bucket(distance: Tensor) -> Tensor:
@@ -111,7 +94,7 @@ class BeatsEmbedding(nn.Module):
         self.patch = nn.Conv2d(1, PATCH_DIM, PATCH, PATCH, bias=False)
         self.patch_norm = nn.LayerNorm(PATCH_DIM)
         self.project = nn.Linear(PATCH_DIM, DIM)
-        self.positions = PositionConv()
+        self.positions = position_convolution()
         self.norm = nn.LayerNorm(DIM)
         self.relative_bias = RelativeBias()
         self.dropout = nn.Dropout(DROPOUT)
@@ -143,6 +126,10 @@ class BiasedAttention(nn.Module):
         )
         output: Tensor = self.out(merge_heads(attended))
         return output
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
 
 
 class BeatsBlock(nn.Module):

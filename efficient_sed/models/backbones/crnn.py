@@ -72,6 +72,7 @@ class CrnnBlocks(Backbone):
         return list(self.blocks)
 
 
+@BACKBONES.register_family({"crnn_cnn": {"is_separable": False}, "crnn_dws": {"is_separable": True}})
 @dataclass(frozen=True)
 class CrnnConfig(BackboneConfig):
     has_mel_jitter: ClassVar[bool] = False
@@ -91,15 +92,3 @@ class CrnnConfig(BackboneConfig):
 
     def build_frontend(self) -> FrontEnd:
         return Mel40(self.frontend)
-
-
-@BACKBONES.register("crnn_cnn")
-@dataclass(frozen=True)
-class CrnnCnnConfig(CrnnConfig):
-    is_separable: ClassVar[bool] = False
-
-
-@BACKBONES.register("crnn_dws")
-@dataclass(frozen=True)
-class CrnnDwsConfig(CrnnConfig):
-    is_separable: ClassVar[bool] = True

@@ -177,6 +177,7 @@ class ErannConfig(ErannBase):
         return ErannClassifier(block_channels(self.width)[-1], num_classes)
 
 
+@BACKBONES.register_family({f"erann{width}": {"width": width} for width in (1, 2, 4, 5, 6)})
 @dataclass(frozen=True)
 class FramewiseConfig(ErannBase):
     """The same with smaller strides in time, for detection.
@@ -202,33 +203,3 @@ class FramewiseConfig(ErannBase):
 
     def build_classifier(self, num_classes: int) -> Classifier:
         return ErannClassifier(block_channels(self.width)[-1], num_classes)
-
-
-@BACKBONES.register("erann1")
-@dataclass(frozen=True)
-class Erann1Config(FramewiseConfig):
-    width: ClassVar[int] = 1
-
-
-@BACKBONES.register("erann2")
-@dataclass(frozen=True)
-class Erann2Config(FramewiseConfig):
-    width: ClassVar[int] = 2
-
-
-@BACKBONES.register("erann4")
-@dataclass(frozen=True)
-class Erann4Config(FramewiseConfig):
-    width: ClassVar[int] = 4
-
-
-@BACKBONES.register("erann5")
-@dataclass(frozen=True)
-class Erann5Config(FramewiseConfig):
-    width: ClassVar[int] = 5
-
-
-@BACKBONES.register("erann6")
-@dataclass(frozen=True)
-class Erann6Config(FramewiseConfig):
-    width: ClassVar[int] = 6

@@ -162,39 +162,21 @@ class FrameMobileNet(Backbone):
         return list(self.features)
 
 
+@BACKBONES.register_family(
+    {
+        "fmn04": {"width": 0.4},
+        "fmn06": {"width": 0.6},
+        "fmn10": {"width": 1.0, "timm_name": "mobilenetv3_large_100.ra_in1k"},
+        "fmn20": {"width": 2.0},
+        "fmn30": {"width": 3.0},
+    }
+)
+@dataclass(frozen=True)
 class FmnConfig(BackboneConfig):
+    """Frame-wise MobileNetV3 of one width."""
+
     width: ClassVar[float]
 
     def build(self) -> Backbone:
+        """The network."""
         return FrameMobileNet(self.width)
-
-
-@BACKBONES.register("fmn04")
-@dataclass(frozen=True)
-class Fmn04Config(FmnConfig):
-    width: ClassVar[float] = 0.4
-
-
-@BACKBONES.register("fmn06")
-@dataclass(frozen=True)
-class Fmn06Config(FmnConfig):
-    width: ClassVar[float] = 0.6
-
-
-@BACKBONES.register("fmn10")
-@dataclass(frozen=True)
-class Fmn10Config(FmnConfig):
-    width: ClassVar[float] = 1.0
-    timm_name: ClassVar[str] = "mobilenetv3_large_100.ra_in1k"
-
-
-@BACKBONES.register("fmn20")
-@dataclass(frozen=True)
-class Fmn20Config(FmnConfig):
-    width: ClassVar[float] = 2.0
-
-
-@BACKBONES.register("fmn30")
-@dataclass(frozen=True)
-class Fmn30Config(FmnConfig):
-    width: ClassVar[float] = 3.0

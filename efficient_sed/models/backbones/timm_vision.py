@@ -190,20 +190,31 @@ class _Network(NamedTuple):
     build: Callable[[bool, float], VisionBackbone]
     build_classifier: Callable[[int, int], PooledClassifier]
     out_dim: int
+    timm_name: str
 
 
 NETWORKS = {
-    "convnext_tiny": _Network(_convnext_tiny, _normed_linear, 768),
-    "convformer_s18": _Network(_convformer_s18, _normed_mlp, 512),
-    "fastvit_sa24": _Network(_fastvit_sa24, _linear, 1024),
+    "convnext_tiny": _Network(_convnext_tiny, _normed_linear, 768, "convnext_tiny.fb_in1k"),
+    "convformer_s18": _Network(_convformer_s18, _normed_mlp, 512, "convformer_s18.sail_in1k"),
+    "fastvit_sa24": _Network(_fastvit_sa24, _linear, 1024, "fastvit_sa24.apple_in1k"),
 }
 
 
+def _family(middle: str) -> dict[str, dict[str, Any]]:
+    """Class attributes by registered name: each network with the published strides, and frame-wise."""
+    return {
+        f"{name}{middle}{ending}": {"network": name, "timm_name": network.timm_name, "is_framewise": bool(ending)}
+        for name, network in NETWORKS.items()
+        for ending in ("", "_frame")
+    }
+
+
+@BACKBONES.register_family(_family(""))
 @dataclass(frozen=True)
 class VisionConfig(BackboneConfig):
     has_mel_jitter: ClassVar[bool] = False
     network: ClassVar[str]
-    is_framewise: ClassVar[bool] = False
+    is_framewise: ClassVar[bool]
 
     drop_path: float = 0.4
     """Share of clips for which the last block's branch is left out in training; it rises to this from 0 at the first block."""
@@ -222,6 +233,7 @@ class VisionConfig(BackboneConfig):
         return network.build_classifier(num_classes, network.out_dim)
 
 
+@BACKBONES.register_family(_family("_dcls"))
 @dataclass(frozen=True)
 class DclsVisionConfig(DclsFields, VisionConfig):
     def __post_init__(self) -> None:
@@ -239,81 +251,3 @@ class DclsVisionConfig(DclsFields, VisionConfig):
             (REPLACED_KERNEL,),
             "crop" if self.is_framewise else "keep",
         )
-
-
-@BACKBONES.register("convnext_tiny")
-@dataclass(frozen=True)
-class ConvNextTinyConfig(VisionConfig):
-    network: ClassVar[str] = "convnext_tiny"
-    timm_name: ClassVar[str] = "convnext_tiny.fb_in1k"
-
-
-@BACKBONES.register("convnext_tiny_frame")
-@dataclass(frozen=True)
-class ConvNextTinyFrameConfig(ConvNextTinyConfig):
-    is_framewise: ClassVar[bool] = True
-
-
-@BACKBONES.register("convnext_tiny_dcls")
-@dataclass(frozen=True)
-class ConvNextTinyDclsConfig(DclsVisionConfig):
-    network: ClassVar[str] = "convnext_tiny"
-    timm_name: ClassVar[str] = "convnext_tiny.fb_in1k"
-
-
-@BACKBONES.register("convnext_tiny_dcls_frame")
-@dataclass(frozen=True)
-class ConvNextTinyDclsFrameConfig(ConvNextTinyDclsConfig):
-    is_framewise: ClassVar[bool] = True
-
-
-@BACKBONES.register("convformer_s18")
-@dataclass(frozen=True)
-class ConvFormerS18Config(VisionConfig):
-    network: ClassVar[str] = "convformer_s18"
-    timm_name: ClassVar[str] = "convformer_s18.sail_in1k"
-
-
-@BACKBONES.register("convformer_s18_frame")
-@dataclass(frozen=True)
-class ConvFormerS18FrameConfig(ConvFormerS18Config):
-    is_framewise: ClassVar[bool] = True
-
-
-@BACKBONES.register("convformer_s18_dcls")
-@dataclass(frozen=True)
-class ConvFormerS18DclsConfig(DclsVisionConfig):
-    network: ClassVar[str] = "convformer_s18"
-    timm_name: ClassVar[str] = "convformer_s18.sail_in1k"
-
-
-@BACKBONES.register("convformer_s18_dcls_frame")
-@dataclass(frozen=True)
-class ConvFormerS18DclsFrameConfig(ConvFormerS18DclsConfig):
-    is_framewise: ClassVar[bool] = True
-
-
-@BACKBONES.register("fastvit_sa24")
-@dataclass(frozen=True)
-class FastVitSa24Config(VisionConfig):
-    network: ClassVar[str] = "fastvit_sa24"
-    timm_name: ClassVar[str] = "fastvit_sa24.apple_in1k"
-
-
-@BACKBONES.register("fastvit_sa24_frame")
-@dataclass(frozen=True)
-class FastVitSa24FrameConfig(FastVitSa24Config):
-    is_framewise: ClassVar[bool] = True
-
-
-@BACKBONES.register("fastvit_sa24_dcls")
-@dataclass(frozen=True)
-class FastVitSa24DclsConfig(DclsVisionConfig):
-    network: ClassVar[str] = "fastvit_sa24"
-    timm_name: ClassVar[str] = "fastvit_sa24.apple_in1k"
-
-
-@BACKBONES.register("fastvit_sa24_dcls_frame")
-@dataclass(frozen=True)
-class FastVitSa24DclsFrameConfig(FastVitSa24DclsConfig):
-    is_framewise: ClassVar[bool] = True

@@ -7,6 +7,7 @@ Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.schema import MAX_HIDDEN
 from efficient_sed.errors import require
+from efficient_sed.models.contracts import SequenceHead
 
 MAX_LAYERS, MAX_HEADS = 100, 256
 
@@ -58,6 +60,33 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
+def attention_macs(steps: int, dim: int) -> int:
+    """Multiply-accumulates of the attention of all steps to all: queries by keys, and weights by values."""
+    return 2 * steps * steps * dim
+
+
+class BlockHead(SequenceHead):
+    """Projection, blocks, norm: features (batch, time, in_dim) -> (batch, time, hidden).
+
+    Args:
+        in_dim: Values of a step.
+        hidden: Model dimension.
+        num_layers: Number of blocks.
+        block: Makes a block, (batch, time, hidden) to the same shape.
+    """
+
+    def __init__(self, in_dim: int, hidden: int, num_layers: int, block: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.projection = input_projection(in_dim, hidden)
+        self.blocks = nn.Sequential(*(block() for _ in range(num_layers)))
+        self.norm = RMSNorm(hidden)
+        self.out_dim = hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        output: Tensor = self.norm(self.blocks(self.projection(features)))
+        return output
+
+
 class RMSNorm(nn.Module):
     """x / ||x|| * sqrt(dim) * gamma."""
 
@@ -70,6 +99,10 @@ class RMSNorm(nn.Module):
             torch.promote_types(x.dtype, torch.float32)
         )  # float16 loses small sums of squares and overflows on large ones
         return (F.normalize(wide, dim=-1) * (math.sqrt(x.shape[-1]) * self.gamma)).to(x.dtype)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
 
 
 class RotaryEmbedding(nn.Module):
@@ -92,6 +125,10 @@ class RotaryEmbedding(nn.Module):
 
     def fused(self) -> nn.Module:
         return FusedRotaryEmbedding(self)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`."""
+        return 0
 
 
 class FusedRotaryEmbedding(nn.Module):
@@ -140,6 +177,10 @@ class GatedAttention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
         return F.dropout(self.out(merge_heads(gated)), self.dropout, self.training)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
 
 
 class FeedForward(nn.Sequential):

@@ -8,6 +8,7 @@ both directions. `causalgru` is the same one way, so that it can run on a stream
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -59,11 +60,15 @@ class CausalGruHead(CausalHead):
         return output, (last.transpose(0, 1),)
 
 
-@SEQUENCE_HEADS.register("gru")
+@SEQUENCE_HEADS.register_family({"gru": {"head": GruHead}, "causalgru": {"head": CausalGruHead}})
 @dataclass(frozen=True)
 class GruConfig(SequenceHeadConfig):
+    """Recurrent layers on the backbone's features."""
+
+    head: ClassVar[type[GruHead | CausalGruHead]]
+
     hidden: int = 256
-    """State size of each direction."""
+    """State size, of each direction."""
     num_layers: int = 2
 
     def __post_init__(self) -> None:
@@ -71,14 +76,5 @@ class GruConfig(SequenceHeadConfig):
         require_layers(self.num_layers)
 
     def build(self, in_dim: int) -> SequenceHead:
-        return GruHead(in_dim, self.hidden, self.num_layers)
-
-
-@SEQUENCE_HEADS.register("causalgru")
-@dataclass(frozen=True)
-class CausalGruConfig(GruConfig):
-    hidden: int = 256
-    """State size."""
-
-    def build(self, in_dim: int) -> SequenceHead:
-        return CausalGruHead(in_dim, self.hidden, self.num_layers)
+        """The head for features of `in_dim` values."""
+        return self.head(in_dim, self.hidden, self.num_layers)

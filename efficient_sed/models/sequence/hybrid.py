@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
+    BlockHead,
     FeedForward,
     RMSNorm,
-    input_projection,
+    attention_macs,
     merge_heads,
     require_heads,
     require_layers,
@@ -68,6 +69,10 @@ class HybridMixer(nn.Module):
         output: Tensor = self.out(merge_heads(0.5 * (recurrent + attended)))
         return output
 
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """See `contracts.CountsMacs`: queries by keys, and weights by values."""
+        return attention_macs(inputs[0].shape[1], inputs[0].shape[2])
+
 
 class HybridBlock(nn.Module):
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
@@ -82,7 +87,7 @@ class HybridBlock(nn.Module):
         return output
 
 
-class HybridHead(SequenceHead):
+class HybridHead(BlockHead):
     """Features (batch, time, in_dim) -> (batch, time, hidden)."""
 
     RELEASED_NAMES = (
@@ -103,15 +108,7 @@ class HybridHead(SequenceHead):
     )
 
     def __init__(self, in_dim: int, hidden: int, num_layers: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.projection = input_projection(in_dim, hidden)
-        self.blocks = nn.Sequential(*(HybridBlock(hidden, num_heads, dropout) for _ in range(num_layers)))
-        self.norm = RMSNorm(hidden)
-        self.out_dim = hidden
-
-    def forward(self, features: Tensor) -> Tensor:
-        output: Tensor = self.norm(self.blocks(self.projection(features)))
-        return output
+        super().__init__(in_dim, hidden, num_layers, lambda: HybridBlock(hidden, num_heads, dropout))
 
 
 @SEQUENCE_HEADS.register("hybrid")

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,10 @@ class Mamba2(nn.Module):
             y = (y + D[:, None] * values).flatten(2)
         output = self.out_proj(y.to(z.dtype) * F.silu(z))
         return output, (padded[:, :, -(KERNEL - 1) :].clone(), memory)  # a view would keep the whole chunk
+
+    def macs(self, inputs: tuple[Any, ...], output: Any) -> int:
+        """See `contracts.CountsMacs`: into the state and out of it, at each step."""
+        return 2 * int(inputs[0].shape[1]) * self.inner * STATE_DIM
 
 
 class MambaBlock(nn.Module):
@@ -157,11 +161,13 @@ class BiMambaHead(_Mamba):
         return x
 
 
-@SEQUENCE_HEADS.register("mamba")
+@SEQUENCE_HEADS.register_family(
+    {"mamba": {"head": MambaHead, "block": MambaBlock}, "bimamba": {"head": BiMambaHead, "block": BiMambaBlock}}
+)
 @dataclass(frozen=True)
 class MambaConfig(SequenceHeadConfig):
-    head: ClassVar[type[_Mamba]] = MambaHead
-    block: ClassVar[type[nn.Module]] = MambaBlock
+    head: ClassVar[type[_Mamba]]
+    block: ClassVar[type[nn.Module]]
 
     hidden: int = 256
     """Model dimension."""
@@ -191,10 +197,3 @@ class MambaConfig(SequenceHeadConfig):
 
     def build(self, in_dim: int) -> SequenceHead:
         return self.head(in_dim, self.hidden, self.num_layers, self.features_per_head, self.block)
-
-
-@SEQUENCE_HEADS.register("bimamba")
-@dataclass(frozen=True)
-class BiMambaConfig(MambaConfig):
-    head: ClassVar[type[_Mamba]] = BiMambaHead
-    block: ClassVar[type[nn.Module]] = BiMambaBlock

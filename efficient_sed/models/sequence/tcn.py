@@ -19,44 +19,20 @@ from torch.nn import functional as F
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.models.sequence.blocks import input_projection, require_layers, require_size
+from efficient_sed.models.weight_norm import WeightNormConv1d
 from efficient_sed.registry import SEQUENCE_HEADS
 
 NUM_STAGES = 5
 KERNEL = 3
 
 
-class WeightNormConv(nn.Module):
-    """Dilated convolution of (batch, channels, time) without padding; each kernel is a direction `weight_v` times a length `weight_g`.
-
-    Salimans and Kingma, "Weight normalization", NeurIPS 2016 (https://arxiv.org/abs/1602.07868).
-    """
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.dilation = (dilation,)
-        self.weight_v = nn.Parameter(torch.empty(channels, channels, KERNEL).normal_(0, 0.01))
-        self.weight_g = nn.Parameter(torch.linalg.vector_norm(self.weight_v.detach(), dim=(1, 2), keepdim=True))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    @property
-    def weight(self) -> Tensor:
-        """The kernel, shape (channels, channels, 3)."""
-        kernel: Tensor = self.weight_v * (
-            self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True)
-        )
-        return kernel
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv1d(x, self.weight, self.bias, dilation=self.dilation)
-
-    def fused(self) -> nn.Module:
-        conv = nn.Conv1d(len(self.bias), len(self.bias), KERNEL, dilation=self.dilation, device="meta")
-        conv.weight, conv.bias = nn.Parameter(self.weight.detach(), requires_grad=False), self.bias
-        return conv
+def normed_convolution(channels: int, dilation: int) -> WeightNormConv1d:
+    """Convolution without padding, each kernel of which has one length."""
+    return WeightNormConv1d(channels, KERNEL, std=0.01, norm_dims=(1, 2), dilation=dilation)
 
 
 def context(conv: nn.Module) -> int:
-    """Steps beside its own that an output step needs, of a WeightNormConv or its fused form."""
+    """Steps beside its own that an output step needs, of such a convolution or its fused form."""
     (dilation,) = conv.dilation  # type: ignore[misc]
     return (KERNEL - 1) * int(dilation)
 
@@ -66,8 +42,8 @@ class TcnStage(nn.Module):
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.conv1 = WeightNormConv(channels, dilation)
-        self.conv2 = WeightNormConv(channels, dilation)
+        self.conv1 = normed_convolution(channels, dilation)
+        self.conv2 = normed_convolution(channels, dilation)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, tails: Iterator[Tensor] | None, new_tails: list[Tensor]) -> Tensor:
@@ -132,10 +108,10 @@ class BiTcnHead(_Tcn):
         return self._run(features, None)[0]
 
 
-@SEQUENCE_HEADS.register("tcn")
+@SEQUENCE_HEADS.register_family({"tcn": {"head": TcnHead}, "bitcn": {"head": BiTcnHead}})
 @dataclass(frozen=True)
 class TcnConfig(SequenceHeadConfig):
-    head: ClassVar[type[_Tcn]] = TcnHead
+    head: ClassVar[type[_Tcn]]
 
     hidden: int = 256
     """Channels of all convolutions."""
@@ -149,9 +125,3 @@ class TcnConfig(SequenceHeadConfig):
 
     def build(self, in_dim: int) -> SequenceHead:
         return self.head(in_dim, self.hidden, self.num_layers, self.dropout)
-
-
-@SEQUENCE_HEADS.register("bitcn")
-@dataclass(frozen=True)
-class BiTcnConfig(TcnConfig):
-    head: ClassVar[type[_Tcn]] = BiTcnHead

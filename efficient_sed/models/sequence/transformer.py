@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from efficient_sed.config.schema import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
+    BlockHead,
     FeedForward,
     GatedAttention,
-    RMSNorm,
-    input_projection,
     require_heads,
     require_layers,
     require_multiple,
@@ -37,7 +36,7 @@ class TransformerBlock(nn.Module):
         return output
 
 
-class TransformerHead(SequenceHead):
+class TransformerHead(BlockHead):
     """Features (batch, time, in_dim) -> (batch, time, hidden)."""
 
     RELEASED_NAMES = (
@@ -51,15 +50,7 @@ class TransformerHead(SequenceHead):
     )
 
     def __init__(self, in_dim: int, hidden: int, num_layers: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.projection = input_projection(in_dim, hidden)
-        self.blocks = nn.Sequential(*(TransformerBlock(hidden, num_heads, dropout) for _ in range(num_layers)))
-        self.norm = RMSNorm(hidden)
-        self.out_dim = hidden
-
-    def forward(self, features: Tensor) -> Tensor:
-        output: Tensor = self.norm(self.blocks(self.projection(features)))
-        return output
+        super().__init__(in_dim, hidden, num_layers, lambda: TransformerBlock(hidden, num_heads, dropout))
 
 
 @SEQUENCE_HEADS.register("tf")

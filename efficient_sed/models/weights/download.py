@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from efficient_sed import __version__
 from efficient_sed.errors import CheckpointError
-from efficient_sed.files.atomic import locked
+from efficient_sed.files.locks import locked
 
 TIMEOUT_S = 30.0
 CHUNK_BYTES = 1 << 16

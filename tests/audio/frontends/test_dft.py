@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from efficient_sed.audio.frontends.dft import _by_convolution, centre_pad, power_spectrum
+from efficient_sed.audio.frontends.dft import centre_pad, power_spectrum
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,17 @@ from efficient_sed.audio.frontends.dft import _by_convolution, centre_pad, power
     [(400, 512, 160), (1024, 1024, 320), (882, 1024, 441), (440, 512, 220), (1380, 2048, 345), (5, 8, 3)],
 )
 @pytest.mark.parametrize("extra", [0, 1, 4001])
-def test_filters_give_the_transform(window_length: int, fft_length: int, hop_length: int, extra: int) -> None:
+def test_exports_get_the_same_spectrum(
+    window_length: int, fft_length: int, hop_length: int, extra: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     signal = torch.randn(2, fft_length + extra, generator=torch.Generator().manual_seed(extra))
     window = torch.hann_window(window_length, periodic=False)
     expected = power_spectrum(signal, window, fft_length, hop_length)
     assert expected.shape == (2, fft_length // 2 + 1, 1 + extra // hop_length)
-    torch.testing.assert_close(_by_convolution(signal, window, fft_length, hop_length), expected, rtol=1e-4, atol=1e-3)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    exported = power_spectrum(signal, window, fft_length, hop_length)
+    assert not torch.equal(exported, expected)  # another way to the same
+    torch.testing.assert_close(exported, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_centred_frames_are_those_of_pytorch() -> None:

@@ -543,7 +543,7 @@ def test_mistakes(
     assert "--force and --shard-gb belong to: efficient-sed data pack" in refused("check", *data, "--force")
     assert "--manifest and --classes belong to: efficient-sed data check" in refused("pack", *data, "--classes")
     with monkeypatch.context() as patch:
-        patch.setattr("efficient_sed.files.atomic.shutil.disk_usage", lambda _: Usage(1000))
+        patch.setattr("efficient_sed.files.folders.shutil.disk_usage", lambda _: Usage(1000))
         message = refused("pack", *data, f"{tmp_path}/new.h5")
         assert f"{tmp_path}/new.h5: cannot be written (it needs" in message
         assert "1e-06 GB free" in message

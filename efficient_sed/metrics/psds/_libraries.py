@@ -19,8 +19,9 @@ from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.metrics.psds._checks import check_clip, check_columns
+from efficient_sed.metrics.psds.parameters import PsdsParameters
+from efficient_sed.metrics.psds.result import NO_EVENTS, PsdsResult, describe_variant
 from efficient_sed.metrics.psds.roc import Curve, area, pool_classes
-from efficient_sed.metrics.psds.score import NO_EVENTS, PsdsParameters, PsdsResult, describe_variant
 
 Detection = tuple[str, float, float, str]
 """Clip, onset and offset in seconds, label."""

@@ -1,0 +1,133 @@
+"""`efficient-sed benchmark`: what models cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from efficient_sed.cli.parser import Commands
+from efficient_sed.cli.terminal import print_table
+from efficient_sed.errors import ConfigError
+from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+
+KEYS = {
+    "device": "device",
+    "batches": "batch",
+    "seconds": "seconds",
+    "threads": "threads",
+    "processes": "processes",
+    "precision": "precision",
+    "modes": "modes",
+    "with_mel": "with_mel",
+}
+"""Options by the key `benchmark.KEY` that they set."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "benchmark",
+        run,
+        "Measure parameters, MACs, throughput, latency and memory of models.",
+        examples=(
+            "benchmark fmn04 fmn10+tf-256 --threads 1 --csv costs.csv",
+            "benchmark detector.onnx detector.int8.onnx --engine onnxruntime,openvino",
+        ),
+    )
+    parser.set_defaults(option_of={f"benchmark.{key}": f"--{option}" for key, option in KEYS.items()})
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="released name, file, architecture such as fmn10+tf-256 (random weights, 447 classes), or exported model",
+    )
+    parser.add_argument("--device", metavar="D", help="cpu or gpu (default: a GPU if there is one)")
+    parser.add_argument(
+        "--precision", metavar="P[,P…]", help="fp32, bf16, fp16 (default: fp16 on a GPU, fp32 on a CPU)"
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="N[,N…]",
+        help="clips in a forward pass, and 1 besides for latency (default: 64 on a GPU, 4 on a CPU)",
+    )
+    parser.add_argument(
+        "--modes", metavar="M[,M…]", help="eager, fused, compiled, graphed (GPU) (default: eager,fused)"
+    )
+    parser.add_argument("--threads", type=int, help="threads on a CPU, kept to as many cores")
+    parser.add_argument("--processes", type=int, help="also measure so many processes of one thread at once")
+    parser.add_argument("--seconds", type=float, help="length of the clips (default: 10)")
+    parser.add_argument("--with-mel", action="store_true", default=None, help="also measure from the waveform")
+    parser.add_argument(
+        "--engine", metavar="E[,E…]", help=f"of exported models: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})"
+    )
+    parser.add_argument("--csv", type=Path, help="append one row per model to this file")
+    parser.add_argument("--json", action="store_true", help="print everything measured as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print tables or JSON."""
+    exported = [name for name in options.models if Path(name).suffix == EXPORTED_SUFFIX]
+    if exported:
+        return _run_exported(options, exported)
+    if options.engine is not None:
+        raise ConfigError(f"--engine {options.engine} runs exported models (.onnx), and {options.models[0]} is none")
+    from efficient_sed.config.parse import from_dict
+    from efficient_sed.config.schema import BenchmarkConfig
+    from efficient_sed.experiment.record import append_csv, complexity_table, read_benchmark_csv, speed_table
+    from efficient_sed.experiment.run import benchmark_model
+
+    config = from_dict(BenchmarkConfig, _typed(options), "benchmark")
+    if options.csv:
+        read_benchmark_csv(options.csv)  # a file that cannot be appended to is an error now, not after measuring
+    records = [benchmark_model(name, config) for name in options.models]
+    if options.csv:
+        append_csv(options.csv, records)
+    if options.json:
+        print(json.dumps(records, indent=1))
+    else:
+        print_table(complexity_table(records))
+        print_table(speed_table(records))
+    return 0
+
+
+def _typed(options: argparse.Namespace) -> dict[str, object]:
+    """Values of `BenchmarkConfig` by their key, of the options that were typed."""
+    values = {key: getattr(options, option) for key, option in KEYS.items()}
+    for key in ("precision", "modes"):
+        values[key] = values[key] and values[key].split(",")
+    if options.batch is not None:
+        values["batches"] = _numbers("--batch", options.batch)
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{option} {text or repr(text)}: not a list of whole numbers such as 1,8,64") from None
+
+
+def _run_exported(options: argparse.Namespace, exported: Sequence[str]) -> int:
+    """Measure exported models; works without PyTorch, so that a small board can."""
+    from efficient_sed.benchmark.exported import benchmark_exported
+    from efficient_sed.cli.exported_tables import exported_table
+
+    if len(exported) < len(options.models):
+        other = next(name for name in options.models if name not in exported)
+        raise ConfigError(f"{exported[0]} is an exported model and {other} is none; measure them one after the other")
+    for option in (*KEYS.values(), "csv"):
+        if option != "threads" and getattr(options, option) is not None:
+            raise ConfigError(
+                f"--{option.replace('_', '-')} is not for exported models, which are measured one clip at a time "
+                "as they are; --threads, --engine and --json are"
+            )
+    engines = (options.engine or DEFAULT_ENGINE).split(",")
+    num_threads = 1 if options.threads is None else options.threads
+    records = benchmark_exported([Path(name) for name in exported], engines, num_threads)
+    if options.json:
+        print(json.dumps(records, indent=1))
+    else:
+        print_table(exported_table(records))
+    return 0

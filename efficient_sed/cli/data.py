@@ -1,0 +1,87 @@
+"""`efficient-sed data`: check what a data set holds, or pack it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from efficient_sed.cli.parser import Commands
+from efficient_sed.cli.terminal import print_table
+from efficient_sed.errors import EXIT_FAILED, ConfigError
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "data",
+        run,
+        "Check what a data set holds, or pack it into a file that is read fast.",
+        examples=(
+            "data check data=folder data.root=my_sounds",
+            "data pack data=synthetic data.seed=1 packed.h5",
+        ),
+    )
+    parser.add_argument(
+        "action",
+        choices=("check", "pack"),
+        help="check: what is here of what is expected, events per class; decodes every file. pack: write a 16 kHz copy",
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="key=value | OUT.h5",
+        help="data=synthetic data.seed=1, or data=audioset_strong data.root=DIR; for pack the file to write, too",
+    )
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="FILE",
+        help="check: write part, id, duration and hash of every clip, one JSON line each",
+    )
+    parser.add_argument("--classes", action="store_true", help="check: show every class of a long list")
+    parser.add_argument("--force", action="store_true", help="pack: overwrite OUT.h5")
+    parser.add_argument(
+        "--shard-gb",
+        type=float,
+        metavar="GB",
+        help="pack: write a folder OUT of files that hold so much sound each, instead of one file OUT.h5",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check or pack; status 1 if a file cannot be read."""
+    if options.action == "check":
+        return _check(options)
+    if options.manifest or options.classes:
+        raise ConfigError("--manifest and --classes belong to: efficient-sed data check")
+    from efficient_sed.cli.pack import pack_command
+
+    print(pack_command(options.words, is_forced=options.force, shard_gb=options.shard_gb))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from efficient_sed.cli.data_tables import coverage_table, data_table
+    from efficient_sed.data.check import check_data, check_manifest_place, write_manifest
+    from efficient_sed.data.events import overhang_notes
+    from efficient_sed.experiment.compose import compose_run, key_of
+    from efficient_sed.models.sed import frame_grid
+
+    if options.force or options.shard_gb is not None:
+        raise ConfigError("--force and --shard-gb belong to: efficient-sed data pack")
+    if options.manifest:
+        check_manifest_place(options.manifest)
+    config = compose_run(options.words)
+    names_model = any(key_of(word).split(".")[0] in ("backbone", "model", "experiment") for word in options.words)
+    report = check_data(config.data, frame_grid(config.backbone) if names_model else None)
+    print_table(coverage_table(report))
+    print_table(data_table(report.splits, is_whole=options.classes))
+    for note in overhang_notes(report.splits):
+        print(note)
+    print(f"manifest hash {report.splits.manifest_hash}; unreadable files: {len(report.problems)}")
+    if options.manifest:
+        write_manifest(report.splits, options.manifest)
+    for problem in report.problems:
+        print(f"efficient-sed: {problem}", file=sys.stderr)
+    return EXIT_FAILED if report.problems else 0

@@ -1,0 +1,46 @@
+"""Tables of `efficient-sed data check`."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from efficient_sed.data.check import DataReport, summarise
+from efficient_sed.data.events import PARTS, Splits
+
+MAX_ROWS, SHOWN_ROWS = 40, 10  # of more classes than that the ten commonest and the ten rarest are shown
+
+
+def coverage_table(report: DataReport) -> Table:
+    """Expected, found, unreadable, without teacher: one row per part."""
+    table = Table(title="Clips", title_justify="left")
+    for column in ("part", "expected", "found", "of expected", "unreadable", "without teacher"):
+        table.add_column(column, justify="left" if column == "part" else "right")
+    for part, row in report.coverage.items():
+        share = "" if not row.expected else f"{row.found / row.expected:.1%}"
+        expected, without = ("" if value is None else f"{value:,}" for value in (row.expected, row.without_teacher))
+        table.add_row(part, expected, f"{row.found:,}", share, f"{row.unreadable:,}", without)
+    return table
+
+
+def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
+    """Clips, hours and events per class of each part; of a long list the commonest and the rarest classes in training, unless the whole is asked for."""
+    summaries = {part: summarise(getattr(splits, part), splits.classes) for part in PARTS}
+    counts = summaries["train"].events
+    labels = list(splits.classes)
+    table = Table(title="Events per class", title_justify="left")
+    if len(labels) > MAX_ROWS and not is_whole:
+        ordered = sorted(labels, key=lambda label: -counts[label])
+        labels = [*ordered[:SHOWN_ROWS], *ordered[-SHOWN_ROWS:]]
+        absent = sum(count == 0 for count in counts.values())
+        table.caption = f"the {SHOWN_ROWS} commonest and the {SHOWN_ROWS} rarest of {len(splits.classes)} classes; {absent} have no event in training; --classes shows all"
+        table.caption_justify = "left"
+    table.add_column("class")
+    for part in PARTS:
+        table.add_column(f"{part}\n{summaries[part].clips} clips, {summaries[part].hours:.2f} h", justify="right")
+    for row, label in enumerate(labels):
+        table.add_row(
+            label,
+            *(str(summaries[part].events[label]) for part in PARTS),
+            end_section=len(labels) < len(splits.classes) and row == SHOWN_ROWS - 1,
+        )
+    return table

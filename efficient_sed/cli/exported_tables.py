@@ -1,0 +1,87 @@
+"""Tables about exported models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from efficient_sed.machine.environment import cpu_name
+
+if TYPE_CHECKING:  # it needs PyTorch, which a board that measures does without
+    from efficient_sed.export.precisions import Comparison
+
+
+def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """What exported models cost; records as `benchmark_exported` returns them."""
+    table = Table(title="What it costs, exported", title_justify="left")
+    for column in (
+        "model",
+        "precision",
+        "engine",
+        "score",
+        "parameters",
+        "MACs",
+        "clips/s",
+        "quartiles",
+        "ms a clip",
+        "95 %",
+    ):
+        table.add_column(column, justify="left" if column in ("model", "precision", "engine") else "right")
+    for record in records:
+        costs, score = record["complexity"], record["score"]
+        speed, latency = costs["throughput"], costs["latency"]
+        counts = (
+            "" if costs["params"] is None else f"{costs['params']:,}",
+            "" if costs["macs"] is None else f"{costs['macs'] / 1e6:,.1f} M",
+        )
+        rate = f"{speed['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in speed["iqr"])
+        scored = "" if score is None else f"{score['value']:.4f}"
+        table.add_row(
+            record["model"],
+            speed["precision"],
+            speed["mode"],
+            scored,
+            *counts,
+            *rate,
+            f"{latency['ms']:.1f}",
+            f"{latency['p95_ms']:.1f}",
+        )
+    measured = sorted(
+        {
+            f"{record['complexity']['throughput']['device']}, clips of {record['complexity']['seconds']:g} s one at a time"
+            for record in records
+        }
+    )
+    memory = [
+        f"whole process at most {peak:.0f} MB"
+        for record in records
+        if (peak := record["complexity"]["peak_memory_mb"]) is not None
+    ]
+    table.caption, table.caption_justify = "; ".join(measured + memory), "left"
+    return table
+
+
+def precisions_table(comparison: Comparison) -> Table:
+    """What each precision of a model scores and costs."""
+    table = Table(title=f"{comparison.model_name}: what fewer bits cost", title_justify="left")
+    for column in ("precision", "engine", comparison.metric, "change", "MB", "clips/s", "ms a clip", "95 %"):
+        table.add_column(column, justify="left" if column in ("precision", "engine") else "right")
+    for row in comparison.rows:
+        scores = f"{row.score:.4f}", f"{row.score - comparison.rows[0].score:+.4f}"
+        table.add_row(
+            row.precision,
+            row.engine,
+            *scores,
+            f"{row.num_bytes / 1e6:.2f}",
+            f"{row.pace.clips_per_s:.1f}",
+            f"{row.pace.latency_ms:.1f}",
+            f"{row.pace.latency_p95_ms:.1f}",
+        )
+    threads = "one thread" if comparison.num_threads == 1 else f"{comparison.num_threads} threads"
+    table.caption = (
+        f"scores: {comparison.data}; speed: {cpu_name()}, {threads}, one clip at a time, waveform to scores, in turn"
+    )
+    table.caption_justify = "left"
+    return table

@@ -1,0 +1,176 @@
+"""`efficient-sed plot`: the frontier between scores and costs, as pictures and a table."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from efficient_sed.cli.parser import Commands
+from efficient_sed.cli.terminal import print_table
+from efficient_sed.errors import ConfigError
+
+FILE_ENDING = re.compile(r"\.[a-z]{1,4}\d?", re.IGNORECASE)  # that of v1.2 is none
+PICTURES = ("png", "svg")
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "plot",
+        run,
+        "Draw the performance-complexity frontier of finished runs, and print it as a table.",
+        examples=("plot runs --output plots/frontier.png", "plot --published --output plots/published.png"),
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
+    source.add_argument(
+        "--published",
+        action="store_true",
+        help="draw published models alone, with their MACs as published and as we count them; needs no runs",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("plots/frontier.png"),
+        help="PNG; an SVG, an interactive page (HTML) and, of runs, a CSV are written beside it",
+    )
+    parser.add_argument(
+        "--device",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="draw only what was measured there of exported runs, by: efficient-sed benchmark MODEL.onnx --json",
+    )
+    parser.add_argument(
+        "--allow-mixed", action="store_true", help="draw results of different data or metric variants together"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw finished runs or the published models."""
+    if options.published:
+        return _draw_published(options)
+    from efficient_sed.frontier.points import find_runs
+
+    check_output("--output", options.output)
+    report_runs(
+        find_runs(options.runs), options.output, allow_mixed=options.allow_mixed, device_files=options.device or ()
+    )
+    return 0
+
+
+def _draw_published(options: argparse.Namespace) -> int:
+    from efficient_sed.frontier.corrected_plot import draw_corrected
+    from efficient_sed.frontier.html import write_page
+    from efficient_sed.frontier.points import output_base, read_published, with_ending
+
+    check_output("--output", options.output, (*PICTURES, "html"))
+    if options.device:
+        raise ConfigError("--device is about runs; leave --published out")
+    base = output_base(options.output)
+    _print_written(
+        [*draw_corrected(read_published(), with_ending(base, "png")), write_page([], with_ending(base, "html"))]
+    )
+    return 0
+
+
+def check_output(option: str, output: Path, endings: Sequence[str] = (*PICTURES, "html", "csv")) -> None:
+    """Check before a training, not after it, that the files of a plot can be written.
+
+    Pictures and pages replace what has their name; the CSV replaces only a table of results, since annotations may have
+    its name.
+
+    Args:
+        option: What the path was typed as, for the message.
+        endings: Of the files that will be written.
+
+    Raises:
+        ConfigError: If one cannot be written, or the CSV would replace another table.
+    """
+    from efficient_sed.experiment.record import RESULT_COLUMNS
+    from efficient_sed.files.atomic import check_replaceable, check_writable
+    from efficient_sed.frontier.points import output_base, with_ending
+
+    if not output.is_dir() and output_base(output) == output and FILE_ENDING.fullmatch(output.suffix):
+        raise ConfigError(
+            f"{option} {output} is not allowed: PNG and SVG are drawn, such as {output.with_suffix('.png')}"
+        )
+    header = ",".join(RESULT_COLUMNS[:3])
+    for ending in endings:
+        path = with_ending(output_base(output), ending)
+        try:
+            if ending == "csv":
+                check_replaceable(path, lambda start: start.startswith(header))
+            else:
+                check_writable(path)
+        except OSError as error:
+            raise ConfigError(f"{option} {output}: {path} cannot be written ({error.strerror})") from error
+
+
+def report_runs(
+    folders: Sequence[Path],
+    output: Path,
+    *,
+    allow_mixed: bool = False,
+    is_split: bool = False,
+    device_files: Sequence[Path] = (),
+) -> None:
+    """Print the table of finished runs, and write CSV, page and pictures.
+
+    Args:
+        folders: Of the runs.
+        output: Where the pictures go; further ones get a number.
+        allow_mixed: Draw results together that do not compare.
+        is_split: A picture for each set of runs that compare, instead of one for each score that leads.
+        device_files: What exported models of the runs were measured to cost on another machine; only these are drawn.
+    """
+    from efficient_sed.experiment.record import result_table, write_csv
+    from efficient_sed.frontier.device_rows import results_on_device
+    from efficient_sed.frontier.html import write_page
+    from efficient_sed.frontier.plot import draw_frontier
+    from efficient_sed.frontier.points import (
+        check_comparable,
+        group_by_metric,
+        group_comparable,
+        output_base,
+        read_published,
+        read_results,
+        run_points,
+        with_ending,
+    )
+    from efficient_sed.frontier.table1 import table1
+
+    found: Sequence[tuple[Path, Mapping[str, Any]]] = read_results(folders)
+    if device_files:
+        found = results_on_device(found, device_files)
+    results = [result for _, result in found]
+    groups = group_by_metric(run_points(found))
+    if is_split:
+        groups = [comparable for group in groups for comparable in group_comparable(group)]
+    for group in groups if not allow_mixed else ():
+        check_comparable(group)
+    print_table(result_table(results))
+    if (beside := table1(results)) is not None:
+        print_table(beside)
+    base = output_base(output)
+    pictures = [base if index == 0 else base.with_name(f"{base.name}_{index + 1}") for index in range(len(groups))]
+    for picture in pictures:
+        check_output("plot", with_ending(picture, "png"), PICTURES)
+    written = [write_csv(with_ending(base, "csv"), results), write_page(found, with_ending(base, "html"))]
+    for group, picture in zip(groups, pictures, strict=True):
+        published = read_published() if group[0].metric == "psds1_macro" else []
+        written += draw_frontier(group, published, with_ending(picture, "png"), allow_mixed=allow_mixed)
+    if len(groups) > 1:
+        print(
+            f"efficient-sed: the runs differ in data or score and do not compare: {len(groups)} pictures",
+            file=sys.stderr,
+        )
+    _print_written(written)
+
+
+def _print_written(paths: Sequence[Path]) -> None:
+    print("wrote " + ", ".join(str(path) for path in paths))
