@@ -109,15 +109,16 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self.package}.{module}")
 
 
-def _registries() -> tuple[Registry[Any], Registry[Any], Registry[Any], Registry[Any]]:
+def _registries() -> tuple[Registry[Any], ...]:
     return (
         Registry("backbone", "efficient_sed.models.backbones"),
         Registry("sequence head", "efficient_sed.models.sequence"),
         Registry("data set", "efficient_sed.data.sets"),
         Registry("teacher", "efficient_sed.teachers"),
+        Registry("annotation format", "efficient_sed.data.annotations"),
     )
 
 
-BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS = _registries()
+BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS, ANNOTATION_FORMATS = _registries()
 ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
 EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")

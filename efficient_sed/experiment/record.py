@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,6 @@ RESULT_COLUMNS = (
     "model", "score", "metric", *SCORES[1:], "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "fold", "signature", "data", "manifest_hash",
     "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
 )  # fmt: skip
-CSV_START = re.compile(",".join(RESULT_COLUMNS[:3]).encode())
 
 
 def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
