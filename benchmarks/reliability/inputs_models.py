@@ -17,7 +17,8 @@ from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import read_card
-from efficient_sed.models.weights.checkpoint import load_model, model_header, save_model
+from efficient_sed.models.weights.checkpoint import load_model, save_model
+from efficient_sed.models.weights.header import model_header
 from reliability.inputs import Kind, check_labels, demand
 from reliability.mutations import change_value, damage, damaged_json, wild_value
 

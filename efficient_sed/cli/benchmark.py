@@ -72,9 +72,10 @@ def run(options: argparse.Namespace) -> int:
         return _run_exported(options, exported)
     if options.engine is not None:
         raise ConfigError(f"--engine {options.engine} runs exported models, and {options.models[0]} is none")
+    from efficient_sed.cli.tables import complexity_table, speed_table
     from efficient_sed.config.parse import from_dict
     from efficient_sed.config.schema import BenchmarkConfig
-    from efficient_sed.experiment.record import append_csv, complexity_table, read_benchmark_csv, speed_table
+    from efficient_sed.experiment.record import append_csv, read_benchmark_csv
     from efficient_sed.experiment.run import benchmark_model
 
     config = from_dict(BenchmarkConfig, _typed(options), "benchmark")

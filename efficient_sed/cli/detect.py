@@ -77,7 +77,9 @@ def add_parser(commands: Commands) -> None:
         "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace what is there; without it, a folder of results is only completed"
+        "--overwrite",
+        action="store_true",
+        help="replace what is there; without it, a folder of results is only completed",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")

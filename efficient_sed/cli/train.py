@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
         print(json.dumps(to_dict(config), indent=1))
         return 0
-    from efficient_sed.experiment.record import result_table
+    from efficient_sed.cli.tables import result_table
     from efficient_sed.experiment.run import run_experiment, run_folder
 
     if options.exit_with_parent:

@@ -7,6 +7,7 @@ Nothing here imports torch.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -405,8 +406,8 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
-    """Parameters of PSDS1 (facts: detection and ground-truth tolerance 0.7, no cross-trigger cost)."""
+class PsdsConfig:
+    """Parameters of PSDS without cross-triggers, by default those of PSDS1, with their ranges."""
 
     dtc: float = 0.7
     """Detection tolerance criterion: share of a detection that ground truth must cover."""
@@ -416,14 +417,28 @@ class EvaluationConfig:
     """Cost of instability across classes; the macro value beside it has none."""
     max_efpr: float = 100.0
     """False positives an hour at which the ROC is cut."""
+
+    key_prefix: ClassVar[str] = ""
+    """What a message puts before the name of a parameter."""
+
+    def __post_init__(self) -> None:
+        for name in ("dtc", "gtc"):
+            self._require(0 < getattr(self, name) <= 1, name, "above 0, at most 1")
+        self._require(0 <= self.alpha_st < math.inf, "alpha_st", "0 or more")
+        self._require(0 < self.max_efpr <= MAX_EFPR, "max_efpr", f"above 0, at most {MAX_EFPR:g}")
+
+    def _require(self, condition: bool, name: str, allowed: str) -> None:
+        require(condition, self.key_prefix + name, getattr(self, name), allowed)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(PsdsConfig):
+    """How detection is scored: PSDS over all thresholds."""
+
     back_end: Literal["exact", "sed_scores_eval", "psds_eval"] = "exact"
     """What computes it: this project itself, or a package of the extra [eval], which keeps all scores in memory."""
 
-    def __post_init__(self) -> None:
-        require(0 < self.dtc <= 1, "evaluation.dtc", self.dtc, "above 0, at most 1")
-        require(0 < self.gtc <= 1, "evaluation.gtc", self.gtc, "above 0, at most 1")
-        require(self.alpha_st >= 0, "evaluation.alpha_st", self.alpha_st, "0 or more")
-        require(0 < self.max_efpr <= MAX_EFPR, "evaluation.max_efpr", self.max_efpr, f"above 0, at most {MAX_EFPR:g}")
+    key_prefix: ClassVar[str] = "evaluation."
 
 
 @dataclass(frozen=True)

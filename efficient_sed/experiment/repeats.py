@@ -18,10 +18,12 @@ NOT_COMPUTED_IN = {
 
 
 def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Results of one configuration with different seeds or folds together, in the order of their first; by seed and fold within.
+    """Results of one configuration with different seeds or folds together, in the order of their first.
 
-    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A run that is there twice is taken
-    once. One without a speed joins the first that agrees with it in all else.
+    By seed and fold within.
+
+    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A
+    run that is there twice is taken once. One without a speed joins the first that agrees with it in all else.
     """
     groups: dict[str, dict[str, Mapping[str, Any]]] = {}
     ordered = list(results)

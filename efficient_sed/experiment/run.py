@@ -37,13 +37,8 @@ from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import model_name, parse_name
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.models.weights.cards import list_cards
-from efficient_sed.models.weights.checkpoint import (
-    CHECKPOINT_SUFFIXES,
-    MODEL_FILE,
-    load_model,
-    read_checkpoint,
-    save_model,
-)
+from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, MODEL_FILE, load_model, save_model
+from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.training.curves import METRICS_FILE, draw_curves
 from efficient_sed.training.train import (
     BEST_CHECKPOINT,

@@ -128,14 +128,14 @@ def export_precisions(
             for scored in _score(content, precision, Path(folder), chosen, engines, num_threads, splits, config)
         ]
         seconds = take_turns({(item.precision, item.engine): item.run for item in scored}, PASSES)
-    metric, title = main_score({"task": config.task, "metrics": scored[-1].metrics})
+    leading = main_score({"task": config.task, "metrics": scored[-1].metrics})
     rows = [
         Deployed(
             item.precision,
             item.version,
             paths.get(item.precision),
             len(contents[item.precision]),
-            float(str(item.metrics[metric])),
+            float(str(item.metrics[leading.key])),
             summarise(seconds[item.precision, item.engine]),
         )
         for item in scored
@@ -146,7 +146,7 @@ def export_precisions(
             own_header = dataclasses.replace(
                 header,
                 precision=row.precision,
-                metric=metric,
+                metric=leading.key,
                 score=row.score,
                 scored_on=scored_on,
                 scored_by=item.engine,
@@ -154,7 +154,7 @@ def export_precisions(
                 conditions=exact_variant(item.metrics),
             )
             keep_file(row.path, chosen.with_header(contents[row.precision], own_header))
-    return Comparison(model_name, title, scored_on, num_threads, rows)
+    return Comparison(model_name, leading.name, scored_on, num_threads, rows)
 
 
 def _as_scored(model: SedModel, config: RunConfig) -> SedModel:

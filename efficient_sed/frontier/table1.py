@@ -1,7 +1,7 @@
 """Table 1 of dnd-sed: what was measured here beside what the paper prints.
 
-Drossos et al. 2020 (https://arxiv.org/abs/2002.00476): parameters, frame-wise F1 and error rate at threshold 0.5 as mean and standard deviation over
-repetitions, and wall seconds of a training epoch.
+Drossos et al. 2020 (https://arxiv.org/abs/2002.00476): parameters, frame-wise F1 and error rate at threshold 0.5 as
+mean and standard deviation over repetitions, and wall seconds of a training epoch.
 """
 
 from __future__ import annotations

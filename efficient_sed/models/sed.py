@@ -40,7 +40,10 @@ class Provenance:
     median_frames: int = 9
     """Window of the median filter its scores were evaluated with."""
     task: str = "detection"
-    """What it was trained for; the frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained."""
+    """What it was trained for.
+
+    The frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained.
+    """
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Free facts: data set, seed, scores."""
 
@@ -69,7 +72,10 @@ def frame_grid(config: BackboneConfig) -> FrameGrid:
 
 
 class LinearClassifier(Classifier):
-    """Frame logits from each step, clip logits from the mean over time: by a layer of their own, or by that of the frames."""
+    """Frame logits from each step, clip logits from the mean over time.
+
+    Clip logits have a layer of their own, or use that of the frames.
+    """
 
     def __init__(self, in_dim: int, num_classes: int, has_clip_layer: bool = True) -> None:
         super().__init__()

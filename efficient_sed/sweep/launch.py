@@ -112,7 +112,7 @@ def _end(status: RunStatus, how: str) -> None:
 def _take_result(status: RunStatus) -> None:
     result = read_result(status.point.folder)
     if result is not None:
-        status.state, status.score = State.FINISHED, result["metrics"][main_score(result)[0]]
+        status.state, status.score = State.FINISHED, result["metrics"][main_score(result).key]
         status.lacks_speed = needs_speed(result, status.point.config.benchmark.device)
 
 

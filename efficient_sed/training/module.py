@@ -16,13 +16,13 @@ from efficient_sed.inference.evaluate import (
     ClipScores,
     collected_event_metrics,
     handle_unreadable,
-    psds_parameters,
     start_scores,
     task_metrics,
 )
+from efficient_sed.metrics.psds.parameters import PsdsParameters
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.weights.checkpoint import model_header
+from efficient_sed.models.weights.header import model_header
 from efficient_sed.teachers.model import ModelConfig, is_alike
 from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
@@ -71,7 +71,7 @@ class SedModule(pl.LightningModule):
     @property
     def monitor(self) -> str:
         """The validation metric that chooses the best epoch; higher is better."""
-        psds = psds_parameters(self.config.evaluation).name
+        psds = PsdsParameters.of(self.config.evaluation).name
         return "val/map" if self.config.task == "tagging" else f"val/{psds}_macro"
 
     def on_train_epoch_start(self) -> None:
@@ -190,7 +190,6 @@ class SedModule(pl.LightningModule):
             config.task,
             config.evaluation,
             config.data.median_frames,
-            self.model.grid.hop_s,
             keeps_scores=config.has_event_scores,
         )
 

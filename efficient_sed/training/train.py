@@ -33,8 +33,9 @@ from efficient_sed.errors import (
 from efficient_sed.machine.environment import choose_device, device_name
 from efficient_sed.machine.memory import enough_memory
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
-from efficient_sed.models.weights.checkpoint import check_archive, load_model
+from efficient_sed.models.weights.checkpoint import load_model
 from efficient_sed.models.weights.initial import load_initial, load_initial_model
+from efficient_sed.models.weights.read import check_archive
 from efficient_sed.training.callbacks import (
     AtomicCheckpointIO,
     AveragedWeights,

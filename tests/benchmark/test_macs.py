@@ -120,7 +120,10 @@ def test_equals_torch(head: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", ["dnd-base", "dnd-dws", "dnd-dnd-k3-d10", "prinzivalle-conv1x1"])
 def test_dnd_sed_by_hand(name: str) -> None:
-    """Three blocks at 40, 8 and 2 features a frame, the first with one channel in; a GRU, or nine taps at 127 places, or at 254 and 85 mixtures of them."""
+    """Three blocks at 40, 8 and 2 features a frame, the first with one channel in.
+
+    A GRU, or nine taps at 127 places, or at 254 and 85 mixtures of them.
+    """
     report = es.count_macs(es.create_model(name, num_classes=16), 1.0)
     frames = 100 if name.startswith("dnd") else 22_050 // 220
     pointwise, taps = 256 * 256, 25 * 256
@@ -331,7 +334,10 @@ ERANN = {
 
 @pytest.mark.parametrize("name", ["erann-8x4-4", "erann-8x4-5", "erann-8x4-6", "erann-8x8-6"])
 def test_multi_adds_of_erann(name: str) -> None:
-    """The paper's are the convolutions and the two layers behind them, once for a clip of 10 s, without the front end; to 0.02 % where they do not round alike."""
+    """The paper's are the convolutions and the two layers behind them, once for a clip of 10 s, without the front end.
+
+    To 0.02 % where they do not round alike.
+    """
     assert len(ERANN) == 6
     with torch.device("meta"):
         model = es.create_model(name, num_classes=527)

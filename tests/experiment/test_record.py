@@ -13,23 +13,24 @@ from rich.console import Console
 from rich.table import Table
 
 from efficient_sed.benchmark.speed import unmeasured
+from efficient_sed.cli.tables import complexity_table, result_table
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.record import (
     COMPLEXITY_COLUMNS,
-    RESULT_COLUMNS,
     append_csv,
     complexity_row,
-    complexity_table,
     repeated_rows,
-    result_table,
+    result_columns,
     write_csv,
 )
 
 RECORD: dict[str, Any] = {
     "model": "fmn04",
     "complexity": {
-        "params": 528_448, "macs": 184_500_000, "macs_by_part": {"frontend": 38_000_000, "backbone": 181_100_000}, "macs_deepspeed": None, "seconds": 10.0,
-        "throughput": {"clips_per_s": 31.5, "iqr": [30.0, 33.0], "batch_size": 4, "precision": "fp32", "device": "CPU of a kind, 1 threads"},
+        "params": 528_448, "macs": 184_500_000,
+        "macs_by_part": {"frontend": 38_000_000, "backbone": 181_100_000}, "macs_deepspeed": None, "seconds": 10.0,
+        "throughput": {"clips_per_s": 31.5, "iqr": [30.0, 33.0], "batch_size": 4, "precision": "fp32",
+                       "device": "CPU of a kind, 1 threads"},
         "latency": {"ms": 33.25}, "peak_memory_mb": 700.5,
     },
     "environment": {"versions": {"torch": "2.11.0"}, "commit": "abc", "created": "2026-11-20T00:00:00+00:00"},
@@ -58,7 +59,7 @@ def text_of(table: Table) -> str:
 
 def test_every_column_is_filled() -> None:
     assert tuple(complexity_row(RECORD)) == COMPLEXITY_COLUMNS
-    assert repeated_rows([RESULT])[0].keys() == set(RESULT_COLUMNS)
+    assert repeated_rows([RESULT])[0].keys() == set(result_columns())
 
 
 def test_a_speed_that_was_measured_later_says_with_what() -> None:

@@ -26,7 +26,8 @@ from efficient_sed.experiment import run as runner
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.result_file import read_result
 from efficient_sed.experiment.run import benchmark_model, run_experiment, run_folder, signature
-from efficient_sed.frontier.points import read_results, run_points
+from efficient_sed.frontier.points import run_points
+from efficient_sed.frontier.runs import read_results
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 

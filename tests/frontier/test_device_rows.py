@@ -23,7 +23,7 @@ from efficient_sed.export.quantise import quantise
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import build_file
 from efficient_sed.frontier.device_rows import results_on_device
-from efficient_sed.frontier.points import find_runs, read_results
+from efficient_sed.frontier.runs import find_runs, read_results
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.registry import ENGINES

@@ -156,7 +156,10 @@ def test_a_head_brings_the_usual_classifier() -> None:
 @pytest.mark.parametrize("config", [NARROW[2], NARROW[1], FRAMEWISE[0]])
 @torch.inference_mode()
 def test_fused(config: BackboneConfig) -> None:
-    """The BatchNorm behind a convolution goes into it, with the activation; those before the first convolution of a unit stay."""
+    """The BatchNorm behind a convolution goes into it, with the activation.
+
+    Those before the first convolution of a unit stay.
+    """
     model = narrow_model(config)
     double, fused, mel = copy.deepcopy(model).double(), es.fuse(model), mel_for(model, 3, 213)
     for plain, ours, merged, exact in zip(

@@ -33,9 +33,9 @@ from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.names import model_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.cards import list_cards
-from efficient_sed.models.weights.checkpoint import load_strictly
 from efficient_sed.models.weights.convert import _architecture_of
 from efficient_sed.models.weights.initial import load_initial
+from efficient_sed.models.weights.read import load_strictly
 from efficient_sed.models.weights.released import rename_released, with_clip_layer
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -57,8 +57,9 @@ OTHER_PREFIX = {
     "asit": ("model.", "model.asit."),
 }
 TOLERANCE = 1e-3
-"""Of the references, made in float32 on another CPU: quiet bands are the rounding of a Fourier transform. The front ends are held to float64 in
-tests/audio."""
+"""Of the references, made in float32 on another CPU: quiet bands are the rounding of a Fourier transform. The front
+ends are held to float64 in tests/audio.
+"""
 by_name = pytest.mark.parametrize("name", FILES)
 
 
@@ -184,7 +185,10 @@ def test_short_clips(loaded: Loaded) -> None:
 
 @torch.inference_mode()
 def test_longer_than_ten_seconds(loaded: Loaded) -> None:
-    """M2D takes pieces that do not know of each other; for the others positions end, which a run says before it starts."""
+    """M2D takes pieces that do not know of each other.
+
+    For the others positions end, which a run says before it starts.
+    """
     name, model = loaded
     config = compose_run(
         [f"backbone={name}", "data.clip_seconds=12", "data=synthetic", "train.augment.mel_jitter=false"]
@@ -366,7 +370,10 @@ def assert_marked(backbone: torch.nn.Module, state: dict[str, Tensor]) -> None:
 def test_starting_points(
     name: str, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file of either kind has the backbone; whatever classifier a tagger left in it is not taken, which the log says."""
+    """A file of either kind has the backbone.
+
+    Whatever classifier a tagger left in it is not taken, which the log says.
+    """
     monkeypatch.setenv("EFFICIENT_SED_HOME", str(tmp_path))
     state = without_heads(marked(name))
     heads = (

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 import efficient_sed as es
+from efficient_sed.audio.frontends.asit import AsitMel
 from efficient_sed.audio.frontends.mel import LogMel
-from efficient_sed.audio.frontends.transformers import AsitMel, PasstMel
+from efficient_sed.audio.frontends.passt import PasstMel
 from efficient_sed.audio.io import find_audio
 from efficient_sed.cli.main import main
 from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
@@ -118,7 +119,7 @@ def test_clips_longer_than_a_teacher_hears(monkeypatch: pytest.MonkeyPatch) -> N
     teacher.check_clips(10.0)
     with pytest.raises(
         ConfigError,
-        match=r"teacher teacher0: hears at most 10 s at once, data\.clip_seconds=12; give data\.clip_seconds=10",
+        match=r"teacher teacher0: takes at most 10 s at once, data\.clip_seconds=12; give data\.clip_seconds=10",
     ):
         teacher.check_clips(12.0)
 

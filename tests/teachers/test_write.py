@@ -154,7 +154,10 @@ def test_long_clips_are_heard_in_windows(
 def test_clips_of_many_lengths(
     teachers: dict[str, SedModel], tmp_path: Path, tiny_data: Splits, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows are as long as the longest clip and take no space where there is no sound; what cannot be read is left out."""
+    """Rows are as long as the longest clip and take no space where there is no sound.
+
+    What cannot be read is left out.
+    """
     import soundfile
 
     rng = np.random.default_rng(0)
@@ -359,7 +362,10 @@ def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:
 def test_on_the_grid_of_the_student_s_backbone(
     tiny_data: Splits, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """100 frames a second at 44.1 kHz for dnd-sed; a teacher of the fmn family is none for it, nor the other way round."""
+    """100 frames a second at 44.1 kHz for dnd-sed.
+
+    A teacher of the fmn family is none for it, nor the other way round.
+    """
     model = es.create_model("crnn_dws", classes=list(tiny_data.classes)).eval()
     teacher, other = str(tmp_path / "dws.safetensors"), str(tmp_path / "fmn.safetensors")
     es.save_model(model, teacher)

@@ -19,11 +19,15 @@ class IdentityHead(CausalHead):
         self.out_dim = in_dim
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         return features, ()
 
 
 @SEQUENCE_HEADS.register("none")
 @dataclass(frozen=True)
 class IdentityConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return IdentityHead(in_dim)

@@ -27,7 +27,7 @@ from efficient_sed.models.contracts import Backbone, Positioned
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights import initial
 from efficient_sed.models.weights.cards import Card
-from efficient_sed.models.weights.checkpoint import model_header
+from efficient_sed.models.weights.header import model_header
 from efficient_sed.models.weights.initial import load_initial, load_initial_model
 from efficient_sed.registry import BACKBONES
 
