@@ -43,7 +43,7 @@ from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
-from efficient_sed.inference.engines import Engine, open_engine
+from efficient_sed.inference.engines.contract import Engine, open_engine
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.machine.environment import device_name

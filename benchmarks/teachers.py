@@ -26,7 +26,7 @@ from deploy import ratios
 
 import efficient_sed as es
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig

@@ -13,8 +13,9 @@ import tempfile
 import torch
 
 from efficient_sed.data import windows
-from efficient_sed.experiment.compose import compose_run, key_of
-from efficient_sed.experiment.run import score_checkpoint
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.keys import key_of
+from efficient_sed.experiment.score import score_checkpoint
 
 DETECTOR = "fmn04+tf-128_synthetic"
 SCORES = ("psds1_macro", "event_f1", "frame_f1", "segment_pauroc")

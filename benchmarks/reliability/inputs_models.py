@@ -108,12 +108,25 @@ def _wild_pickle(original: Path, path: Path, rng: random.Random) -> None:
     elif action < 0.3:
         del state[key]
     else:
-        state[key] = rng.choice((
-            torch.tensor(float("nan")), state[key].double(), state[key].half(), state[key].expand(2, *state[key].shape), torch.zeros(1).expand(10**6, 10**6),
-            torch.zeros(1).expand(10**10),
-            torch.zeros(3).to_sparse(), state[key].to("meta"), torch.full_like(state[key], -1), wild_value(rng), torch.zeros(0), state[key].flatten(), state[key] * torch.nan,
-            state[key].to(torch.complex64), torch.nn.Parameter(state[key].float()),
-        ))  # fmt: skip
+        state[key] = rng.choice(
+            (
+                torch.tensor(float("nan")),
+                state[key].double(),
+                state[key].half(),
+                state[key].expand(2, *state[key].shape),
+                torch.zeros(1).expand(10**6, 10**6),
+                torch.zeros(1).expand(10**10),
+                torch.zeros(3).to_sparse(),
+                state[key].to("meta"),
+                torch.full_like(state[key], -1),
+                wild_value(rng),
+                torch.zeros(0),
+                state[key].flatten(),
+                state[key] * torch.nan,
+                state[key].to(torch.complex64),
+                torch.nn.Parameter(state[key].float()),
+            )
+        )
     try:
         torch.save(content, path)
     except (TypeError, ValueError, UnicodeEncodeError, RuntimeError):

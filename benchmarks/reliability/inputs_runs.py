@@ -15,7 +15,8 @@ from rich.console import Console
 
 from efficient_sed.cli.tables import result_table
 from efficient_sed.config.parse import run_config_from_dict
-from efficient_sed.config.schema import RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.experiment import compose
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.record import repeated_rows

@@ -30,9 +30,8 @@ from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
 from efficient_sed.models.weights.download import download
 from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.teachers._journal import open_journal
-from efficient_sed.training.callbacks import PROGRESS_FILE
 from efficient_sed.training.curves import read_curves
-from efficient_sed.training.train import LAST_CHECKPOINT
+from efficient_sed.training.run_files import LAST_CHECKPOINT, PROGRESS_FILE
 from reliability.processes import fork_runs
 from reliability.server import BadServer, serving
 from reliability.whole import read_h5

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.config.schema import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.model import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.machine.progress import progress
 from efficient_sed.models.names import GRAMMAR, parse_name

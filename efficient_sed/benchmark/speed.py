@@ -37,7 +37,7 @@ from efficient_sed.benchmark.clock import WARM_UP, seconds_of, summarise, take_t
 from efficient_sed.benchmark.cores import count_cores, only_cores
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.memory import memory_of
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.machine.allocator import return_freed_memory
 from efficient_sed.machine.environment import device_name

@@ -11,7 +11,7 @@ from efficient_sed.cli.options import engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 
 KEYS = {
     "device": "device",
@@ -73,10 +73,10 @@ def run(options: argparse.Namespace) -> int:
     if options.engine is not None:
         raise ConfigError(f"--engine {options.engine} runs exported models, and {options.models[0]} is none")
     from efficient_sed.cli.tables import complexity_table, speed_table
+    from efficient_sed.config.benchmark import BenchmarkConfig
     from efficient_sed.config.parse import from_dict
-    from efficient_sed.config.schema import BenchmarkConfig
+    from efficient_sed.experiment.measure import benchmark_model
     from efficient_sed.experiment.record import append_csv, read_benchmark_csv
-    from efficient_sed.experiment.run import benchmark_model
 
     config = from_dict(BenchmarkConfig, _typed(options), "benchmark")
     if options.csv:

@@ -16,7 +16,7 @@ from efficient_sed.cli.options import add_detector, chosen_model
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def add_parser(commands: Commands) -> None:
         "--format",
         choices=(TABLE, *ANNOTATION_FORMATS.names(), SCORES),
         default=TABLE,
-        help=f"{', '.join(_formats_of_one_recording())} and {SCORES} (scores of every frame) write a file for each recording",
+        help=f"{', '.join(_formats_of_one_recording())} and {SCORES} (scores of every frame) "
+        "write a file for each recording",
     )
     parser.add_argument(
         "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"

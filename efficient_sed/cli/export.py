@@ -10,7 +10,7 @@ from efficient_sed.cli.options import add_overrides, engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.registry import EXPORT_TARGETS
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, output: Path) -> int:
     from efficient_sed.cli.exported_tables import precisions_table
-    from efficient_sed.experiment.compose import compose_run, key_of
+    from efficient_sed.experiment.compose import compose_run
+    from efficient_sed.experiment.keys import key_of
     from efficient_sed.export.precisions import export_precisions
     from efficient_sed.export.write import create_target
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from efficient_sed.inference.engines import engines_for, exported_suffixes
+from efficient_sed.inference.engines.contract import engines_for, exported_suffixes
 
 OVERRIDES_HELP = "settings of the run, such as: seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
 PARTS = ("train", "validation", "test")

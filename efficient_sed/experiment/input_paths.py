@@ -17,7 +17,7 @@ def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
     """Raise a DataError if data, or a teacher's file, are to be read from where nothing is; of a sweep any of the alternatives."""
     if not overrides:
         return
-    from efficient_sed.experiment.compose import key_of
+    from efficient_sed.experiment.keys import key_of
 
     typed = {key_of(override): override.partition("=")[2] for override in overrides if "=" in override}
     if not is_sweep:  # alternatives are refused later, with what to type
@@ -39,7 +39,7 @@ def _names(typed: dict[str, str]) -> set[str]:
 
 def _data_of(experiment: str, derived: tuple[str, ...] = ()) -> str:
     """The data set of a preset, or of the one that it is derived from; where that cannot be said, and is refused later, the default."""
-    from efficient_sed.experiment.compose import read_preset
+    from efficient_sed.experiment.presets import read_preset
 
     path = resource_folder("configs") / "experiment" / f"{experiment}.yaml"
     defaults = read_preset(path).get("defaults") if path.is_file() and experiment not in derived else None

@@ -73,7 +73,7 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
 def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
     """Flat columns of a run: score, conditions, cost.
 
-    Versions are those of the training and, where others measured its speed, those too.
+    Versions are those of the training and, where others measured the speed, of that measurement too.
     """
     environment, costs = result["environment"], complexity_row(result)
     metrics, variant, training = result["metrics"], result["metrics"]["variant"], result["training"]
@@ -102,9 +102,8 @@ def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
 def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own.
 
-    Of what was measured, medians.
-
-    Other columns in which the runs differ, such as seed and signature, hold all values, with spaces between.
+    Speed and memory are medians. Other columns in which the runs differ, such as seed and signature, hold all values,
+    with spaces between.
     """
     rows = []
     for group in group_repeats(results):
@@ -146,7 +145,7 @@ def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_benchmark_csv(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file that `append_csv` made; none if there is no such file.
+    """Rows of a file that `append_csv` made; an empty list if there is no such file.
 
     Raises:
         DataError: If it is something else.

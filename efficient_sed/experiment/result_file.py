@@ -46,7 +46,7 @@ PAIRS = (f"{SPEED}.iqr",)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The result of a finished run, none for an unfinished one.
+    """The result of a finished run, None for an unfinished one.
 
     Raises:
         DataError: If the file is damaged, or cannot be read; the message names it.
@@ -155,7 +155,7 @@ def _finite(value: Any) -> Any:
 
 
 def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:
-    """The value at a dotted key; one that is missing raises, or is none."""
+    """The value at a dotted key; one that is missing raises, or is None."""
     value = result
     for depth, name in enumerate(key.split("."), 1):
         if not isinstance(value, Mapping):

@@ -10,11 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, nearest
-from efficient_sed.experiment.compose import compose_run, key_of
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.keys import key_of
 from efficient_sed.files.packaged import presets
+from efficient_sed.metrics.contracts import all_scores
 from efficient_sed.models.weights.cards import Card, Score, get_card, list_cards
 from efficient_sed.registry import DATASETS
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from efficient_sed.data.events import Splits
 
 MIN_SHARE = 0.9  # of the clips and classes of a published evaluation; videos vanish, and nobody has all of them
-RESULT_KEYS = {"PSDS1 macro": "psds1_macro", "mAP": "map"}
 FREE_KEYS = ("train.batch_size", "train.accelerator")  # besides data.*: none of them changes a score
 FIXED_KEYS = ("data.median_frames", "data.clip_seconds")  # part of how the card's score was made
 
@@ -119,10 +120,10 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     reason = reason or why_not_comparable(card, score, facts)
     if reason is not None:
         return judge(card, score, facts, tolerance, None, reason)
-    from efficient_sed.experiment.run import score_checkpoint
+    from efficient_sed.experiment.score import score_checkpoint
 
     metrics = score_checkpoint(name, config, "test", set())
-    measured = metrics[RESULT_KEYS[score.metric]]
+    measured = metrics[next(own.key for own in all_scores().values() if own.name == score.metric)]
     if not math.isfinite(measured):
         raise DataError(f"{name}: the score on these data is {measured}; are there events in the test part?")
     facts = replace(facts, num_clips=metrics["coverage"]["clips_scored"])  # data.on_error=skip may have left some out

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from efficient_sed.errors import ConfigError, nearest
-from efficient_sed.inference.engines import engines_for
+from efficient_sed.inference.engines.contract import engines_for
 from efficient_sed.inference.header import EXACT, Header
 
 if TYPE_CHECKING:

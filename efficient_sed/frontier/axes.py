@@ -58,7 +58,7 @@ def rounded(value: float) -> float:
 def complexity_values(group: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent.
 
-    MACs and throughput are those of ten seconds of sound, which a model of clips of five hears in two passes.
+    MACs and throughput are those of ten seconds of sound, for which a model of five-second clips needs two passes.
     """
     costs = {}
     passes = AXIS_SECONDS / float(group[0]["complexity"]["seconds"])

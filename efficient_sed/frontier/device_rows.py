@@ -1,6 +1,6 @@
 """Finished runs with the speed that their exported models have on another machine.
 
-What `efficient-sed benchmark MODEL.onnx --json` brings back.
+That speed comes from files written there by `efficient-sed benchmark MODEL.onnx --json`.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def group_comparable(points: Iterable[Point]) -> list[list[Point]]:
 
 
 def find_mismatch(points: Sequence[Point]) -> str | None:
-    """The first two runs whose scores do not compare, and what differs in data or metric variant; none if all do."""
+    """The first two runs whose scores do not compare, and what differs in data or metric variant; None if all do."""
     for point in points[1:]:
         own, other = points[0].conditions, point.conditions
         differing = [

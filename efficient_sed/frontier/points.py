@@ -40,10 +40,7 @@ class Point:
     speed: str = ""
     """Device, precision and batch of the throughput."""
     metric: str = "psds1_macro"
-    """The score that tables lead with.
-
-    PSDS1 as the plain mean over classes for detection, accuracy or mAP for tagging.
-    """
+    """Key of the score; by default that which tables lead with."""
     interval: tuple[float, float] | None = None
     """Score minus and plus one standard deviation over seeds, or of one run the bootstrap's 95 %."""
     clip_seconds: float = AXIS_SECONDS
@@ -73,7 +70,7 @@ def run_points(results: Sequence[tuple[Path, Mapping[str, Any]]], score: str | N
 def distinct_labels(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
     """A name for each group of repetitions: the model.
 
-    Where several have it, with the seed of a single run, or else with a signature.
+    Where several groups have one model, the seed of a single run or else a signature is added.
     """
     models = Counter(group[0]["model"] for group in groups)
     seeds = ["" if len(group) > 1 else f"s{group[0]['seed']}" for group in groups]
@@ -117,7 +114,7 @@ def _point(group: Sequence[Mapping[str, Any]], folder: Path, score: str | None) 
 def score_interval(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[float, float] | None:
     """What an error bar spans: one standard deviation over seeds either way.
 
-    Of one run the bootstrap's 95 %, if the result has it.
+    For a single run it is the bootstrap's 95 % interval, or None if the result has none.
     """
     mean, sd = mean_and_sd([float(each[key]) for each in metrics])
     if sd is not None:

@@ -38,7 +38,7 @@ class PublishedModel:
     """Sequence head, "none" without one; in tables of other papers the kind of network."""
     data: str
     label: str = ""
-    """The model, or what tells rows of one model apart."""
+    """The model, or what distinguishes rows of one model."""
     scores: Mapping[str, float] = field(default_factory=dict)
     spreads: Mapping[str, float] = field(default_factory=dict)
     """Standard deviation over seeds, where the paper gives it."""

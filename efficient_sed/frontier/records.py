@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,67 +22,82 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
     """
     result = group[0]
     metrics = [each["metrics"] for each in group]
-    complexity, environment = result["complexity"], result["environment"]
     scores = {
         key: _score(metrics, key)
         for key, value in metrics[0].items()
         if is_number(value) and all(is_number(each.get(key)) for each in metrics)
     }
-    measured, clips = speed_conditions(group), f"clips of {complexity['seconds']:g} s"
-    machine = measured.rsplit(", batch", 1)[0]
-    conditions = {"throughput_clips_s": measured, "latency_ms": f"{machine}, {clips}"}
-    memory = next(
-        (memory for each in group if (memory := each["complexity"].get("peak_memory_of"))), "memory"
-    )  # none of a run without a speed
-    conditions["peak_memory_mb"] = f"{memory}, {measured}, {clips}"
-    costs = {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
-    versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
-    provenance = [
-        ("data", f"{result['data']['name']}, hash {result['data']['manifest_hash']}"),
-        ("clips scored", str(result["metrics"].get("coverage", {}).get("clips_scored", ""))),
-        ("metric variant", plain(result["metrics"]["variant"])),
-        (
-            "measured with",
-            clips
-            if complexity["seconds"] == AXIS_SECONDS
-            else f"{clips}; MACs and throughput: as many as {AXIS_SECONDS:g} s of sound take",
-        ),
-        ("note on MACs", complexity.get("macs_note") or ""),
-        ("speed measured on", measured),
-        ("speed measured with", "; ".join(dict.fromkeys(filter(None, map(_speed_software, group))))),
-        ("device", environment.get("device", "")),
-        ("commit", ", ".join(dict.fromkeys(str(each["environment"]["commit"]) for each in group))),
-        ("versions", versions),
-    ]
-    for each in group:
-        main = ", ".join(f"{key} {each['metrics'][key]}" for key in scores)
-        signature = str(each["signature"])
-        made = f"signature {signature}, {each['environment']['created']}, {folders[signature]}"
-        provenance.append((f"seed {each['seed']}", f"{main}; {made}"))
+    provenance = [*_conditions_of(group), *(_run_of(each, scores, folders) for each in group)]
     provenance.append(
         ("configuration", plain({key: value for key, value in result["config"].items() if key != "seed"}))
     )
-    names = {"label": label, "model": result["model"], "backbone": result["backbone"], "family": result["head"]}
-    names |= {"source": "ours", "runs": len(group), "hasExtraTrainingData": False}
-    return names | {
+    return {
+        "label": label,
+        "model": result["model"],
+        "backbone": result["backbone"],
+        "family": result["head"],
+        "source": "ours",
+        "runs": len(group),
+        "hasExtraTrainingData": False,
         "scores": scores,
-        "costs": costs,
+        "costs": _own_costs(group),
         "conditions": score_conditions(result),
         "provenance": [pair for pair in provenance if pair[1]],
     }
 
 
-def _speed_software(result: Mapping[str, Any]) -> str:
-    """What measured the speed of a run.
+def _own_costs(group: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Value of each cost, and what it was measured with."""
+    measured, clips = speed_conditions(group), f"clips of {group[0]['complexity']['seconds']:g} s"
+    memory_of = (each["complexity"].get("peak_memory_of") for each in group)  # None for a run without a speed
+    conditions = {
+        "throughput_clips_s": measured,
+        "latency_ms": f"{measured.rsplit(', batch', 1)[0]}, {clips}",
+        "peak_memory_mb": f"{next(filter(None, memory_of), 'memory')}, {measured}, {clips}",
+    }
+    return {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
 
-    Empty for results of early versions, of which "environment" is all that is known.
+
+def _conditions_of(group: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Data, metric variant, machine and software of repeated runs."""
+    result = group[0]
+    complexity, environment = result["complexity"], result["environment"]
+    clips = f"clips of {complexity['seconds']:g} s"
+    if complexity["seconds"] != AXIS_SECONDS:
+        clips += f"; MACs and throughput: as many as {AXIS_SECONDS:g} s of sound take"
+    return [
+        ("data", f"{result['data']['name']}, hash {result['data']['manifest_hash']}"),
+        ("clips scored", str(result["metrics"].get("coverage", {}).get("clips_scored", ""))),
+        ("metric variant", plain(result["metrics"]["variant"])),
+        ("measured with", clips),
+        ("note on MACs", complexity.get("macs_note") or ""),
+        ("speed measured on", speed_conditions(group)),
+        ("speed measured with", "; ".join(dict.fromkeys(filter(None, map(_speed_software, group))))),
+        ("device", environment.get("device", "")),
+        ("commit", ", ".join(dict.fromkeys(str(each["environment"]["commit"]) for each in group))),
+        ("versions", ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)),
+    ]
+
+
+def _run_of(result: Mapping[str, Any], scores: Iterable[str], folders: Mapping[str, Path]) -> tuple[str, str]:
+    """Seed of a run, and its scores, signature, time and folder."""
+    values = ", ".join(f"{key} {result['metrics'][key]}" for key in scores)
+    signature = str(result["signature"])
+    made = f"signature {signature}, {result['environment']['created']}, {folders[signature]}"
+    return f"seed {result['seed']}", f"{values}; {made}"
+
+
+def _speed_software(result: Mapping[str, Any]) -> str:
+    """The software that measured the speed of a run.
+
+    Empty for results of early versions, which only have "environment".
     """
     environment = result["complexity"].get("speed_environment")
     return f"torch {environment['versions']['torch']}, commit {environment['commit']}" if environment else ""
 
 
 def _score(metrics: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
-    """Value, low and high end of the error bar or none, and what the bar is."""
+    """Value, low and high end of the error bar or None, and what the bar is."""
     mean, sd = mean_and_sd([float(each[key]) for each in metrics])
     ends = score_interval(metrics, key)
     bar = (

@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 def output_base(output: Path) -> Path:
-    """What the files of a plot are called, but for their endings.
+    """Path of a plot's files without their endings.
 
-    A folder holds `frontier`, and an ending of one of the files is taken off.
+    In a folder they are called `frontier`; the ending of a plot's file is removed.
     """
     return (
         output / "frontier"
@@ -29,12 +29,12 @@ def output_base(output: Path) -> Path:
 
 
 def with_ending(base: Path, ending: str) -> Path:
-    """A file of a plot; the base's own name may hold dots."""
+    """Path of one file of a plot; the base's own name may hold dots."""
     return base.with_name(f"{base.name}.{ending}")
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Folders of all finished runs below a folder; what cannot be read is told in the log.
+    """Folders of all finished runs below a folder; folders that cannot be read are logged as warnings.
 
     Raises:
         DataError: If there is none.
@@ -50,7 +50,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_results(folders: Iterable[Path]) -> list[tuple[Path, Mapping[str, Any]]]:
-    """Finished runs with their folders; folders without a result are passed over.
+    """Finished runs with their folders; folders without a result are skipped.
 
     Raises:
         DataError: If a result is damaged; the message names the file.

@@ -20,7 +20,7 @@ COLUMNS = {"frame F1": "frame_f1", "error rate": "frame_error_rate"}
 
 
 def table1(results: Sequence[Mapping[str, Any]]) -> Table | None:
-    """A row per configuration of the paper's models, in the paper's order; none if there is none of them.
+    """A row per configuration of the paper's models, in the paper's order; None if no run has one of them.
 
     The paper's seconds are those of a V100 on 60 mixtures of eight minutes: compare ratios of rows, not columns.
     """

@@ -19,13 +19,13 @@ from efficient_sed.audio.encoded import EncodedAudio, parse_channel
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import AudioReader, audio_info
 from efficient_sed.audio.waveform_checks import MAX_PEAK
-from efficient_sed.config.schema import require_median
+from efficient_sed.config.data import require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.inference.detector import Detector, check_task
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.postprocessing.median import decode_stream, smooth_stream
 
 if TYPE_CHECKING:

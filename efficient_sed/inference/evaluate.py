@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.score_checks import check_scores
@@ -176,9 +176,12 @@ def start_scores(
 def collected_event_metrics(
     collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None
 ) -> dict[str, Any]:
-    """Event scores of collected scores of the evaluated classes.
+    """Event scores of the evaluated classes.
 
-    Without a postprocessing, with the best one on these very clips.
+    Args:
+        collected: With kept scores.
+        frame_hop_s: Seconds of a frame.
+        postprocessing: Default None: the best one of HEAR's grid on these very clips.
     """
     truth, scores = collected.events_and_scores()
     return event_metrics(truth, scores, collected.classes, frame_hop_s, postprocessing)
@@ -208,8 +211,8 @@ def evaluate_model(
         batch_size: Windows a batch of the loader, and on a GPU a forward pass.
         num_workers: Processes that decode.
         on_error: What an unreadable file does: "raise" or "skip".
-        tuning: Clips on which the postprocessing of event scores is chosen; none: no event scores.
-        folder: Where PSDS's counts by clip and its picture are written; none: they are not.
+        tuning: Clips on which the postprocessing of event scores is chosen; default None: no event scores.
+        folder: Where PSDS's counts by clip and its picture are written; default None: nowhere.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
@@ -286,9 +289,7 @@ def _exported_scores(model: OnnxModel) -> _Scores:
 
 
 def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
-    """The metrics that a result carries: PSDS1 and others for detection, mAP and others for tagging.
-
-    With their exact variant.
+    """The metrics of a result, PSDS1 and others for detection, mAP and others for tagging, and their exact variant.
 
     Raises:
         DataError: If no clip was scored whole.

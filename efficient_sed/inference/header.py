@@ -12,7 +12,7 @@ from typing import Literal
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import MAX_CLIP_SECONDS
+from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json

@@ -8,7 +8,7 @@ import numpy as np
 
 from efficient_sed.audio.waveform_checks import check_waveform
 from efficient_sed.errors import CheckpointError, ShapeError
-from efficient_sed.inference.engines import open_engine
+from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 
 

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import BackboneConfig, RunConfig, SequenceHeadConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.models.systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import MAX_CLIP_SECONDS, BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead

@@ -11,11 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from efficient_sed.errors import DataError, LostProcessError
-from efficient_sed.experiment.result_file import main_score, needs_speed, read_result
+from efficient_sed.experiment.measure import needs_benchmark, needs_evaluation
+from efficient_sed.experiment.result_file import main_score, read_result
 from efficient_sed.sweep.grid import GridPoint
-from efficient_sed.sweep.launchers.choose import Launcher
+from efficient_sed.sweep.launcher import Launcher
 from efficient_sed.sweep.run_process import LOG_FILE, START_MARK
-from efficient_sed.training.callbacks import PROGRESS_FILE
+from efficient_sed.training.run_files import PROGRESS_FILE
 
 
 class State(StrEnum):
@@ -37,8 +38,8 @@ class RunStatus:
     """Score on the test part; none until finished."""
     was_there: bool = False
     """Finished before this sweep began."""
-    lacks_speed: bool = False
-    """Whether all is there but its speed."""
+    needs_measuring: bool = False
+    """Whether it is trained, and has to be evaluated or measured again."""
     log_size: int = 0
     """Bytes of the run's log before this sweep."""
 
@@ -68,7 +69,7 @@ def run_grid(
     for status in statuses:
         _take_result(status)
         status.was_there = status.state is State.FINISHED
-        if status.lacks_speed:  # it is measured again, which takes no training
+        if status.needs_measuring:  # which takes no training
             status.state, status.was_there = State.WAITING, False
     waiting = {status.point.signature: status for status in statuses if not status.was_there}
     for status in waiting.values():
@@ -113,7 +114,8 @@ def _take_result(status: RunStatus) -> None:
     result = read_result(status.point.folder)
     if result is not None:
         status.state, status.score = State.FINISHED, result["metrics"][main_score(result).key]
-        status.lacks_speed = needs_speed(result, status.point.config.benchmark.device)
+        config = status.point.config
+        status.needs_measuring = needs_evaluation(result, config) or needs_benchmark(result, config)
 
 
 def _last_line(path: Path) -> str:

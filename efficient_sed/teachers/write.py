@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND

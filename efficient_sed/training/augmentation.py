@@ -13,7 +13,7 @@ from efficient_sed.audio.augment.spectrum import apply_filters, mask_stripes, mi
 from efficient_sed.audio.augment.time import mask_in_time, mix, mix_waveforms, roll_in_time
 from efficient_sed.audio.augment.waveform import change_label_speed, change_speed, mix_by_loudness, shift_pitch
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import AugmentConfig
+from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.models.sed import SedModel
 from efficient_sed.training.draws import Draws, draw_batch, move_together

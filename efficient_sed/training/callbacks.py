@@ -1,4 +1,4 @@
-"""What happens around training steps: checkpoints that survive a full disk, and progress that another process can read."""
+"""What happens around training steps: checkpoints that survive a full disk, and progress for other processes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from efficient_sed.errors import CheckpointError, PreemptedError
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.progress import clock
+from efficient_sed.training.run_files import PROGRESS_FILE
 
 logger = logging.getLogger(__name__)
-PROGRESS_FILE = "progress.json"
 LOOK_EVERY_S = 5.0  # for a signal, where several processes have to agree
 READ_EVERY_S = 1.0  # what a progress bar or file shows of a GPU
 
@@ -39,9 +39,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             write_atomically(Path(path), buffer.getvalue())
         except OSError as error:
-            raise CheckpointError(
-                f"{path}: cannot be written ({error.strerror}); the checkpoint before it is intact: free some space and start the same command again"
-            ) from error
+            advice = "the checkpoint before it is intact: free some space and start the same command again"
+            raise CheckpointError(f"{path}: cannot be written ({error.strerror}); {advice}") from error
 
 
 class MovableCheckpoint(ModelCheckpoint):
@@ -59,10 +58,10 @@ class MovableCheckpoint(ModelCheckpoint):
 
 
 class StopOnSignal(pl.Callback):
-    """On SIGTERM, which a cluster sends before it takes a machine away: finish the step, save, and raise a PreemptedError.
+    """On SIGTERM, which a cluster sends before it takes a machine away: finish the step, save, raise a PreemptedError.
 
-    A single process looks after every step. Several have to agree, for which they wait for their GPUs and for each
-    other: they look about every `LOOK_EVERY_S` seconds, all after the same step.
+    A single process checks after every step. Several have to agree, which makes them wait for their GPUs and for each
+    other: they check about every `LOOK_EVERY_S` seconds, all after the same step.
 
     Args:
         checkpoint: File to save to; the one that a resume reads.
@@ -86,9 +85,8 @@ class StopOnSignal(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
-        if (
-            is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        ):  # an epoch's end is saved after its validation
+        # the end of an epoch is saved after its validation
+        if is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
         if not (self._is_asked if trainer.world_size == 1 else self._is_agreed(trainer)):
             return
@@ -116,9 +114,10 @@ class StopOnSignal(pl.Callback):
 
 
 class AveragedWeights(WeightAveraging):
-    """Keeps a moving average of all weights: it is validated, and a checkpoint's weights are those; what a resume needs besides lies beside them.
+    """Keeps a moving average of all weights, which is validated and saved as a checkpoint's weights.
 
-    Statistics of BatchNorm are averages already and taken over as they are. What is fixed stays exactly what it is.
+    The weights before averaging are saved beside them for a resume. Statistics of BatchNorm are averages already and
+    copied. Frozen weights stay exactly what they are.
     """
 
     def __init__(self, decay: float) -> None:
@@ -133,7 +132,7 @@ class AveragedWeights(WeightAveraging):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """As Lightning's, which at every step asks the GPU how many it has averaged."""
+        """Average without Lightning's wait for the GPU, which it asks at every step how many it has averaged."""
         averaged = self._average_model
         if averaged is None or trainer.global_step <= self._latest_update_step:
             return
@@ -150,7 +149,7 @@ class AveragedWeights(WeightAveraging):
 
 
 class TrainingBar(RichProgressBar):
-    """Lightning's bar reads losses from the GPU after every step; this one, within an epoch, at most every second."""
+    """Lightning's bar, which within an epoch reads losses from the GPU at most once a second, not after every step."""
 
     def __init__(self) -> None:
         super().__init__(leave=True)
@@ -165,14 +164,14 @@ class TrainingBar(RichProgressBar):
 
 
 class Patience(EarlyStopping):
-    """Ends a training that no longer gets better; one that it has ended stays so when it is begun again."""
+    """Ends a training that no longer gets better; a training that it has ended is not continued when it is resumed."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class EpochTimer(pl.Callback):
-    """Wall seconds of each training epoch without its validation; epochs that an interruption cut are left out."""
+    """Wall seconds of each training epoch without its validation; interrupted epochs are left out."""
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
@@ -181,7 +180,7 @@ class EpochTimer(pl.Callback):
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Mean over whole epochs; none before the first."""
+        """Mean over whole epochs; None before the first."""
         return round(sum(self._seconds) / len(self._seconds), 3) if self._seconds else None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -191,7 +190,7 @@ class EpochTimer(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx != self._next_batch:
-            self._started_at = None  # it goes on where it was cut
+            self._started_at = None  # the rest of an interrupted epoch
         self._next_batch = batch_idx + 1
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -217,7 +216,7 @@ class ProgressFile(pl.Callback):
 
     Args:
         monitor: Name of the score.
-        is_logged: Say the same in a line of the log after every epoch.
+        is_logged: Write the same to the log after every epoch.
     """
 
     def __init__(self, run_folder: Path, monitor: str, *, is_logged: bool = False) -> None:
@@ -234,7 +233,7 @@ class ProgressFile(pl.Callback):
         if now - self._written_at < READ_EVERY_S or not trainer.is_global_zero:
             return
         self._written_at = now
-        with contextlib.suppress(OSError):  # a full disk is told of by the next checkpoint; until then training goes on
+        with contextlib.suppress(OSError):  # the next checkpoint reports a full disk; until then training goes on
             write_atomically(self.path, json.dumps(self._progress(trainer, "train/loss_step")).encode())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -14,7 +14,7 @@ from efficient_sed.audio.augment.spectrum import draw_filters, draw_stripes, dra
 from efficient_sed.audio.augment.time import draw_mixup, draw_time_masks, draw_time_shifts
 from efficient_sed.audio.augment.waveform import Rows, draw_factors, rows_by_factor
 from efficient_sed.audio.frontends.mel import jittered_mel_bank
-from efficient_sed.config.schema import AugmentConfig
+from efficient_sed.config.augmentation import AugmentConfig
 
 T = TypeVar("T")
 ALIGNMENT = 16  # bytes: where a tensor may begin in the copied buffer

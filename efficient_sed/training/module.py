@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.errors import DataError, DivergedError
 from efficient_sed.inference.evaluate import (

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from efficient_sed.config.schema import TrainConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel

@@ -25,13 +25,18 @@ from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._sensors import Sensors
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import AugmentConfig, BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment import run as runner
+from efficient_sed.experiment.folders import run_folder
+from efficient_sed.experiment.measure import benchmark_model
 from efficient_sed.experiment.result_file import read_result
-from efficient_sed.experiment.run import benchmark_model, run_experiment, run_folder
+from efficient_sed.experiment.run import run_experiment
 from efficient_sed.machine.environment import choose_device, device_name
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.augmentation import augment_batch

@@ -21,7 +21,7 @@ from efficient_sed.benchmark._processes import _serve, time_together
 from efficient_sed.benchmark.cores import TASKS, count_cores, only_cores
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
 from efficient_sed.cli.tables import speed_table
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.machine import memory
 from efficient_sed.models.contracts import SedOutput

@@ -14,7 +14,7 @@ from efficient_sed.experiment.compose import compose_run
 from efficient_sed.files.packaged import presets
 from efficient_sed.registry import DATASETS, ENGINES, EXPORT_TARGETS
 from efficient_sed.sweep.grid import expand_grid
-from efficient_sed.sweep.launchers.choose import create_launcher
+from efficient_sed.sweep.launcher import create_launcher
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

@@ -1,4 +1,4 @@
-"""What a file that a command writes may replace: a table of the same kind, a picture or a page; never a recording or annotations."""
+"""What a written file may replace: a table of its kind, a picture or a page; never recordings or annotations."""
 
 from __future__ import annotations
 

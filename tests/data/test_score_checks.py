@@ -13,7 +13,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile

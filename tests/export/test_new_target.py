@@ -15,7 +15,7 @@ import efficient_sed as es
 from efficient_sed.cli.main import main
 from efficient_sed.cli.options import engine_names
 from efficient_sed.errors import ConfigError
-from efficient_sed.inference.engines import is_exported, open_engine
+from efficient_sed.inference.engines.contract import is_exported, open_engine
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance
 from efficient_sed.registry import ENGINES, EXPORT_TARGETS

@@ -17,7 +17,7 @@ from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import TOLERANCE, export_model
-from efficient_sed.inference.engines import open_engine
+from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, InputKind
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.factory import settle_norms

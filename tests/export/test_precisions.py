@@ -23,7 +23,7 @@ from efficient_sed.export.quantise import quantise
 from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import build_file, export_model
-from efficient_sed.inference.engines import open_engine
+from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.factory import settle_norms

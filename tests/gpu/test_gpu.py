@@ -18,9 +18,12 @@ from efficient_sed.benchmark._graph import captured
 from efficient_sed.benchmark._modes import Variant, create_forward
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.sets.synthetic import SyntheticConfig
-from efficient_sed.experiment.run import run_experiment, run_folder
+from efficient_sed.experiment.folders import run_folder
+from efficient_sed.experiment.run import run_experiment
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
@@ -149,7 +152,7 @@ def test_one_gpu_under_ddp(tiny_config: SyntheticConfig, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(SedModule, "training_step", of_two)
     monkeypatch.setattr("efficient_sed.training.module.LOG_EVERY_STEPS", 1)
-    monkeypatch.setattr("efficient_sed.training.train._strategy", lambda _: "ddp_find_unused_parameters_true")
+    monkeypatch.setattr("efficient_sed.training.trainer._strategy", lambda _: "ddp_find_unused_parameters_true")
     config = small_run(dataclasses.replace(tiny_config, on_error="skip"), tmp_path, epochs=1)
     try:
         result = run_experiment(config, show_progress=False)

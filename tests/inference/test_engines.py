@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.inference.engines import default_engine, engines_for, is_exported, open_engine
+from efficient_sed.inference.engines.contract import default_engine, engines_for, is_exported, open_engine
 from efficient_sed.registry import ENGINES
 
 INSTALLED = ["onnxruntime", "openvino"]

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 import torch
 
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event, Splits, encode_events
 from efficient_sed.data.storage.sources import AudioFile

@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 import efficient_sed as es
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip
 from efficient_sed.data.storage.sources import AudioFile

@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage
 import torch
 
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile

@@ -123,6 +123,22 @@ def test_equals_the_library(seed: int) -> None:
     np.testing.assert_allclose(*curves, atol=1e-9)
 
 
+@pytest.mark.parametrize("back_end", ["exact", "sed_scores_eval"])
+@pytest.mark.parametrize(("gtc", "expected"), [(0.7, 0.0), (0.3, 1.0)])
+def test_what_lies_behind_the_clip_counts(back_end: Any, gtc: float, expected: float) -> None:
+    """As in sed_scores_eval: no detection reaches it. Data sets cut their events at the clip's end before."""
+    result = psds1(
+        {"x": np.array([[0.1], [0.9]])},
+        {"x": [(0.5, 1.7, "a")]},  # of 1.2 s the clip holds 0.5
+        {"x": 1.0},
+        classes=["a"],
+        frame_hop_s=0.5,
+        gtc=gtc,
+        back_end=back_end,
+    )
+    assert result.macro == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_many_events_of_a_class_in_a_clip(seed: int) -> None:
     """Numpy sums eight and more terms in another order; rounding to microseconds makes that harmless."""

@@ -1,4 +1,4 @@
-"""ERANN: strides, shapes, its units by hand, its classifier, and fusing; on networks that are an eighth as wide as the published ones or less."""
+"""ERANN: strides, shapes, its units by hand, its classifier, and fusing; on narrow networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from test_contract import CLASSES, mel_for
 from torch import nn
 
 import efficient_sed as es
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.models.backbones.erann import (

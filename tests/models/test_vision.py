@@ -1,4 +1,4 @@
-"""timm's networks on spectrograms: sizes, steps, published parameter counts, costs, and equality of their fused copies."""
+"""timm's networks on spectrograms: sizes, steps, published parameter counts, costs, and their fused copies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import efficient_sed as es
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.checks import check_lengths
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.run import check_lengths
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel

@@ -32,7 +32,8 @@ from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, EfficientSedError
 from efficient_sed.experiment import compose
-from efficient_sed.experiment.compose import compose_run, expand_sweep
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.expand import expand_sweep
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.weights.cards import read_card

@@ -1,4 +1,4 @@
-"""Teachers with other front ends than the student's, clips longer than they hear, and recordings that have no labels but theirs."""
+"""Teachers with other front ends than the student's, clips longer than they take, and unlabelled recordings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from efficient_sed.audio.frontends.mel import LogMel
 from efficient_sed.audio.frontends.passt import PasstMel
 from efficient_sed.audio.io import find_audio
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig

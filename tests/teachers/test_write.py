@@ -275,7 +275,8 @@ def test_what_was_begun_otherwise_is_refused(
     if not is_finished:
         error = capsys.readouterr().err
         assert error.endswith(
-            f"efficient-sed: {output}: cannot be written (No space left on device); give what it lacks and type the same command to go on\n"
+            f"efficient-sed: {output}: cannot be written (No space left on device); "
+            "give what it lacks and type the same command to go on\n"
         )
     place = output if is_finished else f"{output}.part"
     for words, key in (
@@ -329,7 +330,8 @@ def test_bad_input(
         (
             f"{tmp_path}/few.safetensors",
             "t.h5",
-            f"teacher {tmp_path}/few.safetensors: its 2 classes lack 15 of the data set's 16, first '{tiny_data.classes[1]}'",
+            f"teacher {tmp_path}/few.safetensors: its 2 classes lack 15 of the data set's 16, "
+            f"first '{tiny_data.classes[1]}'",
         ),
         (f"{tmp_path}/none.h5", "t.h5", "none.h5: no such file"),
         (f"{tmp_path}/other.h5", "t.h5", "other.h5: not a file of pseudo-labels"),

@@ -74,8 +74,8 @@ def mask_in_time(x: Tensor, kept: Tensor, stride: int = 1, silence: Tensor | Non
         x: Shape (batch, ..., frames * stride).
         kept: Output frames to keep, shape (batch, frames).
         stride: Steps of x in an output frame.
-        silence: Values to replace them with, of a shape that broadcasts to x's. Default None: zero, which is the average
-            of the students' spectrograms and, in labels, no event.
+        silence: Values to replace them with, of a shape that broadcasts to x's. Default None: zero, which is the
+            average of the students' spectrograms and, in labels, no event.
     """
     steps = kept.repeat_interleave(stride, -1)[:, : x.shape[-1]]
     missing = x.shape[-1] - steps.shape[-1]  # steps that fill no output frame are kept

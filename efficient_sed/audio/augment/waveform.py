@@ -122,7 +122,7 @@ def shift_pitch(waveform: Tensor, rows: Rows, sample_rate: int) -> Tensor:
 
 
 def _overlap_add(spectrum: Tensor, hop: int, window: Tensor) -> Tensor:
-    """`torch.istft` of a spectrum (batch, bins, frames) without its check that windows overlap, which waits for a GPU."""
+    """`torch.istft` of a spectrum (batch, bins, frames) without its check of the windows, which waits for a GPU."""
     size, num_frames = len(window), spectrum.shape[-1]
     frames = torch.fft.irfft(spectrum, size, dim=1) * window[:, None]
     squares = window.square()[None, :, None].expand(1, -1, num_frames)

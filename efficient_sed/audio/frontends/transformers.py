@@ -148,4 +148,5 @@ def kaldi_filters(window: Tensor) -> Float64Array:
     """Create filters for mean removal, pre-emphasis, window and Fourier transform in one: shape (514, 400)."""
     centred = np.eye(KALDI_WINDOW) - 1 / KALDI_WINDOW
     emphasised = centred - PRE_EMPHASIS * np.concatenate([centred[:1], centred[:-1]])
-    return fourier_filters(KALDI_FFT, KALDI_WINDOW) * window.double().numpy() @ emphasised
+    filters: Float64Array = fourier_filters(KALDI_FFT, KALDI_WINDOW) * window.double().numpy() @ emphasised
+    return filters

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.sets._audioset_layouts import Layout, Located, Side, open_layout
 from efficient_sed.data.sets._audioset_tables import LABEL_END_S, Annotations

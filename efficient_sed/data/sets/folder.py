@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
-from efficient_sed.config.schema import ONE_OR_LIST, DataConfig
+from efficient_sed.config.data import DataConfig
+from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.data.annotations.contract import reading_format
 from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events

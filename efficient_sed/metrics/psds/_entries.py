@@ -76,7 +76,7 @@ class PsdsEntries:
         Events of a class are apart.
 
         Returns:
-            Classes that occur and how often; none, and nothing is taken in, if a score is NaN or plus infinity.
+            Classes that occur and how often. None, and nothing is added, if a score is NaN or plus infinity.
         """
         from efficient_sed.metrics.psds._sweep import column_maxima, sweep_clip
 

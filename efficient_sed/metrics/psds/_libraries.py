@@ -1,7 +1,7 @@
 """PSDS by other packages: to compare with, and for cross-triggers. Both keep all scores until the end.
 
 They are given classes by number: sed_scores_eval fails at labels with a backslash, or called onset or offset,
-psds_eval at one that it uses itself. A single class has no other one to trigger, of which both know nothing: psds_eval
+psds_eval at one that it uses itself. Both fail with a single class, which has no other one to trigger: psds_eval
 gives 0.0 (https://github.com/turpaultn/DESED/issues/63), sed_scores_eval fails.
 """
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from numbers import Real
 
-from efficient_sed.config.schema import EvaluationConfig, PsdsConfig
+from efficient_sed.config.evaluation import EvaluationConfig, PsdsConfig
 from efficient_sed.errors import ConfigError
 
 

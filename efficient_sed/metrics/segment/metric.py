@@ -75,7 +75,7 @@ class SegmentScores(ClipMetric):
         }
 
     def metrics(self) -> dict[str, Any]:
-        """Their mean, none if there is no such class."""
+        """The mean over these classes; None if there is no such class."""
         values = list(self.by_class().values())
         return {
             "segment_pauroc": float(np.mean(values)) if values else None,

@@ -66,7 +66,7 @@ def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[st
 
 
 def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
-    """Mean AUC over classes that some clips have and some have not, none if there is no such class.
+    """Mean AUC over classes that some clips have and some have not; None if there is no such class.
 
     Logits and targets of shape (clips, classes).
     """
@@ -84,7 +84,7 @@ def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
 
 
 def dprime(auc: float) -> float | None:
-    """Distance of two normal distributions of equal width with that AUC, in widths; none where it is infinite."""
+    """Distance of two normal distributions of equal width with that AUC, in widths; None where it is infinite."""
     from scipy.stats import norm
 
     return math.sqrt(2) * float(norm.ppf(auc)) if 0 < auc < 1 else None

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from efficient_sed.audio.frontends.asit import AsitMel
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.frontends.transformers import KALDI_BINS
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
     CLIP_COLUMNS,

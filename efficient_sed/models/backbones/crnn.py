@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.frontends.mel40 import NUM_FEATURES, Mel40
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES

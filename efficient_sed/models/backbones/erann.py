@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from efficient_sed.audio.frontends.erann import MEL_BINS, ErannMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel
 from efficient_sed.registry import BACKBONES

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import MEL_BINS, FrontEnd
 from efficient_sed.audio.frontends.passt import PasstMel
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
     CLIP_STEPS,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.m2d import DEVIATION, MEAN, MEL_BINS, M2dMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
     CLIP_COLUMNS,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.dcls import MEL_BINS, DecibelMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import require
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import MAX_HIDDEN
+from efficient_sed.config.model import MAX_HIDDEN
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import SequenceHead
 

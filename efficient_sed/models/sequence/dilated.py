@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import input_projection, require_size

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.data.labels import default_classes
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.files.atomic import write_atomically
@@ -160,8 +160,8 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
         raise CheckpointError(f"{path}: holds {len(stored.classes)} classes, {card.name} has {card.num_classes}")
     has_new_head = stored.seq != wanted
     has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
-    is_renumbered = has_new_classifier and num_classes is not None
-    spec = ModelSpec(stored.backbone, wanted, default_classes(num_classes) if is_renumbered else stored.classes)
+    classes = stored.classes if not has_new_classifier or num_classes is None else default_classes(num_classes)
+    spec = ModelSpec(stored.backbone, wanted, classes)
     state = rename_released(held, stored)
     if not has_new_head:  # one that was typed may be as large as one likes
         _check_size(spec, state, path)

@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import BackboneConfig, SequenceHeadConfig, to_dict
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel

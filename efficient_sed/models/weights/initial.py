@@ -16,7 +16,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import CheckpointError, nearest
 from efficient_sed.models.backbones.timm_vision import VisionBackbone
 from efficient_sed.models.contracts import Backbone

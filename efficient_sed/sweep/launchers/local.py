@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from efficient_sed.errors import require
+from efficient_sed.registry import LAUNCHERS
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, exit_words, wait_for
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 DEVICES_KEY = "CUDA_VISIBLE_DEVICES"
 
 
+@LAUNCHERS.register("local")
 @dataclass(frozen=True)
 class LocalLauncher:
     """Processes of this machine; they end with the sweep."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed.errors import ConfigError, require
+from efficient_sed.registry import LAUNCHERS
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, carry_out, exit_words
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 CONNECT_S = 10.0
 
 
+@LAUNCHERS.register("ray")
 @dataclass(frozen=True)
 class RayLauncher:
     """Ray tasks: a run whose worker or node is lost starts again elsewhere and goes on from what it saved."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed.errors import EXIT_TERMINATED, ConfigError, require
 from efficient_sed.files.atomic import write_atomically
+from efficient_sed.registry import LAUNCHERS
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, exit_words, wait_for
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ WARNING_S = 120  # from the signal to the end of a job
 SAVING_S = 60  # of them a run may take to finish its step and save
 
 
+@LAUNCHERS.register("slurm")
 @dataclass(frozen=True)
 class SlurmLauncher:
     """A job array: SLURM queues a run that is preempted, loses its node or is out of time again, and it goes on from what it saved."""

@@ -14,7 +14,7 @@ from adding import added
 from result_files import make_result, write_run
 
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import DataError
