@@ -112,6 +112,7 @@ BACKBONES: Registry[Any] = Registry("backbone", "efficient_sed.models.backbones"
 SEQUENCE_HEADS: Registry[Any] = Registry("sequence head", "efficient_sed.models.sequence")
 DATASETS: Registry[Any] = Registry("data set", "efficient_sed.data.sets")
 TEACHERS: Registry[Any] = Registry("teacher", "efficient_sed.teachers")
+ANNOTATION_FORMATS: Registry[Any] = Registry("annotation format", "efficient_sed.data.annotations")
 ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
 EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")
 LAUNCHERS: Registry[Any] = Registry("launcher", "efficient_sed.sweep.launchers")

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import json
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,12 +19,11 @@ from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.storage.columns import iterate_blocks
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import check_writable, opened_atomically
+from efficient_sed.files.atomic import check_replaceable, opened_atomically
 from efficient_sed.machine.progress import progress
 
 logger = logging.getLogger(__name__)
 BLOCK = 256  # clips that are decoded together
-MANIFEST_START = re.compile(rb'\{"part": ')
 
 
 class PartSummary(NamedTuple):
@@ -125,7 +123,7 @@ def _decode(clip: Clip) -> str | None:
 def check_manifest_place(path: Path) -> None:
     """Raise a DataError, before every file is decoded, if it cannot be written, or a file that is there is no manifest: annotations, most likely."""
     try:
-        check_writable(path, MANIFEST_START)
+        check_replaceable(path, lambda start: start.startswith('{"part": '))
     except OSError as error:
         raise DataError(f"--manifest {path}: cannot be written ({error.strerror})") from error
 

@@ -16,9 +16,8 @@ from efficient_sed.config.run import RunConfig
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.data.mixed_sampler import MixedSampler
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sampler import WEIGHTS, EpochSampler, weights_by_clips
+from efficient_sed.data.samplers import WEIGHTS, EpochSampler, MixedSampler, weights_by_clips
 from efficient_sed.data.storage.columns import select
 from efficient_sed.errors import ConfigError, DataError
 

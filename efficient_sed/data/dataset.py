@@ -16,7 +16,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sampler import Draw
+from efficient_sed.data.samplers import Draw
 from efficient_sed.data.storage.columns import durations
 from efficient_sed.data.windows import ClipWindows
 from efficient_sed.errors import DataError

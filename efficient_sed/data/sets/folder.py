@@ -6,18 +6,18 @@ A clip without events has one row with empty fields. Parts (train, validation, t
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import ONE_OR_LIST
-from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
+from efficient_sed.data.annotations.contract import reading_format
+from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
@@ -28,7 +28,6 @@ from efficient_sed.registry import DATASETS
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")
 }
-EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 SHOWN_FILES = 3  # of those that are missing
 
 
@@ -109,9 +108,9 @@ def read_folder(
         raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
     skipped: list[str] = []
     if isinstance(annotations, Path):
-        by_part = read_annotations(annotations, split_column)
+        by_part = read_annotations(annotations, split_column, PARTS)
     else:
-        by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
+        by_part = {part: {} if path is None else reading_format(path).parse(path) for part, path in annotations.items()}
         if annotations["train"] is None:
             paths = find_audio(audio, skipped if on_error == "skip" else None)
             found = [path.relative_to(audio).as_posix() for path in paths]
@@ -197,45 +196,6 @@ def read_parts(
         overhang=overhang,
         chosen_channel=str(channel or ""),
     )
-
-
-def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:
-    """Events by part and file name; without a split column all stand under the part "".
-
-    Raises:
-        DataError: For a missing file or column, or a row that makes no sense; with its line number.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
-    by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
-    text = read_text(path)
-    columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
-    needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
-    for number, (place, row) in enumerate(read_table(path, text, columns, needed, delimiter="\t")):
-        if number == 0:
-            log_unused(str(path), list(row), columns)
-        part = row[split_column] if split_column else ""
-        if part not in by_part:
-            raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
-        if not row["filename"]:
-            raise DataError(f"{place}: the filename is empty")
-        events = by_part[part].setdefault(PurePosixPath(canonical(row["filename"])).as_posix(), [])  # ./a.wav is a.wav
-        if row["event_label"] or row["onset"] or row["offset"]:
-            events.append(_event(row, place))
-    return by_part
-
-
-def _event(row: dict[str, str], place: str) -> Event:
-    label = canonical(row["event_label"].strip())  # blanks around it are a slip of the hand, and no other class
-    if not label:
-        raise DataError(f"{place}: onset without event_label")
-    try:
-        onset, offset = float(row["onset"]), float(row["offset"])
-    except (TypeError, ValueError):
-        raise DataError(f"{place}: onset={row['onset']!r}, offset={row['offset']!r} are not seconds") from None
-    if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
-        raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
-    return Event(onset, offset, label)
 
 
 def _clips(

@@ -14,10 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 
-from efficient_sed.data.storage.hdf5_heap import check_heap
 from efficient_sed.errors import DataError, require_package
 from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import check_unpacked
@@ -104,7 +102,6 @@ class Hdf5Container:
     def encoded(self, row: int) -> bytes:
         """The encoded clip of one row."""
         try:
-            check_heap(self._mp3, row, 1)
             samples = self._mp3[row]
             if samples.dtype != np.uint8:
                 raise ValueError(f"mp3 holds {samples.dtype}, no bytes")
@@ -203,6 +200,8 @@ def stored_data(file: Any, name: str) -> Any:
     Raises:
         One of HDF5_ERRORS: If it is missing, a group, lies elsewhere, or is stored in pieces too large to read one.
     """
+    import h5py
+
     if name in file and not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name!r} is a link to elsewhere")
     dataset = file[name]
@@ -223,8 +222,6 @@ def read_whole(file: Any, name: str) -> Any:
     """
     dataset = stored_data(file, name)
     check_unpacked(dataset.nbytes, Path(file.filename).stat().st_size)
-    if dataset.dtype.kind == "O":
-        check_heap(dataset, 0, dataset.size)
     return dataset[:]
 
 
@@ -245,6 +242,8 @@ def open_hdf5(path: Path) -> Any:
     Raises:
         DataError: If it is missing, truncated or none.
     """
+    import h5py
+
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import h5py
 import numpy as np
 
 from efficient_sed.data.storage.containers import forget, opened
@@ -25,6 +24,7 @@ from efficient_sed.files.reading import read_at
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 FORMAT, VERSION = "efficient_sed packed", 2
+INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOLINK, errno.EHOSTDOWN, errno.ECONNRESET)
 PAUSES_S = (0.1, 1.0, 5.0)  # before the second, third and last time
 
@@ -46,6 +46,8 @@ class PackedFile:
     """
 
     def __init__(self, path: Path) -> None:
+        import h5py
+
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # of Windows
         weakref.finalize(self, os.close, self._descriptor)
         status = os.fstat(self._descriptor)
@@ -102,6 +104,8 @@ class PackedFile:
 
 def is_packed(path: Path) -> bool:
     """Whether it is a packed data set in one file, of any version; neither an index nor a shard of one."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             return bool(file.attrs.get("format") == FORMAT) and {"id", "samples"} <= file.keys()
@@ -128,7 +132,7 @@ class PackedPath(NamedTuple):
         Raises:
             DataError: If they cannot be read, or the file has changed since it was loaded.
         """
-        return _patiently(lambda: self._opened().read(name, first, last), self.path, wanted_by)
+        return _retry(lambda: self._opened().read(name, first, last), self.path, wanted_by)
 
     def _opened(self) -> PackedFile:
         file: PackedFile = opened(self.path, "packed", PackedFile)
@@ -146,29 +150,38 @@ def open_packed(path: Path) -> tuple[PackedFile, PackedPath]:
         DataError: As `PackedFile`, or if it cannot be opened.
     """
     forget(path)
-    file: PackedFile = _patiently(lambda: opened(path, "packed", PackedFile), path, str(path))
+    file: PackedFile = _retry(lambda: opened(path, "packed", PackedFile), path, str(path))
     return file, PackedPath(path, file.stamp)
 
 
-def _patiently(work: Callable[[], T], path: Path, wanted_by: str) -> T:
-    """Do something with a file; a failure that may pass is waited out."""
+def _retry(work: Callable[[], T], path: Path, wanted_by: str) -> T:
+    """The result of reading a file, tried again after a failure of the file system that may pass.
+
+    Raises:
+        DataError: If it fails each time, or for a reason that stays.
+    """
     for pause_s in PAUSES_S:
         try:
-            return _told(work, wanted_by)
+            return _call(work, wanted_by)
         except OSError as error:
             logger.warning("%s: %s; trying again in %g s", wanted_by, error.strerror, pause_s)
             time.sleep(pause_s)
             forget(path)  # a handle that went stale stays so
     try:
-        return _told(work, wanted_by)
+        return _call(work, wanted_by)
     except OSError as error:
         raise DataError(
             f"{wanted_by}: cannot be read ({error.strerror}), tried {len(PAUSES_S) + 1} times; is its file system there?"
         ) from error
 
 
-def _told(work: Callable[[], T], wanted_by: str) -> T:
-    """Failures that will not pass as a DataError."""
+def _call(work: Callable[[], T], wanted_by: str) -> T:
+    """The result of reading a file once.
+
+    Raises:
+        OSError: For a failure that may pass.
+        DataError: For one that stays.
+    """
     try:
         return work()
     except OSError as error:

@@ -16,8 +16,7 @@ import numpy as np
 
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.data.events import PARTS, Clip, Splits
-from efficient_sed.data.sets.packed import INDEX_NAME, SHARD_NAME
-from efficient_sed.data.storage.packed_file import FORMAT, VERSION
+from efficient_sed.data.storage.packed_file import FORMAT, INDEX_NAME, SHARD_NAME, VERSION
 from efficient_sed.data.storage.sources import AudioSource
 
 INT16 = "int16:"  # before the digest of what was packed: another content than the original's, but one that goes with it

@@ -17,9 +17,11 @@ import numpy as np
 
 from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Clip, Splits
-from efficient_sed.data.sets.packed import INDEX_NAME, PEAK, PackedConfig
 from efficient_sed.data.storage.columns import ColumnPart
 from efficient_sed.data.storage.containers import forget
+from efficient_sed.data.storage.packed_audio import PEAK
+from efficient_sed.data.storage.packed_file import INDEX_NAME
+from efficient_sed.data.storage.packed_splits import load_packed
 from efficient_sed.data.storage.packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.storage.sources import AudioSource
 from efficient_sed.errors import DataError
@@ -94,7 +96,7 @@ def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path
                 f"{output}: not one clip could be read; the first: {unreadable[0] if unreadable else 'there is none'}"
             )
         writer.write_tables(splits, clips)
-        writer.sign(PackedConfig(root=str(unfinished)).load().hash_clips())
+        writer.sign(load_packed(unfinished).hash_clips())
         num_bytes = _finish(unfinished)
         (unfinished / INDEX_NAME if shard_gb is None else unfinished).replace(output)
     finally:
@@ -148,7 +150,7 @@ def _compare_speed(origins: Sequence[tuple[int, AudioSource]], output: Path) -> 
     """Whole clips a second from the packed file and from where they came, in turn, in random order; after one of each that opens the files."""
     if not origins:
         return 0.0, 0.0
-    columns = cast("ColumnPart", PackedConfig(root=str(output)).load().train).columns
+    columns = cast("ColumnPart", load_packed(output).train).columns
     rows = ColumnPart(columns, np.array([row for row, _ in origins]))
     pairs = [(clip.audio, own) for clip, (_, own) in zip(rows, origins, strict=True)]
     order = np.random.default_rng(0).permutation(len(pairs)).tolist()
