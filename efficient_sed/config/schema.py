@@ -87,6 +87,8 @@ class DataConfig:
     """Counted from 1; None for the mean of all."""
     has_event_scores: ClassVar[bool] = False
     """Whether detection on these data is also scored by events at one threshold, as HEAR does."""
+    location_keys: ClassVar[frozenset[str]] = frozenset({"root", "pseudo_labels", "clip_teacher", "clip_teacher_index"})
+    """Options that only say where something lies: what decides a training is the content found there."""
     is_single_label: ClassVar[bool] = False
     """Whether every clip holds one class alone: tagging then chooses one, by softmax."""
 

@@ -48,6 +48,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
     """Share of the training clips that choose the best epoch, picked by a hash of their ids; 0: the evaluation part does, as published."""
 
     default_channel: ClassVar[int | None] = 1  # as published
+    location_keys: ClassVar[frozenset[str]] = DataConfig.location_keys | {"layout"}
     OFFICIAL: ClassVar[Mapping[Side, int]]
     """Clips of each side in the official lists."""
     ROOT_KEY: ClassVar[str] = "data.root"

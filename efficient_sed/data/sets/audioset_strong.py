@@ -26,6 +26,7 @@ class AudioSetStrongConfig(AudioSetConfig):
     """Folder of AudioSet's weak set, in a layout that data.layout allows, for train.weak_share; without clips that are validated or evaluated here."""
 
     OFFICIAL: ClassVar[Mapping[Side, int]] = {"train": 103_463, "eval": 16_996}
+    location_keys: ClassVar[frozenset[str]] = AudioSetConfig.location_keys | {"weak_root"}
 
     def classes(self) -> tuple[str, ...]:
         return audioset_labels("strong")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.schema import ONE_OR_LIST, DataConfig
@@ -34,6 +34,10 @@ SHOWN_FILES = 3  # of those that are missing
 @dataclass(frozen=True)
 class FolderConfig(DataConfig):
     """Own recordings: audio under `root`/`audio`, annotations beside it."""
+
+    location_keys: ClassVar[frozenset[str]] = DataConfig.location_keys | {
+        *("audio", "train", "validation", "test", "annotations", "split_column"),
+    }
 
     root: str = "data"
     """Folder of the data set."""
