@@ -19,7 +19,10 @@ from efficient_sed.registry import DATASETS
 @DATASETS.register("audioset_weak")
 @dataclass(frozen=True)
 class AudioSetWeakConfig(AudioSetConfig):
-    """Balanced and unbalanced training set, and evaluation set; a label is an event as long as the clip. Give task=tagging."""
+    """Balanced and unbalanced training set, and evaluation set; a label is an event as long as the clip.
+
+    Give task=tagging.
+    """
 
     OFFICIAL: ClassVar[Mapping[Side, int]] = {
         "train": 22_160 + 2_041_789,

@@ -1,4 +1,7 @@
-"""A packed copy of a data set that `efficient-sed data pack` writes: 16 kHz samples, events and parts, for training without decoding."""
+"""A packed copy of a data set that `efficient-sed data pack` writes.
+
+16 kHz samples, events and parts, for training without decoding.
+"""
 
 from __future__ import annotations
 

@@ -80,8 +80,10 @@ def gather(clips: Iterable[Clip]) -> ColumnPart:
             classes.append(labels.setdefault(event.label, len(labels)))
     (channel,) = channels or {1}
     arrays = {
-        "id": np.array(names, dtype="S"), "path": np.array(paths, dtype="S"), "digest": np.frombuffer(digests, np.uint8).reshape(-1, 32),
-        "duration_s": np.array(durations_s), "container": np.array(places), "row": np.array(rows), "event_first": np.array(event_first),
+        "id": np.array(names, dtype="S"), "path": np.array(paths, dtype="S"),
+        "digest": np.frombuffer(digests, np.uint8).reshape(-1, 32),
+        "duration_s": np.array(durations_s), "container": np.array(places), "row": np.array(rows),
+        "event_first": np.array(event_first),
         "event_onset_s": np.array(onsets_s), "event_offset_s": np.array(offsets_s), "event_class": np.array(classes),
     }  # fmt: skip
     return ColumnPart(ArrayColumns(tuple(labels), arrays, tuple(containers), channel), range(len(names)))

@@ -1,4 +1,7 @@
-"""Clips of a packed data set: ranges of 16-bit samples at 16 kHz, and columns, that stay in their files until they are asked for."""
+"""Clips of a packed data set.
+
+Ranges of 16-bit samples at 16 kHz, and columns, that stay in their files until they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,8 @@ class PackedAudio(AudioSource):
     def check_rate(self, sample_rate: int) -> None:
         if sample_rate != SAMPLE_RATE:
             raise DataError(
-                f"{self.file}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and data.root=DIR of the recordings themselves"
+                f"{self.file}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and "
+                "data.root=DIR of the recordings themselves"
             )
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:

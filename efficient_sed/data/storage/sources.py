@@ -1,4 +1,7 @@
-"""Where a clip's audio comes from: a file, or a row of a container. Sources are small, hashable and cross process borders; they hold no open file."""
+"""Where a clip's audio comes from: a file, or a row of a container.
+
+Sources are small, hashable and cross process borders; they hold no open file.
+"""
 
 from __future__ import annotations
 
