@@ -62,6 +62,7 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
     Memory holds the messages, and no clips but the data set's own.
 
     Args:
+        config: Of the data set.
         grid: Of the model to be trained, which stored logits have to share; default None, any.
 
     Raises:

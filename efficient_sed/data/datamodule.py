@@ -27,6 +27,8 @@ def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid | None) -
     """The teacher that the data come with, if any.
 
     Args:
+        config: Of the data set.
+        splits: Its clips.
         grid: What its frames have to lie on; None for any.
 
     Raises:
@@ -124,6 +126,7 @@ class SedDataModule(pl.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of training clips."""
         rank, world_size = self._process()
         train, num_clips, own_batch = self.run.train, len(self.splits.train), self.run.train.batch_size // world_size
         sampler: EpochSampler | MixedSampler
@@ -162,6 +165,7 @@ class SedDataModule(pl.LightningDataModule):
         return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= own_batch)
 
     def val_dataloader(self) -> DataLoader[Any]:
+        """Windows of the validation clips."""
         rank, world_size = self._process()
         return self._loader(self.validation, sampler=range(rank, len(self.validation), world_size))
 
@@ -181,6 +185,7 @@ class SedDataModule(pl.LightningDataModule):
         return {"batches_done": 0 if progress.is_last_batch else progress.current.ready}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue an epoch at the batch where a checkpoint was written."""
         self._batches_done = int(state_dict.get("batches_done", 0))
         self._skip_done()
 

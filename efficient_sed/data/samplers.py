@@ -69,6 +69,7 @@ class EpochSampler(Sampler[Draw]):
         return self.num_draws // self.world_size
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order is drawn next."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Draw]:
@@ -143,6 +144,7 @@ class MixedSampler(Sampler[Draw]):
         return self.num_batches * self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order is drawn next."""
         self._strong.set_epoch(epoch)
         self._weak.set_epoch(epoch)
 

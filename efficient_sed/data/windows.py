@@ -42,6 +42,9 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
     One that is no longer than a window is scored as a whole, of others the last window ends with the file.
 
     Args:
+        duration_s: Length of the file.
+        window_s: Length of a window, in seconds.
+        grid: Frames of the model.
         hop_s: From one window's begin to the next one's, half a window to a whole one; none: four fifths of it.
 
     Raises:
@@ -129,13 +132,19 @@ class ClipWindows(Sequence[tuple[int, Window]]):
 
 
 def fade_logits(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Logits (frames, classes) that go over from one to the other, whose shares are (frames, 1)."""
+    """Cross-fade logits.
+
+    Args:
+        before: Logits of the earlier window, shape (frames, classes).
+        after: Those of the later window, same shape.
+        share: Weight of the later window in [0, 1], shape (frames, 1).
+    """
     mixed: np.ndarray = (1 - share) * before.astype(np.float32) + share * after.astype(np.float32)
     return mixed.astype(before.dtype)
 
 
 def fade_scores(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """The same for probabilities: their logits are mixed."""
+    """Cross-fade probabilities: their logits are mixed; see `fade_logits`."""
     tiny = np.finfo(np.float32).tiny
     own, other = (
         np.log(np.maximum(scores, tiny)) - np.log(np.maximum(1 - scores, tiny))
@@ -149,8 +158,15 @@ def join_windows(
     pieces: Iterable[tuple[Window, np.ndarray]],
     fade: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] = fade_scores,
 ) -> Iterator[np.ndarray]:
-    """Scores (frames, classes) of a file from those of its windows in order, each piece as soon as no later window
-    reaches it."""
+    """Join the scores of a file's windows, each piece as soon as no later window reaches it.
+
+    Args:
+        pieces: Windows in order, with their scores, shape (frames, classes).
+        fade: Mixes the scores of two windows where they overlap.
+
+    Returns:
+        Consecutive scores of the file, shape (frames, classes).
+    """
     shared = None
     for window, scores in pieces:
         own = scores[window.first : window.last]

@@ -1,7 +1,8 @@
 """What an annotation format declares, and how detections become text in any of them.
 
 A new format is one file in this folder with a class under `@ANNOTATION_FORMATS.register("name")`.
-`efficient-sed detect` offers it as `--format name`; if it overrides `parse`, data sets and ground truths are read from files with its ending.
+`efficient-sed detect` offers it as `--format name`; if it overrides `parse`, data sets and ground truths are read from
+files with its ending.
 """
 
 from __future__ import annotations

@@ -160,7 +160,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
         annotations = self.annotations(layout, side)
         if annotations.outside:
             logger.info(
-                "%s: %s events of %d classes outside the %d are left out of the %s part", self.root, f"{annotations.outside.total():,}",
+                "%s: %s events of %d classes outside the %d are left out of the %s part",
+                self.root, f"{annotations.outside.total():,}",
                 len(annotations.outside),
                 len(self.classes()), side,
             )  # fmt: skip

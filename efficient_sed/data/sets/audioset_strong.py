@@ -35,15 +35,19 @@ class AudioSetStrongConfig(AudioSetConfig):
     location_keys: ClassVar[frozenset[str]] = AudioSetConfig.location_keys | {"weak_root"}
 
     def classes(self) -> tuple[str, ...]:
+        """Labels in logit order."""
         return audioset_labels("strong")
 
     def evaluated_classes(self) -> tuple[str, ...]:
+        """Labels that metrics are taken over."""
         return audioset_evaluated_labels()
 
     def annotations(self, layout: Layout, side: Side) -> Annotations:
+        """Events of the clips of one side."""
         return layout.strong(side, audioset_vocabulary("strong"))
 
     def weak_clips(self, held_out: Collection[str]) -> WeakClips:
+        """Clips of the weak set, without those that are held out."""
         if not self.weak_root:
             return WeakClips()
         return WeakTrainingSide(

@@ -30,10 +30,13 @@ class AudioSetWeakConfig(AudioSetConfig):
     }  # num_ytids in the heads of the official CSV files
 
     def classes(self) -> tuple[str, ...]:
+        """Labels in logit order."""
         return audioset_labels("weak")
 
     def evaluated_classes(self) -> None:
+        """Labels that metrics are taken over."""
         return None
 
     def annotations(self, layout: Layout, side: Side) -> Annotations:
+        """Events of the clips of one side."""
         return layout.weak(side, audioset_vocabulary("weak"))

@@ -52,6 +52,7 @@ class Dcase2016Task2Config(DataConfig):
     """
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(

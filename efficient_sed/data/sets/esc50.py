@@ -45,9 +45,11 @@ class Esc50Config(FoldsConfig):
     """
 
     def audio_folder(self, root: Path) -> Path:
+        """Folder of the audio files."""
         return root / "audio"
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
+        """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
         for place, row in read_index(
             root / "meta" / "esc50.csv", COLUMNS, f"data.root=DIR is the folder that holds {self.layout}"

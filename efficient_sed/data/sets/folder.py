@@ -74,9 +74,11 @@ class FolderConfig(DataConfig):
 
     @property
     def has_labels(self) -> bool:
+        """Whether training clips have labels, or only what a teacher gives."""
         return self.annotations is not None or self.train is not None
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(
@@ -106,6 +108,10 @@ def read_folder(
     """Clips by part, durations read from the files.
 
     Args:
+        audio: Folder of the audio files.
+        num_workers: Threads that read the headers of files.
+        split_column: Column of a single table that names the part.
+        channel: Of the files, counted from 1; default None, the mean of all.
         annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the
             training part is all audio that
             is in no other part, without labels, and another part is empty.
@@ -167,6 +173,9 @@ def read_parts(
     """Clips of annotated files, durations read from the files.
 
     Args:
+        classes: Labels in logit order.
+        on_error: As in `read_folder`.
+        num_workers: Threads that read the headers of files.
         audio: Folder of the files by part.
         events: By part and file name.
         may_be_empty: Parts that need no clip.

@@ -29,6 +29,7 @@ class PackedConfig(DataConfig):
         )
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         from efficient_sed.data.storage.packed_splits import load_packed
 
         return load_packed(Path(self.root))

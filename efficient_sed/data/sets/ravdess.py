@@ -43,6 +43,7 @@ class RavdessConfig(FoldsConfig):
     """
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
+        """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
         for folder in sorted(root.glob("Actor_*")):
             for path in sorted(folder.glob("*.wav")):

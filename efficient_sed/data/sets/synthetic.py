@@ -188,6 +188,7 @@ class SyntheticConfig(DataConfig):
         }
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         if not self.folder.is_dir():
             if (Path(self.root) / "audio").is_dir() or any(Path(self.root).glob("*.tsv")):
                 raise DataError(

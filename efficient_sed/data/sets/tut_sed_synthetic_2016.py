@@ -57,6 +57,7 @@ class TutSedSynthetic2016Config(DataConfig):
     """Window of the median filter on scores, in the model's frames; odd. Published: none."""
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         audio, meta = (
             _by_number(root / name, suffixes) for name, suffixes in (("audio", SUFFIXES), ("meta", (".txt",)))

@@ -36,9 +36,11 @@ class UrbanSound8kConfig(FoldsConfig):
     """Shorter clips are padded with silence to this length."""
 
     def audio_folder(self, root: Path) -> Path:
+        """Folder of the audio files."""
         return root / "audio"
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
+        """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
         first: dict[str, int] = {}  # fold of each recording, which a slice's name begins with
         for place, row in read_index(

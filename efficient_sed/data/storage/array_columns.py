@@ -36,9 +36,11 @@ class ArrayColumns(ClipColumns):
         self.labels, self._arrays, self._containers, self._channel = labels, arrays, containers, channel
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:
+        """A range of one column."""
         return self._arrays[name][first:last]
 
     def sources(self, ids: Sequence[str], first: int, last: int) -> Iterator[AudioSource]:
+        """Where the audio of a range of clips comes from."""
         containers, rows, paths = (self.read(name, first, last).tolist() for name in ("container", "row", "path"))
         for clip, container, row, path, digest in zip(
             ids, containers, rows, paths, self.read("digest", first, last), strict=True

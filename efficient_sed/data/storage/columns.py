@@ -132,6 +132,7 @@ def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Bl
     """A part block by block, for what counts over all clips.
 
     Args:
+        clips: The part.
         labels: Number of each label; labels that are met are added.
     """
     if isinstance(clips, ColumnPart):

@@ -153,6 +153,7 @@ class ArrowContainer:
 
     @cached_property
     def columns(self) -> list[str]:
+        """Names of the columns."""
         return list(self._table.column_names)
 
     def names(self) -> list[str]:

@@ -67,6 +67,8 @@ def look_up(container: Path, rows: Sequence[IndexRow], num_workers: int) -> list
     """Entries of clips in order; what the stored index lacks is read once, and stored.
 
     Args:
+        rows: Clips of that container.
+        num_workers: Threads that read what the index lacks.
         container: File or folder that the index belongs to.
 
     Raises:

@@ -131,6 +131,9 @@ class PackedPath(NamedTuple):
         """Entries of a data set from one to another.
 
         Args:
+            name: Of the data set.
+            first: Number of the first entry.
+            last: Number behind the last entry.
             wanted_by: What messages call it.
 
         Raises:

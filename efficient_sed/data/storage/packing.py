@@ -54,6 +54,7 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
     """Write a packed copy; it appears only when it is complete.
 
     Args:
+        config: Of the data set that is packed.
         output: A file; with shards a folder.
         shard_gb: Largest size of a file of samples, in 10^9 bytes; none: one file of everything.
 
