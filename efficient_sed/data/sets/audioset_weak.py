@@ -35,7 +35,7 @@ class AudioSetWeakConfig(AudioSetConfig):
 
     def evaluated_classes(self) -> None:
         """Labels that metrics are taken over."""
-        return None
+        return
 
     def annotations(self, layout: Layout, side: Side) -> Annotations:
         """Events of the clips of one side."""
