@@ -33,7 +33,8 @@ def test_classes_are_told_apart_by_what_they_say() -> None:
         samples = SOUND_CLASSES[label].synthesise(np.random.default_rng(0), 3 * SAMPLE_RATE)
         return spectrum_centre_hz(samples[part])
 
-    assert centre("rumble") < 500 < 2000 < centre("hiss")
+    assert centre("rumble") < 500
+    assert centre("hiss") > 2000
     begin, end = slice(0, SAMPLE_RATE // 2), slice(5 * SAMPLE_RATE // 2, None)
     for kind in ("sweep", "chime"):
         assert centre(f"{kind}_rising", begin) < centre(f"{kind}_rising", end)

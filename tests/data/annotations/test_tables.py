@@ -67,7 +67,7 @@ def test_encodings(tmp_path: Path) -> None:
     path.write_bytes("\ufeffé".encode())
     assert read_text(path) == "é"
     path.write_bytes("é".encode("utf-16"))
-    with pytest.raises(DataError, match="not UTF-8 text .*; save it as UTF-8"):
+    with pytest.raises(DataError, match=r"not UTF-8 text .*; save it as UTF-8"):
         read_text(path)
     with pytest.raises(DataError, match=r"cannot be read \(No such file or directory\); look there"):
         read_text(tmp_path / "absent", "look there")
