@@ -134,7 +134,7 @@ def _read_index(path: Path) -> dict[str, int]:
         for opcode, value, _ in pickletools.genops(data):
             if opcode.name not in PLAIN_OPCODES:
                 raise ValueError(f"it holds {opcode.name}")
-            if "PUT" in opcode.name and value > len(data):  # memory for so many entries would be taken
+            if "PUT" in opcode.name and int(value or 0) > len(data):  # memory for so many entries would be taken
                 raise ValueError(f"it numbers {value} entries")
         index = pickle.loads(data)
     except Exception as error:  # a damaged pickle raises almost anything
