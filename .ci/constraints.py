@@ -1,4 +1,4 @@
-"""`make constraints`: the newest set of packages that fit together, into constraints.txt, and the licence of each, into licences.md.
+"""`make constraints`: the newest packages that fit together, into constraints.txt, and their licences into licences.md.
 
 pip decides what fits, for the machine and the Python that it runs on; nothing is installed.
 """
@@ -14,11 +14,15 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = "eval,plot,dev"  # what `make` installs
-HEAD = "# The set that is tested together, written by `make constraints`. torch, torchvision and torchaudio must match; a newer torch alone breaks torchaudio.\n"
+HEAD = (
+    "# The set that is tested together, written by `make constraints`. torch, torchvision and torchaudio must match; "
+    "a newer torch alone breaks torchaudio.\n"
+)
 TITLE = """# Licences of what efficient_sed needs
 
-Written by `make constraints`, as the packages themselves declare them. *needed* is what `pip install efficient-sed` brings along;
-*extra* comes with `eval`, `plot` and `dev` only. None is shipped with this project: each comes from where its authors publish it.
+Written by `make constraints`, as the packages themselves declare them. *needed* is what `pip install efficient-sed`
+installs; *extra* comes with `eval`, `plot` and `dev` only. None is shipped with this project: each comes from where its
+authors publish it.
 
 | package | version | licence | |
 |---|---|---|---|
@@ -71,12 +75,14 @@ def licence(metadata: dict[str, Any]) -> str:
     )
     if not found:
         sys.exit(
-            f"{metadata['name']} {metadata['version']} declares no licence; look it up and add it to DECLARED in {Path(__file__).name}"
+            f"{metadata['name']} {metadata['version']} declares no licence; look it up and add it to DECLARED "
+            f"in {Path(__file__).name}"
         )
     return str(found)
 
 
 def main() -> None:
+    """Run the command line."""
     everything, needed = resolve(EXTRAS), resolve()
     rows = [
         f"| {name} | {item['version']} | {licence(item)} | {'needed' if name in needed else 'extra'} |\n"

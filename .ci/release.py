@@ -1,4 +1,7 @@
-"""`make release`: the wheel of the last commit, built twice alike, tried alone in an empty environment, with a bill of what that environment holds. Into dist/."""
+"""`make release`: build the wheel of the last commit into dist/ and check it.
+
+It is built twice, which must give the same bytes, and tried alone in an empty environment, whose packages are listed.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def build(folder: Path) -> Path:
 
 
 def try_alone(wheel: Path, folder: Path) -> Path:
-    """Install it with nothing else in an environment of its own, and let it hear something; returns the environment's Python."""
+    """Install the wheel alone in a new environment and run a detection; returns the Python of that environment."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     run(
@@ -65,13 +68,15 @@ def try_alone(wheel: Path, folder: Path) -> Path:
 
 
 def main() -> None:
+    """Run the command line."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel, again = build(folder / "one"), build(folder / "two")
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         if digest != hashlib.sha256(again.read_bytes()).hexdigest():
             sys.exit(
-                f"{wheel.name} came out otherwise the second time; a release must not depend on when and where it is built"
+                f"{wheel.name} came out otherwise the second time; a release must not depend on when and where "
+                "it is built"
             )
         python = try_alone(wheel, folder)
         tool = folder / "tool"

@@ -1,9 +1,11 @@
-"""Learned positions against plain depthwise convolutions, as built and fused: time of a forward pass, beside the published throughputs.
+"""Time of learned positions (DCLS) against plain depthwise convolutions, as built and fused.
 
-python benchmarks/dcls.py [--networks convnext_tiny convformer_s18 fastvit_sa24] [--frames 1001] [--batch 1] [--rounds 3] [--threads 1] [--device cpu]
+python benchmarks/dcls.py [--networks convnext_tiny convformer_s18 fastvit_sa24] [--frames 1001] [--batch 1]
+    [--rounds 3] [--threads 1] [--device cpu]
 
-All four forms of a network run in one process, in turn; time is the process' CPU time (a GPU: wall time between synchronisations), a ratio is
-the median of the rounds' ratios, after a round that warms up. Published: clips a second on a V100, so that a slowdown of 13 % is 1.16 times the time.
+The four variants of a network take turns in one process. Time is CPU time of the process (on a GPU: wall time between
+synchronisations); a ratio is the median over rounds, after a warm-up round. The published column is computed from
+throughputs on a V100: a slowdown of 13 % is 1.16 times the time.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ def published_ratio(network: str) -> float:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["convnext_tiny", "convformer_s18", "fastvit_sa24"])
     parser.add_argument("--frames", type=int, default=1001)
@@ -73,10 +76,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     print(
-        f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, {options.frames} frames, float32\n"
+        f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch "
+        f"{options.batch}, {options.frames} frames, float32\n"
     )
     print(
-        "| network | plain, ms | dcls / plain | dcls / plain, fused | published | plain, fused / as built | dcls, fused / as built |"
+        "| network | plain, ms | dcls / plain | dcls / plain, fused | published | plain, fused / as built | "
+        "dcls, fused / as built |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|")
     for network in options.networks:
@@ -85,7 +90,8 @@ def main() -> None:
         pairs = (("dcls", "plain"), ("dcls fused", "plain fused"), ("plain fused", "plain"), ("dcls fused", "dcls"))
         as_built, fused, gain_plain, gain_dcls = (f"{ratio(seconds, *pair):.2f}" for pair in pairs)
         print(
-            f"| {network} | {1e3 * statistics.median(seconds['plain']):.0f} | {as_built} | {fused} | {published_ratio(network):.2f} | {gain_plain} | {gain_dcls} |",
+            f"| {network} | {1e3 * statistics.median(seconds['plain']):.0f} | {as_built} | {fused} | "
+            f"{published_ratio(network):.2f} | {gain_plain} | {gain_dcls} |",
             flush=True,
         )
 

@@ -1,14 +1,18 @@
-"""From checkpoint to device: exported against eager, a ten-minute file from waveform to events against the textbook loop, and memory by length.
+"""Exported models against plain PyTorch: engines, precisions, whole files, and memory by length.
 
-python benchmarks/deploy.py [--model fmn10] [--parts engine precision file memory] [--batches 1 8 64] [--engines E …] [--rounds 3] [--minutes 10] [--hours 3]
+python benchmarks/deploy.py [--model fmn10] [--parts engine precision file memory] [--batches 1 8 64]
+    [--engines E …] [--rounds 3] [--minutes 10] [--hours 3]
 
-engine: spectrogram to scores by the fused model, onnxruntime and OpenVINO, against plain eager; last column: how near the multiply-accumulates come to the rate at which
-PyTorch multiplies two large matrices in the same process. precision: all of them, of the shipped detector, with PSDS1 on the synthetic test scenes.
-file: all from reading to events, 447 classes; the textbook reads the
-file whole, runs plain eager on pieces of 10 s with hard borders, and filters and decodes by scipy's median and a loop over classes. Sides run in one
-process on one thread, in turn; time is the process' CPU time, a ratio is the median of the rounds' ratios after one that warms up.
-The backbone has the weights trained on synthetic sounds where there are some, the rest random ones. memory: peak of a process of its own that detects
-in a file, less what it had before, by length.
+engine: spectrogram to scores by the fused model, onnxruntime and OpenVINO, against plain eager. The last column is the
+    rate of multiply-accumulates as a share of that of a large matrix product in the same process.
+precision: all precisions of the shipped detector, with PSDS1 on the synthetic test scenes.
+file: from reading a file to events of 447 classes. The textbook reads the whole file, runs the plain eager model on
+    pieces of 10 s that do not overlap, and post-processes by scipy's median filter and a loop over classes.
+memory: peak of a separate process that runs detection on a file, less what it had before, by length.
+
+The variants take turns in one process on one thread. Time is CPU time of the process; a ratio is the median over
+rounds, after a warm-up round. Weights of the backbone are those trained on synthetic sounds if there are some; all
+others are random.
 """
 
 from __future__ import annotations
@@ -34,34 +38,35 @@ import efficient_sed as es
 from efficient_sed.cli.exported_tables import precisions_table
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.export.onnx import export_onnx
 from efficient_sed.export.precisions import export_precisions
 from efficient_sed.export.recipes import RECIPES
+from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
-from efficient_sed.inference.engines import ENGINES, Engine, open_engine
+from efficient_sed.inference.engines.contract import Engine, open_engine
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.models.weights.initial import load_initial
+from efficient_sed.registry import ENGINES
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
 MATRIX = 1536
 FLOAT_ENGINES = ("onnxruntime", "openvino")
 PARTS = ("engine", "precision", "file", "memory")
 PEAK = """
-import resource, sys
+import sys
 from efficient_sed.inference.detect import iterate_events
+from efficient_sed.machine.memory import process_peak_mb
 from efficient_sed.models.weights.checkpoint import load_model
 import torch
 torch.set_num_threads(1)
 model = load_model(sys.argv[1])
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before = peak()
+before = process_peak_mb()
 count = sum(1 for _ in iterate_events(sys.argv[2], model))
-print(count, peak() - before)
+print(count, process_peak_mb() - before)
 """
 
 
@@ -81,12 +86,14 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 
 def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
-    export_onnx(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
+    """Print a row for each engine and batch size."""
+    export_model(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
     engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in FLOAT_ENGINES}, es.fuse(model)
     macs = es.count_macs(model, PIECE_S).total
     matrix = torch.randn(MATRIX, MATRIX)
     print(
-        "| model | batch | side | ms | ratio | largest difference | of matrix rate |\n|---|---:|---|---:|---:|---:|---:|"
+        "| model | batch | side | ms | ratio | largest difference | of matrix rate "
+        "|\n|---|---:|---|---:|---:|---:|---:|"
     )
     for batch in batches:
         with torch.inference_mode():
@@ -113,12 +120,14 @@ def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int,
             milliseconds, ratio = found[side]
             share = macs * batch / milliseconds / rate
             print(
-                f"| {name} | {batch} | {side} | {milliseconds:.0f} | {ratio:.2f} | {differences.get(side, '')} | {100 * share:.0f} % |",
+                f"| {name} | {batch} | {side} | {milliseconds:.0f} | {ratio:.2f} | {differences.get(side, '')} "
+                f"| {100 * share:.0f} % |",
                 flush=True,
             )
 
 
 def compare_precisions(engines: list[str]) -> None:
+    """Print a row for each precision of the shipped detector."""
     detector = "fmn04+tf-128_synthetic"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "detector.onnx"
@@ -129,6 +138,7 @@ def compare_precisions(engines: list[str]) -> None:
 
 
 def textbook_events(path: Path, model: SedModel) -> int:
+    """Detect events in a file by the textbook loop; returns their number."""
     samples, _ = soundfile.read(path, dtype="float32")
     pieces = [samples[begin : begin + PIECE_S * RATE] for begin in range(0, len(samples), PIECE_S * RATE)]
     scores = np.concatenate([model.score_frames(torch.from_numpy(piece)[None])[0].numpy() for piece in pieces])
@@ -137,8 +147,9 @@ def textbook_events(path: Path, model: SedModel) -> int:
 
 
 def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folder: Path) -> None:
+    """Print a row for each way from a file to events."""
     path = write_noise(folder / "long.wav", 60 * minutes)
-    export_onnx(model, folder / "waveform.onnx", name, overwrite=True)
+    export_model(model, folder / "waveform.onnx", name, overwrite=True)
     detectors: dict[str, Detector] = {
         "PyTorch": TorchDetector(model),
         **{engine: OnnxModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES},
@@ -155,12 +166,14 @@ def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folde
         {"textbook": lambda: textbook_events(path, model), **ours}, rounds
     ).items():
         print(
-            f"| {name} | {minutes:g} | {side} | {milliseconds / 1e3:.2f} | {ratio:.2f} | {60e3 * minutes / milliseconds:.0f} |",
+            f"| {name} | {minutes:g} | {side} | {milliseconds / 1e3:.2f} | {ratio:.2f} | "
+            f"{60e3 * minutes / milliseconds:.0f} |",
             flush=True,
         )
 
 
 def compare_memory(model: SedModel, hours: float, folder: Path) -> None:
+    """Print the peak memory of detection by the length of the file."""
     es.save_model(model, folder / "model.safetensors")
     print("\n| length | events | MiB more than before |\n|---|---:|---:|")
     for seconds in (60.0, 3600 * hours):
@@ -186,11 +199,14 @@ def write_noise(path: Path, seconds: float) -> Path:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="fmn10")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64])
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="of the precisions")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES.names(), default=ENGINES.names(), help="of the precisions"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--hours", type=float, default=3)
@@ -201,7 +217,8 @@ def main() -> None:
     if f"{model.spec.backbone.name}_synthetic" in list_cards():
         load_initial(model.backbone, dataclasses.replace(model.spec.backbone, init="synthetic"))
     print(
-        f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, one thread, float32\n"
+        f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, onnxruntime "
+        f"{onnxruntime.__version__}, one thread, float32\n"
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,9 +1,10 @@
-"""What a teacher and a trained start are worth on few clips: every condition with several seeds, all else equal.
+"""Gains from a teacher and from a pretrained model on few clips, over several seeds.
 
 python benchmarks/gains.py {distillation,finetuning} [--seeds 0,1,2] [--output DIR]
 
-Runs are those of `efficient-sed train`, whose commands are printed; finished ones are skipped, so that seeds can run in processes of their own
-and a last call prints the table. Teacher and trained start know other scenes than those the runs train and are scored on: another stream.
+The runs are those of `efficient-sed train`, whose commands are printed. Finished runs are skipped, so that seeds can
+run in separate processes and a last call prints the table. The teacher and the pretrained model were trained on other
+synthetic scenes than those of these runs.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def conditions(study: str, pseudo_labels: Path) -> dict[str, list[str]]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=FEW)
     parser.add_argument("--seeds", default="0,1,2")

@@ -1,10 +1,12 @@
-"""Every sequence head against its textbook form: time forward and with the backward pass, and error against float64.
+"""Time and error of each sequence head against its textbook form.
 
-python benchmarks/heads.py [--heads tf hybrid] [--hidden 128 256 1024] [--batch 1 8] [--rounds 5] [--threads 1] [--device cpu]
+python benchmarks/heads.py [--heads tf hybrid] [--hidden 128 256 1024] [--batch 1 8] [--rounds 5] [--threads 1]
+    [--device cpu]
 
-Both sides run in one process, alternating; time is the process' CPU time (a GPU: wall time between synchronisations), the ratio is the median
-of the rounds' ratios. Textbook: log-space scan for minGRUs, a loop over the steps for GRU and Mamba, explicit attention, both-sides padding
-for the TCN, columns for the dilated convolution.
+Time is measured forward alone and with the backward pass; the error is against float64. Both take turns in one process.
+Time is CPU time of the process (on a GPU: wall time between synchronisations); a ratio is the median over rounds. The
+textbook forms: a log-space scan for minGRUs, a loop over the steps for GRU and Mamba, explicit attention, padding on
+both sides for the TCN, columns for the dilated convolution.
 """
 
 from __future__ import annotations
@@ -36,11 +38,13 @@ def clock(device: torch.device) -> float:
 
 
 def forward_only(forward: Forward, x: Tensor) -> None:
+    """Run a forward pass without gradients."""
     with torch.inference_mode():
         forward(x)
 
 
 def forward_and_backward(forward: Forward, x: Tensor) -> None:
+    """Run a forward and a backward pass."""
     torch.autograd.backward(forward(x.detach().requires_grad_()).square().mean())
 
 
@@ -77,10 +81,12 @@ def print_row(
     rounds: int,
     errors: tuple[float, float],
 ) -> None:
+    """Print a row of the table."""
     forward_ms, forward_ratio = compare(ours, theirs, x, forward_only, rounds)
     both_ms, both_ratio = compare(ours, theirs, x, forward_and_backward, rounds)
     print(
-        f"| {name} | {hidden} | {batch} | {forward_ms:.1f} | {forward_ratio:.2f} | {both_ms:.1f} | {both_ratio:.2f} | {errors[0]:.0e} | {errors[1]:.0e} |",
+        f"| {name} | {hidden} | {batch} | {forward_ms:.1f} | {forward_ratio:.2f} | {both_ms:.1f} | "
+        f"{both_ratio:.2f} | {errors[0]:.0e} | {errors[1]:.0e} |",
         flush=True,
     )
 
@@ -98,6 +104,7 @@ def measure_scan(width: int, batch: int, rounds: int, device: torch.device) -> N
 
 
 def measure_head(name: str, hidden: int, batch: int, rounds: int, device: torch.device) -> None:
+    """Measure one head against its textbook form, and print its row."""
     torch.manual_seed(0)
     head: SequenceHead = SEQUENCE_HEADS.get(name)(hidden=hidden).build(IN_DIM).eval()
     x = torch.randn(batch, STEPS, IN_DIM)
@@ -110,6 +117,7 @@ def measure_head(name: str, hidden: int, batch: int, rounds: int, device: torch.
 
 
 def main() -> None:
+    """Run the command line."""
     heads = [name for name in SEQUENCE_HEADS.names() if name != "none"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heads", nargs="+", choices=heads, default=heads)
@@ -122,7 +130,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     print(
-        f"{device_name(device)}, torch {torch.__version__}, threads {options.threads}, features ({IN_DIM}) of {STEPS} steps\n"
+        f"{device_name(device)}, torch {torch.__version__}, threads {options.threads}, features ({IN_DIM}) of "
+        f"{STEPS} steps\n"
     )
     print("| head | hidden | batch | forward ms | ratio | with backward ms | ratio | error | textbook's error |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")

@@ -1,12 +1,13 @@
-"""Fused models against plain eager PyTorch of the published architectures, from spectrogram to logits, on one CPU thread or a GPU.
+"""Time of fused models against plain eager PyTorch of the published architectures, from spectrogram to logits.
 
 python benchmarks/inference.py [--models fmn10 fmn10+tf-256 …] [--batch 1 8 64] [--rounds 5] [--device cpu|cuda]
 
-Ours is what `detect` and `evaluate` run: `es.fuse(model)` and its small batches on a CPU. Plain is the same network written down as published:
-convolution, BatchNorm, activation one after the other on NCHW tensors, squeeze-excitation of two Linear layers, nn.GRU, explicit attention,
-the minGRU in log space, the batch given whole. Both hold the same weights and take turns in one process; time is the process' CPU time (a GPU:
-between events, float16), ratio the median of the rounds' ratios. Error: largest difference of scores. With a GPU the last column is the
-share of the chip's own speed, measured by a large product, that the counted MACs reach.
+Ours is what `detect` and `evaluate` run: `es.fuse(model)`, on a CPU in small batches. Plain is the same network as
+published: convolution, BatchNorm and activation one after the other on NCHW tensors, squeeze-excitation of two Linear
+layers, nn.GRU, explicit attention, the minGRU in log space, and the whole batch at once. Both have the same weights and
+take turns in one process on one thread. Time is CPU time of the process (on a GPU: between events, in float16); a ratio
+is the median over rounds. The error is the largest difference of scores. The last column is the rate of
+multiply-accumulates as a share of that of a large matrix product.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class PlainBlock(nn.Module):
         self.layers, self.has_shortcut = block.block, block.has_shortcut
 
     def forward(self, x: Tensor) -> Tensor:
+        """Run the textbook form."""
         y = x
         for layer in self.layers:
             if isinstance(layer, SqueezeExcitation):
@@ -69,6 +71,7 @@ class Plain(nn.Module):
         self.head, self.classifier = model.sequence, model.classifier
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Run the textbook form."""
         features = self.features(mel).squeeze(2).transpose(1, 2)
         is_gru = hasattr(self.head, "gru")  # a loop over its steps would be slower than what was published
         steps: Tensor = self.head(features) if is_gru else textbook(self.head, features, use_log_space=True)
@@ -77,6 +80,7 @@ class Plain(nn.Module):
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Time one call, in seconds."""
     if device.type == "cuda":
         return seconds_of(run, device)
     start = time.process_time()
@@ -93,6 +97,7 @@ def peak_macs(device: torch.device, precision: torch.dtype) -> float:
 
 @torch.inference_mode()
 def measure(name: str, batch: int, rounds: int, device: torch.device, peak: float) -> None:
+    """Measure one model at one batch size, and print its row."""
     torch.manual_seed(0)
     model = settle_norms(es.create_model(name, num_classes=447)).eval().to(device)
     plain, fused = Plain(model).eval(), es.fuse(model)
@@ -107,12 +112,14 @@ def measure(name: str, batch: int, rounds: int, device: torch.device, peak: floa
     ratio = statistics.median(other / mine for mine, other in pairs)
     share = es.count_macs(model).total / ours / peak
     print(
-        f"| {name} | {batch} | {1e3 * ours * ratio:.1f} | {1e3 * ours:.1f} | {ratio:.2f} | {error:.0e} | {100 * share:.0f} % |",
+        f"| {name} | {batch} | {1e3 * ours * ratio:.1f} | {1e3 * ours:.1f} | {ratio:.2f} | {error:.0e} | "
+        f"{100 * share:.0f} % |",
         flush=True,
     )
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8, 64])

@@ -1,8 +1,9 @@
-"""Time and memory of a training step with and without keeping freed memory (`efficient_sed/machine/allocator.py`), one thread, CPU time.
+"""Time and memory of a training step with and without keeping freed memory, on one thread.
 
 python benchmarks/kept_memory.py [--models NAME …] [--batch N] [--seconds S] [--rounds N]
 
-It is a setting of the whole process, so each side has one of its own; they take turns.
+The setting (`efficient_sed/machine/allocator.py`) applies to a whole process, so each variant has its own; they take
+turns. Time is CPU time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from efficient_sed.benchmark._sensors import peak_memory_mb
+from efficient_sed.benchmark.memory import peak_memory_mb
 from efficient_sed.machine.allocator import keep_freed_memory
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.factory import create_model
@@ -66,12 +67,14 @@ def measure(name: str, batch: int, seconds: float, rounds: int) -> None:
     returned, kept = (statistics.median(column) for column in zip(*times[2:], strict=True))
     ratio = statistics.median(a / b for a, b in times[2:])
     print(
-        f"| {name} | {batch} x {seconds:g} s | {returned:.2f} | {kept:.2f} | {ratio:.2f} | {peaks[0]:.0f} | {peaks[1]:.0f} |",
+        f"| {name} | {batch} x {seconds:g} s | {returned:.2f} | {kept:.2f} | {ratio:.2f} | {peaks[0]:.0f} | "
+        f"{peaks[1]:.0f} |",
         flush=True,
     )
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["fmn04+gru-64", "fmn10+tf-256", "dnd-base", "dnd-dnd-k3-d1"])
     parser.add_argument("--batch", type=int, default=8)

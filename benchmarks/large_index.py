@@ -1,12 +1,13 @@
-"""Two million clips: what opening, counting, drawing and checking them take, and what each data worker holds.
+"""Time and memory for opening, counting, sampling and checking a data set of two million clips.
 
 python benchmarks/large_index.py [--clips 2000000] [--drawn 100000] [--folder DIR]
 
-The data set is generated: a packed one of four shards, whose clips of 1 s share a thousand sounds, so that disks do not matter; each clip has an id, a
-digest and one to three events of its own, of 447 classes. "objects" makes tuples of clips of its parts, as they were kept before; "columns" reads them
-from the index, as the package does. Each is a process of its own on one thread; times are CPU seconds but for the loader's clips a second. Memory is
-resident memory less what the process had before it opened the data (MiB), and of two forked data workers what each has for itself alone after all draws:
-looking at a Python object writes to its page, which is then copied.
+The data set is generated: a packed one of four shards, whose clips of 1 s share a thousand sounds, so that the disk
+does not matter. Each clip has its own id, digest, and one to three events of 447 classes. "objects" makes tuples of
+Clip objects, as earlier versions did; "columns" reads clips from the index, as the package does. Each variant has its
+own process on one thread. Times are CPU seconds, except for the loader's clips a second. Memory is resident memory in
+MiB, less what the process had before it opened the data; for two forked data workers it is what each has for itself
+after all draws, since reading a Python object writes to its page, which is then copied.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
-import resource
 import tempfile
 import threading
 import time
@@ -38,6 +38,7 @@ from efficient_sed.data.samplers import EpochSampler, weights_by_frames
 from efficient_sed.data.sets.packed import PackedConfig
 from efficient_sed.data.storage.packed_file import FORMAT, INDEX_NAME, SHARD_NAME, VERSION
 from efficient_sed.machine.environment import device_name
+from efficient_sed.machine.memory import process_peak_mb
 
 NUM_CLASSES, NUM_SHARDS, SOUNDS = 447, 4, 250  # sounds a shard
 BATCH = 32
@@ -84,6 +85,7 @@ def memory_mib(process: int | str = "self", kind: str = "Rss") -> float:
 
 
 def seconds(work: Callable[[], Any]) -> float:
+    """CPU seconds of a call."""
     begun = time.process_time()
     work()
     return time.process_time() - begun
@@ -136,7 +138,7 @@ def measure(pipe: Connection, folder: Path, is_lazy: bool, num_drawn: int) -> No
         memory_mib(child.pid or "", "Private_Dirty") for child in multiprocessing.active_children()
     )
     del loader
-    found["peak memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    found["peak memory, MiB"] = (process_peak_mb() or 0.0) - before
     pipe.send(found)
 
 
@@ -171,6 +173,7 @@ def apart(target: Callable[..., None], *arguments: Any) -> dict[str, float]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=2_000_000)
     parser.add_argument("--drawn", type=int, default=100_000)
@@ -182,7 +185,8 @@ def main() -> None:
         folder = Path(name)
         write_index(folder, options.clips)
         print(
-            f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, {options.clips:,} clips\n\n| | objects | columns |\n|---|---:|---:|",
+            f"{device_name(torch.device('cpu'))}, torch {torch.__version__}, {options.clips:,} clips\n\n| | "
+            "objects | columns |\n|---|---:|---:|",
             flush=True,
         )
         objects, columns = (apart(measure, folder, is_lazy, options.drawn) for is_lazy in (False, True))

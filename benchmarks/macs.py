@@ -1,9 +1,10 @@
-"""MACs of a 10 s clip, three ways: ours, DeepSpeed's profiler (if installed) and as published, with the reason of each difference.
+"""Multiply-accumulates of a 10 s clip: ours, by DeepSpeed's profiler (if installed), and as published.
 
 python benchmarks/macs.py [--models fmn10+gru-256 …] [--classes 447] [--csv benchmarks/results/efficientsed_macs.csv]
 
-All models of Morocutti et al. 2025 (https://arxiv.org/abs/2503.11373) unless some are named; those of ERANN have 527 classes. A reason is printed only if it leads to the
-number that it explains, exactly for DeepSpeed and to the reading error of 1 % for published ones; else the row says "unexplained".
+Default: all models of Morocutti et al. 2025 (https://arxiv.org/abs/2503.11373); those of ERANN have 527 classes. The
+reason of a difference is printed only if it explains the number: exactly for DeepSpeed, within the reading error of 1 %
+for published numbers. Otherwise the row says "unexplained".
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 
 COLUMNS = (
-    "model", "backbone", "head", "hidden", "params", "macs", "macs_backbone", "macs_sequence", "macs_classifier", "macs_deepspeed", "macs_published", "note",
+    "model", "backbone", "head", "hidden", "params", "macs", "macs_backbone", "macs_sequence", "macs_classifier",
+    "macs_deepspeed", "macs_published", "note",
     "deepspeed_version", "torch_version", "commit",
 )  # fmt: skip
 
@@ -70,6 +72,7 @@ def our_columns(name: str, macs_deepspeed: int | None, num_classes: int = PUBLIS
 
 
 def deepspeed_version() -> str | None:
+    """Version of DeepSpeed; None if it is not installed."""
     try:
         return version("deepspeed")
     except PackageNotFoundError:
@@ -77,10 +80,12 @@ def deepspeed_version() -> str | None:
 
 
 def mega(macs: int | None) -> str:
+    """Millions, for the table; empty for None."""
     return "" if macs is None else f"{macs / 1e6:,.1f}"
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=published_models())
     parser.add_argument("--classes", type=int, default=PUBLISHED_CLASSES)
@@ -88,7 +93,8 @@ def main() -> None:
     options = parser.parse_args()
     provenance = {"deepspeed_version": deepspeed_version(), "torch_version": torch.__version__, "commit": git_commit()}
     print(
-        f"torch {torch.__version__}, DeepSpeed {provenance['deepspeed_version'] or 'not installed'}, {options.classes} classes, clips of 10 s, millions of MACs\n"
+        f"torch {torch.__version__}, DeepSpeed {provenance['deepspeed_version'] or 'not installed'}, "
+        f"{options.classes} classes, clips of 10 s, millions of MACs\n"
     )
     print("| model | parameters | MACs | backbone | head | classifier | DeepSpeed | published | difference to ours |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---|")

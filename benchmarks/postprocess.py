@@ -1,9 +1,11 @@
-"""From frame scores to events: median filter and decoding, ours against scipy's filter and a loop over the changes of each class.
+"""Time of median filter and decoding, against scipy's filter and a loop over the changes of each class.
 
-python benchmarks/postprocess.py [--frames 15000] [--classes 447] [--windows 3 9 31 101] [--thresholds 0.3 0.5 0.7] [--rounds 5]
+python benchmarks/postprocess.py [--frames 15000] [--classes 447] [--windows 3 9 31 101] [--thresholds 0.3 0.5 0.7]
+    [--rounds 5]
 
-Both sides run in one process, alternating, on one thread; time is the process' CPU time, the ratio is the median of the rounds' ratios. Their
-outputs are compared, and must be identical. Scores are sigmoids of a slow random walk with noise, most of them low: 15000 frames are ten minutes.
+Both take turns in one process on one thread. Time is CPU time of the process; a ratio is the median over rounds. Their
+outputs must be identical. Scores are sigmoids of a slow random walk with noise, most of them low; 15000 frames are ten
+minutes.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ GRID = FrameGrid()
 
 
 def random_scores(num_frames: int, num_classes: int) -> np.ndarray:
+    """Sigmoids of a slow random walk with noise, shape (frames, classes)."""
     rng = np.random.default_rng(0)
     walk = np.cumsum(rng.standard_normal((num_frames, num_classes), dtype=np.float32) / 5, axis=0)
     return np.asarray(
@@ -73,6 +76,7 @@ def compare(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> 
 def print_row(
     step: str, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int, is_equal: Callable[[Any, Any], bool]
 ) -> None:
+    """Print a row of the table."""
     if not is_equal(ours(), theirs()):
         raise SystemExit(f"{step}: the outputs differ")
     mine, other, ratio = compare(ours, theirs, rounds)
@@ -80,6 +84,7 @@ def print_row(
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=15000)
     parser.add_argument("--classes", type=int, default=447)
@@ -105,7 +110,8 @@ def main() -> None:
     versions = f"numpy {np.__version__}, scipy {scipy.__version__}, numba {numba.__version__}"
     counts = ", ".join(f"{len(events)} at {threshold:g}" for threshold, events in ours(9).items())
     print(
-        f"{device_name(torch.device('cpu'))}, {versions}, {options.frames} x {options.classes} scores, float32; events after median 9: {counts}\n"
+        f"{device_name(torch.device('cpu'))}, {versions}, {options.frames} x {options.classes} scores, "
+        f"float32; events after median 9: {counts}\n"
     )
     print("| step | ours ms | textbook ms | ratio | output |")
     print("|---|---:|---:|---:|---|")

@@ -1,12 +1,13 @@
-"""Time of the exact PSDS1 against sed_scores_eval's, alternating in one process on one thread, and its time and memory at the full size of AudioSet Strong.
+"""Time of the exact PSDS1 against sed_scores_eval's, and its time and memory at the size of AudioSet Strong.
 
 python benchmarks/psds.py [--sizes CLIPSxCLASSES …] [--rounds N] [--full]
+
+Both take turns in one process on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 
 from efficient_sed.machine.environment import device_name
+from efficient_sed.machine.memory import process_peak_mb
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
 
 FRAMES, HOP_S, DURATION_S = 250, 0.04, 10.0
@@ -69,7 +71,8 @@ def library_scorer(clips: list[Clip], classes: list[str]) -> Callable[[], float]
 
     def score() -> float:
         per_class = intersection_based.psds(
-            scores=tables, ground_truth=truth, audio_durations=dict.fromkeys(tables, DURATION_S), dtc_threshold=0.7, gtc_threshold=0.7,
+            scores=tables, ground_truth=truth, audio_durations=dict.fromkeys(tables, DURATION_S), dtc_threshold=0.7,
+            gtc_threshold=0.7,
             cttc_threshold=None, alpha_ct=0.0, alpha_st=1.0, max_efpr=100.0, unit_of_time="hour", num_jobs=1,
         )[1]  # fmt: skip
         return float(np.mean(list(per_class.values())))
@@ -98,7 +101,8 @@ def compare(num_clips: int, num_classes: int, rounds: int) -> None:
         difference = max(difference, abs(own - other))
     ratio = statistics.median(slow / fast for slow, fast in zip(library_s, own_s, strict=True))
     print(
-        f"| {num_clips} x {num_classes} | {rounds} | {statistics.median(library_s):.2f} | {statistics.median(own_s):.3f} | {ratio:.0f} | {difference:.0e} |",
+        f"| {num_clips} x {num_classes} | {rounds} | {statistics.median(library_s):.2f} | "
+        f"{statistics.median(own_s):.3f} | {ratio:.0f} | {difference:.0e} |",
         flush=True,
     )
 
@@ -113,14 +117,16 @@ def measure_full() -> None:
         accumulator.update(clip, scores, events, DURATION_S)
         seconds += time.process_time() - start
     macro, last = timed(lambda: accumulator.compute().macro)
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak_gb = (process_peak_mb() or 0.0) / 2**10
     print(
-        f"{FULL[0]} x {FRAMES} x {FULL[1]}: {seconds + last:.1f} s ({last:.1f} of them at the end), peak memory {peak_gb:.2f} GiB; macro {macro:.4f}",
+        f"{FULL[0]} x {FRAMES} x {FULL[1]}: {seconds + last:.1f} s ({last:.1f} of them at the end), peak "
+        f"memory {peak_gb:.2f} GiB; macro {macro:.4f}",
         flush=True,
     )
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="*", default=["200x50", "400x407", "2000x407"], help="clips x classes")
     parser.add_argument("--rounds", type=int, default=3)
@@ -136,10 +142,12 @@ def main() -> None:
         [sys.executable, __file__, "--full"], check=True
     )  # first: a process inherits the peak memory of the one that starts it
     print(
-        f"\n{device_name(torch.device('cpu'))}, numpy {np.__version__}, numba {version('numba')}, sed_scores_eval {version('sed_scores_eval')}\n"
+        f"\n{device_name(torch.device('cpu'))}, numpy {np.__version__}, numba {version('numba')}, "
+        f"sed_scores_eval {version('sed_scores_eval')}\n"
     )
     print(
-        "| clips x classes | rounds | sed_scores_eval s | exact s | ratio | largest difference |\n|---|---:|---:|---:|---:|---:|",
+        "| clips x classes | rounds | sed_scores_eval s | exact s | ratio | largest difference "
+        "|\n|---|---:|---:|---:|---:|---:|",
         flush=True,
     )
     for size in options.sizes:

@@ -1,9 +1,9 @@
-"""What looking into headers costs: excerpts of healthy recordings by `read_audio`, against libsndfile alone.
+"""Time of reading excerpts by `read_audio`, which checks headers, against libsndfile alone, which believes them.
 
 python benchmarks/reading.py [--rounds 60]
 
-Both sides decode the same samples, average channels and resample; libsndfile alone believes every header. Times are those of one thread,
-in turn, as the median of ratios; `first` is the first look at a file, `later` all others.
+Both decode the same samples, average channels and resample. They take turns on one thread; a ratio is the median over
+rounds. `first` is the first read of a file, `later` all others.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ def plain(path: Path, start_s: float) -> np.ndarray:
 
 
 def seconds(function: Callable[[], object]) -> float:
+    """Time a call, in seconds."""
     begun = time.perf_counter()
     function()
     return time.perf_counter() - begun
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()

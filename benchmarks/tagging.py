@@ -1,9 +1,11 @@
-"""Every tagging model of the three families, and fmn10, in one run: parameters, MACs and time of a 10 s clip, as built and fused.
+"""Parameters, multiply-accumulates and time of a 10 s clip for all tagging models of three families, and fmn10.
 
-python benchmarks/tagging.py [--models erann-8x4-5 convnext_tiny_dcls fmn10] [--batch 1] [--rounds 3] [--threads 1] [--device cpu]
+python benchmarks/tagging.py [--models erann-8x4-5 convnext_tiny_dcls fmn10] [--batch 1] [--rounds 3] [--threads 1]
+    [--device cpu]
 
-Models take turns in one process; time is the process' CPU time from spectrogram to logits (a GPU: wall time between synchronisations), the median
-of the rounds after one that warms up. AudioSet's 527 classes. MACs stand without and with the front end.
+Models, as built and fused, take turns in one process. Time is CPU time of the process from spectrogram to logits (on a
+GPU: wall time between synchronisations), the median over rounds after a warm-up round. The classes are the 527 of
+AudioSet. Multiply-accumulates are given without and with the front end.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ def all_models() -> list[str]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=all_models())
     parser.add_argument("--batch", type=int, default=1)
@@ -69,7 +72,8 @@ def main() -> None:
         inputs |= {name: (model, mel), f"{name} fused": (es.fuse(model), mel)}
     seconds = measure(inputs, options.rounds)
     print(
-        f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, clips of {SECONDS:g} s, float32\n"
+        f"{device_name(device)}, torch {torch.__version__}, {options.threads} thread(s), batch "
+        f"{options.batch}, clips of {SECONDS:g} s, float32\n"
     )
     print("| model | parameters | GMACs | with front end | ms a clip | fused | clips/s, fused | fmn10 is faster by |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
@@ -80,7 +84,8 @@ def main() -> None:
         )
         params, macs_alone, macs_all = rows[name]
         print(
-            f"| {name} | {params:,} | {macs_alone / 1e9:.2f} | {macs_all / 1e9:.2f} | {built:.0f} | {fused:.0f} | {1e3 / fused:.2f} | {slower:.1f} |"
+            f"| {name} | {params:,} | {macs_alone / 1e9:.2f} | {macs_all / 1e9:.2f} | {built:.0f} | "
+            f"{fused:.0f} | {1e3 / fused:.2f} | {slower:.1f} |"
         )
 
 

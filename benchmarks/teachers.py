@@ -1,11 +1,14 @@
-"""What a teacher costs: the transformers beside the students, and a training step with stored logits, one teacher that listens, and all of them.
+"""Cost of teachers: inference beside the students, and training steps with stored logits, one teacher, or all of them.
 
 python benchmarks/teachers.py [--parts inference training] [--batch 8] [--rounds 3]
 
-Weights are random, sounds are noise, classes are the 447 of AudioSet Strong. inference: from waveform to frame logits, fused; on one CPU thread, and where there
-is a GPU also on that, as `efficient-sed benchmark` measures. training: a step of experiment=audioset_strong, from waveforms to Adam, in float32 and without the reading
-of clips and stored logits, which are other processes' work. Sides run in one process on one thread, in turn; time is the process' CPU time, median of the rounds
-after one that warms up.
+Weights are random, sounds are noise, the classes are the 447 of AudioSet Strong.
+
+inference: from waveform to frame logits, fused, as `efficient-sed benchmark` measures; on one CPU thread, and on a GPU
+    if there is one.
+training: a step of experiment=audioset_strong, from waveforms to Adam, in float32. Reading clips and stored logits is
+    left out, since other processes do it. The variants take turns in one process on one thread; time is CPU time of the
+    process, the median over rounds after a warm-up round.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from deploy import ratios
 
 import efficient_sed as es
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.labels import audioset_labels
 from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
@@ -44,6 +47,7 @@ PARTS = ("inference", "training")
 
 
 def noise(batch: int, rate: int) -> torch.Tensor:
+    """Ten seconds of noise, shape (batch, samples)."""
     return 0.1 * torch.randn(batch, SECONDS * rate, generator=torch.Generator().manual_seed(0))
 
 
@@ -59,6 +63,7 @@ def make_pass(model: SedModel) -> Callable[[], torch.Tensor]:
 
 
 def compare_models(rounds: int) -> None:
+    """Print a row for each model: from waveform to frame logits."""
     models = {name: settle_norms(es.create_model(name, classes=CLASSES)).eval() for name in (*TEACHERS, *STUDENTS)}
     with torch.inference_mode():
         found = ratios({name: make_pass(model) for name, model in models.items()}, rounds)
@@ -123,17 +128,19 @@ def make_step(teachers: Sequence[Path], size: int) -> Callable[[], None]:
 
 
 def compare_steps(size: int, rounds: int, folder: Path) -> None:
+    """Print a row for each kind of training step."""
     files = {name: folder / f"{name}.safetensors" for name in TEACHERS}
     for name, file in files.items():
         es.save_model(es.create_model(name, classes=CLASSES), file)
     sides = {
         "stored logits": make_step([], size),
-        f"{TEACHERS[0]} listens": make_step([files[TEACHERS[0]]], size),
-        f"all {len(TEACHERS)} listen": make_step(list(files.values()), size),
+        f"{TEACHERS[0]} computes": make_step([files[TEACHERS[0]]], size),
+        f"all {len(TEACHERS)} compute": make_step(list(files.values()), size),
     }
     steps = CLIPS // size
     print(
-        f"\nHours an epoch on that thread, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, times seconds a step / 3600\n"
+        f"\nHours an epoch on that thread, extrapolated: {CLIPS:,} clips / {size} a step = {steps:,} steps, "
+        "times seconds a step / 3600\n"
     )
     print("| teacher | s a step | times stored | hours an epoch |\n|---|---:|---:|---:|")
     for side, (milliseconds, ratio) in ratios(sides, rounds).items():
@@ -143,6 +150,7 @@ def compare_steps(size: int, rounds: int, folder: Path) -> None:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batch", type=int, default=8, help="clips of a training step")

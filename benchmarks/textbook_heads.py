@@ -1,7 +1,7 @@
-"""Textbook forms of every sequence head: slow, obvious, and sharing no code with the heads whose weights they read.
+"""Textbook forms of all sequence heads: slow and obvious, sharing no code with the heads whose weights they read.
 
-`textbook(head, features)` is what `heads.py` times our heads against, and, in float64, what the tests compare them with. Recurrences are
-loops over the steps; the minGRU also has the log-space form that the published code uses.
+`heads.py` measures our heads against `textbook(head, features)`, and tests compare the two in float64. Recurrences are
+loops over the steps; the minGRU also has the log-space form of the published code.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ Weights = Mapping[str, Tensor]
 
 
 def textbook(head: nn.Module, features: Tensor, *, use_log_space: bool = False) -> Tensor:
-    """Output of a head in evaluation mode for features (batch, time, in_dim), in the precision of its weights.
+    """Compute the output of a head in evaluation mode, in the precision of its weights.
 
     Args:
+        head: One of our heads, for its weights.
+        features: Shape (batch, time, in_dim).
         use_log_space: Run minGRUs in log space, as published, instead of step by step.
     """
     weights = dict(head.named_parameters()) | dict(head.named_buffers())
@@ -56,15 +58,17 @@ def part(weights: Weights, prefix: str) -> dict[str, Tensor]:
 
 
 def num_blocks(weights: Weights) -> int:
+    """Count the blocks of a head."""
     return len({key.split(".")[1] for key in weights if key.startswith("blocks.")})
 
 
 def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
+    """Divide by the root of the mean square over features."""
     return x / torch.sqrt((x * x).sum(-1, keepdim=True)) * math.sqrt(x.shape[-1]) * gamma
 
 
 def rotate(x: Tensor, freqs: Tensor) -> Tensor:
-    """Each pair of features as a complex number, turned by time times its frequency. The angles are float32, as published."""
+    """Rotate each pair of features, a complex number, by time times frequency; angles in float32, as published."""
     angle = (torch.arange(x.shape[2], dtype=torch.float32)[:, None] * freqs.float()).to(x.dtype)
     pairs = torch.complex(x[..., 0::2].contiguous(), x[..., 1::2].contiguous()) * torch.polar(
         torch.ones_like(angle), angle
@@ -73,15 +77,18 @@ def rotate(x: Tensor, freqs: Tensor) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax attention, with the whole matrix of weights."""
     return torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), dim=-1) @ v
 
 
 def heads_of(x: Tensor, num_heads: int) -> Tensor:
+    """Split features (batch, time, dim) among heads."""
     B, T, D = x.shape
     return x.view(B, T, num_heads, D // num_heads).transpose(1, 2)
 
 
 def gated_attention(weights: Weights, x: Tensor, num_heads: int) -> Tensor:
+    """Attention whose output is gated."""
     x = rms_norm(x, weights["norm.gamma"])
     D = x.shape[-1]
     q, k, v = (heads_of(F.linear(x, weights["qkv.weight"][i * D : (i + 1) * D]), num_heads) for i in range(3))
@@ -91,11 +98,13 @@ def gated_attention(weights: Weights, x: Tensor, num_heads: int) -> Tensor:
 
 
 def feed_forward(weights: Weights, x: Tensor) -> Tensor:
+    """Normalise, then two linear layers with GELU between them."""
     wide = F.linear(rms_norm(x, weights["0.gamma"]), weights["1.weight"], weights["1.bias"])
     return F.linear(wide * 0.5 * (1 + torch.erf(wide / math.sqrt(2))), weights["4.weight"], weights["4.bias"])
 
 
 def transformer(weights: Weights, x: Tensor, num_heads: int) -> Tensor:
+    """Blocks of attention and a feed-forward layer."""
     for index in range(num_blocks(weights)):
         x = x + gated_attention(part(weights, f"blocks.{index}.attention."), x, num_heads)
         x = x + feed_forward(part(weights, f"blocks.{index}.feed_forward."), x)
@@ -103,13 +112,14 @@ def transformer(weights: Weights, x: Tensor, num_heads: int) -> Tensor:
 
 
 def attention_only(weights: Weights, x: Tensor, num_heads: int) -> Tensor:
+    """Blocks of attention alone."""
     for index in range(num_blocks(weights)):
         x = x + gated_attention(part(weights, f"blocks.{index}."), x, num_heads)
     return x
 
 
 def gru(weights: Weights, x: Tensor) -> Tensor:
-    """Layer by layer and step by step; Cho et al. 2014 with the reset gate applied to the projected state, as in PyTorch."""
+    """Cho et al. 2014, layer by layer and step by step, with the reset gate on the projected state, as in PyTorch."""
     layer = 0
     while f"gru.weight_ih_l{layer}" in weights:
         outputs = []
@@ -152,6 +162,7 @@ def tcn(weights: Weights, x: Tensor, *, is_causal: bool) -> Tensor:
 
 
 def mamba(weights: Weights, x: Tensor) -> Tensor:
+    """Blocks of Mamba-2, step by step."""
     D = x.shape[-1]
     x = F.layer_norm(x, (D,), weights["norm.weight"], weights["norm.bias"])
     for index in range(num_blocks(weights)):
@@ -209,6 +220,7 @@ def mingru_log_space(hidden: Tensor, gate: Tensor) -> Tensor:
 
 
 def hybrid(weights: Weights, x: Tensor, num_heads: int, scan: Scan) -> Tensor:
+    """Blocks of attention and minGRU side by side, with feed-forward layers."""
     for index in range(num_blocks(weights)):
         w = part(weights, f"blocks.{index}.")
         y = rms_norm(x, w["norm.gamma"])
@@ -226,6 +238,7 @@ def hybrid(weights: Weights, x: Tensor, num_heads: int, scan: Scan) -> Tensor:
 
 
 def mingru_head(weights: Weights, x: Tensor, scan: Scan) -> Tensor:
+    """Blocks of a minGRU and a feed-forward layer."""
     for index in range(num_blocks(weights)):
         w = part(weights, f"blocks.{index}.")
         x = x + scan(*F.linear(rms_norm(x, w["norm.gamma"]), w["cell.weight"]).chunk(2, -1))

@@ -1,11 +1,12 @@
-"""What feeds and drives a training, against textbook forms: input pipeline, augmentations, training step.
+"""Time of the input pipeline, the augmentations and a training step, against textbook forms.
 
 python benchmarks/training.py [--rounds 5] [--threads 1] [--clips 32] [--model fmn10+tf-256] [--device cpu]
 
-Both sides run in one process, alternating, on the same generated clips; time is the process' CPU time (a GPU: wall time between
-synchronisations), the ratio is the median of the rounds' ratios. Textbook: the input pipeline of the published code in plain form (open the
-container, decode, first channel, resample, pad, targets by a loop over the rows of a table), augmentations clip by clip, and a training step
-in the default memory format with unfused Adam and a mel bank that is built anew.
+Both take turns in one process, on the same generated clips. Time is CPU time of the process (on a GPU: wall time
+between synchronisations); a ratio is the median over rounds. The textbook: the published input pipeline in plain form
+(open the container, decode, first channel, resample, pad, targets by a loop over the rows of a table), augmentations
+clip by clip, and a training step in the default memory format with unfused Adam and a mel bank that is computed at each
+step.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from efficient_sed.audio.augment.time import draw_mixup, draw_time_shifts, mix, mix_waveforms, roll_in_time
 from efficient_sed.audio.frontends.mel import HIGH_HZ, LOW_HZ, SAMPLE_RATE, mel_bank
-from efficient_sed.config.schema import TrainConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import TrainingClips
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels, audioset_vocabulary
@@ -87,7 +88,7 @@ def class_indices() -> dict[str, int]:
 
 
 def write_audioset(root: Path, num_clips: int) -> Table:
-    """Generated clips in the published HDF5 layout with the official table of events; returns the table's training rows."""
+    """Generate clips in the published HDF5 layout and the official table of events; returns its training rows."""
     rng = np.random.default_rng(0)
     mids = list(class_indices())
     tables: dict[str, Table] = {}
@@ -229,6 +230,7 @@ def make_step(model: SedModel, batch: int, device: torch.device, *, is_plain: bo
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)

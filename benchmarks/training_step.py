@@ -1,6 +1,8 @@
-"""Time of a training step on this machine: memory format and batch size, alternating in one process, ratios to plain NCHW.
+"""Time of a training step by memory format and batch size, as ratios to plain NCHW.
 
 python benchmarks/training_step.py [MODEL] [THREADS]
+
+The variants take turns in one process.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ def make_step(name: str, batch: int, memory_format: torch.memory_format) -> Call
 
 
 def main() -> None:
+    """Run the command line."""
     name = sys.argv[1] if len(sys.argv) > 1 else "fmn10"
     torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else torch.get_num_threads())
     variants = {

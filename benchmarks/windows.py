@@ -1,8 +1,8 @@
-"""What overlapping windows are worth: scores of the shipped detector on long synthetic recordings, by the share of a window that overlaps.
+"""Scores of the shipped detector on long synthetic recordings, by the overlap of its windows.
 
 python benchmarks/windows.py [--overlaps 0 0.1 0.2 0.5] [--recordings 60] [--seconds 60]
 
-The detector was trained on clips of 10 s, so that is a window. 0 is the textbook's hard borders.
+The detector was trained on clips of 10 s, so windows are 10 s long. An overlap of 0 is the textbook's.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import tempfile
 import torch
 
 from efficient_sed.data import windows
-from efficient_sed.experiment.compose import compose_run, key_of
-from efficient_sed.experiment.run import score_checkpoint
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.keys import key_of
+from efficient_sed.experiment.score import score_checkpoint
 
 DETECTOR = "fmn04+tf-128_synthetic"
 SCORES = ("psds1_macro", "event_f1", "frame_f1", "segment_pauroc")
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--overlaps", nargs="+", type=float, default=[0, 0.05, 0.1, 0.2, 0.3, 0.5])
     parser.add_argument("--recordings", type=int, default=60)

@@ -9,20 +9,19 @@ from collections.abc import Iterable
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_COMPARABLE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143  # of the commands
 MAX_LISTED = 40  # names that a message still lists in full
-_NOT_SHOWN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)  # controls, line ends, spaces of no width, turns of direction, half characters; not what joins letters
-MAX_MESSAGE = 1600  # characters; of a longer one the middle, where a value is quoted, is left out
+# Control characters, line ends, spaces without width, changes of direction, surrogates; not what joins letters.
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+MAX_MESSAGE = 1600  # characters; the middle of a longer message, where a value is quoted, is left out
 
 
 class EfficientSedError(Exception):
-    """Base of every error whose message is meant for the user: one line that a terminal can show, whatever it quotes."""
+    """Base of all errors whose message is for the user: one line, safe for a terminal whatever it quotes."""
 
     command_line_message: str | None = None
-    """The same for who typed a command, where the message speaks of calls in Python."""
+    """The message for the command line, if the usual one is about calls in Python."""
 
     def for_command_line(self) -> str:
-        """The message for who typed a command."""
+        """Get the message for the command line."""
         return str(self) if self.command_line_message is None else str(EfficientSedError(self.command_line_message))
 
     def __str__(self) -> str:
@@ -39,7 +38,7 @@ class DataError(EfficientSedError):
 
 
 class ShapeError(DataError, ValueError):
-    """An array or tensor has another shape than is needed."""
+    """An array or tensor has the wrong shape."""
 
 
 class CheckpointError(EfficientSedError):
@@ -51,59 +50,87 @@ class PreemptedError(EfficientSedError):
 
 
 class DivergedError(EfficientSedError):
-    """A training's model gives no numbers any more."""
+    """The model of a training gives values that are not finite."""
 
 
 class LostProcessError(EfficientSedError):
-    """One of several processes that share a training ended; why, it may have said itself."""
+    """One of several processes that share a training ended; it may have said why."""
 
-    WORDS = "another process of this training ended; unless it says why above, memory may have run out; the same command goes on from the last checkpoint"
+    WORDS = (
+        "another process of this training ended; unless it says why above, memory may have run out; "
+        "the same command goes on from the last checkpoint"
+    )
 
     def __init__(self, message: str = WORDS) -> None:
         super().__init__(message)
 
 
 class MissingDependencyError(EfficientSedError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed and not installed.
+
+    Args:
+        what: What needs it.
+        package: Its name.
+        extra: The extra of this package that installs it.
+    """
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(f"{what} needs the package {package}: pip install 'efficient-sed[{extra}]'")
         self.what, self.package, self.extra = what, package, extra
 
     def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str, str]]:
-        """Made anew from what it was made of: it may have to leave a worker process."""
+        """Pickle by the arguments, since the error may have to leave a worker process."""
         return type(self), (self.what, self.package, self.extra)
 
 
 def require(condition: bool, key: str, value: object, allowed: str) -> None:
-    """Raise a ConfigError that names key, value and what is allowed, unless the condition holds."""
+    """Check a condition on an option.
+
+    Args:
+        condition: What must hold.
+        key: Name of the option.
+        value: What the user gave.
+        allowed: What is allowed, for the message.
+
+    Raises:
+        ConfigError: If it does not hold; the message names key, value and what is allowed.
+    """
     if not condition:
         raise ConfigError(f"{key}={value} is not allowed: {allowed}")
 
 
 def require_package(what: str, package: str, extra: str) -> None:
-    """Raise a MissingDependencyError now if a package that is needed later is not installed."""
+    """Check, before long work, that a package which is needed later is installed.
+
+    Args:
+        what: What needs it.
+        package: Its name.
+        extra: The extra of this package that installs it.
+
+    Raises:
+        MissingDependencyError: If it is not installed.
+    """
     if importlib.util.find_spec(package) is None:
         raise MissingDependencyError(what, package, extra)
 
 
 def printable(text: str) -> str:
-    """Text with its line breaks and control characters, such as those that colour or move what a terminal shows, spelled out."""
+    """Escape line breaks and control characters, such as those that colour or move the text of a terminal."""
     return _NOT_SHOWN.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def escape_json(text: str) -> str:
-    """JSON that says the same, with what a terminal should not get spelled out."""
+    """Escape in JSON text what a terminal should not receive; the JSON has the same meaning."""
     return _NOT_SHOWN.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text)
 
 
 def is_printable(text: str) -> bool:
-    """Whether it stands on one line, and does nothing to a terminal."""
+    """Whether a text is one line without control characters."""
     return _NOT_SHOWN.search(text) is None
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """A hint such as `did you mean 'tf'? allowed: attn, gru, tf` for an unknown name."""
+    """Create a hint for an unknown name, such as `did you mean 'tf'? allowed: attn, gru, tf`."""
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""

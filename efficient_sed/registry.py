@@ -10,7 +10,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from efficient_sed.errors import ConfigError, nearest
 
@@ -65,12 +65,11 @@ class Registry(Generic[T]):
         """
 
         def add(base: EntryT) -> EntryT:
-            module = sys.modules[base.__module__]
+            module, metaclass = sys.modules[base.__module__], cast(Any, type(base))
             for name, attributes in members.items():
                 class_name = f"{base.__name__}_{name}"
-                entry = type(base)(
-                    class_name, (base,), {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
-                )
+                own = {"__module__": base.__module__, "__doc__": base.__doc__, **attributes}
+                entry = metaclass(class_name, (base,), own)
                 setattr(module, class_name, entry)  # where pickle looks for it
                 self.register(name)(entry)
             return base
@@ -109,14 +108,11 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self.package}.{module}")
 
 
-def _registries() -> tuple[Registry[Any], ...]:
-    return (
-        Registry("backbone", "efficient_sed.models.backbones"),
-        Registry("sequence head", "efficient_sed.models.sequence"),
-        Registry("data set", "efficient_sed.data.sets"),
-        Registry("teacher", "efficient_sed.teachers"),
-        Registry("annotation format", "efficient_sed.data.annotations"),
-    )
-
-
-BACKBONES, SEQUENCE_HEADS, DATASETS, TEACHERS, ANNOTATION_FORMATS = _registries()
+BACKBONES: Registry[Any] = Registry("backbone", "efficient_sed.models.backbones")
+SEQUENCE_HEADS: Registry[Any] = Registry("sequence head", "efficient_sed.models.sequence")
+DATASETS: Registry[Any] = Registry("data set", "efficient_sed.data.sets")
+TEACHERS: Registry[Any] = Registry("teacher", "efficient_sed.teachers")
+ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
+EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")
+LAUNCHERS: Registry[Any] = Registry("launcher", "efficient_sed.sweep.launchers")
+ANNOTATION_FORMATS: Registry[Any] = Registry("annotation format", "efficient_sed.data.annotations")

@@ -33,13 +33,13 @@ CHROMIUM_FLAGS = [
 
 @pytest.fixture(autouse=True)
 def _heeds_ctrl_c() -> None:
-    """Shells start background jobs that ignore it, as may a test before this one; a handler here is the default action in what a test starts."""
+    """Restore the signal, which background jobs of a shell ignore; what a test starts then has the default action."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _keeps_nothing() -> Iterator[None]:
-    """Modules and trainers point at each other, and stay until Python looks for circles; glibc then keeps what they had."""
+    """Collect modules and trainers, which refer to each other, and return their memory, which glibc would keep."""
     yield
     gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):  # glibc's alone

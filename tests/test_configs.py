@@ -20,7 +20,7 @@ from tut_files import write_tut
 from urbansound8k_files import write_urbansound8k
 
 import efficient_sed as es
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run

@@ -78,7 +78,7 @@ def last_line(code: str) -> str:
     [
         "import efficient_sed",
         "import efficient_sed; dir(efficient_sed)",
-        "import efficient_sed.config.schema",
+        "import efficient_sed.config.run",
         HELP.format(""),
         HELP.format("'train', "),
     ],

@@ -8,9 +8,11 @@ import pytest
 
 import efficient_sed as es
 from efficient_sed.cli.main import parse
-from efficient_sed.experiment.compose import compose_run, take_group
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.overrides import take_group
+from efficient_sed.registry import LAUNCHERS
 from efficient_sed.sweep.grid import expand_grid
-from efficient_sed.sweep.launchers.choose import LAUNCHER_KEY, LAUNCHERS
+from efficient_sed.sweep.launcher import LAUNCHER_KEY
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +28,7 @@ def test_readme_names_commands() -> None:
 def test_command_parses(command: str) -> None:
     options = parse(shlex.split(command)[1:])
     if command.startswith("efficient-sed sweep "):
-        assert expand_grid(take_group(options.overrides, LAUNCHER_KEY, LAUNCHERS[options.launcher])[1])
+        assert expand_grid(take_group(options.overrides, LAUNCHER_KEY, LAUNCHERS.get(options.launcher))[1])
     elif hasattr(options, "overrides"):
         compose_run([item for item in options.overrides if "=" in item])
 

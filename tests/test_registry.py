@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -23,6 +26,24 @@ def test_a_name_is_taken_once() -> None:
         registry.register("mine")(Second)
     assert registry.get("mine") is First
     assert First.name == "mine"  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Family:
+    name: ClassVar[str]
+    width: ClassVar[float]
+    depth: int = 2
+
+
+def test_a_family_is_one_table() -> None:
+    registry: Registry[Family] = Registry("backbone", "efficient_sed.models.backbones")
+    assert registry.register_family({"thin": {"width": 0.5}, "wide": {"width": 2.0}})(Family) is Family
+    thin, wide = registry.get("thin"), registry.get("wide")
+    assert (thin.name, thin.width, wide.name, wide.width) == ("thin", 0.5, "wide", 2.0)
+    assert thin(3) == thin(depth=3) != wide(3)
+    assert pickle.loads(pickle.dumps(thin(3))) == thin(3)
+    with pytest.raises(ValueError, match="backbone 'wide' is registered twice"):
+        registry.register_family({"wide": {}})(Family)
 
 
 def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

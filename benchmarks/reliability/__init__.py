@@ -1,1 +1,1 @@
-"""What happens when things go wrong, counted: each script breaks things at random, checks what is left and prints one table."""
+"""Counts of failures: each script breaks things at random, checks the outcome and prints one table."""

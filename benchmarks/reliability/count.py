@@ -1,4 +1,4 @@
-"""What the counts share: their options, a folder with something to work on, and one table at the end."""
+"""What the scripts share: options, a working folder, and the table at the end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ class Count:
     folder: Path
 
     def report(self, columns: Sequence[str], rows: Iterable[tuple[Sequence[object], Sequence[str]]]) -> int:
-        """Print a row of words and numbers for each kind, the last column for what was wrong, then each of that; returns the exit status."""
+        """Print a row for each kind, with what was wrong in the last column, then all that was wrong.
+
+        Returns:
+            The exit status.
+        """
         print(f"| {' | '.join(columns)} | wrong |\n|{'---|' * (len(columns) + 1)}")
         problems: list[str] = []
         for cells, wrong in rows:
@@ -45,9 +49,11 @@ def counting(
     """Options of a script, and all that its jobs need until the block ends.
 
     Args:
-        text: The script's own docstring.
-        kinds: Of jobs that it knows.
-        count: How many by default, of what is `counted`.
+        arguments: Of the command line; None for those of this process.
+        text: The docstring of the script.
+        kinds: Names of the jobs that it knows.
+        count: Default of --count.
+        counted: What --count counts, for the help.
     """
     known = tuple(kinds)
     parser = argparse.ArgumentParser(

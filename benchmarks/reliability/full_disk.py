@@ -1,11 +1,12 @@
-"""Commands on a disk that is full, gets full or lets nothing be written, at every write.
+"""Commands on a disk that is full, becomes full, or becomes read-only, at each of their writes.
 
 cd benchmarks && python -m reliability.full_disk [--count 12] [--seed 0] [--kind train,export,…]
 
-Each command meets, at up to COUNT places spread over all its writes, a small disk (a tmpfs with so much room, from none to enough; needs root),
-no room (every creation and renaming fails from the n-th on) and a file system that turns read-only (so does every removal), and starts on a
-read-only one. It must end with one clear line and status 2 (a sweep, which counts failed runs: 1 or 2), leave nothing half-written at a final name
-and nothing finished lost, and do all of its work when it is typed again with room.
+Each command runs on a small disk (a tmpfs of many sizes; needs root), without space (every creation and renaming fails
+from the n-th on), on a file system that becomes read-only (removals fail, too), and on one that is read-only from the
+start; at up to COUNT places spread over all its writes. It must end with one clear line and status 2 (a sweep, which
+counts failed runs: 1 or 2), leave no half-written file at a final name, lose nothing that was finished, and do all its
+work when it is run again with space.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def places(last: int, count: int) -> list[int]:
 
 
 def fail_from(number: int, reason: int, counter: WriteCounter) -> None:
-    """In this process, let every write from that one on fail; where there is only no room, files may still be removed."""
+    """Let every write of this process from a given one on fail; if only space is missing, removals still work."""
 
     def refuse(count: int) -> None:
         if count >= number:
@@ -202,6 +203,7 @@ def walk(kind: str, given: Material, count: int, scratch: Path, disk: Disk | Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
     with (
         counting(arguments, __doc__, ALL_JOBS, 12, "places at most, of each kind and way") as asked,
         small_disk(asked.folder / "disk") as disk,

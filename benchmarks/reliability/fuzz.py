@@ -1,11 +1,12 @@
-"""Damaged and wild inputs of every kind that the package reads: it must refuse them in one line, or take them for what they can only mean.
+"""Damaged and random inputs of all kinds that the package reads: each must be refused in one line, or read correctly.
 
 OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py [--count 10000] [--first 0] [--kinds wav folder …]
-OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py --kinds wav --again 4711        # one attempt, with its traceback
+OMP_NUM_THREADS=1 python benchmarks/reliability/fuzz.py --kinds wav --again 4711  # one attempt, with its traceback
 
-Each attempt is made by a kind's name and a number, and nothing else. Wrong is: an error that is not one of the package's own or has more than one line,
-more than ten seconds of the processor (or forty of the clock), more than 4 GiB above the start, an end of the process, or something accepted that breaks what
-must always hold: events inside their clip, finite scores and weights, contents with a checksum unchanged, and so on, as each kind says.
+An attempt is determined by the name of a kind and a number. Counted as wrong: an error that is not one of the package's
+own or has more than one line; more than ten seconds of CPU time or forty of wall time; more than 4 GiB beyond the
+start; a process that dies; and accepted input that breaks what must always hold, such as events inside their clip,
+finite scores and weights, and contents that match their checksum. Each kind states its own.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from reliability.inputs_sound import SOUND
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (*SOUND, *ANNOTATIONS, *CONTAINERS, *MODELS, *RUNS)}
 HANG_S = 10.0  # of processor time, which other work on the machine does not lengthen
 MEMORY_BYTES = 4 * 2**30
-STUCK_S = 40.0  # of a process that waits, or does not even hear its alarm
+STUCK_S = 40.0  # of a process that waits, or does not react to its alarm
 
 
 class Outcome(NamedTuple):
@@ -123,7 +124,7 @@ def _quiet() -> None:
 
 
 def fuzz(kind: Kind, numbers: Sequence[int], folder: Path) -> list[Outcome]:
-    """Attempts in processes of their own: one that ends or is stuck costs the number that it was at, and the rest goes on in another."""
+    """Run attempts in other processes: if one dies or hangs, its attempt is counted and another process continues."""
     outcomes: list[Outcome] = []
     context = multiprocessing.get_context("fork")
     while len(outcomes) < len(numbers):
@@ -154,6 +155,7 @@ def fuzz(kind: Kind, numbers: Sequence[int], folder: Path) -> list[Outcome]:
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="attempts of all kinds together")
     parser.add_argument("--first", type=int, default=0, help="the first attempt's number")
@@ -193,7 +195,8 @@ def run(chosen: Sequence[Kind], count: int, first: int, scratch: Path) -> int:
         failures += [f"{kind.name} {outcome.number}: {outcome.verdict}: {outcome.detail}" for outcome in wrong]
         slowest = max(outcome.seconds for outcome in outcomes)
         print(
-            f"| {kind.title} | {len(outcomes)} | {verdicts['refused']} | {verdicts['accepted']} | {len(wrong)} | {slowest:.1f} s |",
+            f"| {kind.title} | {len(outcomes)} | {verdicts['refused']} | {verdicts['accepted']} | {len(wrong)} "
+            f"| {slowest:.1f} s |",
             flush=True,
         )
         total.update(

@@ -1,4 +1,4 @@
-"""What a kind of input is, and what must hold of anything that was accepted."""
+"""What a kind of input is, and what must hold for all input that is accepted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Kind:
     prepare: Callable[[Path], object]
     """Write sound originals into an empty folder."""
     attempt: Callable[[random.Random, Path], bool]
-    """Make a damaged one from them and have it read; whether it was accepted. Raises what the package raises, or Wrong."""
+    """Damage one of them and read it; returns whether it was accepted, raises what the package raises, or Wrong."""
 
 
 def demand(condition: object, message: str) -> None:

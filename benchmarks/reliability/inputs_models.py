@@ -17,7 +17,8 @@ from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import read_card
-from efficient_sed.models.weights.checkpoint import load_model, model_header, save_model
+from efficient_sed.models.weights.checkpoint import load_model, save_model
+from efficient_sed.models.weights.header import model_header
 from reliability.inputs import Kind, check_labels, demand
 from reliability.mutations import change_value, damage, damaged_json, wild_value
 
@@ -107,12 +108,25 @@ def _wild_pickle(original: Path, path: Path, rng: random.Random) -> None:
     elif action < 0.3:
         del state[key]
     else:
-        state[key] = rng.choice((
-            torch.tensor(float("nan")), state[key].double(), state[key].half(), state[key].expand(2, *state[key].shape), torch.zeros(1).expand(10**6, 10**6),
-            torch.zeros(1).expand(10**10),
-            torch.zeros(3).to_sparse(), state[key].to("meta"), torch.full_like(state[key], -1), wild_value(rng), torch.zeros(0), state[key].flatten(), state[key] * torch.nan,
-            state[key].to(torch.complex64), torch.nn.Parameter(state[key].float()),
-        ))  # fmt: skip
+        state[key] = rng.choice(
+            (
+                torch.tensor(float("nan")),
+                state[key].double(),
+                state[key].half(),
+                state[key].expand(2, *state[key].shape),
+                torch.zeros(1).expand(10**6, 10**6),
+                torch.zeros(1).expand(10**10),
+                torch.zeros(3).to_sparse(),
+                state[key].to("meta"),
+                torch.full_like(state[key], -1),
+                wild_value(rng),
+                torch.zeros(0),
+                state[key].flatten(),
+                state[key] * torch.nan,
+                state[key].to(torch.complex64),
+                torch.nn.Parameter(state[key].float()),
+            )
+        )
     try:
         torch.save(content, path)
     except (TypeError, ValueError, UnicodeEncodeError, RuntimeError):

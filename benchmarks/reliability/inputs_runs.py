@@ -1,4 +1,4 @@
-"""Results of runs, what boards measured, options as they are typed, and presets."""
+"""Results of runs, measurements of boards, options as typed, and presets."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from unittest import mock
 import numpy as np
 from rich.console import Console
 
+from efficient_sed.cli.tables import result_table
 from efficient_sed.config.parse import run_config_from_dict
-from efficient_sed.config.schema import RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.experiment import compose
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.record import repeated_rows, result_table
+from efficient_sed.experiment.record import repeated_rows
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.files.pages import to_script_json
 from efficient_sed.frontier.device_rows import results_on_device
 from efficient_sed.frontier.html import page_data
-from efficient_sed.frontier.points import find_runs, read_results, run_points
+from efficient_sed.frontier.points import run_points
+from efficient_sed.frontier.runs import find_runs, read_results
 from efficient_sed.frontier.table1 import table1
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
@@ -33,22 +36,31 @@ from reliability.mutations import TEXTS, change_value, damage, damaged_json, wil
 
 SPEED = {"batch_size": 4, "precision": "fp32", "device": "CPU", "mode": "fused"}
 RESULT: dict[str, Any] = {
-    "model": "fmn10+tf-256", "backbone": "fmn10", "head": "tf", "task": "detection", "seed": 0, "signature": "0abcdef012",
-    "metrics": {"psds1_macro": 0.4, "psds1": 0.2, "psds1_macro_ci95": [0.3, 0.5], "variant": {"median_frames": 9, "back_end": "exact"}, "coverage": {"clips_scored": 16}},
+    "model": "fmn10+tf-256", "backbone": "fmn10", "head": "tf", "task": "detection", "seed": 0,
+    "signature": "0abcdef012",
+    "metrics": {"psds1_macro": 0.4, "psds1": 0.2, "psds1_macro_ci95": [0.3, 0.5],
+    "variant": {"median_frames": 9, "back_end": "exact"}, "coverage": {"clips_scored": 16}},
     "complexity": {
-        "params": 5_000_000, "macs": 1_400_000_000, "macs_by_part": {"frontend": 1, "backbone": 2, "sequence": 3, "classifier": 4}, "macs_deepspeed": None, "seconds": 10.0,
-        "throughput": {"clips_per_s": 30.0, "iqr": [29.0, 31.0], **SPEED}, "latency": {"ms": 33.25}, "peak_memory_mb": 700.5,
+        "params": 5_000_000, "macs": 1_400_000_000,
+        "macs_by_part": {"frontend": 1, "backbone": 2, "sequence": 3, "classifier": 4}, "macs_deepspeed": None,
+        "seconds": 10.0,
+        "throughput": {"clips_per_s": 30.0, "iqr": [29.0, 31.0], **SPEED}, "latency": {"ms": 33.25},
+        "peak_memory_mb": 700.5,
     },
     "data": {"name": "synthetic", "manifest_hash": "cafe"},
-    "config": {"train": {"epochs": 5, "accelerator": "auto"}, "data": {"root": "datasets", "num_workers": 2}, "seq": {"name": "tf"}, "seed": 0, "output_dir": "runs"},
+    "config": {"train": {"epochs": 5, "accelerator": "auto"}, "data": {"root": "datasets", "num_workers": 2},
+    "seq": {"name": "tf"}, "seed": 0, "output_dir": "runs"},
     "training": {"steps": 60, "device": "CPU"},
-    "environment": {"commit": "abc", "versions": {"torch": "2.11.0"}, "device": "CPU", "created": "2026-11-20T00:00:00+00:00"},
+    "environment": {"commit": "abc", "versions": {"torch": "2.11.0"}, "device": "CPU",
+    "created": "2026-11-20T00:00:00+00:00"},
 }  # fmt: skip
 BOARD: list[dict[str, Any]] = [{
     "model": "fmn10+tf-256", "signature": "0abcdef012", "trained_on": "synthetic", "score": None,
     "complexity": {
-        "params": 5_000_000, "macs": 1_400_000_000, "macs_by_part": {"frontend": 1}, "seconds": 10.0, "throughput": {"clips_per_s": 3.0, "iqr": [2.0, 4.0], **SPEED},
-        "latency": {"ms": 300.0, "p95_ms": 310.0, **SPEED}, "peak_memory_mb": 100.0, "peak_memory_of": "whole process since its start", "repeats": 30,
+        "params": 5_000_000, "macs": 1_400_000_000, "macs_by_part": {"frontend": 1}, "seconds": 10.0,
+        "throughput": {"clips_per_s": 3.0, "iqr": [2.0, 4.0], **SPEED},
+        "latency": {"ms": 300.0, "p95_ms": 310.0, **SPEED}, "peak_memory_mb": 100.0,
+        "peak_memory_of": "whole process since its start", "repeats": 30,
     },
     "environment": {"versions": {"onnxruntime": "1"}, "device": "board", "created": "2026-11-20T00:00:00+00:00"},
 }]  # fmt: skip
@@ -116,18 +128,24 @@ def _attempt_clips(rng: random.Random, folder: Path) -> bool:
 
 
 KEYS = (
-    "seq", "seq.hidden", "seq.num_layers", "seq.num_heads", "seq.dropout", "backbone", "backbone.init", "data", "data.root", "data.clip_seconds",
+    "seq", "seq.hidden", "seq.num_layers", "seq.num_heads", "seq.dropout", "backbone", "backbone.init", "data",
+    "data.root", "data.clip_seconds",
     "data.median_frames", "data.num_workers",
-    "data.on_error", "data.classes", "data.seed", "data.num_train", "data.scene_seconds", "train.epochs", "train.batch_size", "train.lr_head",
+    "data.on_error", "data.classes", "data.seed", "data.num_train", "data.scene_seconds", "train.epochs",
+    "train.batch_size", "train.lr_head",
     "train.augment.mixup_alpha", "train.augment",
-    "train.precision", "train.teacher", "train.weak_share", "train", "evaluation.dtc", "evaluation.max_efpr", "benchmark.seconds", "benchmark.batches",
+    "train.precision", "train.teacher", "train.weak_share", "train", "evaluation.dtc", "evaluation.max_efpr",
+    "benchmark.seconds", "benchmark.batches",
     "benchmark.modes", "task", "seed",
-    "output_dir", "logger", "experiment", "model", "sweep", "seeds", "folds", "data.fold", "hydra.run.dir", "hydra", "+new", "~train", "++seed",
+    "output_dir", "logger", "experiment", "model", "sweep", "seeds", "folds", "data.fold", "hydra.run.dir", "hydra",
+    "+new", "~train", "++seed",
     "+seq.hidden", "", "a.b.c", "defaults", "launcher.jobs",
 )  # fmt: skip
-VALUES = (*TEXTS, "tf", "gru", "none", "fmn10", "synthetic", "folder", "64", "0.5", "-0.0", "true", "[1,2]", "[a,b]", "{a:1,b:2}", "1,2,3", "range(1,4)",
+VALUES = (*TEXTS, "tf", "gru", "none", "fmn10", "synthetic", "folder", "64", "0.5", "-0.0", "true", "[1,2]", "[a,b]",
+"{a:1,b:2}", "1,2,3", "range(1,4)",
 "choice(1,2)", "glob(*)", "${train.epochs}",
-          "${oc.decode:1}", "int(1)", "'a b'", '"a,b"', "1e308", "9" * 30, "smoke", "finetune", "fmn10+tf-256", "[" * 500 + "]" * 500)  # fmt: skip
+          "${oc.decode:1}", "int(1)", "'a b'", '"a,b"', "1e308", "9" * 30, "smoke", "finetune", "fmn10+tf-256",
+          "[" * 500 + "]" * 500)  # fmt: skip
 
 
 def _override(rng: random.Random) -> str:

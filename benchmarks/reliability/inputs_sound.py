@@ -1,4 +1,4 @@
-"""Audio files of all formats, by bytes and by header."""
+"""Audio files of all formats, damaged in their bytes or headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import soundfile
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
 from efficient_sed.inference.detect import DetectOptions
-from efficient_sed.inference.detect_files import Recording, detect_one
+from efficient_sed.inference.detect_one import Task, detect_one
+from efficient_sed.inference.recordings import Recording
 from reliability.inputs import Kind, check_events, check_samples, demand
 from reliability.mutations import EXTREMES, damage
 
@@ -31,9 +32,11 @@ class Form(NamedTuple):
 
 
 FORMS = {
-    "wav": (Form("wav", "WAV", "PCM_16", 16_000, 1), Form("wav", "WAV", "PCM_24", 44_100, 2), Form("wav", "WAV", "FLOAT", 8_000, 1), Form("wav", "WAVEX", "DOUBLE", 48_000, 2)),
+    "wav": (Form("wav", "WAV", "PCM_16", 16_000, 1), Form("wav", "WAV", "PCM_24", 44_100, 2),
+    Form("wav", "WAV", "FLOAT", 8_000, 1), Form("wav", "WAVEX", "DOUBLE", 48_000, 2)),
     "flac": (Form("flac", "FLAC", "PCM_16", 16_000, 1), Form("flac", "FLAC", "PCM_24", 48_000, 2)),
-    "ogg": (Form("ogg", "OGG", "VORBIS", 16_000, 1), Form("ogg", "OGG", "VORBIS", 44_100, 2), Form("ogg", "OGG", "OPUS", 48_000, 1)),
+    "ogg": (Form("ogg", "OGG", "VORBIS", 16_000, 1), Form("ogg", "OGG", "VORBIS", 44_100, 2),
+    Form("ogg", "OGG", "OPUS", 48_000, 1)),
     "mp3": (Form("mp3", "MP3", "MPEG_LAYER_III", 32_000, 2), Form("mp3", "MP3", "MPEG_LAYER_III", 16_000, 1)),
     "other": tuple(Form("wav", container, "PCM_16", 22_050, 1) for container in ("AIFF", "W64", "RF64", "CAF", "AU")),
 }  # fmt: skip
@@ -80,7 +83,7 @@ def _attempt(name: str, rng: random.Random, folder: Path) -> bool:
         name == "flac" and len(data) == len(original) and data[:42] == original[:42]
     ):  # behind the header all frames have checksums
         demand(np.array_equal(whole, read_audio(io_copy(original, folder))), "other samples than were encoded")
-    found = detect_one(Recording(path, "damaged", Path("damaged"), info.duration_s), Loudness(), DetectOptions())
+    found = detect_one(Recording(path, "damaged", Path("damaged"), info.duration_s), Loudness(), Task(DetectOptions()))
     demand(found.error is None, f"read before and not now: {found.error}")
     check_events(found.events, info.duration_s, Loudness.classes)
     return True
@@ -119,5 +122,6 @@ def _wild_wav(rng: random.Random) -> bytes:
     return b"RIFF" + struct.pack("<I", number(4 + chunks.tell(), 32)) + b"WAVE" + chunks.getvalue()
 
 
-SOUND = [Kind(name, f"{name} files" if name != "other" else "aiff, w64, rf64, caf, au files", share, partial(_prepare, name), partial(_attempt, name))
+SOUND = [Kind(name, f"{name} files" if name != "other" else "aiff, w64, rf64, caf, au files", share,
+partial(_prepare, name), partial(_attempt, name))
          for name, share in (("wav", 8), ("flac", 5), ("ogg", 5), ("mp3", 5), ("other", 3))]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Small jobs, one for each command that writes for long: what is typed, what of it is finished, and what comes out."""
+"""Small jobs, one for each long command: its words, its finished parts, and its result."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ from efficient_sed.files.cache import HOME_VARIABLE
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.weights import cards
 from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
-from efficient_sed.models.weights.checkpoint import read_checkpoint
 from efficient_sed.models.weights.download import download
+from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.teachers._journal import open_journal
-from efficient_sed.training.callbacks import PROGRESS_FILE
 from efficient_sed.training.curves import read_curves
-from efficient_sed.training.train import LAST_CHECKPOINT
+from efficient_sed.training.run_files import LAST_CHECKPOINT, PROGRESS_FILE
 from reliability.processes import fork_runs
 from reliability.server import BadServer, serving
 from reliability.whole import read_h5
@@ -74,6 +73,7 @@ class Material:
 
     @property
     def data_words(self) -> tuple[str, ...]:
+        """Options that name the data."""
         return (*DATA_WORDS, f"data.root={self.data_root}")
 
 
@@ -134,9 +134,12 @@ class Job(ABC):
 
 
 class Train(Job):
+    """A training."""
+
     name = "train"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return [
             "train",
             "--quiet",
@@ -148,17 +151,22 @@ class Train(Job):
         ]
 
     def finished(self, folder: Path) -> dict[str, int]:
+        """As `Job.finished`."""
         return {f"{path.name} steps": steps_of(path) for path in (folder / "runs").glob("*")}
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         return {path.parent.name: run_result(path.parent) for path in (folder / "runs").glob(f"*/{RESULT_FILE}")}
 
 
 class Sweep(Train):
+    """A sweep."""
+
     name = "sweep"
     words: ClassVar[tuple[str, ...]] = ("seq=none", "seed=0,1", "train.epochs=2")
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         words = [word for word in TRAIN_WORDS if word != "train.epochs=3"]
         return [
             "sweep",
@@ -171,18 +179,23 @@ class Sweep(Train):
         ]
 
     def before(self, folder: Path) -> None:
+        """As `Job.before`."""
         super().before(folder)
         fork_runs()
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         drawn = {path.name for path in (folder / PLOTTED).parent.glob("[!.]*")}
         return {**super().result(folder), "drawn": drawn}
 
 
 class PseudoLabel(Job):
+    """Pseudo-labels of a teacher."""
+
     name = "pseudo-label"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return [
             "pseudo-label",
             "--teacher",
@@ -192,12 +205,14 @@ class PseudoLabel(Job):
         ]
 
     def finished(self, folder: Path) -> dict[str, int]:
+        """As `Job.finished`."""
         output, journal = folder / "logits.h5", folder / "logits.h5.part"
         if output.is_file():
             return {"clips": len(read_h5(output)["filenames"]) and 8}
         return {"clips": labelled_clips(journal) if journal.is_file() else 0}
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         return {
             name: value
             for name, value in read_h5(folder / "logits.h5").items()
@@ -206,15 +221,20 @@ class PseudoLabel(Job):
 
 
 class Pack(Job):
+    """A packed data set."""
+
     name = "data pack"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return ["data", "pack", "--force", *self.material.data_words, str(folder / "packed.h5")]
 
     def finished(self, folder: Path) -> dict[str, int]:
+        """As `Job.finished`."""
         return {"file": (folder / "packed.h5").is_file()}
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         return read_h5(folder / "packed.h5")
 
 
@@ -224,6 +244,7 @@ class Scenes(Job):
     name = "data check"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return [
             "data",
             "check",
@@ -235,23 +256,30 @@ class Scenes(Job):
         ]
 
     def finished(self, folder: Path) -> dict[str, int]:
+        """As `Job.finished`."""
         return {"sets": len(list(folder.glob("data/synthetic_*/settings.json")))}
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         files = [path for path in (*folder.glob("*.txt"), *folder.glob("data/[!.]*/**/*")) if path.is_file()]
         return {str(path.relative_to(folder)): hash_of(path) for path in files}
 
 
 class Convert(Job):
+    """A converted checkpoint."""
+
     name = "convert"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return ["models", "convert", "--force", str(self.material.checkpoint), str(folder / "model.safetensors")]
 
     def finished(self, folder: Path) -> dict[str, int]:
+        """As `Job.finished`."""
         return {"file": (folder / "model.safetensors").is_file()}
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         return {"file": hash_of(folder / "model.safetensors")}
 
 
@@ -261,15 +289,18 @@ class Download(Convert):
     name = "download"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return ["models", "convert", "--force", DEFAULT_DETECTOR, str(folder / "model.safetensors")]
 
     def before(self, folder: Path) -> None:
+        """As `Job.before`."""
         super().before(folder)
         vars(cards)["resource_folder"] = lambda _: self.material.cards
         vars(cards)["download"] = download  # tests refuse any
         cards.list_cards.cache_clear()
 
     def finished(self, folder: Path) -> dict[str, int]:
+        """As `Job.finished`."""
         fetched = [
             path
             for path in (folder / "home").glob("*.safetensors")
@@ -278,6 +309,7 @@ class Download(Convert):
         return {**super().finished(folder), "fetched": len(fetched)}
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         fetched = {
             path.name: path.read_bytes() == self.material.server.content
             for path in (folder / "home").glob("*.safetensors")
@@ -318,7 +350,8 @@ def steps_of(run_folder: Path) -> int:
 def run_result(run_folder: Path) -> dict[str, Any]:
     """Weights, scores and names of the curves of a finished run.
 
-    Not each point of a curve: Lightning writes an epoch's checkpoint before its row of the table, so that a kill between the two costs that point.
+    Points of curves are left out: Lightning writes the checkpoint of an epoch before its row of the table, so that
+    a kill between the two loses that point.
     """
     result = json.loads((run_folder / RESULT_FILE).read_text())
     weights, _ = read_checkpoint(run_folder / "model.safetensors")
@@ -347,4 +380,5 @@ def labelled_clips(journal: Path) -> int:
 
 
 def hash_of(path: Path) -> str:
+    """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,10 +1,11 @@
-"""Commands that are killed by SIGKILL again and again, and typed again: nothing finished may be lost, nothing half-written accepted.
+"""Commands that are killed by SIGKILL again and again, and run again: no finished part may be lost or half-written.
 
 cd benchmarks && python -m reliability.kills [--count 200] [--seed 0] [--kind train,sweep,…]
 
-A job is killed up to MAX_KILLS times in a row, each time with its whole group of processes, then let end, and what came out is compared with that
-of one that was never interrupted. Half of the kills come at a moment drawn over the whole time that the job takes, half beside a write: just
-before a file is opened, renamed or removed, or within the next milliseconds. Jobs are forked from a process that has imported everything.
+A job is killed up to MAX_KILLS times in a row, each time with its whole process group. Then it may end, and its result
+is compared with that of a job that was never interrupted. Half of the kills come at a random moment of the job, half
+near a write: just before a file is opened, renamed or removed, or within the next milliseconds. Jobs are forked from a
+process that has imported everything.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ def start(job: Job, folder: Path, hook: Callable[[], None] = lambda: None, log: 
 
 
 def log_file(folder: Path) -> Path:
+    """Where a job's output goes."""
     return folder.with_suffix(".log")
 
 
@@ -98,7 +100,7 @@ def last_words(log: Path) -> str:
 def run_killed(
     job: Job, folder: Path, reference: Reference, draw: random.Random, num_kills: int, outcome: Outcome
 ) -> None:
-    """One job in its folder, killed until it ends by itself or has been killed often enough; what is wrong goes into the outcome."""
+    """Run a job in its folder and kill it, until it ends by itself or was killed often enough; record what is wrong."""
     folder.mkdir()
     typed: list[str] = []
 
@@ -145,7 +147,8 @@ def difference(found: Any, expected: Any) -> str:
     """Where two results differ, for the message."""
     if not isinstance(found, dict) or not isinstance(expected, dict):
         return f": {str(found)[:80]}, not {str(expected)[:80]}"
-    return f" in {', '.join(sorted(str(key) for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)))[:200]}"
+    keys = (str(key) for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+    return f" in {', '.join(sorted(keys))[:200]}"
 
 
 def attempt(job: Job, folder: Path, draw: random.Random | None, reference: Reference) -> tuple[str, int]:
@@ -190,6 +193,7 @@ def shares(kinds: Sequence[str], count: int) -> Counter[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
     with counting(arguments, __doc__, SHARES, 200, "kills, of all kinds together") as asked:
         shared = shares(asked.kinds, asked.count)
         outcomes = {

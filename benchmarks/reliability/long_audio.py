@@ -1,11 +1,12 @@
-"""Does memory stay flat over a day of sound? A file of so many hours goes through `detect`, and as much sound in chunks through a stream, as `listen` takes it.
+"""Memory over a day of sound: a long file through `detect`, and as much sound in chunks through a stream.
 
 python benchmarks/reliability/long_audio.py [--hours 24] [--model NAME] [--hop SECONDS] [--seed S] [--folder DIR]
 
-Synthetic scenes of a minute in all repeat at changing loudness; the file is FLAC, about 70 MB an hour. Each way has a process of its own on one thread, and is one that
-users go: the file through what the command `detect` calls, which keeps the events, the stream through the events of `listen`, which are let go. Resident memory
-is taken 96 times in equal steps of sound; the slope is a straight line's through those behind the first eighth, in which buffers and arenas fill. Exit
-status 1 if that line rises by more than 16 MiB in all, events that are kept left out: a window's sound kept each time would be 6 GiB in a day.
+One minute of synthetic scenes repeats at changing loudness; the file is FLAC, about 70 MB an hour. Each way has its own
+process on one thread: the file goes through the function behind `detect`, which keeps the events; the stream through
+the events of `listen`, which keeps none. Resident memory is read 96 times at equal steps of sound, and a line is fitted
+behind the first eighth, in which buffers fill. Exit status 1 if the line rises by more than 16 MiB in all, not counting
+kept events; a leak of one window of sound each time would be 6 GiB in a day.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.cli.listen import BLOCK_S, read_samples
 from efficient_sed.data.sets.synthetic import Scene, synthesise_scene
 from efficient_sed.inference.detect import DetectOptions, open_detector
-from efficient_sed.inference.detect_files import Recording, detect_one
+from efficient_sed.inference.detect_one import Task, detect_one
 from efficient_sed.inference.detector import Detector
+from efficient_sed.inference.recordings import Recording
 from efficient_sed.inference.stream import Stream
 from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
 
@@ -42,7 +44,7 @@ EVENT_MIB = 184 / 2**20
 
 
 class Course(NamedTuple):
-    """Memory over the sound that was heard."""
+    """Memory over the hours of sound so far."""
 
     hours: np.ndarray
     mib: np.ndarray
@@ -59,15 +61,18 @@ class Course(NamedTuple):
         return float(np.polyfit(self.hours[settled], self.mib[settled], 1)[0] - kept)
 
     def is_flat(self) -> bool:
+        """Whether memory grows by no more than is allowed."""
         return bool(self.slope() * self.hours[-1] <= ALLOWED_MIB)
 
     def row(self, name: str) -> str:
+        """The row of the table."""
         shown = " | ".join(f"{np.interp(share * self.hours[-1], self.hours, self.mib):.1f}" for share in SHOWN)
-        return f"| {name} | {shown} | {self.slope():+.3f} | {self.num_events:,} | {self.seconds:.0f} | {'' if self.is_flat() else 'grows'} |"
+        verdict = "" if self.is_flat() else "grows"
+        return f"| {name} | {shown} | {self.slope():+.3f} | {self.num_events:,} | {self.seconds:.0f} | {verdict} |"
 
 
 class Watch:
-    """Takes the resident memory each time that another share of the sound was heard."""
+    """Reads the resident memory each time that another share of the sound is done."""
 
     def __init__(self, total_s: float) -> None:
         self.total_s = total_s
@@ -75,12 +80,14 @@ class Watch:
         self.begun = time.perf_counter()
 
     def __call__(self, position_s: float) -> None:
+        """Read the memory if another share of the sound is done."""
         if position_s >= self.total_s * (len(self.taken) + 1) / SAMPLES_TAKEN:
             self.taken.append(
                 (position_s / 3600, PAGE_MIB * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]))
             )
 
     def course(self, num_events: int, num_kept: int) -> Course:
+        """All readings so far."""
         hours, mib = np.array(self.taken).T
         return Course(hours, mib, num_events, num_kept, time.perf_counter() - self.begun)
 
@@ -116,6 +123,7 @@ class RawSound:
         self._minute = io.BytesIO()
 
     def read1(self, size: int) -> bytes:
+        """As `read`."""
         if not (block := self._minute.read(size)):
             self._minute = io.BytesIO(next(self._minutes, np.zeros(0, "<i2")).tobytes())
             block = self._minute.read(size)
@@ -123,15 +131,23 @@ class RawSound:
 
 
 def detect_long(detector: Detector, folder: Path, seed: int, total_s: float) -> Course:
+    """Run detection on a long file, as `detect` does."""
     recording = write_long(folder / "long.flac", seed, total_s)
-    watch = Watch(total_s)
-    found = detect_one(recording, detector, DetectOptions(), heard=watch)
+    watch, scored_s = Watch(total_s), 0.0
+
+    def advance(seconds: float) -> None:
+        nonlocal scored_s
+        scored_s += seconds
+        watch(scored_s)
+
+    found = detect_one(recording, detector, Task(DetectOptions()), advance)
     if found.error is not None:
         raise SystemExit(found.error)
     return watch.course(len(found.events), len(found.events))
 
 
 def stream_long(detector: Detector, hop_s: float, seed: int, total_s: float) -> Course:
+    """Run a stream over long sound, as `listen` does."""
     watch, stream = Watch(total_s), Stream(detector, hop_s=hop_s)
     chunks = read_samples(RawSound(seed, total_s), stream.sample_rate, 1, "s16le")  # type: ignore[arg-type]  # read1 is all that it asks for
     num_events = sum(1 for _ in stream.events(_watched(chunks, watch)))
@@ -153,6 +169,7 @@ def work(pipe: Connection, way: str, model: str, folder: Path, hop_s: float, see
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--model", default=DEFAULT_DETECTOR)
@@ -163,9 +180,7 @@ def main() -> int:
         help="of the stream, seconds from one pass of the model to the next: memory is the same, time is not",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the file may lie while it is heard"
-    )
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to put the file")
     options = parser.parse_args()
     print(
         "| way | "

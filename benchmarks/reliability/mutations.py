@@ -33,11 +33,14 @@ NUMBERS: tuple[Any, ...] = (
     0.04,
 )
 TEXTS = (
-    "", " ", "a", "nan", "inf", "-1", "-0", "1e400", "1e-400", "9" * 5000, "0x10", "1_000", "١٢", "²", "null", "true", "None", "${oc.env:HOME}", "${seed}",
+    "", " ", "a", "nan", "inf", "-1", "-0", "1e400", "1e-400", "9" * 5000, "0x10", "1_000", "١٢", "²", "null", "true",
+    "None", "${oc.env:HOME}", "${seed}",
     "${", "$x$", "[", "]", "[[[[",
-    "{a:1}", "'", '"', "\\", "a=b", "a,b", "*", "../../etc/passwd", "/etc/passwd", "~", "~root", ".", "..", "\0", "a\0b", "\n", "a\nb", "\t", "\r",
+    "{a:1}", "'", '"', "\\", "a=b", "a,b", "*", "../../etc/passwd", "/etc/passwd", "~", "~root", ".", "..", "\0",
+    "a\0b", "\n", "a\nb", "\t", "\r",
     "\x1b[31mred\x1b[0m", "<script>alert(1)</script>",
-    "</script>", "&amp;", "[bold]x[/bold]", "[/x]", "%s%n", "{0}", "é", "日本", "\u202e", "\ufeff", "\U0001f600", "\ud800", "x" * 300, "x" * 200_000, "fmn10",
+    "</script>", "&amp;", "[bold]x[/bold]", "[/x]", "%s%n", "{0}", "é", "日本", "\u202e", "\ufeff", "\U0001f600",
+    "\ud800", "x" * 300, "x" * 200_000, "fmn10",
     "speech", "a.wav", "-", "--help",
 )  # fmt: skip
 
@@ -89,7 +92,7 @@ def _extreme(data: bytes, rng: random.Random) -> bytes:
 
 
 def wild_value(rng: random.Random, depth: int = 0) -> Any:
-    """A plain value of a kind that nobody asked for."""
+    """A plain value of an unexpected type."""
     kind = rng.randrange(8)
     if kind < 3:
         return rng.choice(NUMBERS)
@@ -141,7 +144,9 @@ def damaged_table(text: str, separator: str, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 2))):
         row = rng.randrange(len(rows))
         edits: list[Callable[[], object]] = [
-            lambda row=row: rows[row].__setitem__(rng.randrange(len(rows[row])), _field(rng)) if rows[row] else None,  # type: ignore[misc]
+            lambda row=row: (  # type: ignore[misc]
+                rows[row].__setitem__(rng.randrange(len(rows[row])), _field(rng)) if rows[row] else None
+            ),
             lambda row=row: rows[row].append(_field(rng)),  # type: ignore[misc]
             lambda row=row: rows[row].pop() if rows[row] else None,  # type: ignore[misc]
             lambda row=row: rows.insert(rng.randrange(len(rows) + 1), list(rows[row])),  # type: ignore[misc]

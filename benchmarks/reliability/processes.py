@@ -1,4 +1,4 @@
-"""Commands in processes forked from one that has imported everything already: each starts in milliseconds, runs `efficient_sed.cli.main.main` and can be killed."""
+"""Commands in forked processes: each starts in milliseconds, runs `efficient_sed.cli.main.main` and can be killed."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def become(arguments: Sequence[str], stdin: int, output: int, before: Callable[[
 
 
 class ForkedRun:
-    """Stands in for the `subprocess.Popen` of a sweep's run: the same command, forked from the sweep instead of started anew."""
+    """Replaces the `subprocess.Popen` of a sweep's run: the same command in a process forked from the sweep."""
 
     def __init__(
         self, command: Sequence[str], *, stdout: IO[str], stderr: int, stdin: int, cwd: Path, env: Mapping[str, str]
@@ -138,12 +138,14 @@ class ForkedRun:
         os.close(self._stdin)
 
     def poll(self) -> int | None:
+        """Exit status; None while it runs."""
         if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self.returncode = os.waitstatus_to_exitcode(status) if pid else None
         return self.returncode
 
     def terminate(self) -> None:
+        """Send SIGTERM."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGTERM)
 
@@ -154,7 +156,9 @@ def fork_runs() -> None:
 
 
 class WriteCounter:
-    """Counts, in the process that calls `watch`, what it opens to write, renames, removes and makes below a folder; read by the process that made it.
+    """Counts the writes, renamings, removals and creations below a folder in the process that calls `watch`.
+
+    The process that created it reads the count.
 
     Args:
         folder: What lies elsewhere does not count.
@@ -169,7 +173,7 @@ class WriteCounter:
         return int(self._count.value)
 
     def watch(self, on_write: Callable[[int], None] = lambda _: None, *, may_remove: bool = False) -> None:
-        """From now on count, and call `on_write` with the number of each, before it takes place; if `may_remove`, removals do not count."""
+        """Count from now on, and call `on_write` with each number before the write; `may_remove` exempts removals."""
 
         def hook(event: str, values: tuple[Any, ...]) -> None:
             if event == "os.remove" and may_remove:

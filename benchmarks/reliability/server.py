@@ -1,4 +1,4 @@
-"""A web server on this machine that serves one file and misbehaves as it is told."""
+"""A local web server that serves one file and misbehaves as requested."""
 
 from __future__ import annotations
 

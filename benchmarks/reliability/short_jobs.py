@@ -1,4 +1,4 @@
-"""Commands that write at their end, as jobs: for each what is typed, and which of its files are the same every time."""
+"""Jobs for commands that write only at their end: the words of each, and its files that are always the same."""
 
 from __future__ import annotations
 
@@ -19,17 +19,22 @@ class ShortJob(Job):
     """Suffixes of files that hold times."""
 
     def finished(self, folder: Path) -> dict[str, int]:
+        """As `Job.finished`."""
         return {}
 
     def result(self, folder: Path) -> dict[str, Any]:
+        """As `Job.result`."""
         files = [path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".lock"]
         return {str(path.relative_to(folder)): path.suffix in self.timed or hash_of(path) for path in files}
 
 
 class Export(ShortJob):
+    """An exported model."""
+
     name = "export"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return [
             "export",
             "--force",
@@ -42,10 +47,13 @@ class Export(ShortJob):
 
 
 class Detect(ShortJob):
+    """Events of recordings."""
+
     name = "detect"
     timed = (".html",)
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         written = {
             option: str(folder / f"found.{suffix}")
             for option, suffix in (("--output", "tsv"), ("--report", "html"), ("--plot", "png"))
@@ -60,9 +68,12 @@ class Detect(ShortJob):
 
 
 class DetectScores(ShortJob):
+    """Scores of recordings."""
+
     name = "detect scores"
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return [
             "detect",
             str(first_scene(self.material).parent),
@@ -76,18 +87,24 @@ class DetectScores(ShortJob):
 
 
 class Plot(ShortJob):
+    """A picture of results."""
+
     name = "plot"
     timed = (".html",)
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return ["plot", "--published", "--output", str(folder / "plots" / "frontier.png")]
 
 
 class Benchmark(ShortJob):
+    """A measurement of speed."""
+
     name = "benchmark"
     timed = (".csv",)
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return [
             "benchmark",
             "fmn04",
@@ -116,6 +133,7 @@ class Index(ShortJob):
             write_audioset(self.root, 4)
 
     def arguments(self, folder: Path) -> list[str]:
+        """As `Job.arguments`."""
         return [
             "data",
             "check",

@@ -1,9 +1,10 @@
-"""The same command twice at once in one place: nothing may be lost or spoilt, and each must end with a clear line.
+"""Two processes with the same command at the same place: nothing may be lost, and each must end with a clear line.
 
 cd benchmarks && python -m reliability.two_sweeps [--count 12] [--seed 0] [--kind sweep,"overlapping sweeps",…]
 
-Both are started within milliseconds of each other. One may refuse (status 2) or count a run as failed (status 1) because the other works on it, if its
-last line says so; typed again when both have ended, each must succeed, and what came out must be what one alone makes.
+Both start within milliseconds of each other. One may refuse (status 2), or count a run as failed (status 1) because the
+other works on it, if its last line says so. Run again after both have ended, each must succeed, and the result must be
+that of a single process.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def count_pairs(kind: str, given: Material, count: int, seed: int, scratch: Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
     with counting(arguments, __doc__, PAIRS, 3, "pairs of each kind") as asked:
         outcomes = {kind: count_pairs(kind, asked.given, asked.count, asked.seed, asked.folder) for kind in asked.kinds}
     numbers = ((kind, seen.num_pairs, seen.num_refused) for kind, seen in outcomes.items())

@@ -1,4 +1,4 @@
-"""Whether files that lie at their final names are whole, and what hidden files are left."""
+"""Checks that files at their final names are complete, and lists hidden files that are left."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 
 from efficient_sed.experiment.result_file import RESULT_FILE, read_result
 from efficient_sed.inference.onnx_model import OnnxModel
-from efficient_sed.models.weights.checkpoint import read_checkpoint
+from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.sweep.run_process import LOG_FILE
 from efficient_sed.training.curves import METRICS_FILE
 
 PNG_END = b"IEND\xaeB`\x82"
-GROWING = (LOG_FILE, METRICS_FILE, "hparams.yaml")  # written line by line, and made anew by the next start
+GROWING = (LOG_FILE, METRICS_FILE, "hparams.yaml")  # written line by line, and written again by the next start
 UNFINISHED = (".part", ".part.etag", ".lock")  # whose names say so
 
 
@@ -100,8 +100,10 @@ def _read_text(path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    ".json": _read_json, ".npz": _read_npz, ".yaml": OmegaConf.load, ".csv": _read_csv, ".h5": read_h5, ".txt": _read_text, ".tsv": _read_text, ".sha256": _read_text,
+    ".json": _read_json, ".npz": _read_npz, ".yaml": OmegaConf.load, ".csv": _read_csv, ".h5": read_h5,
+    ".txt": _read_text, ".tsv": _read_text, ".sha256": _read_text,
     ".jsonl": _read_lines,
     ".png": _ends_with(PNG_END), ".svg": _ends_with(b"</svg>"), ".html": _ends_with(b"</html>"),
-    ".ckpt": read_checkpoint, ".pt": read_checkpoint, ".safetensors": read_checkpoint, ".flac": soundfile.read, ".onnx": lambda path: OnnxModel(str(path)),
+    ".ckpt": read_checkpoint, ".pt": read_checkpoint, ".safetensors": read_checkpoint, ".flac": soundfile.read,
+    ".onnx": lambda path: OnnxModel(str(path)),
 }  # fmt: skip

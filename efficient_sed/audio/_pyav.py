@@ -23,20 +23,22 @@ from efficient_sed.audio.encoded import (
 )
 from efficient_sed.errors import DataError
 
-MAX_BAD = 0.05  # share of a file's bytes; one packet may be bad, as where files were joined
-MIN_SOUND = 0.8  # share of a file's bytes; headers of packets take the rest
-_DEMUXERS = "wav,w64,aiff,au,caf,flac,ogg,mp3,mov,aac,asf,wv,matroska,amr"  # none that opens other files or addresses
+MAX_BAD = 0.05  # share of a file's bytes in packets that cannot be decoded; one packet is always allowed
+MIN_SOUND = 0.8  # share of a file's bytes in packets of sound; less is worth a warning
+_DEMUXERS = (
+    "wav,w64,aiff,au,caf,flac,ogg,mp3,mov,aac,asf,wv,matroska,amr"  # none of them opens other files or addresses
+)
 _FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
 
 
 class PyavDecoder:
-    """Decodes forward: what lies before the last sample that was asked for is reached from the start again.
+    """Decodes forward only: to read samples before the last ones, it starts again from the beginning.
 
     Args:
         path: The recording.
         num_bytes: Its size.
-        refusal: Why libsndfile does not read it.
-        ignores_length: Take all that follows the header of a WAV file for samples.
+        refusal: Why libsndfile cannot read it.
+        ignores_length: Take all bytes behind the header of a WAV file for samples.
 
     Raises:
         DataError: If it is no audio, or PyAV is not installed.
@@ -69,6 +71,7 @@ class PyavDecoder:
         check_rate(path, self.sample_rate)
 
     def count_samples(self) -> int:
+        """As `Decoder.count_samples`; the whole file is decoded, and the count is kept."""
         if isinstance(self.path, EncodedAudio):
             return self._count()
         return _count_samples(str(self.path), self._num_bytes, Path(self.path).stat().st_mtime_ns, self._ignores_length)
@@ -77,6 +80,7 @@ class PyavDecoder:
         return sum(len(block) for block in self._decode())
 
     def read(self, first: int, count: int) -> np.ndarray:
+        """As `Decoder.read`."""
         if self._blocks is None or first < self._kept_first:
             self._blocks, self._kept, self._kept_first = self._decode(), [], 0
         end = self._kept_first + sum(map(len, self._kept))
@@ -94,6 +98,7 @@ class PyavDecoder:
             self._kept_first += len(self._kept.pop(0))
 
     def close(self) -> None:
+        """Stop decoding, which closes the file."""
         self._blocks = None
 
     @contextlib.contextmanager

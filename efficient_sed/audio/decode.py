@@ -1,7 +1,7 @@
-"""Decoders of recordings: libsndfile where the header tells the right length, FFmpeg's libraries for all else.
+"""Decoders of recordings: libsndfile where the header states the right length, FFmpeg's libraries for all else.
 
-libsndfile seeks exactly and is the fastest, but takes the length of a recording from its header. Where `headers` and `stream_headers` find that wrong or
-missing, the file is decoded by `_pyav` from its start: slower, and complete.
+libsndfile seeks exactly and is the fastest, but takes the length of a recording from its header. Where `headers` and
+`stream_headers` find that length wrong or missing, `_pyav` decodes the file from its start: slower, but complete.
 """
 
 from __future__ import annotations
@@ -44,26 +44,29 @@ _SAMPLE_BYTES = {
     "ULAW": 1,
     "ALAW": 1,
 }
-MIN_LOST_S = 0.01  # that is worth a warning
+MIN_LOST_S = 0.01  # seconds; less is worth no warning
 _MP3 = ("MP3", "MPEG")
-_LAST_PAGE = 2**18  # samples that an Ogg page can hold: 255 packets of 1024
+_LAST_PAGE = 2**18  # samples that an Ogg page can hold, 255 packets of 1024
 
 
 class Decoder(Protocol):
-    """Samples of an open recording."""
+    """An open recording that gives samples."""
 
     sample_rate: int
     channels: int
 
     def count_samples(self) -> int:
-        """Length of each channel, as decoding yields it.
+        """Count the samples of each channel that decoding yields.
 
         Raises:
             DataError: If it cannot be decoded.
         """
 
     def read(self, first: int, count: int) -> np.ndarray:
-        """Samples (count, channels), float32; fewer at the end.
+        """Read samples from a position on.
+
+        Returns:
+            Shape (count, channels), float32; fewer samples at the end.
 
         Raises:
             DataError: If they cannot be decoded.
@@ -74,10 +77,10 @@ class Decoder(Protocol):
 
 
 def open_decoder(path: AudioInput) -> Decoder:
-    """A decoder that yields all of a recording.
+    """Open a recording with a decoder that yields all of it.
 
     Raises:
-        DataError: If there is no such file, or it is no audio, or needs a package that is not installed; the message names it.
+        DataError: If the file is missing, is no audio, or needs a package that is not installed; the message names it.
     """
     num_bytes = count_bytes(path)
     samples, is_exact = _inspect(path, num_bytes)
@@ -96,13 +99,13 @@ def open_decoder(path: AudioInput) -> Decoder:
 
 
 def _inspect(path: AudioInput, num_bytes: int) -> tuple[SampleRange | None, bool | None]:
-    """Where the samples lie if the header is wrong about it, and whether it tells the exact length."""
+    """Where the samples are, if the header is wrong about it, and whether it states the exact length."""
     if isinstance(path, EncodedAudio):
         return _inspect_bytes(str(path), io.BytesIO(path.data), num_bytes)
     return _inspect_file(str(path), num_bytes, Path(path).stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=65536)  # of a FLAC file every byte is read
+@lru_cache(maxsize=65536)  # of a FLAC file all bytes are read
 def _inspect_file(path: str, num_bytes: int, _modified_ns: int) -> tuple[SampleRange | None, bool | None]:
     with open_bytes(path) as file:
         return _inspect_bytes(path, file, num_bytes)
@@ -115,26 +118,26 @@ def _inspect_bytes(name: str, file: BinaryIO, num_bytes: int) -> tuple[SampleRan
 def _open_sndfile(path: AudioInput) -> soundfile.SoundFile:
     if isinstance(path, EncodedAudio):
         return soundfile.SoundFile(io.BytesIO(path.data))
-    return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))  # whatever the locale
+    return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))  # independent of the locale
 
 
 def _is_complete(file: soundfile.SoundFile, is_exact: bool | None) -> bool:
-    """Whether libsndfile can read the file to its end, from any place."""
+    """Whether libsndfile can read the file from any position to its end."""
     if file.frames >= 2**62 or not file.seekable() or file.subtype.startswith("DWVW"):
         return False
     if file.subtype.startswith("MPEG"):
-        return file.format in _MP3 and is_exact is True  # not in WAV, and found where MP3 begins
+        return file.format in _MP3 and is_exact is True  # not MP3 inside WAV
     return file.format != "OGG" or file.subtype in ("VORBIS", "OPUS")
 
 
 def _open_range(path: AudioInput, num_bytes: int, file: soundfile.SoundFile, samples: SampleRange) -> Decoder:
-    """A decoder of samples that lie elsewhere than the header says."""
+    """A decoder of samples whose place is not the one that the header states."""
     sample_bytes = _SAMPLE_BYTES.get(file.subtype, 0) * file.channels
     if sample_bytes == 0:
         file.close()
         return PyavDecoder(path, num_bytes, ignores_length=True)
     count = (samples.end - samples.begin) // sample_bytes
-    if file.frames == count:  # libsndfile found them
+    if file.frames == count:  # libsndfile found them, too
         return SndfileDecoder(path, num_bytes, file)
     given_s, actual_s = file.frames / file.samplerate, count / file.samplerate
     if actual_s - given_s > MIN_LOST_S:
@@ -180,10 +183,16 @@ class _Range(io.RawIOBase):
 
 
 class SndfileDecoder:
-    """Decodes by libsndfile, at any place.
+    """Decodes by libsndfile, from any position.
+
+    Args:
+        path: The recording.
+        num_bytes: Its size.
+        file: The same, opened by libsndfile.
+        raw: What `file` reads from, to be closed with it.
 
     Raises:
-        DataError: If the header makes no sense.
+        DataError: If the header is damaged.
     """
 
     def __init__(self, path: AudioInput, num_bytes: int, file: soundfile.SoundFile, raw: _Range | None = None) -> None:
@@ -193,16 +202,18 @@ class SndfileDecoder:
             check_rate(path, self.sample_rate)
             if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
                 raise DataError(
-                    f"{path}: damaged audio (its header tells of {file.frames} samples, in {num_bytes} bytes)"
+                    f"{path}: damaged audio (its header states {file.frames} samples, in {num_bytes} bytes)"
                 )
         except DataError:
             self.close()
             raise
 
     def count_samples(self) -> int:
+        """As `Decoder.count_samples`."""
         return int(self._file.frames)
 
     def read(self, first: int, count: int) -> np.ndarray:
+        """As `Decoder.read`."""
         file = self._file
         count = max(0, min(count, file.frames - first))
         if count == 0:
@@ -221,16 +232,20 @@ class SndfileDecoder:
         return samples
 
     def _safe_start(self, first: int) -> int:
-        """Where decoding begins so that `first` comes out as from the start; libsndfile 1.2.2 and mpg123 seek imprecisely."""
+        """Where decoding must begin for `first` to come out as if decoded from the start of the file.
+
+        libsndfile 1.2.2 and mpg123 seek imprecisely.
+        """
         if self._file.format == "OGG":
-            # A seek into the last page lands too late, by what the encoder trimmed off its end.
+            # A seek into the last page lands too late, by as many samples as the encoder cut off its end.
             return min(first, max(0, self.count_samples() - _LAST_PAGE))
         if self._file.format in _MP3:
-            # A frame borrows bits from those before it, which a seek leaves out: errors of up to 0.09 were seen.
+            # Frames borrow bits from earlier ones, which a seek leaves out: errors of up to 0.09 were seen.
             return max(0, first - self.sample_rate)
         return first
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         if self._raw is not None:
             self._raw.close()

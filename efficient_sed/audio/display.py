@@ -21,7 +21,7 @@ LOWEST_HZ, HIGHEST_HZ = 40.0, SAMPLE_RATE / 2
 MARKED_HZ = (250, 500, 1000, 2000, 4000)
 MAX_COLUMNS = 4000
 RANGE_DB = 70.0  # from black to white
-LEVELS = 64  # of brightness; more cannot be told apart and compress badly
+LEVELS = 64  # of brightness; more cannot be distinguished, and compress badly
 
 
 class MelPicture(NamedTuple):

@@ -1,4 +1,4 @@
-"""Recordings before they are decoded: files, or files in memory, and what is refused of them."""
+"""Recordings before they are decoded: files, or audio files in memory, and the limits on them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from typing import BinaryIO, NamedTuple
 from efficient_sed.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
-MIN_RATE = 1000  # below it a file of a megabyte would be days of sound
-MAX_PER_BYTE = 8192  # samples of silence that a byte can stand for: FLAC has 65535 in 11 bytes, Opus 5760 in one
+MIN_RATE = 1000  # Hz; below it a megabyte would be days of sound
+MAX_PER_BYTE = 8192  # samples that a byte of silence can stand for: FLAC has 65535 in 11 bytes, Opus 5760 in one
 MAX_VALUES = 2**29  # decoded at once: two gibibytes, or an hour and forty minutes of stereo at 44.1 kHz
 SUFFIXES = (
-    ".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd",
-    ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".wv", ".webm", ".mka", ".amr", ".3gp",
+    ".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff",
+    ".aifc", ".caf", ".au", ".snd", ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".wv", ".webm", ".mka", ".amr", ".3gp",
 )  # fmt: skip
-"""Endings of files that folders are searched for, in lower case."""
-
-
+"""Endings of the audio files that are searched for in folders, in lower case."""
 CHANNEL_NAMES: dict[str, int | None] = {"mix": None, "first": 1}
 
 
 class MissingDecoderError(DataError):
-    """A recording needs a package that is not installed: it may be read another time."""
+    """A recording needs a package that is not installed; it may be readable later."""
 
 
 class EncodedAudio(NamedTuple):
@@ -43,11 +41,14 @@ AudioInput = str | Path | EncodedAudio
 
 
 def parse_channel(value: str | int | None, name: str = "channel") -> int | None:
-    """A channel counted from 1, or None for the mean of all.
+    """Parse the choice of a channel.
 
     Args:
-        value: "mix", "first", a number from 1, or None for the mean.
-        name: What to call it in messages.
+        value: "mix" or None for the mean of all channels, "first", or a number from 1.
+        name: Of the option, for messages.
+
+    Returns:
+        The channel, counted from 1; None for the mean of all.
 
     Raises:
         ConfigError: If it is none of these.
@@ -61,7 +62,7 @@ def parse_channel(value: str | int | None, name: str = "channel") -> int | None:
 
 
 def count_bytes(path: AudioInput) -> int:
-    """Size of a recording.
+    """Get the size of a recording in bytes.
 
     Raises:
         DataError: If there is no such file, or nothing in it.
@@ -73,7 +74,7 @@ def count_bytes(path: AudioInput) -> int:
 
 
 def open_bytes(path: AudioInput) -> BinaryIO:
-    """Its content, to be read from any place.
+    """Open a recording to read its bytes.
 
     Raises:
         DataError: If the system does not let it be read.
@@ -87,23 +88,32 @@ def open_bytes(path: AudioInput) -> BinaryIO:
 
 
 def check_rate(path: AudioInput, sample_rate: int) -> None:
-    """Raise a DataError for a rate at which a few bytes would be days of sound."""
+    """Check that a sample rate is at least MIN_RATE.
+
+    Raises:
+        DataError: If it is lower.
+    """
     if sample_rate < MIN_RATE:
         raise DataError(f"{path}: a sample rate of {sample_rate} Hz is not allowed: {MIN_RATE} Hz or more")
 
 
 def check_values(path: AudioInput, num_samples: int, channels: int, sample_rate: int) -> None:
-    """Raise a DataError for more samples than fit into memory."""
+    """Check that so many samples fit into memory.
+
+    Raises:
+        DataError: If they are more than MAX_VALUES.
+    """
     if num_samples * channels > MAX_VALUES:
         minutes = num_samples / sample_rate / 60
         raise DataError(
-            f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; cut the file into pieces"
+            f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; "
+            "cut the file into pieces"
         )
 
 
 @lru_cache(maxsize=65536)
 def warn_once(message: str) -> None:
-    """A warning about a recording, however often it is read."""
+    """Log a warning once, however often a recording is read."""
     logger.warning("%s", message)
 
 

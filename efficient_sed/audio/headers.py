@@ -1,7 +1,7 @@
-"""Where the samples of uncompressed recordings lie, whatever their headers say.
+"""Finding the samples of uncompressed recordings whose headers state a wrong size.
 
-A size in a header is a promise: recorders lose power before they fill it in, it wraps at 4 GiB, and files are joined with `cat`.
-Chunks are read, samples are not. Formats: WAV, RF64, BW64, AIFF, Sony Wave64, CAF, AU.
+Recorders lose power before they fill in the size, it wraps at 4 GiB, and files are joined with `cat`. Only headers of
+chunks are read, no samples. Formats: WAV, RF64, BW64, AIFF, Sony Wave64, CAF, AU.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import BinaryIO, NamedTuple
 
 from efficient_sed.errors import DataError
 
-WRAP = 2**32  # where sizes of 32 bits begin anew
-BLOCK = 2**20
-ENDS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # how what taggers append begins
+WRAP = 2**32  # sizes of 32 bits start from 0 again here
+BLOCK = 2**20  # bytes read at once
+ENDS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # first bytes of what tagging software appends
 _KNOWN = frozenset(
-    b"LIST list bext iXML id3  ID3  cue  fact smpl inst plst JUNK junk FLLR PAD  PEAK levl mark summ axml chna _PMX afsp "
-    b"COMM MARK NAME AUTH ANNO INST APPL COMT (c)  info strg uuid free"[index : index + 4]
+    b"LIST list bext iXML id3  ID3  cue  fact smpl inst plst JUNK junk FLLR PAD  PEAK levl mark summ axml chna _PMX "
+    b"afsp COMM MARK NAME AUTH ANNO INST APPL COMT (c)  info strg uuid free"[index : index + 4]
     for index in range(0, 165, 5)
 )
-"""Chunks that are believed to be one even if they are cut off."""
+"""Ids of chunks that are taken for chunks even if the file ends inside them."""
 
 
 class SampleRange(NamedTuple):
@@ -46,7 +46,7 @@ class _Container(NamedTuple):
     align: int = 2
     has_header_in_size: bool = False
     is_decoded_to_end: bool = False
-    """libsndfile takes all that follows for samples."""
+    """Whether libsndfile takes all bytes to the end of the file for samples."""
 
 
 _LITTLE, _BIG = struct.Struct("<I"), struct.Struct(">I")
@@ -67,15 +67,18 @@ _FORMS = (b"WAVE", b"AIFF", b"AIFC", b"wave")
 
 
 def find_samples(name: str, file: BinaryIO, num_bytes: int) -> SampleRange | None:
-    """Where samples lie if it is not where libsndfile looks for them; None if it is, or for other files.
+    """Find the samples of a file where libsndfile would not read all of them.
 
-    A size that is too small counts as wrong if something follows that is no chunk: it was never filled in, is from an earlier save, or
-    has wrapped. One that is too large is right: what there is counts.
+    A size that is too small counts as wrong if bytes follow that are no chunk: it was never filled in, is from an
+    earlier save, or has wrapped. A size that is too large does no harm: libsndfile reads what there is.
 
     Args:
-        name: For messages.
+        name: Of the file, for messages.
         file: The file, at any position.
         num_bytes: Its length.
+
+    Returns:
+        Where the samples are; None if libsndfile finds them, or for other formats.
 
     Raises:
         DataError: If another file of the kind follows, joined to it with `cat`.
@@ -97,24 +100,25 @@ def find_samples(name: str, file: BinaryIO, num_bytes: int) -> SampleRange | Non
         if chunk.startswith(container.samples):
             is_long = long_size is not None and length == WRAP - 1
             declared = (long_size or 0) if is_long else length
-            found = _actual(name, file, container, SampleRange(begin, begin + declared), num_bytes)
-            if found is None and base > 0:  # of which libsndfile loses some at the end
+            found = _find_wrong_size(name, file, container, SampleRange(begin, begin + declared), num_bytes)
+            if found is None and base > 0:  # behind an ID3 tag libsndfile loses the last samples
                 return SampleRange(begin + container.skip, min(begin + declared, num_bytes))
             return found
     return None
 
 
-def _actual(
+def _find_wrong_size(
     name: str, file: BinaryIO, container: _Container, declared: SampleRange, num_bytes: int
 ) -> SampleRange | None:
+    """Where the samples of a chunk are, if the size that it declares is wrong."""
     begin, end = declared.begin + container.skip, declared.end
     if end >= num_bytes:
         return None
     behind = read_at(file, end, 12)
-    is_mp3 = behind.startswith(b"ID3") and skip_id3(file, end) < num_bytes - 256  # a tag of its own ends with the file
+    is_mp3 = behind.startswith(b"ID3") and skip_id3(file, end) < num_bytes - 256  # a tag alone would end with the file
     if behind[:4] in _OTHERS or behind[4:8] == b"ftyp" or is_mp3:
         raise joined_error(name, end)
-    is_unused = begin < end and num_bytes < WRAP and is_zero(file, end, num_bytes)  # space that was set aside
+    is_unused = begin < end and num_bytes < WRAP and is_zero(file, end, num_bytes)  # reserved space
     if is_unused or _ends_in_chunks(name, file, container, end, num_bytes):
         return SampleRange(begin, end) if container.is_decoded_to_end else None
     for wrapped_end in range(end + WRAP, num_bytes, WRAP):
@@ -124,7 +128,7 @@ def _actual(
 
 
 def _chunks(file: BinaryIO, container: _Container, position: int, num_bytes: int) -> Iterator[tuple[bytes, int, int]]:
-    """Id, first byte and length of the chunks from a position on, up to one that is none."""
+    """Yield id, first byte and length of the chunks from a position on, until bytes are no chunk."""
     header_bytes = container.id_bytes + container.size.size
     while position + header_bytes <= num_bytes:
         header = read_at(file, position, header_bytes)
@@ -138,7 +142,7 @@ def _chunks(file: BinaryIO, container: _Container, position: int, num_bytes: int
 
 
 def _ends_in_chunks(name: str, file: BinaryIO, container: _Container, position: int, num_bytes: int) -> bool:
-    """Whether nothing but chunks and tags follows a position; some writers leave out the byte that makes it even."""
+    """Whether only chunks and tags follow a position; some writers leave out the byte that makes it even."""
     for begin in {position, position + -position % container.align}:
         if read_at(file, begin, 8).startswith(ENDS):
             return True
@@ -158,25 +162,25 @@ def _ends_in_chunks(name: str, file: BinaryIO, container: _Container, position: 
 
 
 def joined_error(name: str, place: int) -> DataError:
-    """That another recording begins at a byte of the file."""
+    """Create the error for a file in which another recording begins at a byte; it says how to split them."""
     suffix = Path(name).suffix
     split = f"split them: head -c {place} IN > first{suffix}; tail -c +{place + 1} IN > second{suffix}"
     return DataError(f"{name}: another recording is joined to this one at byte {place}; {split}")
 
 
 def skip_id3(file: BinaryIO, position: int = 0) -> int:
-    """Where the sound begins behind ID3v2 tags, whose size is four times seven bits."""
+    """Find the end of ID3v2 tags at a position; their size is four times seven bits."""
     while (tag := read_at(file, position, 10))[:3] == b"ID3" and len(tag) == 10:
         position += 10 + sum((byte & 0x7F) << 7 * (3 - index) for index, byte in enumerate(tag[6:]))
     return position
 
 
 def read_at(file: BinaryIO, position: int, count: int) -> bytes:
-    """Bytes from a position on; fewer at the end."""
+    """Read bytes from a position on; fewer at the end of the file."""
     file.seek(max(0, position), os.SEEK_SET)
     return file.read(count)
 
 
 def is_zero(file: BinaryIO, begin: int, end: int) -> bool:
-    """Whether nothing but zeros stands between two positions."""
+    """Whether all bytes between two positions are zero."""
     return all(not any(read_at(file, first, min(BLOCK, end - first))) for first in range(begin, end, BLOCK))

@@ -1,4 +1,4 @@
-"""Recordings of any rate and channel count -> mono float32 at one rate."""
+"""Reading recordings: of any rate and number of channels, as one channel of float32 at one rate."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from efficient_sed.errors import DataError
 from efficient_sed.files.folders import walk_files
 
 logger = logging.getLogger(__name__)
-MAX_FILTER_SIZE = 10**8
+MAX_FILTER_SIZE = 10**8  # weights of a resampling filter
 MAX_KINDS = 5  # endings that a message names
-CANCELLED = 0.1  # of the power that the mean of independent channels has
-_MARGIN_S = 1  # read around a block, so that resampling it alone equals resampling the whole; whole seconds are whole samples at any rate
+CANCELLED = 0.1  # share of the power that the mean of independent channels has
+_MARGIN_S = 1  # read around a block, so that resampling it equals resampling the whole; whole samples at any rate
 MIN_JUDGED_S = 0.1
-_STRIDE = 17  # of the samples whose power is compared; no divisor of a usual rate
+_STRIDE = 17  # between the samples whose power is compared; divides no usual rate
 
 
 class AudioInfo(NamedTuple):
-    """What decoding a recording yields."""
+    """Length, sample rate in Hz and number of channels of a recording."""
 
     duration_s: float
     sample_rate: int
@@ -36,13 +36,14 @@ class AudioInfo(NamedTuple):
 
 
 def find_audio(folder: Path, unreadable: list[str] | None = None) -> list[Path]:
-    """All audio files below a folder, sorted; hidden ones are left out, and files with other endings are counted in the log.
+    """Find all audio files below a folder, sorted, by their endings; hidden files are left out.
 
     Args:
-        unreadable: Takes messages about folders that cannot be read.
+        folder: Where to search.
+        unreadable: A list that takes messages about folders that cannot be read. Default None: raise the first one.
 
     Raises:
-        DataError: If a folder cannot be read and there is no list for that.
+        DataError: If a folder cannot be read and `unreadable` is None.
     """
 
     def report(error: OSError) -> None:
@@ -67,7 +68,9 @@ def find_audio(folder: Path, unreadable: list[str] | None = None) -> list[Path]:
 
 
 def audio_info(path: AudioInput) -> AudioInfo:
-    """Length, rate and channels; the length is what decoding yields, and takes a pass over files whose header does not tell it.
+    """Get the length, sample rate and number of channels of a recording.
+
+    The length is that of the decoded samples. If the header may be wrong about it, the whole file is decoded.
 
     Raises:
         DataError: If the file is missing, empty or not audio.
@@ -89,7 +92,7 @@ def read_audio(
     sample_rate: int = SAMPLE_RATE,
     channel: int | None = None,
 ) -> np.ndarray:
-    """Samples of a recording, shape (samples,); arguments and errors as for `AudioReader` and its `read`."""
+    """Read a recording, shape (samples,), float32; arguments and errors as for `AudioReader` and its `read`."""
     with AudioReader(path, sample_rate=sample_rate, channel=channel) as reader:
         return reader.read(start_s, duration_s)
 
@@ -98,12 +101,12 @@ class AudioReader:
     """An open recording, read as one channel at one rate.
 
     Args:
-        path: A file, or its content.
-        sample_rate: Of what is read, in Hz.
-        channel: Which one, counted from 1; default None, the mean of all.
+        path: A file, or an audio file in memory.
+        sample_rate: To resample to, in Hz.
+        channel: Counted from 1; default None, the mean of all.
 
     Raises:
-        DataError: If the file cannot be opened, cannot be resampled or has no such channel; the message names it.
+        DataError: If the file cannot be opened or resampled, or has no such channel; the message names it.
     """
 
     def __init__(self, path: AudioInput, *, sample_rate: int = SAMPLE_RATE, channel: int | None = None) -> None:
@@ -127,11 +130,14 @@ class AudioReader:
             )
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None) -> np.ndarray:
-        """Samples, shape (samples,), float32.
+        """Read a part of the recording.
 
         Args:
             start_s: Where to begin, in seconds; must lie inside the file.
-            duration_s: How much to read, in seconds; default None, the rest. What lies beyond the end is left out.
+            duration_s: How much to read, in seconds; default None, the rest. A part beyond the end is left out.
+
+        Returns:
+            Shape (samples,), float32.
 
         Raises:
             DataError: If the file cannot be decoded; the message names it.
@@ -183,9 +189,14 @@ class AudioReader:
 
 
 def any_cancelled(channels: np.ndarray, mean: np.ndarray, sample_rate: int) -> bool:
-    """Whether channels (samples, channels) cancel in their mean (samples,) for a second, as where one is inverted.
+    """Whether channels cancel in their mean for some second, as they do if one is inverted.
 
-    What is shorter is judged as a whole, and less than 0.1 s not at all.
+    Shorter recordings are judged as a whole, those below 0.1 s not at all.
+
+    Args:
+        channels: Shape (samples, channels).
+        mean: Over the channels, shape (samples,).
+        sample_rate: In Hz.
     """
     starts = range(0, max(1, len(mean) - sample_rate + 1), sample_rate)
     blocks = (slice(start, start + sample_rate) for start in starts)
@@ -195,13 +206,13 @@ def any_cancelled(channels: np.ndarray, mean: np.ndarray, sample_rate: int) -> b
 
 
 def _are_cancelled(channels: np.ndarray, mean: np.ndarray) -> bool:
-    some, some_mean = channels[::_STRIDE].ravel(), mean[::_STRIDE]
-    independent = np.dot(some, some) / channels.shape[1] ** 2
-    return bool(np.dot(some_mean, some_mean) < CANCELLED * independent)
+    sampled, sampled_mean = channels[::_STRIDE].ravel(), mean[::_STRIDE]
+    power_if_independent = np.dot(sampled, sampled) / channels.shape[1] ** 2
+    return bool(np.dot(sampled_mean, sampled_mean) < CANCELLED * power_if_independent)
 
 
 def filter_size(rate: int, wanted: int) -> int:
-    """Weights of the filter between two rates, about; more than MAX_FILTER_SIZE take gigabytes, as from 44101 Hz."""
+    """Estimate the weights of a resampling filter; above MAX_FILTER_SIZE they take gigabytes, as from 44101 Hz."""
     common = math.gcd(rate, wanted)
     times = repetitions(wanted // common)
     return (times * wanted // common) * (times * rate // common)

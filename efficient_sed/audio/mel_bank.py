@@ -30,7 +30,8 @@ def create_mel_bank(
     """
     to_mel, to_hz = (slaney_mel, _slaney_hz) if scale == "slaney" else (htk_mel, _htk_hz)
     position = np.linspace(0, sample_rate / 2, fft_length // 2 + 1)
-    edges = np.linspace(*to_mel(np.array([low_hz, high_hz])), num_bands + 2)[:, None]
+    lowest, highest = to_mel(np.array([low_hz, high_hz]))
+    edges = np.linspace(lowest, highest, num_bands + 2)[:, None]
     if scale == "kaldi":
         position = to_mel(position)
     else:

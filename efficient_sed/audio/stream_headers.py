@@ -1,7 +1,8 @@
-"""Whether the headers of compressed recordings tell the length that decoding yields.
+"""Checking whether headers of compressed recordings state the length that decoding yields.
 
-MP3 has no length without a Xing frame (http://gabriel.mp3-tech.org/mp3infotag.html), FLAC and Ogg end early or go on where files were cut
-or joined, and decoders stop after the first of joined MP4, ASF or WavPack files. Headers are read, nothing is decoded.
+MP3 states no length without a Xing frame (http://gabriel.mp3-tech.org/mp3infotag.html), FLAC and Ogg state a wrong one
+if files were cut or joined, and decoders stop after the first of joined MP4, ASF or WavPack files. Only headers are
+read.
 """
 
 from __future__ import annotations
@@ -16,31 +17,38 @@ from efficient_sed.audio.headers import AU, BLOCK, CONTAINERS, is_zero, joined_e
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _OTHER_START = re.compile(rb"ID3[\x02-\x04]\x00|OggS\x00\x02|RIFF....WAVE", re.DOTALL)
 _FLAC_SYNC = re.compile(rb"\xff[\xf8\xf9]")
-_FLAC_BLOCKS = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
-_FLAC_TAIL = 4096  # bytes of tags behind the last frame
+_FLAC_BLOCKS = {  # samples by the code in a frame's header
+    1: 192,
+    **{code: 144 << code for code in range(2, 6)},
+    **{code: 1 << code for code in range(8, 16)},
+}
+_FLAC_TAIL = 4096  # bytes that tags behind the last frame may take
 _ID3V1_BYTES = 128
 _STARTS = (b"fLaC", b"ID3", b"RIFF", b"FORM")
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _XING_OFFSETS = {(3, False): 36, (3, True): 21, (2, False): 21, (2, True): 13, (0, False): 21, (0, True): 13}
-"""By version and whether it is mono."""
+"""Where the Xing frame is, by MPEG version and whether the file is mono."""
 _KBIT = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""Of layer III, by whether it is MPEG 1."""
+"""Kilobits a second of layer III, by whether it is MPEG 1."""
 _HERTZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 
 
 def has_exact_length(name: str, file: BinaryIO, num_bytes: int) -> bool | None:
-    """Whether the header of an MP3, FLAC or Ogg file tells its length; None for other files, of which nothing is known here.
+    """Check whether the header of an MP3, FLAC or Ogg file states its length.
 
     Args:
-        name: For messages.
+        name: Of the file, for messages.
         file: The file, at any position.
         num_bytes: Its length.
 
+    Returns:
+        None for other formats.
+
     Raises:
-        DataError: If it is an MP4, ASF or WavPack file that another one follows.
+        DataError: If another recording is joined to it.
     """
     position = skip_id3(file)
     start = read_at(file, position, 16)
@@ -58,7 +66,7 @@ def has_exact_length(name: str, file: BinaryIO, num_bytes: int) -> bool | None:
 
 
 def _has_exact_mp3(file: BinaryIO, position: int, num_bytes: int) -> bool:
-    """Whether a Xing frame counts the frames that there are."""
+    """Whether there is a Xing frame that states the right number of frames."""
     start = read_at(file, position, 256)
     if len(start) < 64:
         return False
@@ -71,7 +79,7 @@ def _has_exact_mp3(file: BinaryIO, position: int, num_bytes: int) -> bool:
 
 
 def _is_tag(file: BinaryIO, begin: int, num_bytes: int) -> bool:
-    """Whether the rest of a file is a tag, or empty, and no other recording."""
+    """Whether the rest of a file is a tag or zeros, and not another recording."""
     start, rest = read_at(file, begin, 32), num_bytes - begin
     if start.startswith(b"APETAGEX"):
         return rest - _ape_bytes(start) in (0, _ID3V1_BYTES)
@@ -83,7 +91,7 @@ def _ape_bytes(header: bytes) -> int:
 
 
 def _count_mp3_frames(file: BinaryIO, position: int, num_bytes: int) -> tuple[int, int]:
-    """Frames of layer III that follow each other from a position on, and where they end."""
+    """Count the frames of layer III that follow each other from a position on; also returns where they end."""
     count, first, data = 0, position, b""
     while position + 4 <= num_bytes:
         offset = position - first
@@ -99,7 +107,7 @@ def _count_mp3_frames(file: BinaryIO, position: int, num_bytes: int) -> tuple[in
 
 @lru_cache(maxsize=2**16)
 def _mp3_frame_bytes(second: int, third: int) -> int:
-    """Length of a frame of layer III by the second and third byte of its header; 0 if there is none."""
+    """Length in bytes of a frame of layer III by the second and third byte of its header; 0 if it is none."""
     version, kbit, hertz = second >> 3 & 3, third >> 4, third >> 2 & 3
     if second & 0xE6 != 0xE2 or version == 1 or kbit in (0, 15) or hertz == 3:
         return 0
@@ -121,10 +129,10 @@ def _has_exact_flac(name: str, file: BinaryIO, position: int, num_bytes: int) ->
 
 
 def _flac_frame_end(header: bytes, block_size: int) -> int | None:
-    """The sample behind a frame; None if it is no header of a frame."""
+    """Number of the sample behind a frame, by the frame's header; None if it is no header."""
     if len(header) < 16:
         header = header.ljust(16, b"\0")
-    number_bytes = max(1, 8 - (~header[4] & 0xFF).bit_length())  # as UTF-8 is written
+    number_bytes = max(1, 8 - (~header[4] & 0xFF).bit_length())  # coded as UTF-8
     code, rate = header[2] >> 4, header[2] & 15
     end = 4 + number_bytes + {6: 1, 7: 2}.get(code, 0) + {12: 1, 13: 2, 14: 2}.get(rate, 0)
     if code == 0 or rate == 15 or number_bytes > 7 or end >= len(header) or _crc8(header[:end]) != header[end]:
@@ -147,7 +155,7 @@ def _crc8(data: bytes) -> int:
 
 
 def _is_one_ogg(name: str, file: BinaryIO, num_bytes: int) -> bool:
-    """Whether all pages of all streams are there and none begins after another's first (RFC 3533, section 6)."""
+    """Whether no page of any stream is missing and all streams begin together (RFC 3533, section 6)."""
     position, has_data, is_one = 0, False, True
     numbers: dict[bytes, int] = {}
     headers = set()
@@ -158,7 +166,7 @@ def _is_one_ogg(name: str, file: BinaryIO, num_bytes: int) -> bool:
         if not page.startswith(b"OggS"):
             if page.startswith(_STARTS):
                 raise joined_error(name, position)
-            return is_one and has_data and position > num_bytes - BLOCK  # only waste behind
+            return is_one and has_data and position > num_bytes - BLOCK  # less than a block of other bytes follows
         if is_first:
             header = read_at(file, position + 27 + page[26], 16)  # codec, channels, rate
             if has_data and header not in headers:
@@ -171,7 +179,7 @@ def _is_one_ogg(name: str, file: BinaryIO, num_bytes: int) -> bool:
 
 
 def _check_joined(name: str, file: BinaryIO, start: bytes, num_bytes: int) -> None:
-    """Raise a DataError if a second MP4, ASF or WavPack file begins behind the first."""
+    """Raise a DataError if a second MP4, ASF or WavPack file follows the first."""
     position, last = 0, -1
     while position + 24 <= num_bytes:
         header = read_at(file, position, 24)
@@ -189,13 +197,13 @@ def _check_joined(name: str, file: BinaryIO, start: bytes, num_bytes: int) -> No
             is_second, last = header.startswith(b"wvpk") and index < last, index
         if is_second:
             raise joined_error(name, position)
-        if length < 8:  # to the end
+        if length < 8:  # it reaches to the end of the file
             return
         position += length
 
 
 def _find(file: BinaryIO, pattern: re.Pattern[bytes], first: int, num_bytes: int) -> int | None:
-    """Where a pattern of at most 16 bytes stands, from a position on."""
+    """Find a pattern of at most 16 bytes, from a position on."""
     for position in range(first, num_bytes, BLOCK):
         if found := pattern.search(read_at(file, position, BLOCK + 15)):
             return position + found.start()

@@ -1,4 +1,4 @@
-"""What samples must be before anything computes with them. Without PyTorch, for models that run without it."""
+"""Checks of waveforms before they are used. Without PyTorch, for models that run without it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 from efficient_sed.errors import ShapeError
 
 FULL_SCALES = {"uint8": "(x - 128) / 128", "int16": "x / 32768", "int32": "x / 2147483648"}
-"""How samples of an integer type become fractions."""
+"""How to scale samples of an integer type to [-1, 1]."""
 MAX_PEAK = 32.0
-"""Samples beyond it, 30 dB above full scale, are no fractions: most likely whole numbers of a floating-point type."""
+"""Samples beyond it, 30 dB above full scale, are most likely integers stored as floating-point numbers."""
 _CONVERSIONS = {"numpy.ndarray": "torch.from_numpy(x)", "torch.Tensor": "x.cpu().numpy()"}
 
 
 def check_waveform(waveform: Any, kind: type, min_samples: int, *, is_float: bool) -> None:
-    """Raise unless it is what a model takes: floating-point samples, shape (batch, samples).
+    """Check that a waveform is what a model takes: floating-point samples, shape (batch, samples).
 
     Args:
-        waveform: Anything.
+        waveform: What the user gave.
         kind: The type it must have, `torch.Tensor` or `numpy.ndarray`.
-        min_samples: What a clip must have.
-        is_float: Whether it has that type, with floating-point numbers.
+        min_samples: Samples that each clip must have.
+        is_float: Whether it has that type and holds floating-point numbers.
 
     Raises:
-        TypeError: If it has another type, or its samples are whole numbers.
-        ShapeError: If it has another shape, no clip, or too few samples.
+        TypeError: If it has another type, or its samples are integers.
+        ShapeError: If it has another shape, no clips, or too few samples.
     """
     if is_float and waveform.ndim == 2 and waveform.shape[0] > 0 and waveform.shape[1] >= min_samples:
         return
@@ -37,7 +37,14 @@ def check_waveform(waveform: Any, kind: type, min_samples: int, *, is_float: boo
 
 
 def wrong_samples(name: str, samples: Any, kind: type, shape: str) -> TypeError:
-    """The error for samples of another type; it says which is wanted, and how to get there."""
+    """Create the error for samples of another type; it says which type is needed, and how to convert to it.
+
+    Args:
+        name: Of the argument.
+        samples: What the user gave.
+        kind: The type that is needed, `torch.Tensor` or `numpy.ndarray`.
+        shape: The shape that is needed.
+    """
     given = _name_of(type(samples))
     hint = f"; give {_CONVERSIONS[given]}" if given in _CONVERSIONS else ""
     if isinstance(samples, kind):

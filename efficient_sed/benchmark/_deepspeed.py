@@ -12,7 +12,7 @@ import torch
 from deepspeed.profiling.flops_profiler import get_model_profile
 
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.weights.checkpoint import spec_from_header
+from efficient_sed.models.weights.header import spec_from_header
 
 
 def main() -> None:

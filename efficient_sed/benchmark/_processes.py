@@ -10,8 +10,9 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import torch
 
-from efficient_sed.benchmark.clock import WARM_UP, pin_threads, seconds_of
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.benchmark.clock import WARM_UP, seconds_of
+from efficient_sed.benchmark.cores import pin_threads
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 
@@ -22,8 +23,11 @@ def time_together(model: SedModel, mode: str, precision: str, batch_size: int, c
     """Time forward passes in several processes at once.
 
     Args:
+        model: Each process gets a copy.
         mode: "eager" or "fused".
         precision: "fp32" or "bf16".
+        batch_size: Clips in a pass.
+        config: How many processes and passes, and the length of the clips.
 
     Returns:
         Seconds of each pass while the other processes run theirs, shape (processes, repeats).

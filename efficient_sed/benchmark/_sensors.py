@@ -1,6 +1,6 @@
-"""What a machine says of itself while speed is measured: clocks, memory, energy.
+"""Readings of the machine while speed is measured: clocks, memory, energy.
 
-None of it is worth a measurement: a reading that fails, for whatever reason, is None, and the reason is kept.
+A reading that fails, for whatever reason, is None, and the reason is kept: no measurement is lost for it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from efficient_sed.benchmark.clock import available_cores, synchronize
+from efficient_sed.benchmark.cores import available_cores
+from efficient_sed.benchmark.memory import peak_memory_mb
 from efficient_sed.machine.environment import CPU_INFO, one_line
-from efficient_sed.machine.memory import process_peak_mb, reset_process_peak
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
@@ -88,36 +88,10 @@ class Sensors:
         """The most memory that a pass takes.
 
         Args:
+            run: Makes the pass.
             others_mb: What lies on a GPU without being of this pass.
         """
         return self.read("peak_memory_mb", lambda: round(peak_memory_mb(run, self.device) - others_mb, 1))  # type: ignore[no-any-return]
-
-
-def peak_memory_mb(run: Callable[[], object], device: torch.device) -> float:
-    """The most memory during a pass: what is allocated on a GPU, of a CPU the whole process."""
-    synchronize(device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        run()
-        synchronize(device)
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if device.type == "mps":
-        torch.mps.empty_cache()  # MPS keeps no peak, but what it once took it holds
-        run()
-        synchronize(device)
-        return torch.mps.driver_allocated_memory() / 2**20
-    reset_process_peak()
-    run()
-    if (peak_mb := process_peak_mb()) is None:
-        raise OSError("this system does not report it")
-    return peak_mb
-
-
-def memory_of(device: torch.device) -> str:
-    """What peak memory is measured of."""
-    if device.type != "cpu":
-        return "GPU allocations"
-    return "whole process" if reset_process_peak() else "whole process since its start"
 
 
 def _cpu_mhz() -> float:

@@ -1,31 +1,80 @@
-"""Seconds of passes, and the cores and number formats that they are measured with."""
+"""The timing protocol: how long forward passes take, measured in turn after a warm-up.
+
+PyTorch is imported for GPUs only, so that a small board can measure exported models without it.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import torch
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 WARM_UP = 3  # passes before the first that counts
-TASKS = Path("/proc/self/task")  # a folder for each thread of this process
+DIGITS = 3
+Key = TypeVar("Key", bound=Hashable)
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+class Pace(NamedTuple):
+    """Statistics of timed passes."""
+
+    clips_per_s: float
+    """Median."""
+    quartiles: tuple[float, float]
+    """Of clips a second."""
+    latency_ms: float
+    """Median of a pass over the whole batch."""
+    latency_p95_ms: float
 
 
-def seconds_of(run: Callable[[], object], device: torch.device, passes: int = 1) -> float:
-    """Wall seconds of a pass; of several, which a GPU is given one after the other and waited for once, the mean."""
+def summarise(latencies: Sequence[float], batch_size: int = 1, seconds_per_pass: Sequence[float] | None = None) -> Pace:
+    """Turn seconds into clips a second and milliseconds.
+
+    Args:
+        latencies: Seconds of single passes that were waited for.
+        batch_size: Clips in a pass.
+        seconds_per_pass: Seconds of a pass where many follow one another; default None, the latencies.
+    """
+    rates = batch_size / np.asarray(latencies if seconds_per_pass is None else seconds_per_pass)
+    low, rate, high = (round(float(value), DIGITS) for value in np.percentile(rates, [25, 50, 75]))
+    latency, slowest = (round(1e3 * float(value), DIGITS) for value in np.percentile(latencies, [50, 95]))
+    return Pace(rate, (low, high), latency, slowest)
+
+
+def take_turns(
+    runs: Mapping[Key, Callable[[], object]], repeats: int, device: torch.device | None = None
+) -> dict[Key, list[float]]:
+    """Time functions in turn, so that a machine that slows down slows all of them.
+
+    Args:
+        runs: Each makes one pass.
+        repeats: Passes of each that count, after the warm-up.
+        device: Waited for after each pass; default None, the CPU.
+
+    Returns:
+        Seconds of each pass.
+    """
+    seconds: dict[Key, list[float]] = {key: [] for key in runs}
+    for index in range(WARM_UP + repeats):
+        for key, run in runs.items():
+            passed = seconds_of(run, device)
+            if index >= WARM_UP:
+                seconds[key].append(passed)
+    return seconds
+
+
+def seconds_of(run: Callable[[], object], device: torch.device | None = None, passes: int = 1) -> float:
+    """Wall seconds of a pass.
+
+    Args:
+        run: Makes one pass.
+        device: Waited for before and after; default None, the CPU.
+        passes: Started one after the other and waited for once; the mean is returned.
+    """
     synchronize(device)
     start = time.perf_counter()
     for _ in range(passes):
@@ -34,78 +83,13 @@ def seconds_of(run: Callable[[], object], device: torch.device, passes: int = 1)
     return (time.perf_counter() - start) / passes
 
 
-@contextlib.contextmanager
-def exact_float32() -> Iterator[None]:
-    """Compute float32 as such where PyTorch may round it to TF32 or bfloat16; its switches are set back afterwards."""
-    backends = torch.backends
-    names = [
-        (backends.cudnn, "conv"),
-        (backends.cudnn, "rnn"),
-        *((backends.mkldnn, part) for part in ("matmul", "conv", "rnn")),
-    ]
-    parts = [
-        backends.cuda.matmul,
-        *(getattr(library, part, None) for library, part in names),
-    ]  # the names since torch 2.9
-    old, new = (backends.cudnn, "allow_tf32"), [(part, "fp32_precision") for part in parts]
-    before: list[tuple[Any, str, Any]] = []
-    precision = None
-    with contextlib.suppress(RuntimeError):  # an old name cannot be read where the new one was used
-        precision = torch.get_float32_matmul_precision()
-    for switch, name in [old, *new]:
-        with contextlib.suppress(AttributeError, RuntimeError):
-            before.append((switch, name, getattr(switch, name)))
-    exact = [(*old, False), *((switch, name, "ieee") for switch, name, _ in before if (switch, name) != old)]
-    try:
-        _set("highest", exact)  # the old names alone leave a global "tf32" in force
-        yield
-    finally:
-        _set(precision, before)
-
-
-def _set(precision: str | None, switches: Sequence[tuple[Any, str, Any]]) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old names, the only ones that every version of PyTorch has
-        if precision is not None:
-            torch.set_float32_matmul_precision(precision)
-        for switch, name, value in switches:
-            setattr(switch, name, value)
-
-
-@contextlib.contextmanager
-def only_cores(threads: int | None) -> Iterator[None]:
-    """Run with that many threads, on as many of the cores that this process may use; none: as it is."""
-    if threads is None:
-        yield
+def synchronize(device: torch.device | None) -> None:
+    """Wait until a GPU has finished its work; a CPU always has."""
+    if device is None or device.type == "cpu":
         return
-    num_threads, cores = torch.get_num_threads(), available_cores()
-    try:
-        torch.set_num_threads(threads)
-        if cores is not None:
-            pin_threads(cores[:threads])
-        yield
-    finally:
-        torch.set_num_threads(num_threads)
-        if cores is not None:
-            pin_threads(cores)
+    import torch
 
-
-def pin_threads(cores: Iterable[int]) -> None:
-    """Keep every thread of this process to these cores.
-
-    The system's call takes one thread at a time, and workers that were started keep theirs.
-    """
-    for task in [int(folder.name) for folder in TASKS.iterdir()] if TASKS.is_dir() else [0]:
-        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-            os.sched_setaffinity(task, cores)
-
-
-def count_cores() -> int:
-    """Cores that this process may use."""
-    cores = available_cores()
-    return (os.cpu_count() or 1) if cores is None else len(cores)
-
-
-def available_cores() -> list[int] | None:
-    """Numbers of those cores; none where the system does not tell."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.benchmark.macs import count_macs
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.sequence.identity import IdentityConfig
 

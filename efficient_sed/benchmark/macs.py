@@ -2,8 +2,8 @@
 
 Counted: convolutions, linear and recurrent layers, attention products, what Mamba-2 puts into its state and reads from
 it, the front end's filter bank and Fourier transform. Not counted, as everywhere: biases, norms, activations, and what
-works element by element, such as gates, rotary embedding and the minGRU's scan. Nor is what does not depend on the clip:
-kernels with learned positions are built once for inference.
+works element by element, such as gates, rotary embedding and the minGRU's scan. Nor is what does not depend on the
+clip: kernels with learned positions are built once for inference.
 
 A module of ours answers `macs(inputs, output)` itself, see `models.contracts.CountsMacs`; the tables below are for the
 classes of torch and timm. A module that holds weights and has no formula is an error, never zero; so is a product of
@@ -144,7 +144,8 @@ def _count(model: nn.Module, run: Callable[[], object]) -> dict[str, int]:
     for name, module in model.named_modules():
         if _formula(module) is None and next(module.parameters(recurse=False), None) is not None:
             raise ConfigError(
-                f"{name or 'the model'} ({type(module).__name__}) holds weights but count_macs has no formula for it: {_ADVICE}"
+                f"{name or 'the model'} ({type(module).__name__}) holds weights but count_macs has no formula for it: "
+                f"{_ADVICE}"
             )
     hooks = [hook for name, module in model.named_modules() for hook in counter.watch(name, module)]
     was_training = model.training
@@ -228,18 +229,21 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _uncovered(call: _Call, product: str) -> ConfigError:
     where = f"{call.name or 'the model'} ({type(call.module).__name__})"
     return ConfigError(
-        f"{where} calls {product}, but count_macs has no formula that covers it: {_ADVICE}, or call a module that has one"
+        f"{where} calls {product}, but count_macs has no formula that covers it: {_ADVICE}, "
+        "or call a module that has one"
     )
 
 
 def deepspeed_macs(model: SedModel, seconds: float = 10.0) -> int | None:
-    """What DeepSpeed's profiler says of the model without its front end; none where it is not installed or, with a warning, fails.
+    """MACs of the model without its front end by DeepSpeed's profiler.
+
+    None where it is not installed or, with a warning, fails.
 
     In a fresh process: after an exception its patches stay and double every later count. It counts nn.GRU as zero.
     """
     if importlib.util.find_spec("deepspeed") is None:
         return None
-    from efficient_sed.models.weights.checkpoint import model_header
+    from efficient_sed.models.weights.header import model_header
 
     done = subprocess.run(
         [sys.executable, "-m", "efficient_sed.benchmark._deepspeed", json.dumps(model_header(model)), str(seconds)],

@@ -1,4 +1,7 @@
-"""Why another count of a model's MACs differs from ours: known reasons, each computed and checked against the number it explains."""
+"""Why another count of a model's MACs differs from ours.
+
+Each known reason is computed, and checked against the number that it explains.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ READING_ERROR = 0.01  # published MACs are read off plots
 
 
 def published_macs(model: SedModel, seconds: float = PUBLISHED_SECONDS) -> int | None:
-    """What Morocutti et al. 2025 print for this model, to about 1 %, or Verbitskiy and Vyshegorodtsev 2021; none for what they do not have."""
+    """What Morocutti et al. 2025 print for this model, to about 1 %, or Verbitskiy and Vyshegorodtsev 2021.
+
+    None for what they do not have.
+    """
     tables = {PUBLISHED_CLASSES: _efficientsed, ERANN_CLASSES: _erann}
     if seconds != PUBLISHED_SECONDS or len(model.classes) not in tables:
         return None
@@ -52,7 +58,10 @@ def _rows(stem: str) -> Iterator[dict[str, str]]:
 
 
 def explain_macs(model: SedModel, report: MacsReport, macs_deepspeed: int | None, macs_published: int | None) -> str:
-    """One line on each other count: the reasons if they lead to it (DeepSpeed's exactly, the published one to its reading error), else "unexplained"."""
+    """One line on each other count: the reasons if they lead to it, else "unexplained".
+
+    They lead to DeepSpeed's count exactly, and to the published one within its reading error.
+    """
     notes = []
     if macs_deepspeed is not None:
         notes.append(f"DeepSpeed {_explain(report.total, deepspeed_differences(model, report), macs_deepspeed, 0.0)}")
@@ -86,11 +95,14 @@ def deepspeed_differences(model: SedModel, report: MacsReport) -> dict[str, int]
 
 
 def published_differences(model: SedModel, report: MacsReport) -> dict[str, int]:
-    """What the published counts add to ours: of EfficientSED by a DeepSpeed of early 2025, of ERANN by torchsummaryX, on the authors' code.
+    """What the published counts add to ours.
 
-    That code keeps each convolution of the TCN under two names (DeepSpeed counted a module once a name until its pull request 8320) and
-    pads both sides, so that each computes 2 * dilation steps that are then cut off. Its Mamba calls kernels, which DeepSpeed cannot see.
-    ERANN's has clip logits alone; else it is what we count: convolutions and linear layers of a 10 s clip, without the front end.
+    EfficientSED's are by a DeepSpeed of early 2025, ERANN's by torchsummaryX, both on the authors' code.
+
+    That code keeps each convolution of the TCN under two names (DeepSpeed counted a module once a name until its pull
+    request 8320) and pads both sides, so that each computes 2 * dilation steps that are then cut off. Its Mamba calls
+    kernels, which DeepSpeed cannot see. ERANN's has clip logits alone; else it is what we count: convolutions and
+    linear layers of a 10 s clip, without the front end.
     """
     T = _steps(model, report)
     differences = {"counts nn.GRU as zero": -_recurrent(model, report)}

@@ -1,4 +1,7 @@
-"""What can be loaded and what can be composed, for people and for scripts. Released weights are listed from their cards, without torch."""
+"""Lists of released weights and of models that can be composed, as rows and as tables.
+
+Released weights are listed from their cards, without importing torch.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.config.schema import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.model import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.machine.progress import progress
 from efficient_sed.models.names import GRAMMAR, parse_name
@@ -32,7 +35,7 @@ Row = dict[str, Any]
 
 
 def list_models() -> dict[str, Any]:
-    """Released weights with their facts, the parts of the name grammar, and the systems that have a name of their own."""
+    """Released weights with their facts, the parts of model names, and the published systems."""
     return {
         "released": list_released(),
         "grammar": GRAMMAR,
@@ -43,11 +46,13 @@ def list_models() -> dict[str, Any]:
 
 
 def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
-    """Facts of the cards whose name matches, and where their weights lie: "path" is none for those that would be downloaded.
+    """Facts of the cards whose name matches, and where their weights are.
+
+    "path" is None for those that would be downloaded.
 
     Args:
         pattern: As for file names: `fmn10*`.
-        sort: Key of `SORT_KEYS`; none: by task, then parameters.
+        sort: Key of `SORT_KEYS`, default None: by task, then parameters.
     """
     rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
     return sorted(
@@ -58,12 +63,15 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 def list_composable(
     pattern: str = "*", hidden: Sequence[int] = (256,), sort: str | None = None, num_classes: int = 447
 ) -> list[Row]:
-    """Name and cost of every backbone with every head whose name matches: what does not differ between them is counted once.
+    """Name and cost of every backbone with every head whose name matches.
+
+    What does not differ between models is counted once.
 
     Heads that do not come in one of the sizes are left out, which a warning says.
 
     Raises:
-        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the sizes.
+        ConfigError: If they are to be sorted by score, which they have not, or none that matches comes in one of the
+            sizes.
     """
     if sort == "score":
         raise ConfigError(
@@ -124,7 +132,9 @@ def _count_costs(
     """Architectures that share their backbone, each with its parameters and MACs (10 s).
 
     Args:
-        heads: What is known already of what stands behind features of one shape; added to.
+        names: Names of the architectures.
+        num_classes: Number of classes.
+        heads: Costs of heads that are known already, by what decides them; added to.
     """
     from efficient_sed.benchmark.known_backbone import count_backbone
 
@@ -145,7 +155,8 @@ def _count_head(
 ) -> tuple[int, int]:
     """Parameters and MACs of sequence head and classifier.
 
-    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent layers.
+    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent
+    layers.
     """
     import torch
     from torch import nn

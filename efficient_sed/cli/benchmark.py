@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from efficient_sed.cli.options import engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+from efficient_sed.inference.engines.contract import is_exported
 
 KEYS = {
     "device": "device",
@@ -59,24 +60,23 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--processes", type=int, help="also measure so many processes of one thread at once")
     parser.add_argument("--seconds", type=float, help="length of the clips (default: 10)")
     parser.add_argument("--with-mel", action="store_true", default=None, help="also measure from the waveform")
-    parser.add_argument(
-        "--engine", metavar="E[,E…]", help=f"of exported models: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})"
-    )
+    parser.add_argument("--engine", metavar="E[,E…]", help=f"what runs exported models: {engine_names()}")
     parser.add_argument("--csv", type=Path, help="append one row per model to this file")
     parser.add_argument("--json", action="store_true", help="print everything measured as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print tables or JSON."""
-    exported = [name for name in options.models if Path(name).suffix == EXPORTED_SUFFIX]
+    exported = [name for name in options.models if is_exported(name)]
     if exported:
         return _run_exported(options, exported)
     if options.engine is not None:
-        raise ConfigError(f"--engine {options.engine} runs exported models (.onnx), and {options.models[0]} is none")
+        raise ConfigError(f"--engine {options.engine} runs exported models, and {options.models[0]} is none")
+    from efficient_sed.cli.tables import complexity_table, speed_table
+    from efficient_sed.config.benchmark import BenchmarkConfig
     from efficient_sed.config.parse import from_dict
-    from efficient_sed.config.schema import BenchmarkConfig
-    from efficient_sed.experiment.record import append_csv, complexity_table, read_benchmark_csv, speed_table
-    from efficient_sed.experiment.run import benchmark_model
+    from efficient_sed.experiment.measure import benchmark_model
+    from efficient_sed.experiment.record import append_csv, read_benchmark_csv
 
     config = from_dict(BenchmarkConfig, _typed(options), "benchmark")
     if options.csv:
@@ -123,7 +123,7 @@ def _run_exported(options: argparse.Namespace, exported: Sequence[str]) -> int:
                 f"--{option.replace('_', '-')} is not for exported models, which are measured one clip at a time "
                 "as they are; --threads, --engine and --json are"
             )
-    engines = (options.engine or DEFAULT_ENGINE).split(",")
+    engines = options.engine.split(",") if options.engine else None
     num_threads = 1 if options.threads is None else options.threads
     records = benchmark_exported([Path(name) for name in exported], engines, num_threads)
     if options.json:

@@ -20,7 +20,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("first", type=Path, metavar="RUN_A", help="folder of a finished detection run")
     parser.add_argument("second", type=Path, metavar="RUN_B", help="folder of another one on the same data")
-    parser.add_argument("--replicates", type=int, default=1000, help="how often the clips are drawn anew")
+    parser.add_argument("--replicates", type=int, default=1000, help="how often the clips are resampled")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
 

@@ -65,7 +65,8 @@ def _check(options: argparse.Namespace) -> int:
     from efficient_sed.cli.data_tables import coverage_table, data_table
     from efficient_sed.data.check import check_data, check_manifest_place, write_manifest
     from efficient_sed.data.events import overhang_notes
-    from efficient_sed.experiment.compose import compose_run, key_of
+    from efficient_sed.experiment.compose import compose_run
+    from efficient_sed.experiment.keys import key_of
     from efficient_sed.models.sed import frame_grid
 
     if options.force or options.shard_gb is not None:

@@ -23,7 +23,12 @@ def coverage_table(report: DataReport) -> Table:
 
 
 def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
-    """Clips, hours and events per class of each part; of a long list the commonest and the rarest classes in training, unless the whole is asked for."""
+    """Clips, hours and events per class of each part.
+
+    Args:
+        splits: The data set.
+        is_whole: Show every class of a long list, instead of the commonest and the rarest ones in training.
+    """
     summaries = {part: summarise(getattr(splits, part), splits.classes) for part in PARTS}
     counts = summaries["train"].events
     labels = list(splits.classes)
@@ -32,7 +37,10 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
         ordered = sorted(labels, key=lambda label: -counts[label])
         labels = [*ordered[:SHOWN_ROWS], *ordered[-SHOWN_ROWS:]]
         absent = sum(count == 0 for count in counts.values())
-        table.caption = f"the {SHOWN_ROWS} commonest and the {SHOWN_ROWS} rarest of {len(splits.classes)} classes; {absent} have no event in training; --classes shows all"
+        table.caption = (
+            f"the {SHOWN_ROWS} commonest and the {SHOWN_ROWS} rarest of {len(splits.classes)} classes; "
+            f"{absent} have no event in training; --classes shows all"
+        )
         table.caption_justify = "left"
     table.add_column("class")
     for part in PARTS:

@@ -16,13 +16,14 @@ from efficient_sed.cli.options import add_detector, chosen_model
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
-from efficient_sed.inference.engines import EXPORTED_SUFFIX
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
     from efficient_sed.inference.detect import DetectOptions
-    from efficient_sed.inference.detect_files import Found, Recording
+    from efficient_sed.inference.detect_one import Found
+    from efficient_sed.inference.recordings import Recording
 
 TABLE, SCORES = "table", "npz"
 """Formats beside those of annotations: a table on the terminal, and scores of every frame."""
@@ -100,13 +101,13 @@ def _is_of_one_recording(format_name: str) -> bool:
 def run(options: argparse.Namespace) -> int:
     """Detect events in all recordings; those that cannot be read are named, and the others kept."""
     from efficient_sed.inference.detect import DetectOptions
-    from efficient_sed.inference.detect_files import check_outputs
+    from efficient_sed.inference.recordings import check_outputs
 
     if options.overwrite and options.output is None:
         raise ConfigError("--overwrite belongs to --output")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
-    how = DetectOptions(options.threshold, options.median, options.hop, options.channel)
+    detect_options = DetectOptions(options.threshold, options.median, options.hop, options.channel)
     with contextlib.ExitStack() as stack:
         recordings, unreadable = _recordings(options.files, stack)
         for message in unreadable:
@@ -118,12 +119,12 @@ def run(options: argparse.Namespace) -> int:
             check_outputs(recordings)
         _check_targets(options, recordings, folder)
         options.model = chosen_model(options.model)
-        finished = _finished(recordings, options, how, folder)
+        finished = _finished(recordings, options, detect_options, folder)
         if options.plot or options.report:
             waiting = recordings  # the one that is drawn
         else:
             waiting = [recording for recording in recordings if recording not in finished]
-        found = _listen(waiting, options, how, folder, finished) if waiting else []
+        found = _detect(waiting, options, detect_options, folder, finished) if waiting else []
         if options.plot and found[0].error is None:
             _plot(found[0], options)
         if options.report and found[0].error is None:
@@ -139,8 +140,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Recording], list[str]]:
-    """What to listen to, and messages about what in folders cannot be read."""
-    from efficient_sed.inference.detect_files import STDIN, find_recordings, spooled_stdin
+    """The recordings that were named, and messages about files in folders that cannot be read."""
+    from efficient_sed.inference.recordings import STDIN, find_recordings, spooled_stdin
 
     if Path(STDIN) not in files:
         return find_recordings(files)
@@ -195,14 +196,14 @@ def _check_model(options: argparse.Namespace) -> None:
 
 def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
     """Recording of each file of results in a folder."""
-    from efficient_sed.inference.detect_files import SCORES_SUFFIX
+    from efficient_sed.inference.detect_one import SCORES_SUFFIX
 
     ending = SCORES_SUFFIX if options.format == SCORES else ANNOTATION_FORMATS.get(options.format).ending
     return {folder / f"{recording.output}{ending}": recording for recording in recordings}
 
 
 def _finished(
-    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None
+    recordings: list[Recording], options: argparse.Namespace, detect_options: DetectOptions, folder: Path | None
 ) -> set[Recording]:  # fmt: skip
     """Recordings that have a result in the folder, made with the same model and options."""
     from efficient_sed.inference.results_folder import identify_model, start_results
@@ -210,7 +211,7 @@ def _finished(
     if folder is None:
         return set()
     _check_model(options)
-    settings = {"model": identify_model(options.model), **dataclasses.asdict(how)}
+    settings = {"model": identify_model(options.model), **dataclasses.asdict(detect_options)}
     if options.format == SCORES:  # scores know no threshold
         del settings["threshold"]
     outputs = _outputs(options, recordings, folder)
@@ -225,12 +226,17 @@ def _text_format(options: argparse.Namespace) -> str | None:
     return None if options.format == SCORES else str(options.format)
 
 
-def _listen(
-    recordings: list[Recording], options: argparse.Namespace, how: DetectOptions, folder: Path | None, finished: set[Recording]
-) -> list[Found]:  # fmt: skip
-    """Results in the order of the recordings. What is finished is written even if somebody presses Ctrl-C."""
+def _detect(
+    recordings: list[Recording],
+    options: argparse.Namespace,
+    detect_options: DetectOptions,
+    folder: Path | None,
+    finished: set[Recording],
+) -> list[Found]:
+    """Results in the order of the recordings; what is finished is written even after Ctrl-C."""
     from efficient_sed.data.annotations.contract import check_labels
     from efficient_sed.inference.detect_files import detect_files
+    from efficient_sed.inference.detect_one import Task
     from efficient_sed.machine.progress import progress
 
     text_format = _text_format(options)
@@ -238,21 +244,27 @@ def _listen(
     found: list[Found] = []
     try:
         total_s = sum(recording.duration_s for recording in recordings)
-        with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as heard:
-            scores_folder = folder if options.format == SCORES and not finished.issuperset(recordings) else None
+        scores_folder = folder if options.format == SCORES and not finished.issuperset(recordings) else None
+        task = Task(detect_options, scores_folder, has_scores=bool(options.report))
+        with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as advance:
             for each in detect_files(
-                recordings, options.model, how, engine=options.engine, jobs=options.jobs, scores_folder=scores_folder,
-                has_scores=bool(options.report), heard=heard, check_labels=check,
-            ):  # fmt: skip
+                recordings,
+                options.model,
+                task,
+                engine=options.engine,
+                jobs=options.jobs,
+                progress=advance,
+                check_labels=check,
+            ):
                 found.append(each)
                 if folder is not None and each.error is None and each.recording not in finished:
                     _write_own(each, options.format, folder)
     finally:
         places = {recording.name: index for index, recording in enumerate(recordings)}
         found.sort(key=lambda each: places[each.recording.name])
-        heard_whole = [each for each in found if each.error is None]
-        if folder is None and heard_whole:
-            _write_all(heard_whole, options, is_partial=len(found) < len(recordings))
+        whole = [each for each in found if each.error is None]
+        if folder is None and whole:
+            _write_all(whole, options, is_partial=len(found) < len(recordings))
     return found
 
 
@@ -271,7 +283,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
-    """Where a file for each recording goes; none if there is one text for all.
+    """Where a file for each recording goes; None if there is one text for all.
 
     Raises:
         ConfigError: If the options do not go together.
@@ -289,11 +301,13 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
     if _is_of_one_recording(options.format) and is_folder_meant:
         if output is None:
             raise ConfigError(
-                f"--format {options.format} writes a file for each recording, got {num_given}; give a folder as --output DIR"
+                f"--format {options.format} writes a file for each recording, got {num_given}; "
+                "give a folder as --output DIR"
             )
         if output.exists() and not output.is_dir():
             raise ConfigError(
-                f"--output {output}: --format {options.format} writes a file for each recording into a folder, and this is none"
+                f"--output {output}: --format {options.format} writes a file for each recording into a folder, "
+                "and this is none"
             )
         return output
     if (
@@ -304,18 +318,20 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
         return output
     if output is not None and output.is_dir():
         raise ConfigError(
-            f"--output {output}: a folder; --format {options.format} writes one file, such as --output {output / 'events'}.{options.format}"
+            f"--output {output}: a folder; --format {options.format} writes one file, "
+            f"such as --output {output / 'events'}.{options.format}"
         )
     return None
 
 
 def _check_plot(options: argparse.Namespace) -> None:
-    """Raise a ConfigError now, not after everything was heard, if there can be no picture."""
+    """Raise a ConfigError now, not after the detection, if there can be no picture."""
     if options.plot.suffix.lower() != ".png":
         raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
-    if str(options.model).endswith(EXPORTED_SUFFIX):
+    if options.model is not None and is_exported(options.model):
         raise ConfigError(
-            f"--plot needs the spectrogram, which {options.model} keeps to itself; give the model that it was exported from"
+            f"--plot needs the spectrogram, which {options.model} does not give; "
+            "give the model that it was exported from"
         )
 
 

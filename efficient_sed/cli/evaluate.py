@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
         "Score a trained model on the test part of a data set.",
         examples=(
             "evaluate fmn04_synthetic data=synthetic",
-            "evaluate runs/RUN/model.safetensors data=folder data.root=my_sounds --part validation",
+            "evaluate mine.safetensors data=folder data.root=my_sounds --part validation",
         ),
     )
     parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")
@@ -33,8 +33,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the scores as JSON."""
-    from efficient_sed.experiment.compose import compose_run, key_of
-    from efficient_sed.experiment.run import score_checkpoint
+    from efficient_sed.experiment.compose import compose_run
+    from efficient_sed.experiment.keys import key_of
+    from efficient_sed.experiment.score import score_checkpoint
 
     config = compose_run(options.overrides)
     typed = {key_of(override): override for override in options.overrides}

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.cli.options import add_overrides
+from efficient_sed.cli.options import add_overrides, engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.recipes import RECIPES
-from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES, EXPORTED_SUFFIX
+from efficient_sed.inference.engines.contract import is_exported
+from efficient_sed.registry import EXPORT_TARGETS
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
     add_overrides(parser, "with --precision: the data that it is calibrated and scored on, data=… as for train")
-    parser.add_argument("--format", required=True, choices=("onnx",))
+    parser.add_argument("--format", required=True, choices=EXPORT_TARGETS.names(), help="what kind of file")
     parser.add_argument(
         "--input",
         choices=("waveform", "mel"),
@@ -43,40 +43,51 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--precision",
         metavar="P[,P…]",
-        help=f"{', '.join(RECIPES)}: compare score, size and speed, and write a file of each (default: fp32 alone)",
+        help=f"compare score, size and speed, and write a file of each; {_precision_names()} (default: fp32 alone)",
     )
     parser.add_argument(
         "--engine",
         metavar="E[,E…]",
-        help=f"with --precision, what runs the files: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})",
+        help=f"with --precision, what runs the files: {engine_names()}",
     )
     parser.add_argument("--threads", type=int, help="with --precision, threads of the engine (default: 1)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
 
+def _precision_names() -> str:
+    """The precisions of each format, for help and messages."""
+    return "; ".join(f"{name}: {', '.join(EXPORT_TARGETS.get(name).precisions)}" for name in EXPORT_TARGETS.names())
+
+
 def run(options: argparse.Namespace) -> int:
     """Write one file, or several precisions together with what they score and cost."""
     _check(options)
-    from efficient_sed.export.onnx import check_target, export_onnx
+    from efficient_sed.export.write import check_output, create_target, export_model
     from efficient_sed.models.names import architecture_name
     from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
 
     is_file = Path(options.model).suffix in CHECKPOINT_SUFFIXES
-    output = options.output or Path(f"{Path(options.model).stem if is_file else options.model}.onnx")
+    target = create_target(options.format)
+    output = options.output or Path(f"{Path(options.model).stem if is_file else options.model}{target.suffix}")
     if options.precision is None:
-        check_target(output, overwrite=options.force)
+        check_output(output, target, overwrite=options.force)
     model = load_model(options.model)
     name = architecture_name(model.spec.backbone, model.spec.seq) if is_file else options.model
     if options.precision is None:
-        print("\n".join(export_onnx(model, output, name, input_kind=options.input, overwrite=options.force).lines()))
+        written = export_model(
+            model, output, name, target=target.name, input_kind=options.input, overwrite=options.force
+        )
+        print("\n".join(written.lines()))
         return 0
     return _export_precisions(options, model, name, output)
 
 
 def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, output: Path) -> int:
     from efficient_sed.cli.exported_tables import precisions_table
-    from efficient_sed.experiment.compose import compose_run, key_of
+    from efficient_sed.experiment.compose import compose_run
+    from efficient_sed.experiment.keys import key_of
     from efficient_sed.export.precisions import export_precisions
+    from efficient_sed.export.write import create_target
 
     typed = {key_of(override) for override in options.overrides}
     task = [] if "task" in typed else [f"task={model.provenance.task}"]
@@ -85,9 +96,10 @@ def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, 
         output,
         name,
         options.precision.split(","),
-        (options.engine or DEFAULT_ENGINE).split(","),
+        (options.engine or create_target(options.format).engines()[0]).split(","),
         compose_run([*task, *options.overrides]),
         typed,
+        target=options.format,
         num_threads=1 if options.threads is None else options.threads,
         overwrite=options.force,
     )
@@ -101,15 +113,17 @@ def _check(options: argparse.Namespace) -> None:
     given = [
         f"--{option}" for option in ("engine", "threads") if getattr(options, option) is not None
     ] + options.overrides
-    if Path(options.model).suffix == EXPORTED_SUFFIX:
+    if is_exported(options.model):
         raise ConfigError(f"{options.model}: is exported already; give the model that it was made from")
     if options.precision is None and given:
-        raise ConfigError(f"{given[0]} belongs to --precision P[,P…], which compares precisions: {', '.join(RECIPES)}")
+        raise ConfigError(f"{given[0]} belongs to --precision P[,P…], which compares precisions; {_precision_names()}")
     if options.precision is not None and options.input != "waveform":
         raise ConfigError(
-            f"--input {options.input} is not allowed with --precision: recordings are scored, which takes --input waveform"
+            f"--input {options.input} is not allowed with --precision: "
+            "recordings are scored, which takes --input waveform"
         )
     if options.precision is not None and not any(override.startswith("data=") for override in options.overrides):
         raise ConfigError(
-            f"--precision {options.precision} is kept only with its score: name the data to calibrate and score it on, such as data=folder data.root=DIR"
+            f"--precision {options.precision} is kept only with its score: "
+            "name the data to calibrate and score it on, such as data=folder data.root=DIR"
         )

@@ -188,7 +188,8 @@ def read_samples(
         mono /= np.float32(scale)
         if channel is None and channels > 1 and any_cancelled(frames / np.float32(scale), mono, sample_rate):
             warn_once(
-                "the standard input: its channels cancel in their mean, as if one were inverted; choose one by --channel"
+                "the standard input: its channels cancel in their mean, as if one were inverted; "
+                "choose one by --channel"
             )
         yield mono
     if is_first:

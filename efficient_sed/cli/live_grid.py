@@ -18,12 +18,16 @@ STYLES = {State.WAITING: "dim", State.RUNNING: "bold cyan", State.FINISHED: "gre
 
 
 class LiveGrid:
-    """Context in which `show` may be called with the states of all runs."""
+    """Context in which `show` may be called with the states of all runs.
+
+    Args:
+        console: Where they are drawn; default None, the standard error stream.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, markup=False, emoji=False)
         self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
-        self._told: dict[str, object] = {}
+        self._printed: dict[str, object] = {}
 
     def __enter__(self) -> LiveGrid:
         if self._live:
@@ -37,15 +41,15 @@ class LiveGrid:
             self._live.stop()
 
     def show(self, statuses: Sequence[RunStatus]) -> None:
-        """Draw, or print what changed: a state or an epoch."""
+        """Draw the table, or where there is no terminal print each change of a state or an epoch."""
         if self._live:
             self._live.update(grid_table(statuses), refresh=True)
             return
         for index, status in enumerate(statuses):
             progress = status.progress() if status.state is State.RUNNING else {}
             news = (status.state, progress.get("epoch"))
-            if self._told.get(status.point.signature) != news:
-                self._told[status.point.signature] = news
+            if self._printed.get(status.point.signature) != news:
+                self._printed[status.point.signature] = news
                 if status.state is not State.WAITING:
                     self.console.print(
                         f"[{index + 1}/{len(statuses)}] {status.point.folder.name}: {describe(status, progress)}",
@@ -56,7 +60,12 @@ class LiveGrid:
 
 
 def describe(status: RunStatus, progress: dict[str, float | None]) -> str:
-    """State of a run in a few words."""
+    """The state of a run in a few words.
+
+    Args:
+        status: The run.
+        progress: What it last reported, such as its epoch; empty if nothing.
+    """
     if status.state is State.FINISHED:
         return f"finished{' before' if status.was_there else ''}, score {status.score:.3f}"
     if status.state is State.FAILED:

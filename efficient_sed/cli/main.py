@@ -25,7 +25,7 @@ from efficient_sed.cli import (
     train,
     verify,
 )
-from efficient_sed.cli.parser import PROGRAM, Commands, Parser
+from efficient_sed.cli.parser import PROGRAM, Commands, HelpFormatter, Parser
 from efficient_sed.cli.terminal import escape_unencodable
 from efficient_sed.errors import (
     EXIT_FAILED,
@@ -55,9 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 1 if a run of a grid or a verification failed; 2 for a mistake of the user; 3 for data that
         do not compare; 130 and 143 after Ctrl-C and SIGTERM.
     """
-    escape_unencodable()
-    options = parse(arguments)
     _set_up()
+    options = parse(arguments)
     try:
         if not getattr(options, "show_config", False):
             words = getattr(options, "overrides", ()) or getattr(options, "words", ())
@@ -92,7 +91,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def build_parser() -> Parser:
     """The parser of all commands."""
-    parser = Parser(prog=PROGRAM, description="Train, measure and compare small networks for sound event detection.")
+    description = "Train, measure and compare small networks for sound event detection."
+    parser = Parser(prog=PROGRAM, description=description, formatter_class=HelpFormatter)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = Commands(parser)
     for command in COMMANDS:
@@ -102,6 +102,7 @@ def build_parser() -> Parser:
 
 def _set_up() -> None:
     """Set what all commands share in this process."""
+    escape_unencodable()
     os.environ["MPLBACKEND"] = "Agg"  # a notebook's own backend needs the notebook's packages
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in QUIET_LOGGERS:

@@ -88,7 +88,6 @@ def _convert(options: argparse.Namespace) -> int:
             f"models convert takes IN and OUT.safetensors, got {' '.join(options.words[1:]) or 'neither'}"
         )
     source, target = map(Path, options.words[1:])
-    print(
-        f"wrote {target}: {convert_checkpoint(source, target, options.name, half=options.half, overwrite=options.force)}"
-    )
+    name = convert_checkpoint(source, target, options.name, half=options.half, overwrite=options.force)
+    print(f"wrote {target}: {name}")
     return 0

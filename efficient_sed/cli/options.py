@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from efficient_sed.inference.engines import DEFAULT_ENGINE, ENGINES
+from efficient_sed.inference.engines.contract import engines_for, exported_suffixes
 
 OVERRIDES_HELP = "settings of the run, such as: seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
 PARTS = ("train", "validation", "test")
@@ -18,8 +18,14 @@ def add_overrides(parser: argparse.ArgumentParser, text: str, metavar: str = "ke
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add `--engine` for exported models."""
-    parser.add_argument(
-        "--engine", help=f"what runs an exported model: {', '.join(ENGINES)} (default: {DEFAULT_ENGINE})"
+    parser.add_argument("--engine", help=f"what runs an exported model: {engine_names()}")
+
+
+def engine_names() -> str:
+    """Names of all engines by the ending of the files they run, for help."""
+    return "; ".join(
+        f"{', '.join(engines_for(suffix))} for {suffix} (default: {engines_for(suffix)[0]})"
+        for suffix in exported_suffixes()
     )
 
 

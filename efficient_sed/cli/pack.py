@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.sets.packed import PackedConfig
 from efficient_sed.data.storage.packed_file import is_packed
 from efficient_sed.data.storage.packing import pack_data

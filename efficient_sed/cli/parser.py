@@ -50,6 +50,7 @@ class Commands:
         """Declare a command.
 
         Args:
+            name: What is typed.
             run: Carries it out and returns the exit status.
             summary: One sentence, shown in the list of commands and above the command's options.
             examples: Command lines that end the help, without the program's name.

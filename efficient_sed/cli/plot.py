@@ -33,6 +33,9 @@ def add_parser(commands: Commands) -> None:
         help="draw published models alone, with their MACs as published and as we count them; needs no runs",
     )
     parser.add_argument(
+        "--score", metavar="KEY", help="score to draw, such as event_f1_macro (default: the one that leads the table)"
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         default=Path("plots/frontier.png"),
@@ -54,11 +57,15 @@ def run(options: argparse.Namespace) -> int:
     """Draw finished runs or the published models."""
     if options.published:
         return _draw_published(options)
-    from efficient_sed.frontier.points import find_runs
+    from efficient_sed.frontier.runs import find_runs
 
     check_output("--output", options.output)
     report_runs(
-        find_runs(options.runs), options.output, allow_mixed=options.allow_mixed, device_files=options.device or ()
+        find_runs(options.runs),
+        options.output,
+        allow_mixed=options.allow_mixed,
+        device_files=options.device or (),
+        score=options.score,
     )
     return 0
 
@@ -66,11 +73,13 @@ def run(options: argparse.Namespace) -> int:
 def _draw_published(options: argparse.Namespace) -> int:
     from efficient_sed.frontier.corrected_plot import draw_corrected
     from efficient_sed.frontier.html import write_page
-    from efficient_sed.frontier.points import output_base, read_published, with_ending
+    from efficient_sed.frontier.points import read_published
+    from efficient_sed.frontier.runs import output_base, with_ending
 
     check_output("--output", options.output, (*PICTURES, "html"))
-    if options.device:
-        raise ConfigError("--device is about runs; leave --published out")
+    for option in ("device", "score"):
+        if getattr(options, option):
+            raise ConfigError(f"--{option} is about runs; leave --published out")
     base = output_base(options.output)
     _print_written(
         [*draw_corrected(read_published(), with_ending(base, "png")), write_page([], with_ending(base, "html"))]
@@ -86,20 +95,21 @@ def check_output(option: str, output: Path, endings: Sequence[str] = (*PICTURES,
 
     Args:
         option: What the path was typed as, for the message.
+        output: The picture.
         endings: Of the files that will be written.
 
     Raises:
         ConfigError: If one cannot be written, or the CSV would replace another table.
     """
-    from efficient_sed.experiment.record import RESULT_COLUMNS
+    from efficient_sed.experiment.record import result_columns
     from efficient_sed.files.atomic import check_replaceable, check_writable
-    from efficient_sed.frontier.points import output_base, with_ending
+    from efficient_sed.frontier.runs import output_base, with_ending
 
     if not output.is_dir() and output_base(output) == output and FILE_ENDING.fullmatch(output.suffix):
         raise ConfigError(
             f"{option} {output} is not allowed: PNG and SVG are drawn, such as {output.with_suffix('.png')}"
         )
-    header = ",".join(RESULT_COLUMNS[:3])
+    header = ",".join(result_columns()[:3])
     for ending in endings:
         path = with_ending(output_base(output), ending)
         try:
@@ -118,6 +128,7 @@ def report_runs(
     allow_mixed: bool = False,
     is_split: bool = False,
     device_files: Sequence[Path] = (),
+    score: str | None = None,
 ) -> None:
     """Print the table of finished runs, and write CSV, page and pictures.
 
@@ -127,28 +138,23 @@ def report_runs(
         allow_mixed: Draw results together that do not compare.
         is_split: A picture for each set of runs that compare, instead of one for each score that leads.
         device_files: What exported models of the runs were measured to cost on another machine; only these are drawn.
+        score: Key of the score to draw; default None: that which leads the table.
     """
-    from efficient_sed.experiment.record import result_table, write_csv
+    from efficient_sed.cli.tables import result_table
+    from efficient_sed.experiment.record import write_csv
     from efficient_sed.frontier.device_rows import results_on_device
+    from efficient_sed.frontier.front import check_comparable, group_by_metric, group_comparable
     from efficient_sed.frontier.html import write_page
     from efficient_sed.frontier.plot import draw_frontier
-    from efficient_sed.frontier.points import (
-        check_comparable,
-        group_by_metric,
-        group_comparable,
-        output_base,
-        read_published,
-        read_results,
-        run_points,
-        with_ending,
-    )
+    from efficient_sed.frontier.points import read_published, run_points
+    from efficient_sed.frontier.runs import output_base, read_results, with_ending
     from efficient_sed.frontier.table1 import table1
 
     found: Sequence[tuple[Path, Mapping[str, Any]]] = read_results(folders)
     if device_files:
         found = results_on_device(found, device_files)
     results = [result for _, result in found]
-    groups = group_by_metric(run_points(found))
+    groups = group_by_metric(run_points(found, score))
     if is_split:
         groups = [comparable for group in groups for comparable in group_comparable(group)]
     for group in groups if not allow_mixed else ():

@@ -17,8 +17,8 @@ def add_parser(commands: Commands) -> None:
         run,
         "Write teachers' frame logits of a data set into an HDF5 file for a training.",
         examples=(
-            "pseudo-label --teacher fmn10+tf-256_strong labels.h5 data=audioset_strong data.root=AUDIOSET",
-            "train data=audioset_strong data.root=AUDIOSET data.pseudo_labels=labels.h5",
+            "pseudo-label --teacher fmn10_strong labels.h5 data=audioset_strong data.root=DIR",
+            "train data=audioset_strong data.root=DIR data.pseudo_labels=labels.h5",
         ),
     )
     parser.add_argument(

@@ -10,6 +10,7 @@ from efficient_sed.cli.options import OVERRIDES_HELP, add_overrides
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.plot import check_output, report_runs
 from efficient_sed.errors import EXIT_FAILED
+from efficient_sed.registry import LAUNCHERS
 
 
 def add_parser(commands: Commands) -> None:
@@ -32,7 +33,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--launcher",
         default="local",
-        help="where runs are carried out: local, slurm or ray; launcher.key=value sets it up",
+        help=f"where runs are carried out: {', '.join(LAUNCHERS.modules())}; launcher.key=value sets it up",
     )
     parser.add_argument(
         "--plot",
@@ -47,13 +48,13 @@ def run(options: argparse.Namespace) -> int:
     from efficient_sed.cli.live_grid import LiveGrid
     from efficient_sed.sweep.grid import expand_grid
     from efficient_sed.sweep.launch import State, run_grid
-    from efficient_sed.sweep.launchers.choose import create_launcher
+    from efficient_sed.sweep.launcher import create_launcher
     from efficient_sed.sweep.preflight import check_points
 
     check_output("--plot", options.plot)
     launcher, overrides = create_launcher(options.launcher, options.overrides)
     points = expand_grid(overrides)
-    check_points(points)
+    points = check_points(points)
     with LiveGrid() as live:
         statuses = run_grid(points, launcher, live.show)
     failed = [status for status in statuses if status.state is State.FAILED]

@@ -1,4 +1,4 @@
-"""What a command leaves on the terminal: tables, and its exit status."""
+"""Printing to the terminal: text and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PIPE_WIDTH = 160  # columns where there is no terminal to ask
 
 
 def escape_unencodable() -> None:
-    """Let the standard streams spell out characters that their encoding lacks, such as \\xdf, where they would raise an error."""
+    """Let the standard streams escape characters that their encoding lacks instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -29,7 +29,7 @@ def print_text(text: str) -> None:
 
 
 def print_table(table: Any) -> None:
-    """Print what rich can draw, as wide as the terminal. Brackets in it are text."""
+    """Print a table of rich, as wide as the terminal; brackets in it are text, not markup."""
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, emoji=False).print(table)

@@ -34,7 +34,11 @@ def add_parser(commands: Commands) -> None:
     add_overrides(parser, OVERRIDES_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--exit-with-parent", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--show-config", action="store_true", help="print the effective configuration and stop")
+    parser.add_argument(
+        "--show-config",
+        action="store_true",
+        help="print every option with its value and stop: on a terminal with what it means, into a file or pipe as JSON",
+    )
 
 
 def _choices() -> str:
@@ -52,12 +56,14 @@ def run(options: argparse.Namespace) -> int:
 
     config = compose_run(options.overrides)
     if options.show_config:
-        from efficient_sed.config.schema import to_dict
+        from efficient_sed.config.describe import commented_yaml
+        from efficient_sed.config.values import to_dict
 
-        print(json.dumps(to_dict(config), indent=1))
+        print(commented_yaml(config) if sys.stdout.isatty() else json.dumps(to_dict(config), indent=1))
         return 0
-    from efficient_sed.experiment.record import result_table
-    from efficient_sed.experiment.run import run_experiment, run_folder
+    from efficient_sed.cli.tables import result_table
+    from efficient_sed.experiment.folders import run_folder
+    from efficient_sed.experiment.run import run_experiment
 
     if options.exit_with_parent:
         threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
@@ -65,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     with _hidden_gpus() if is_cpu_only else contextlib.nullcontext():
         result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
     print_table(result_table([result]))
-    print(f"everything about this run: {run_folder(config)}")
+    print(f"everything about this run: {run_folder(config, result['data']['manifest_hash'])}")
     return 0
 
 

@@ -9,11 +9,16 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from efficient_sed.config.schema import ONE_OR_LIST, BackboneConfig, DataConfig, RunConfig, SequenceHeadConfig
+from efficient_sed.config.data import DataConfig
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
 
 T = TypeVar("T")
+GROUPS = {"backbone": BACKBONES, "seq": SEQUENCE_HEADS, "data": DATASETS}
+"""Groups of keys that belong to components, by the key that names one."""
 COMPONENTS: dict[type, Registry[Any]] = {
     BackboneConfig: BACKBONES,
     SequenceHeadConfig: SEQUENCE_HEADS,

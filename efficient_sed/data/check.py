@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.storage.columns import iterate_blocks

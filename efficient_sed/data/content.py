@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import DataError
 

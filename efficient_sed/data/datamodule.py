@@ -11,7 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import DataConfig, RunConfig
+from efficient_sed.config.data import DataConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.events import Splits

@@ -1,4 +1,4 @@
-"""Results as tables for the terminal and rows of a CSV that name their conditions."""
+"""Results and costs as rows of a CSV that name their conditions."""
 
 from __future__ import annotations
 
@@ -9,24 +9,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.repeats import fold_of, group_repeats, mean_and_sd
-from efficient_sed.experiment.result_file import PSDS_SCORES, main_score
+from efficient_sed.experiment.result_file import main_score
 from efficient_sed.files.atomic import write_atomically
+from efficient_sed.metrics.contracts import Score, all_scores
 
 COMPLEXITY_COLUMNS = (
-    "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size",
-    "latency_ms", "peak_memory_mb", "precision", "device", "torch", "commit", "created",
+    "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds",
+    "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size", "latency_ms", "peak_memory_mb", "precision",
+    "device", "torch", "commit", "created",
 )  # fmt: skip
-WITH_ALPHA_ST = tuple(key.removesuffix("_macro") for key in PSDS_SCORES)
-SCORES = ("score", *WITH_ALPHA_ST, "onset_f", "segment_error_rate")
 MEASURED = ("clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb")
-RESULT_COLUMNS = (
-    "model", "score", "metric", *SCORES[1:], "num_runs", *(f"{score}_sd" for score in SCORES), "seed", "fold", "signature", "data", "manifest_hash",
-    "clips_scored", "median_frames", "epochs", "steps", "trained_on", *COMPLEXITY_COLUMNS[1:],
+RUN_COLUMNS = (
+    "seed", "fold", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps",
+    "trained_on",
 )  # fmt: skip
+
+
+def table_scores() -> tuple[Score, ...]:
+    """Declared scores that have a column of their own, beside the one that leads."""
+    return tuple(score for score in all_scores().values() if score.column)
+
+
+def result_columns() -> tuple[str, ...]:
+    """Columns of a CSV of results."""
+    keys = [score.key for score in table_scores()]
+    spreads = [f"{key}_sd" for key in ("score", *keys)]
+    return ("model", "score", "metric", *keys, "num_runs", *spreads, *RUN_COLUMNS, *COMPLEXITY_COLUMNS[1:])
 
 
 def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,20 +71,21 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat columns of a run: score, conditions, cost. Versions are those of the training and, where others measured its speed, those too."""
+    """Flat columns of a run: score, conditions, cost.
+
+    Versions are those of the training and, where others measured the speed, of that measurement too.
+    """
     environment, costs = result["environment"], complexity_row(result)
     metrics, variant, training = result["metrics"], result["metrics"]["variant"], result["training"]
-    score, title = main_score(result)
+    score = main_score(result)
     return {
         **costs,
         "torch": _merge([environment["versions"]["torch"], costs["torch"]]),
         "commit": _merge([environment["commit"], costs["commit"]]),
         "created": environment["created"],
-        "score": metrics[score],
-        "metric": title,
-        **{key: metrics.get(key) for key in WITH_ALPHA_ST},
-        "onset_f": metrics.get("onset_f"),
-        "segment_error_rate": metrics.get("segment_error_rate"),
+        "score": metrics[score.key],
+        "metric": score.name,
+        **{score.key: metrics.get(score.key) for score in table_scores()},
         "seed": result["seed"],
         "fold": fold_of(result),
         "signature": result["signature"],
@@ -89,9 +100,10 @@ def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own; of what was measured, medians.
+    """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own.
 
-    Other columns in which the runs differ, such as seed and signature, hold all values, with spaces between.
+    Speed and memory are medians. Other columns in which the runs differ, such as seed and signature, hold all values,
+    with spaces between.
     """
     rows = []
     for group in group_repeats(results):
@@ -99,7 +111,7 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         merged = {column: _merge([run[column] for run in runs]) for column in runs[0]}
         measured = {column: [run[column] for run in runs if run[column] is not None] for column in MEASURED}
         merged |= {column: statistics.median(values) for column, values in measured.items() if values}
-        for column in SCORES:
+        for column in ("score", *(score.key for score in table_scores())):
             is_known = all(run[column] is not None for run in runs)
             merged[column], merged[f"{column}_sd"] = (
                 mean_and_sd([run[column] for run in runs]) if is_known else (None, None)
@@ -113,162 +125,13 @@ def _merge(values: Sequence[Any]) -> Any:
     return distinct[0] if len(distinct) == 1 else " ".join(str(value) for value in distinct)
 
 
-def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per configuration, the best score first; mean ± standard deviation where seeds were repeated."""
-    rows = sorted(repeated_rows(results), key=lambda row: -row["score"])
-    table = Table(title="What it achieves and what it costs", title_justify="left")
-    events = (
-        {"onset F": "onset_f", "error rate": "segment_error_rate"}
-        if any(row["onset_f"] is not None for row in rows)
-        else {}
-    )
-    runs = ("runs",) if any(row["num_runs"] > 1 for row in rows) else ()
-    folds = ("fold",) if any(row["fold"] is not None for row in rows) else ()
-    for column in (
-        "model",
-        *runs,
-        "seed",
-        *folds,
-        "data",
-        "metric",
-        "score",
-        "with alpha_st",
-        *events,
-        "parameters",
-        "MACs",
-        "clips/s",
-        "ms a clip",
-    ):
-        table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
-    for row in rows:
-        counted = [str(row["num_runs"])] * len(runs)
-        with_alpha_st = next((key for key in WITH_ALPHA_ST if row[key] is not None), WITH_ALPHA_ST[0])
-        scores = (_with_sd(row, key) for key in ("score", with_alpha_st, *events.values()))
-        table.add_row(
-            row["model"],
-            *counted,
-            str(row["seed"]),
-            *("" if row[key] is None else str(row[key]) for key in folds),
-            row["data"],
-            row["metric"],
-            *scores,
-            *_costs(row),
-        )
-    return _with_conditions(table, rows, results)
-
-
-def _with_sd(row: Mapping[str, Any], key: str) -> str:
-    spread = row[f"{key}_sd"]
-    return "" if row[key] is None else f"{row[key]:.3f}" if spread is None else f"{row[key]:.3f} ± {spread:.3f}"
-
-
-def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per model: what it costs, without scores."""
-    rows = [complexity_row(record) for record in records]
-    table = Table(title="What it costs", title_justify="left")
-    for column in ("model", "parameters", "MACs", "clips/s", "ms a clip", "DeepSpeed's MACs", "peak MB"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for row in rows:
-        deepspeed = "not installed" if row["macs_deepspeed"] is None else f"{row['macs_deepspeed'] / 1e6:,.1f} M"
-        table.add_row(row["model"], *_costs(row), deepspeed, _number(row["peak_memory_mb"], ".0f"))
-    return _with_conditions(table, rows, records)
-
-
-def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per mode, precision and batch of each model."""
-    table = Table(title="How fast it is", title_justify="left")
-    for column in (
-        "model",
-        "mode",
-        "precision",
-        "batch",
-        "mel",
-        "processes",
-        "clips/s",
-        "quartiles",
-        "ms a pass",
-        "95 %",
-        "peak MB",
-        "score difference",
-        "J a clip",
-    ):
-        table.add_column(column, justify="left" if column in ("model", "mode", "precision", "mel") else "right")
-    for record in records:
-        for row in record["complexity"]["speeds"]:
-            batch = (
-                f"{row['batch_size']}"
-                if row["micro_batch"] is None
-                else f"{row['batch_size']} by {min(row['micro_batch'], row['batch_size'])}"
-            )
-            forms = {"peak_memory_mb": ".0f", "max_score_difference": ".0e", "joules_per_clip": ".3g"}
-            others = (_number(row[key], form) for key, form in forms.items())
-            precision = f"{row['precision']} autocast" if row["autocast"] else row["precision"]
-            rate = f"{row['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in row["iqr"])
-            times = f"{row['latency_ms']:.1f}", f"{row['latency_p95_ms']:.1f}"
-            table.add_row(
-                record["model"],
-                row["mode"],
-                precision,
-                batch,
-                row["mel"],
-                str(row["processes"]),
-                *rate,
-                *times,
-                *others,
-            )
-    states = {
-        f"{record['complexity']['throughput']['device']}, {_state(record['complexity']['speed_conditions'])}"
-        for record in records
-    }
-    table.caption, table.caption_justify = "; ".join(sorted(states)), "left"
-    return table
-
-
-def _state(conditions: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {'unknown' if value is None else value}" for key, value in conditions.items())
-
-
-def _costs(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    return (
-        f"{row['params']:,}",
-        f"{row['macs'] / 1e6:,.1f} M",
-        _number(row["clips_per_s"], ".1f"),
-        _number(row["latency_ms"], ".1f"),
-    )
-
-
-def _number(value: float | None, form: str) -> str:
-    """Empty for what was not measured."""
-    return "" if value is None else f"{value:{form}}"
-
-
-def _with_conditions(table: Table, rows: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> Table:
-    measured = [row for row in rows if row["device"] is not None]
-    if not measured:
-        return table
-    conditions = sorted(
-        {
-            f"{row['device']}, {row['precision']}, batch {row['batch_size']}, clips of {row['seconds']:g} s"
-            for row in measured
-        }
-    )
-    frontend = {True: "inside", False: "left out"}
-    modes = (str((record["complexity"]["throughput"] or {}).get("mode")) for record in records)
-    where = " or ".join(frontend[is_inside] for is_inside in sorted({mode.endswith("from waveform") for mode in modes}))
-    table.caption, table.caption_justify = (
-        f"clips/s: {'; '.join(conditions)}; latency at batch 1; front end {where}",
-        "left",
-    )
-    return table
-
-
 def write_csv(path: Path, results: Sequence[Mapping[str, Any]]) -> Path:
     """One row per configuration with its conditions.
 
     Raises:
         DataError: If the file cannot be written.
     """
-    _write(path, RESULT_COLUMNS, repeated_rows(results))
+    _write(path, result_columns(), repeated_rows(results))
     return path
 
 
@@ -282,7 +145,7 @@ def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_benchmark_csv(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file that `append_csv` made; none if there is no such file.
+    """Rows of a file that `append_csv` made; an empty list if there is no such file.
 
     Raises:
         DataError: If it is something else.

@@ -18,10 +18,10 @@ NOT_COMPUTED_IN = {
 
 
 def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Results of one configuration with different seeds or folds together, in the order of their first; by seed and fold within.
+    """Results grouped by configuration, in the order of each group's first; sorted by seed and fold within a group.
 
-    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A run that is there twice is taken
-    once. One without a speed joins the first that agrees with it in all else.
+    A group agrees in configuration, data, metric variant, parameters and MACs, and in what its speed was measured on. A
+    run that is there twice is taken once. One without a speed joins the first that agrees with it in all else.
     """
     groups: dict[str, dict[str, Mapping[str, Any]]] = {}
     ordered = list(results)
@@ -64,11 +64,11 @@ def _measured_on(result: Mapping[str, Any]) -> str:
 
 
 def fold_of(result: Mapping[str, Any]) -> int | None:
-    """The fold of its data that a run was tested on; none where there are no folds."""
+    """The fold of its data that a run was tested on; None where there are no folds."""
     fold: int | None = result["config"].get("data", {}).get("fold")
     return fold
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and sample standard deviation; of one value none."""
+    """Mean and sample standard deviation; of a single value None."""
     return (statistics.fmean(values), statistics.stdev(values)) if len(values) > 1 else (values[0], None)

@@ -11,12 +11,14 @@ from typing import Any
 from efficient_sed.errors import DataError, is_printable
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.json import parse_json
+from efficient_sed.metrics.contracts import Score, all_scores, leading_score
 
 RESULT_FILE = "result.json"
+ROUNDING = 1e-9
 TASKS = ("detection", "tagging")
 TEXTS = (
-    "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device", "environment.commit", "environment.created",
-    "environment.versions.torch",
+    "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device",
+    "environment.commit", "environment.created", "environment.versions.torch",
 )  # fmt: skip
 OPTIONAL_TEXTS = ("complexity.macs_note", "environment.device")
 POSITIVE = ("complexity.params", "complexity.macs", "complexity.seconds")
@@ -36,17 +38,15 @@ COUNTS = (
     "complexity.macs_by_part.frontend",
 )
 OPTIONAL = (
-    "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed", "complexity.macs_published",
+    "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed",
+    "complexity.macs_published",
     "complexity.macs_by_part.backbone", "complexity.macs_by_part.sequence", "complexity.macs_by_part.classifier",
 )  # fmt: skip
 PAIRS = (f"{SPEED}.iqr",)
-OPTIONAL_SCORES = ("metrics.psds1", "metrics.psds2", "metrics.psds", "metrics.onset_f", "metrics.segment_error_rate")
-PSDS_SCORES = {"psds1_macro": "PSDS1 macro", "psds2_macro": "PSDS2 macro", "psds_macro": "PSDS macro"}
-"""Names by key: with the parameters of PSDS1, of PSDS2, and with others."""
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The result of a finished run, none for an unfinished one.
+    """The result of a finished run, None for an unfinished one.
 
     Raises:
         DataError: If the file is damaged, or cannot be read; the message names it.
@@ -88,7 +88,7 @@ def check_result(result: Any) -> None:
             value is None or (isinstance(value, str) and is_printable(value)), result, key, "text on one line, or null"
         )
     _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
-    score = f"metrics.{main_score(result)[0]}"
+    score = f"metrics.{main_score(result).key}"
     positive = (*POSITIVE, *(SPEED_POSITIVE if has_speed else ()))
     for key in (*positive, *COUNTS, score):
         value = _at(result, key)
@@ -99,10 +99,15 @@ def check_result(result: Any) -> None:
             key,
             "above 0" if key in positive else "0 or more",
         )
-    _require(_at(result, score) <= 1, result, score, "0 to 1")
-    for key in (*OPTIONAL, *OPTIONAL_SCORES):
+    for key in OPTIONAL:
         value = _at(result, key, is_optional=True)
         _require(value is None or (_is_number(value) and value >= 0), result, key, "a number from 0, or null")
+    for declared in all_scores(task).values():
+        value = _at(result, f"metrics.{declared.key}", is_optional=True)
+        is_allowed = value is None or (
+            _is_number(value) and declared.least - ROUNDING <= value <= declared.most + ROUNDING
+        )
+        _require(is_allowed, result, f"metrics.{declared.key}", f"{declared.range}, or null")
     interval = f"{score}_ci95"
     for key in (
         *(PAIRS if has_speed else ()),
@@ -125,21 +130,15 @@ def _texts(result: Any) -> Iterator[str]:
 
 
 def needs_speed(result: Mapping[str, Any], device: str = "auto") -> bool:
-    """Whether a finished run has no speed yet, or has that of another device than `benchmark.device` asks for by name."""
+    """Whether a finished run has no speed, or that of another device than `benchmark.device` asks for by name."""
     benchmark = result["config"].get("benchmark")
     measured_on = benchmark.get("device") if isinstance(benchmark, Mapping) else None
     return result["complexity"]["throughput"] is None or device not in ("auto", measured_on)
 
 
-def main_score(result: Mapping[str, Any]) -> tuple[str, str]:
-    """Key in a result's metrics and name of the score that tables lead with.
-
-    PSDS for detection; accuracy where a clip has one class, else mAP.
-    """
-    if result["task"] == "detection":
-        key = next((key for key in PSDS_SCORES if key in result["metrics"]), "psds1_macro")
-        return key, PSDS_SCORES[key]
-    return ("accuracy", "accuracy") if "accuracy" in result["metrics"] else ("map", "mAP")
+def main_score(result: Mapping[str, Any]) -> Score:
+    """The score that tables lead with: PSDS for detection; accuracy where a clip has one class, else mAP."""
+    return leading_score(result["task"], result["metrics"])
 
 
 def exact_variant(metrics: Mapping[str, Any]) -> str:
@@ -156,7 +155,7 @@ def _finite(value: Any) -> Any:
 
 
 def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:
-    """The value at a dotted key; one that is missing raises, or is none."""
+    """The value at a dotted key; one that is missing raises, or is None."""
     value = result
     for depth, name in enumerate(key.split("."), 1):
         if not isinstance(value, Mapping):

@@ -1,1 +1,1 @@
-"""Models for other run times: making the files, and running them without PyTorch."""
+"""Models for other run times: one file a target in `targets/`, what checks a file, and fewer bits."""

@@ -1,9 +1,10 @@
-"""Exported models in fewer bits: int8 from calibration on a user's own sounds, int8 of the head's matrices alone, float16 on disk.
+"""ONNX models in fewer bits: int8 calibrated on the user's sounds, int8 of the head's matrices, float16 on disk.
 
 None of them promises a score: `efficient_sed.export.precisions` keeps each together with what it scores and costs.
 
-Weights use 7 of their 8 bits. x86 without VNNI (AVX2, the first AVX-512) adds the products of two unsigned activations and two signed weights in
-16 bits, which saturate at 32767: 255 * 127 * 2 would, 255 * 64 * 2 does not, so a file gives the same scores on CPUs of either kind.
+Weights use 7 of their 8 bits. x86 without VNNI (AVX2, the first AVX-512) adds the products of two unsigned activations
+and two signed weights in 16 bits, which saturate at 32767: 255 * 127 * 2 would, 255 * 64 * 2 does not, so a file gives
+the same scores on CPUs of either kind.
 """
 
 from __future__ import annotations
@@ -26,16 +27,24 @@ FRONT_END, BACKBONE, HEAD = (
     "/model/backbone/",
     "/model/sequence/",
 )  # begins of the names that the exporter gives to nodes
-NO_MATRIX = "no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; leave int8-head and int8-all out"
+NO_MATRIX = (
+    "no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; "
+    "leave int8-head and int8-all out"
+)
 LEAST_VALUES = 256  # of a tensor that is worth storing as float16
 
 
 def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], input_name: str) -> bytes:
-    """An ONNX file's content in another precision, with its metadata or without.
+    """Convert an ONNX file to another precision.
 
     Args:
+        data: Content of a file in float32.
         precision: One of `RECIPES`.
-        calibration: Inputs, one clip each, whose activations give the ranges; looked at only if the recipe needs them.
+        calibration: Inputs, one clip each, whose activations give the ranges; read only if the recipe needs them.
+        input_name: Name of the file's input.
+
+    Returns:
+        The content of the new file.
 
     Raises:
         ConfigError: If there is no such precision, no clip to calibrate with, or nothing that becomes int8.
@@ -63,7 +72,7 @@ def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndar
 
     prepared = path.with_name("prepared.onnx")
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    _name_the_unnamed(prepared)
+    _name_nodes(prepared)
     reader = _Reader(calibration, input_name)
     quantize_static(
         prepared,
@@ -102,15 +111,16 @@ def _quantise_head(path: Path, recipe: Recipe) -> None:
         raise ConfigError(NO_MATRIX)
 
 
-def _name_the_unnamed(path: Path) -> None:
-    """Preparation splits a hard-swish into operations without a name; here they get one of the part that they belong to."""
+def _name_nodes(path: Path) -> None:
+    """Name the operations that preparation splits a hard-swish into after the part that they belong to."""
     import onnx
 
     model = onnx.load(path)
     made_in = {name: node.name for node in model.graph.node for name in node.output}
     for index, node in enumerate(model.graph.node):
         if not node.name:
-            node.name = f"{BACKBONE if any(made_in.get(name, '').startswith(BACKBONE) for name in node.input) else ''}unnamed_{index}"
+            is_backbone = any(made_in.get(name, "").startswith(BACKBONE) for name in node.input)
+            node.name = f"{BACKBONE if is_backbone else ''}unnamed_{index}"
             made_in |= dict.fromkeys(node.output, node.name)
     onnx.save(model, path)
 
@@ -122,7 +132,7 @@ def _nodes(path: Path) -> list[Any]:
 
 
 class _Reader:
-    """Calibration clips as onnxruntime asks for them, whose name for the method this is."""
+    """Calibration clips through the method that onnxruntime calls."""
 
     def __init__(self, clips: Iterable[np.ndarray], input_name: str) -> None:
         self._clips, self._input_name, self._count = iter(clips), input_name, 0
@@ -138,9 +148,10 @@ class _Reader:
 
 
 def _with_half_weights(data: bytes) -> bytes:
-    """Large weights as float16 behind a cast, which run times carry out once when they load the file; where that would be infinite, as they are.
+    """Store large weights as float16 behind a cast, which run times carry out once when they load the file.
 
-    Constants stay as they are: the front end's sines and cosines need all their digits for the quiet bands.
+    Weights beyond the range of float16 stay, and constants do: the front end's sines and cosines need all their digits
+    for the quiet bands.
     """
     import onnx
 

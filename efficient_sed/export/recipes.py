@@ -1,4 +1,4 @@
-"""The precisions that an exported model can have, by name. Nothing is imported for them: the command line lists them."""
+"""The precisions that an ONNX model can have, by name. Nothing heavy is imported: the command line lists them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Recipe:
     per_channel: bool = True
     """Whether each output channel of a weight has a scale of its own."""
     dynamic: tuple[str, ...] = ()
-    """Operations behind the backbone whose weights do, with the ranges of activations found anew for each clip."""
+    """Operations behind the backbone whose weights do, with ranges of activations of each clip."""
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -41,6 +41,10 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def check_precision(name: str) -> None:
-    """Raise a ConfigError unless it is one of `RECIPES`."""
+    """Check the name of a precision.
+
+    Raises:
+        ConfigError: Unless it is one of `RECIPES`.
+    """
     if name not in RECIPES:
         raise ConfigError(f"precision {name!r} is not known; {nearest(name, RECIPES)}")

@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from efficient_sed.frontier.plot import (
-    COLOURS,
-    DPI,
-    INK,
-    draw_staircase,
-    pad_scores,
-    place_labels,
-    save_figure,
-    scale_cost,
-)
-from efficient_sed.frontier.points import COMPLEXITY_METRICS, Point, pareto_front
+from efficient_sed.frontier.axes import COMPLEXITY_METRICS
+from efficient_sed.frontier.figure import COLOURS, DPI, INK, draw_staircase, pad_scores, save_figure, scale_cost
+from efficient_sed.frontier.front import pareto_front
+from efficient_sed.frontier.label_places import place_labels
+from efficient_sed.frontier.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +35,9 @@ NOTICEABLE = 1.05  # a shorter arrow is not seen
 
 
 def draw_corrected(points: Sequence[Point], output: Path) -> list[Path]:
-    """Write published models as PNG and SVG: on the left by MACs as published, on the right as we count them, with arrows from there to here.
+    """Write published models as PNG and SVG.
+
+    On the left by MACs as published, on the right as we count them, with arrows from there to here.
 
     Args:
         points: Of `read_published`; those with extra training data are left out, and counted below.
@@ -102,7 +98,10 @@ def _draw(figure: Figure, renderer: Any, points: Sequence[Point], num_apart: int
 
 
 def _draw_points(ax: Axes, points: Sequence[Point], x: str) -> np.ndarray:
-    """Models, sizes of one head on one backbone joined by a thin line, and arrows from where they were published; returns pixels along these, (dots, 2)."""
+    """Models, sizes of one head on one backbone joined by a thin line, and arrows from where they were published.
+
+    Returns pixels along these, (dots, 2).
+    """
     dots = [np.empty((0, 2))]
     for (_, family), group in groupby(points, key=lambda point: (point.backbone, point.family)):
         line = np.array([(point.complexity[x], point.score) for point in group])

@@ -1,4 +1,7 @@
-"""Finished runs with the speed that their exported models have on another machine: what `efficient-sed benchmark MODEL.onnx --json` brings back."""
+"""Finished runs with the speed that their exported models have on another machine.
+
+That speed comes from files written there by `efficient-sed benchmark MODEL.onnx --json`.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +65,11 @@ def results_on_device(
 
     Args:
         results: Finished runs and their folders.
+        files: What exported models were measured by.
 
     Raises:
-        DataError: If a file is something else, none of its models comes from the runs, or one has no score that compares with its run's; or if
-            two records are of one model in one engine on one device.
+        DataError: If a file is something else, none of its models comes from the runs, or one has no score that
+            compares with its run's; or if two records are of one model in one engine on one device.
     """
     runs = {str(result["signature"]): (folder, result) for folder, result in results}
     origins: dict[tuple[str, ...], Path] = {}
@@ -79,7 +83,8 @@ def results_on_device(
             key = (record["signature"], *(speed[name] for name in ("device", "precision", "mode")))
             if key in origins:
                 raise DataError(
-                    f"--device {file}: {record['model']} in {speed['precision']} was measured on {speed['device']} in {origins[key]} too; give one of them"
+                    f"--device {file}: {record['model']} in {speed['precision']} was measured "
+                    f"on {speed['device']} in {origins[key]} too; give one of them"
                 )
             origins[key] = file
             folder, run = runs[record["signature"]]
@@ -91,7 +96,8 @@ def results_on_device(
             found.append((folder, result))
     if not found:
         raise DataError(
-            f"--device {' '.join(map(str, files))}: nothing in it was exported from one of the runs (runs/RUN/model.safetensors), which hold the scores"
+            f"--device {' '.join(map(str, files))}: nothing in it was exported from one of the runs "
+            "(runs/RUN/model.safetensors), which hold the scores"
         )
     return found
 
@@ -117,7 +123,7 @@ def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) ->
     precision = measured["throughput"]["precision"]
     if precision == EXACT:
         return result
-    metric, title = main_score(run)
+    metric, title = main_score(run).key, main_score(run).name
     score = record["score"] or {}
     expected = {
         "metric": metric,
@@ -126,7 +132,8 @@ def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) ->
     }
     if any(score.get(key) != value for key, value in expected.items()):
         raise DataError(
-            f"--device {file}: {record['model']} in {precision} has no {title} that compares with its run's, of the same data, clips and engine; "
+            f"--device {file}: {record['model']} in {precision} has no {title} that compares with its run's, "
+            "of the same data, clips and engine; "
             f"export it by --precision with data={run['data']['name']} as the run has it"
         )
     own = {

@@ -1,7 +1,8 @@
 """The result tables of five papers, as shipped in `benchmarks/published`, with EfficientSED's MACs counted anew.
 
-EfficientSED (Morocutti et al. 2025) counted MACs with DeepSpeed's profiler, which adds none for nn.GRU and at that time took a
-TCN's convolutions twice. `benchmarks/results/efficientsed_macs.csv` holds both counts; `macs` is ours, `macs_published` the paper's.
+EfficientSED (Morocutti et al. 2025) counted MACs with DeepSpeed's profiler, which adds none for nn.GRU and at that time
+took a TCN's convolutions twice. `benchmarks/results/efficientsed_macs.csv` holds both counts; `macs` is ours,
+`macs_published` the paper's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from typing import NamedTuple
 
 from efficient_sed.errors import DataError
 from efficient_sed.files.packaged import resource_folder
+from efficient_sed.metrics.contracts import Score
 
+PUBLISHED_SCORES = (
+    Score("f1_micro", "F1 micro", "F1, micro", most=1.0),
+    Score("loss", "loss", "loss", is_higher_better=False),
+)
+"""Scores that no metric of ours computes."""
 CORRECTIONS = "efficientsed_macs.csv"
 Row = Mapping[str, str]
 
@@ -31,7 +38,7 @@ class PublishedModel:
     """Sequence head, "none" without one; in tables of other papers the kind of network."""
     data: str
     label: str = ""
-    """The model, or what tells rows of one model apart."""
+    """The model, or what distinguishes rows of one model."""
     scores: Mapping[str, float] = field(default_factory=dict)
     spreads: Mapping[str, float] = field(default_factory=dict)
     """Standard deviation over seeds, where the paper gives it."""
@@ -97,8 +104,10 @@ def _read_efficientsed(row: Row) -> PublishedModel:
         if corrected.get(key)
     }
     return PublishedModel(
-        "efficientsed_audioset_strong", model, row["backbone"], row["head"], "AudioSet Strong", row["checkpoint"] or model, _numbers(row, {"psds1_macro": ("psds1", 0.01)}), {},
-        _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "", row["checkpoint"] not in {"", f"{model}_strong"},
+        "efficientsed_audioset_strong", model, row["backbone"], row["head"], "AudioSet Strong",
+        row["checkpoint"] or model, _numbers(row, {"psds1_macro": ("psds1", 0.01)}), {},
+        _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "",
+        row["checkpoint"] not in {"", f"{model}_strong"},
     )  # fmt: skip
 
 

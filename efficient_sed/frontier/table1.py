@@ -1,7 +1,7 @@
 """Table 1 of dnd-sed: what was measured here beside what the paper prints.
 
-Drossos et al. 2020 (https://arxiv.org/abs/2002.00476): parameters, frame-wise F1 and error rate at threshold 0.5 as mean and standard deviation over
-repetitions, and wall seconds of a training epoch.
+Drossos et al. 2020 (https://arxiv.org/abs/2002.00476): parameters, frame-wise F1 and error rate at threshold 0.5 as
+mean and standard deviation over repetitions, and wall seconds of a training epoch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLUMNS = {"frame F1": "frame_f1", "error rate": "frame_error_rate"}
 
 
 def table1(results: Sequence[Mapping[str, Any]]) -> Table | None:
-    """A row per configuration of the paper's models, in the paper's order; none if there is none of them.
+    """A row per configuration of the paper's models, in the paper's order; None if no run has one of them.
 
     The paper's seconds are those of a V100 on 60 mixtures of eight minutes: compare ratios of rows, not columns.
     """

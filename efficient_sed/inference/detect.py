@@ -19,13 +19,13 @@ from efficient_sed.audio.encoded import EncodedAudio, parse_channel
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import AudioReader, audio_info
 from efficient_sed.audio.waveform_checks import MAX_PEAK
-from efficient_sed.config.schema import require_median
+from efficient_sed.config.data import require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.inference.detector import Detector, check_task
-from efficient_sed.inference.engines import DEFAULT_ENGINE, EXPORTED_SUFFIX
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.postprocessing.median import decode_stream, smooth_stream
 
 if TYPE_CHECKING:
@@ -46,18 +46,17 @@ class DetectOptions:
     threshold: float = 0.5
     """A frame is active from this probability on, in (0, 1)."""
     median_frames: int | None = None
-    """Window of the median filter on scores, odd, 1 for no filter; none for the one the model was evaluated with."""
+    """Window of the median filter on scores in frames, odd, 1 for no filter; default None, the model's own."""
     hop_s: float | None = None
-    """Seconds from one window of a long file to the next, half a window to a whole one; what overlaps is cross-faded. None: four fifths of a window."""
+    """Seconds from one window of a long file to the next, half a window to a whole one; where windows overlap, their
+    scores are cross-faded. Default None, four fifths of a window."""
     channel: str | int = "mix"
     """Channel of the file: mix (the mean of all), first, or a number from 1."""
 
     def __post_init__(self) -> None:
         parse_channel(self.channel)
-        if not isinstance(self.threshold, Real) or not 0 < self.threshold < 1:
-            raise ConfigError(
-                f"threshold={self.threshold} is not allowed: a probability between 0 and 1, both excluded"
-            )
+        is_probability = isinstance(self.threshold, Real) and 0 < self.threshold < 1
+        require(is_probability, "threshold", self.threshold, "a probability between 0 and 1, both excluded")
         if self.median_frames is not None:
             is_whole = isinstance(self.median_frames, Integral)
             require(is_whole, "median_frames", self.median_frames, "a whole number of frames")
@@ -73,14 +72,21 @@ def detect(
     hop_s: float | None = None,
     channel: str | int = "mix",
 ) -> list[Event]:
-    """Events in a file, in order of onset; an event's score is the highest one inside it.
+    """Find the events in an audio file of any length.
 
     Args:
-        model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an exported one too.
+        path: The file.
+        model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an
+            exported one too.
         threshold: A frame is active from this probability on, in (0, 1).
-        median_frames: Window of the median filter on scores, odd, 1 for no filter; none for the one the model was evaluated with.
-        hop_s: Seconds from one window of a long file to the next; none: four fifths of the length that the model was trained on.
+        median_frames: Window of the median filter on scores in frames, odd, 1 for no filter; default None, the one
+            that the model was evaluated with.
+        hop_s: Seconds from one window of a long file to the next; default None, four fifths of the length that the
+            model was trained on.
         channel: Channel of the file: mix (the mean of all), first, or a number from 1.
+
+    Returns:
+        Events in order of onset; an event's score is the highest one inside it.
 
     Raises:
         TypeError: If `path` is no path, or `model` no model.
@@ -88,58 +94,66 @@ def detect(
         ConfigError: If an option is not allowed, or the model's frame scores are untrained.
         CheckpointError: If `model` is a name or a file without usable weights.
     """
-    return sorted(iterate_events(path, model, threshold, median_frames, hop_s, channel))
+    return sorted(iterate_events(path, model, DetectOptions(threshold, median_frames, hop_s, channel)))
 
 
 def iterate_events(
-    path: str | Path,
-    model: SedModel | Detector | str | Path,
-    threshold: float = 0.5,
-    median_frames: int | None = None,
-    hop_s: float | None = None,
-    channel: str | int = "mix",
+    path: str | Path, model: SedModel | Detector | str | Path, options: DetectOptions | None = None
 ) -> Iterator[Event]:
-    """As `detect`, each event given out soon after it has ended, hence in order of offset; memory does not grow with the file's length."""
-    options = DetectOptions(threshold, median_frames, hop_s, channel)
+    """Find the events in an audio file while it is read; memory does not grow with the file's length.
+
+    Args:
+        path: The file.
+        model: As for `detect`.
+        options: How events are found; default None, `DetectOptions()`.
+
+    Yields:
+        Each event soon after it has ended, hence in order of offset.
+
+    Raises:
+        TypeError: As `detect`, before the first event is asked for, as are the other errors but DataError.
+        DataError: As `detect`.
+        ConfigError: As `detect`.
+        CheckpointError: As `detect`.
+    """
+    options = options or DetectOptions()
     if not isinstance(path, str | PathLike | EncodedAudio):
         given = f"{type(path).__module__.split('.')[0]}.{type(path).__name__}".removeprefix("builtins.")
         advice = "es.Stream(model).events([samples]) takes samples"
         raise TypeError(f"path must be that of an audio file, got {given}; {advice}")
     duration_s = audio_info(path).duration_s
     detector = open_detector(model)
-    return decode_stream(
-        score_file(path, detector, options, duration_s=duration_s),
-        detector.classes,
-        detector.grid,
-        threshold,
-        duration_s,
-    )
+    pieces = score_file(path, detector, options, duration_s=duration_s)
+    return decode_stream(pieces, detector.classes, detector.grid, options.threshold, duration_s)
 
 
 def open_detector(
     model: SedModel | Detector | str | Path, num_threads: int | None = None, engine: str | None = None
 ) -> Detector:
-    """A model, or one that has a name or lies in a file, as what finds events.
+    """A detector from a model, a released name or a file.
 
     Args:
-        num_threads: Of a model that is loaded; none: as many as its engine takes by itself.
-        engine: What runs an exported one, one of `efficient_sed.inference.engines.ENGINES`; none: onnxruntime.
+        model: As for `detect`.
+        num_threads: Of a model that is loaded; default None, as many as its engine takes by itself.
+        engine: What runs an exported model, a name in `ENGINES`; default None, the default one for its ending.
 
     Raises:
         CheckpointError: If it is a name or a file without usable weights.
         ConfigError: If its frame scores are untrained, or there is no such engine.
         MissingDependencyError: If it is an exported one and its engine is not installed.
+        TypeError: If it is no model.
     """
     if isinstance(model, str | Path):
-        if Path(model).suffix == EXPORTED_SUFFIX:
+        if is_exported(model):
             from efficient_sed.inference.onnx_model import OnnxModel
 
-            exported = OnnxModel(model, num_threads, engine or DEFAULT_ENGINE)
+            exported = OnnxModel(model, num_threads, engine)
             check_task(exported.task)
             return exported
         if engine is not None:
             raise ConfigError(
-                f"--engine {engine} runs exported models, and {model} is none; make one by: efficient-sed export {model} --format onnx"
+                f"--engine {engine} runs exported models, and {model} is none; "
+                f"make one by: efficient-sed export {model} --format onnx"
             )
         from efficient_sed.inference.torch_detector import load_detector
 
@@ -158,20 +172,27 @@ def score_file(
     path: str | Path,
     detector: Detector,
     options: DetectOptions,
-    heard: Callable[[float], object] = bool,
+    progress: Callable[[float], object] | None = None,
     duration_s: float | None = None,
 ) -> Iterator[np.ndarray]:
-    """Smoothed probabilities (frames, classes) of a file in consecutive pieces.
+    """Score every frame of an audio file.
 
     Args:
-        heard: Told how many seconds of the file have been scored, after each window.
-        duration_s: Where to stop; default None, at its end, which moves on while somebody records.
+        path: The file.
+        detector: What scores it.
+        options: How windows are cut and scores smoothed.
+        progress: Called after each window with the seconds that were scored since the call before.
+        duration_s: Where to stop; default None, at the end, which moves on while the file is recorded.
+
+    Yields:
+        Smoothed probabilities (frames, classes) in consecutive pieces.
+
+    Raises:
+        DataError: If the file cannot be decoded, or a score is not a number.
     """
     duration_s = audio_info(path).duration_s if duration_s is None else duration_s
-    pieces = _score_windows(path, detector, options, heard, duration_s)
-    return smooth_stream(
-        join_windows(pieces), detector.median_frames if options.median_frames is None else options.median_frames
-    )
+    median_frames = detector.median_frames if options.median_frames is None else options.median_frames
+    return smooth_stream(join_windows(_score_windows(path, detector, options, progress, duration_s)), median_frames)
 
 
 def read_windows(
@@ -182,15 +203,26 @@ def read_windows(
     hop_s: float | None = None,
     channel: str | int = "mix",
 ) -> Iterator[tuple[Window, np.ndarray]]:
-    """The first seconds of a file in windows of one length: waveforms (1, samples) at the grid's sample rate, a short one zero-padded.
+    """Cut the first seconds of a file into windows of one length.
+
+    Args:
+        path: The file.
+        window_s: Seconds of a window.
+        grid: Of the model that the windows are for.
+        duration_s: Seconds of the file that are read.
+        hop_s: Seconds from one window to the next; default None, four fifths of a window.
+        channel: As for `detect`.
+
+    Yields:
+        Windows with their waveforms (1, samples) at the grid's sample rate; a short one is padded with zeros.
 
     Raises:
-        DataError: If the file cannot be decoded, or has less than these seconds.
+        DataError: If the file cannot be decoded, or is shorter.
     """
     length = round(window_s * grid.sample_rate)
     with AudioReader(path, sample_rate=grid.sample_rate, channel=parse_channel(channel)) as reader:
         for window in cut_windows(duration_s, window_s, grid, hop_s):
-            samples = reader.read(window.start_s, window_s)[:length]  # at some rates one more
+            samples = reader.read(window.start_s, window_s)[:length]  # at some rates there is one more
             end_s = window.start_s + len(samples) / grid.sample_rate
             if end_s < min(window.start_s + window_s, duration_s) - ROUNDING_S:
                 raise DataError(f"{path}: became shorter while it was read: {end_s:g} s of {duration_s:g} s are there")
@@ -198,10 +230,14 @@ def read_windows(
 
 
 def _score_windows(
-    path: str | Path, detector: Detector, options: DetectOptions, heard: Callable[[float], object], duration_s: float
+    path: str | Path,
+    detector: Detector,
+    options: DetectOptions,
+    progress: Callable[[float], object] | None,
+    duration_s: float,
 ) -> Iterator[tuple[Window, np.ndarray]]:
     """Probabilities (frames, classes) of each window; one at a time, so that a batch never changes a score."""
-    is_loud = False
+    is_loud, scored_s = False, 0.0
     windows = read_windows(path, detector.clip_seconds, detector.grid, duration_s, options.hop_s, options.channel)
     for window, waveform in windows:
         if not is_loud and (peak := np.abs(waveform).max()) > MAX_PEAK:
@@ -209,9 +245,12 @@ def _score_windows(
             logger.warning("%s: samples reach %g where [-1, 1] is expected; scores may mean nothing", path, peak)
         try:
             scores = detector.score_frames(waveform)[0]
-        except CheckpointError as error:  # of an exported model, which looks at its scores itself
+        except CheckpointError as error:  # an exported model checks its own scores
             raise CheckpointError(f"{path}: {error}") from error
         first_frame = round(window.start_s / detector.grid.hop_s)
         check_scores(str(path), scores, detector.classes, first_frame=first_frame)  # smoothing would hide NaN
         yield window, scores
-        heard(window.start_s + detector.clip_seconds)
+        if progress is not None:
+            end_s = min(window.start_s + detector.clip_seconds, duration_s)
+            progress(end_s - scored_s)
+            scored_s = end_s

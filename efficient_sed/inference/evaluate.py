@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.score_checks import check_scores
@@ -20,31 +20,11 @@ from efficient_sed.data.storage.columns import durations
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics
 from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
-from efficient_sed.metrics.event.score import CollarCounts
-from efficient_sed.metrics.frame.score import FrameCounts
-from efficient_sed.metrics.psds.back_ends import create_back_end
-from efficient_sed.metrics.psds.clips import report_psds
-from efficient_sed.metrics.psds.exact import PsdsAccumulator
-from efficient_sed.metrics.psds.parameters import PsdsParameters
-from efficient_sed.metrics.segment.score import SegmentScores
-from efficient_sed.metrics.tagging.score import tagging_metrics
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 from efficient_sed.postprocessing.median import smooth_scores
-
-
-class ClipMetric(Protocol):
-    """Sees every whole clip once, keeps what it needs of it, and gives entries of a result at the end."""
-
-    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Smoothed scores (frames, classes) of a clip, columns and events of the evaluated classes alone; clips come in any order."""
-
-    def merge(self, other: Any) -> None:
-        """Take over what another process's metric saw: other clips."""
-
-    def metrics(self) -> dict[str, Any]:
-        """Entries of a result; what is under "variant" joins the other metrics' variants."""
 
 
 class ClipScores:
@@ -52,7 +32,9 @@ class ClipScores:
 
     Args:
         dataset: What is scored.
-        metrics: See the clips' scores after a median over `median_frames`.
+        metrics: Those of detection get frame scores after a median over `median_frames`, those of tagging the highest
+            clip logits of the clip's windows.
+        median_frames: Window of the filter, in frames.
         keeps_scores: Keep the scores of the evaluated classes before the filter; else they are dropped with their clip.
     """
 
@@ -64,15 +46,12 @@ class ClipScores:
         median_frames: int = 1,
         keeps_scores: bool = False,
     ) -> None:
-        self.dataset, self.metrics, self.median_frames, self.keeps_scores = (
-            dataset,
-            list(metrics),
-            median_frames,
-            keeps_scores,
-        )
+        self.dataset, self.metrics = dataset, list(metrics)
+        self.median_frames, self.keeps_scores = median_frames, keeps_scores
         self.classes, self._columns = evaluated(dataset)
+        self._needs_frames = keeps_scores or any(metric.task == "detection" for metric in self.metrics)
         self._pieces: dict[int, dict[int, np.ndarray]] = {}  # of clips that are not whole yet, by window
-        self._clip_logits: dict[int, np.ndarray] = {}
+        self._clip_logits: dict[int, np.ndarray] = {}  # of these, too
         self._scores: dict[int, np.ndarray] = {}
         self._whole: set[int] = set()
 
@@ -83,12 +62,12 @@ class ClipScores:
             DataError: If a frame score that is needed is NaN or plus infinity; the message names clip, class and frame.
         """
         frames = frame_scores[:, self._columns].float().cpu().numpy()
-        logits = clip_logits.float().cpu().numpy()
+        logits = clip_logits[:, self._columns].float().cpu().numpy()
         for row, window in enumerate(positions.tolist()):
             clip, cut = self.dataset.windows[window]
             self._add_logits(clip, logits[row])
             piece = frames[row, :, : cut.last].T.copy()
-            if self.metrics or self.keeps_scores:  # now: cross-fading and smoothing would hide what is no number
+            if self._needs_frames:  # now: cross-fading and smoothing would hide what is no number
                 first_frame = round(cut.start_s / self.dataset.grid.hop_s)
                 check_scores(f"clip {self.dataset.clips[clip].id!r}", piece, self.classes, first_frame=first_frame)
             self._add_pieces(clip, {window: piece})
@@ -98,9 +77,8 @@ class ClipScores:
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return
         parts: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(
-            parts, (self.metrics, self._pieces, self._clip_logits, self._scores, self._whole)
-        )
+        own = (self.metrics, self._pieces, self._clip_logits, self._scores, self._whole)
+        torch.distributed.all_gather_object(parts, own)
         self.metrics, self._pieces, self._clip_logits, self._scores, self._whole = parts[0]  # in one order everywhere
         for metrics, pieces, clip_logits, scores, whole in parts[1:]:
             for metric, other in zip(self.metrics, metrics, strict=True):
@@ -109,15 +87,15 @@ class ClipScores:
             self._whole |= whole
             for clip, logits in clip_logits.items():
                 self._add_logits(clip, logits)
-            for clip, own in pieces.items():
-                self._add_pieces(clip, own)
+            for clip, windows in pieces.items():
+                self._add_pieces(clip, windows)
 
     def clips(self) -> list[Clip]:
         """Clips all of whose windows were scored, in the data set's order."""
         return [self.dataset.clips[clip] for clip in sorted(self._whole)]
 
     def events_and_scores(self) -> tuple[dict[str, list[Event]], dict[str, np.ndarray]]:
-        """Of whole clips the events and the scores (frames, classes) of the evaluated classes, before the median filter.
+        """Events and unfiltered scores (frames, classes) of whole clips by their ids, of the evaluated classes.
 
         Raises:
             RuntimeError: If they were not kept.
@@ -127,16 +105,6 @@ class ClipScores:
         return {clip.id: self._events(clip) for clip in self.clips()}, {
             self.dataset.clips[clip].id: self._scores[clip] for clip in sorted(self._whole)
         }
-
-    def clip_logits(self) -> tuple[Tensor, Tensor]:
-        """Logits and targets (clips, evaluated classes) of whole clips; a clip of several windows takes their maximum."""
-        column = {label: index for index, label in enumerate(self.classes)}
-        targets = np.zeros((len(self._whole), len(self.classes)), dtype=np.float32)
-        for row, clip in enumerate(self.clips()):
-            targets[row, [column[event.label] for event in self._events(clip)]] = 1
-        return torch.from_numpy(
-            np.stack([self._clip_logits[clip][self._columns] for clip in sorted(self._whole)])
-        ), torch.from_numpy(targets)
 
     def _add_logits(self, clip: int, logits: np.ndarray) -> None:
         self._clip_logits[clip] = np.maximum(self._clip_logits[clip], logits) if clip in self._clip_logits else logits
@@ -148,18 +116,18 @@ class ClipScores:
         windows = self.dataset.windows.numbers(index)
         if len(known) < len(windows):
             return
-        clip = self.dataset.clips[index]
-        scores = np.concatenate(
-            list(join_windows((self.dataset.windows[window][1], known[window]) for window in windows))
-        )
-        del self._pieces[index]
+        clip, events = self.dataset.clips[index], self._events(self.dataset.clips[index])
         self._whole.add(index)
-        if self.keeps_scores:
-            self._scores[index] = scores
-        if self.metrics:
-            smoothed, events = smooth_scores(scores, self.median_frames), self._events(clip)
-            for metric in self.metrics:
-                metric.update(clip.id, smoothed, events, clip.duration_s)
+        of_task = {"tagging": self._clip_logits.pop(index)}
+        if self._needs_frames:
+            cuts = ((self.dataset.windows[window][1], known[window]) for window in windows)
+            scores = np.concatenate(list(join_windows(cuts)))
+            of_task["detection"] = smooth_scores(scores, self.median_frames)
+            if self.keeps_scores:
+                self._scores[index] = scores
+        del self._pieces[index]
+        for metric in self.metrics:
+            metric.update(clip.id, of_task[metric.task], events, clip.duration_s)
 
     def _events(self, clip: Clip) -> list[Event]:
         allowed = frozenset(self.classes)
@@ -176,17 +144,11 @@ def evaluated(dataset: EvaluationWindows) -> tuple[list[str], list[int]]:
     return [dataset.classes[column] for column in columns], columns
 
 
-def psds_parameters(config: EvaluationConfig) -> PsdsParameters:
-    """What of PSDS a run measures; their name is that of its results."""
-    return PsdsParameters(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
-
-
 def start_scores(
     dataset: EvaluationWindows,
     task: str,
     config: EvaluationConfig,
     median_frames: int,
-    frame_hop_s: float,
     *,
     keeps_scores: bool = False,
     keeps_clips: bool = False,
@@ -194,26 +156,33 @@ def start_scores(
     """Empty scores with the metrics of a task.
 
     Args:
+        dataset: What is scored.
+        task: "detection" or "tagging".
+        config: Parameters of the metrics.
+        median_frames: Window of the filter on frame scores, in frames.
         keeps_scores: For event scores.
-        keeps_clips: For confidence intervals of PSDS.
+        keeps_clips: For confidence intervals.
+
+    Raises:
+        MissingDependencyError: If the back end of PSDS is not installed.
     """
-    if task == "tagging":
-        return ClipScores(dataset)
     classes, _ = evaluated(dataset)
-    lengths, parameters = durations(dataset.clips).tolist(), psds_parameters(config)
-    psds = create_back_end(config.back_end, classes, lengths, frame_hop_s, parameters, keeps_clips=keeps_clips)
-    others = (
-        SegmentScores(classes, frame_hop_s),
-        FrameCounts(classes, dataset.grid),
-        CollarCounts(classes, dataset.grid),
-    )
-    return ClipScores(dataset, [psds, *others], median_frames=median_frames, keeps_scores=keeps_scores)
+    lengths = durations(dataset.clips).tolist()
+    setting = Setting(tuple(classes), lengths, dataset.grid, config, keeps_clips=keeps_clips)
+    metrics = create_metrics(task, setting)
+    return ClipScores(dataset, metrics, median_frames=median_frames, keeps_scores=keeps_scores)
 
 
 def collected_event_metrics(
     collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None
 ) -> dict[str, Any]:
-    """Event scores of collected scores of the evaluated classes; without a postprocessing, with the best one on these very clips."""
+    """Event scores of the evaluated classes.
+
+    Args:
+        collected: With kept scores.
+        frame_hop_s: Seconds of a frame.
+        postprocessing: Default None: the best one of HEAR's grid on these very clips.
+    """
     truth, scores = collected.events_and_scores()
     return event_metrics(truth, scores, collected.classes, frame_hop_s, postprocessing)
 
@@ -234,15 +203,21 @@ def evaluate_model(
     """Metrics of a task on a data set, with what they were computed on.
 
     Args:
-        tuning: Clips on which the postprocessing of event scores is chosen; none: no event scores.
-        folder: Where PSDS's counts by clip and its picture are written; none: they are not.
+        model: What scores; of the same classes as the data.
+        dataset: Windows of the clips.
+        task: "detection" or "tagging".
+        config: Parameters of the metrics.
+        median_frames: Window of the filter on frame scores, in frames.
+        batch_size: Windows a batch of the loader, and on a GPU a forward pass.
+        num_workers: Processes that decode.
+        on_error: What an unreadable file does: "raise" or "skip".
+        tuning: Clips on which the postprocessing of event scores is chosen; default None: no event scores.
+        folder: Where PSDS's counts by clip and its picture are written; default None: nowhere.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
     """
-    collected = start_scores(
-        dataset, task, config, median_frames, model.grid.hop_s, keeps_scores=tuning is not None, keeps_clips=True
-    )
+    collected = start_scores(dataset, task, config, median_frames, keeps_scores=tuning is not None, keeps_clips=True)
     unreadable = _score_windows(model, collected, batch_size, num_workers, on_error)
     metrics = {
         "coverage": {
@@ -253,8 +228,7 @@ def evaluate_model(
         **task_metrics(collected, task),
     }
     for metric in collected.metrics:
-        if isinstance(metric, PsdsAccumulator):
-            metrics |= report_psds(metric, metrics["variant"], folder)
+        metrics |= metric.report(metrics["variant"], folder)
     if tuning is not None:
         tuned = collected
         if tuning.clips != dataset.clips:
@@ -315,23 +289,23 @@ def _exported_scores(model: OnnxModel) -> _Scores:
 
 
 def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
-    """The metrics that a result carries: PSDS1 and others for detection, mAP and others for tagging; with their exact variant.
+    """The metrics of a result, PSDS1 and others for detection, mAP and others for tagging, and their exact variant.
 
     Raises:
         DataError: If no clip was scored whole.
     """
     if not collected.clips():
         raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
-    class_set = {} if collected.dataset.evaluated_classes is None else {"num_classes_evaluated": len(collected.classes)}
-    if task == "tagging":
-        result = tagging_metrics(*collected.clip_logits(), collected.classes, [clip.id for clip in collected.clips()])
-        return {**result, "variant": {**result["variant"], **class_set}}
     metrics: dict[str, Any] = {}
     variant: dict[str, Any] = {}
     for metric in collected.metrics:
         metrics |= metric.metrics()
         variant |= metrics.pop("variant", {})
-    return {**metrics, "variant": {**variant, "median_frames": collected.median_frames, **class_set}}
+    if task == "detection":
+        variant["median_frames"] = collected.median_frames
+    if collected.dataset.evaluated_classes is not None:
+        variant["num_classes_evaluated"] = len(collected.classes)
+    return {**metrics, "variant": variant}
 
 
 def check_classes(model: SedModel | OnnxModel, classes: Sequence[str]) -> None:
@@ -343,7 +317,8 @@ def check_classes(model: SedModel | OnnxModel, classes: Sequence[str]) -> None:
             f"{len(own)} against {len(other)} labels",
         )
         raise DataError(
-            f"model and data set have different class lists ({differing}); train on this data set first, or evaluate on the model's own"
+            f"model and data set have different class lists ({differing}); "
+            "train on this data set first, or evaluate on the model's own"
         )
 
 

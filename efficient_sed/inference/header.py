@@ -1,4 +1,4 @@
-"""What an exported file says about itself, in its metadata. Without PyTorch."""
+"""The metadata of an exported file. PyTorch is not needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import MAX_CLIP_SECONDS
+from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
@@ -33,7 +33,7 @@ class Header:
     classes: tuple[str, ...]
     """Labels in the order of the scores."""
     input: InputKind
-    """What the file takes: "waveform" (batch, samples), or "mel" (batch, 1, mel_bins, frames), which the model's own front end makes."""
+    """What the file takes: "waveform" (batch, samples), or "mel" (batch, 1, mel_bins, frames) of the front end."""
     sample_rate: int
     hop_length: int
     """Samples from one spectrogram frame to the next."""
@@ -55,12 +55,12 @@ class Header:
     opset: int
     efficient_sed_version: str
     max_samples: int | None = None
-    """Longest waveform that it takes; none: any."""
+    """Longest waveform that it takes; None for any."""
     precision: str = EXACT
     """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
     params: int | None = None
     macs: int | None = None
-    """Multiply-accumulates of a clip of `clip_seconds`, from spectrogram to logits, as `count_macs` gives them for float32."""
+    """Multiply-accumulates of a clip of `clip_seconds`, from spectrogram to logits, as `count_macs` counts them."""
     macs_frontend: int | None = None
     """The same of the front end."""
     signature: str = ""
@@ -92,7 +92,7 @@ class Header:
             1000 <= self.sample_rate <= MAX_RATE, "metadata.sample_rate", self.sample_rate, f"1000 to {MAX_RATE} Hz"
         )
         for name in ("hop_length", "stride", "first_frame_samples", "min_samples", "mel_bins"):
-            most = MAX_CLIP_SECONDS * self.sample_rate  # networks for tagging hear seconds for their first score
+            most = MAX_CLIP_SECONDS * self.sample_rate  # networks for tagging need seconds for their first score
             require(1 <= getattr(self, name) <= most, f"metadata.{name}", getattr(self, name), f"1 to {most:g}")
         require(
             0 < self.clip_seconds <= MAX_CLIP_SECONDS,
@@ -100,10 +100,8 @@ class Header:
             self.clip_seconds,
             f"above 0, at most {MAX_CLIP_SECONDS}",
         )
-        is_heard = self.min_samples <= round(self.clip_seconds * self.sample_rate) <= (self.max_samples or math.inf)
-        require(
-            is_heard, "metadata.clip_seconds", self.clip_seconds, f"{self.min_samples} to {self.max_samples} samples"
-        )
+        fits = self.min_samples <= round(self.clip_seconds * self.sample_rate) <= (self.max_samples or math.inf)
+        require(fits, "metadata.clip_seconds", self.clip_seconds, f"{self.min_samples} to {self.max_samples} samples")
         require(
             self.median_frames >= 1 and self.median_frames % 2 == 1,
             "metadata.median_frames",
@@ -120,6 +118,7 @@ class Header:
 
     @property
     def grid(self) -> FrameGrid:
+        """The grid of its output frames."""
         return FrameGrid(self.sample_rate, self.hop_length, self.stride, self.first_frame_samples)
 
     def to_metadata(self) -> dict[str, str]:
@@ -132,7 +131,11 @@ class Header:
 
 
 def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
-    """What a file says in its metadata.
+    """Read a file's metadata.
+
+    Args:
+        path: Of the file, for messages.
+        metadata: As an engine reads them.
 
     Raises:
         CheckpointError: If they are not those of this package, or of another version of it.
@@ -151,7 +154,7 @@ def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
 
 
 def _from_metadata(metadata: Mapping[str, str]) -> Header:
-    """The inverse of `to_metadata`; other keys are passed over."""
+    """The inverse of `Header.to_metadata`; other keys are ignored."""
     texts = {field.name for field in dataclasses.fields(Header) if field.type in ("str", "InputKind")}
     keys = {field.name for field in dataclasses.fields(Header)}
     return from_dict(

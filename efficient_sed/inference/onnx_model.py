@@ -1,4 +1,4 @@
-"""A detector in an ONNX file, run without PyTorch."""
+"""A detector in an exported file, run without PyTorch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import numpy as np
 
 from efficient_sed.audio.waveform_checks import check_waveform
 from efficient_sed.errors import CheckpointError, ShapeError
-from efficient_sed.inference.engines import DEFAULT_ENGINE, open_engine
+from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 
 
 class OnnxModel:
-    """What a `SedModel` tells and computes, from a file that `efficient-sed export` wrote with waveform input.
+    """An exported model with waveform input as a `Detector`.
 
     Args:
-        num_threads: Of the engine; none: as many as the machine has cores.
-        engine: One of `ENGINES`.
+        path: The file.
+        num_threads: Of the engine; default None, as many as the machine has cores.
+        engine: Name in `ENGINES`; default None, the default one for the file's ending.
 
     Raises:
         CheckpointError: If the file is missing, damaged, not one of this package, or takes spectrograms.
@@ -25,19 +26,16 @@ class OnnxModel:
         MissingDependencyError: Without the engine's package.
     """
 
-    def __init__(self, path: str | Path, num_threads: int | None = None, engine: str = DEFAULT_ENGINE) -> None:
+    def __init__(self, path: str | Path, num_threads: int | None = None, engine: str | None = None) -> None:
         self.path = path = Path(path)
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
         self._engine = open_engine(path, num_threads, engine)
-        self.engine = self._engine.version
-        self.can_fork = (
-            engine == DEFAULT_ENGINE
-        )  # a process that was forked after OpenVINO's threads had started may crash
+        self.engine, self.can_fork = self._engine.version, self._engine.can_fork
         self.header = read_header(path, self._engine.metadata)
         if self.header.input != "waveform":
             raise CheckpointError(
-                f"{path}: takes spectrograms and cannot hear a recording; export {self.header.model_name} with --input waveform"
+                f"{path}: takes spectrograms, not recordings; export {self.header.model_name} with --input waveform"
             )
         self.classes = list(self.header.classes)
         self.grid = self.header.grid
@@ -53,7 +51,7 @@ class OnnxModel:
         Raises:
             TypeError: If the waveform is no array of floating-point numbers.
             ShapeError: If it has another shape or is too short for a frame, or too long for the model.
-            CheckpointError: If the file is damaged: its scores are not numbers, not those of its classes and frames, or none come.
+            CheckpointError: If the file is damaged: its scores have another shape or are not finite.
         """
         return self._run([FRAME_SCORES], waveform)[0].transpose(0, 2, 1)
 
@@ -62,7 +60,7 @@ class OnnxModel:
         return self._run([CLIP_SCORES], waveform)[0]
 
     def score(self, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities of frames (batch, classes, frames) and of clips (batch, classes); otherwise as `score_frames`."""
+        """Probabilities of frames (batch, classes, frames) and clips (batch, classes); else as `score_frames`."""
         frames, clips = self._run([FRAME_SCORES, CLIP_SCORES], waveform)
         return frames, clips
 
@@ -71,7 +69,8 @@ class OnnxModel:
         check_waveform(waveform, np.ndarray, self.min_samples, is_float=is_float)
         if self.header.max_samples is not None and waveform.shape[1] > self.header.max_samples:
             raise ShapeError(
-                f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; score longer audio in windows"
+                f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; "
+                "score longer audio in windows"
             )
         clips = np.split(
             np.ascontiguousarray(waveform, dtype=np.float32), len(waveform)

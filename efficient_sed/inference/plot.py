@@ -27,11 +27,13 @@ _LABEL_WIDTH, _LABEL_LINES = 30, 2
 def plot_detections(
     path: str | Path, model: SedModel, events: Sequence[Event], output: str | Path, *, channel: str | int = "mix"
 ) -> None:
-    """Write a PNG; opacity shows an event's score. At most 30 classes, those with the highest scores; the axis says how many are left out.
+    """Draw the spectrogram and the events of a recording as a PNG; opacity shows an event's score.
+
+    At most 30 classes are drawn, those with the highest scores; the axis says how many are left out.
 
     Args:
         path: The recording.
-        model: What its spectrogram is drawn by.
+        model: Its front end makes the spectrogram.
         events: What was detected.
         output: File that ends in .png.
         channel: Of the recording: mix (the mean of all), first, or a number from 1.
@@ -94,7 +96,11 @@ def plot_detections(
 
 @torch.inference_mode()
 def pool_spectrogram(path: str | Path, model: SedModel, channel: str | int = "mix") -> tuple[np.ndarray, float]:
-    """The file's log-mel spectrogram, averaged in time to (mel_bins, at most 2000), and the seconds it covers; one window in memory at a time."""
+    """The log-mel spectrogram of a file, averaged over time; one window is in memory at a time.
+
+    Returns:
+        The spectrogram (mel_bins, at most 2000), and the seconds that it covers.
+    """
     duration_s, hop_s, stride = audio_info(path).duration_s, model.grid.hop_s, model.grid.stride
     total = max(1, math.ceil(round(duration_s / hop_s * stride, 6)))
     pool = math.ceil(total / MAX_COLUMNS)

@@ -1,7 +1,8 @@
 """One HTML file about one recording: its sound, spectrogram, scores and events, whose threshold can be moved.
 
-Scores from 0.05 on are stored as they are, so the page finds the very events that `decode_stream` finds at the same threshold. PyTorch is not
-needed. Sound is stored as MP3, which every browser plays, at a constant rate, at which a jump in time lands where it should.
+Scores from 0.05 on are stored as they are, so the page finds the same events as `decode_stream` at the same threshold.
+PyTorch is not needed. Sound is stored as MP3, which every browser plays, at a constant bit rate, without which browsers
+jump to a wrong time.
 """
 
 from __future__ import annotations
@@ -50,14 +51,16 @@ def write_report(
     model: str = "",
     channel: str | int = "mix",
 ) -> None:
-    """Write the page. Scores, classes and hop_s are also what a file of `--format npz` holds.
+    """Write the page about a recording. A file of `--format npz` holds scores, classes and hop_s, too.
 
     Args:
         output: File that ends in .html.
+        recording: The audio file.
         scores: Smoothed probabilities (frames, classes), float32, of the whole recording.
+        classes: Labels in the order of the scores.
         hop_s: Seconds of a frame.
         threshold: That the page begins with.
-        name: What the page calls the recording; none: its path.
+        name: What the page calls the recording; default None, its path.
         duration_s: Seconds of the recording that were scored; default None, all.
         model: Said in the page's head.
         channel: Of the recording: mix (the mean of all), first, or a number from 1.
@@ -106,16 +109,22 @@ def write_report(
 
 
 def check_report(output: Path, duration_s: float) -> None:
-    """Raise a ConfigError if there can be no page: another ending than .html, more than an hour of sound, or no encoder for MP3."""
+    """Check that there can be a page.
+
+    Raises:
+        ConfigError: If the ending is not .html, there is more than an hour of sound, or no encoder for MP3.
+    """
     if output.suffix.lower() != ".html":
         raise ConfigError(f"report={output} is not allowed: a file that ends in .html")
     if duration_s > MAX_SECONDS:
         raise ConfigError(
-            f"a report holds {MAX_SECONDS / 60:g} minutes of sound, and the recording has {duration_s / 60:.1f}; cut it, or take --format npz for its scores"
+            f"a report holds {MAX_SECONDS / 60:g} minutes of sound, and the recording has {duration_s / 60:.1f}; "
+            "cut it, or take --format npz for its scores"
         )
     if "MP3" not in soundfile.available_formats():
         raise ConfigError(
-            f"a report stores sound as MP3, which libsndfile {soundfile.__libsndfile_version__} cannot write; take 1.1 or newer: pip install -U soundfile"
+            f"a report stores sound as MP3, which libsndfile {soundfile.__libsndfile_version__} cannot write; "
+            "take 1.1 or newer: pip install -U soundfile"
         )
 
 
@@ -128,7 +137,7 @@ def _read_blocks(path: str | Path, duration_s: float, channel: str | int) -> Ite
 
 
 def _write_mp3(file: io.BytesIO, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Hand on blocks of sound, and write them beside."""
+    """Pass blocks of sound on, and encode them into a file."""
     with soundfile.SoundFile(
         file,
         "w",
@@ -145,5 +154,5 @@ def _write_mp3(file: io.BytesIO, blocks: Iterable[np.ndarray]) -> Iterator[np.nd
 
 
 def _deflated(values: np.ndarray) -> str:
-    """Numbers row by row as zlib's stream in base64, which browsers inflate by themselves."""
+    """Numbers row by row, compressed by zlib, in base64; browsers can inflate that."""
     return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes(), 9)).decode()

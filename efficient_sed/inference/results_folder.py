@@ -1,4 +1,8 @@
-"""A folder with a file of results for each recording: what is finished, and how it was made, so that `detect` can go on."""
+"""A folder with a file of results for each recording, which a later `detect` can complete.
+
+A hidden file `.detect-FORMAT.json` beside the results records which settings each was made with, and from which state
+of its recording. Results that were made in different ways are never mixed.
+"""
 
 from __future__ import annotations
 
@@ -12,38 +16,41 @@ from efficient_sed.errors import ConfigError, printable
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.json import parse_json
 from efficient_sed.files.locks import locked
-from efficient_sed.inference.detect_files import Recording
+from efficient_sed.inference.recordings import Recording
 
 ADVICE = "give another folder as --output DIR, or --overwrite to make it anew"
-
-
 Settings = Mapping[str, Any]
+"""What decides the content of a result: model and options."""
 
 
 def start_results(
     outputs: Mapping[Path, Recording], folder: Path, output_format: str, settings: Settings, *, overwrite: bool
-) -> set[Path]:  # fmt: skip
-    """Which results are finished; how the others will be made is written into a hidden record beside them.
-
-    Results are not mixed: each belongs to its recording as it was, and to the settings that it was made with.
+) -> set[Path]:
+    """Find out which results are finished, and record how the others will be made.
 
     Args:
         outputs: Recording of each file of results.
-        settings: What decides what is in them.
-        overwrite: Count none as finished; what is there stays until its successor takes its place.
+        folder: Where the files lie.
+        output_format: Of the files; each format has a record of its own.
+        settings: How results are made now.
+        overwrite: Count no result as finished; each stays until the new one replaces it.
+
+    Returns:
+        The files that are finished.
 
     Raises:
-        ConfigError: If the folder cannot be written, or holds a file that was made otherwise, or nobody knows how.
+        ConfigError: If the folder cannot be written, or holds a result that was made in another way.
     """
     record_file = folder / f".detect-{output_format}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(record_file.with_suffix(".lock")):
             record = _Record.load(record_file)
-            finished = set()
-            for path, recording in outputs.items():
-                if not record.claim(path, folder, _stamp(recording.path), settings, overwrite=overwrite):
-                    finished.add(path)
+            finished = {
+                path
+                for path, recording in outputs.items()
+                if not record.claim(path, folder, _stamp(recording.path), settings, overwrite=overwrite)
+            }
             record.save(record_file)
     except OSError as error:
         raise ConfigError(f"--output {folder}: cannot be written ({error.strerror})") from error
@@ -51,9 +58,11 @@ def start_results(
 
 
 class _Record:
-    """How results were made, by their names.
+    """How the results of a folder were made.
 
-    `made` holds settings and state of the recording, `stale` when a file that is to be replaced was written.
+    Args:
+        made: By the result's name: "settings", and "recording", the stamp of the recording.
+        stale: By name the modification time of results that `--overwrite` will replace.
     """
 
     def __init__(self, made: dict[str, Any], stale: dict[str, int]) -> None:
@@ -61,18 +70,23 @@ class _Record:
 
     @classmethod
     def load(cls, path: Path) -> _Record:
+        """Read a record; an empty one if there is no file."""
+        if not path.is_file():
+            return cls({}, {})
         try:
-            content = parse_json(path.read_bytes()) if path.is_file() else {"settings": [], "made": {}, "stale": {}}
+            content = parse_json(path.read_bytes())
             settings = content["settings"]
             made = {
-                name: {"recording": stamp, "settings": settings[key]} for name, (stamp, key) in content["made"].items()
+                name: {"recording": stamp, "settings": settings[index]}
+                for name, (stamp, index) in content["made"].items()
             }
             return cls(made, dict(content["stale"]))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            problem = "damaged, so that nobody knows how the results beside it were made; delete it"
+            problem = "damaged, so how the results beside it were made is unknown; delete it"
             raise ConfigError(f"--output {path}: {problem}, then {ADVICE}") from error
 
     def save(self, path: Path) -> None:
+        """Write the record; equal settings are stored once."""
         settings: list[Any] = []
         made = {}
         for name, entry in self.made.items():
@@ -82,38 +96,44 @@ class _Record:
         write_atomically(path, json.dumps({"settings": settings, "made": made, "stale": self.stale}).encode())
 
     def claim(self, path: Path, folder: Path, stamp: str, settings: Settings, *, overwrite: bool) -> bool:
-        """Whether a file of results is to be made now."""
+        """Whether a result has to be made now; if so, how is recorded.
+
+        Raises:
+            ConfigError: If the result is there and was made in another way.
+        """
         name = printable(path.relative_to(folder).as_posix())
-        written = path.stat().st_mtime_ns if path.is_file() else None
-        if overwrite and written is not None:
-            self.stale[name] = written
-        if written is not None and written != self.stale.get(name):
-            self._check_same(path, self.made.get(name), stamp, settings)
+        modified = path.stat().st_mtime_ns if path.is_file() else None
+        if overwrite and modified is not None:
+            self.stale[name] = modified
+        if modified is not None and modified != self.stale.get(name):
+            _check_same(path, self.made.get(name), stamp, settings)
             return False
         self.made[name] = {"recording": stamp, "settings": dict(settings)}
         return True
 
-    def _check_same(self, path: Path, made: Mapping[str, Any] | None, stamp: str, settings: Settings) -> None:
-        if made is None:
-            raise ConfigError(f"--output {path}: is there already, and not known to be a result of detect; {ADVICE}")
-        before = made["settings"]
-        if changed := [key for key in {**before, **settings} if before.get(key) != settings.get(key)]:
-            key = changed[0]
+
+def _check_same(path: Path, made: Mapping[str, Any] | None, stamp: str, settings: Settings) -> None:
+    """Raise a ConfigError unless a result was made from this recording with these settings."""
+    if made is None:
+        raise ConfigError(f"--output {path}: is there already, and not known to be a result of detect; {ADVICE}")
+    before = made["settings"]
+    for key in {**before, **settings}:
+        if before.get(key) != settings.get(key):
             values = f"{key}={before.get(key)}, now {settings.get(key)}"
             raise ConfigError(f"--output {path}: was made with {values}; {ADVICE}")
-        if made["recording"] != stamp:
-            problem = "was made of another recording, or of this one before it was changed"
-            raise ConfigError(f"--output {path}: {problem}; {ADVICE}")
+    if made["recording"] != stamp:
+        problem = "was made of another recording, or of this one before it was changed"
+        raise ConfigError(f"--output {path}: {problem}; {ADVICE}")
 
 
 def _stamp(recording: Path) -> str:
-    """Tells whether it is the same file as before, in whichever folder."""
+    """Size and modification time: whether it is the same file as before, in whichever folder."""
     status = recording.stat()
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def identify_model(model: str) -> str:
-    """What a model is called, with the first digits of its file's hash, if it is a file."""
+    """A model's name, or for a file its name with the first digits of its SHA-256."""
     path = Path(model)
     if not path.is_file():
         return model

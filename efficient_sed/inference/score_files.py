@@ -1,4 +1,4 @@
-"""Scores of every frame of a recording: kept, or written into an npz file while they are made."""
+"""Scores of every frame of a recording: kept in memory, or written into an npz file while they are computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from efficient_sed.files.atomic import opened_atomically
 
 
 class FrameScores(NamedTuple):
-    """What is also in an npz file."""
+    """Scores of a recording, as an npz file holds them."""
 
     scores: np.ndarray
     """Shape (frames, classes)."""
@@ -24,7 +24,7 @@ class FrameScores(NamedTuple):
 
 
 def keep_scores(pieces: Iterable[np.ndarray], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Hand on consecutive scores, and put them into a list."""
+    """Pass consecutive scores (frames, classes) on, and append them to a list."""
     for piece in pieces:
         kept.append(piece)
         yield piece
@@ -33,12 +33,20 @@ def keep_scores(pieces: Iterable[np.ndarray], kept: list[np.ndarray]) -> Iterato
 def write_scores(
     path: Path, pieces: Iterable[np.ndarray], num_frames: int, classes: Sequence[str], hop_s: float
 ) -> Iterator[np.ndarray]:
-    """Hand on consecutive scores (frames, classes), and write them beside: `scores` in float32, `classes`, and `hop_s`, the seconds of a frame.
+    """Pass consecutive scores on, and write them into an npz file.
 
-    The file takes its place after the last piece; until then, and if there never is one, what was there before stays.
+    The file holds `scores` (frames, classes) in float32, `classes`, and `hop_s`, the seconds of a frame. It replaces
+    an earlier one after the last piece only.
 
     Args:
-        num_frames: Of the whole recording; it stands before the scores.
+        path: The file.
+        pieces: Scores (frames, classes).
+        num_frames: Of the whole recording; the file states it in front of the scores.
+        classes: Labels in the order of the scores.
+        hop_s: Seconds of a frame.
+
+    Yields:
+        The pieces.
 
     Raises:
         DataError: If the file cannot be written.

@@ -1,4 +1,7 @@
-"""Scores and events of sound that is still going on. PyTorch is imported with a PyTorch model only."""
+"""Scores and events of sound that is still going on.
+
+PyTorch is imported with a PyTorch model only.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +30,20 @@ logger = logging.getLogger(__name__)
 
 
 class Stream:
-    """Takes chunks of sound of any size, gives scores (frames, classes) of the frames that have been heard long enough.
+    """Takes chunks of sound of any size and returns scores (frames, classes) as soon as enough sound has followed.
 
-    Whenever another `hop_s` of sound is there, the backbone hears the last seconds of it, as many as the model was trained on, and the frames that
-    end `lookahead_s` before the present are given out: a score comes at most `latency_s` after its sound, computing left out. However the sound is
-    cut into chunks, scores are the same. In PyTorch a sequence head that sees only the past goes on from its state, so it hears all that was before,
-    as on the whole recording; others, and all exported models, hear the window. Scores differ from those of `detect`, whose windows have more of what follows.
+    After each further `hop_s` of sound the model scores the last window, as long as the clips that it was trained on,
+    and the frames that end `lookahead_s` before the present are returned: a score comes at most `latency_s` after its
+    sound, computing left out. Scores do not depend on how the sound is cut into chunks. In PyTorch a causal sequence
+    head continues from its state, so it has seen everything before, as on the whole recording; other heads, and all
+    exported models, see the window. Scores differ from those of `detect`, whose windows have more sound after a frame.
 
     Args:
-        model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an exported one too.
-        sample_rate: Of the chunks; none: the model's.
-        hop_s: Seconds from one pass to the next: less costs more.
-        lookahead_s: Seconds of sound that follow a frame before it is given out.
+        model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an
+            exported one too.
+        sample_rate: Of the chunks, in Hz; default None, the model's.
+        hop_s: Seconds from one forward pass to the next; a shorter one costs more.
+        lookahead_s: Seconds of sound that follow a frame before its score is returned.
 
     Raises:
         ConfigError: If hop or look-ahead do not fit into a window, or the model's frame scores are untrained.
@@ -61,12 +66,14 @@ class Stream:
             )
         if not 0 <= lookahead_s <= window_s - hop_s:
             raise ConfigError(
-                f"lookahead_s={lookahead_s:g} is not allowed: 0 to {window_s - hop_s:g} s, what hop_s={hop_s:g} leaves of the model's window of {window_s:g} s"
+                f"lookahead_s={lookahead_s:g} is not allowed: 0 to {window_s - hop_s:g} s, "
+                f"what hop_s={hop_s:g} leaves of the model's window of {window_s:g} s"
             )
         self.sample_rate = grid.sample_rate if sample_rate is None else sample_rate
         if self.sample_rate < 1 or filter_size(self.sample_rate, grid.sample_rate) > MAX_FILTER_SIZE:
             raise ConfigError(
-                f"sample_rate={sample_rate} is not allowed: one that can be turned into the model's {grid.sample_rate}, such as 16000, 44100 or 48000"
+                f"sample_rate={sample_rate} is not allowed: one that can be turned into the model's "
+                f"{grid.sample_rate}, such as 16000, 44100 or 48000"
             )
         self._hop, self._lookahead, self._window = (
             round(seconds / grid.hop_s) for seconds in (hop_s, lookahead_s, window_s)
@@ -75,15 +82,21 @@ class Stream:
         self.computing_s = 0.0
         self._heard = np.zeros(0, dtype=np.float32)  # what later windows may need
         self._dropped = 0  # samples before that
-        self._given = 0  # frames given out
+        self._given = 0  # frames whose scores were returned
         self._is_finished = False
-        self._is_loud = False  # whether samples were warned of
+        self._is_loud = False  # whether there was a warning about them
         continued = getattr(self.detector, "continued", lambda: None)()
         self._score_new: ScoreNew = self._score_window if continued is None else continued
         self._min_samples = getattr(self.detector, "min_samples", grid.first_frame_samples)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Scores that further sound (samples,) makes known; there may be none.
+        """Take further sound.
+
+        Args:
+            samples: Shape (samples,), floating point in [-1, 1].
+
+        Returns:
+            Scores (frames, classes) of the frames that are due; there may be none.
 
         Raises:
             TypeError: If samples are no fractions in [-1, 1] but whole numbers.
@@ -109,7 +122,7 @@ class Stream:
         return self._joined(pieces)
 
     def finish(self) -> np.ndarray:
-        """Scores of the frames that are left, at the end of the sound."""
+        """End the sound; returns the scores (frames, classes) of the frames that are left."""
         total = int(np.ceil(round(self.heard_s / self.detector.grid.hop_s, 6)))
         self._is_finished = True
         return self._joined([self._pass(total, total)] if total > self._given else [])
@@ -117,11 +130,19 @@ class Stream:
     def events(
         self, chunks: Iterable[np.ndarray], threshold: float = 0.5, median_frames: int | None = None
     ) -> Iterator[Event]:
-        """Events in sound that comes in chunks, each soon after it has ended; the last ones when the chunks end.
+        """Find events in sound that comes in chunks.
+
+        Args:
+            chunks: As for `push`.
+            threshold: A frame is active from this probability on, in (0, 1).
+            median_frames: Window of the median filter in frames, odd; default None, the model's own.
+
+        Yields:
+            Each event soon after it has ended, the last ones when the chunks end.
 
         Raises:
             ConfigError: If threshold or median_frames is not allowed.
-            ValueError: If the stream has heard something before.
+            ValueError: If the stream was given sound before.
         """
         DetectOptions(threshold, median_frames)
         if self.heard_s or self._is_finished:
@@ -146,7 +167,12 @@ class Stream:
         return np.concatenate(pieces) if pieces else np.zeros((0, len(self.detector.classes)), dtype=np.float32)
 
     def _pass(self, present: int, until: int) -> np.ndarray:
-        """Scores of the frames that were not given out yet, up to one; heard is what lies before the present, both counted in frames."""
+        """Scores of the frames that were not returned yet.
+
+        Args:
+            present: Frames of sound that are there.
+            until: The frame before which the scores end.
+        """
         started = time.perf_counter()
         begin = max(0, min(present - self._window, self._given))
         first, last = (

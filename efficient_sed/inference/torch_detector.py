@@ -16,10 +16,13 @@ from efficient_sed.models.weights.checkpoint import load_model
 
 
 class TorchDetector:
-    """See `Detector`.
+    """A PyTorch model as a `Detector`.
 
     Args:
         model: It is put in evaluation mode.
+
+    Raises:
+        ConfigError: If its frame scores are untrained.
     """
 
     def __init__(self, model: SedModel) -> None:
@@ -31,12 +34,12 @@ class TorchDetector:
         self.min_samples = max(model.frontend.min_samples, model.grid.first_frame_samples)
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:
-        """Probabilities (batch, frames, classes) for a waveform (batch, samples)."""
+        """See `Detector.score_frames`."""
         scores: np.ndarray = self._model.score_frames(torch.from_numpy(waveform).to(self._device)).cpu().numpy()
         return scores
 
     def continued(self) -> ScoreNew | None:
-        """What scores one stream by going on from the state of a head that sees only the past; none for other heads."""
+        """A function that scores one stream from the state of a causal head; None for other heads."""
         head = self._model.sequence
         if not isinstance(head, CausalHead):
             return None
@@ -54,10 +57,11 @@ class TorchDetector:
 
 
 def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:
-    """The detector of a name or checkpoint file, on the GPU if there is one.
+    """Load the detector of a name or checkpoint file, onto the GPU if there is one.
 
     Args:
-        num_threads: Of this process on a CPU; none: as they are.
+        name: Released name or checkpoint file.
+        num_threads: Of this process on a CPU; default None, as they are.
 
     Raises:
         CheckpointError: If there are no such weights.
@@ -69,7 +73,7 @@ def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:
 
 
 def ready_model(model: SedModel | str | Path) -> SedModel:
-    """A model that can detect; a name or a file is loaded, onto the GPU if there is one.
+    """A model with trained frame scores; a name or a file is loaded, onto the GPU if there is one.
 
     Raises:
         CheckpointError: If it is a name or a file without usable weights.

@@ -31,8 +31,9 @@ def check_mel(mel: Any, owner: str, mel_bins: int, least: int = 1, most: int | N
     Args:
         mel: Anything.
         owner: What takes it, for the message.
+        mel_bins: Bins that it must have.
         least: Frames that it must have.
-        most: Frames that it may have; None for any.
+        most: Frames that it may have, default None: any number.
 
     Raises:
         TypeError: If it is no tensor, or one of whole numbers.
@@ -57,11 +58,17 @@ State = tuple[Tensor, ...]
 
 class _Part(nn.Module):
     RELEASED_NAMES: ClassVar[Sequence[tuple[str, str | None]]] = ()
-    """Regular expressions and replacements from the released files' parameter names to ours; none for a second copy, which is left out."""
+    """Regular expressions and replacements from the released files' parameter names to ours.
+
+    None for a second copy, which is left out.
+    """
 
 
 class Backbone(_Part, abc.ABC):
-    """Spectrogram (batch, 1, mel_bins, frames), any number of frames unless `max_frames` is set -> features (batch, time, out_dim)."""
+    """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim).
+
+    It takes any number of frames unless `max_frames` is set.
+    """
 
     out_dim: int
     time_stride: int
@@ -69,7 +76,10 @@ class Backbone(_Part, abc.ABC):
     first_step_frames: int = 1
     """Spectrogram frames that give the first step; each further one takes `time_stride` more."""
     max_frames: int | None = None
-    """Spectrogram frames at which its positions end, a multiple of `time_stride`; more raise a ValueError. None: it has no end."""
+    """Spectrogram frames at which its positions end, a multiple of `time_stride`; more raise a ValueError.
+
+    None: it has no end.
+    """
     is_piecewise: bool = False
     """Whether it does take more, in pieces of `max_frames` that do not know of each other."""
     is_clip_layer_optional: ClassVar[bool] = False
@@ -82,7 +92,8 @@ class Backbone(_Part, abc.ABC):
     """Whether layers were replaced, so that its configuration no longer rebuilds it."""
 
     @abc.abstractmethod
-    def forward(self, mel: Tensor) -> Tensor: ...
+    def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
 
     @abc.abstractmethod
     def stages(self) -> list[nn.Module]:
@@ -124,7 +135,8 @@ class SequenceHead(_Part, abc.ABC):
     """Whether a step sees only itself and the past."""
 
     @abc.abstractmethod
-    def forward(self, features: Tensor) -> Tensor: ...
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
         """See `CausalHead`.
@@ -133,7 +145,8 @@ class SequenceHead(_Part, abc.ABC):
             TypeError: For a head that sees the future.
         """
         raise TypeError(
-            f"{type(self).__name__} sees the future and cannot be fed in pieces; heads that can: {', '.join(causal_heads())}"
+            f"{type(self).__name__} sees the future and cannot be fed in pieces; heads that can: "
+            f"{', '.join(causal_heads())}"
         )
 
 
@@ -158,10 +171,11 @@ class CausalHead(SequenceHead):
 
         Args:
             features: Shape (batch, time, in_dim).
-            state: What the call on the chunk before returned; none at the start.
+            state: What the call on the chunk before returned, default None: the start.
         """
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         return self.stream(features, None)[0]
 
 
@@ -169,4 +183,5 @@ class Classifier(nn.Module, abc.ABC):
     """Features (batch, time, in_dim), any time -> logits."""
 
     @abc.abstractmethod
-    def forward(self, features: Tensor) -> SedOutput: ...
+    def forward(self, features: Tensor) -> SedOutput:
+        """Features (batch, time, in_dim) to logits."""

@@ -1,7 +1,8 @@
 """Depthwise convolutions whose elements learn their places (DCLS), for any backbone.
 
-Khalfaoui-Hassani et al., "Audio classification with Dilated Convolution with Learnable Spacings", 2023 (https://arxiv.org/abs/2309.13972),
-section 3.3: a few elements in a large kernel instead of a full small one; layers of a stage share positions and deviations.
+Khalfaoui-Hassani et al., "Audio classification with Dilated Convolution with Learnable Spacings", 2023
+(https://arxiv.org/abs/2309.13972), section 3.3: a few elements in a large kernel instead of a full small one; layers of
+a stage share positions and deviations.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class DclsFields:
     dilated_size: int = 23
     """Places along frequency and along time that they can take; odd."""
     version: Version = "gauss"
-    """How an element between places is interpolated: linearly (v0; v1 and max, whose width is learned, sum to one) or by a Gaussian."""
+    """How an element between places is interpolated: linearly (v0.
+
+    V1 and max, whose width is learned, sum to one) or by a Gaussian.
+    """
 
     def __post_init__(self) -> None:
         check_kernel(self.kernel_count, self.dilated_size, self.version, "backbone.")
@@ -68,26 +72,36 @@ class _Place(NamedTuple):
 
 
 def replace_depthwise(
-    model: ModelT, kernel_count: int = 26, dilated_size: int = 23, version: Version = "gauss", kernel_sizes: Collection[int] | None = None,
-    larger_than_map: LargerThanMap = "error", input_size: tuple[int, int] | None = None,
-) -> ModelT:  # fmt: skip
-    """Put a Dcls2d with fresh weights in the place of every depthwise convolution of a model's backbone: strides and shapes stay.
+    model: ModelT,
+    kernel_count: int = 26,
+    dilated_size: int = 23,
+    version: Version = "gauss",
+    kernel_sizes: Collection[int] | None = None,
+    larger_than_map: LargerThanMap = "error",
+    input_size: tuple[int, int] | None = None,
+) -> ModelT:
+    """Replace every depthwise convolution of a model's backbone by a Dcls2d with fresh weights.
 
-    Layers of one stage that have equal channels and strides share positions and deviations. The model itself is changed, and can be trained,
-    measured and fused, but not saved: what can be is a registered backbone, such as fmn10_dcls or convnext_tiny_dcls.
+    Strides and shapes stay.
+
+    Layers of one stage that have equal channels and strides share positions and deviations. The model itself is
+    changed, and can be trained, measured and fused, but not saved: what can be is a registered backbone, such as
+    fmn10_dcls or convnext_tiny_dcls.
 
     Args:
         model: A model or a backbone.
         kernel_count: Elements of each filter.
         dilated_size: Places along frequency and time that they can take.
         version: "gauss", "max", "v1" or "v0", as in the package.
-        kernel_sizes: Of the convolutions to replace, such as (7,); none: all that are larger than 1.
-        larger_than_map: What to do where the outermost places see nothing but padding, wherever the filter stands, because
-            dilated_size > 2 * n - 1 for a map of n: raise, "crop" the kernel there, or "keep" it, as published.
-        input_size: Mel bins and frames that the maps are computed for; none: the front end's bins (for a backbone 128) and 1001 frames.
+        kernel_sizes: Of the convolutions to replace, such as (7,), default None: all that are larger than 1.
+        larger_than_map: What to do where the outermost places see nothing but padding, wherever the filter stands,
+            because dilated_size > 2 * n - 1 for a map of n: raise, "crop" the kernel there, or "keep" it, as published.
+        input_size: Mel bins and frames that the maps are computed for, default None: the front end's bins (for a
+            backbone 128) and 1001 frames.
 
     Raises:
-        ConfigError: If an option is not allowed, there is nothing to replace, or a kernel is larger than its map; nothing is replaced then.
+        ConfigError: If an option is not allowed, there is nothing to replace, or a kernel is larger than its map;
+            nothing is replaced then.
         MissingDependencyError: Without the package dcls.
     """
     check_kernel(kernel_count, dilated_size, version)
@@ -117,7 +131,8 @@ def replace_depthwise(
             else f"a kernel of {' or '.join(map(str, sorted(kernel_sizes)))}"
         )
         raise ConfigError(
-            f"there is nothing to replace: {type(backbone).__name__} has no depthwise convolution with {wanted} whose size is odd"
+            f"there is nothing to replace: {type(backbone).__name__} has no depthwise convolution with {wanted} whose "
+            "size is odd"
         )
     sizes = [(dilated_size, dilated_size)] * len(places)
     if larger_than_map != "keep":
@@ -185,6 +200,7 @@ def _refuse_large(places: Collection[_Place], maps: Collection[tuple[int, int]],
         name, (height, width) = too_small[0]
         largest = 2 * min(min(size) for _, size in too_small) - 1
         raise ConfigError(
-            f"dilated_size={dilated_size} is larger than the map of {len(too_small)} of {len(places)} layers, first {name} ({height} x {width}): "
+            f"dilated_size={dilated_size} is larger than the map of {len(too_small)} of {len(places)} layers, "
+            f"first {name} ({height} x {width}): "
             f"its outermost places would only see padding; give {largest} or less, or larger_than_map='crop'"
         )

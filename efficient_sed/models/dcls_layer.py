@@ -1,4 +1,8 @@
-"""The layer of the package dcls as a depthwise convolution whose positions several layers can share. Imported where the package is there."""
+"""The layer of the package dcls as a depthwise convolution whose positions several layers can share.
+
+Khalfaoui-Hassani et al., "Dilated convolution with learnable spacings", ICLR 2023 (https://arxiv.org/abs/2112.03740).
+Imported only where the package is installed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from DCLS.construct.modules import Dcls2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.models.half_conv import ending_conv2d
+from efficient_sed.models.safe_conv import safe_conv2d
 
 WEIGHT_STD = 0.02
 SMALLEST_SHARE = (
@@ -27,13 +31,13 @@ def dense_kernel(
     """Kernel of a convolution, shape (channels, 1, *size), from elements of which each has a weight and a place.
 
     Khalfaoui-Hassani et al., "Dilated convolution with learnable spacings: beyond bilinear interpolation", 2023
-    (https://arxiv.org/abs/2306.00817). Every interpolation is a product over the axes, so that a kernel of F x T places is a matrix product of
-    (F, elements) by (elements, T): the package works on all F x T places of each element.
+    (https://arxiv.org/abs/2306.00817). Every interpolation is a product over the axes, so that a kernel of F x T places
+    is a matrix product of (F, elements) by (elements, T): the package works on all F x T places of each element.
 
     Args:
         weight: Shape (channels, 1, elements).
         positions: Shape (2, channels, 1, elements), along frequency and along time, 0 in the middle.
-        deviations: The same for what widens an element; none for v0 and v1.
+        deviations: The same for the widths of the elements, None for v0 and v1.
         size: Places along frequency and time.
         version: "gauss", "max", "v1" or "v0".
     """
@@ -57,17 +61,20 @@ def _share(distance: Tensor, deviation: Tensor | None, version: str) -> Tensor:
 
 
 class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
-    """A depthwise Dcls2d: its parameters, their start and their limits are the package's, its kernel is built by `dense_kernel`.
+    """A depthwise Dcls2d whose kernel is built by `dense_kernel`.
 
-    The package's positions come first along frequency, as it limits them; its own v1, max and gauss read them the other way round, which
-    is a transposition for square kernels and wrong for others.
+    Its parameters, their first values and their limits are the package's.
+
+    The package's positions come first along frequency, as it limits them; its own v1, max and gauss read them the other
+    way round, which is a transposition for square kernels and wrong for others.
 
     Args:
-        conv: The depthwise convolution that it takes the place of; it gives channels, strides, size of the output, device and precision.
+        conv: The depthwise convolution that it takes the place of; it gives channels, strides, size of the output,
+            device and precision.
         kernel_count: Elements of a filter.
         dilated_size: Places that they can take, along frequency and time; odd.
         version: How an element between places is interpolated, "gauss", "max", "v1" or "v0".
-        leader: A layer of equal geometry whose positions and deviations are these filters' too; none for its own.
+        leader: A layer of equal geometry whose positions and deviations are these filters' too, default None: its own.
     """
 
     def __init__(
@@ -133,9 +140,10 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
             ).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, frequency, time), filtered."""
         if x.device.type == "cpu":  # 23 x 23 takes a thirtieth of the time in this order, and half in training
             x = x.contiguous(memory_format=torch.channels_last)
-        return ending_conv2d(x, self.kernel(), self.bias, self.stride, self.padding, groups=self.groups)
+        return safe_conv2d(x, self.kernel(), self.bias, self.stride, self.padding, groups=self.groups)
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """See `contracts.CountsMacs`: those of the dense kernel, which is built once for inference and not counted."""
@@ -159,7 +167,10 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the package tells the root logger at every layer, setting it up if nobody has: that it will use PyTorch's convolution."""
+    """Silence the package's message that PyTorch's convolution is used.
+
+    It is written to the root logger at every layer, which is set up if nobody has done so.
+    """
     root, handler = logging.getLogger(), logging.NullHandler()
     level = root.manager.disable
     root.addHandler(handler)

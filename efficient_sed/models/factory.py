@@ -22,13 +22,14 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
         classes: Labels in logit order, instead of a number.
 
     Raises:
-        ConfigError: If the name does not follow the grammar or names weights, not exactly one of num_classes and classes is
-            given, or a label is no text on one line, or there twice.
+        ConfigError: If the name does not follow the grammar or names weights, not exactly one of num_classes and
+            classes is given, or a label is no text on one line, or there twice.
     """
     parsed = parse_name(name)
     if parsed.tag is not None:
         raise ConfigError(
-            f"{name!r} names trained weights: load_model({name!r}) loads them, create_model({parsed.architecture!r}) makes random ones"
+            f"{name!r} names trained weights: load_model({name!r}) loads them, "
+            f"create_model({parsed.architecture!r}) makes random ones"
         )
     if (num_classes is None) == (classes is None):
         raise ConfigError("create_model needs either num_classes=N or classes=[...]")
@@ -40,7 +41,10 @@ def create_model(name: str, num_classes: int | None = None, classes: Sequence[st
 
 @torch.no_grad()
 def settle_norms(model: SedModel) -> SedModel:
-    """Give a random model's BatchNorm the statistics of noise, in place: as initialised, deep ones give the same scores for any sound."""
+    """Give a random model's BatchNorm the statistics of noise, in place.
+
+    As initialised, deep models give the same scores for any sound.
+    """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta, was_training = [norm.momentum for norm in norms], model.training
     for norm in norms:
@@ -49,8 +53,7 @@ def settle_norms(model: SedModel) -> SedModel:
     model.train()(torch.randn(2, 1, model.frontend.mel_bins, frames, generator=torch.Generator().manual_seed(0)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-        if (
-            norm.running_var is not None
-        ):  # a channel that never speaks at noise would multiply any other sound by 1/sqrt(eps)
+        # a channel that is silent for noise would multiply any other sound by 1/sqrt(eps)
+        if norm.running_var is not None:
             norm.running_var[norm.running_var < 1e-3 * norm.eps] = 1.0
     return model.train(was_training)

@@ -1,8 +1,8 @@
 """A trained model made ready for inference: the same logits to 1e-5, in less time.
 
-BatchNorm goes into the convolution before it (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.2), an activation into the same
-pass over memory, weights lie in channels_last, and a CPU is fed a few clips at a time. Nothing here knows an architecture: a module that has a faster
-form for inference offers it as `fused()`.
+BatchNorm goes into the convolution before it (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.2), an
+activation into the same pass over memory, weights lie in channels_last, and a CPU is fed a few clips at a time. Nothing
+here knows an architecture: a module that has a faster form for inference offers it as `fused()`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from efficient_sed.models.contracts import Backbone, Positioned
-from efficient_sed.models.half_conv import ending_conv2d
+from efficient_sed.models.safe_conv import safe_conv2d
 from efficient_sed.models.sed import SedModel
 
-MICRO_BATCH = 4  # clips whose early activations, 8 MB each in fmn10, stay in a CPU's cache and malloc's arena; those of eight do not
+# clips whose early activations, 8 MB each in fmn10, stay in a CPU's cache and malloc's arena; those of eight do not
+MICRO_BATCH = 4
 HAS_ONEDNN = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(
     torch.ops.mkldnn, "_reorder_convolution_weight"
 )  # not in every build
@@ -42,7 +43,9 @@ class Gate(Protocol):
 
 
 def fuse(model: SedModel) -> SedModel:
-    """A copy for inference, on the same device; the given model stays as it is. A copy made by this function is returned as it is.
+    """A copy for inference, on the same device; the given model stays as it is.
+
+    A copy made by this function is returned as it is.
 
     Its logits differ from the model's by rounding, less than 1e-5 of their range. It can be neither trained nor saved.
     """
@@ -88,7 +91,10 @@ def _is_gate(layer: nn.Module | None) -> TypeGuard[Gate]:
 
 
 def _join(layers: list[nn.Module]) -> list[nn.Module]:
-    """Each two-dimensional convolution together with the gate before it and the BatchNorm, and then the activation, that follow it."""
+    """Join each two-dimensional convolution with its neighbours.
+
+    They are the gate before it, and the BatchNorm and then the activation that follow it.
+    """
     joined: list[nn.Module] = []
     for layer in (
         layer.fused() if isinstance(layer, Fusible) and isinstance(layer, Positioned) else layer for layer in layers
@@ -111,8 +117,9 @@ def _join(layers: list[nn.Module]) -> list[nn.Module]:
 class FusedConv2d(nn.Module):
     """A convolution with BatchNorm in its weights and its activation in the same pass over memory.
 
-    On a CPU by oneDNN: PyTorch's own choice for one clip and one thread is a slow convolution between two copies. A gate before a projection
-    (1 x 1, no activation) scales the weights of each clip there, which are far fewer than its activations.
+    On a CPU by oneDNN: PyTorch's own choice for one clip and one thread is a slow convolution between two copies. A
+    gate before a projection (1 x 1, no activation) scales the weights of each clip there, which are far fewer than its
+    activations.
     """
 
     def __init__(self, conv: nn.Conv2d, gate: Gate | None = None) -> None:
@@ -127,7 +134,10 @@ class FusedConv2d(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fold(self, norm: nn.BatchNorm2d) -> None:
-        """Take a BatchNorm in evaluation mode into the weights; in float64, so that they are rounded once, and on the CPU, since MPS has none."""
+        """Take a BatchNorm in evaluation mode into the weights.
+
+        In float64, so that they are rounded once, and on the CPU, since MPS has none.
+        """
         weight, bias, mean, variance, scale, shift = (
             None if value is None else value.detach().cpu().double()
             for value in (self.weight, self.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
@@ -140,6 +150,7 @@ class FusedConv2d(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels_in, height, width) to (batch, channels_out, height', width')."""
         is_plain = _is_plain_on_cpu(x)
         if self.gate_before is not None:
             gate = self.gate_before.gate(x)
@@ -157,7 +168,7 @@ class FusedConv2d(nn.Module):
                 x, self.packed, self.bias, *geometry, self.activation, [] if self.slope is None else [self.slope], ""
             )
             return output
-        output = ending_conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        output = safe_conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if self.slope is not None:
             return F.leaky_relu(output, self.slope, inplace=True)
         return (
@@ -189,7 +200,10 @@ class FusedConv2d(nn.Module):
 
 
 def _is_plain_on_cpu(x: Tensor) -> bool:
-    """Whether a CPU's fast routines may be called by name: in plain float32; compilers and exporters want the operations that they know."""
+    """Whether a CPU's fast routines may be called by name: in plain float32.
+
+    Compilers and exporters want the operations that they know.
+    """
     is_plain = (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -213,6 +227,7 @@ class MicroBatches(Backbone):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         if not isinstance(mel, Tensor):
             return self._run(mel)  # which says what is wanted
         if (
@@ -229,4 +244,5 @@ class MicroBatches(Backbone):
         return features
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return self.backbone.stages()

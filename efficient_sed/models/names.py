@@ -8,13 +8,17 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import BackboneConfig, RunConfig, SequenceHeadConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.models.systems import SYSTEMS
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
-GRAMMAR = "a model is named <backbone>[+<head>-<hidden>], such as fmn10 or fmn10+tf-256, or is a system such as dnd-dnd-k7-d10"
+GRAMMAR = (
+    "a model is named <backbone>[+<head>-<hidden>], such as fmn10 or fmn10+tf-256, "
+    "or is a system such as dnd-dnd-k7-d10"
+)
 _REST = re.compile(r"(?:\+(?P<head>[^+_-]+)-(?P<hidden>\d+))?(?:_(?P<tag>.+))?")
 
 
@@ -35,8 +39,10 @@ def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig, crop_se
     """A model's name: that of the first system that has these parts, else `<backbone>[+<head>-<hidden>]`.
 
     Args:
-        crop_seconds: Length of the excerpts that it is trained on, to choose among systems that differ in nothing else; with a length that none of them
-            has it is none of them. None: any.
+        backbone: Its backbone.
+        seq: Its sequence head.
+        crop_seconds: Length of the excerpts that it is trained on, default None: any. It tells systems apart that
+            differ in nothing else; with a length that none of them has the model is none of them.
     """
     named = {name: keys for name, keys in SYSTEMS.items() if _is_made_of(keys, backbone, seq)}
     if named:
@@ -58,7 +64,8 @@ def parse_name(name: str) -> ParsedName:
     """Parts of a name, strictly.
 
     Raises:
-        ConfigError: If the name does not follow the grammar or a part is unknown; the message shows the nearest name and the list.
+        ConfigError: If the name does not follow the grammar or a part is unknown; the message shows the nearest name
+            and the list.
     """
     start = _known_start(name, [*SYSTEMS, *BACKBONES.names()])
     match = _REST.fullmatch(name.removeprefix(start))
@@ -87,7 +94,8 @@ def model_overrides(name: str) -> list[str]:
     parsed = parse_name(name)
     if parsed.tag is not None:
         raise ConfigError(
-            f"model={name} names trained weights; a training takes an architecture, model={name.removesuffix(f'_{parsed.tag}')}"
+            f"model={name} names trained weights; a training takes an architecture, "
+            f"model={name.removesuffix(f'_{parsed.tag}')}"
         )
     if name in SYSTEMS:
         return [f"{key}={value}" for key, value in SYSTEMS[name].items()]

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import MAX_CLIP_SECONDS, BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead
@@ -40,7 +41,10 @@ class Provenance:
     median_frames: int = 9
     """Window of the median filter its scores were evaluated with."""
     task: str = "detection"
-    """What it was trained for; the frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained."""
+    """What it was trained for.
+
+    The frame logits of a "tagging" model, and the clip logits of a "detection" one, are untrained.
+    """
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Free facts: data set, seed, scores."""
 
@@ -69,7 +73,10 @@ def frame_grid(config: BackboneConfig) -> FrameGrid:
 
 
 class LinearClassifier(Classifier):
-    """Frame logits from each step, clip logits from the mean over time: by a layer of their own, or by that of the frames."""
+    """Frame logits from each step, clip logits from the mean over time.
+
+    Clip logits have a layer of their own, or use that of the frames.
+    """
 
     def __init__(self, in_dim: int, num_classes: int, has_clip_layer: bool = True) -> None:
         super().__init__()

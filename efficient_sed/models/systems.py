@@ -52,7 +52,10 @@ def _prinzivalle() -> dict[str, dict[str, Any]]:
 
 
 def _erann() -> dict[str, dict[str, Any]]:
-    """Tables 3, 6 and 7 of Verbitskiy and Vyshegorodtsev 2021, as <seconds of a training excerpt>x<time factor>-<width>."""
+    """Tables 3, 6 and 7 of Verbitskiy and Vyshegorodtsev 2021.
+
+    Named <seconds of a training excerpt>x<time factor>-<width>.
+    """
     systems: dict[str, dict[str, Any]] = {}
     for shape in ERANNS:
         seconds, time_factor, width = map(int, shape.replace("x", "-").split("-"))
@@ -67,4 +70,7 @@ def _erann() -> dict[str, dict[str, Any]]:
 
 
 SYSTEMS: Mapping[str, Mapping[str, Any]] = _dnd_sed() | _prinzivalle() | _erann()
-"""Keys of a run's configuration by name of the system: what `model=NAME` stands for. Of several with the same parts the first gives the architecture its name."""
+"""Keys of a run's configuration by name of the system: what `model=NAME` stands for.
+
+Of several with the same parts the first gives the architecture its name.
+"""

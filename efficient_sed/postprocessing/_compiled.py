@@ -11,10 +11,19 @@ BLOCK = 128  # classes at a time: their windows stay in the cache
 
 @compiled
 def sliding_median(scores: np.ndarray, rows: np.ndarray, window: int) -> np.ndarray:
-    """Element `window // 2` of the ascending scores in each window of `rows`, which are row numbers of scores (frames, classes).
+    """Element `window // 2` of the ascending scores in each window of `rows`.
 
-    The window is kept in order: the score that leaves is closed up, the one that enters sinks to its place by pairs of minimum and maximum. This
-    takes as many steps as the window is long, but none branches, and classes go side by side through the vector unit.
+    The window is kept in order: the score that leaves is closed up, the one that enters sinks to its place by pairs of
+    minimum and maximum. This takes as many steps as the window is long, but none branches, and classes go side by side
+    through the vector unit.
+
+    Args:
+        scores: Shape (frames, classes).
+        rows: Numbers of frames, at least `window` of them.
+        window: Frames under the filter.
+
+    Returns:
+        Shape (rows - window + 1, classes).
     """
     num_classes = scores.shape[1]
     medians = np.empty((len(rows) - window + 1, num_classes), scores.dtype)
@@ -48,9 +57,11 @@ def find_runs(
     """Runs of scores (frames, classes) that reach a threshold and end in these frames, by their end.
 
     Args:
+        scores: The next frames, shape (frames, classes).
         thresholds: Ascending, so that runs nest: where a lower one is not reached, no higher one is.
         first: Number of the first frame.
-        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 where there is none; carried on.
+        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 where there is none; carried
+            on.
         peak: Highest scores in them; carried on.
 
     Returns:

@@ -60,9 +60,12 @@ def find_all_runs(scores: np.ndarray, thresholds: Sequence[float]) -> Runs:
 
 
 def smooth_scores(scores: np.ndarray, median_frames: int) -> np.ndarray:
-    """Median over a window of frames, for scores (frames, classes) without NaN. Borders are reflected, the edge frame repeated.
+    """Median over a window of frames, for scores (frames, classes) without NaN.
 
-    An even window reaches one frame further back than ahead and takes the higher of its two middle scores, as scipy's filter does.
+    Borders are reflected, the edge frame repeated.
+
+    An even window reaches one frame further back than ahead and takes the higher of its two middle scores, as scipy's
+    filter does.
     """
     if median_frames == 1:
         return scores
@@ -76,7 +79,10 @@ def smooth_scores(scores: np.ndarray, median_frames: int) -> np.ndarray:
 def decode_thresholds(
     scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, thresholds: Iterable[float], duration_s: float
 ) -> dict[float, list[Event]]:
-    """By threshold the runs of frames with at least that score, for scores (frames, classes); by onset, cut at the clip's duration."""
+    """By threshold the runs of frames with at least that score, for scores (frames, classes).
+
+    By onset, cut at the clip's duration.
+    """
     levels = sorted(set(thresholds))
     runs = find_all_runs(scores, levels)
     return {
@@ -95,7 +101,10 @@ def decode_events(
 def decode_stream(
     pieces: Iterable[np.ndarray], classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float
 ) -> Iterator[Event]:
-    """Events from consecutive pieces of scores (frames, classes), each yielded once it has ended; memory does not grow with length."""
+    """Events from consecutive pieces of scores (frames, classes), each yielded once it has ended.
+
+    Memory does not grow with length.
+    """
     finder = RunFinder([threshold], len(classes))
     for scores in pieces:
         yield from runs_to_events(finder.add(scores), classes, grid, duration_s)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.errors import ConfigError
-from efficient_sed.experiment.compose import (
-    DEFAULTS,
-    compose_run,
-    expand_models,
-    expand_preset_grid,
-    expand_sweep,
-    key_of,
-)
-from efficient_sed.experiment.run import run_folder, signature
+from efficient_sed.experiment.compose import DEFAULTS, compose_run
+from efficient_sed.experiment.expand import expand_models, expand_preset_grid, expand_sweep
+from efficient_sed.experiment.folders import content_hash, deciding_values, run_folder, signature
+from efficient_sed.experiment.keys import key_of
 from efficient_sed.registry import DATASETS, SEQUENCE_HEADS
 
 ALL_FOLDS = "data.fold=all"
@@ -29,18 +26,30 @@ class GridPoint:
 
     overrides: tuple[str, ...]
     config: RunConfig
-    signature: str
+    manifest_hash: str | None = None
+    """Of its data; default None, read from the data when it is first needed."""
+
+    @cached_property
+    def signature(self) -> str:
+        """What names the training; it is that of the run's folder."""
+        return signature(self.config, self._hash)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the run is, or will be."""
+        return run_folder(self.config, self._hash)
 
     @property
-    def folder(self) -> Path:
-        return run_folder(self.config)
+    def _hash(self) -> str:
+        return content_hash(self.config.data) if self.manifest_hash is None else self.manifest_hash
 
 
 def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     """Every distinct run that the comma lists describe, in the order they are written.
 
-    A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (none has no size); points that
-    then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head, `seeds=0,1,2` another word for `seed=0,1,2`, and
+    A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (seq=none has
+    no size); points that then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head,
+    `seeds=0,1,2` another word for `seed=0,1,2`, and
     `folds=1,2` for `data.fold=1,2`; `folds=all` is every fold of the data.
 
     Raises:
@@ -60,8 +69,20 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
             config = compose_run(kept)
         except ConfigError as error:
             raise ConfigError(f"{error} (at the grid's point {' '.join(kept)})") from error
-        points.setdefault(signature(config), GridPoint(tuple(kept), config, signature(config)))
+        key = _same_training(config)
+        first = points.setdefault(key, GridPoint(tuple(kept), config)).config
+        if (first.evaluation, first.benchmark) != (config.evaluation, config.benchmark):
+            raise ConfigError(
+                f"{' '.join(kept)}: differs from another point in evaluation.* or benchmark.* alone, and a run keeps "
+                "one"
+                " measurement; sweep once with each value, which trains once"
+            )
     return list(points.values())
+
+
+def _same_training(config: RunConfig) -> str:
+    """Equal for points that are one run, wherever that is carried out."""
+    return json.dumps([deciding_values(config, ""), config.data.identity()], sort_keys=True)
 
 
 def _each_fold(points: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
@@ -75,7 +96,8 @@ def _each_fold(points: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
         num_folds = getattr(data, "num_folds", None)
         if num_folds is None:
             raise ConfigError(
-                f"folds=all: data={data.name} has no folds; data sets that have: {', '.join(name for name in DATASETS.names() if hasattr(DATASETS.get(name), 'num_folds'))}"
+                f"folds=all: data={data.name} has no folds; data sets that have: "
+                f"{', '.join(name for name in DATASETS.names() if hasattr(DATASETS.get(name), 'num_folds'))}"
             )
         for fold in range(1, num_folds + 1):
             yield [*others, f"data.fold={fold}"]

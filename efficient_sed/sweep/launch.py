@@ -1,4 +1,4 @@
-"""Runs the points of a grid, each in a process of its own: one that fails, is killed or loses its node costs nobody else anything."""
+"""Runs the points of a grid, each in a process of its own, so that one that fails or is killed stops no other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from efficient_sed.errors import DataError, LostProcessError
-from efficient_sed.experiment.result_file import main_score, needs_speed, read_result
+from efficient_sed.experiment.measure import needs_benchmark, needs_evaluation
+from efficient_sed.experiment.result_file import main_score, read_result
 from efficient_sed.sweep.grid import GridPoint
-from efficient_sed.sweep.launchers.choose import Launcher
+from efficient_sed.sweep.launcher import Launcher
 from efficient_sed.sweep.run_process import LOG_FILE, START_MARK
-from efficient_sed.training.callbacks import PROGRESS_FILE
+from efficient_sed.training.run_files import PROGRESS_FILE
 
 
 class State(StrEnum):
+    """Where a run of a grid stands."""
+
     WAITING = "waiting"
     RUNNING = "running"
     FINISHED = "finished"
@@ -34,16 +37,19 @@ class RunStatus:
     started_at: float = 0.0
     message: str = ""
     score: float | None = None
-    """Score on the test part; none until finished."""
+    """Score on the test part; None until finished."""
     was_there: bool = False
     """Finished before this sweep began."""
-    lacks_speed: bool = False
-    """Whether all is there but its speed."""
+    needs_measuring: bool = False
+    """Whether it is trained, and has to be evaluated or measured again."""
     log_size: int = 0
     """Bytes of the run's log before this sweep."""
 
     def progress(self) -> dict[str, float | None]:
-        """What the run last wrote of itself: step, steps, epoch, epochs, loss, score, eta_s; empty before training starts."""
+        """What the run last wrote into its progress file; empty before training starts.
+
+        Keys are step, steps, epoch, epochs, loss, score and eta_s.
+        """
         try:
             values: dict[str, float | None] = json.loads(
                 (self.point.folder / PROGRESS_FILE).read_text(encoding="utf-8")
@@ -59,6 +65,8 @@ def run_grid(
     """Run what is not finished and return how each point ended.
 
     Args:
+        points: The runs.
+        launcher: What carries them out.
         on_change: Called about twice a second with all points, to draw them.
 
     Raises:
@@ -68,7 +76,7 @@ def run_grid(
     for status in statuses:
         _take_result(status)
         status.was_there = status.state is State.FINISHED
-        if status.lacks_speed:  # it is measured again, which takes no training
+        if status.needs_measuring:  # which takes no training
             status.state, status.was_there = State.WAITING, False
     waiting = {status.point.signature: status for status in statuses if not status.was_there}
     for status in waiting.values():
@@ -93,7 +101,8 @@ def _make_ready(status: RunStatus) -> None:
         (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
     except OSError as error:
         raise DataError(
-            f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR"
+            f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable "
+            "folder as output_dir=DIR"
         ) from error
 
 
@@ -112,8 +121,9 @@ def _end(status: RunStatus, how: str) -> None:
 def _take_result(status: RunStatus) -> None:
     result = read_result(status.point.folder)
     if result is not None:
-        status.state, status.score = State.FINISHED, result["metrics"][main_score(result)[0]]
-        status.lacks_speed = needs_speed(result, status.point.config.benchmark.device)
+        status.state, status.score = State.FINISHED, result["metrics"][main_score(result).key]
+        config = status.point.config
+        status.needs_measuring = needs_evaluation(result, config) or needs_benchmark(result, config)
 
 
 def _last_line(path: Path) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 
 from efficient_sed.data.datamodule import stored_teacher
+from efficient_sed.data.events import Splits
 from efficient_sed.errors import require_package
-from efficient_sed.experiment.run import check_same_data
 from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
 from efficient_sed.models.weights.initial import load_initial, load_initial_model
@@ -15,8 +16,12 @@ from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.teachers.model import ModelConfig
 
 
-def check_points(points: Sequence[GridPoint]) -> None:
+def check_points(points: Sequence[GridPoint]) -> list[GridPoint]:
     """Read (or make) each data set once, load all initial weights and the teachers, look for the packages.
+
+    Returns:
+        The points with the manifest hash of their data. Of several that are one training, because their data have
+        the same content in two places, the first.
 
     Raises:
         DataError, CheckpointError, MissingDependencyError: For the first thing that a run could not use.
@@ -26,26 +31,33 @@ def check_points(points: Sequence[GridPoint]) -> None:
         require_back_end(back_end)
     if detections:
         require_package("the plot", "matplotlib", "plot")
-    by_data: dict[str, list[GridPoint]] = {}
-    for point in points:
-        by_data.setdefault(json.dumps(point.config.data.identity(), sort_keys=True), []).append(point)
     for backbone in dict.fromkeys(point.config.backbone for point in points):
         if backbone.init is not None:
             load_initial(backbone.build(), backbone)
-    for same_data in by_data.values():
+    hashes: dict[str, str] = {}
+    for key in dict.fromkeys(map(_data_key, points)):
+        same_data = [point for point in points if _data_key(point) == key]
         splits = same_data[0].config.data.load()
-        for grid in dict.fromkeys(frame_grid(point.config.backbone) for point in same_data):
-            stored_teacher(same_data[0].config.data, splits, grid)
-        for names, task, backbone in dict.fromkeys(
-            (point.config.train.teacher, point.config.task, point.config.backbone) for point in same_data
-        ):
-            if names:
-                ModelConfig(names, task).build(splits.classes, frame_grid(backbone))
-        for start in dict.fromkeys(
-            (point.config.backbone, point.config.seq, point.config.train.init_from)
-            for point in same_data
-            if point.config.train.init_from
-        ):
-            load_initial_model(SedModel(ModelSpec(start[0], start[1], splits.classes)), str(start[2]))
-        for point in same_data:
-            check_same_data(point.folder, splits)
+        _check_models(same_data, splits)
+        hashes[key] = splits.manifest_hash
+    hashed = [dataclasses.replace(point, manifest_hash=hashes[_data_key(point)]) for point in points]
+    return list({point.signature: point for point in reversed(hashed)}.values())[::-1]
+
+
+def _data_key(point: GridPoint) -> str:
+    return json.dumps([point.config.data.name, point.config.data.identity()], sort_keys=True)
+
+
+def _check_models(points: Sequence[GridPoint], splits: Splits) -> None:
+    """Load what points on the same data start from or learn from."""
+    first = points[0].config.data
+    for grid in dict.fromkeys(frame_grid(point.config.backbone) for point in points):
+        stored_teacher(first, splits, grid)
+    teachers = dict.fromkeys((point.config.train.teacher, point.config.task, point.config.backbone) for point in points)
+    for names, task, backbone in teachers:
+        if names:
+            ModelConfig(names, task).build(splits.classes, frame_grid(backbone))
+    starts = dict.fromkeys((point.config.backbone, point.config.seq, point.config.train.init_from) for point in points)
+    for backbone, head, name in starts:
+        if name is not None:
+            load_initial_model(SedModel(ModelSpec(backbone, head, splits.classes)), name)

@@ -1,1 +1,4 @@
-"""What can produce frame logits for distillation, one kind a file: `stored` reads them, `model` computes them. See `contract.py` for what a kind must do."""
+"""Teachers: what gives frame logits for distillation, one kind a file. `stored` reads them, `model` computes them.
+
+A new kind is one file with a class registered in TEACHERS; `contract.py` says what it must do.
+"""

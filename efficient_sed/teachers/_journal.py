@@ -1,4 +1,6 @@
-"""Logits on their way into a file of pseudo-labels: records that are only ever appended, so that a kill at any time costs the last one at most.
+"""Logits that are not yet in a file of pseudo-labels, as a journal.
+
+Records are only ever appended, so that a kill at any time costs the last one at most.
 
 HDF5 itself cannot promise that: a file that was being written to may not open again.
 """

@@ -25,7 +25,9 @@ class Teacher(abc.ABC):
     def frame_logits(
         self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor
     ) -> list[Tensor | None]:
-        """Logits (classes, frames), float32 on the CPU, of each excerpt in a batch; none where the clip is not known to it.
+        """Frame logits of each excerpt in a batch, or None where the teacher does not know the clip.
+
+        Each has shape (classes, frames), float32, on the CPU.
 
         Args:
             clip_ids: The clips that the excerpts are cut from.

@@ -1,4 +1,4 @@
-"""Trained models that listen: one, or an ensemble that averages logits."""
+"""Trained models as teachers: one, or an ensemble whose logits are averaged."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ class ModelConfig(TeacherConfig):
     """What is asked of them: frame logits, which a model trained on clip labels cannot give, or clip logits."""
 
     def build(self, classes: Sequence[str], grid: FrameGrid) -> ModelTeacher:
+        """The head for features of `in_dim` values."""
         return ModelTeacher([_load_member(name, self.task, classes, grid) for name in self.names])
 
 
 class _Member(NamedTuple):
     model: SedModel
     columns: Tensor | None
-    """Its logits in the order of the data set's classes; none if that is its own."""
+    """Its logits in the order of the data set's classes, default None: its own order."""
     name: str
 
 
@@ -56,7 +57,8 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
             if card.task == "detection" and card.architecture == cards[name].architecture
         ]
         raise ConfigError(
-            f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, such as {(detectors or ['beats_strong'])[0]}"
+            f"teacher {name}: weights of a backbone alone, which know no class; choose a detector, "
+            f"such as {(detectors or ['beats_strong'])[0]}"
         )
     model = load_model(name).eval().requires_grad_(False)
     if model.grid != grid:
@@ -66,16 +68,20 @@ def _load_member(name: str, task: str, classes: Sequence[str], grid: FrameGrid) 
         )
     if task == "detection" and model.provenance.task != "detection":
         raise ConfigError(
-            f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, or train with task=tagging"
+            f"teacher {name}: was trained on clip labels only, its frame scores are random; choose a detector, "
+            "or train with task=tagging"
         )
     columns = select_classes(model.classes, classes, f"teacher {name}")
     return _Member(model, None if columns is None else torch.tensor(columns), name)
 
 
 class ModelTeacher(Teacher):
-    """Frozen models. No module of the student's, so that its weights are in no checkpoint, optimiser or count; it follows its input's device.
+    """Frozen models that together are a teacher.
 
-    Members whose front ends are alike share what they hear.
+    They are no module of the student's, so that their weights are in no checkpoint, optimiser or count; they move to
+    the device of their input.
+
+    Members whose front ends are alike share a spectrogram.
 
     Attributes:
         frontends: The front ends that differ.
@@ -85,18 +91,21 @@ class ModelTeacher(Teacher):
         self.members = list(members)
         self.fingerprint = ",".join(_weights_hash(member.model) for member in members)
         self.frontends: list[FrontEnd] = []
-        self._hears: list[int] = []  # which of them each member has
+        self._frontend_of: list[int] = []  # which of them each member has
         for model, _, _ in members:
             place = next(
                 (place for place, frontend in enumerate(self.frontends) if is_alike(frontend, model.frontend)),
                 len(self.frontends),
             )
-            self._hears.append(place)
+            self._frontend_of.append(place)
             if place == len(self.frontends):
                 self.frontends.append(model.frontend)
 
     def check_clips(self, seconds: float, key: str = "data.clip_seconds") -> None:
-        """Raise a ConfigError if clips, whose length is that key of a configuration, are longer than a member can hear at once."""
+        """Raise a ConfigError if clips are longer than a member takes at once.
+
+        `key` is the key of a configuration that gives their length.
+        """
         for model, _, name in self.members:
             most, frontend = model.backbone.max_frames, model.frontend
             if (
@@ -106,12 +115,14 @@ class ModelTeacher(Teacher):
             ):
                 most_s = most * frontend.hop_length / frontend.sample_rate
                 raise ConfigError(
-                    f"teacher {name}: hears at most {most_s:g} s at once, {key}={seconds:g}; give {key}={most_s:g}"
+                    f"teacher {name}: takes at most {most_s:g} s at once, {key}={seconds:g}; give {key}={most_s:g}"
                 )
 
     @torch.no_grad()
     def __call__(self, mels: Sequence[Tensor]) -> SedOutput:
-        """Mean logits of the members, float32, for what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames).
+        """Mean logits of the members, float32.
+
+        For what each of `frontends` gives: spectrograms (batch, 1, mel_bins, frames).
 
         Raises:
             TypeError: If one of them is no tensor.
@@ -125,8 +136,8 @@ class ModelTeacher(Teacher):
             if member.columns is not None and member.columns.device != device:  # once, not at every step
                 self.members[place] = member._replace(columns=member.columns.to(device))
         outputs = [
-            _select(_listen(model, mels[place]), columns)
-            for (model, columns, _), place in zip(self.members, self._hears, strict=True)
+            _select(_forward(model, mels[place]), columns)
+            for (model, columns, _), place in zip(self.members, self._frontend_of, strict=True)
         ]
         return SedOutput(
             torch.stack([output.frame_logits for output in outputs]).mean(0),
@@ -136,6 +147,7 @@ class ModelTeacher(Teacher):
     def frame_logits(
         self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor
     ) -> list[Tensor | None]:
+        """See `contract.Teacher`."""
         for frontend in self.frontends:
             frontend.check(waveform)
         return list(self([frontend.to(waveform.device)(waveform) for frontend in self.frontends]).frame_logits.cpu())
@@ -149,7 +161,7 @@ def is_alike(one: FrontEnd, other: FrontEnd) -> bool:
     )
 
 
-def _listen(model: SedModel, mel: Tensor) -> SedOutput:
+def _forward(model: SedModel, mel: Tensor) -> SedOutput:
     """Logits; those of the clip are the highest of its frames unless the model was trained on clip labels."""
     output: SedOutput = model.to(mel.device)(mel)
     frame_logits = output.frame_logits.float()

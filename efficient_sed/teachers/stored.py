@@ -26,11 +26,12 @@ class StoredConfig(TeacherConfig):
     path: str
 
     def build(self, classes: Sequence[str], grid: FrameGrid) -> StoredTeacher:
+        """The head for features of `in_dim` values."""
         return StoredTeacher(PseudoLabels(self.path, classes, grid), grid)
 
 
 class StoredTeacher(Teacher):
-    """Knows clips by their id; does not listen. Behind what is stored of a clip there is nothing to hear."""
+    """Reads logits by clip id, without the sound. Frames after the stored ones get the logit of silence."""
 
     def __init__(self, labels: PseudoLabels, grid: FrameGrid) -> None:
         self.labels, self.grid = labels, grid
@@ -39,6 +40,7 @@ class StoredTeacher(Teacher):
     def frame_logits(
         self, clip_ids: Sequence[str], first_frames: Sequence[int], waveform: Tensor
     ) -> list[Tensor | None]:
+        """See `contract.Teacher`."""
         num_frames = self.grid.num_frames(waveform.shape[1])
         return [
             self._read(clip_id, first, num_frames) if clip_id in self.labels else None

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import RunConfig
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.pseudo_labels import BEYOND
@@ -51,18 +51,25 @@ class Written(NamedTuple):
 def write_pseudo_labels(
     names: Sequence[str], output: Path, config: RunConfig, part: str, *, show_progress: bool
 ) -> Written:
-    """Mean frame logits of the teachers for every clip of a part, in the published layout; see `efficient_sed.data.pseudo_labels`.
+    """Write mean frame logits of the teachers for every clip of a part.
 
-    What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than `data.clip_seconds` is heard in
-    windows of it, as in evaluation; of a shorter one the padding is kept too, so that a training that pads alike finds a teacher for every frame.
+    In the published layout, see `efficient_sed.data.pseudo_labels`.
+
+    What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than
+    `data.clip_seconds` is heard in windows of it, as in evaluation; of a shorter one the padding is kept too, so that a
+    training that pads alike finds a teacher for every frame.
 
     Args:
         names: Released models, files of own ones, or HDF5 files of logits.
-        config: Of it, the backbone on whose grid they are to be, the data set, `train.batch_size` and `train.accelerator` are used.
+        output: The HDF5 file to write.
+        config: Used are the backbone, whose grid the logits get, the data set, `train.batch_size` and
+            `train.accelerator`.
+        part: Part of the data set, such as "train".
         show_progress: Draw a progress bar instead of logging.
 
     Raises:
-        DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, the file was begun otherwise, or memory is too small.
+        DataError, CheckpointError, ConfigError: If a teacher cannot be used, no clip be read, the file was begun
+        otherwise, or memory is too small.
     """
     devices = _devices(len(names), config.train.accelerator)
     grid = frame_grid(config.backbone)
@@ -94,7 +101,7 @@ def write_pseudo_labels(
                 progress("clips", len(clips), len(journal), is_drawn=show_progress) as advance,
                 _enough_memory(len(teachers), config.train.batch_size),
             ):
-                for clip_id, logits in _listen(teachers, windows, loader, devices):
+                for clip_id, logits in _forward(teachers, windows, loader, devices):
                     journal.append(clip_id, logits)
                     advance(1)
             if len(journal) == 0:
@@ -106,7 +113,8 @@ def write_pseudo_labels(
         unfinished.unlink()
     except OSError as error:
         raise DataError(
-            f"{output}: cannot be written ({error.strerror or error}); give what it lacks and type the same command to go on"
+            f"{output}: cannot be written ({error.strerror or error}); "
+            "give what it lacks and type the same command to go on"
         ) from error
     return written
 
@@ -182,7 +190,7 @@ def _enough_memory(num_teachers: int, batch_size: int) -> AbstractContextManager
     )
 
 
-def _listen(
+def _forward(
     teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], devices: Sequence[torch.device]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Clips with their logits (classes, frames), each as soon as its last window was heard."""
@@ -223,7 +231,7 @@ def _mean_logits(
     waveform: torch.Tensor,
     devices: Sequence[torch.device],
 ) -> list[np.ndarray | None]:
-    """Of each window in float16; none where a teacher does not know the clip."""
+    """Of each window in float16; None where a teacher does not know the clip."""
     ids = [windows.clips[windows.windows[position][0]].id for position in positions]
     first_frames = [windows.grid.onset_frame(windows.windows[position][1].start_s) for position in positions]
     means: list[np.ndarray | None] = []

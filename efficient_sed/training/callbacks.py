@@ -1,4 +1,4 @@
-"""What happens around training steps: checkpoints that survive a full disk, and progress that another process can read."""
+"""What happens around training steps: checkpoints that survive a full disk, and progress for other processes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from efficient_sed.errors import CheckpointError, PreemptedError
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.progress import clock
+from efficient_sed.training.run_files import PROGRESS_FILE
 
 logger = logging.getLogger(__name__)
-PROGRESS_FILE = "progress.json"
 LOOK_EVERY_S = 5.0  # for a signal, where several processes have to agree
 READ_EVERY_S = 1.0  # what a progress bar or file shows of a GPU
 
@@ -34,20 +34,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Replaces a checkpoint only by a complete one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint as a whole, or raise a CheckpointError and leave the one before it intact."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         try:
             write_atomically(Path(path), buffer.getvalue())
         except OSError as error:
-            raise CheckpointError(
-                f"{path}: cannot be written ({error.strerror}); the checkpoint before it is intact: free some space and start the same command again"
-            ) from error
+            advice = "the checkpoint before it is intact: free some space and start the same command again"
+            raise CheckpointError(f"{path}: cannot be written ({error.strerror}); {advice}") from error
 
 
 class MovableCheckpoint(ModelCheckpoint):
     """Remembers the best score when the run's folder was moved or renamed between an interruption and the resume."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state with the run's present folder in its paths."""
         old, new = str(state_dict["dirpath"]), str(self.dirpath)
 
         def moved(value: Any) -> Any:
@@ -59,10 +60,10 @@ class MovableCheckpoint(ModelCheckpoint):
 
 
 class StopOnSignal(pl.Callback):
-    """On SIGTERM, which a cluster sends before it takes a machine away: finish the step, save, and raise a PreemptedError.
+    """On SIGTERM, which a cluster sends before it takes a machine away: finish the step, save, raise a PreemptedError.
 
-    A single process looks after every step. Several have to agree, for which they wait for their GPUs and for each
-    other: they look about every `LOOK_EVERY_S` seconds, all after the same step.
+    A single process checks after every step. Several have to agree, which makes them wait for their GPUs and for each
+    other: they check about every `LOOK_EVERY_S` seconds, all after the same step.
 
     Args:
         checkpoint: File to save to; the one that a resume reads.
@@ -75,6 +76,7 @@ class StopOnSignal(pl.Callback):
         self._num_steps, self._steps_since, self._looked_at = 1, 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Catch SIGTERM from now on."""
         self._looked_at = time.monotonic()
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._ask)
@@ -85,10 +87,10 @@ class StopOnSignal(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Save and raise a PreemptedError if a process was asked to stop."""
         is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
-        if (
-            is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        ):  # an epoch's end is saved after its validation
+        # the end of an epoch is saved after its validation
+        if is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
         if not (self._is_asked if trainer.world_size == 1 else self._is_agreed(trainer)):
             return
@@ -110,15 +112,17 @@ class StopOnSignal(pl.Callback):
         return bool(is_asked)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Restore the handler of SIGTERM."""
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
             self._before = None
 
 
 class AveragedWeights(WeightAveraging):
-    """Keeps a moving average of all weights: it is validated, and a checkpoint's weights are those; what a resume needs besides lies beside them.
+    """Keeps a moving average of all weights, which is validated and saved as a checkpoint's weights.
 
-    Statistics of BatchNorm are averages already and taken over as they are. What is fixed stays exactly what it is.
+    The weights before averaging are saved beside them for a resume. Statistics of BatchNorm are averages already and
+    copied. Frozen weights stay exactly what they are.
     """
 
     def __init__(self, decay: float) -> None:
@@ -126,6 +130,7 @@ class AveragedWeights(WeightAveraging):
         self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note the device on which the average is kept: that of the model, which is not there yet."""
         self._device = trainer.strategy.root_device  # where the model will be; it is not there yet
         super().setup(trainer, pl_module, stage)
 
@@ -133,7 +138,7 @@ class AveragedWeights(WeightAveraging):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """As Lightning's, which at every step asks the GPU how many it has averaged."""
+        """Average without Lightning's wait for the GPU, which it asks at every step how many it has averaged."""
         averaged = self._average_model
         if averaged is None or trainer.global_step <= self._latest_update_step:
             return
@@ -150,7 +155,7 @@ class AveragedWeights(WeightAveraging):
 
 
 class TrainingBar(RichProgressBar):
-    """Lightning's bar reads losses from the GPU after every step; this one, within an epoch, at most every second."""
+    """Lightning's bar, which within an epoch reads losses from the GPU at most once a second, not after every step."""
 
     def __init__(self) -> None:
         super().__init__(leave=True)
@@ -158,6 +163,7 @@ class TrainingBar(RichProgressBar):
         self._metrics_read: dict[str, Any] = {}
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What the bar shows; within an epoch values that were read at most a second ago."""
         is_within_epoch = trainer.training and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if (now := time.monotonic()) - self._read_at >= READ_EVERY_S or not is_within_epoch:
             self._read_at, self._metrics_read = now, dict(super().get_metrics(trainer, pl_module))
@@ -165,14 +171,15 @@ class TrainingBar(RichProgressBar):
 
 
 class Patience(EarlyStopping):
-    """Ends a training that no longer gets better; one that it has ended stays so when it is begun again."""
+    """Ends a training that no longer gets better; a training that it has ended is not continued when it is resumed."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End a resumed training at once that had ended before."""
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class EpochTimer(pl.Callback):
-    """Wall seconds of each training epoch without its validation; epochs that an interruption cut are left out."""
+    """Wall seconds of each training epoch without its validation; interrupted epochs are left out."""
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
@@ -181,23 +188,27 @@ class EpochTimer(pl.Callback):
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Mean over whole epochs; none before the first."""
+        """Mean over whole epochs; None before the first."""
         return round(sum(self._seconds) / len(self._seconds), 3) if self._seconds else None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
         self._started_at, self._next_batch = time.perf_counter(), 0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        """Stop the clock if the epoch does not begin with its first batch."""
         if batch_idx != self._next_batch:
-            self._started_at = None  # it goes on where it was cut
+            self._started_at = None  # the rest of an interrupted epoch
         self._next_batch = batch_idx + 1
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock: Lightning validates before it calls an epoch ended."""
         self._stop()  # Lightning validates before it calls an epoch ended
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
         self._stop()
 
     def _stop(self) -> None:
@@ -206,9 +217,11 @@ class EpochTimer(pl.Callback):
             self._started_at = None
 
     def state_dict(self) -> dict[str, Any]:
+        """The seconds of finished epochs, for a resume."""
         return {"seconds": self._seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the seconds of epochs before an interruption."""
         self._seconds = list(state_dict["seconds"])
 
 
@@ -217,7 +230,7 @@ class ProgressFile(pl.Callback):
 
     Args:
         monitor: Name of the score.
-        is_logged: Say the same in a line of the log after every epoch.
+        is_logged: Write the same to the log after every epoch.
     """
 
     def __init__(self, run_folder: Path, monitor: str, *, is_logged: bool = False) -> None:
@@ -225,19 +238,22 @@ class ProgressFile(pl.Callback):
         self._started_at, self._first_step, self._written_at = 0.0, 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock by which the remaining time is estimated."""
         self._started_at, self._first_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Write the file, at most once a second."""
         now = time.monotonic()
         if now - self._written_at < READ_EVERY_S or not trainer.is_global_zero:
             return
         self._written_at = now
-        with contextlib.suppress(OSError):  # a full disk is told of by the next checkpoint; until then training goes on
+        with contextlib.suppress(OSError):  # the next checkpoint reports a full disk; until then training goes on
             write_atomically(self.path, json.dumps(self._progress(trainer, "train/loss_step")).encode())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the progress, if that is wanted."""
         if self.is_logged and trainer.is_global_zero:
             logger.info(describe_progress(self._progress(trainer, "train/loss_epoch")))
 

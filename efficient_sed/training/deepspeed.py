@@ -1,4 +1,10 @@
-"""DeepSpeed's ZeRO stage 2, with the checkpoints of any other training: one that was stopped goes on with or without it, in as many processes as there are."""
+"""DeepSpeed's ZeRO stage 2 with the checkpoints of any other training.
+
+Lightning's own `DeepSpeedStrategy` writes a folder with one part for each process, which only as many processes can
+read again, and which is no checkpoint that `load_model` takes. Here a training may be resumed with or without
+DeepSpeed, in any number of processes. For that the optimiser's state is gathered from DeepSpeed's partitions when a
+checkpoint is written, and divided again when one is read.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +23,18 @@ STATE_TENSORS = ("exp_avg", "exp_avg_sq")  # of Adam and AdamW
 class DeepSpeedStageTwo(DeepSpeedStrategy):
     """Divides gradients and optimiser state among the processes (Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054).
 
-    A checkpoint holds the whole state in the form that torch's optimisers give it: gathered when one is written, divided again when one is read.
-    Lightning would leave a folder of parts, readable by as many processes as wrote it alone.
+    A checkpoint holds the whole state in the form of torch's optimisers.
     """
 
     def __init__(self) -> None:
         super().__init__(stage=2)
 
     def setup_environment(self) -> None:
-        DDPStrategy.setup_environment(self)  # Lightning's own refuses CPUs, on which DeepSpeed runs as well
+        """Set up as DDP does: Lightning's own method refuses CPUs, on which DeepSpeed runs as well."""
+        DDPStrategy.setup_environment(self)
 
     def setup_distributed(self) -> None:
+        """Let the processes find each other, on CPUs too."""
         if self.root_device.type != "cpu":
             super().setup_distributed()
             return
@@ -36,6 +43,7 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         self._init_deepspeed_distributed()
 
     def setup(self, trainer: Trainer) -> None:
+        """Share the statistics of BatchNorm, then set up as Lightning does."""
         if self._layer_sync and self.model is not None:
             self.model = self._layer_sync.apply(self.model)
         super().setup(trainer)
@@ -44,9 +52,8 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         import deepspeed
 
         for parameter in model.parameters():
-            parameter.data = parameter.data.flatten().view(
-                parameter.shape
-            )  # DeepSpeed sends bytes, and knows one layout of them
+            # DeepSpeed sends bytes, and knows one memory layout
+            parameter.data = parameter.data.flatten().view(parameter.shape)
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         engine, wrapped, _, _ = deepspeed.initialize(
             model=model,
@@ -56,20 +63,24 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
             config=self.config,
             dist_init_required=False,
         )
-        return engine, wrapped  # Lightning's own names the device by its number, and a CPU has none
+        return engine, wrapped  # Lightning's method names the device by its number, and a CPU has none
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+        """Write one file, as any other strategy."""
         DDPStrategy.save_checkpoint(self, checkpoint, filepath, storage_options)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read one file, as any other strategy."""
         return DDPStrategy.load_checkpoint(self, checkpoint_path, weights_only)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Take over weights, and copy them into DeepSpeed's partitions."""
         DDPStrategy.load_model_state_dict(self, checkpoint, strict)
         self._zero.refresh_fp32_params()
 
     @property
     def lightning_restore_optimizer(self) -> bool:
+        """Whether Lightning hands the stored state over to `load_optimizer_state_dict`."""
         return True
 
     @property
@@ -86,7 +97,7 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
                 number += 1
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """What the optimiser would hold in one process; all processes have to ask."""
+        """The state that the optimiser would have in one process; all processes have to call it."""
         zero = self._zero
         state: dict[int, Any] = {}
         members: list[list[int]] = [[] for _ in zero.bit16_groups]
@@ -104,6 +115,7 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         return {"state": state, "param_groups": groups}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Divide the stored state of the optimiser among DeepSpeed's partitions."""
         zero, (stored,) = self._zero, checkpoint["optimizer_states"]
         for group, values in zip(zero.optimizer.param_groups, stored["param_groups"], strict=True):
             group.update({key: value for key, value in values.items() if key != "params"})
@@ -120,9 +132,9 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
 
 
 def _gather(parameter: torch.nn.Parameter, partition: torch.Tensor) -> torch.Tensor:
-    """The whole of what belongs to a parameter, from this process's partition of its group and the others'."""
+    """The whole state of a parameter, from this process's partition of its group and the others'."""
     whole = torch.zeros(parameter.numel(), dtype=partition.dtype, device=partition.device)
-    mapping: Any = parameter._hp_mapping  # type: ignore[attr-defined]  # none where this process has no part of it
+    mapping: Any = parameter._hp_mapping  # type: ignore[attr-defined]  # None where this process has no part of it
     if mapping is not None:
         whole[_range(mapping.lp_fragment_address)] = partition[_range(mapping.hp_fragment_address)]
     torch.distributed.all_reduce(whole)
@@ -130,7 +142,7 @@ def _gather(parameter: torch.nn.Parameter, partition: torch.Tensor) -> torch.Ten
 
 
 def _take_own(parameter: torch.nn.Parameter, whole: torch.Tensor, partition: torch.Tensor) -> None:
-    """Put this process's part of what belongs to a parameter into its partition."""
+    """Copy this process's part of a parameter's state into its partition."""
     mapping: Any = parameter._hp_mapping  # type: ignore[attr-defined]
     if mapping is not None:
         partition[_range(mapping.hp_fragment_address)] = whole.flatten()[_range(mapping.lp_fragment_address)].to(

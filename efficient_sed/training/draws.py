@@ -14,7 +14,7 @@ from efficient_sed.audio.augment.spectrum import draw_filters, draw_stripes, dra
 from efficient_sed.audio.augment.time import draw_mixup, draw_time_masks, draw_time_shifts
 from efficient_sed.audio.augment.waveform import Rows, draw_factors, rows_by_factor
 from efficient_sed.audio.frontends.mel import jittered_mel_bank
-from efficient_sed.config.schema import AugmentConfig
+from efficient_sed.config.augmentation import AugmentConfig
 
 T = TypeVar("T")
 ALIGNMENT = 16  # bytes: where a tensor may begin in the copied buffer
@@ -54,6 +54,8 @@ def draw_batch(
     """All random numbers of a batch's augmentation, on the CPU.
 
     Args:
+        config: Which augmentations there are.
+        rng: Where the numbers come from.
         is_weak: Which clips have clip labels only, boolean, shape (batch,), on the CPU.
         num_frames: Output frames of a clip.
         mel_shape: Mel bins and frames of the student's spectrogram.

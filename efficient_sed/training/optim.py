@@ -11,16 +11,17 @@ from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from efficient_sed.config.schema import TrainConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel
 
 
 def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any]]:
-    """One group per backbone stage, its rate falling by `layer_decay` from the last stage to the first, and one for the rest.
+    """One group per backbone stage, and one for sequence head and classifier.
 
-    A stage's learned positions are a group of their own, and so are its vectors where weight decay leaves them out.
+    The learning rate of stages falls by `layer_decay` from the last to the first. A stage's learned positions are a
+    group of their own, and so are its vectors where weight decay leaves them out.
     """
     groups: list[dict[str, Any]] = []
     if not config.is_backbone_frozen:

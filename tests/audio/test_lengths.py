@@ -225,7 +225,8 @@ RIGHT_LENGTHS: dict[str, tuple[Callable[[Path], Path], float, float]] = {  # sec
     "mp3 with Xing and ID3v1": (lambda folder: id3v1(mp3(folder)), SECONDS, 1e-3),
     "mp3 joined": (twice(mp3), 2 * SECONDS, 4 * MP3_FRAME_S),
     "mp3 of two kinds joined": (
-        lambda folder: joined(folder / "j.mp3", mp3(folder), mp3(folder, "b.mp3", vbr="1", write_xing="0")), 2 * SECONDS, 4 * MP3_FRAME_S,
+        lambda folder: joined(folder / "j.mp3", mp3(folder), mp3(folder, "b.mp3", vbr="1", write_xing="0")),
+        2 * SECONDS, 4 * MP3_FRAME_S,
     ),
     "mp3 that begins amid a frame": (lambda folder: tail(mp3(folder)), SECONDS / 2, 0.2),
     "mp3 with half of Xing's frames": (wrong_xing(83), SECONDS, 2 * MP3_FRAME_S),
@@ -374,7 +375,8 @@ def test_what_is_missing_is_reported_once(tmp_path: Path, caplog: pytest.LogCapt
         read_audio(path)
         read_audio(unclosed)
     assert [message.split(": ", 1)[1].split(";")[0] for message in caplog.messages] == [
-        f"1 of {caplog.messages[0].split(' of ')[1].split()[0]} packets cannot be decoded (it is cut off, or joined from several files)",
+        f"1 of {caplog.messages[0].split(' of ')[1].split()[0]} packets cannot be decoded (it is cut off, or "
+        "joined from several files)",
         "its header says 0.00 s, its samples last 12.00 s",
     ]
 
@@ -384,7 +386,8 @@ def test_without_pyav_the_line_says_what_to_type(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(
         DataError,
-        match=r"its header does not tell its length; reading it needs the package av: pip install av, or convert it: ffmpeg",
+        match=r"its header does not tell its length; reading it needs the package av: "
+        r"pip install av, or convert it: ffmpeg",
     ):
         audio_info(path)
 

@@ -23,14 +23,20 @@ from efficient_sed.audio.frontends.mel import LogMel
 from efficient_sed.benchmark import _sensors, clock
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._sensors import Sensors
+from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import AugmentConfig, BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment import run as runner
+from efficient_sed.experiment.folders import run_folder
+from efficient_sed.experiment.measure import benchmark_model
 from efficient_sed.experiment.result_file import read_result
-from efficient_sed.experiment.run import benchmark_model, run_experiment, run_folder
+from efficient_sed.experiment.run import run_experiment
 from efficient_sed.machine.environment import choose_device, device_name
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.augmentation import augment_batch
@@ -58,6 +64,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few passes: what they take is not looked at."""
     for name, value in {"WARM_UP": 1, "BLOCKS": 2, "BLOCK_S": 1e-3, "FIRST_BLOCK": 1}.items():
         monkeypatch.setattr(throughput, name, value)
+    monkeypatch.setattr(clock, "WARM_UP", 1)
 
 
 def small_run(tiny_config: SyntheticConfig, output: Path, **train: Any) -> RunConfig:
@@ -170,7 +177,7 @@ def test_time_is_taken_whatever_nvml_says(
     monkeypatch.setitem(sys.modules, "pynvml", module)
     with fake_gpu("cuda") as device:
         sensors, variant = Sensors(device), throughput.Variant("fused", False)
-        times = throughput._take_turns({variant: lambda: None}, 3, sensors)[variant]
+        times = throughput._time({variant: lambda: None}, 3, sensors)[variant]
         state = sensors.conditions()
     assert (len(times.latencies), len(times.paces)) == (3, 2)
     found = {"joules_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
@@ -217,7 +224,7 @@ def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_peak_memory_on_a_gpu_is_that_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 300 MB before and 900 MB in a pass; the model that was given is part of that only where it runs itself, what cuBLAS keeps of every mode."""
+    """300 MB before, 900 MB in a pass: the given model counts only where it runs itself, what cuBLAS keeps always."""
     cleared: list[int] = []
     with fake_gpu("cuda") as device:
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 300 * 2**20)
@@ -306,7 +313,7 @@ def test_float32_is_not_rounded_and_the_switches_are_set_back(change: str) -> No
         pytest.skip("a name of torch 2.9")
     exec(change, {"torch": torch, "cuda": BACKENDS.cuda, "cudnn": BACKENDS.cudnn})
     before = float32_switches()
-    with contextlib.suppress(ZeroDivisionError), clock.exact_float32():
+    with contextlib.suppress(ZeroDivisionError), exact_float32():
         assert (BACKENDS.cuda.matmul.allow_tf32, BACKENDS.cudnn.allow_tf32) == (False, False)
         assert {part.fp32_precision for part in (BACKENDS.cuda.matmul, *LIBRARIES) if part in FLOAT32_USERS} <= {"ieee"}
         raise ZeroDivisionError
@@ -369,7 +376,8 @@ def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(
 def test_a_gpu_that_is_not_there() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^benchmark\.device=gpu is not allowed: this machine has no GPU that torch can use; give benchmark\.device=cpu$",
+        match=r"^benchmark\.device=gpu is not allowed: this machine has no GPU that torch can use; "
+        r"give benchmark\.device=cpu$",
     ):
         choose_device("gpu", "benchmark.device")
 
@@ -390,8 +398,8 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
         result = run_experiment(config, show_progress=False)
     reason = "OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB"
     assert (
-        f"{folder}: its speed could not be measured ({reason}); its scores are kept, and the same command measures again"
-        in caplog.messages
+        f"{folder}: its speed could not be measured ({reason}); "
+        "its scores are kept, and the same command measures again" in caplog.messages
     )
     assert result == read_result(folder)
     assert (result["complexity"]["throughput"], result["complexity"]["speed_missing"]) == (None, {"throughput": reason})

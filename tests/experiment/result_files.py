@@ -6,6 +6,27 @@ import json
 from pathlib import Path
 from typing import Any
 
+RECORD: dict[str, Any] = {
+    "model": "fmn04",
+    "complexity": {
+        "params": 528_448, "macs": 184_500_000,
+        "macs_by_part": {"frontend": 38_000_000, "backbone": 181_100_000}, "macs_deepspeed": None, "seconds": 10.0,
+        "throughput": {"clips_per_s": 31.5, "iqr": [30.0, 33.0], "batch_size": 4, "precision": "fp32",
+                       "device": "CPU of a kind, 1 threads"},
+        "latency": {"ms": 33.25}, "peak_memory_mb": 700.5,
+    },
+    "environment": {"versions": {"torch": "2.11.0"}, "commit": "abc", "created": "2026-11-20T00:00:00+00:00"},
+}  # fmt: skip
+RESULT: dict[str, Any] = RECORD | {
+    "task": "detection",
+    "seed": 1,
+    "signature": "0123456789",
+    "metrics": {"psds1_macro": 0.4567, "psds1": 0.3, "coverage": {"clips_scored": 16}, "variant": {"median_frames": 1}},
+    "data": {"name": "synthetic", "manifest_hash": "cafe"},
+    "config": {"train": {"epochs": 5}, "data": {}},
+    "training": {"steps": 60, "device": "CPU of a kind"},
+}
+
 
 def make_result(model: str = "fmn10+tf-256", seed: int = 0, score: float = 0.4, **changes: Any) -> dict[str, Any]:
     """A whole result; `changes` replace its top-level keys."""

@@ -1,4 +1,7 @@
-"""Confidence intervals and paired tests: draws of clips equal scoring the drawn clips from scratch, and runs that differ in anything are refused."""
+"""Confidence intervals and paired tests.
+
+Draws of clips equal scoring the drawn clips from scratch, and runs that differ in anything are refused.
+"""
 
 from __future__ import annotations
 
@@ -147,12 +150,15 @@ def write_run(folder: Path, case: Case, changes: Mapping[str, Any] | None = None
     clips.save(folder / CLIPS_FILE)
     speed = {"batch_size": 1, "clips_per_s": 1.0, "iqr": [1.0, 1.0], "precision": "fp32", "device": "CPU"}
     content: dict[str, Any] = {
-        "model": "fmn04", "backbone": "fmn04", "head": "none", "hidden": None, "task": "detection", "seed": 0, "signature": "0",
+        "model": "fmn04", "backbone": "fmn04", "head": "none", "hidden": None,
+        "task": "detection", "seed": 0, "signature": "0",
         "metrics": {**result.metrics(), "coverage": {"clips_expected": 1, "clips_scored": 1, "unreadable": []}},
         "complexity": {
-            "params": 1, "macs": 1, "macs_by_part": {"frontend": 0}, "macs_deepspeed": None, "seconds": 1.0, "throughput": speed, "latency": {"ms": 1.0}, "peak_memory_mb": 1.0,
+            "params": 1, "macs": 1, "macs_by_part": {"frontend": 0}, "macs_deepspeed": None, "seconds": 1.0,
+            "throughput": speed, "latency": {"ms": 1.0}, "peak_memory_mb": 1.0,
         },
-        "training": {"device": "CPU", "steps": 1, "num_with_teacher": 0}, "data": {"name": "own", "manifest_hash": "0123"}, "config": {"train": {"epochs": 1}, "data": {}},
+        "training": {"device": "CPU", "steps": 1, "num_with_teacher": 0},
+        "data": {"name": "own", "manifest_hash": "0123"}, "config": {"train": {"epochs": 1}, "data": {}},
         "environment": {"versions": {"torch": "2"}, "commit": "0", "device": "CPU", "created": "now"},
     }  # fmt: skip
     for key, value in (changes or {}).items():
@@ -176,7 +182,8 @@ def test_a_real_difference_and_none(tmp_path: Path) -> None:
     assert comparison.p_value == pytest.approx(2 / 201)
     assert comparison.lines()[2].endswith("  p = 0.00995")
     assert comparison.lines()[3:] == [
-        f"The difference is real: {second} is better, beyond what the choice of clips explains (p < 0.05, 200 draws of 300 clips).",
+        f"The difference is real: {second} is better, beyond what the choice of clips explains "
+        "(p < 0.05, 200 draws of 300 clips).",
         "This is about the choice of clips for these two trainings, not about seeds: those take several runs of each.",
     ]
     assert f"The difference is real: {second} is better" in compare_runs(second, first, 200).lines()[-2]
@@ -185,8 +192,8 @@ def test_a_real_difference_and_none(tmp_path: Path) -> None:
     same = compare_runs(first, shutil.copytree(first, tmp_path / "copy"), 100)
     assert (same.difference, same.ci95, same.p_value, same.is_real) == (0.0, (0.0, 0.0), 1.0, False)
     assert (
-        same.lines()[-2]
-        == "The difference may well be chance: other clips of this kind could turn it round (p >= 0.05, 100 draws of 300 clips)."
+        same.lines()[-2] == "The difference may well be chance: other clips of this kind could turn it round "
+        "(p >= 0.05, 100 draws of 300 clips)."
     )
     assert same.lines()[-1] == comparison.lines()[-1]
 
@@ -202,8 +209,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert printed["second"]["folder"] == str(second)
     assert main(["compare", str(first), str(tmp_path / "absent")]) == 2
     assert (
-        capsys.readouterr().err
-        == f"efficient-sed: {tmp_path}/absent: holds no finished run (result.json is missing); give the folder of a run, such as runs/RUN\n"
+        capsys.readouterr().err == f"efficient-sed: {tmp_path}/absent: holds no finished run (result.json is missing); "
+        "give the folder of a run, such as runs/RUN\n"
     )
 
 

@@ -12,9 +12,12 @@ import yaml
 from hypothesis import given, strategies
 
 from efficient_sed.config.parse import from_dict, run_config_from_dict
-from efficient_sed.config.schema import RunConfig, TrainConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.errors import ConfigError, printable
-from efficient_sed.experiment.compose import compose_run, expand_sweep, to_yaml
+from efficient_sed.experiment.compose import compose_run, to_yaml
+from efficient_sed.experiment.expand import expand_sweep
 from efficient_sed.experiment.text_values import Text, advise, read_text, split_alternatives
 from efficient_sed.files.packaged import presets
 from efficient_sed.models.names import model_name

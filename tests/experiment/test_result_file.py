@@ -11,19 +11,23 @@ import pytest
 from result_files import make_result
 
 from efficient_sed.benchmark.speed import unmeasured
+from efficient_sed.cli.tables import result_table
 from efficient_sed.errors import DataError
-from efficient_sed.experiment.record import result_table
 from efficient_sed.experiment.result_file import needs_speed, read_result, write_result
 from efficient_sed.files.pages import to_script_json
 from efficient_sed.frontier.html import page_data
-from efficient_sed.frontier.points import read_results, run_points
+from efficient_sed.frontier.points import run_points
+from efficient_sed.frontier.runs import read_results
 
 LEAVES: list[Any] = [None, "x", [], [1, 2], -1, 0, float("inf"), float("nan"), {}, {"a": 1}]
 
 
 @pytest.mark.parametrize("task", ["detection", "tagging"])
 def test_any_spoiled_leaf_is_told_or_harmless(task: str, tmp_path: Path) -> None:
-    """Each value of a result is replaced by each of some others, or deleted: what is read is then drawn, the rest names the file."""
+    """Each value of a result is replaced by each of some others, or deleted.
+
+    What is read is then drawn, the rest names the file.
+    """
     scores = (
         {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
         if task == "tagging"

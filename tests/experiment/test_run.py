@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -17,16 +18,25 @@ import yaml
 
 import efficient_sed as es
 from efficient_sed.benchmark.macs_notes import explain_macs
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.config.parse import run_config_from_dict
-from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.experiment import run as runner
+from efficient_sed.experiment.checks import warn_of_mistakes
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.folders import run_folder, signature
+from efficient_sed.experiment.measure import benchmark_model
 from efficient_sed.experiment.result_file import read_result
-from efficient_sed.experiment.run import benchmark_model, run_experiment, run_folder, signature
-from efficient_sed.frontier.points import read_results, run_points
+from efficient_sed.experiment.run import run_experiment
+from efficient_sed.experiment.score import score_part
+from efficient_sed.frontier.points import run_points
+from efficient_sed.frontier.runs import read_results
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -46,7 +56,7 @@ def finished(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFact
     config = RunConfig(
         BACKBONES.get("fmn04")(),
         SEQUENCE_HEADS.get("gru")(hidden=16),
-        tiny_config,
+        replace(tiny_config, clip_seconds=3.0),
         train,
         benchmark=QUICK,
         seed=3,
@@ -129,7 +139,7 @@ def test_the_model_file_says_it_too(finished: Finished, tiny_data: Splits) -> No
     assert model.provenance.notes["signature"] == signature(finished.config)
     assert model.provenance.notes["manifest_hash"] == tiny_data.manifest_hash
     assert model.provenance.notes["commit"] == finished.result["environment"]["commit"]
-    assert runner.score_part(model, tiny_data, finished.config, "test") == finished.result["metrics"]
+    assert score_part(model, tiny_data, finished.config, "test") == finished.result["metrics"]
 
 
 def test_the_effective_configuration_is_saved(finished: Finished) -> None:
@@ -146,10 +156,7 @@ def test_the_frontier_reads_it(finished: Finished) -> None:
 
 
 def test_a_finished_run_is_not_repeated(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr(runner, "fit", refuse)
+    monkeypatch.setattr(runner, "fit", refuse_training)
     before = (finished.folder / "result.json").stat().st_mtime_ns
     assert run_experiment(finished.config, show_progress=False) == finished.result
     elsewhere = replace(finished.config, logger="tensorboard", data=replace(finished.config.data, num_workers=3))
@@ -157,6 +164,82 @@ def test_a_finished_run_is_not_repeated(finished: Finished, monkeypatch: pytest.
     assert (finished.folder / "result.json").stat().st_mtime_ns == before
     with pytest.raises(AssertionError, match="trained again"):
         run_experiment(replace(finished.config, seed=4), show_progress=False)
+
+
+def refuse_training(*_: Any, **__: Any) -> None:
+    raise AssertionError("trained again")
+
+
+@pytest.fixture
+def copied(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Finished:
+    """The finished run in another folder of runs, where nothing may be trained."""
+    monkeypatch.setattr(runner, "fit", refuse_training)
+    config = replace(finished.config, output_dir=str(tmp_path / "runs"))
+    folder = shutil.copytree(finished.folder, tmp_path / "runs" / finished.folder.name)
+    return Finished(config, folder, finished.result)
+
+
+def test_other_options_of_the_evaluation_score_the_kept_model(copied: Finished) -> None:
+    evaluation = EvaluationConfig(dtc=0.1, gtc=0.1, alpha_st=0.0)
+    result = run_experiment(replace(copied.config, evaluation=evaluation), show_progress=False)
+    assert result == read_result(copied.folder)
+    assert (result["metrics"]["variant"]["dtc"], copied.result["metrics"]["variant"]["dtc"]) == (0.1, 0.7)
+    assert result["config"]["evaluation"] == result["measured"]["evaluation"]["options"] == to_dict(evaluation)
+    assert result["training"] == copied.result["training"]  # with the options that chose the epoch
+    assert result["training"]["evaluation"] == to_dict(EvaluationConfig())
+    assert result["measured"]["evaluation"]["created"] >= copied.result["measured"]["evaluation"]["created"]
+    assert result["complexity"] == copied.result["complexity"]
+    back = run_experiment(copied.config, show_progress=False)
+    assert back["metrics"] == copied.result["metrics"]
+
+
+def test_other_options_of_the_benchmark_measure_the_kept_model(copied: Finished) -> None:
+    benchmark = replace(QUICK, seconds=2.0, batches=(1,))
+    result = run_experiment(replace(copied.config, benchmark=benchmark), show_progress=False)
+    assert result == read_result(copied.folder)
+    complexity = result["complexity"]
+    assert (complexity["seconds"], complexity["throughput"]["batch_size"]) == (2.0, 1)
+    assert complexity["macs"] > copied.result["complexity"]["macs"]
+    assert result["config"]["benchmark"] == result["measured"]["benchmark"]["options"] == to_dict(benchmark)
+    assert result["metrics"] == copied.result["metrics"]
+    assert result["measured"]["evaluation"] == copied.result["measured"]["evaluation"]
+
+
+def test_data_that_were_moved_find_their_run(copied: Finished, tmp_path: Path) -> None:
+    root = shutil.copytree(copied.config.data.root, tmp_path / "moved")  # type: ignore[attr-defined]
+    config = replace(copied.config, data=replace(copied.config.data, root=str(root)))  # type: ignore[call-arg]
+    assert run_folder(config) == copied.folder
+    assert run_experiment(config, show_progress=False) == copied.result
+
+
+def test_a_folder_of_an_earlier_version_is_found(copied: Finished) -> None:
+    """Its signature covered everything, and had ten digits."""
+    digits = copied.result["signature"]
+    earlier = copied.folder.rename(copied.folder.with_name(copied.folder.name.replace(digits, "0123456789")))
+    old = copy.deepcopy(copied.result) | {"signature": "0123456789"}
+    del old["measured"], old["training"]["evaluation"], old["config"]["benchmark"]["with_mel"]
+    (earlier / "result.json").write_text(json.dumps(old))
+    assert run_folder(copied.config) == earlier
+    assert run_experiment(copied.config, show_progress=False)["signature"] == "0123456789"
+    again = run_experiment(replace(copied.config, evaluation=EvaluationConfig(dtc=0.2)), show_progress=False)
+    assert again["metrics"]["variant"]["dtc"] == 0.2
+    assert [path.name for path in earlier.parent.iterdir()] == [earlier.name]
+    assert run_folder(replace(copied.config, seed=4)) != earlier
+    assert run_folder(copied.config, HASH) != earlier  # other data
+
+
+def test_of_several_folders_of_an_earlier_version_the_one_measured_alike_is_taken(copied: Finished) -> None:
+    digits = copied.result["signature"]
+    for number, dtc in enumerate((0.5, 0.7, 0.9)):
+        other = shutil.copytree(
+            copied.folder, copied.folder.with_name(copied.folder.name.replace(digits, str(number) * 10))
+        )
+        config = replace(copied.config, evaluation=EvaluationConfig(dtc=dtc))
+        (other / "config.yaml").write_text(yaml.safe_dump(to_dict(config)))
+    shutil.rmtree(copied.folder)
+    assert run_folder(copied.config).name.endswith("1" * 10)
+    assert run_folder(replace(copied.config, evaluation=EvaluationConfig(dtc=0.9))).name.endswith("2" * 10)
+    assert run_folder(replace(copied.config, evaluation=EvaluationConfig(dtc=0.3))).name.endswith("0" * 10)
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 1000)], ids=["gone", "cut"])
@@ -184,18 +267,7 @@ def test_the_model_of_a_finished_run_is_written_again(
         run_experiment(config, show_progress=False)
 
 
-def test_changed_data_are_refused(finished: Finished, tmp_path: Path) -> None:
-    config = replace(finished.config, output_dir=str(tmp_path))
-    folder = shutil.copytree(finished.folder, run_folder(config))
-    (folder / "manifest.txt").write_text("0123456789abcdef")
-    with pytest.raises(
-        DataError,
-        match=rf"^{re.escape(str(folder))}: begun on data with hash 0123456789abcdef, they now have {finished.result['data']['manifest_hash']}; ",
-    ):
-        run_experiment(config, show_progress=False)
-
-
-BASE = ("backbone=fmn04", "seq=tf", "seq.hidden=64")
+BASE, HASH = ("backbone=fmn04", "seq=tf", "seq.hidden=64"), "0" * 16
 
 
 @pytest.mark.parametrize(
@@ -208,10 +280,14 @@ BASE = ("backbone=fmn04", "seq=tf", "seq.hidden=64")
         "train.accelerator=cpu",
         "train.devices=4",
         "data=synthetic",
+        "evaluation.dtc=0.5",
+        "evaluation.back_end=psds_eval",
+        "benchmark.seconds=5",
+        "benchmark.device=cpu",
     ],
 )
-def test_signature_ignores_where_and_how(extra: str) -> None:
-    assert signature(compose_run([*BASE, extra])) == signature(compose_run(BASE))
+def test_signature_ignores_where_how_and_what_is_measured(extra: str) -> None:
+    assert signature(compose_run([*BASE, extra]), HASH) == signature(compose_run(BASE), HASH)
 
 
 @pytest.mark.parametrize(
@@ -225,8 +301,6 @@ def test_signature_ignores_where_and_how(extra: str) -> None:
             "backbone=fmn06",
             "backbone.init=x.pt",
             "task=tagging",
-            "evaluation.dtc=0.5",
-            "benchmark.seconds=5",
         ),
         *(
             "train.accumulate=2",
@@ -244,20 +318,20 @@ def test_signature_ignores_where_and_how(extra: str) -> None:
         ),
     ],
 )
-def test_signature_follows_what_is_computed(extra: str) -> None:
-    assert signature(compose_run([*BASE, extra])) != signature(compose_run(BASE))
+def test_signature_follows_what_decides_a_training(extra: str) -> None:
+    assert signature(compose_run([*BASE, extra]), HASH) != signature(compose_run(BASE), HASH)
 
 
-@pytest.mark.parametrize("extra", ["data.root=elsewhere", "data.test=x.tsv", "data.classes=[a,b]"])
-def test_signature_follows_own_data(extra: str) -> None:
-    own = [*BASE, "data=folder", "data.root=here"]
-    assert signature(compose_run([*own, extra])) != signature(compose_run(own))
+def test_signature_follows_content() -> None:
+    own = compose_run([*BASE, "data=folder", "data.root=here"])
+    assert signature(own, HASH) == signature(compose_run([*BASE, "data=folder", "data.root=elsewhere"]), HASH)
+    assert signature(own, HASH) != signature(own, "1" * 16)
 
 
 def test_folders_are_one_per_signature() -> None:
     config = compose_run([*BASE, "output_dir=here"])
-    assert run_folder(config) == Path(f"here/fmn04+tf-64_synthetic_seed0_{signature(config)}")
-    assert signature(run_config_from_dict(to_dict(config))) == signature(config)
+    assert run_folder(config, HASH) == Path(f"here/fmn04+tf-64_synthetic_seed0_{signature(config, HASH)}")
+    assert signature(run_config_from_dict(to_dict(config)), HASH) == signature(config, HASH)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +389,7 @@ def test_classes_that_were_never_heard_are_told(
     told = []
     for splits in (tiny_data, deaf):
         caplog.clear()
-        runner._advise(model, config, splits)
+        warn_of_mistakes(model, config, splits)
         told.append(
             sum(
                 int(message.split(":")[1].split(",")[0])

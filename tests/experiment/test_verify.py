@@ -16,7 +16,8 @@ import efficient_sed as es
 from efficient_sed.cli.main import main
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels
-from efficient_sed.data.sets.synthetic import SOUND_CLASSES, SyntheticConfig
+from efficient_sed.data.sets.synthetic import SyntheticConfig
+from efficient_sed.data.sounds import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.experiment import verify
 from efficient_sed.experiment.verify import DataFacts, Outcome, choose_score, data_facts, judge, why_not_comparable

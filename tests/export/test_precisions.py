@@ -1,4 +1,4 @@
-"""Fewer bits: what becomes int8 and what does not, engines, scores that travel with the file, and a board without PyTorch."""
+"""Fewer bits: what becomes int8, engines, scores that are stored in the file, and a board without PyTorch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ import efficient_sed as es
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.cli.main import main
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.onnx import build_onnx, export_onnx
 from efficient_sed.export.quantise import quantise
 from efficient_sed.export.recipes import RECIPES
-from efficient_sed.inference.engines import ENGINES, open_engine
+from efficient_sed.export.targets.onnx import OnnxTarget
+from efficient_sed.export.write import build_file, export_model
+from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
+from efficient_sed.registry import ENGINES
 
 pytestmark = pytest.mark.slow
 WITHOUT = "without PyTorch, detect, listen and benchmark take an exported model: --model FILE.onnx"
@@ -45,7 +47,7 @@ def model() -> SedModel:
 
 @pytest.fixture(scope="module")
 def exact(model: SedModel) -> bytes:
-    return build_onnx(model, "fmn04+tf-64")[1]
+    return build_file(model, "fmn04+tf-64", OnnxTarget())[1]
 
 
 def clips(count: int = 4) -> list[np.ndarray]:
@@ -149,7 +151,7 @@ def test_heads_without_a_matrix_to_quantise(name: str) -> None:
         ConfigError,
         match="no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32",
     ):
-        quantise(build_onnx(model, name)[1], "int8-head", [], "waveform")
+        quantise(build_file(model, name, OnnxTarget())[1], "int8-head", [], "waveform")
 
 
 def test_sizes(files: dict[str, bytes]) -> None:
@@ -178,14 +180,15 @@ import numpy as np
 from efficient_sed.inference.onnx_model import OnnxModel
 model, waveform = OnnxModel(sys.argv[1], 1, sys.argv[2]), np.load(sys.argv[3])
 frames, clips = model.score(waveform)
-np.savez(sys.argv[4], frames=frames, clips=clips, frames_alone=model.score_frames(waveform), clips_alone=model.score_clips(waveform), header=repr(model.header))
+alone = {"frames_alone": model.score_frames(waveform), "clips_alone": model.score_clips(waveform)}
+np.savez(sys.argv[4], frames=frames, clips=clips, header=repr(model.header), **alone)
 """
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     """In a process of its own: OpenVINO's threads do not outlive the forks of later tests."""
-    path, waveform = export_onnx(model, tmp_path / "model.onnx", "mine").path, np.concatenate(clips(2))
+    path, waveform = export_model(model, tmp_path / "model.onnx", "mine").path, np.concatenate(clips(2))
     np.save(tmp_path / "waveform.npy", waveform)
     subprocess.run(
         [sys.executable, "-c", SCORES, str(path), engine, str(tmp_path / "waveform.npy"), str(tmp_path / "scores.npz")],
@@ -202,7 +205,7 @@ def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     assert str(given["header"]) == repr(OnnxModel(path).header)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES.names())
 def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"not a graph")
@@ -217,13 +220,13 @@ def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
 
 
 def test_bfloat16_is_refused_where_it_would_never_end(tmp_path: Path) -> None:
-    path = export_onnx(es.create_model("fmn04_dcls", classes=["dog"]).eval(), tmp_path / "wide.onnx", "mine").path
+    path = export_model(es.create_model("fmn04_dcls", classes=["dog"]).eval(), tmp_path / "wide.onnx", "mine").path
     command = [sys.executable, "-m", "efficient_sed", "benchmark", str(path), "--threads", "1", "--engine"]
     run = subprocess.run([*command, "openvino-bf16"], capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert (
-        f"--engine openvino-bf16 is not allowed for {path}, of which a convolution never ends so on some CPUs; give --engine openvino"
-        in run.stderr
+        f"--engine openvino-bf16 is not allowed for {path}, "
+        "of which a convolution never ends so on some CPUs; give --engine openvino" in run.stderr
     )
     assert subprocess.run([*command, "openvino"], capture_output=True, check=False).returncode == 0
 
@@ -285,8 +288,9 @@ def test_data_with_other_classes(
 
 
 def test_a_board_needs_no_pytorch(model: SedModel, tmp_path: Path) -> None:
-    path = export_onnx(model, tmp_path / "model.onnx", "mine").path
-    blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchaudio', 'scipy', 'hydra', 'filelock', 'onnx', 'h5py']))"
+    path = export_model(model, tmp_path / "model.onnx", "mine").path
+    names = ["torch", "torchaudio", "scipy", "hydra", "filelock", "onnx", "h5py"]
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({names}))"
     sound = tmp_path / "sound.raw"
     sound.write_bytes((np.random.default_rng(0).normal(size=40_000) * 3000).astype("<i2").tobytes())
     for words, status in (

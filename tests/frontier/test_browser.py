@@ -1,4 +1,7 @@
-"""The interactive page in a real browser: clicked, typed into and read. Skipped where no Chromium is installed (`make browser` installs it)."""
+"""The interactive page in a real browser: clicked, typed into and read.
+
+Skipped where no Chromium is installed (`make browser` installs it).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from typing import Any
 import pytest
 from result_files import make_result
 
+from efficient_sed.frontier.front import pareto_front
 from efficient_sed.frontier.html import page_data, write_page
-from efficient_sed.frontier.points import Point, pareto_front
+from efficient_sed.frontier.points import Point
 
 EVIL = "fmn10+<img src=x onerror=alert(1)></script>"
 

@@ -19,13 +19,14 @@ from efficient_sed.benchmark.exported import benchmark_exported
 from efficient_sed.cli.main import main
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.result_file import exact_variant
-from efficient_sed.export.onnx import build_onnx, with_header
 from efficient_sed.export.quantise import quantise
+from efficient_sed.export.targets.onnx import OnnxTarget
+from efficient_sed.export.write import build_file
 from efficient_sed.frontier.device_rows import results_on_device
-from efficient_sed.frontier.points import find_runs, read_results
-from efficient_sed.inference.engines import ENGINES
+from efficient_sed.frontier.runs import find_runs, read_results
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
+from efficient_sed.registry import ENGINES
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +38,10 @@ def model() -> SedModel:
 
 
 def scored_copy(model: SedModel, folder: Path, precision: str, **score: Any) -> Path:
-    header, data, _ = build_onnx(model, "fmn04+gru-64")
+    header, data, _ = build_file(model, "fmn04+gru-64", OnnxTarget())
     path = folder / f"{precision}.onnx"
     path.write_bytes(
-        with_header(
+        OnnxTarget().with_header(
             quantise(data, precision, [NOISE], "waveform"), dataclasses.replace(header, precision=precision, **score)
         )
     )
@@ -128,7 +129,7 @@ def test_what_is_not_float32_needs_a_score_of_its_own(model: SedModel, tmp_path:
         "benchmark",
         str(scored_copy(model, tmp_path, "fp32", **SCORE)),
         "--engine",
-        ",".join(ENGINES),
+        ",".join(ENGINES.names()),
         "--json",
     ]
     records = json.loads(

@@ -14,8 +14,10 @@ from result_files import make_result
 from efficient_sed.benchmark.speed import unmeasured
 from efficient_sed.errors import DataError
 from efficient_sed.files.pages import to_script_json
+from efficient_sed.frontier.axes import PANELS
+from efficient_sed.frontier.front import comparable_sets, pareto_front
 from efficient_sed.frontier.html import page_data, write_page
-from efficient_sed.frontier.points import PANELS, comparable_sets, pareto_front, read_published, run_points
+from efficient_sed.frontier.points import read_published, run_points
 from efficient_sed.frontier.published import read_published_models
 
 EVIL = "</script><script>alert(1)</script><!--script-->\u2028<img src=x onerror=alert(2)>&amp;"

@@ -16,22 +16,13 @@ from hypothesis import strategies as st
 from result_files import make_result, write_run
 
 from efficient_sed.errors import DataError, MissingDependencyError
-from efficient_sed.frontier import plot as frontier_plot
+from efficient_sed.frontier import label_places
+from efficient_sed.frontier.axes import COMPLEXITY_METRICS, PANELS
 from efficient_sed.frontier.corrected_plot import draw_corrected
-from efficient_sed.frontier.points import (
-    COMPLEXITY_METRICS,
-    PANELS,
-    Point,
-    find_mismatch,
-    find_runs,
-    group_by_metric,
-    pareto_front,
-    read_published,
-    read_results,
-    run_points,
-)
-
-draw_frontier = frontier_plot.draw_frontier
+from efficient_sed.frontier.front import find_mismatch, group_by_metric, pareto_front
+from efficient_sed.frontier.plot import draw_frontier
+from efficient_sed.frontier.points import Point, read_published, run_points
+from efficient_sed.frontier.runs import find_runs, read_results
 
 TAGGED = {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
 
@@ -288,7 +279,7 @@ def test_same_data_shares_the_axis_and_different_devices_have_a_front_each(tmp_p
 def test_names_cover_neither_each_other_nor_points() -> None:
     centres = np.random.default_rng(0).uniform(200, 700, (20, 2))
     halves, frame = [np.array([70.0, 9.0])] * 20, np.array([0.0, 0.0, 1000.0, 1000.0])
-    _, places = frontier_plot._arrange(np.arange(20), centres, halves, frame, np.empty((0, 2)))
+    _, places = label_places._arrange(np.arange(20), centres, halves, frame, np.empty((0, 2)))
     assert len(places) == 20
     for index, box in places.items():
         assert (box[:2] >= 0).all()

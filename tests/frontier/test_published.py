@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from efficient_sed.files.packaged import resource_folder
-from efficient_sed.frontier.points import COMPLEXITY_METRICS
+from efficient_sed.frontier.axes import COMPLEXITY_METRICS
 from efficient_sed.frontier.published import PAPERS, PublishedModel, read_published_models
 
 

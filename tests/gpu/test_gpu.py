@@ -1,4 +1,4 @@
-"""On a real GPU of NVIDIA: training, fusing and measuring. What can be looked at without one is in tests/benchmark/test_gpu_paths.py."""
+"""Training, fusing and measuring on a GPU of NVIDIA; tests/benchmark/test_gpu_paths.py does without one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ import torch
 import efficient_sed as es
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._graph import captured
+from efficient_sed.benchmark._modes import Variant, create_forward
+from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.speed import measure_speed
-from efficient_sed.config.schema import BenchmarkConfig, RunConfig, TrainConfig
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.sets.synthetic import SyntheticConfig
-from efficient_sed.experiment.run import run_experiment, run_folder
+from efficient_sed.experiment.folders import run_folder
+from efficient_sed.experiment.run import run_experiment
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
@@ -108,7 +113,7 @@ def test_half_precision_gives_no_warning(head: str, mode: str) -> None:
     model = create(head)
     x = model.frontend(torch.randn(2, 32_000, device="cuda"))
     for is_autocast in (False, True):
-        run = throughput._forward(model, throughput.Variant(mode, is_autocast), "fp16", "outside", x)
+        run = create_forward(model, Variant(mode, is_autocast), "fp16", "outside", x)
         assert (run(x).frame_logits.float().sigmoid() - model(x).frame_logits.sigmoid()).abs().max() < 0.05
 
 
@@ -118,7 +123,7 @@ def test_fused_and_graphed_give_what_the_model_gives(head: str) -> None:
     model = create(head)
     fused = es.fuse(model)
     first, second = (model.frontend(torch.randn(2, 32_000, device="cuda")) for _ in range(2))
-    with throughput.exact_float32():
+    with exact_float32():
         graph = captured(fused, first)
         for x in (first, second, first):
             assert (fused(x).frame_logits - model(x).frame_logits).abs().max() < 1e-3
@@ -147,7 +152,7 @@ def test_one_gpu_under_ddp(tiny_config: SyntheticConfig, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(SedModule, "training_step", of_two)
     monkeypatch.setattr("efficient_sed.training.module.LOG_EVERY_STEPS", 1)
-    monkeypatch.setattr("efficient_sed.training.train._strategy", lambda _: "ddp_find_unused_parameters_true")
+    monkeypatch.setattr("efficient_sed.training.trainer._strategy", lambda _: "ddp_find_unused_parameters_true")
     config = small_run(dataclasses.replace(tiny_config, on_error="skip"), tmp_path, epochs=1)
     try:
         result = run_experiment(config, show_progress=False)

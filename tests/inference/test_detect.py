@@ -23,7 +23,7 @@ from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
-from efficient_sed.inference.detect import detect, iterate_events
+from efficient_sed.inference.detect import DetectOptions, detect, iterate_events
 from efficient_sed.inference.plot import MAX_COLUMNS, plot_detections, pool_spectrogram
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.fuse import fuse
@@ -143,7 +143,7 @@ def test_options_that_are_not_allowed(
 ) -> None:
     path = write_bursts(tmp_path / "bursts.wav", 1.0, [])
     with pytest.raises(ConfigError) as caught:
-        iterate_events(path, loudness, **options)  # before the first event is asked for
+        iterate_events(path, loudness, DetectOptions(**options))  # type: ignore[arg-type]  # before the first event is asked for
     assert str(caught.value).startswith(message)
 
 

@@ -1,4 +1,4 @@
-"""Many recordings: what is found below folders, several processes, the standard input, scores of every frame, and what cannot be read."""
+"""Many recordings: folders, several processes, the standard input, scores of every frame, unreadable files."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ import torch
 import efficient_sed as es
 from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.inference.detect import DetectOptions, open_detector, score_file
-from efficient_sed.inference.detect_files import check_outputs, detect_files, detect_one, find_recordings, spooled_stdin
+from efficient_sed.inference.detect_files import detect_files
+from efficient_sed.inference.detect_one import Task, detect_one
+from efficient_sed.inference.recordings import check_outputs, find_recordings, spooled_stdin
 from efficient_sed.inference.score_files import write_scores
 
 RATE = 16_000
-LOW = DetectOptions(threshold=0.05)
+OPTIONS = DetectOptions(threshold=0.05)
+LOW = Task(OPTIONS)
 
 
 def write_noise(path: Path, seconds: float, seed: int = 0) -> Path:
@@ -92,16 +95,17 @@ def test_what_cannot_be_read(folder: Path) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_each_recording_has_the_events_of_detect(folder: Path, model: Path, jobs: int) -> None:
     recordings, _ = find_recordings([folder])
-    heard: list[float] = []
+    scored: list[float] = []
     found = {
-        each.recording.name: each for each in detect_files(recordings, str(model), LOW, jobs=jobs, heard=heard.append)
+        each.recording.name: each
+        for each in detect_files(recordings, str(model), LOW, jobs=jobs, progress=scored.append)
     }
     assert len(found) == 3
     for recording in recordings:
         assert found[recording.name].events == es.detect(recording.path, str(model), 0.05)
         assert found[recording.name].error is None
     assert any(each.events for each in found.values())
-    assert sum(heard) == pytest.approx(14.5)
+    assert sum(scored) == pytest.approx(14.5)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -123,9 +127,9 @@ def test_a_model_that_is_not_there(folder: Path, jobs: int) -> None:
 def test_scores_of_every_frame(folder: Path, model: Path, tmp_path: Path) -> None:
     loaded = open_detector(model)
     for recording in find_recordings([folder])[0]:
-        found = detect_one(recording, loaded, LOW, tmp_path / "scores")
+        found = detect_one(recording, loaded, Task(OPTIONS, tmp_path / "scores"))
         with np.load(tmp_path / "scores" / f"{recording.output}.npz") as stored:
-            expected = np.concatenate(list(score_file(recording.path, loaded, LOW)))
+            expected = np.concatenate(list(score_file(recording.path, loaded, OPTIONS)))
             np.testing.assert_array_equal(stored["scores"], expected)
             assert (stored["classes"].tolist(), float(stored["hop_s"])) == (["dog", "siren"], 0.04)
         assert len(expected) == int(np.ceil(round(recording.duration_s / 0.04, 6)))
@@ -135,7 +139,9 @@ def test_scores_of_every_frame(folder: Path, model: Path, tmp_path: Path) -> Non
 def test_a_folder_of_scores_is_evaluated(folder: Path, model: Path, tmp_path: Path) -> None:
     recordings, loaded = find_recordings([folder])[0][:2], open_detector(model)
     scores = tmp_path / "scores"
-    kept = {str(item.output): detect_one(item, loaded, LOW, scores, has_scores=True).scores for item in recordings}
+    kept = {
+        str(item.output): detect_one(item, loaded, Task(OPTIONS, scores, has_scores=True)).scores for item in recordings
+    }
     arrays = {clip: found.scores for clip, found in kept.items() if found}
     truth = {clip: [(0.0, 0.5, "dog"), (0.1, 0.2, "siren")] for clip in arrays}
     durations = {str(item.output): item.duration_s for item in recordings}
@@ -159,10 +165,12 @@ def test_scores_are_kept_if_asked_for(folder: Path, model: Path) -> None:
     (recording, _), _ = find_recordings([folder / "sub"])
     assert next(detect_files([recording], str(model), LOW)).scores is None
     for jobs in (1, 2):
-        (found,) = detect_files([recording], str(model), LOW, jobs=jobs, has_scores=True)
+        (found,) = detect_files([recording], str(model), Task(OPTIONS, has_scores=True), jobs=jobs)
         assert found.scores is not None
         np.testing.assert_allclose(
-            found.scores.scores, np.concatenate(list(score_file(recording.path, open_detector(model), LOW))), atol=1e-6
+            found.scores.scores,
+            np.concatenate(list(score_file(recording.path, open_detector(model), OPTIONS))),
+            atol=1e-6,
         )
         assert (found.scores.classes, found.scores.hop_s) == (["dog", "siren"], 0.04)
 
@@ -173,7 +181,7 @@ def listen(path: Path, model: Path, folder: Path) -> tuple[float, str | None, in
     if not recordings:
         return 0.0, messages[0], 0
     (recording,) = recordings
-    found = detect_one(recording, open_detector(model), LOW, folder)
+    found = detect_one(recording, open_detector(model), Task(OPTIONS, folder))
     assert all(0 <= event.onset_s < event.offset_s <= recording.duration_s + 1e-6 for event in found.events)
     return recording.duration_s, found.error, 0 if found.error else len(np.load(folder / f"{path.stem}.npz")["scores"])
 
@@ -212,7 +220,7 @@ def test_a_header_that_is_not_up_to_date(model: Path, tmp_path: Path, told: int)
 def test_a_file_that_grows_is_heard_up_to_where_it_was(model: Path, tmp_path: Path, before_s: float) -> None:
     ((recording,), _) = find_recordings([write_noise(tmp_path / "a.wav", before_s)])
     write_noise(tmp_path / "a.wav", 25.0)
-    found = detect_one(recording, open_detector(model), LOW, tmp_path, has_scores=True)
+    found = detect_one(recording, open_detector(model), Task(OPTIONS, tmp_path, has_scores=True))
     assert found.error is None
     assert max(event.offset_s for event in found.events) <= before_s
     assert found.scores is not None
@@ -224,7 +232,7 @@ def test_a_file_that_grows_is_heard_up_to_where_it_was(model: Path, tmp_path: Pa
 def test_a_file_that_becomes_shorter_is_named(model: Path, tmp_path: Path, after_s: float) -> None:
     ((recording,), _) = find_recordings([write_noise(tmp_path / "a.wav", 25.0)])
     write_noise(tmp_path / "a.wav", after_s)
-    found = detect_one(recording, open_detector(model), LOW, tmp_path)
+    found = detect_one(recording, open_detector(model), Task(OPTIONS, tmp_path))
     assert (found.events, found.error) == (
         [],
         f"{tmp_path}/a.wav: became shorter while it was read: {after_s:g} s of 25 s are there",

@@ -16,12 +16,12 @@ import soundfile
 import torch
 
 import efficient_sed as es
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import CheckpointError, MissingDependencyError
-from efficient_sed.export.onnx import export_onnx
+from efficient_sed.export.write import export_model
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.sed import Provenance, SedModel
@@ -32,7 +32,8 @@ import numpy as np
 from efficient_sed.inference.onnx_model import OnnxModel
 model = OnnxModel({path!r}, num_threads=1)
 scores = model.score_frames(np.load({waveform!r}))
-print(json.dumps([scores.tolist(), model.grid.hop_s, [name for name in ("torch", "torchaudio", "onnx", "scipy", "hydra") if name in sys.modules]]))
+imported = [name for name in ("torch", "torchaudio", "onnx", "scipy", "hydra") if name in sys.modules]
+print(json.dumps([scores.tolist(), model.grid.hop_s, imported]))
 """
 
 
@@ -46,7 +47,7 @@ def model() -> SedModel:
 
 @pytest.fixture(scope="module")
 def exported(model: SedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(model, tmp_path_factory.mktemp("onnx") / "model.onnx", "fmn04").path
+    return export_model(model, tmp_path_factory.mktemp("onnx") / "model.onnx", "fmn04").path
 
 
 def test_pytorch_is_not_imported(model: SedModel, exported: Path, tmp_path: Path) -> None:

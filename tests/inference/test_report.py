@@ -1,4 +1,4 @@
-"""The page about one recording: in a real browser it finds the events that Python finds. That part is skipped where no Chromium is installed."""
+"""The page about one recording: in a browser it finds the events that Python finds (skipped without Chromium)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ on_both = pytest.mark.parametrize("page", [WIDE, NARROW], ids=["wide", "narrow"]
 
 
 def make_scores() -> np.ndarray:
-    """Random walks in [0, 1], which meet thresholds exactly: in single precision, 0.7 is below and 0.1 above the number that is typed."""
+    """Random walks in [0, 1] that meet thresholds exactly: float32 has 0.7 below and 0.1 above the typed number."""
     rng = np.random.default_rng(0)
     walks = np.abs(np.cumsum(rng.normal(size=(600, len(CLASSES))) * 0.08, axis=0)) % 2
     scores = np.minimum(walks, 2 - walks).astype(np.float32)
@@ -171,7 +171,8 @@ def test_the_cursor_is_where_the_sound_is(page: Any) -> None:
     assert page.evaluate("at('sound').duration") == pytest.approx(SECONDS, abs=0.001)
     for seconds in (0.0, 4.5, 12.0, 23.9):
         page.evaluate(
-            "async (seconds) => { at('sound').currentTime = seconds; await new Promise((done) => { at('sound').onseeked = done; }); }",
+            "async (seconds) => { at('sound').currentTime = seconds; "
+            "await new Promise((done) => { at('sound').onseeked = done; }); }",
             seconds,
         )
         assert cursor_s(page) == pytest.approx(seconds, abs=0.1)
@@ -234,7 +235,8 @@ def test_the_click_is_heard_where_it_was(page: Any) -> None:
     loud = page.evaluate("""() => {
         const { width, height } = painted;
         const data = painted.getContext("2d").getImageData(0, 0, width, height).data;
-        const sums = Array.from({ length: width }, (_, x) => Array.from({ length: height }, (_, y) => data[4 * (y * width + x)]).reduce((a, b) => a + b));
+        const column = (x) => Array.from({ length: height }, (_, y) => data[4 * (y * width + x)]);
+        const sums = Array.from({ length: width }, (_, x) => column(x).reduce((a, b) => a + b));
         return sums.indexOf(Math.max(...sums)) * DATA.spectrogram.columnSeconds;
     }""")
     assert loud == pytest.approx(CLICK_S, abs=0.03)
@@ -327,13 +329,15 @@ def test_what_cannot_be_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
         check_report(Path("a.htm"), 10.0)
     with pytest.raises(
         ConfigError,
-        match=r"^a report holds 60 minutes of sound, and the recording has 75\.0; cut it, or take --format npz for its scores$",
+        match=r"^a report holds 60 minutes of sound, and the recording has 75\.0; "
+        r"cut it, or take --format npz for its scores$",
     ):
         check_report(Path("a.html"), 4500.0)
     monkeypatch.setattr(report.soundfile, "available_formats", dict)
     with pytest.raises(
         ConfigError,
-        match=r"^a report stores sound as MP3, which libsndfile [\d.]+ cannot write; take 1\.1 or newer: pip install -U soundfile$",
+        match=r"^a report stores sound as MP3, which libsndfile [\d.]+ cannot write; "
+        r"take 1\.1 or newer: pip install -U soundfile$",
     ):
         check_report(Path("a.html"), 10.0)
 

@@ -1,4 +1,4 @@
-"""Sound that comes in chunks has the scores of the whole, whatever the chunks; events come soon after they have ended."""
+"""Sound in chunks has the scores of the whole, however it is cut; events come soon after they have ended."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 import efficient_sed as es
 from efficient_sed.cli.listen import read_samples
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.export.onnx import TOLERANCE, export_onnx
+from efficient_sed.export.write import TOLERANCE, export_model
 from efficient_sed.inference.stream import Stream
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
@@ -231,11 +231,11 @@ def test_an_exported_model(tmp_path: Path) -> None:
     both_ways, causal = es.create_model("fmn04", num_classes=2), es.create_model("fmn04+causalgru-64", num_classes=2)
     both_ways.provenance = causal.provenance = Provenance(2.0, 3)
     samples, chunks = noise(5.0), [7, 30_000, 40_000]
-    exported = Stream(export_onnx(both_ways, tmp_path / "both.onnx", "mine").path, hop_s=0.8)
+    exported = Stream(export_model(both_ways, tmp_path / "both.onnx", "mine").path, hop_s=0.8)
     np.testing.assert_allclose(
         streamed(exported, samples, chunks), streamed(Stream(both_ways, hop_s=0.8), samples, chunks), atol=1e-4
     )
-    short = Stream(export_onnx(causal, tmp_path / "causal.onnx", "mine").path)
+    short = Stream(export_model(causal, tmp_path / "causal.onnx", "mine").path)
     np.testing.assert_allclose(
         streamed(short, samples[:24_000], []), streamed(Stream(causal), samples[:24_000], []), atol=TOLERANCE
     )

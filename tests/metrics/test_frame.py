@@ -11,7 +11,7 @@ import pytest
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
-from efficient_sed.metrics.frame.score import FrameCounts
+from efficient_sed.metrics.frame.metric import FrameCounts
 from efficient_sed.postprocessing.median import decode_events
 
 with warnings.catch_warnings():
@@ -26,7 +26,7 @@ Clip = tuple[np.ndarray, list[Event], float]
 
 
 def random_clips(seed: int, hop_s: float = GRID.hop_s) -> list[Clip]:
-    """Off the grid, so that sed_eval, which does not round the quotient of time and frame, finds the frame that is meant."""
+    """Off the grid: sed_eval does not round the quotient of time and frame, and so finds the frame that is meant."""
     rng = np.random.default_rng(seed)
     clips = []
     for num_frames in (250, 100, 1, 30, 250):
@@ -72,7 +72,10 @@ def test_equal_to_sed_eval(seed: int, grid: FrameGrid) -> None:
 
 
 def test_by_hand() -> None:
-    """Truth: cough in frames 0-2, touched by 1 ms each at its ends, keys in frame 2; found: keys in frames 1-3 at the threshold itself, cough in 2."""
+    """Truth: cough in frames 0-2, touched by 1 ms each at its ends, keys in frame 2.
+
+    Found: keys in frames 1-3 at the threshold itself, cough in 2.
+    """
     scores = np.zeros((5, 4))
     scores[1:4, 1] = 0.5
     scores[2, 0] = 0.9

@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage
 import torch
 
-from efficient_sed.config.schema import EvaluationConfig
+from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
@@ -67,7 +67,7 @@ def sed_eval_scores(truth: Lists, detected: Lists) -> tuple[float, float, float]
 
 @pytest.mark.parametrize("seed", range(12))
 def test_equal_to_sed_eval(seed: int) -> None:
-    """Dense and sparse events, classes that are never found, or never there, clips without events and without detections."""
+    """Dense and sparse events; classes never found or never there; clips without events or without detections."""
     rng = np.random.default_rng(seed)
     counts = [(40, 40), (5, 30), (30, 0), (0, 7), (0, 0), (12, 3)]
     present, found = (CLASSES[:3], CLASSES[1:]) if seed % 2 else (CLASSES, CLASSES)
@@ -133,7 +133,8 @@ def test_the_grid_is_searched_by_onsets() -> None:
     assert choose_postprocessing(one, scores, ["knock"], HOP_S) == long
     assert choose_postprocessing(both, {"clip": blocks((50, 100))}, ["knock"], HOP_S) == short  # the earlier of equals
     assert event_metrics(one, scores, ["knock"], HOP_S) == {
-        "onset_f": 1.0, "onset_f_macro": 1.0, "segment_error_rate": 0.0, "postprocessing": {"median_s": 0.25, "min_duration_s": 0.25, "threshold": 0.5}
+        "onset_f": 1.0, "onset_f_macro": 1.0, "segment_error_rate": 0.0,
+        "postprocessing": {"median_s": 0.25, "min_duration_s": 0.25, "threshold": 0.5}
     }  # fmt: skip
     assert event_metrics(one, scores, ["knock"], HOP_S, short)["onset_f"] == pytest.approx(2 / 3)
 

@@ -96,8 +96,8 @@ def test_perfect_and_nothing() -> None:
 def test_toy_case() -> None:
     """One clip of 100 s: one false positive is 36 an hour.
 
-    Two events. The first is found at score 0.9 without a false positive; the false alarm at 0.5 comes before the second event's 0.3. So the
-    rate of true positives is 1/2 from 0 to 36 an hour and 1 from there to 100: (36 / 2 + 64) / 100.
+    Two events. The first is found at score 0.9 without a false positive; the false alarm at 0.5 comes before the second
+    event's 0.3. So the rate of true positives is 1/2 from 0 to 36 an hour and 1 from there to 100: (36 / 2 + 64) / 100.
     """
     truth = {"x": [(10.0, 12.0, "a"), (50.0, 52.0, "a")]}
     found = active((100, 120, 0.9), (300, 310, 0.5), (500, 520, 0.3), frames=1000)[:, None]

@@ -52,7 +52,10 @@ class Case(NamedTuple):
 
 
 def make_case(seed: int, *, num_clips: int | None = None, many_events: bool = False) -> Case:
-    """Scores of few or many levels that know something of the events; clips without events, events at and behind the borders."""
+    """Scores of few or many levels that know something of the events.
+
+    Clips without events, events at and behind the borders.
+    """
     rng = np.random.default_rng(seed)
     clips = [f"clip{index}" for index in range(num_clips or rng.integers(1, 9))]
     hop_s = float(rng.choice([0.04, 0.1, 1024 / 44100, 1 / 3]))
@@ -118,6 +121,22 @@ def test_equals_the_library(seed: int) -> None:
     axis = np.linspace(0, case.parameters.max_efpr, 50)[:-1] * (1 + 1e-9)
     curves = [result.roc.etpr[np.searchsorted(result.roc.efpr, axis, side="right") - 1] for result in (own, library)]
     np.testing.assert_allclose(*curves, atol=1e-9)
+
+
+@pytest.mark.parametrize("back_end", ["exact", "sed_scores_eval"])
+@pytest.mark.parametrize(("gtc", "expected"), [(0.7, 0.0), (0.3, 1.0)])
+def test_what_lies_behind_the_clip_counts(back_end: Any, gtc: float, expected: float) -> None:
+    """As in sed_scores_eval: no detection reaches it. Data sets cut their events at the clip's end before."""
+    result = psds1(
+        {"x": np.array([[0.1], [0.9]])},
+        {"x": [(0.5, 1.7, "a")]},  # of 1.2 s the clip holds 0.5
+        {"x": 1.0},
+        classes=["a"],
+        frame_hop_s=0.5,
+        gtc=gtc,
+        back_end=back_end,
+    )
+    assert result.macro == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -233,13 +252,17 @@ def test_every_back_end(back_end: Any) -> None:
 
 @pytest.mark.parametrize("num_found", [0, 2])
 def test_what_the_library_cannot_score(num_found: int) -> None:
-    """Nothing is detected, or a detection that lies in the event and is too short for it: neither hit nor false alarm."""
+    """Nothing is detected, or a detection that lies in the event and is too short for it.
+
+    Neither hit nor false alarm.
+    """
     scores = np.where(np.arange(10) < num_found, 0.5, -np.inf)[:, None].repeat(3, axis=1)
     case = Case({"x": scores}, {"x": [(0.0, 1.0, "a")]}, {"x": 1.0}, 0.1, PsdsParameters())
     assert case.by_psds1().per_class == {"a": 0.0}
     with pytest.raises(
         DataError,
-        match=r"^back_end=sed_scores_eval fails where no threshold changes the counts of a class, .*; back_end=exact scores it$",
+        match=r"^back_end=sed_scores_eval fails where no threshold changes the counts of a class, .*; "
+        "back_end=exact scores it$",
     ):
         case.by_psds1(back_end="sed_scores_eval")
     case = case._replace(truth={"x": [(0.0, 1.0, "a"), (0.0, 1.0, "b")]})

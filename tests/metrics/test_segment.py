@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from efficient_sed.data.events import Event
-from efficient_sed.metrics.segment.score import MAX_FPR, SegmentScores, partial_auroc
+from efficient_sed.metrics.segment.metric import MAX_FPR, SegmentScores
+from efficient_sed.metrics.segment.score import partial_auroc
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs
@@ -23,7 +24,7 @@ Clips = dict[str, tuple[np.ndarray, list[Event], float]]
 
 
 def random_clips(seed: int, hop_s: float, levels: int) -> Clips:
-    """Clips of several lengths, some with a last frame that is cut, borders of events on and off those of segments and frames."""
+    """Clips of several lengths, some with a cut last frame, events on and off the borders of segments and frames."""
     rng = np.random.default_rng(seed)
     clips = {}
     for index, duration_s in enumerate([10.0, 9.73, 3.0, 0.5, 10.0, 1.02, 30.4] * 3):
@@ -83,7 +84,10 @@ def test_area_under_the_staircase(positives: list[int], negatives: list[int], ma
 
 
 def test_by_hand() -> None:
-    """Twenty negatives, so that a step is 0.05 wide: one of two positives above the first negative, both above the second."""
+    """Twenty negatives, so that a step is 0.05 wide.
+
+    One of two positives above the first negative, both above the second.
+    """
     negatives = np.array([0.8, 0.6, *[0.1] * 18])
     assert partial_auroc(np.array([0.9, 0.7]), negatives, 0.1) == pytest.approx((0.5 + 1.0) / 2)
     assert partial_auroc(np.array([0.8, 0.6]), negatives, 0.1) == pytest.approx(

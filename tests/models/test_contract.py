@@ -16,15 +16,12 @@ import torch
 from rounding import error
 from torch import Tensor
 
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
 from efficient_sed.config.parse import from_dict
-from efficient_sed.config.schema import (
-    AugmentConfig,
-    BackboneConfig,
-    RunConfig,
-    SequenceHeadConfig,
-    TrainConfig,
-    to_dict,
-)
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import DataError
 from efficient_sed.models.contracts import CausalHead, SequenceHead
@@ -50,7 +47,7 @@ def small_head(name: str) -> SequenceHeadConfig:
 
 
 def create(backbone: str, head: str) -> SedModel:
-    """A random model whose BatchNorm knows its input: as initialised, the deep ones give the same output for any input."""
+    """A random model whose BatchNorm has statistics of noise; see `settle_norms`."""
     torch.manual_seed(0)
     return settle_norms(SedModel(ModelSpec(BACKBONES.get(backbone)(), small_head(head), CLASSES)))
 

@@ -1,4 +1,4 @@
-"""Depthwise convolutions with learned positions: against the package's own kernel and plain convolutions, shared, saved, trained, refused."""
+"""Depthwise convolutions with learned positions, against the package's own kernel and plain convolutions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import efficient_sed as es
-from efficient_sed.config.schema import TrainConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.errors import CheckpointError, ConfigError, MissingDependencyError
 from efficient_sed.models.dcls_layer import SpacedConv2d, dense_kernel
 from efficient_sed.registry import BACKBONES
@@ -237,7 +237,8 @@ def test_kernels_of_framewise_models_end_with_the_map() -> None:
 BAD = [
     (
         {},
-        r"dilated_size=23 is larger than the map of 9 of 15 layers, first features.7.block.1.0 \(8 x 251\): .*; give 3 or less, or larger_than_map='crop'",
+        r"dilated_size=23 is larger than the map of 9 of 15 layers, first features.7.block.1.0 \(8 x 251\): .*; "
+        r"give 3 or less, or larger_than_map='crop'",
     ),
     ({"dilated_size": 8}, r"dilated_size=8 is not allowed: an odd number, so that shapes stay, from 3 to 255"),
     ({"dilated_size": 257}, r"dilated_size=257 is not allowed: an odd number, so that shapes stay, from 3 to 255"),

@@ -1,4 +1,4 @@
-"""ERANN: strides, shapes, its units by hand, its classifier, and fusing; on networks that are an eighth as wide as the published ones or less."""
+"""ERANN: strides, shapes, its units by hand, its classifier, and fusing; on narrow networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from test_contract import CLASSES, mel_for
 from torch import nn
 
 import efficient_sed as es
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.models.backbones.erann import (
@@ -156,7 +156,10 @@ def test_a_head_brings_the_usual_classifier() -> None:
 @pytest.mark.parametrize("config", [NARROW[2], NARROW[1], FRAMEWISE[0]])
 @torch.inference_mode()
 def test_fused(config: BackboneConfig) -> None:
-    """The BatchNorm behind a convolution goes into it, with the activation; those before the first convolution of a unit stay."""
+    """The BatchNorm behind a convolution goes into it, with the activation.
+
+    Those before the first convolution of a unit stay.
+    """
     model = narrow_model(config)
     double, fused, mel = copy.deepcopy(model).double(), es.fuse(model), mel_for(model, 3, 213)
     for plain, ours, merged, exact in zip(

@@ -1,6 +1,7 @@
 """Weights in the released layout give the released models' numbers, and every published parameter count is met exactly.
 
-The files in tests/parity were computed by the published implementation from weights and a waveform that `rule_tensor` and `rule_waveform` make again.
+The files in tests/parity were computed by the published implementation from weights and a waveform
+that `rule_tensor` and `rule_waveform` make again.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ def test_a_file_without_a_head_into_a_model_with_one(
     model = es.load_model("fmn04+hybrid-104", checkpoint=path, num_classes=num_classes)
     size = num_classes or 447
     assert caplog.messages == [
-        f"{path}: only its backbone is taken: the head hybrid and the classifier are random (447 classes in the file, {size} in the model)"
+        f"{path}: only its backbone is taken: the head hybrid and the classifier are random (447 classes in the file, "
+        f"{size} in the model)"
     ]
     assert (model.spec.seq.name, len(model.classes), model.classifier.strong.in_features) == ("hybrid", size, 104)
     for key, value in headless.backbone.state_dict().items():

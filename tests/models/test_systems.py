@@ -1,4 +1,4 @@
-"""Published systems: their names, parts and exact numbers of parameters, and every head of the others on their backbones."""
+"""Published systems: their names, parts and exact numbers of parameters, and other heads on their backbones."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_table_1_to_the_parameter() -> None:
 
 
 def test_the_replication_by_hand() -> None:
-    """The report prints 3.7 M for plain convolutions and 0.5 M for Keras's separable ones, which have no normalisation in between."""
+    """The report prints 3.7 M for plain convolutions and 0.5 M for Keras's separable ones, without norms in between."""
     plain, separable = TABLE1["dnd-base"], TABLE1["dnd-dws"]
     gru = 3 * 256 * (256 + 256 + 2) + 257 * 16
     conv, head = 256 * (9 + 1) + 2 * 256, lambda width: (256 * width + 1) * 16
@@ -190,7 +190,7 @@ def test_the_dilated_convolution_by_hand(join: Join) -> None:
 
 
 def test_a_random_model_hears_once_its_norms_are_settled() -> None:
-    """As initialised, any sound gives fmn the same scores, and a comparison of two ways to run it would show nothing."""
+    """As initialised, fmn gives the same scores for any sound, so that a comparison would show nothing."""
     model = es.create_model("fmn04", num_classes=3).eval()
     momenta = [module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert settle_norms(model) is model

@@ -1,6 +1,9 @@
-"""The transformers of PretrainedSED: the published numbers from files in the released layout, and what they promise as backbones.
+"""The transformers of PretrainedSED.
 
-The files in tests/parity/teachers were computed by the published implementation from weights and a waveform that the rules here make again.
+The published numbers from files in the released layout, and what they promise as backbones.
+
+The files in tests/parity/teachers were computed by the published implementation from weights and a waveform
+that the rules here make again.
 """
 
 from __future__ import annotations
@@ -25,17 +28,17 @@ import efficient_sed as es
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.experiment.checks import check_lengths
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.run import check_lengths
 from efficient_sed.models.backbones._transformer import FrameTransformer, average_to_steps, interpolate_to_steps
 from efficient_sed.models.backbones.beats import BeatsBlock, relative_bucket
 from efficient_sed.models.backbones.fpasst import PasstEmbedding
 from efficient_sed.models.names import model_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.cards import list_cards
-from efficient_sed.models.weights.checkpoint import load_strictly
 from efficient_sed.models.weights.convert import _architecture_of
 from efficient_sed.models.weights.initial import load_initial
+from efficient_sed.models.weights.read import load_strictly
 from efficient_sed.models.weights.released import rename_released, with_clip_layer
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
@@ -57,8 +60,9 @@ OTHER_PREFIX = {
     "asit": ("model.", "model.asit."),
 }
 TOLERANCE = 1e-3
-"""Of the references, made in float32 on another CPU: quiet bands are the rounding of a Fourier transform. The front ends are held to float64 in
-tests/audio."""
+"""Of the references, made in float32 on another CPU: quiet bands are the rounding of a Fourier transform. The front
+ends are held to float64 in tests/audio.
+"""
 by_name = pytest.mark.parametrize("name", FILES)
 
 
@@ -184,7 +188,10 @@ def test_short_clips(loaded: Loaded) -> None:
 
 @torch.inference_mode()
 def test_longer_than_ten_seconds(loaded: Loaded) -> None:
-    """M2D takes pieces that do not know of each other; for the others positions end, which a run says before it starts."""
+    """M2D takes pieces that do not know of each other.
+
+    For the others positions end, which a run says before it starts.
+    """
     name, model = loaded
     config = compose_run(
         [f"backbone={name}", "data.clip_seconds=12", "data=synthetic", "train.augment.mel_jitter=false"]
@@ -366,7 +373,10 @@ def assert_marked(backbone: torch.nn.Module, state: dict[str, Tensor]) -> None:
 def test_starting_points(
     name: str, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file of either kind has the backbone; whatever classifier a tagger left in it is not taken, which the log says."""
+    """A file of either kind has the backbone.
+
+    Whatever classifier a tagger left in it is not taken, which the log says.
+    """
     monkeypatch.setenv("EFFICIENT_SED_HOME", str(tmp_path))
     state = without_heads(marked(name))
     heads = (
@@ -383,7 +393,8 @@ def test_starting_points(
         load_initial(backbone, config)
     assert_marked(backbone, state)
     assert caplog.messages == [
-        f"{name} starts from {path}: {len(backbone.state_dict())} backbone tensors; left out: {'classifier (2)' if heads else 'nothing'}"
+        f"{name} starts from {path}: {len(backbone.state_dict())} backbone tensors; left out: "
+        f"{'classifier (2)' if heads else 'nothing'}"
     ]
     with pytest.raises(
         CheckpointError,
@@ -392,14 +403,17 @@ def test_starting_points(
         es.load_model(f"{name}_{tag}")
     with pytest.raises(
         CheckpointError,
-        match=rf"holds no classifier \(strong_head\.bias\); a training starts from its backbone with backbone\.init={path}$",
+        match=(
+            r"holds no classifier \(strong_head\.bias\); "
+            rf"a training starts from its backbone with backbone\.init={path}$"
+        ),
     ):
         es.load_model(name, checkpoint=path)
 
 
 @by_name
 def test_a_file_that_a_user_saved(name: str) -> None:
-    """In the names of the published loader, with what it holds besides, and weight normalisation as torch spelled it before."""
+    """In the names of the published loader, with its other tensors, and torch's older names of weight normalisation."""
     released, loaded = OTHER_PREFIX.get(name, ("", ""))
     state = {key if "_head." in key else key.replace(released, loaded, 1): value for key, value in marked(name).items()}
     state = {
@@ -467,7 +481,8 @@ def test_with_a_head(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = saved(marked("atst_f"), tmp_path / "ATST-F_strong_1.pt")
     model = es.load_model("atst_f+tf-64", checkpoint=path, num_classes=10)
     assert caplog.messages == [
-        f"{path}: only its backbone is taken: the head tf and the classifier are random (447 classes in the file, 10 in the model)"
+        f"{path}: only its backbone is taken: the head tf and the classifier are random (447 classes in the file, "
+        "10 in the model)"
     ]
     assert (len(model.classes), model.classifier.strong.in_features) == (10, 64)  # type: ignore[union-attr]
 

@@ -1,4 +1,4 @@
-"""timm's networks on spectrograms: sizes, steps, published parameter counts, costs, and equality of their fused copies."""
+"""timm's networks on spectrograms: sizes, steps, published parameter counts, costs, and their fused copies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import efficient_sed as es
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.checks import check_lengths
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.run import check_lengths
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.contracts import Positioned
 from efficient_sed.models.sed import SedModel
@@ -90,7 +90,10 @@ def test_parameters(name: str, num_classes: int, expected: int) -> None:
 
 @pytest.mark.parametrize("name", [f"{plain}{suffix}" for plain in PLAIN for suffix in ("", "_dcls")])
 def test_published_parameters_are_those_of_1000_classes(name: str) -> None:
-    """What is printed includes a classifier of ImageNet's 1000 classes, on the new stem; with AudioSet's 527 the models are smaller than that."""
+    """What is printed includes a classifier of ImageNet's 1000 classes, on the new stem.
+
+    With AudioSet's 527 the models are smaller than that.
+    """
     with (resource_folder("published") / "dcls_audioset.csv").open(encoding="utf-8", newline="") as file:
         rows = [
             row
@@ -105,7 +108,10 @@ def test_published_parameters_are_those_of_1000_classes(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_maps(name: str) -> None:
-    """64 x 62 patches for 10 s as published, or 250 steps of 40 ms; ConvNeXt drops what does not fill a patch, the others round up."""
+    """64 x 62 patches for 10 s as published, or 250 steps of 40 ms.
+
+    ConvNeXt drops what does not fill a patch, the others round up.
+    """
     model, sizes = on_meta(name), []
     for stage in model.backbone.stages()[:5]:
         stage.register_forward_hook(lambda *call: sizes.append(tuple(call[-1].shape[2:])))

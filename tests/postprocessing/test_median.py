@@ -31,7 +31,7 @@ CLASSES = ["dog", "siren", "speech"]
 
 @st.composite
 def chunked_scores(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Scores (frames, 3) on a coarse scale, so that ties and the threshold itself occur, and their consecutive pieces."""
+    """Scores (frames, 3) on a coarse scale, so that ties and the threshold itself occur, and consecutive pieces."""
     length = draw(st.integers(1, 80))
     values = draw(st.lists(st.integers(0, 4), min_size=3 * length, max_size=3 * length))
     scores = (np.array(values, dtype=np.float32) / 4).reshape(length, 3)
@@ -75,7 +75,7 @@ def test_smoothing_in_pieces(chunked: tuple[np.ndarray, list[np.ndarray]], media
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("window", [1, 2, 3, 6, 9, 31, 100])
 def test_smoothing_equals_scipys_filter(dtype: type, window: int) -> None:
-    """Bit by bit, with ties, for odd and even windows, more classes than go side by side, and scores whose rows do not lie one behind another."""
+    """Bit by bit, with ties, odd and even windows, more classes than go side by side, and rows that lie apart."""
     rng = np.random.default_rng(window)
     for scores in (rng.random((120, 150)), rng.integers(0, 4, (101, 5)) / 4, rng.standard_normal((130, 200)).T[:, ::3]):
         given_in = scores.astype(dtype)
@@ -220,7 +220,8 @@ def test_certain_scores_are_faded_without_harm() -> None:
 def test_hops_that_are_not_allowed(hop_s: float) -> None:
     with pytest.raises(
         ConfigError,
-        match=rf"^hop_s={hop_s:g} is not allowed: 5 to 10 s, half the window that the model was trained on to the whole one$",
+        match=rf"^hop_s={hop_s:g} is not allowed: 5 to 10 s, "
+        "half the window that the model was trained on to the whole one$",
     ):
         cut_windows(60.0, 10.0, GRID, hop_s)
 
@@ -242,7 +243,8 @@ def test_windows_shorter_than_a_frame_are_refused() -> None:
     grid = FrameGrid(44_100, 345, 256)  # a frame lasts two seconds
     with pytest.raises(
         ConfigError,
-        match=r"^windows of 1 s are too short for a model with a frame each 2\.00272 s; give longer ones as data\.clip_seconds=SECONDS$",
+        match=r"^windows of 1 s are too short for a model with a frame each 2\.00272 s; "
+        r"give longer ones as data\.clip_seconds=SECONDS$",
     ):
         cut_windows(10.0, 1.0, grid)
     assert len(cut_windows(1.0, 1.0, grid)) == 1

@@ -162,7 +162,8 @@ def test_tables_that_make_no_sense(tmp_path: Path, table: str, reason: str) -> N
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("event_offset_s", np.nan), ("event_offset_s", 99.0), ("event_onset_s", -1.0), ("event_class", -1), ("event_class", 7), ("first", -5), ("first", 10**9), ("length", 3),
+        ("event_offset_s", np.nan), ("event_offset_s", 99.0), ("event_onset_s", -1.0), ("event_class", -1),
+        ("event_class", 7), ("first", -5), ("first", 10**9), ("length", 3),
         ("scale", 0.0), ("duration_s", np.inf), ("event_first", 10**6), ("train", -1), ("train", 10**6), ("train", 3),
     ],
 )  # fmt: skip

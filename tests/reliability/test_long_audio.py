@@ -1,4 +1,4 @@
-"""Memory does not grow with the sound that is heard; minutes here, a day by benchmarks/reliability/long_audio.py."""
+"""Memory does not grow with the length of the sound; minutes here, a day by benchmarks/reliability/long_audio.py."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LoudDetector:
         )
 
 
-def hear(way: str, leaks: bool, folder: Path) -> Course:
+def measure(way: str, leaks: bool, folder: Path) -> Course:
     detector = LoudDetector(leaks=leaks)
     return detect_long(detector, folder, 0, SOUND_S) if way == "detect" else stream_long(detector, 4.0, 0, SOUND_S)
 
@@ -53,20 +53,20 @@ def hear(way: str, leaks: bool, folder: Path) -> Course:
 )
 @pytest.mark.slow
 def test_a_quarter_of_an_hour(tmp_path: Path, way: str, leaks: bool) -> None:
-    """A window that is kept each time is seen: the check can fail. In a process of its own: what other tests freed would hide it."""
+    """The check can fail: a leak of one window each time is found. In a new process, as freed memory would hide it."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:
-        course = own.submit(hear, way, leaks, tmp_path).result()
+        course = own.submit(measure, way, leaks, tmp_path).result()
     assert course.num_events > 25
     assert course.hours[-1] == pytest.approx(0.25, abs=0.005)
     assert course.is_flat() != leaks
 
 
 def test_both_ways_hear_the_same_sound() -> None:
-    raw, heard = RawSound(3, 130.0), b""
+    raw, content = RawSound(3, 130.0), b""
     while block := raw.read1(100_000):
-        heard += block
-    np.testing.assert_array_equal(np.frombuffer(heard, "<i2"), np.concatenate(list(minutes(3, 130.0))))
-    assert len(heard) == 2 * 130 * SAMPLE_RATE
+        content += block
+    np.testing.assert_array_equal(np.frombuffer(content, "<i2"), np.concatenate(list(minutes(3, 130.0))))
+    assert len(content) == 2 * 130 * SAMPLE_RATE
 
 
 def test_a_report_on_a_long_file_is_refused_before_it_is_heard(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from grid_points import points_without_data
 
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
@@ -52,8 +53,8 @@ def test_every_head() -> None:
 
 
 def test_points_carry_what_a_run_is_started_with() -> None:
-    first, second = expand_grid(
-        ["seq=none,gru", "seq.hidden=32", "train.epochs=3", "data.classes=[a,b]", "data=folder"]
+    first, second = points_without_data(
+        *("seq=none,gru", "seq.hidden=32", "train.epochs=3", "data.classes=[a,b]", "data=folder")
     )
     assert first.overrides == ("seq=none", "train.epochs=3", "data.classes=[a,b]", "data=folder")
     assert second.overrides == ("seq=gru", "seq.hidden=32", "train.epochs=3", "data.classes=[a,b]", "data=folder")
@@ -93,6 +94,13 @@ def test_one_invalid_point_refuses_all(typed: str, message: str, point: str) -> 
     assert str(caught.value).startswith(message)
     assert str(caught.value).endswith(f"(at the grid's point {point})")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("typed", ["evaluation.dtc=0.5,0.7", "benchmark.seconds=1,5", "benchmark.device=cpu,gpu"])
+def test_a_grid_keeps_one_measurement_of_a_training(typed: str) -> None:
+    with pytest.raises(ConfigError, match=r"differs from another point in evaluation\.\* or benchmark\.\* alone, and"):
+        expand_grid([typed])
+    assert len(expand_grid([typed.replace(",", " ").split()[0], "seed=0,1"])) == 2
 
 
 def test_seeds_belong_to_grids_and_are_given_once() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from grid_points import points_without_data
 from result_files import make_result
 
 from efficient_sed.benchmark.speed import unmeasured
@@ -25,7 +26,7 @@ from efficient_sed.sweep.launchers.local import LocalLauncher
 
 
 def two_points(output: Path) -> list[GridPoint]:
-    return expand_grid(["backbone=fmn04", "seq=none", "seed=0,1", f"output_dir={output}"])
+    return points_without_data("backbone=fmn04", "seq=none", "seed=0,1", f"output_dir={output}")
 
 
 def fake_python(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -58,7 +59,7 @@ def test_each_point_fails_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (State.FAILED, "exit status 3: no luck"),
         (
             State.FAILED,
-            f"{killed}: -m efficient_sed.cli.main train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 output_dir={tmp_path}/runs",
+            f"{killed}: -m efficient_sed train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 output_dir={tmp_path}/runs",
         ),
     ]
     assert [State.RUNNING, State.WAITING] in seen

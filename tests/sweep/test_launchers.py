@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from adding import added
+from grid_points import points_without_data
 
+from efficient_sed.cli.main import main
 from efficient_sed.errors import ConfigError, MissingDependencyError
-from efficient_sed.sweep.grid import GridPoint, expand_grid
+from efficient_sed.registry import LAUNCHERS
+from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.sweep.launch import RunStatus, State, run_grid
+from efficient_sed.sweep.launcher import Launcher, create_launcher
 from efficient_sed.sweep.launchers import slurm
-from efficient_sed.sweep.launchers.choose import LAUNCHERS, Launcher, create_launcher
 from efficient_sed.sweep.launchers.local import DEVICES_KEY, LocalLauncher, visible_gpus
 from efficient_sed.sweep.launchers.ray import RayLauncher
 from efficient_sed.sweep.launchers.slurm import SlurmLauncher, follow_jobs
@@ -42,7 +46,7 @@ def points(fake_runs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) ->
     """Three points whose runs are a script, in a directory of their own."""
     fake_runs(FAKE_RUN)
     monkeypatch.setenv("SLURM_PROCID", "7")  # as if the sweep were typed inside a job
-    return expand_grid(["backbone=fmn04", "seq=none", "seed=0,1,2", "output_dir=runs"])
+    return points_without_data("backbone=fmn04", "seq=none", "seed=0,1,2", "output_dir=runs")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def process_of(seed: int) -> tuple[int, int] | None:
 
 
 @pytest.mark.filterwarnings("default")  # what other packages warn of
-@pytest.mark.parametrize("name", sorted(LAUNCHERS))
+@pytest.mark.parametrize("name", LAUNCHERS.names())
 def test_states_logs_and_endings(name: str, points: list[GridPoint]) -> None:
     launcher = available(name)
     seen: list[list[State]] = []
@@ -105,7 +109,7 @@ def test_states_logs_and_endings(name: str, points: list[GridPoint]) -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", sorted(LAUNCHERS))
+@pytest.mark.parametrize("name", LAUNCHERS.names())
 def test_an_interrupt_stops_every_run(name: str, points: list[GridPoint]) -> None:
     launcher = available(name)
     runs: list[tuple[int, int]] = []
@@ -308,6 +312,35 @@ def test_what_a_launcher_refuses(name: str, word: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         create_launcher(name, [word])
     assert str(caught.value).startswith(message)
+
+
+OWN_LAUNCHER = """
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from efficient_sed.registry import LAUNCHERS
+
+@LAUNCHERS.register("pretend")
+@dataclass(frozen=True)
+class PretendLauncher:
+    package: ClassVar[str | None] = None
+    word: str = "nothing done"
+    def run(self, points):
+        yield [(point, f"{self.word} with seed {point.config.seed}") for point in points]
+"""
+
+
+def test_a_launcher_is_one_file(points: list[GridPoint], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with added(LAUNCHERS, tmp_path / "own", "pretend", OWN_LAUNCHER):
+        launcher, rest = create_launcher("pretend", ["launcher.word=refused", "seed=0"])
+        assert rest == ["seed=0"]
+        statuses = run_grid(points, launcher, lambda _: None)
+        assert [status.message.split(":")[0] for status in statuses] == [f"refused with seed {i}" for i in range(3)]
+        with pytest.raises(SystemExit):
+            main(["sweep", "--help"])
+        assert "carried out: local, pretend, ray, slurm;" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(ConfigError, match=r"^unknown launcher 'pretend'; allowed: local, ray, slurm$"):
+        create_launcher("pretend", [])
 
 
 @pytest.mark.parametrize(("name", "package"), [("slurm", "submitit"), ("ray", "ray")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
@@ -21,19 +22,18 @@ from efficient_sed.sweep.grid import expand_grid
 from efficient_sed.sweep.preflight import check_points
 
 
+def small_data(config: SyntheticConfig) -> list[str]:
+    """Keys of the tiny data set, but for its folder."""
+    keys = ("num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds")
+    return [f"data.{key}={getattr(config, key)}" for key in keys]
+
+
 def test_each_start_is_tried_once(
     tiny_config: SyntheticConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "mn04_im.pt"
     torch.save(BACKBONES.get("fmn04")().build().state_dict(), path)
-    data = [
-        f"data.root={tiny_config.root}",
-        "data.num_train=8",
-        "data.num_validation=4",
-        "data.num_test=4",
-        "data.scene_seconds=3",
-        "data.clip_seconds=3",
-    ]
+    data = [f"data.root={tiny_config.root}", *small_data(tiny_config)]
     with caplog.at_level(logging.INFO):
         check_points(
             expand_grid(
@@ -51,14 +51,7 @@ def test_each_start_is_tried_once(
 
 
 def test_teachers_are_tried(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
-    data = [
-        f"data.root={tiny_config.root}",
-        "data.num_train=8",
-        "data.num_validation=4",
-        "data.num_test=4",
-        "data.scene_seconds=3",
-        "data.clip_seconds=3",
-    ]
+    data = [f"data.root={tiny_config.root}", *small_data(tiny_config)]
     rest = ["backbone=fmn04", "seq=none", f"output_dir={tmp_path}/runs"]
     for option, error, message in (
         ("train.teacher=fmn04_synthetic", ConfigError, "^teacher fmn04_synthetic: was trained on clip labels only"),
@@ -116,3 +109,15 @@ def test_a_start_for_one_of_two_backbones(tmp_path: Path, monkeypatch: pytest.Mo
     points = expand_grid(["backbone=fmn04,fmn06", f"backbone.init={path}", "seq=none", f"output_dir={tmp_path}/runs"])
     with pytest.raises(CheckpointError, match=rf"^backbone\.init={path} holds fmn04, the run's backbone is fmn06$"):
         check_points(points)
+
+
+def test_data_with_one_content_in_two_places_are_one_training(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    tiny_config.load()
+    moved = shutil.copytree(tiny_config.folder, tmp_path / "moved")
+    points = expand_grid(["data=folder", f"data.root={tiny_config.folder},{moved}", "seq=none", "seed=0,1"])
+    assert [point.config.seed for point in points] == [0, 1, 0, 1]
+    checked = check_points(points)
+    assert [(point.config.seed, point.config.data) for point in checked] == [
+        (point.config.seed, point.config.data) for point in points[:2]
+    ]
+    assert len({point.folder for point in checked}) == 2

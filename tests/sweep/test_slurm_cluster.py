@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from grid_points import points_without_data
 
-from efficient_sed.sweep.grid import GridPoint, expand_grid
+from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.sweep.launch import RunStatus, run_grid
 from efficient_sed.sweep.launchers import slurm
 from efficient_sed.sweep.launchers.slurm import JOB_FILE, SlurmLauncher
@@ -121,7 +122,7 @@ def points(fake_runs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) ->
     fake_runs(FAKE_RUN)
     monkeypatch.setattr(slurm, "LOOK_S", 1.0)
     monkeypatch.setattr(slurm, "LATE_S", 5.0)
-    return expand_grid(["backbone=fmn04", "seq=none", "seed=1,2,3", "output_dir=runs"])
+    return points_without_data("backbone=fmn04", "seq=none", "seed=1,2,3", "output_dir=runs")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Teachers with other front ends than the student's, clips longer than they hear, and recordings that have no labels but theirs."""
+"""Teachers with other front ends than the student's, clips longer than they take, and unlabelled recordings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import pytest
 import torch
 
 import efficient_sed as es
+from efficient_sed.audio.frontends.asit import AsitMel
 from efficient_sed.audio.frontends.mel import LogMel
-from efficient_sed.audio.frontends.transformers import AsitMel, PasstMel
+from efficient_sed.audio.frontends.passt import PasstMel
 from efficient_sed.audio.io import find_audio
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
@@ -118,7 +121,7 @@ def test_clips_longer_than_a_teacher_hears(monkeypatch: pytest.MonkeyPatch) -> N
     teacher.check_clips(10.0)
     with pytest.raises(
         ConfigError,
-        match=r"teacher teacher0: hears at most 10 s at once, data\.clip_seconds=12; give data\.clip_seconds=10",
+        match=r"teacher teacher0: takes at most 10 s at once, data\.clip_seconds=12; give data\.clip_seconds=10",
     ):
         teacher.check_clips(12.0)
 

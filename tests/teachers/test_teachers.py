@@ -71,7 +71,10 @@ def test_contract(tmp_path: Path, kind: str) -> None:
     if isinstance(teacher, ModelTeacher):
         with pytest.raises(
             TypeError,
-            match=r"^waveform must be float32 in \[-1, 1\], a torch.Tensor .* got numpy.ndarray; give torch.from_numpy\(x\)$",
+            match=(
+                r"^waveform must be float32 in \[-1, 1\], a torch.Tensor .* got numpy.ndarray; "
+                r"give torch.from_numpy\(x\)$"
+            ),
         ):
             teacher.frame_logits(["known"], [0], np.zeros((1, 32_000), np.float32))  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"^a spectrogram must be a torch.Tensor of shape .*, got ndarray$"):
@@ -122,7 +125,8 @@ BAD: dict[str, tuple[str, type[EfficientSedError], str]] = {
     "task": (
         "tagger.safetensors",
         ConfigError,
-        r"^teacher tagger\.safetensors: was trained on clip labels only, .*; choose a detector, or train with task=tagging$",
+        r"^teacher tagger\.safetensors: was trained on clip labels only, .*; choose a detector, "
+        r"or train with task=tagging$",
     ),
     "stored": (
         "t.h5",
@@ -147,6 +151,9 @@ def test_another_grid(tmp_path: Path) -> None:
     make_model(tmp_path / "m.safetensors")
     with pytest.raises(
         ConfigError,
-        match=r"its frames last 0\.04 s at 16000 Hz, the student's 0\.08 s at 16000 Hz; choose a teacher on the student's grid$",
+        match=(
+            r"its frames last 0\.04 s at 16000 Hz, the student's 0\.08 s at 16000 Hz; "
+            r"choose a teacher on the student's grid$"
+        ),
     ):
         ModelConfig((str(tmp_path / "m.safetensors"),)).build(CLASSES, FrameGrid(stride=8))

@@ -154,7 +154,10 @@ def test_long_clips_are_heard_in_windows(
 def test_clips_of_many_lengths(
     teachers: dict[str, SedModel], tmp_path: Path, tiny_data: Splits, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows are as long as the longest clip and take no space where there is no sound; what cannot be read is left out."""
+    """Rows are as long as the longest clip and take no space where there is no sound.
+
+    What cannot be read is left out.
+    """
     import soundfile
 
     rng = np.random.default_rng(0)
@@ -272,7 +275,8 @@ def test_what_was_begun_otherwise_is_refused(
     if not is_finished:
         error = capsys.readouterr().err
         assert error.endswith(
-            f"efficient-sed: {output}: cannot be written (No space left on device); give what it lacks and type the same command to go on\n"
+            f"efficient-sed: {output}: cannot be written (No space left on device); "
+            "give what it lacks and type the same command to go on\n"
         )
     place = output if is_finished else f"{output}.part"
     for words, key in (
@@ -326,7 +330,8 @@ def test_bad_input(
         (
             f"{tmp_path}/few.safetensors",
             "t.h5",
-            f"teacher {tmp_path}/few.safetensors: its 2 classes lack 15 of the data set's 16, first '{tiny_data.classes[1]}'",
+            f"teacher {tmp_path}/few.safetensors: its 2 classes lack 15 of the data set's 16, "
+            f"first '{tiny_data.classes[1]}'",
         ),
         (f"{tmp_path}/none.h5", "t.h5", "none.h5: no such file"),
         (f"{tmp_path}/other.h5", "t.h5", "other.h5: not a file of pseudo-labels"),
@@ -359,7 +364,10 @@ def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:
 def test_on_the_grid_of_the_student_s_backbone(
     tiny_data: Splits, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """100 frames a second at 44.1 kHz for dnd-sed; a teacher of the fmn family is none for it, nor the other way round."""
+    """100 frames a second at 44.1 kHz for dnd-sed.
+
+    A teacher of the fmn family is none for it, nor the other way round.
+    """
     model = es.create_model("crnn_dws", classes=list(tiny_data.classes)).eval()
     teacher, other = str(tmp_path / "dws.safetensors"), str(tmp_path / "fmn.safetensors")
     es.save_model(model, teacher)

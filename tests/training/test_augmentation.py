@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from efficient_sed.audio.frontends.transformers import AsitMel
-from efficient_sed.config.schema import AugmentConfig
+from efficient_sed.audio.frontends.asit import AsitMel
+from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel

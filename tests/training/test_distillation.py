@@ -14,7 +14,9 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError, DataError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from efficient_sed.config.schema import TrainConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 import torch
 
-from efficient_sed.config.schema import RunConfig, TrainConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS

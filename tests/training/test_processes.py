@@ -20,16 +20,18 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.schema import RunConfig, to_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import LostProcessError, PreemptedError
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.run import run_folder
+from efficient_sed.experiment.folders import run_folder
 from efficient_sed.training.callbacks import ProgressFile
+from efficient_sed.training.run_files import LAST_CHECKPOINT
 from efficient_sed.training.shared_norm import SharedStatistics
-from efficient_sed.training.train import LAST_CHECKPOINT, fit
+from efficient_sed.training.train import fit
 
 LOSS_TOLERANCE = 1e-5
 # a small rate: Adam makes steps of it out of gradients that are nothing but rounding, such as those of weights that a BatchNorm follows

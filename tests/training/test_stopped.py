@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 import torch
 
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import PreemptedError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import callbacks
 from efficient_sed.training.callbacks import LOOK_EVERY_S, ProgressFile, StopOnSignal
-from efficient_sed.training.train import LAST_CHECKPOINT, fit
+from efficient_sed.training.run_files import LAST_CHECKPOINT
+from efficient_sed.training.train import fit
 
 
 def make_config(data: SyntheticConfig, **train: Any) -> RunConfig:

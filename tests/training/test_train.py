@@ -23,7 +23,9 @@ from damage import spoil
 
 import efficient_sed as es
 from efficient_sed.cli.main import main
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.dataset import EvaluationWindows, TrainingClips, collate
 from efficient_sed.data.events import Splits
@@ -683,7 +685,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (tmp_path / "last.ckpt").touch()
-    monkeypatch.setattr("efficient_sed.training.train.check_archive", refuse)
+    monkeypatch.setattr("efficient_sed.training.run_files.check_archive", refuse)
     with pytest.raises(CheckpointError, match=r"last\.ckpt: cannot be read \(Permission denied\); make it readable$"):
         train(plain.config, tiny_data, tmp_path)
 

@@ -15,7 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from efficient_sed.audio.frontends.mel40 import Mel40
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.models.contracts import SedOutput

@@ -16,7 +16,9 @@ import torch
 import efficient_sed as es
 from efficient_sed.audio.augment import time as augment
 from efficient_sed.audio.augment.time import draw_mixup
-from efficient_sed.config.schema import AugmentConfig, RunConfig, TrainConfig
+from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.events import Event, Splits
@@ -29,7 +31,8 @@ from efficient_sed.training.augmentation import augment_batch
 from efficient_sed.training.callbacks import ProgressFile
 from efficient_sed.training.losses import half_weak_loss
 from efficient_sed.training.module import SedModule
-from efficient_sed.training.train import LAST_CHECKPOINT, build_model, fit
+from efficient_sed.training.run_files import LAST_CHECKPOINT
+from efficient_sed.training.train import build_model, fit
 
 NO_AUGMENT = AugmentConfig(
     wave_mix_probability=0.0, mixup_probability=0.0, weak_mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False

@@ -1,4 +1,7 @@
-"""Augmentations along the frequency axis of spectrograms (batch, 1, mel_bins, frames); labels stay as they are. Off by default, as published."""
+"""Augmentations along the frequency axis of spectrograms (batch, 1, mel_bins, frames).
+
+Labels stay as they are. Off by default, as published.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,15 @@ MIN_BAND_BINS = 6
 
 
 def mix_styles(mel: Tensor, partners: Tensor, share: Tensor) -> Tensor:
-    """Give each clip, in each mel bin, a mean and a deviation over time that are mixed with those of its partner.
+    """Mix each clip's mean and deviation over time, in each mel bin, with those of its partner.
 
-    Zhou et al., "Domain Generalization with MixStyle", ICLR 2021 (https://arxiv.org/abs/2104.02008), along frequency as in Kim et al. 2022.
+    Zhou et al., "Domain Generalization with MixStyle", ICLR 2021 (https://arxiv.org/abs/2104.02008), along frequency as
+    in Kim et al. 2022.
 
     Args:
-        partners: From `draw_mixup`, as `share`: the weight of the clip's own statistics, shape (batch,).
+        mel: Shape (batch, 1, mel_bins, frames).
+        partners: Index of each clip's partner, from `draw_mixup`, shape (batch,).
+        share: Weight of the clip's own statistics, from `draw_mixup`, shape (batch,).
     """
     mean, deviation = mel.mean(-1, keepdim=True), (mel.var(-1, keepdim=True) + 1e-6).sqrt()
     share = share.to(mel.dtype).view(-1, 1, 1, 1)
@@ -31,12 +37,19 @@ def mix_styles(mel: Tensor, partners: Tensor, share: Tensor) -> Tensor:
 
 
 def draw_filters(rng: np.random.Generator, batch: int, mel_bins: int, max_db: float, kind: str) -> Tensor:
-    """Gains in dB of random filters, shape (batch, mel_bins). A batch has one number of bands; their edges and gains are each clip's own.
+    """Draw random filters. The number of bands is the same in a batch; each clip has its own edges and gains.
 
     Nam et al., "FilterAugment: An Acoustic Environmental Data Augmentation Method", ICASSP 2022.
 
     Args:
-        kind: "linear", from gain to gain between the edges of bands, or "step", one gain for each band.
+        rng: Where to draw from.
+        batch: Number of clips.
+        mel_bins: Number of mel bins.
+        max_db: Largest gain and largest loss.
+        kind: "linear", with gains interpolated between the edges of bands, or "step", with one gain for each band.
+
+    Returns:
+        Gains in dB, shape (batch, mel_bins).
     """
     bands = int(rng.integers(FILTER_BANDS[0], FILTER_BANDS[1] + 1))
     inner = np.sort(
@@ -54,19 +67,23 @@ def draw_filters(rng: np.random.Generator, batch: int, mel_bins: int, max_db: fl
 
 
 def apply_filters(mel: Tensor, gains_db: Tensor) -> Tensor:
-    """Raise each mel bin by its gain, shape (batch, mel_bins): in a logarithmic spectrogram a sum (the published code multiplies the logarithm)."""
+    """Add the gains (batch, mel_bins) to a logarithmic spectrogram; the published code multiplies the logarithm."""
     return mel + (gains_db * (math.log(10) / 10 / LOG_SCALE)).to(mel.dtype)[:, None, :, None]
 
 
 def draw_warps(rng: np.random.Generator, batch: int, mel_bins: int, min_share: float) -> Tensor:
-    """Where each mel bin is read from after a random range of bins was stretched over all, shape (batch, mel_bins), in [0, mel_bins - 1]."""
+    """Draw a random range of bins for each clip, which is stretched over all bins.
+
+    Returns:
+        The position that each bin is read from, in [0, mel_bins - 1], shape (batch, mel_bins).
+    """
     share = rng.uniform(min_share, 1.0, (batch, 1))
     first = rng.uniform(0.0, 1.0, (batch, 1)) * (1 - share)
     return torch.from_numpy(((first + share * np.linspace(0, 1, mel_bins)) * (mel_bins - 1)).astype(np.float32))
 
 
 def warp_frequency(mel: Tensor, positions: Tensor) -> Tensor:
-    """Resample the mel axis at `positions`, linearly (the published code: one range for the whole batch, bicubic)."""
+    """Resample the mel axis at `positions`, linearly; the published code has one range for a batch, and is bicubic."""
     below = positions.floor().long().clamp(max=mel.shape[2] - 2)
     fraction = (positions - below).to(mel.dtype)[:, None, :, None]
     low, high = (mel.gather(2, (below + side)[:, None, :, None].expand_as(mel)) for side in (0, 1))
@@ -80,12 +97,17 @@ def draw_stripes(
     max_bins: int,
     max_frames: int,
 ) -> tuple[Tensor, Tensor]:
-    """What SpecAugment keeps: `num_stripes` of each kind are masked, narrower than `max_bins` and `max_frames`.
+    """Draw the masks of SpecAugment.
 
-    Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", Interspeech 2019 (https://arxiv.org/abs/1904.08779).
+    Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", Interspeech 2019
+    (https://arxiv.org/abs/1904.08779).
 
     Args:
+        rng: Where to draw from.
         shape: (batch, mel_bins, frames).
+        num_stripes: Masks along each axis.
+        max_bins: Masks along frequency are narrower.
+        max_frames: Masks along time are shorter.
 
     Returns:
         Bins to keep, bool of shape (batch, 1, mel_bins, 1), and frames to keep, (batch, 1, 1, frames).
@@ -101,5 +123,5 @@ def draw_stripes(
 
 
 def mask_stripes(mel: Tensor, kept_bins: Tensor, kept_frames: Tensor) -> Tensor:
-    """Set what is not kept to the mean of its clip, which any scale of spectrogram has."""
+    """Set masked values to the mean of their clip, which suits any scale of spectrogram."""
     return torch.where(kept_bins & kept_frames, mel, mel.mean((1, 2, 3), keepdim=True))

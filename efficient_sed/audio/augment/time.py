@@ -1,4 +1,7 @@
-"""Augmentations in time and between clips. Each draws from a generator it is given, so that a resumed run repeats what it would have done."""
+"""Augmentations in time and between clips.
+
+Each draws from a generator that it is given, so that a resumed training draws what it would have drawn.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,24 @@ def roll_in_time(x: Tensor, shifts: Tensor) -> Tensor:
 
 
 def draw_time_shifts(rng: np.random.Generator, batch: int, num_frames: int, sigma: float) -> Tensor:
-    """Gaussian shifts in output frames, shape (batch,). Whole frames, so that labels move by exactly what the spectrogram moves
-    (the published code shifts the spectrogram by single mel frames and rounds the labels)."""
+    """Draw Gaussian shifts in whole output frames, shape (batch,), so that labels move exactly as the spectrogram does.
+
+    The published code shifts the spectrogram by single mel frames and rounds for the labels.
+    """
     return torch.from_numpy(np.rint(rng.normal(0.0, sigma * num_frames, batch)).astype(np.int64))
 
 
 def draw_mixup(rng: np.random.Generator, batch: int, alpha: float, probability: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Partner of each example and its own share in the mix, at least a half; both of shape (batch,).
+    """Draw the partner of each example, and its own share in the mix.
 
     Args:
+        rng: Where to draw from.
+        batch: Number of examples.
+        alpha: Both parameters of the beta distribution.
         probability: Of each example to be mixed at all; the others have a share of 1.
+
+    Returns:
+        Indices of partners, and shares of at least 1/2, both of shape (batch,).
     """
     share = rng.beta(alpha, alpha, batch)
     share = np.where(rng.random(batch) < probability, np.maximum(share, 1 - share), 1.0)
@@ -34,23 +45,22 @@ def draw_mixup(rng: np.random.Generator, batch: int, alpha: float, probability: 
 
 
 def mix(x: Tensor, partners: Tensor, share: Tensor) -> Tensor:
-    """share * x + (1 - share) * x[partners] for x of shape (batch, ...)."""
-    return x[partners].lerp_(
-        x, share.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-    )  # in place: batches of waveforms are slow to allocate
+    """Compute share * x + (1 - share) * x[partners] for x of shape (batch, ...)."""
+    weights = share.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+    return x[partners].lerp_(x, weights)  # in place: batches of waveforms are slow to allocate
 
 
 def mix_waveforms(waveform: Tensor, partners: Tensor, share: Tensor) -> Tensor:
-    """As `mix`, of waveforms (batch, samples) without their means; those with a share of 1 stay as they are.
+    """Mix waveforms (batch, samples) as `mix`, and remove the mean of mixtures; a share of 1 changes nothing.
 
-    Morocutti et al. 2025, released code; the partner is of the same batch, so that no second file is read for it (there: of the whole data set).
+    Morocutti et al. 2025, released code. Changed: partners are of the same batch, so that no second file is read.
     """
     offset = mix(waveform.mean(-1, keepdim=True), partners, share)  # the mean of the mix, which is the mix of the means
     return mix(waveform, partners, share).sub_(offset * (share < 1).to(offset)[:, None])
 
 
 def draw_time_masks(rng: np.random.Generator, batch: int, num_frames: int, max_share: float) -> Tensor:
-    """Output frames to keep, bool of shape (batch, frames): all but one stretch of 0.05 to `max_share` of each clip."""
+    """Draw the output frames to keep: all but 0.05 to `max_share` of each clip; bool (batch, frames)."""
     width = np.rint(rng.uniform(MIN_MASK, max_share, batch) * num_frames).astype(np.int64)
     first = rng.integers(num_frames - width + 1)
     frames = np.arange(num_frames)
@@ -58,14 +68,17 @@ def draw_time_masks(rng: np.random.Generator, batch: int, num_frames: int, max_s
 
 
 def mask_in_time(x: Tensor, kept: Tensor, stride: int = 1, silence: Tensor | None = None) -> Tensor:
-    """Blank what is not kept; x of shape (batch, ..., frames * stride), kept (batch, frames).
+    """Replace masked steps.
 
     Args:
-        silence: What to blank it with, of a shape like x's; none: zero, which is a student's spectrogram's average, and no event.
+        x: Shape (batch, ..., frames * stride).
+        kept: Output frames to keep, shape (batch, frames).
+        stride: Steps of x in an output frame.
+        silence: Values to replace them with, of a shape that broadcasts to x's. Default None: zero, which is the
+            average of the students' spectrograms and, in labels, no event.
     """
     steps = kept.repeat_interleave(stride, -1)[:, : x.shape[-1]]
-    steps = torch.nn.functional.pad(
-        steps, (0, x.shape[-1] - steps.shape[-1]), value=True
-    )  # frames that fill no output frame
+    missing = x.shape[-1] - steps.shape[-1]  # steps that fill no output frame are kept
+    steps = torch.nn.functional.pad(steps, (0, missing), value=True)
     steps = steps.view(len(x), *[1] * (x.ndim - 2), -1)
     return x * steps.to(x.dtype) if silence is None else torch.where(steps, x, silence.to(x))

@@ -1,4 +1,7 @@
-"""Augmentations of waveforms (batch, samples): mixtures by loudness, speed and pitch. Off by default, as published for the released models."""
+"""Augmentations of waveforms (batch, samples): mixtures by loudness, speed and pitch.
+
+Off by default, as published for the released models.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,25 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchaudio.transforms import Resample
 
-MIN_POWER = 1e-8  # -80 dB: silence is mixed as if it were that loud
+MIN_POWER = 1e-8  # -80 dB; silence is mixed as if it were that loud
 LOUDNESS_WINDOW_S = 0.1
-FACTOR_UNITS = 20  # of speed and pitch are twentieths: resampling by a fraction of small numbers is cheap
+FACTOR_UNITS = 20  # factors are twentieths, since resampling by a ratio of small numbers is cheap
 VOCODER_WINDOW_S = 0.04  # or more, to a power of two: two periods of a low voice
 Rows = Mapping[int, Tensor]
 """The clips of a batch by their factor, in twentieths."""
 
 
 def mix_by_loudness(waveform: Tensor, partners: Tensor, share: Tensor, sample_rate: int) -> Tensor:
-    """Mix by shares of what is heard, and keep the energy; waveforms with a share of 1 stay as they are.
+    """Mix waveforms so that each is as loud as its share, and keep the energy; a share of 1 changes nothing.
 
-    Tokozume et al., "Learning from Between-class Examples for Deep Sound Recognition", ICLR 2018 (https://arxiv.org/abs/1711.10282), section 3.2.2.
+    Tokozume et al., "Learning from Between-class Examples for Deep Sound Recognition", ICLR 2018
+    (https://arxiv.org/abs/1711.10282), section 3.2.2.
 
     Args:
-        partners: From `draw_mixup`, as `share`: the part of the clip's own labels in those of the mix, shape (batch,).
+        waveform: Shape (batch, samples).
+        partners: Index of each clip's partner, from `draw_mixup`, shape (batch,).
+        share: Weight of the clip's own labels, from `draw_mixup`, shape (batch,).
+        sample_rate: In Hz.
     """
     pressure = 10 ** (loudness_db(waveform, sample_rate) / 20)
     own, other = share * pressure[partners], (1 - share) * pressure  # the louder one gets less
@@ -35,20 +42,18 @@ def mix_by_loudness(waveform: Tensor, partners: Tensor, share: Tensor, sample_ra
 
 
 def loudness_db(waveform: Tensor, sample_rate: int) -> Tensor:
-    """A-weighted level of the loudest tenth of a second, relative to full scale, -80 dB or more; shape (batch,)."""
+    """Measure the A-weighted level of the loudest 0.1 s in dB of full scale, at least -80; shape (batch,)."""
     length = min(round(LOUDNESS_WINDOW_S * sample_rate), waveform.shape[-1])
     frames = waveform.float().unfold(-1, length, max(1, length // 2))
-    weights = (
-        a_weighting(torch.fft.rfftfreq(length, 1 / sample_rate, device=waveform.device)) * 2 / length**2
-    )  # mean power, by Parseval
-    power = (torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) * weights).sum(
-        -1
-    )  # no product of matrices: float16 would overflow
+    frequency_hz = torch.fft.rfftfreq(length, 1 / sample_rate, device=waveform.device)
+    weights = a_weighting(frequency_hz) * 2 / length**2  # mean power, by Parseval
+    # Not a matrix product, which would overflow in float16 under autocast.
+    power = (torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) * weights).sum(-1)
     return 10 * power.amax(-1).clamp(min=MIN_POWER).log10()
 
 
 def a_weighting(frequency_hz: Tensor) -> Tensor:
-    """Factor on power that the ear's sensitivity is taken to have, 1 at 1 kHz; IEC 61672-1:2013, appendix E."""
+    """Compute the A-weighting as a factor of power, 1 at 1 kHz; IEC 61672-1:2013, appendix E."""
     squared = frequency_hz.square()
     gain = (
         squared**2
@@ -63,26 +68,27 @@ def a_weighting(frequency_hz: Tensor) -> Tensor:
 
 
 def draw_factors(rng: np.random.Generator, batch: int, max_change: float) -> np.ndarray:
-    """Factors of 1 - max_change to 1 + max_change in twentieths, whole numbers of shape (batch,)."""
+    """Draw factors of 1 - max_change to 1 + max_change, as whole twentieths of shape (batch,)."""
     largest = round(max_change * FACTOR_UNITS)
     return FACTOR_UNITS + rng.integers(-largest, largest, batch, endpoint=True)
 
 
 def rows_by_factor(factors: np.ndarray) -> Rows:
-    """Which clips have each of the factors that occur in (batch,)."""
+    """Group clips by their factor; factors of shape (batch,)."""
     return {int(factor): torch.from_numpy(np.flatnonzero(factors == factor)) for factor in np.unique(factors)}
 
 
 @functools.cache
 def _resampler(factor: int, device: torch.device) -> Resample:
-    """Makes waveforms shorter by a factor in twentieths; made once, for its filters are copied to the device."""
+    """Resampling to a length divided by a factor in twentieths; cached, since its filters are copied to the device."""
     return Resample(factor, FACTOR_UNITS, dtype=torch.float32).to(device)
 
 
 def change_speed(waveform: Tensor, rows: Rows) -> Tensor:
-    """Play faster or slower, with another pitch: each clip begins where it did, and is cut or filled with silence to its length.
+    """Play clips faster or slower, which changes their pitch, too; each is cut or filled with silence to its length.
 
     Args:
+        waveform: Shape (batch, samples).
         rows: By speed, on the waveform's device; every clip is in one of them.
     """
     changed = torch.zeros_like(waveform)
@@ -94,10 +100,12 @@ def change_speed(waveform: Tensor, rows: Rows) -> Tensor:
 
 
 def shift_pitch(waveform: Tensor, rows: Rows, sample_rate: int) -> Tensor:
-    """Multiply frequencies and keep the time: a phase vocoder makes each clip as much longer as resampling then makes it shorter.
+    """Multiply frequencies without changing the time: a phase vocoder stretches each clip, resampling shortens it.
 
     Args:
+        waveform: Shape (batch, samples).
         rows: By factor, on the waveform's device.
+        sample_rate: In Hz.
     """
     shifted, num_samples = waveform.clone(), waveform.shape[-1]
     size = min(2 ** math.ceil(math.log2(VOCODER_WINDOW_S * sample_rate)), num_samples)
@@ -114,7 +122,7 @@ def shift_pitch(waveform: Tensor, rows: Rows, sample_rate: int) -> Tensor:
 
 
 def _overlap_add(spectrum: Tensor, hop: int, window: Tensor) -> Tensor:
-    """`torch.istft` of a spectrum (batch, bins, frames) without its check that windows overlap, which waits for a GPU."""
+    """`torch.istft` of a spectrum (batch, bins, frames) without its check of the windows, which waits for a GPU."""
     size, num_frames = len(window), spectrum.shape[-1]
     frames = torch.fft.irfft(spectrum, size, dim=1) * window[:, None]
     squares = window.square()[None, :, None].expand(1, -1, num_frames)
@@ -124,9 +132,10 @@ def _overlap_add(spectrum: Tensor, hop: int, window: Tensor) -> Tensor:
 
 
 def _stretch(spectrum: Tensor, rate: float) -> Tensor:
-    """A spectrum (batch, bins, frames) that is passed through at a rate; a frame's phases go on from the last by as much as they do in the original.
+    """Stretch a spectrum (batch, bins, frames) in time by 1 / rate; phases advance by the same steps as before.
 
-    Bins are locked to their neighbours, or those of one tone fall out of step and cancel: Puckette, "Phase-locked vocoder", WASPAA 1995.
+    The phases of neighbouring bins are locked, else those of one tone would drift apart and cancel: Puckette,
+    "Phase-locked vocoder", WASPAA 1995.
     """
     frames = F.pad(spectrum, (0, 1)).unbind(-1)
     phase, stretched = _phase(frames[0], torch.ones_like(frames[0])), []
@@ -134,22 +143,22 @@ def _stretch(spectrum: Tensor, rate: float) -> Tensor:
         index = int(position)
         now, after, share = frames[index], frames[index + 1], float(position) - index
         stretched.append(((1 - share) * now.abs() + share * after.abs()) * phase)
-        locked = (
-            stretched[-1] - F.pad(stretched[-1][:, 1:], (0, 1)) - F.pad(stretched[-1][:, :-1], (1, 0))
-        )  # the window turns every other bin round
+        # The window turns the phase of every other bin round, hence the signs.
+        locked = stretched[-1] - F.pad(stretched[-1][:, 1:], (0, 1)) - F.pad(stretched[-1][:, :-1], (1, 0))
         phase = _phase(_phase(locked, phase) * after * now.conj(), _phase(after, phase))
     return torch.stack(stretched, -1)
 
 
 def _phase(x: Tensor, otherwise: Tensor) -> Tensor:
-    """Complex numbers of magnitude 1, those of another tensor where there is silence."""
+    """Complex numbers of the same phase and magnitude 1; where x is zero, those of `otherwise`."""
     return torch.where(x == 0, otherwise, torch.sgn(x))
 
 
 def change_label_speed(x: Tensor, speeds: Tensor) -> Tensor:
-    """What `change_speed` makes of labels (batch, classes, frames): those of the frame that is heard in the middle of each.
+    """Change labels as `change_speed` changes the sound: each frame has the labels of the frame played at its middle.
 
     Args:
+        x: Labels, shape (batch, classes, frames).
         speeds: In twentieths, shape (batch,).
     """
     num_frames = x.shape[-1]

@@ -18,7 +18,7 @@ def power_spectrum(signal: Tensor, window: Tensor, fft_length: int, hop_length: 
 
     Args:
         signal: Shape (batch, samples).
-        window: Shape (window_length,), in the middle of each frame of `fft_length` samples.
+        window: Shape (window_length,), centred in each frame of `fft_length` samples.
         fft_length: Samples of a frame.
         hop_length: Samples between frames.
 
@@ -28,22 +28,24 @@ def power_spectrum(signal: Tensor, window: Tensor, fft_length: int, hop_length: 
     length = len(window)
     if torch.onnx.is_in_onnx_export():
         before = (fft_length - length) // 2
-        inside = signal[:, before : signal.shape[1] - (fft_length - length - before)]  # what the windows cover
+        inside = signal[
+            :, before : signal.shape[1] - (fft_length - length - before)
+        ]  # frames are longer than their windows
         return filtered_power(inside, fourier_filters(fft_length, length) * window.double().numpy(), hop_length)
     spectrum = torch.stft(signal, fft_length, hop_length, length, window, center=False, return_complex=True)
     return torch.view_as_real(spectrum).square().sum(-1)
 
 
 def fourier_filters(fft_length: int, length: int) -> Float64Array:
-    """Cosines, then sines, of all frequencies over `length` samples: shape (fft_length + 2, length)."""
-    # whole numbers: no angle is rounded before its cosine
-    turns = np.outer(np.arange(fft_length // 2 + 1), np.arange(length)) % fft_length
-    angles = turns * (2 * np.pi / fft_length)
+    """Create cosines, then sines, of all frequencies over `length` samples: shape (fft_length + 2, length)."""
+    # Multiples of the angle are reduced as whole numbers, before any rounding.
+    multiples = np.outer(np.arange(fft_length // 2 + 1), np.arange(length)) % fft_length
+    angles = multiples * (2 * np.pi / fft_length)
     return np.concatenate([np.cos(angles), np.sin(angles)])
 
 
 def filtered_power(signal: Tensor, filters: Float64Array, hop_length: int) -> Tensor:
-    """The power spectrogram by convolution, for exporters: ONNX's operator takes onnxruntime four times as long.
+    """Compute the power spectrogram by convolution, for exporters: ONNX's STFT takes onnxruntime four times as long.
 
     Args:
         signal: Shape (batch, samples).
@@ -60,8 +62,8 @@ def filtered_power(signal: Tensor, filters: Float64Array, hop_length: int) -> Te
 
 
 def mel_frame_macs(window_length: int, fft_length: int, mel_bands: int) -> int:
-    """Multiply-accumulates of one frame: window, Fourier transform, power and filter bank."""
-    # real input: half the butterflies, each four real multiplications
+    """Count the multiply-accumulates of one frame: window, Fourier transform, power and filter bank."""
+    # A real signal needs half the butterflies, each of four real multiplications.
     fourier = 2 * (fft_length // 2) * int(math.log2(fft_length))
     bins = fft_length // 2 + 1
     return window_length + fourier + 2 * bins + mel_bands * bins

@@ -133,7 +133,7 @@ def mel_bank(low_hz: float, high_hz: float) -> Tensor:
 
 
 def jittered_mel_bank(generator: torch.Generator) -> Tensor:
-    """Draw a bank with random edges, 0 to 9 Hz and 6001 to 8000 Hz, for training (released code of Morocutti et al.)."""
+    """Draw a bank with random edges, 0 to 9 Hz and 6001 to 8000 Hz, for training (code of Morocutti et al.)."""
     low = int(torch.randint(0, 10, (), generator=generator))
     high = HIGH_HZ + 1000 - int(torch.randint(0, 2000, (), generator=generator))
     return mel_bank(float(low), high)

@@ -1,9 +1,9 @@
 """Front ends of dnd-sed and of its replication: 40 logarithmic mel bands, or 40 cepstral coefficients of them.
 
 Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020
-(https://arxiv.org/abs/2002.00476), section IV-A, and Prinzivalle's replication of 2021. Changed: frames tile the signal,
-so that frame k covers [k, k + 1) hops and 1024 hops are 1024 frames; and the logarithm of the cepstrum has no floor that
-depends on the loudest frame, which would make each frame depend on all others.
+(https://arxiv.org/abs/2002.00476), section IV-A, and Prinzivalle's replication of 2021. Changed: frames tile the
+signal, so that frame k covers [k, k + 1) hops and 1024 hops are 1024 frames; and the logarithm of the cepstrum has no
+floor that depends on the loudest frame, which would make each frame depend on all others.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Front ends of the transformers that Schmid et al. released with PretrainedSED (https://arxiv.org/abs/2409.09546).
+"""What the front ends of transformers share: Kaldi's filter bank, and spectra centred on multiples of the hop.
 
-BEATs (https://arxiv.org/abs/2212.09058) and ASiT (https://arxiv.org/abs/2211.13189) hear Kaldi's filter bank, ATST-Frame
-(https://arxiv.org/abs/2306.04186) and M2D (https://arxiv.org/abs/2406.02032) spectra centred on every tenth millisecond, fPaSST (https://arxiv.org/abs/2110.05069) very nearly what
-the released students hear. Changed: a clip has as
-many frames as `LogMel` gives it, 1000 for 10 s, so that four of them are a step of the released students. There the filter bank ends with the
-last whole window, at 998 frames, which zeros behind the signal fill up here; and the spectra have one more, centred on the end of the clip.
+They are those that Schmid et al. released with PretrainedSED (https://arxiv.org/abs/2409.09546). Changed: a clip has as
+many frames as `LogMel` gives it, 1000 for 10 s, so that four frames are a step of the released students. In
+PretrainedSED Kaldi's filter bank ends with the last whole window, at 998 frames (here zeros follow the signal), and the
+centred spectra have one frame more, centred on the end of the clip.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from efficient_sed.audio.frontends.dft import (
     mel_frame_macs,
     power_spectrum,
 )
-from efficient_sed.audio.frontends.mel import WINDOW_LENGTH, FrontEnd, LogMel
+from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
 from efficient_sed.audio.mel_bank import Scale, create_mel_bank
 
@@ -32,24 +31,15 @@ KALDI_WINDOW, KALDI_FFT, KALDI_BINS = 400, 512, 128  # 25 ms
 KALDI_LOW_HZ = 20.0
 KALDI_FLOOR = float(np.finfo(np.float32).eps)  # of the power
 PRE_EMPHASIS = 0.97
-INT16_SCALE = 2.0**15
-BEATS_MEAN, BEATS_DEVIATION = 15.41663, 6.55582
-ASIT_MEAN, ASIT_DEVIATION = -4.2677393, 4.5689974
-ATST_FFT, ATST_BINS, ATST_LOW_HZ, ATST_HIGH_HZ = 1024, 64, 60.0, 7800.0
-ATST_FLOOR, ATST_RANGE_DB = 1e-10, 80.0  # of the power; below a clip's loudest value
-ATST_LIMITS_DB, ATST_LOWEST_DB, ATST_HIGHEST_DB = (-50.0, 80.0), -79.6482, 50.6842
-M2D_FFT, M2D_BINS, M2D_LOW_HZ, M2D_HIGH_HZ = 400, 80, 50.0, 8000.0
-M2D_FLOOR = float(np.finfo(np.float32).eps)
-M2D_MEAN, M2D_DEVIATION = -7.1, 4.2
-
-
-def num_frames(num_samples: int) -> int:
-    """Frames that begin inside the signal."""
-    return 1 + (num_samples - 1) // HOP_LENGTH
 
 
 class TransformerFrontEnd(FrontEnd):
-    """Waveform (batch, samples), 16 kHz -> (batch, 1, mel_bins, frames)."""
+    """Waveform (batch, samples) at 16 kHz -> (batch, 1, mel_bins, frames).
+
+    Args:
+        bank: Mel filters, shape (mel_bins, frequencies).
+        min_samples: Samples that a clip must have.
+    """
 
     bank: Tensor
 
@@ -60,44 +50,46 @@ class TransformerFrontEnd(FrontEnd):
         self.register_buffer("bank", bank, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """As `FrontEnd.forward`; by `power`, the mel filters, and `normalise`."""
         self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
-            return self.normalise(self.bank.float() @ self.power(waveform.float()))[
-                :, None, :, : num_frames(waveform.shape[1])
-            ]
+            mel = self.normalise(self.bank.float() @ self.power(waveform.float()))
+            return mel[:, None, :, : num_frames(waveform.shape[1])]
 
     @abc.abstractmethod
     def power(self, waveform: Tensor) -> Tensor:
-        """Spectra (batch, frequencies, frames), one more frame at most than the clip has."""
+        """Compute spectra (batch, frequencies, frames); at most one frame more than the output."""
 
     @abc.abstractmethod
     def normalise(self, mel: Tensor) -> Tensor:
-        """What the network was trained on, from powers (batch, mel_bins, frames)."""
+        """Turn powers (batch, mel_bins, frames) into what the network was trained on."""
 
 
 class KaldiMel(TransformerFrontEnd):
-    """Kaldi's filter bank without dither: the mean of each window removed, pre-emphasis in the window, natural logarithm.
+    """Kaldi's filter bank without dither: each window's mean removed, pre-emphasis inside the window, logarithm.
 
     Args:
         power_of_hann: Exponent of the Hann window.
+        mean: Of the logarithm over the training data.
+        deviation: Standard deviation of the logarithm over the training data.
     """
 
     window: Tensor
 
-    def __init__(self, power_of_hann: float) -> None:
+    def __init__(self, power_of_hann: float, mean: float, deviation: float) -> None:
         bank = create_mel_bank(KALDI_BINS, KALDI_FFT, SAMPLE_RATE, KALDI_LOW_HZ, SAMPLE_RATE / 2, scale="kaldi")
         super().__init__(torch.tensor(bank), KALDI_WINDOW)
-        self.register_buffer(
-            "window", torch.hann_window(KALDI_WINDOW, periodic=False) ** power_of_hann, persistent=False
-        )
+        self._mean, self._deviation = mean, deviation
+        window = torch.hann_window(KALDI_WINDOW, periodic=False) ** power_of_hann
+        self.register_buffer("window", window, persistent=False)
 
     def power(self, waveform: Tensor) -> Tensor:
-        missing = (
-            KALDI_WINDOW - HOP_LENGTH + num_frames(waveform.shape[1]) * HOP_LENGTH - waveform.shape[1]
-        )  # of the last frame's window
-        padded = F.pad(waveform, (0, missing))
+        """As `TransformerFrontEnd.power`; frame k begins at sample k * HOP_LENGTH."""
+        num_samples = waveform.shape[1]
+        last_end = (num_frames(num_samples) - 1) * HOP_LENGTH + KALDI_WINDOW
+        padded = F.pad(waveform, (0, last_end - num_samples))
         if torch.onnx.is_in_onnx_export():
-            # no window's spectrum has the mean, but the rounding of the filters would
+            # The mean changes no spectrum, but taking it off first keeps the rounding of the filters small.
             return filtered_power(padded - padded.mean(1, keepdim=True), kaldi_filters(self.window), HOP_LENGTH)
         windows = padded.unfold(1, KALDI_WINDOW, HOP_LENGTH)
         windows = windows - windows.mean(2, keepdim=True)
@@ -105,49 +97,24 @@ class KaldiMel(TransformerFrontEnd):
         power: Tensor = torch.fft.rfft(emphasised * self.window.float(), KALDI_FFT).abs().square()
         return power.transpose(1, 2)
 
+    def normalise(self, mel: Tensor) -> Tensor:
+        """As `TransformerFrontEnd.normalise`; to mean 0 and standard deviation 1/2."""
+        return (mel.clamp(min=KALDI_FLOOR).log() - self._mean) / (2 * self._deviation)
+
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
         pre_emphasis = KALDI_WINDOW
         return output.shape[-1] * (pre_emphasis + mel_frame_macs(KALDI_WINDOW, KALDI_FFT, self.mel_bins))
 
 
-def kaldi_filters(window: Tensor) -> Float64Array:
-    """Mean removal, pre-emphasis, window and Fourier transform as one linear map: shape (514, 400)."""
-    centred = np.eye(KALDI_WINDOW) - 1 / KALDI_WINDOW
-    emphasised = centred - PRE_EMPHASIS * np.concatenate([centred[:1], centred[:-1]])
-    return fourier_filters(KALDI_FFT, KALDI_WINDOW) * window.double().numpy() @ emphasised
-
-
-class BeatsMel(KaldiMel):
-    """128 bands of a signal in steps of 16 bits, Povey's window."""
-
-    def __init__(self) -> None:
-        super().__init__(power_of_hann=0.85)
-
-    def power(self, waveform: Tensor) -> Tensor:
-        return super().power(waveform * INT16_SCALE)
-
-    def normalise(self, mel: Tensor) -> Tensor:
-        return (mel.clamp(min=KALDI_FLOOR).log() - BEATS_MEAN) / (2 * BEATS_DEVIATION)
-
-
-class AsitMel(KaldiMel):
-    """128 bands of a clip whose mean is taken off, Hann window."""
-
-    def __init__(self) -> None:
-        super().__init__(power_of_hann=1.0)
-
-    def power(self, waveform: Tensor) -> Tensor:
-        return super().power(waveform - waveform.mean(1, keepdim=True))
-
-    def normalise(self, mel: Tensor) -> Tensor:
-        return (mel.clamp(min=KALDI_FLOOR).log() - ASIT_MEAN) / (2 * ASIT_DEVIATION)
-
-
 class CentredMel(TransformerFrontEnd):
     """Spectra of a Hann window as long as the Fourier transform, centred on multiples of the hop.
 
     Args:
+        fft_length: Samples of the Fourier transform.
+        mel_bins: Number of mel bands.
+        low_hz: Lower edge of the lowest band.
+        high_hz: Upper edge of the highest band.
         scale: As `create_mel_bank` takes it.
     """
 
@@ -160,9 +127,11 @@ class CentredMel(TransformerFrontEnd):
 
     @property
     def fft_length(self) -> int:
+        """Samples of the Fourier transform."""
         return len(self.window)
 
     def power(self, waveform: Tensor) -> Tensor:
+        """As `TransformerFrontEnd.power`; frame k is centred on sample k * HOP_LENGTH."""
         return power_spectrum(centre_pad(waveform, self.fft_length), self.window.float(), self.fft_length, HOP_LENGTH)
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
@@ -170,34 +139,14 @@ class CentredMel(TransformerFrontEnd):
         return output.shape[-1] * mel_frame_macs(self.fft_length, self.fft_length, self.mel_bins)
 
 
-class AtstMel(CentredMel):
-    """64 bands in decibels, from 80 below the clip's loudest value, scaled to [-1, 1].
-
-    Changed: there the loudest value is that of the batch, so that a quiet clip depended on its neighbours.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(ATST_FFT, ATST_BINS, ATST_LOW_HZ, ATST_HIGH_HZ, scale="htk")
-
-    def normalise(self, mel: Tensor) -> Tensor:
-        decibels = 10 * mel.clamp(min=ATST_FLOOR).log10()
-        decibels = torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - ATST_RANGE_DB).clamp(*ATST_LIMITS_DB)
-        return (decibels - ATST_LOWEST_DB) / (ATST_HIGHEST_DB - ATST_LOWEST_DB) * 2 - 1
+def num_frames(num_samples: int) -> int:
+    """Count the frames that begin inside the signal."""
+    return 1 + (num_samples - 1) // HOP_LENGTH
 
 
-class M2dMel(CentredMel):
-    """80 bands of Slaney's scale and area, natural logarithm."""
-
-    def __init__(self) -> None:
-        super().__init__(M2D_FFT, M2D_BINS, M2D_LOW_HZ, M2D_HIGH_HZ, scale="slaney")
-
-    def normalise(self, mel: Tensor) -> Tensor:
-        return ((mel + M2D_FLOOR).log() - M2D_MEAN) / M2D_DEVIATION
-
-
-class PasstMel(LogMel):
-    """`LogMel` with the periodic kind of Hann window."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("window", torch.hann_window(WINDOW_LENGTH), persistent=False)
+def kaldi_filters(window: Tensor) -> Float64Array:
+    """Create filters for mean removal, pre-emphasis, window and Fourier transform in one: shape (514, 400)."""
+    centred = np.eye(KALDI_WINDOW) - 1 / KALDI_WINDOW
+    emphasised = centred - PRE_EMPHASIS * np.concatenate([centred[:1], centred[:-1]])
+    filters: Float64Array = fourier_filters(KALDI_FFT, KALDI_WINDOW) * window.double().numpy() @ emphasised
+    return filters

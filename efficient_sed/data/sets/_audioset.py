@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.sets._audioset_layouts import Layout, Located, Side, open_layout
 from efficient_sed.data.sets._audioset_tables import LABEL_END_S, Annotations
@@ -51,7 +51,6 @@ class AudioSetConfig(DataConfig, abc.ABC):
     """
 
     default_channel: ClassVar[int | None] = 1  # as published
-    location_keys: ClassVar[frozenset[str]] = DataConfig.location_keys | {"layout"}
     OFFICIAL: ClassVar[Mapping[Side, int]]
     """Clips of each side in the official lists."""
     ROOT_KEY: ClassVar[str] = "data.root"

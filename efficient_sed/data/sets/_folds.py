@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.annotations.tables import read_table, read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits
 from efficient_sed.data.sets.folder import read_parts

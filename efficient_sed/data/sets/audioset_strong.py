@@ -32,7 +32,7 @@ class AudioSetStrongConfig(AudioSetConfig):
     """
 
     OFFICIAL: ClassVar[Mapping[Side, int]] = {"train": 103_463, "eval": 16_996}
-    location_keys: ClassVar[frozenset[str]] = AudioSetConfig.location_keys | {"weak_root"}
+    location_keys: ClassVar[tuple[str, ...]] = ("root", "weak_root")
 
     def classes(self) -> tuple[str, ...]:
         """Labels in logit order."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.annotations.tables import check_hard, read_table, read_text, soft_columns
 from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.labels import label_problem

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
-from efficient_sed.config.schema import ONE_OR_LIST, DataConfig
+from efficient_sed.config.data import DataConfig
+from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.data.annotations.contract import reading_format
 from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
@@ -35,10 +36,6 @@ SHOWN_FILES = 3  # of those that are missing
 @dataclass(frozen=True)
 class FolderConfig(DataConfig):
     """Own recordings: audio under `root`/`audio`, annotations beside it."""
-
-    location_keys: ClassVar[frozenset[str]] = DataConfig.location_keys | {
-        *("audio", "train", "validation", "test", "annotations", "split_column"),
-    }
 
     root: str = "data"
     """Folder of the data set."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from efficient_sed.audio.encoded import SUFFIXES
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.annotations.tables import read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
 from efficient_sed.data.sets.folder import read_parts

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.storage.columns import ColumnPart
 from efficient_sed.data.storage.containers import forget

@@ -142,7 +142,7 @@ function nearest(event) {
   return best && away(best) <= REACH ? best.record : null;
 }
 
-function listenToChart() {
+function bindChart() {
   const chart = at("chart");
   chart.onpointermove = (event) => { const record = nearest(event); if (record) choose(record, false); };
   chart.onclick = (event) => { const record = nearest(event); state.isKept = false; choose(record, Boolean(record)); };
@@ -167,5 +167,5 @@ function exportCsv() {
 }
 
 fillControls();
-listenToChart();
+bindChart();
 offerGroups();

@@ -1,4 +1,4 @@
-// What is stored, unpacked, and events from scores as `decode_stream` in evaluation/postprocess.py finds them. Nothing here touches the page.
+// Unpacks what the page stores, and finds events in scores as `decode_stream` in postprocessing/median.py does. The page is not touched.
 
 function unpack(text) {
   const characters = atob(text);

@@ -1,7 +1,7 @@
-// What is chosen, and what follows from it.
+// The choices of the reader, and what is drawn for them.
 
 const ZOOMS = [60, 20, 5]; // seconds
-const NUM_CURVES = 12; // that are shown at first
+const NUM_CURVES = 12; // shown at first
 const NUM_ROWS = 200; // of the table
 const ROUNDING = 1e-6; // seconds
 const COLUMNS = [
@@ -85,7 +85,7 @@ function seek(seconds) {
   showPosition();
 }
 
-// The cursor, and a view that does not lose it.
+// Moves the cursor, and the view with it.
 function showPosition() {
   const now = Math.min(at("sound").currentTime, DATA.duration);
   const { start, length } = state.view;

@@ -1,1 +1,4 @@
 """Event-based metrics."""
+
+from efficient_sed.metrics.event.hear import OnsetScores as OnsetScores
+from efficient_sed.metrics.event.metric import CollarCounts as CollarCounts

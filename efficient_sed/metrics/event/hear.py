@@ -1,8 +1,9 @@
 """Scores of events at one threshold, as the HEAR benchmark takes them for DCASE 2016 Task 2.
 
-Turian et al., "HEAR: Holistic Evaluation of Audio Representations", NeurIPS 2021 competition track (https://arxiv.org/abs/2203.03022); the
-metrics are those of Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162), and equal
-sed_eval's. Changed: without any detection the F-measure is 0, there not a number.
+Turian et al., "HEAR: Holistic Evaluation of Audio Representations", NeurIPS 2021 competition track
+(https://arxiv.org/abs/2203.03022); the metrics are those of Mesaros et al., "Metrics for polyphonic sound event
+detection", 2016 (https://doi.org/10.3390/app6060162), and equal sed_eval's. Changed: without any detection the
+F-measure is 0, there not a number.
 """
 
 from __future__ import annotations
@@ -16,10 +17,30 @@ import numpy as np
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import DataError
+from efficient_sed.metrics.contracts import METRICS, ClipMetric, Score, Setting
 from efficient_sed.metrics.event.score import HitCounts
 from efficient_sed.metrics.frame.score import count_errors
 from efficient_sed.metrics.segment.score import SEGMENT_S
 from efficient_sed.postprocessing.median import find_all_runs, smooth_scores
+
+
+@METRICS.register("hear")
+class OnsetScores(ClipMetric):
+    """What `event_metrics` adds to runs on data with event scores; it needs all scores at once, before any filter."""
+
+    rank = 5
+    scores = (
+        Score("onset_f", "onset F", "onset F-measure", most=1.0, column="onset F"),
+        Score("onset_f_macro", "onset F macro", "onset F-measure, mean over classes", most=1.0),
+        Score(
+            "segment_error_rate", "error rate", "error rate of segments", is_higher_better=False, column="error rate"
+        ),
+    )
+
+    @classmethod
+    def create(cls, setting: Setting) -> None:
+        """None: not clip by clip."""
+
 
 Events = Mapping[str, Sequence[Event]]
 
@@ -47,7 +68,10 @@ class EventScores(NamedTuple):
     onset_f_macro: float
     """Its mean over the classes that occur in the ground truth."""
     segment_error_rate: float
-    """Substitutions, deletions and insertions in segments of a second, as a share of the active ones in the ground truth; may exceed 1."""
+    """Substitutions, deletions and insertions in segments of a second, over the active ones of the ground truth.
+
+    May exceed 1.
+    """
 
 
 def cut_events(

@@ -1,25 +1,19 @@
 """F-measure of events, of which a detected one counts if its borders lie close to those of a true one.
 
-Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162); equal to sed_eval's, but for the
-F-measure without any detection, which is 0, there not a number.
+Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162); equal to
+sed_eval's, but for the F-measure without any detection, which is 0, there not a number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
-from efficient_sed.data.score_checks import check_labels, check_scores
+from efficient_sed.data.score_checks import check_labels
 from efficient_sed.errors import DataError
-from efficient_sed.postprocessing.median import find_all_runs, runs_to_events
 
-THRESHOLD = 0.5
 COLLAR_S = 0.2
 OFFSET_SHARE = 0.2
 """An offset may be off by this share of the event's length where that is more than the collar."""
@@ -76,58 +70,17 @@ class HitCounts:
         return float(2 * hits.sum() / (num_true.sum() + num_detected.sum())), float(by_class.mean())
 
 
-class CollarCounts:
-    """Decodes events at one threshold clip by clip and counts hits: of onsets and offsets, and of onsets alone.
-
-    Detected events of classes that a clip lacks are false alarms wherever they lie, and only counted.
-    """
-
-    def __init__(self, classes: Sequence[str], grid: FrameGrid) -> None:
-        self.classes, self.grid = classes, grid
-        self._column = {label: column for column, label in enumerate(classes)}
-        self._both, self._onsets = (HitCounts(classes, has_offsets=has_offsets) for has_offsets in (True, False))
-
-    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Add a clip: scores (frames, classes), its events, its length.
-
-        Raises:
-            DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.
-        """
-        check_scores(f"clip {clip_id!r}", scores, self.classes)
-        check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
-        runs = find_all_runs(scores, [THRESHOLD])
-        is_there = np.zeros(len(self.classes), dtype=bool)
-        is_there[[self._column[event.label] for event in events]] = True
-        detected = runs_to_events(runs.select(is_there[runs.column]), self.classes, self.grid, duration_s)
-        num_others = np.where(is_there, 0, np.bincount(runs.column, minlength=len(self.classes)))
-        for counts in (self._both, self._onsets):
-            counts.add(events, detected)
-            counts.add_detected(num_others)
-
-    def merge(self, other: CollarCounts) -> None:
-        """Take over the counts of another process."""
-        self._both.merge(other._both)
-        self._onsets.merge(other._onsets)
-
-    def metrics(self) -> dict[str, Any]:
-        """F-measures over all events and as means over classes.
-
-        Raises:
-            DataError: If there is no event in the ground truth.
-        """
-        (both, both_macro), (onset, onset_macro) = self._both.f1(), self._onsets.f1()
-        variant = {"event_threshold": THRESHOLD, "event_collar_s": COLLAR_S, "event_offset_share": OFFSET_SHARE}
-        return {
-            "event_f1": both,
-            "event_f1_macro": both_macro,
-            "event_onset_f1": onset,
-            "event_onset_f1_macro": onset_macro,
-            "variant": variant,
-        }
-
-
 def count_hits(truth: Sequence[Event], detected: Sequence[Event], *, has_offsets: bool) -> int:
-    """Pairs in the largest one-to-one matching of events whose onsets, and offsets if asked for, are within the collars."""
+    """Pairs in the largest one-to-one matching of events that are within the collars.
+
+    Args:
+        truth: True events of one class.
+        detected: Detected ones.
+        has_offsets: Compare offsets too, not onsets alone.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
     if not truth or not detected:
         return 0
     (onsets, offsets), (found_onsets, found_offsets) = (

@@ -1,1 +1,3 @@
 """Frame-based metrics."""
+
+from efficient_sed.metrics.frame.metric import FrameCounts as FrameCounts

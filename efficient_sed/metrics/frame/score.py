@@ -1,69 +1,16 @@
-"""Frame-based F1 and error rate at one threshold.
+"""Errors of classes that are active or not, in frames or segments.
 
-Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162), with a frame for a segment.
+Mesaros et al., "Metrics for polyphonic sound event detection", 2016 (https://doi.org/10.3390/app6060162), section 4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-
-from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data.events import Event, encode_events
-from efficient_sed.data.score_checks import check_labels, check_scores
-from efficient_sed.errors import DataError
-
-THRESHOLD = 0.5
-
-
-class FrameCounts:
-    """Counts hits and errors of frames clip by clip. A frame of the ground truth is active if an event touches it."""
-
-    def __init__(self, classes: Sequence[str], grid: FrameGrid) -> None:
-        self.classes, self.grid = classes, grid
-        self.num_hits = self.num_true = self.num_detected = self.num_errors = 0
-
-    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Add a clip: scores (frames, classes) and its events; its length is that of its scores.
-
-        Raises:
-            DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.
-        """
-        check_scores(f"clip {clip_id!r}", scores, self.classes)
-        check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
-        labels = sorted({event.label for event in events})
-        columns = [self.classes.index(label) for label in labels]
-        truth = encode_events(events, labels, self.grid, len(scores)).T > 0
-        active = scores >= THRESHOLD
-        hits, num_true, num_detected = (truth & active[:, columns]).sum(axis=1), truth.sum(axis=1), active.sum(axis=1)
-        self.num_hits += int(hits.sum())
-        self.num_true += int(num_true.sum())
-        self.num_detected += int(num_detected.sum())
-        self.num_errors += count_errors(num_true - hits, num_detected - hits)
-
-    def merge(self, other: FrameCounts) -> None:
-        """Take over the counts of another process."""
-        for name in ("num_hits", "num_true", "num_detected", "num_errors"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-    def metrics(self) -> dict[str, Any]:
-        """F1 over all frames and classes, and errors as a share of the active frames; the latter may exceed 1.
-
-        Raises:
-            DataError: If no frame of the ground truth is active.
-        """
-        if self.num_true == 0:
-            raise DataError("frame scores need at least one event in the ground truth, found none")
-        f1 = 2 * self.num_hits / (self.num_true + self.num_detected)
-        return {
-            "frame_f1": f1,
-            "frame_error_rate": self.num_errors / self.num_true,
-            "variant": {"frame_threshold": THRESHOLD},
-        }
 
 
 def count_errors(missed: np.ndarray, wrong: np.ndarray) -> int:
-    """Substitutions, deletions and insertions from the numbers of missed and of wrong classes in each step: one of both makes one substitution."""
+    """Substitutions, deletions and insertions from the numbers of missed and of wrong classes in each step.
+
+    One of both makes one substitution.
+    """
     return int(np.maximum(missed, wrong).sum())

@@ -1,1 +1,3 @@
 """Polyphonic sound detection score (PSDS)."""
+
+from efficient_sed.metrics.psds.metric import PsdsMetric as PsdsMetric

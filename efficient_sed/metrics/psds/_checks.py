@@ -26,7 +26,7 @@ def check_clip(
     classes: Sequence[str],
     frame_hop_s: float,
 ) -> tuple[np.ndarray, tuple[Event, ...], np.ndarray]:
-    """Scores of a clip as an array, its events, overlapping ones joined, and the times of its frames' borders, (frames + 1,).
+    """Scores as an array, events with overlapping ones joined, and the times of the frames' borders, (frames + 1,).
 
     Whether scores are numbers is not checked: the exact back end finds out while it sweeps them.
 
@@ -48,11 +48,11 @@ def check_clip(
     for onset_s, offset_s, label in triples:
         if not all(isinstance(time_s, Real) for time_s in (onset_s, offset_s)):
             raise DataError(
-                f"clip {clip_id!r}: event {label!r} has onset {onset_s!r} and offset {offset_s!r}; needed: seconds as numbers"
+                f"{where}: event {label!r} has onset {onset_s!r} and offset {offset_s!r}; needed: seconds as numbers"
             )
         if not 0 <= onset_s < offset_s < np.inf:
             raise DataError(
-                f"clip {clip_id!r}: event {label!r} has onset {onset_s} s and offset {offset_s} s; the onset must come first"
+                f"{where}: event {label!r} has onset {onset_s} s and offset {offset_s} s; the onset must come first"
             )
     borders = np.minimum(np.round(np.arange(len(array) + 1) * frame_hop_s, 6), duration_s)
     if not (borders[1:] > borders[:-1]).all():
@@ -82,9 +82,9 @@ def _to_array(clip_id: str, scores: ArrayLike) -> np.ndarray:
         TypeError,
         RuntimeError,
     ) as error:  # rows of unequal length; tensors on a GPU or with a gradient
-        raise DataError(
-            f"clip {clip_id!r}: scores make no array ({str(error).splitlines()[0]}); needed: real numbers (frames, classes)"
-        ) from error
+        reason = str(error).splitlines()[0]
+        needed = "needed: real numbers (frames, classes)"
+        raise DataError(f"clip {clip_id!r}: scores make no array ({reason}); {needed}") from error
     if array.dtype.kind not in REAL_KINDS:
         raise DataError(f"clip {clip_id!r}: scores are of type {array.dtype}; needed: real numbers (frames, classes)")
     return array.astype(np.float32) if array.dtype == np.float16 else array

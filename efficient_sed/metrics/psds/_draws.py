@@ -1,4 +1,7 @@
-"""PSDS of each class when clips are drawn again, compiled by numba: counts of a drawn clip enter as often as it was drawn."""
+"""PSDS of each class when clips are drawn again, compiled by numba.
+
+Counts of a drawn clip enter as often as it was drawn.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ HOUR_S = 3600.0
 
 @compiled
 def draw_classes(
-    weights: np.ndarray, duration_s: float, max_alarms: int, max_efpr: float, num_events: np.ndarray, first_entry: np.ndarray, is_last_of_ties: np.ndarray,
-    clips: np.ndarray, hits: np.ndarray, alarms: np.ndarray, is_floor: np.ndarray, is_complete: np.ndarray, most_alarms: np.ndarray, values: np.ndarray,
+    weights: np.ndarray, duration_s: float, max_alarms: int, max_efpr: float, num_events: np.ndarray,
+    first_entry: np.ndarray, is_last_of_ties: np.ndarray, clips: np.ndarray, hits: np.ndarray, alarms: np.ndarray,
+    is_floor: np.ndarray, is_complete: np.ndarray, most_alarms: np.ndarray, values: np.ndarray,
 ) -> int:  # fmt: skip
     """Write each class's area below its curve into `values`.
 
@@ -20,11 +24,18 @@ def draw_classes(
         weights: How often each clip was drawn.
         duration_s: Length of the drawn clips.
         max_alarms: Most false alarms within the cut at that length.
+        max_efpr: False positives an hour at which the curve is cut.
         num_events: Events of each class in the drawn clips; classes without any are left as they are.
         first_entry: Entries of class c, by descending score, are first_entry[c] to first_entry[c + 1].
-        is_floor: Entry by which a clip without events of the class reaches its highest score: from there down it holds at least one false alarm.
+        is_last_of_ties: Whether the next entry of the class has a lower score.
+        clips: Clip of each entry.
+        hits: Change of the events found by it.
+        alarms: Change of the false alarms.
+        is_floor: Entry by which a clip without events of the class reaches its highest score: from there down it holds
+            at least one false alarm.
         is_complete: Classes of which no entry was left out.
         most_alarms: Bound on the false alarms of each class if every clip is drawn once.
+        values: Area of each class as a share of the whole, written over.
 
     Returns:
         A class whose left-out entries could matter to this draw; -1 if there is none.

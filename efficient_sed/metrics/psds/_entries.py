@@ -1,8 +1,9 @@
 """Entries of the threshold sweep, of all clips, without those that no threshold within the cut can reach.
 
-Every clip without events of a class whose highest score reaches a threshold holds at least one false alarm there. So where more than
-`max_alarms` such clips do, every threshold from there down lies beyond the cut, whatever the other clips add. That bound only rises as clips
-come in, so that entries below it can go at once. It needs no order of the clips and stays exact with ties.
+Every clip without events of a class whose highest score reaches a threshold holds at least one false alarm there. So
+where more than `max_alarms` such clips do, every threshold from there down lies beyond the cut, whatever the other
+clips add. That bound only rises as clips come in, so that entries below it can go at once. It needs no order of the
+clips and stays exact with ties.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class PsdsEntries:
     Args:
         column: Number of each class.
         durations: Lengths in seconds of the clips that may come.
-        keeps_clips: Keep so much below the bound that it holds for clips drawn with replacement, too, but for a probability below 1e-12.
+        keeps_clips: Keep so much below the bound that it holds for clips drawn with replacement, too, but for a
+            probability below 1e-12.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class PsdsEntries:
     def add_clip(
         self, scores: np.ndarray, events: Sequence[Event], borders: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Sweep a clip's scores (frames, classes), whose frames lie between `borders` in seconds; events of a class are apart.
+        """Sweep a clip's scores (frames, classes), whose frames lie between `borders` in seconds.
+
+        Events of a class are apart.
 
         Returns:
-            Classes that occur and how often; none, and nothing is taken in, if a score is NaN or plus infinity.
+            Classes that occur and how often. None, and nothing is added, if a score is NaN or plus infinity.
         """
         from efficient_sed.metrics.psds._sweep import column_maxima, sweep_clip
 
@@ -95,7 +99,8 @@ class PsdsEntries:
         while begin < C:
             first = self._filled
             begin, self._filled = sweep_clip(
-                scores, maxima, self.cuts, borders, first_event, onsets, offsets, self._parameters.dtc, self._parameters.gtc,
+                scores, maxima, self.cuts, borders, first_event, onsets, offsets,
+                self._parameters.dtc, self._parameters.gtc,
                 begin, first, buffer.classes, buffer.scores, buffer.hits, buffer.alarms,
             )  # fmt: skip
             buffer.clips[first : self._filled] = self.num_clips

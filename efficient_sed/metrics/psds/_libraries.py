@@ -1,7 +1,7 @@
 """PSDS by other packages: to compare with, and for cross-triggers. Both keep all scores until the end.
 
 They are given classes by number: sed_scores_eval fails at labels with a backslash, or called onset or offset,
-psds_eval at one that it uses itself. A single class has no other one to trigger, of which both know nothing: psds_eval
+psds_eval at one that it uses itself. Both fail with a single class, which has no other one to trigger: psds_eval
 gives 0.0 (https://github.com/turpaultn/DESED/issues/63), sed_scores_eval fails.
 """
 
@@ -11,7 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from efficient_sed.metrics.psds.roc import Curve, area, pool_classes
 Detection = tuple[str, float, float, str]
 """Clip, onset and offset in seconds, label."""
 NUM_THRESHOLDS = 50  # of psds_eval, linear in [0, 1], as its authors take them
-_ADVICE = (  # of these packages: what they use is deprecated, equal operating points are left out, rates of classes without detections are not numbers
+# Of these packages: what they use is deprecated, equal operating points are left out, rates of classes without
+# detections are not numbers.
+_ADVICE = (
     (Warning, "pkg_resources is deprecated"),
     (DeprecationWarning, "Conversion of an array with ndim > 0"),
     (FutureWarning, ""),
@@ -35,30 +37,38 @@ _ADVICE = (  # of these packages: what they use is deprecated, equal operating p
 )
 
 
+class _Clip(NamedTuple):
+    """What is kept of a clip."""
+
+    scores: np.ndarray
+    borders: np.ndarray
+    """Times of the frames' borders in seconds, (frames + 1,)."""
+    events: tuple[Event, ...]
+    duration_s: float
+
+
+Scores = Mapping[str, np.ndarray]
+"""By clip, (frames, classes that occur)."""
+Events = Mapping[str, Sequence[tuple[float, float, str]]]
+"""By clip onset, offset in seconds and the number of the class as text."""
+
+
 class _LibraryPsds(ABC):
     package: str
 
     def __init__(self, classes: Sequence[str], frame_hop_s: float, parameters: PsdsParameters) -> None:
         check_columns(classes, frame_hop_s)
         self.classes, self.frame_hop_s, self.parameters = tuple(classes), frame_hop_s, parameters
-        self._scores: dict[str, np.ndarray] = {}
-        self._borders: dict[str, np.ndarray] = {}
-        self._events: dict[str, tuple[Event, ...]] = {}
-        self._durations: dict[str, float] = {}
+        self._clips: dict[str, _Clip] = {}
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
         """Keep one clip; as `PsdsAccumulator.update`."""
         array, merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
         check_scores(f"clip {clip_id!r}", array, self.classes)
         self.check_range(clip_id, array)
-        if clip_id in self._scores:
+        if clip_id in self._clips:
             raise DataError(f"clip {clip_id!r} came before")
-        self._scores[clip_id], self._borders[clip_id], self._events[clip_id], self._durations[clip_id] = (
-            array,
-            borders,
-            merged,
-            float(duration_s),
-        )
+        self._clips[clip_id] = _Clip(array, borders, merged, float(duration_s))
 
     def check_range(self, clip_id: str, scores: np.ndarray) -> None:
         """Raise a DataError unless the package can take the scores (frames, classes); any number will do."""
@@ -66,22 +76,22 @@ class _LibraryPsds(ABC):
 
     def merge(self, other: _LibraryPsds) -> None:
         """Take over the clips of another one."""
-        self._scores |= other._scores
-        self._borders |= other._borders
-        self._events |= other._events
-        self._durations |= other._durations
+        self._clips |= other._clips
 
     def compute(self) -> PsdsResult:
         """The score of the clips so far."""
-        found = {event.label for events in self._events.values() for event in events}
+        found = {event.label for clip in self._clips.values() for event in clip.events}
         present = [label for label in self.classes if label in found]
         if not present:
             raise DataError(NO_EVENTS)
         columns = [self.classes.index(label) for label in present]
         names = [f"{column:0{len(str(len(self.classes)))}}" for column in columns]  # in the order of sorted names
-        scores = {clip: array[:, columns] for clip, array in self._scores.items()}
+        scores = {clip_id: clip.scores[:, columns] for clip_id, clip in self._clips.items()}
         name_of = dict(zip(present, names, strict=True))
-        events = {clip: [(*event[:2], name_of[event.label]) for event in own] for clip, own in self._events.items()}
+        events = {
+            clip_id: [(event.onset_s, event.offset_s, name_of[event.label]) for event in clip.events]
+            for clip_id, clip in self._clips.items()
+        }
         with warnings.catch_warnings():
             for category, message in _ADVICE:
                 warnings.filterwarnings("ignore", category=category, message=message)
@@ -95,7 +105,7 @@ class _LibraryPsds(ABC):
         single = {label: area(curve, self.parameters.max_efpr) for label, curve in per_class.items()}
         roc = pool_classes(per_class, self.parameters.alpha_st)
         variant = describe_variant(self.parameters, len(present), self.package, version(self.package))
-        return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self._scores), variant, roc)
+        return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self._clips), variant, roc)
 
     def metrics(self) -> dict[str, Any]:
         """The score in the form that results carry."""
@@ -107,13 +117,8 @@ class _LibraryPsds(ABC):
         return DataError(f"back_end={self.package} fails {where} ({reason}); back_end={other} scores it")
 
     @abstractmethod
-    def _compute(
-        self,
-        names: Sequence[str],
-        scores: Mapping[str, np.ndarray],
-        events: Mapping[str, Sequence[tuple[float, float, str]]],
-    ) -> tuple[float, Sequence[Curve]]:
-        """PSDS, and the curve of each class that occurs; `scores` (frames, classes) and `events` are of these alone."""
+    def _compute(self, names: Sequence[str], scores: Scores, events: Events) -> tuple[float, Sequence[Curve]]:
+        """PSDS, and the curve of each class; `names` are the numbers of those that occur, as text."""
 
 
 class SedScoresEvalPsds(_LibraryPsds):
@@ -121,21 +126,19 @@ class SedScoresEvalPsds(_LibraryPsds):
 
     package = "sed_scores_eval"
 
-    def _compute(
-        self,
-        names: Sequence[str],
-        scores: Mapping[str, np.ndarray],
-        events: Mapping[str, Sequence[tuple[float, float, str]]],
-    ) -> tuple[float, Sequence[Curve]]:
+    def _compute(self, names: Sequence[str], scores: Scores, events: Events) -> tuple[float, Sequence[Curve]]:
         from sed_scores_eval import intersection_based
         from sed_scores_eval.base_modules.scores import create_score_dataframe
 
-        parameters = self.parameters
-        has_others, borders = len(names) > 1, self._borders
+        parameters, lengths = self.parameters, {clip_id: clip.duration_s for clip_id, clip in self._clips.items()}
+        has_others = len(names) > 1
         psds, _, _, curves = intersection_based.psds(
-            scores={clip: create_score_dataframe(array, borders[clip], list(names)) for clip, array in scores.items()},
+            scores={
+                clip_id: create_score_dataframe(array, self._clips[clip_id].borders, list(names))
+                for clip_id, array in scores.items()
+            },
             ground_truth=events,
-            audio_durations=self._durations,
+            audio_durations=lengths,
             dtc_threshold=parameters.dtc,
             gtc_threshold=parameters.gtc,
             cttc_threshold=parameters.cttc if has_others else None,
@@ -149,7 +152,10 @@ class SedScoresEvalPsds(_LibraryPsds):
 
 
 class PsdsEvalPsds(_LibraryPsds):
-    """At 50 thresholds, by psds_eval (Bilen et al., ICASSP 2020): lower than over all thresholds, and slow with many classes."""
+    """At 50 thresholds, by psds_eval (Bilen et al., ICASSP 2020).
+
+    Lower than over all thresholds, and slow with many classes.
+    """
 
     package = "psds_eval"
 
@@ -165,19 +171,16 @@ class PsdsEvalPsds(_LibraryPsds):
             value = f"got {scores[is_outside][0]:g}; give probabilities, or another back_end"
             raise DataError(f"clip {clip_id!r}: back_end={self.package} takes scores in [0, 1], {value}")
 
-    def _compute(
-        self,
-        names: Sequence[str],
-        scores: Mapping[str, np.ndarray],
-        events: Mapping[str, Sequence[tuple[float, float, str]]],
-    ) -> tuple[float, Sequence[Curve]]:
+    def _compute(self, names: Sequence[str], scores: Scores, events: Events) -> tuple[float, Sequence[Curve]]:
         import pandas as pd
         from psds_eval import PSDSEval
 
         parameters = self.parameters
         columns = ["filename", "onset", "offset", "event_label"]
         truth = pd.DataFrame([(clip, *event) for clip, own in events.items() for event in own], columns=columns)
-        lengths = pd.DataFrame({"filename": list(self._durations), "duration": list(self._durations.values())})
+        lengths = pd.DataFrame(
+            [(clip_id, clip.duration_s) for clip_id, clip in self._clips.items()], columns=["filename", "duration"]
+        )
         cttc = parameters.cttc or 1.0  # alpha_ct=0 leaves it out
         evaluation = PSDSEval(parameters.dtc, parameters.gtc, cttc, ground_truth=truth, metadata=lengths)
         for threshold in np.linspace(1 / (2 * NUM_THRESHOLDS), 1 - 1 / (2 * NUM_THRESHOLDS), NUM_THRESHOLDS):
@@ -192,11 +195,11 @@ class PsdsEvalPsds(_LibraryPsds):
             return area(curves[0], parameters.max_efpr), curves
         return float(evaluation.psds(parameters.alpha_ct, parameters.alpha_st, parameters.max_efpr).value), curves
 
-    def _detections(self, names: Sequence[str], scores: Mapping[str, np.ndarray], threshold: float) -> list[Detection]:
+    def _detections(self, names: Sequence[str], scores: Scores, threshold: float) -> list[Detection]:
         found = []
         for clip, array in scores.items():
             changes = np.diff(np.pad(array >= threshold, ((1, 1), (0, 0))).astype(np.int8), axis=0)
-            borders = self._borders[clip]
+            borders = self._clips[clip].borders
             for name, column in zip(names, changes.T, strict=True):
                 onsets, offsets = borders[np.flatnonzero(column > 0)], borders[np.flatnonzero(column < 0)]
                 found += [(clip, float(first), float(last), name) for first, last in zip(onsets, offsets, strict=True)]

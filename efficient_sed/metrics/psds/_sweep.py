@@ -1,8 +1,9 @@
 """What a clip adds to the counts behind PSDS at every threshold, compiled by numba.
 
-A threshold u makes the frames with a score of at least u active, runs of them detections. As u falls from the highest score, frames join and
-runs merge. Every change of the counts is emitted as an entry (class, score, change of hits, change of false alarms) that takes effect from
-thresholds of that score downwards; sums over the entries of all clips are the counts of the data set.
+A threshold u makes the frames with a score of at least u active, runs of them detections. As u falls from the highest
+score, frames join and runs merge. Every change of the counts is emitted as an entry (class, score, change of hits,
+change of false alarms) that takes effect from thresholds of that score downwards; sums over the entries of all clips
+are the counts of the data set.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def move_up(
 
 @compiled
 def sweep_clip(
-    scores: np.ndarray, maxima: np.ndarray, cuts: np.ndarray, borders: np.ndarray, first_event: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
-    dtc: float, gtc: float, begin: int, filled: int, out_class: np.ndarray, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
+    scores: np.ndarray, maxima: np.ndarray, cuts: np.ndarray, borders: np.ndarray, first_event: np.ndarray,
+    onsets: np.ndarray, offsets: np.ndarray, dtc: float, gtc: float, begin: int, filled: int,
+    out_class: np.ndarray, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
 ) -> tuple[int, int]:  # fmt: skip
     """Append a clip's entries of the classes from `begin` on.
 
@@ -62,11 +64,22 @@ def sweep_clip(
         maxima: Highest score of each class.
         cuts: Lowest score of each class that still matters.
         borders: Times of the frames' borders, (frames + 1,).
-        first_event: Events of class c are first_event[c] to first_event[c + 1] in `onsets` and `offsets`; those of a class are apart, ascending.
+        dtc: Share of a detection that its class's events must cover.
+        gtc: Share of an event that detections must cover.
+        begin: First class.
+        first_event: Events of class c are first_event[c] to first_event[c + 1] in `onsets` and `offsets`; those of a
+            class are apart, ascending.
+        onsets: Of events in seconds.
+        offsets: Of events in seconds.
         filled: Entries that the `out_` arrays hold already.
+        out_class: Class of each entry.
+        out_score: Score from which it holds downwards.
+        out_hits: Change of the events found.
+        out_alarms: Change of the false alarms.
 
     Returns:
-        The class to go on with once the arrays were emptied (the number of classes if all are done), and the entries that they hold now.
+        The class to go on with once the arrays were emptied (the number of classes if all are done), and the entries
+        that they hold now.
     """
     T, C = scores.shape
     column = np.empty(T + 1)
@@ -103,7 +116,10 @@ def sweep_clip(
 def _sweep_without_events(
     column: np.ndarray, cut: float, filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray
 ) -> int:
-    """Every run is a false alarm: one begins where the score rises above the frame before, and two become one at the lowest frame between them."""
+    """Every run is a false alarm.
+
+    One begins where the score rises above the frame before, and two become one at the lowest frame between them.
+    """
     previous = -np.inf
     for t in range(len(column) - 1):
         value = column[t]
@@ -117,12 +133,15 @@ def _sweep_without_events(
 
 @compiled
 def _sweep_with_events(
-    column: np.ndarray, cut: float, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray, dtc: float, gtc: float,
-    filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
+    column: np.ndarray, cut: float, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
+    dtc: float, gtc: float, filled: int, out_score: np.ndarray, out_hits: np.ndarray, out_alarms: np.ndarray,
 ) -> int:  # fmt: skip
-    """Frames join from the highest score on; a run is judged when all frames of its score have joined, and taken back when it grows.
+    """Frames join from the highest score on.
 
-    The counts need not be monotone: a run that grows may lose its event. Neighbours of one score, common after a median filter, count as one frame.
+    A run is judged when all frames of its score have joined, and taken back when it grows.
+
+    The counts need not be monotone: a run that grows may lose its event. Neighbours of one score, common after a median
+    filter, count as one frame.
     """
     column, borders = _join_equal(column, borders)
     T = len(column) - 1
@@ -229,7 +248,11 @@ def _overlap(on: float, off: float, onsets: np.ndarray, offsets: np.ndarray) -> 
 def _cover(
     on: float, off: float, sign: float, onsets: np.ndarray, offsets: np.ndarray, needed: np.ndarray, covered: np.ndarray
 ) -> int:
-    """Add the seconds of [on, off) to what is covered of each event, or take them off; return the change of the number of events found."""
+    """Add the seconds of [on, off) to what is covered of each event, or take them off by a `sign` of -1.
+
+    Returns:
+        Change of the number of events found.
+    """
     change = 0
     event = np.searchsorted(offsets, on)
     while event < len(onsets) and onsets[event] < off:

@@ -19,7 +19,10 @@ class PsdsBackEnd(Protocol):
     """Takes in clip after clip, in any order, and gives the score of all."""
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
-        """Take in one clip: scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds."""
+        """Take in one clip.
+
+        Scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds.
+        """
 
     def merge(self, other: Any) -> None:
         """Take over the clips of another one."""
@@ -57,7 +60,12 @@ def create_back_end(
 
 
 def require_back_end(name: BackEnd) -> None:
-    """Raise a MissingDependencyError now if the back end is not installed, a ConfigError if there is none of this name."""
+    """Refuse a back end now that cannot score later.
+
+    Raises:
+        ConfigError: If there is none of this name.
+        MissingDependencyError: If its package is not installed.
+    """
     if name not in get_args(BackEnd):
         raise ConfigError(f"unknown back end {name!r}; {nearest(name, get_args(BackEnd))}")
     if name != "exact":

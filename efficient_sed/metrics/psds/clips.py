@@ -1,4 +1,7 @@
-"""Counts behind PSDS1 apart by clip: confidence intervals by drawing clips anew (bootstrap, Efron 1979), and a file of them beside a run's result."""
+"""Counts behind PSDS1 apart by clip.
+
+Confidence intervals by drawing clips anew (bootstrap, Efron 1979), and a file of them beside a run's result.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ _ARRAYS = (
 
 @dataclass(frozen=True)
 class PsdsClips:
-    """Changes of the counts at every threshold that can matter, by class and descending score; clips in order of their ids."""
+    """Changes of the counts at every threshold that can matter, by class and descending score.
+
+    Clips in order of their ids.
+    """
 
     classes: tuple[str, ...]
     """Those that occur."""
@@ -131,7 +137,10 @@ class PsdsClips:
         return clips
 
     def _check(self) -> None:
-        """Raise a ValueError unless all indices point to what is there: compiled loops read, and crash, wherever these say."""
+        """Raise a ValueError unless all indices point to what is there.
+
+        Compiled loops read, and crash, wherever these say.
+        """
         num_clips, num_classes, num_entries, num_pairs = (
             len(self.clip_ids),
             len(self.classes),
@@ -162,9 +171,12 @@ class PsdsClips:
             raise ValueError(f"max_efpr is {self.variant['max_efpr']}")
 
     def macro(self, weights: np.ndarray | None = None) -> float:
-        """Plain mean over classes of the single-class PSDS1 where clip i was drawn weights[i] times; by default every clip once.
+        """Plain mean over classes of the single-class PSDS1 where clip i was drawn weights[i] times.
 
-        Equals scoring the drawn clips from scratch: each copy counts as a clip, and classes that occur in none are left out.
+        By default every clip once.
+
+        Equals scoring the drawn clips from scratch: each copy counts as a clip, and classes that occur in none are left
+        out.
 
         Raises:
             DataError: If the draw holds no event, or needs entries that were left out.
@@ -184,12 +196,13 @@ class PsdsClips:
         )
         is_last_of_ties, is_floor, most_alarms = self._marks
         lacking = draw_classes(
-            weights, duration_s, max_alarms(duration_s, max_efpr), max_efpr, num_events, self.first_entry, is_last_of_ties,
-            self.clips, self.hits, self.alarms, is_floor, self.cuts == LOWEST, most_alarms, values,
+            weights, duration_s, max_alarms(duration_s, max_efpr), max_efpr, num_events, self.first_entry,
+            is_last_of_ties, self.clips, self.hits, self.alarms, is_floor, self.cuts == LOWEST, most_alarms, values,
         )  # fmt: skip
         if lacking >= 0:
             raise DataError(
-                f"class {self.classes[lacking]!r}: this draw of clips needs counts at scores below {self.cuts[lacking]:g}, which were left out"
+                f"class {self.classes[lacking]!r}: this draw of clips needs counts at scores below "
+                f"{self.cuts[lacking]:g}, which were left out"
             )
         return float(values[num_events > 0].mean())
 
@@ -204,12 +217,18 @@ class PsdsClips:
                 return weights
 
     def bootstrap(self, num_replicates: int = NUM_REPLICATES, seed: int = SEED) -> np.ndarray:
-        """`macro` of clips drawn with replacement, (replicates,); the same clips in the same replicate for every run on them."""
+        """`macro` of clips drawn with replacement, (replicates,).
+
+        The same clips in the same replicate for every run on them.
+        """
         return np.array([self.macro(self.draw(replicate, seed)) for replicate in range(num_replicates)])
 
     @cached_property
     def _marks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What `draw_classes` takes: the last entries of equal score, those by which a clip without events enters, and bounds on the alarms."""
+        """What `draw_classes` takes.
+
+        The last entries of equal score, those by which a clip without events enters, and bounds on the alarms.
+        """
         is_last, is_floor = np.zeros(len(self.scores), bool), np.zeros(len(self.scores), bool)
         most_alarms = np.zeros(len(self.classes), np.int64)
         for column, (first, last) in enumerate(itertools.pairwise(self.first_entry)):
@@ -239,10 +258,12 @@ def report_psds(accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """From the k-th lowest to the k-th highest of drawn values: the 95 % that are left when as many are cut off at either end.
+    """From the k-th lowest to the k-th highest of drawn values.
 
-    k is the largest that is below 2.5 % of their number + 1 (Efron & Tibshirani 1993, 12.5), so that 0 lies outside if and only if `p_value` is
-    below 0.05.
+    The 95 % that are left when as many are cut off at either end.
+
+    k is the largest that is below 2.5 % of their number + 1 (Efron & Tibshirani 1993, 12.5), so that 0 lies outside if
+    and only if `p_value` is below 0.05.
     """
     k = max(1, ((100 - CONFIDENCE) * (len(values) + 1) - 1) // 200)
     ordered = np.sort(values)
@@ -250,6 +271,9 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def p_value(differences: np.ndarray) -> float:
-    """Two-sided, of drawn differences: twice the share on the rarer side of 0, where 0 itself and one more draw are counted in."""
+    """Two-sided, of drawn differences.
+
+    Twice the share on the rarer side of 0, where 0 itself and one more draw are counted in.
+    """
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(1.0, 2 * (tail + 1) / (len(differences) + 1))

@@ -1,9 +1,9 @@
 """Polyphonic sound detection score, PSDS: exact over all thresholds, clip by clip.
 
-Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020 (https://arxiv.org/abs/1910.08440), over all
-thresholds as in Ebbers et al., "Threshold independent evaluation of sound event detection scores", ICASSP 2022
-(https://arxiv.org/abs/2201.13148). Changed: counts are summed clip by clip, and of each class only thresholds that the cut at `max_efpr` can
-reach are kept. Values equal those of sed_scores_eval.
+Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020
+(https://arxiv.org/abs/1910.08440), over all thresholds as in Ebbers et al., "Threshold independent evaluation of sound
+event detection scores", ICASSP 2022 (https://arxiv.org/abs/2201.13148). Changed: counts are summed clip by clip, and of
+each class only thresholds that the cut at `max_efpr` can reach are kept. Values equal those of sed_scores_eval.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class PsdsAccumulator:
     ) -> None:
         if parameters.alpha_ct:
             raise ConfigError(
-                f"back_end=exact knows no cross-triggers (alpha_ct={parameters.alpha_ct}); give back_end=sed_scores_eval or back_end=psds_eval"
+                f"back_end=exact knows no cross-triggers (alpha_ct={parameters.alpha_ct}); "
+                "give back_end=sed_scores_eval or back_end=psds_eval"
             )
         check_columns(classes, frame_hop_s)
         if len(durations) == 0:
@@ -75,7 +76,8 @@ class PsdsAccumulator:
         """Take in one clip: scores (frames, classes), its events (onset_s, offset_s, label) and its length in seconds.
 
         Raises:
-            DataError: If scores or events make no sense, the clip came before, or clips are longer than was said; the message names the clip.
+            DataError: If scores or events make no sense, the clip came before, or clips are longer than was said; the
+                message names the clip.
         """
         given, merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
         if clip_id in self.durations:
@@ -83,7 +85,8 @@ class PsdsAccumulator:
         seen_s = self._seen_s + duration_s
         if seen_s > self._longest_s * (1 + 1e-9):
             raise DataError(
-                f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, more than the {self._longest_s:g} s that were announced"
+                f"clip {clip_id!r}: {len(self.durations) + 1} clips last {seen_s:g} s, "
+                f"more than the {self._longest_s:g} s that were announced"
             )
         array = np.ascontiguousarray(given, dtype=np.float32 if given.dtype == np.float32 else np.float64)
         num_events = self.entries.add_clip(array, merged, borders)

@@ -6,39 +6,40 @@ import math
 from dataclasses import asdict, dataclass
 from numbers import Real
 
-from efficient_sed.config.schema import MAX_EFPR
+from efficient_sed.config.evaluation import EvaluationConfig, PsdsConfig
 from efficient_sed.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class PsdsParameters:
-    """What is measured."""
+class PsdsParameters(PsdsConfig):
+    """What is measured: with `cttc` and `alpha_ct` cross-triggers cost something.
 
-    dtc: float = 0.7
-    gtc: float = 0.7
-    alpha_st: float = 1.0
-    max_efpr: float = 100.0
+    Raises:
+        ConfigError: If a parameter is no number or out of range, or one of `cttc` and `alpha_ct` is given alone.
+    """
+
     cttc: float | None = None
+    """Cross-trigger tolerance criterion: share of a false positive that an event of another class must cover."""
     alpha_ct: float = 0.0
+    """Cost of cross-triggers."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if not isinstance(value, Real) and (name, value) != ("cttc", None):
                 raise ConfigError(f"{name}={value!r} is not allowed: a number")
+        super().__post_init__()
         if self.cttc is not None and not 0 < self.cttc <= 1:
             raise ConfigError(f"cttc={self.cttc} is not allowed: above 0, at most 1")
-        for name in ("dtc", "gtc"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: above 0, at most 1")
-        for name in ("alpha_st", "alpha_ct"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: 0 or more")
-        if not 0 < self.max_efpr <= MAX_EFPR:
-            raise ConfigError(f"max_efpr={self.max_efpr} is not allowed: above 0, at most {MAX_EFPR:g}")
+        if not 0 <= self.alpha_ct < math.inf:
+            raise ConfigError(f"alpha_ct={self.alpha_ct} is not allowed: 0 or more")
         if (self.cttc is None) != (self.alpha_ct == 0):
-            raise ConfigError(
-                f"cttc={self.cttc} and alpha_ct={self.alpha_ct} do not go together: give both, or neither for no cost of cross-triggers"
-            )
+            given = f"cttc={self.cttc} and alpha_ct={self.alpha_ct}"
+            raise ConfigError(f"{given} do not go together: give both, or neither for no cost of cross-triggers")
+
+    @classmethod
+    def of(cls, config: EvaluationConfig) -> PsdsParameters:
+        """The parameters of a run."""
+        return cls(config.dtc, config.gtc, config.alpha_st, config.max_efpr)
 
     @property
     def name(self) -> str:

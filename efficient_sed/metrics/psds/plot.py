@@ -14,7 +14,9 @@ MAX_THIN_LINES = 60  # classes that are drawn one by one
 
 
 def draw_psd_roc(result: PsdsResult, path: str | Path) -> Path:
-    """Write a PNG: mean over classes, the same less its deviation, and thinly the classes themselves where they are not too many.
+    """Write a PNG.
+
+    Mean over classes, the same less its deviation, and thinly the classes themselves where they are not too many.
 
     Raises:
         MissingDependencyError: If matplotlib is not installed.

@@ -30,6 +30,7 @@ class PsdsResult:
 
     @property
     def num_classes(self) -> int:
+        """How many classes have events in the ground truth."""
         return len(self.per_class)
 
     def metrics(self) -> dict[str, Any]:

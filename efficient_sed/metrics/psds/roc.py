@@ -1,6 +1,7 @@
 """PSD-ROC: from counts of each class to curves and the areas below them.
 
-Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020 (https://arxiv.org/abs/1910.08440), section 4.
+Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020
+(https://arxiv.org/abs/1910.08440), section 4.
 """
 
 from __future__ import annotations

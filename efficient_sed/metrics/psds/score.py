@@ -10,7 +10,7 @@ from efficient_sed.errors import DataError
 from efficient_sed.metrics.psds._checks import check_columns, check_duration
 from efficient_sed.metrics.psds.back_ends import BackEnd, create_back_end
 from efficient_sed.metrics.psds.inputs import open_scores, read_durations, read_ground_truth, to_array
-from efficient_sed.metrics.psds.parameters import PsdsParameters
+from efficient_sed.metrics.psds.parameters import PSDS1, PsdsParameters
 from efficient_sed.metrics.psds.result import PsdsResult
 
 
@@ -21,10 +21,10 @@ def psds1(
     *,
     classes: Sequence[str],
     frame_hop_s: float,
-    dtc: float = 0.7,
-    gtc: float = 0.7,
-    alpha_st: float = 1.0,
-    max_efpr: float = 100.0,
+    dtc: float = PSDS1.dtc,
+    gtc: float = PSDS1.gtc,
+    alpha_st: float = PSDS1.alpha_st,
+    max_efpr: float = PSDS1.max_efpr,
     cttc: float | None = None,
     alpha_ct: float = 0.0,
     back_end: BackEnd = "exact",
@@ -35,20 +35,25 @@ def psds1(
     What of an event lies beyond its clip's end counts, and no detection reaches it.
 
     Args:
-        scores: Per clip an array (frames, classes); frame k covers [k, k + 1) * frame_hop_s, cut at the clip's duration.
-            NaN and plus infinity are refused; a frame of minus infinity is never detected. Instead of an array a score
-            table of sed_scores_eval, a DataFrame with the columns onset, offset and one a class; instead of the mapping
-            a folder of such tables, each a TSV file that is named as its clip.
+        scores: Per clip an array (frames, classes); frame k covers [k, k + 1) * frame_hop_s, cut at the clip's
+            duration. NaN and plus infinity are refused; a frame of minus infinity is never detected. Instead of an
+            array a score table of sed_scores_eval, a DataFrame with the columns onset, offset and one a class; instead
+            of the mapping a folder of such tables, each a TSV file that is named as its clip.
         ground_truth: Per clip its events (onset_s, offset_s, label). Or a DataFrame or TSV file with the columns
             filename, onset, offset and event_label; names may have the ending of an audio file, and clips that it lacks
             have no events.
         durations: Per clip its length in seconds. Or a DataFrame or TSV file with the columns filename and duration.
         classes: Labels of the score columns.
         frame_hop_s: Seconds of a frame.
+        dtc: Detection tolerance criterion: share of a detection that ground truth must cover.
+        gtc: Ground-truth intersection criterion: share of an event that detections must cover.
+        alpha_st: Cost of instability across classes, in standard deviations.
         max_efpr: False positives an hour at which the curve is cut.
         cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1), whose
             results are called psds2; default None: cross-triggers cost nothing.
-        back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are packages of the extra [eval].
+        alpha_ct: Cost of cross-triggers.
+        back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are
+            packages of the extra [eval].
 
     Raises:
         DataError: If clips, shapes, labels or times make no sense; the message names clip and value.

@@ -1,1 +1,3 @@
 """Metrics of clip tagging."""
+
+from efficient_sed.metrics.tagging.metric import TaggingScores as TaggingScores

@@ -1,7 +1,7 @@
 """Metrics of clip-level tagging.
 
-mAP, mAUC and d-prime as Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017
-(https://doi.org/10.1109/ICASSP.2017.7952261), reports them: means over classes, d-prime of the mean AUC.
+mAP, mAUC and d-prime as Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP
+2017 (https://doi.org/10.1109/ICASSP.2017.7952261), reports them: means over classes, d-prime of the mean AUC.
 `tagging_metrics` checks the scores; the functions behind it take them as they are.
 """
 
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import torch
-from scipy.stats import norm, rankdata
-from torch import Tensor
-from torchmetrics.functional.classification import binary_average_precision
+from typing import TYPE_CHECKING, Any
 
 from efficient_sed.data.score_checks import check_clip_scores
 from efficient_sed.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def tagging_metrics(
@@ -31,6 +29,9 @@ def tagging_metrics(
     Accuracy and F1 are among them only where each clip has one label.
 
     Args:
+        logits: Shape (clips, classes).
+        targets: 0 or 1, same shape.
+        classes: Labels of the columns.
         clip_ids: Names of the rows, for messages.
 
     Raises:
@@ -50,8 +51,14 @@ def tagging_metrics(
 
 
 def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> tuple[float, dict[str, float]]:
-    """mAP and the average precision per class, over classes that occur; logits and targets of shape (clips, classes)."""
-    present = torch.nonzero(targets.sum(0) > 0).flatten()
+    """Mean average precision and the average precision per class, over classes that occur.
+
+    Logits and targets of shape (clips, classes).
+    """
+    import torch
+    from torchmetrics.functional.classification import binary_average_precision
+
+    present = (targets.sum(0) > 0).nonzero().flatten()
     if len(present) == 0:
         raise DataError("mAP needs at least one event in the ground truth, found none")
     values = torch.stack([binary_average_precision(logits[:, i].float(), targets[:, i].long()) for i in present])
@@ -59,7 +66,12 @@ def mean_average_precision(logits: Tensor, targets: Tensor, classes: Sequence[st
 
 
 def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
-    """mAUC over classes that some clips have and some have not, none if there is no such class; logits and targets of shape (clips, classes)."""
+    """Mean AUC over classes that some clips have and some have not; None if there is no such class.
+
+    Logits and targets of shape (clips, classes).
+    """
+    from scipy.stats import rankdata
+
     values = []
     for scores, is_positive in zip(logits.T.float().numpy(), targets.T.bool().numpy(), strict=True):
         num_positive, num_negative = int(is_positive.sum()), int((~is_positive).sum())
@@ -72,17 +84,22 @@ def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
 
 
 def dprime(auc: float) -> float | None:
-    """Distance of two normal distributions of equal width with that AUC, in widths; none where it is infinite."""
+    """Distance of two normal distributions of equal width with that AUC, in widths; None where it is infinite."""
+    from scipy.stats import norm
+
     return math.sqrt(2) * float(norm.ppf(auc)) if 0 < auc < 1 else None
 
 
 def single_label_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, Any]:
-    """Of the highest logit as the clip's class: accuracy, F1 per class that occurs, and their mean; none of them unless each clip has exactly one label of several."""
+    """Of the highest logit as the clip's class: accuracy, F1 per class that occurs, and their mean.
+
+    None of them unless each clip has exactly one label of several.
+    """
     if len(targets) == 0 or targets.shape[1] < 2 or not (targets.sum(1) == 1).all():
         return {}
     chosen, true = logits.argmax(1), targets.argmax(1)
     per_class = {}
-    for index in torch.nonzero(targets.sum(0) > 0).flatten().tolist():
+    for index in (targets.sum(0) > 0).nonzero().flatten().tolist():
         hits = int(((chosen == index) & (true == index)).sum())
         per_class[classes[index]] = 2 * hits / int((chosen == index).sum() + (true == index).sum())
     return {

@@ -1,7 +1,10 @@
-"""What the frame-level transformers of PretrainedSED share: 12 blocks of width 768, and the way from their tokens to steps of 40 ms.
+"""What the frame-level transformers of PretrainedSED share.
 
-Schmid et al., "Effective pre-training of audio transformers for sound event detection", 2024 (https://arxiv.org/abs/2409.09546). Their tokens
-of 10 s are averaged, or interpolated, to 250 steps; in a shorter clip a step takes here the tokens that it takes in one of 10 s.
+Twelve blocks of width 768, and the way from their tokens to steps of 40 ms.
+
+Schmid et al., "Effective pre-training of audio transformers for sound event detection", 2024
+(https://arxiv.org/abs/2409.09546). Their tokens of 10 s are averaged, or interpolated, to 250 steps; in a shorter clip
+a step takes here the tokens that it takes in one of 10 s.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ CLIP_COLUMNS = CLIP_FRAMES // PATCH  # 62: the last 8 frames of 10 s are in none
 
 
 class FrameTransformer(Backbone):
-    """Spectrogram (batch, 1, mel_bins, frames) -> features (batch, time, out_dim); of 10 s at most, or in pieces of 10 s.
+    """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim).
+
+    It takes 10 s at most, or longer clips in pieces of 10 s.
 
     Args:
         embedding: Spectrogram to tokens (batch, length, 768).
@@ -86,16 +91,22 @@ def learned(*shape: int) -> nn.Parameter:
 
 
 def whole_patches(mel: Tensor) -> Tensor:
-    """The spectrogram with zeros, the mean of what the networks were trained on, up to a whole patch, and without what exceeds those of 10 s."""
+    """Pad the spectrogram with zeros to a whole patch, and cut it to the patches of 10 s.
+
+    Zero is the mean of what the networks were trained on.
+    """
     return F.pad(mel, (0, -mel.shape[3] % PATCH))[..., : CLIP_COLUMNS * PATCH]
 
 
 def average_to_steps(tokens: Tensor, steps: int, clip_tokens: int) -> Tensor:
-    """Means over the two or three tokens that reach into a step: adaptive average pooling of `clip_tokens` to 250, or the beginning of it.
+    """Average the two or three tokens that reach into a step.
+
+    This is adaptive average pooling of `clip_tokens` to 250, or the beginning of it.
 
     Args:
         tokens: Shape (batch, length, dim).
-        clip_tokens: Those of 10 s, 250 to 500.
+        steps: How many of 40 ms to give.
+        clip_tokens: Tokens of 10 s, 250 to 500.
     """
     step = torch.arange(steps, device=tokens.device)[:, None]
     place = step * clip_tokens // CLIP_STEPS + torch.arange(3, device=tokens.device)
@@ -108,7 +119,8 @@ def interpolate_to_steps(tokens: Tensor, steps: int, clip_tokens: int) -> Tensor
 
     Args:
         tokens: Shape (batch, length, dim).
-        clip_tokens: Those of 10 s, fewer than 250.
+        steps: How many of 40 ms to give.
+        clip_tokens: Tokens of 10 s, fewer than 250.
     """
     step = torch.arange(steps, device=tokens.device, dtype=torch.float32)[:, None]
     centre = ((step + 0.5) * (clip_tokens / CLIP_STEPS) - 0.5).clamp(min=0)
@@ -118,6 +130,9 @@ def interpolate_to_steps(tokens: Tensor, steps: int, clip_tokens: int) -> Tensor
 
 
 def _mix(tokens: Tensor, place: Tensor, weight: Tensor) -> Tensor:
-    """Weighted sums of tokens; place and weight of shape (steps, neighbours), the last token stands for those behind it."""
+    """Weighted sums of tokens.
+
+    Place and weight of shape (steps, neighbours), the last token stands for those behind it.
+    """
     neighbours = tokens[:, place.clamp(max=tokens.shape[1] - 1)]  # (B, steps, neighbours, dim)
     return (neighbours * weight.to(tokens.dtype).unsqueeze(2)).sum(2)

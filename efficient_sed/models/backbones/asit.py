@@ -1,9 +1,10 @@
 """ASiT: a transformer on patches of 16 frequencies by 160 ms.
 
-Atito et al., "ASiT: local-global audio spectrogram vision transformer for event classification", 2022 (https://arxiv.org/abs/2211.13189), as
-fine-tuned in PretrainedSED. What looks odd is as published, for the weights expect it: the eight rows of the table of positions are stretched over
-time, its 37 columns squeezed into the eight frequencies; the token of the clip stays first among those that are averaged to steps, and each step sees
-about two of the eight frequencies, which attention has mixed before.
+Atito et al., "ASiT: local-global audio spectrogram vision transformer for event classification", 2022
+(https://arxiv.org/abs/2211.13189), as fine-tuned in PretrainedSED. What looks odd is as published, for the weights
+expect it: the eight rows of the table of positions are stretched over time, its 37 columns squeezed into the eight
+frequencies; the token of the clip stays first among those that are averaged to steps, and each step sees about two of
+the eight frequencies, which attention has mixed before.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from efficient_sed.audio.frontends.asit import AsitMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.frontends.transformers import KALDI_BINS, AsitMel
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.audio.frontends.transformers import KALDI_BINS
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
     CLIP_COLUMNS,
@@ -47,6 +49,7 @@ class AsitEmbedding(nn.Module):
         init_linear(self)
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to tokens (batch, length, 768)."""
         patches = (
             self.patch_embed(whole_patches(mel).transpose(2, 3)).flatten(2).transpose(1, 2)
         )  # (B, T / 16 * 8, 768)
@@ -78,16 +81,21 @@ class Asit(FrameTransformer):
         super().__init__(AsitEmbedding(), vision_blocks(), layer_norm())
 
     def to_steps(self, tokens: Tensor, steps: int) -> Tensor:
+        """See `FrameTransformer`."""
         return average_to_steps(tokens, steps, 1 + CLIP_COLUMNS * FREQUENCIES)
 
 
 @BACKBONES.register("asit")
 @dataclass(frozen=True)
 class AsitConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return Asit()
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return AsitMel()

@@ -1,9 +1,10 @@
 """BEATs: a transformer on patches of 16 frequencies by 160 ms, with relative positions.
 
-Chen et al., "BEATs: audio pre-training with acoustic tokenizers", ICML 2023 (https://arxiv.org/abs/2212.09058), as fine-tuned in PretrainedSED;
-bias of relative positions and its gate as in WavLM (Chen et al. 2022, https://arxiv.org/abs/2110.13900), residuals as in DeepNorm (Wang et al.
-2022, https://arxiv.org/abs/2203.00555). As published a step sees about two of the eight frequencies, which attention has mixed before. Changed: layers
-are dropped by torch's generator; there by NumPy's.
+Chen et al., "BEATs: audio pre-training with acoustic tokenizers", ICML 2023 (https://arxiv.org/abs/2212.09058), as
+fine-tuned in PretrainedSED; bias of relative positions and its gate as in WavLM (Chen et al. 2022,
+https://arxiv.org/abs/2110.13900), residuals as in DeepNorm (Wang et al. 2022, https://arxiv.org/abs/2203.00555). As
+published a step sees about two of the eight frequencies, which attention has mixed before. Changed: layers are dropped
+by torch's generator; there by NumPy's.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from efficient_sed.audio.frontends.beats import BeatsMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.frontends.transformers import KALDI_BINS, BeatsMel
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.audio.frontends.transformers import KALDI_BINS
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
     CLIP_COLUMNS,
@@ -50,7 +52,10 @@ BRANCH_GAIN = (8 * NUM_BLOCKS) ** -0.25
 
 
 def position_convolution() -> WeightNormConv1d:
-    """Grouped convolution over 128 tokens, t - 64 to t + 63 for token t; all kernels share one length for each element."""
+    """Grouped convolution over 128 tokens, t - 64 to t + 63 for token t.
+
+    All kernels share one length for each element.
+    """
     return WeightNormConv1d(
         DIM,
         POSITION_KERNEL,
@@ -79,7 +84,11 @@ class RelativeBias(nn.Module):
 
 
 def relative_bucket(distance: Tensor) -> Tensor:
-    """Row of the table: near distances have one each, far ones share it logarithmically, those behind the query follow those before it."""
+    """Row of the table for a distance from query to key.
+
+    Near distances have a row each, far ones share rows logarithmically; rows of keys behind the query follow those of
+    keys before it.
+    """
     far = distance.abs().clamp(min=NUM_EXACT)
     share = torch.log(far.float() / NUM_EXACT) / math.log(MAX_DISTANCE / NUM_EXACT)
     logarithmic = (NUM_EXACT + (share * (NUM_BUCKETS - NUM_EXACT)).long()).clamp(max=NUM_BUCKETS - 1)
@@ -87,7 +96,10 @@ def relative_bucket(distance: Tensor) -> Tensor:
 
 
 class BeatsEmbedding(nn.Module):
-    """Spectrogram (batch, 1, 128, frames) -> patches, time outermost, with a trace of where they lie; and the bias of relative positions."""
+    """Spectrogram (batch, 1, 128, frames) -> patches, time outermost, with a trace of where they lie.
+
+    And the bias of relative positions.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,6 +130,7 @@ class BiasedAttention(nn.Module):
         self.gate_scale = nn.Parameter(torch.ones(1, NUM_HEADS, 1, 1))
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Tokens (batch, length, 768) and bias (heads, length, length) to tokens."""
         q, k, v = (split_heads(layer(x), NUM_HEADS) for layer in (self.q, self.k, self.v))  # each (B, heads, L, 64)
         update, reset = self.gate(q).unflatten(-1, (NUM_GATES, 4)).sum(-1).sigmoid().chunk(NUM_GATES, dim=-1)
         gate = update * (reset * self.gate_scale - 1) + 2  # (B, heads, L, 1)
@@ -148,6 +161,7 @@ class BeatsBlock(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Tokens (batch, length, 768) and bias (heads, length, length) to tokens."""
         x = self.attention_norm(RESIDUAL_SCALE * x + self.dropout(self.attention(x, bias)))
         output: Tensor = self.norm(RESIDUAL_SCALE * x + self.dropout(self.fc2(F.gelu(self.fc1(x)))))
         return output
@@ -185,6 +199,7 @@ class Beats(FrameTransformer):
         super().__init__(BeatsEmbedding(), nn.ModuleList(BeatsBlock() for _ in range(NUM_BLOCKS)), nn.Identity())
 
     def tokens(self, mel: Tensor) -> Tensor:
+        """See `FrameTransformer`."""
         x, bias = self.embedding(mel)
         for block in self.blocks:
             if not (self.training and torch.rand(()) < LAYER_DROP):
@@ -193,16 +208,21 @@ class Beats(FrameTransformer):
         return tokens
 
     def to_steps(self, tokens: Tensor, steps: int) -> Tensor:
+        """See `FrameTransformer`."""
         return average_to_steps(tokens, steps, CLIP_COLUMNS * FREQUENCIES)
 
 
 @BACKBONES.register("beats")
 @dataclass(frozen=True)
 class BeatsConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return Beats()
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return BeatsMel()

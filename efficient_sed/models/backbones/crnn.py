@@ -1,7 +1,8 @@
 """Convolutional blocks of the CRNN for sound event detection, plain and depthwise separable.
 
-Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020 (https://arxiv.org/abs/2002.00476),
-sections II-A and III-A: three blocks that keep time and pool 40 features to one. Unlike there, frequency comes before time.
+Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020
+(https://arxiv.org/abs/2002.00476), sections II-A and III-A: three blocks that keep time and pool 40 features to one.
+Unlike there, frequency comes before time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.frontends.mel40 import NUM_FEATURES, Mel40
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES
@@ -64,23 +65,30 @@ class CrnnBlocks(Backbone):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         check_mel(mel, "crnn", NUM_FEATURES)
         features: Tensor = self.blocks(mel)  # (B, 256, 1, T)
         return features.squeeze(2).transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return list(self.blocks)
 
 
 @BACKBONES.register_family({"crnn_cnn": {"is_separable": False}, "crnn_dws": {"is_separable": True}})
 @dataclass(frozen=True)
 class CrnnConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
     has_clip_layer: ClassVar[bool] = False
     is_separable: ClassVar[bool]
 
     frontend: Literal["logmel40", "mfcc40", "mfcc40_2048"] = "logmel40"
-    """Log-mel of 20 ms at 44.1 kHz, or cepstral coefficients at 22.05 kHz of 20 ms or, as published for UrbanSound8K, of 2048 samples."""
+    """Features: log-mel of 20 ms at 44.1 kHz, or cepstral coefficients at 22.05 kHz.
+
+    The coefficients are of 20 ms or, as published for UrbanSound8K, of 2048 samples.
+    """
     dropout: float = 0.25
     """Share of channels dropped after each block."""
 
@@ -88,7 +96,9 @@ class CrnnConfig(BackboneConfig):
         require(0 <= self.dropout < 1, "backbone.dropout", self.dropout, "0 to below 1")
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return CrnnBlocks(self.is_separable, self.dropout)
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return Mel40(self.frontend)

@@ -1,11 +1,12 @@
 """Residual convolutional networks that cut time as hard as frequency, and frame-wise ones that do not.
 
 Verbitskiy and Vyshegorodtsev, "ERANNs: Efficient Residual Audio Neural Networks for Audio Pattern Recognition"
-(https://arxiv.org/abs/2106.01621), tables 1 and 2. What the text leaves open follows from the published numbers of parameters, which come out
-to the digit: no convolution has a bias, a shortcut is a 1x1 convolution with BatchNorm where its block changes shape or channels, and the
-first block keeps its BatchNorm, over the one channel, though the text says it has none. Frequency is averaged before time is pooled, as in the
-networks that the paper takes its pooling from. Changed: zeros behind the last frame fill up the last step, so that any number of frames works
-(there a stride of 4 needs multiples of it). The frame-wise networks, `erann1` to `erann6`, are not published.
+(https://arxiv.org/abs/2106.01621), tables 1 and 2. What the text leaves open follows from the published numbers of
+parameters, which come out to the digit: no convolution has a bias, a shortcut is a 1x1 convolution with BatchNorm where
+its block changes shape or channels, and the first block keeps its BatchNorm, over the one channel, though the text says
+it has none. Frequency is averaged before time is pooled, as in the networks that the paper takes its pooling from.
+Changed: zeros behind the last frame fill up the last step, so that any number of frames works (there a stride of 4
+needs multiples of it). The frame-wise networks, `erann1` to `erann6`, are not published.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 from efficient_sed.audio.frontends.erann import MEL_BINS, ErannMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel
 from efficient_sed.registry import BACKBONES
@@ -32,7 +33,9 @@ TIME_STRIDES = (8, 4)
 
 
 def time_strides(total: int) -> tuple[int, ...]:
-    """Strides of blocks 2 to 5: powers of two as near to each other as can be, the larger ones first (equation 2, which has 16 or more for their product).
+    """Strides of blocks 2 to 5: powers of two as near to each other as can be, larger ones first.
+
+    Equation 2, where their product is 16 or more.
 
     Args:
         total: Their product, a power of two.
@@ -72,7 +75,8 @@ class TimeFrequencyUnit(nn.Module):
             ),
         )
         is_same = stride == (1, 1) and channels_in == channels
-        # the stride is a pooling of single places: in torch 2.11 a CPU's strided 1x1 convolution of few channels in channels_last crashes in training
+        # the stride is a pooling of single places: in torch 2.11 a CPU's strided 1x1 convolution of few channels in
+        # channels_last crashes in training
         thinned = nn.MaxPool2d(1, stride)
         self.shortcut = (
             nn.Identity()
@@ -81,6 +85,7 @@ class TimeFrequencyUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels_in, frequency, time) to (batch, channels, frequency', time')."""
         output: Tensor = self.branch(x)
         return output.add_(self.shortcut(x))  # in place: a convolution does not need its output again
 
@@ -122,9 +127,11 @@ class ErannBlocks(Backbone):
         return features
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         return self.feature_map(mel).mean(2).transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return [self.norm, *self.blocks]
 
 
@@ -148,6 +155,7 @@ class ErannBase(BackboneConfig):
     has_mel_jitter: ClassVar[bool] = False
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return ErannMel()
 
 
@@ -171,9 +179,11 @@ class ErannConfig(ErannBase):
         )
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return ErannBlocks(self.width, PUBLISHED_STRIDE * self.time_factor)
 
     def build_classifier(self, num_classes: int) -> Classifier:
+        """The network's own classifier, for models without a sequence head."""
         return ErannClassifier(block_channels(self.width)[-1], num_classes)
 
 
@@ -182,7 +192,8 @@ class ErannConfig(ErannBase):
 class FramewiseConfig(ErannBase):
     """The same with smaller strides in time, for detection.
 
-    At 63 ms it has a fifth more MACs than the published network at its shortest step of 125 ms; at 31 ms four fifths more.
+    At 63 ms it has a fifth more MACs than the published network at its shortest step of 125 ms; at 31 ms four fifths
+    more.
     """
 
     width: ClassVar[int]
@@ -199,7 +210,9 @@ class FramewiseConfig(ErannBase):
         )
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return ErannBlocks(self.width, self.time_stride)
 
     def build_classifier(self, num_classes: int) -> Classifier:
+        """The network's own classifier, for models without a sequence head."""
         return ErannClassifier(block_channels(self.width)[-1], num_classes)

@@ -1,7 +1,8 @@
 """Frame-level PaSST: a transformer below which convolutions make one token of 40 ms.
 
-Koutini et al., "Efficient training of audio transformers with Patchout", Interspeech 2022 (https://arxiv.org/abs/2110.05069); made frame-wise by
-Schmid et al., 2024 (https://arxiv.org/abs/2407.12997), as fine-tuned in PretrainedSED, without Patchout. Changed: more than 10 s are refused; there the rest is cut off.
+Koutini et al., "Efficient training of audio transformers with Patchout", Interspeech 2022
+(https://arxiv.org/abs/2110.05069); made frame-wise by Schmid et al., 2024 (https://arxiv.org/abs/2407.12997), as
+fine-tuned in PretrainedSED, without Patchout. Changed: more than 10 s are refused; there the rest is cut off.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import MEL_BINS, FrontEnd
-from efficient_sed.audio.frontends.transformers import PasstMel
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.audio.frontends.passt import PasstMel
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.backbones._transformer import (
     CLIP_STEPS,
@@ -51,6 +52,7 @@ class PasstEmbedding(nn.Module):
         init_linear(self)
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to tokens (batch, length, 768)."""
         stem = self.stem(mel)  # (B, 64, 32, T)
         columns = self.patch_embed(stem.reshape(mel.shape[0], PATCH_CHANNELS, PATCH_ROWS, stem.shape[3]))[
             ..., 1:
@@ -83,14 +85,19 @@ class FramePasst(FrameTransformer):
         super().__init__(PasstEmbedding(), vision_blocks(), layer_norm())
 
     def tokens(self, mel: Tensor) -> Tensor:
+        """See `FrameTransformer`."""
         return super().tokens(mel)[:, NUM_EXTRA:]
 
 
 @BACKBONES.register("fpasst")
 @dataclass(frozen=True)
 class FramePasstConfig(BackboneConfig):
+    """Options of this backbone."""
+
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return FramePasst()
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return PasstMel()

@@ -1,9 +1,10 @@
 """Frame-wise MobileNetV3 (fmn).
 
-Howard et al., "Searching for MobileNetV3", ICCV 2019 (https://arxiv.org/abs/1905.02244), in the frame-wise form of Morocutti et al.,
-"Exploring Performance-Complexity Trade-Offs in Sound Event Detection Models", 2025, section II-A: one input channel, strides moved from
-time to frequency so that 128 mel bins collapse to one and a step lasts four frames, no global pooling. The gate of squeeze-excitation is
-a sigmoid, as in the released weights, not a hard sigmoid as in the first paper.
+Howard et al., "Searching for MobileNetV3", ICCV 2019 (https://arxiv.org/abs/1905.02244), in the frame-wise form of
+Morocutti et al., "Exploring Performance-Complexity Trade-Offs in Sound Event Detection Models", 2025, section II-A: one
+input channel, strides moved from time to frequency so that 128 mel bins collapse to one and a step lasts four frames,
+no global pooling. The gate of squeeze-excitation is a sigmoid, as in the released weights, not a hard sigmoid as in the
+first paper.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES
 
@@ -69,6 +70,7 @@ class SqueezeExcitation(nn.Module):
         self.fc2 = nn.Linear(squeezed, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, frequency, time) to the same shape."""
         return x * self.gate(x)
 
     def gate(self, x: Tensor) -> Tensor:
@@ -116,6 +118,7 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == (1, 1) and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels_in, frequency, time) to (batch, channels_out, frequency', time')."""
         output: Tensor = self.block(x)
         return (
             output.add_(x) if self.has_shortcut else output
@@ -154,11 +157,13 @@ class FrameMobileNet(Backbone):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a training step takes two thirds of the time
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         check_mel(mel, "fmn", MEL_BINS)
         features: Tensor = self.features(mel)  # (B, D, 1, T)
         return features.squeeze(2).transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return list(self.features)
 
 

@@ -1,4 +1,4 @@
-"""Frame-wise MobileNetV3 with learned positions in every depthwise convolution: see `mobilenet_v3` and `models.dcls`."""
+"""Frame-wise MobileNetV3 with learned positions in every depthwise convolution; see `models.dcls`."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
 """Vision networks of timm on spectrograms, as in DCLS-Audio: ConvNeXt-T, ConvFormer-S18 and FastViT-SA24.
 
-Liu et al., "A ConvNet for the 2020s", CVPR 2022 (https://arxiv.org/abs/2201.03545); Yu et al., "MetaFormer baselines for vision", 2022
-(https://arxiv.org/abs/2210.13452); Vasu et al., "FastViT", ICCV 2023 (https://arxiv.org/abs/2303.14189). Changed as by Khalfaoui-Hassani et al.,
-"Audio classification with Dilated Convolution with Learnable Spacings", 2023 (https://arxiv.org/abs/2309.13972), section 3.1: one input channel, the
-stem's convolutions replaced by one of kernel and stride (2, 16), its norm kept. `_dcls`: every depthwise 7x7 convolution with learned positions.
-`_frame` is ours: a stem of (8, 4), as many weights, and strides in frequency alone after it, so that a step lasts four frames of 10 ms.
+Liu et al., "A ConvNet for the 2020s", CVPR 2022 (https://arxiv.org/abs/2201.03545); Yu et al., "MetaFormer baselines
+for vision", 2022 (https://arxiv.org/abs/2210.13452); Vasu et al., "FastViT", ICCV 2023
+(https://arxiv.org/abs/2303.14189). Changed as by Khalfaoui-Hassani et al., "Audio classification with Dilated
+Convolution with Learnable Spacings", 2023 (https://arxiv.org/abs/2309.13972), section 3.1: one input channel, the
+stem's convolutions replaced by one of kernel and stride (2, 16), its norm kept. `_dcls`: every depthwise 7x7
+convolution with learned positions. `_frame` is ours: a stem of (8, 4), as many weights, and strides in frequency alone
+after it, so that a step lasts four frames of 10 ms.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.dcls import MEL_BINS, DecibelMel
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import require
 from efficient_sed.models.backbones._initialise import init_linear
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, check_mel
@@ -49,6 +51,7 @@ class VisionBackbone(Backbone):
         self.out_dim, self.time_stride, self.first_step_frames = out_dim, time_stride, first_step_frames
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         check_mel(mel, "this backbone", MEL_BINS, self.first_step_frames)
         x: Tensor = self.stem(mel)  # (B, C, 64, T / 16) or (B, C, 16, T / 4)
         for layer in self.layers:
@@ -56,6 +59,7 @@ class VisionBackbone(Backbone):
         return x.mean(2).transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
+        """See `contracts.Backbone`."""
         return [self.stem, *self.layers]
 
 
@@ -82,7 +86,10 @@ class FastVitBackbone(VisionBackbone):
 
 
 def _merge_branches(module: Any) -> None:
-    """Re-parameterise what timm can: the position encoding, and blocks whose convolutions still have the size that they were made with."""
+    """Re-parameterise what timm can.
+
+    That is the position encoding, and blocks whose convolutions still have the size that they were made with.
+    """
     for child in module.children():
         if hasattr(child, "pos_enc"):
             padding, child.spatial_shape = child.pos_enc.padding, child.pos_enc.kernel_size
@@ -101,7 +108,10 @@ def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
 
 
 class PooledClassifier(Classifier):
-    """The published tagging head: norm and layers on the mean over time for the clip, and the same ones on each step for the frames."""
+    """The published tagging head: a norm and layers.
+
+    They read the mean over time for the clip, and each step for the frames.
+    """
 
     def __init__(self, norm: nn.Module, layers: nn.Module) -> None:
         super().__init__()
@@ -109,6 +119,7 @@ class PooledClassifier(Classifier):
         init_linear(self)
 
     def forward(self, features: Tensor) -> SedOutput:
+        """Features (batch, time, in_dim) to logits."""
         frame_logits: Tensor = self.layers(self.norm(features))
         clip_logits: Tensor = self.layers(self.norm(features.mean(1)))
         return SedOutput(frame_logits.transpose(1, 2), clip_logits)
@@ -212,23 +223,31 @@ def _family(middle: str) -> dict[str, dict[str, Any]]:
 @BACKBONES.register_family(_family(""))
 @dataclass(frozen=True)
 class VisionConfig(BackboneConfig):
+    """Options of this backbone."""
+
     has_mel_jitter: ClassVar[bool] = False
     network: ClassVar[str]
     is_framewise: ClassVar[bool]
 
     drop_path: float = 0.4
-    """Share of clips for which the last block's branch is left out in training; it rises to this from 0 at the first block."""
+    """Share of clips for which the last block's branch is left out in training.
+
+    It rises to this from 0 at the first block.
+    """
 
     def __post_init__(self) -> None:
         require(0 <= self.drop_path < 1, "backbone.drop_path", self.drop_path, "0 to below 1")
 
     def build(self) -> Backbone:
+        """The network, with random weights."""
         return NETWORKS[self.network].build(self.is_framewise, self.drop_path)
 
     def build_frontend(self) -> FrontEnd:
+        """The front end whose spectrograms the network takes."""
         return DecibelMel()
 
     def build_classifier(self, num_classes: int) -> Classifier:
+        """The network's own classifier, for models without a sequence head."""
         network = NETWORKS[self.network]
         return network.build_classifier(num_classes, network.out_dim)
 
@@ -236,12 +255,17 @@ class VisionConfig(BackboneConfig):
 @BACKBONES.register_family(_family("_dcls"))
 @dataclass(frozen=True)
 class DclsVisionConfig(DclsFields, VisionConfig):
+    """Options of this backbone."""
+
     def __post_init__(self) -> None:
         DclsFields.__post_init__(self)
         VisionConfig.__post_init__(self)
 
     def build(self) -> Backbone:
-        """The published kernels reach out of the last stage's map of 8 x 7; those of `_frame` end where 16 to 2 bins end."""
+        """The published kernels reach out of the last stage's map of 8 x 7.
+
+        Those of `_frame` end where 16 to 2 bins end.
+        """
         backbone = VisionConfig.build(self)
         return replace_depthwise(
             backbone,

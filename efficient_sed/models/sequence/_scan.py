@@ -1,8 +1,9 @@
 """The first-order linear recurrence h_t = a_t h_{t-1} + b_t over a whole sequence.
 
-In linear space: with a in (0, 1) nothing can overflow and nothing is lost, while the usual log-space form (Heinsen 2023,
-https://arxiv.org/abs/2311.06281) subtracts large cumulated logarithms. `chunked_scan` computes; `doubling_scan` (Hillis and Steele 1986)
-and `blockwise_scan` are the same for exporters: few operations, of which none writes into a tensor.
+In linear space: with a in (0, 1) nothing can overflow and nothing is lost, while the usual log-space form (Heinsen
+2023, https://arxiv.org/abs/2311.06281) subtracts large cumulated logarithms. `chunked_scan` computes; `doubling_scan`
+(Hillis and Steele 1986) and `blockwise_scan` are the same for exporters: few operations, of which none writes into a
+tensor.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def linear_scan(decay: Tensor, value: Tensor, initial: Tensor | None = None) -> 
     Args:
         decay: Shape (batch, time, dim), in [0, 1].
         value: Same shape.
-        initial: State before the first step, shape (batch, dim); none for zero.
+        initial: State before the first step, shape (batch, dim), default None: zero.
 
     Returns:
         All states, same shape, in float32 or better.
@@ -69,7 +70,10 @@ def _scripted_doubling() -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def blockwise_scan(decay: Tensor, value: Tensor, initial: Tensor) -> Tensor:
-    """`linear_scan` for onnxruntime, in a third of the time of `doubling_scan`: in all blocks at once to their ends, over the ends, and from there again."""
+    """`linear_scan` for onnxruntime, in a third of the time of `doubling_scan`.
+
+    In all blocks at once to their ends, over the ends, and from there through the blocks again.
+    """
     B, T, D = value.shape
     decays, values = (F.pad(x, (0, 0, 0, -T % BLOCK)).reshape(B, -1, BLOCK, D).unbind(2) for x in (decay, value))
     state, reach = values[0], decays[0]

@@ -1,7 +1,7 @@
 """Gated attention blocks alone.
 
-The attention of the transformer head without its feed-forward parts, without dropout and without a final norm, as used by
-Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373).
+The attention of the transformer head without its feed-forward parts, without dropout and without a final norm, as used
+by Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
     GatedAttention,
@@ -40,6 +40,7 @@ class AttentionHead(SequenceHead):
         self.out_dim = hidden
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         x: Tensor = self.projection(features)
         for attention in self.blocks:
             x = x + attention(x)
@@ -49,6 +50,8 @@ class AttentionHead(SequenceHead):
 @SEQUENCE_HEADS.register("attn")
 @dataclass(frozen=True)
 class AttentionConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
@@ -63,4 +66,5 @@ class AttentionConfig(SequenceHeadConfig):
         )
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return AttentionHead(in_dim, self.hidden, self.num_layers, self.num_heads, self.dropout)

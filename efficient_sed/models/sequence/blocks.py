@@ -1,7 +1,7 @@
 """What several heads are built of: projection, norms, rotary positions, gated attention, feed-forward.
 
-Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https://arxiv.org/abs/1910.07467); Su et al., "RoFormer", 2021
-(https://arxiv.org/abs/2104.09864); put together as in Morocutti et al. 2025, section II-B.
+Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019 (https://arxiv.org/abs/1910.07467); Su et al.,
+"RoFormer", 2021 (https://arxiv.org/abs/2104.09864); put together as in Morocutti et al. 2025, section II-B.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import MAX_HIDDEN
+from efficient_sed.config.model import MAX_HIDDEN
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import SequenceHead
 
@@ -21,7 +21,7 @@ MAX_LAYERS, MAX_HEADS = 100, 256
 
 
 def input_projection(in_dim: int, hidden: int) -> nn.Module:
-    """The layer between backbone and head: none where the sizes agree."""
+    """The linear layer between backbone and head, or nothing where the sizes agree."""
     return nn.Linear(in_dim, hidden) if in_dim != hidden else nn.Identity()
 
 
@@ -37,7 +37,7 @@ def require_heads(num_heads: int) -> None:
 
 
 def require_size(key: str, size: int, least: int = 1, why: str = "") -> None:
-    """Raise a ConfigError unless a layer has at least so many features, and no more than any that somebody can have meant."""
+    """Raise a ConfigError unless a layer has at least `least` features, and at most MAX_HIDDEN."""
     require(least <= size <= MAX_HIDDEN, key, size, f"{least} to {MAX_HIDDEN}{why}")
 
 
@@ -83,6 +83,7 @@ class BlockHead(SequenceHead):
         self.out_dim = hidden
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         output: Tensor = self.norm(self.blocks(self.projection(features)))
         return output
 
@@ -95,6 +96,7 @@ class RMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise x, shape (..., dim)."""
         wide = x.to(
             torch.promote_types(x.dtype, torch.float32)
         )  # float16 loses small sums of squares and overflows on large ones
@@ -106,7 +108,10 @@ class RMSNorm(nn.Module):
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotates neighbouring pairs of features by an angle that grows with time. The released files store the fixed frequencies as parameters."""
+    """Rotates neighbouring pairs of features by an angle that grows with time.
+
+    The released files store the fixed frequencies as parameters.
+    """
 
     def __init__(self, head_dim: int) -> None:
         super().__init__()
@@ -124,6 +129,7 @@ class RotaryEmbedding(nn.Module):
         ]
 
     def fused(self) -> nn.Module:
+        """See `fuse.Fusible`."""
         return FusedRotaryEmbedding(self)
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
@@ -132,7 +138,10 @@ class RotaryEmbedding(nn.Module):
 
 
 class FusedRotaryEmbedding(nn.Module):
-    """The same as one complex product with a table that is made once; whatever is not float32, and exports, take the other way."""
+    """The same as one complex product with a table that is made once.
+
+    Whatever is not float32, and exports, take the other way.
+    """
 
     def __init__(self, rotary: RotaryEmbedding) -> None:
         super().__init__()
@@ -142,6 +151,7 @@ class FusedRotaryEmbedding(nn.Module):
         )  # (time, head_dim / 2), grows with the longest input; no buffer, so that half() spares it
 
     def forward(self, *tensors: Tensor) -> list[Tensor]:
+        """Rotate tensors that share the shape (..., time, head_dim)."""
         x = tensors[0]
         if x.dtype != torch.float32 or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
             output: list[Tensor] = self.rotary(*tensors)
@@ -157,7 +167,10 @@ class FusedRotaryEmbedding(nn.Module):
 
 
 class GatedAttention(nn.Module):
-    """Multi-head self-attention over all steps; each head's output is scaled by a sigmoid gate of the normalised input."""
+    """Multi-head self-attention over all steps.
+
+    Each head's output is scaled by a sigmoid gate of the normalised input.
+    """
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -169,6 +182,7 @@ class GatedAttention(nn.Module):
         self.out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         x = self.norm(x)
         q, k, v = (
             split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1)

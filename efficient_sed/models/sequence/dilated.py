@@ -1,9 +1,10 @@
 """Dilated convolution over time and features, the head of dnd-sed.
 
-Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020 (https://arxiv.org/abs/2002.00476),
-section II-C: the features of all steps are one image, filtered by one layer of two-dimensional kernels that are dilated in time. Kernel and
-dilation default to the paper's best. Changed: a linear layer in front fits any backbone (none where the sizes agree, as in the paper).
-Prinzivalle's replication of 2021 thins the features out behind the convolution instead of by its stride, or averages them all.
+Drossos et al., "Sound event detection with depthwise separable and dilated convolutions", IJCNN 2020
+(https://arxiv.org/abs/2002.00476), section II-C: the features of all steps are one image, filtered by one layer of
+two-dimensional kernels that are dilated in time. Kernel and dilation default to the paper's best. Changed: a linear
+layer in front fits any backbone (none where the sizes agree, as in the paper). Prinzivalle's replication of 2021 thins
+the features out behind the convolution instead of by its stride, or averages them all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import input_projection, require_size
@@ -29,7 +30,8 @@ class DilatedHead(SequenceHead):
     """Features (batch, time, in_dim) -> (batch, time, channels * width).
 
     Args:
-        feature_stride: Of the convolution, where `join` is "stride"; width is then (hidden - kernel) // feature_stride + 1.
+        feature_stride: Of the convolution, where `join` is "stride"; width is then (hidden - kernel) // feature_stride
+            + 1.
         join: How the filtered features are thinned out before the classifier.
     """
 
@@ -56,6 +58,7 @@ class DilatedHead(SequenceHead):
         self.out_dim = channels * width
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         image = self.projection(features).unsqueeze(1)  # (B, 1, T, hidden)
         filtered: Tensor = self.join(self.norm(torch.relu(self.conv(image))))
         return filtered.transpose(1, 2).flatten(2)
@@ -64,16 +67,24 @@ class DilatedHead(SequenceHead):
 @SEQUENCE_HEADS.register("dilated")
 @dataclass(frozen=True)
 class DilatedConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
-    """Features that the image is wide. The classifier reads channels * (hidden - kernel) / stride features a step, which makes it large."""
+    """Features that the image is wide.
+
+    The classifier reads channels * (hidden - kernel) / stride features a step, which makes it large.
+    """
     channels: int = 256
     kernel: int = 7
     """3, 5 or 7, over time and features."""
     dilation: int = 10
     """Steps between the taps in time; the paper's are 1, 10, 50 and 100."""
     join: Join = "stride"
-    """How the filtered features are thinned out: by the convolution's own stride, by a 1x1 convolution or a maximum of stride 3 behind it, or by
-    their mean, which with the mean over time of the clip logits is global average pooling."""
+    """How the number of filtered features is reduced.
+
+    By the convolution's own stride, by a 1x1 convolution or a maximum of stride 3 behind it, or by their mean, which
+    with the mean over time of the clip logits is global average pooling.
+    """
 
     def __post_init__(self) -> None:
         require(self.kernel in (3, 5, 7), "seq.kernel", self.kernel, "3, 5 or 7")
@@ -89,6 +100,7 @@ class DilatedConfig(SequenceHeadConfig):
         return 3 if self.kernel == 7 else 2
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return DilatedHead(
             in_dim, self.hidden, self.channels, self.kernel, self.dilation, self.feature_stride, self.join
         )

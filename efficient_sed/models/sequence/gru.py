@@ -1,8 +1,8 @@
 """GRU straight on the backbone's features, in both directions or in one.
 
 Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation", EMNLP 2014
-(https://arxiv.org/abs/1406.1078). `gru` is the bidirectional one of Morocutti et al. 2025, section II-B: no input projection, output of
-both directions. `causalgru` is the same one way, so that it can run on a stream; it is ours.
+(https://arxiv.org/abs/1406.1078). `gru` is the bidirectional one of Morocutti et al. 2025, section II-B: no input
+projection, output of both directions. `causalgru` is the same one way, so that it can run on a stream; it is ours.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.models.sequence.blocks import require_layers, require_size
 from efficient_sed.registry import SEQUENCE_HEADS
 
 
 def _run(gru: nn.GRU, features: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Under autocast on a CPU, where it halves their speed, and on MPS, where they know none, layers stay in the precision of their weights."""
+    """Run a GRU, under autocast on a CPU or MPS in the precision of its weights.
+
+    On a CPU autocast halves its speed, and MPS has no half-precision GRU.
+    """
     device = features.device.type
     if device in ("cpu", "mps") and torch.is_autocast_enabled(device):
         with torch.autocast(device, enabled=False):
@@ -42,6 +45,7 @@ class GruHead(SequenceHead):
         self.out_dim = 2 * hidden
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         output: Tensor = _run(self.gru, features, None)[0]
         return output
 
@@ -55,6 +59,7 @@ class CausalGruHead(CausalHead):
         self.out_dim = hidden
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         initial = None if state is None else state[0].transpose(0, 1).contiguous()
         output, last = _run(self.gru, features, initial)
         return output, (last.transpose(0, 1),)

@@ -1,8 +1,8 @@
 """Hybrid of a bidirectional minGRU and attention, side by side in each block.
 
-Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373): half the normalised minGRU output (see mingru.py), half the
-normalised attention output, without positions. Changed: both directions run in one linear-space scan, and hidden sizes below 128, which the
-published code refuses although such a model was released, are allowed.
+Morocutti et al. 2025, section II-B (https://arxiv.org/abs/2503.11373): half the normalised minGRU output (see
+mingru.py), half the normalised attention output, without positions. Changed: both directions run in one linear-space
+scan, and hidden sizes below 128, which the published code refuses although such a model was released, are allowed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
     BlockHead,
@@ -40,6 +40,7 @@ class BidirectionalMinGru(nn.Module):
         self.combine = nn.Linear(2 * dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         forward_hidden, forward_gate = self.forward_cell(x).chunk(2, dim=-1)
         backward_hidden, backward_gate = self.backward_cell(x).flip(1).chunk(2, dim=-1)
         states = mingru_states(torch.cat([forward_hidden, backward_hidden, forward_gate, backward_gate], dim=-1)).to(
@@ -63,6 +64,7 @@ class HybridMixer(nn.Module):
         self.out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         q, k, v = (split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1))
         attended = self.attention_norm(F.scaled_dot_product_attention(q, k, v))
         recurrent = self.recurrent_norm(split_heads(self.recurrent(x), self.num_heads))
@@ -75,6 +77,8 @@ class HybridMixer(nn.Module):
 
 
 class HybridBlock(nn.Module):
+    """The mixer, then feed-forward, each on a normalised input and added to it."""
+
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.norm = RMSNorm(dim)
@@ -82,6 +86,7 @@ class HybridBlock(nn.Module):
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         mixed: Tensor = x + self.mixer(self.norm(x))
         output: Tensor = mixed + self.feed_forward(mixed)
         return output
@@ -114,6 +119,8 @@ class HybridHead(BlockHead):
 @SEQUENCE_HEADS.register("hybrid")
 @dataclass(frozen=True)
 class HybridConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
@@ -127,4 +134,5 @@ class HybridConfig(SequenceHeadConfig):
         require_multiple(self.hidden, self.num_heads, f"seq.num_heads = {self.num_heads}")
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return HybridHead(in_dim, self.hidden, self.num_layers, self.num_heads, self.dropout)

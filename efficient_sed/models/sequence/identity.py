@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -19,11 +19,15 @@ class IdentityHead(CausalHead):
         self.out_dim = in_dim
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         return features, ()
 
 
 @SEQUENCE_HEADS.register("none")
 @dataclass(frozen=True)
 class IdentityConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return IdentityHead(in_dim)

@@ -1,9 +1,10 @@
 """Mamba-2 blocks.
 
-Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), as used by Morocutti et al. 2025, section II-B: no norm
-inside the cell, LayerNorm after it. Parameters are named as in the package mamba_ssm, which is not needed. `mamba` sees only the past, as
-published; `bimamba` is ours: a second cell with its own weights on the reversed sequence, both outputs added (as Zhu et al., "Vision Mamba",
-2024, https://arxiv.org/abs/2401.09417), so that it compares with heads that see both ways.
+Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), as used by Morocutti et al. 2025,
+section II-B: no norm inside the cell, LayerNorm after it. Parameters are named as in the package mamba_ssm, which is
+not needed. `mamba` sees only the past, as published; `bimamba` is ours: a second cell with its own weights on the
+reversed sequence, both outputs added (as Zhu et al., "Vision Mamba", 2024, https://arxiv.org/abs/2401.09417), so that
+it compares with heads that see both ways.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.models.sequence.blocks import input_projection, require_layers, require_multiple, require_size
 from efficient_sed.models.sequence.ssd import selective_scan
@@ -51,6 +52,7 @@ class Mamba2(nn.Module):
         self.out_proj = nn.Linear(self.inner, dim, bias=False)
 
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Steps (batch, time, dim) and a state, default None: the start; to steps and the next state."""
         tail, memory = (
             state if state is not None else (x.new_zeros(x.shape[0], self.conv1d.in_channels, KERNEL - 1), None)
         )
@@ -87,6 +89,7 @@ class MambaBlock(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Steps (batch, time, dim) and a state, default None: the start; to steps and the next state."""
         y, new_state = self.cell(x, state)
         return x + self.norm(y), new_state
 
@@ -101,6 +104,7 @@ class BiMambaBlock(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         ahead, back = self.forward_cell(x, None)[0], self.backward_cell(x.flip(1), None)[0].flip(1)
         output: Tensor = x + self.norm(ahead + back)
         return output
@@ -141,6 +145,7 @@ class MambaHead(_Mamba, CausalHead):
     )
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         new_state: State = ()
         with self.precision(features):
             x = self.prepare(features)
@@ -154,6 +159,7 @@ class BiMambaHead(_Mamba):
     """Features (batch, time, in_dim) -> (batch, time, hidden)."""
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         with self.precision(features):
             x = self.prepare(features)
             for block in self.blocks:
@@ -166,6 +172,8 @@ class BiMambaHead(_Mamba):
 )
 @dataclass(frozen=True)
 class MambaConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     head: ClassVar[type[_Mamba]]
     block: ClassVar[type[nn.Module]]
 
@@ -173,7 +181,10 @@ class MambaConfig(SequenceHeadConfig):
     """Model dimension."""
     num_layers: int = 2
     head_dim: int | None = None
-    """Features that share one decay; none: 64, or 32 where hidden is 128, as in the published models, or does not allow 64."""
+    """Features that share one decay.
+
+    None: 64, or 32 where hidden is 128, as in the published models, or does not allow 64.
+    """
 
     def __post_init__(self) -> None:
         require_layers(self.num_layers)
@@ -187,6 +198,7 @@ class MambaConfig(SequenceHeadConfig):
 
     @property
     def features_per_head(self) -> int:
+        """Features that share one decay, with the default resolved."""
         return (
             self.head_dim
             if self.head_dim is not None
@@ -196,4 +208,5 @@ class MambaConfig(SequenceHeadConfig):
         )
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return self.head(in_dim, self.hidden, self.num_layers, self.features_per_head, self.block)

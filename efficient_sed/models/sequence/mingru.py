@@ -1,7 +1,8 @@
 """Minimal GRU: gates that do not look at the state, so that all steps are computed by one scan.
 
-Feng et al., "Were RNNs all we needed?", 2024 (https://arxiv.org/abs/2410.01201), section 3.1, as used in the hybrid head of Morocutti et
-al. 2025. `mingru` is ours: one direction alone, between the norms and feed-forward parts of the hybrid head, for streams.
+Feng et al., "Were RNNs all we needed?", 2024 (https://arxiv.org/abs/2410.01201), section 3.1, as used in the hybrid
+head of Morocutti et al. 2025. `mingru` is ours: one direction alone, between the norms and feed-forward parts of the
+hybrid head, for streams.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.models.sequence._scan import linear_scan
 from efficient_sed.models.sequence.blocks import FeedForward, RMSNorm, input_projection, require_layers, require_size
@@ -19,11 +20,13 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 def mingru_states(hidden_and_gate: Tensor, initial: Tensor | None = None) -> Tensor:
-    """States h_t = (1 - z_t) h_{t-1} + z_t g(hidden_t), with z = sigmoid(gate) and g(v) = v + 0.5 for v >= 0, else sigmoid(v).
+    """States of the minGRU: h_t = (1 - z_t) h_{t-1} + z_t g(hidden_t).
+
+    z = sigmoid(gate), and g(v) = v + 0.5 for v >= 0, else sigmoid(v).
 
     Args:
         hidden_and_gate: Both pre-activations, shape (batch, time, 2 * dim).
-        initial: State before the first step, shape (batch, dim); none for zero.
+        initial: State before the first step, shape (batch, dim), default None: zero.
 
     Returns:
         Shape (batch, time, dim), float32 or better.
@@ -62,6 +65,7 @@ class MinGruHead(CausalHead):
         self.out_dim = hidden
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         x = self.projection(features)
         new_state = []
         for index, block in enumerate(self.blocks):
@@ -73,6 +77,8 @@ class MinGruHead(CausalHead):
 @SEQUENCE_HEADS.register("mingru")
 @dataclass(frozen=True)
 class MinGruConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension and state size."""
     num_layers: int = 2
@@ -83,4 +89,5 @@ class MinGruConfig(SequenceHeadConfig):
         require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return MinGruHead(in_dim, self.hidden, self.num_layers, self.dropout)

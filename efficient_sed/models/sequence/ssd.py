@@ -1,7 +1,8 @@
 """The selective state-space recurrence of Mamba-2 over a whole sequence.
 
-Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), section 6: within chunks as masked matrix products,
-between chunks as a recurrence of their states. In plain PyTorch, so that it runs anywhere; with a GPU and the package mamba_ssm, by its kernels.
+Dao and Gu, "Transformers are SSMs", ICML 2024 (https://arxiv.org/abs/2405.21060), section 6: within chunks as masked
+matrix products, between chunks as a recurrence of their states. In plain PyTorch, so that it runs anywhere; with a GPU
+and the package mamba_ssm, by its kernels.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def selective_scan(
         rate: Shape (heads,), negative.
         B: Shape (batch, time, state_dim); shared by the heads.
         C: Same shape.
-        initial: S before the first step, shape (batch, heads, head_dim, state_dim); none for zero.
+        initial: S before the first step, shape (batch, heads, head_dim, state_dim), default None: zero.
 
     Returns:
         y, shaped like x, and the last S.
@@ -88,7 +89,7 @@ def chunked_selective_scan(
 
 @cache
 def has_kernels() -> bool:
-    """Whether the package mamba_ssm is installed and can be imported; one that cannot is told of once."""
+    """Whether the package mamba_ssm is installed and can be imported; a warning says once if it cannot."""
     if importlib.util.find_spec("mamba_ssm") is None:
         return False
     try:

@@ -1,9 +1,10 @@
 """Temporal convolutional network.
 
 Bai et al., "An empirical evaluation of generic convolutional and recurrent networks for sequence modeling", 2018
-(https://arxiv.org/abs/1803.01271), as used by Morocutti et al. 2025, section II-B: blocks of five residual stages with doubling dilation
-and weight-normalised convolutions. `tcn` sees only the past, as published; `bitcn` is ours: the same convolutions centred on their step,
-with the same parameters and MACs, so that it compares with heads that see both ways.
+(https://arxiv.org/abs/1803.01271), as used by Morocutti et al. 2025, section II-B: blocks of five residual stages with
+doubling dilation and weight-normalised convolutions. `tcn` sees only the past, as published; `bitcn` is ours: the same
+convolutions centred on their step, with the same parameters and MACs, so that it compares with heads that see both
+ways.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
 from efficient_sed.models.sequence.blocks import input_projection, require_layers, require_size
 from efficient_sed.models.weight_norm import WeightNormConv1d
@@ -47,7 +48,13 @@ class TcnStage(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, tails: Iterator[Tensor] | None, new_tails: list[Tensor]) -> Tensor:
-        """x of shape (batch, channels, time); before it comes the next of `tails` for each convolution, or, if none, zeros on both sides."""
+        """Filter x, shape (batch, channels, time).
+
+        Args:
+            x: The input.
+            tails: What comes before x, the next of them for each convolution, default None: zeros on both sides.
+            new_tails: Where to append what comes before the next chunk.
+        """
         y = x
         for conv in (self.conv1, self.conv2):
             if tails is None:
@@ -80,7 +87,10 @@ class _Tcn(SequenceHead):
 
 
 class TcnHead(_Tcn, CausalHead):
-    """Features (batch, time, in_dim) -> (batch, time, hidden). State: for each convolution its last (batch, hidden, context) inputs."""
+    """Features (batch, time, in_dim) -> (batch, time, hidden).
+
+    State: for each convolution its last (batch, hidden, context) inputs.
+    """
 
     RELEASED_NAMES = (
         (r"^0\.", "projection."),
@@ -93,6 +103,7 @@ class TcnHead(_Tcn, CausalHead):
     )
 
     def stream(self, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """See `contracts.CausalHead`."""
         if state is None:
             stages = [stage for stages in self.blocks for stage in stages]  # type: ignore[attr-defined]
             lengths = [context(conv) for stage in stages for conv in (stage.conv1, stage.conv2)]
@@ -105,12 +116,15 @@ class BiTcnHead(_Tcn):
     """Features (batch, time, in_dim) -> (batch, time, hidden), each step seeing as far ahead as back."""
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (batch, time, in_dim) to (batch, time, out_dim)."""
         return self._run(features, None)[0]
 
 
 @SEQUENCE_HEADS.register_family({"tcn": {"head": TcnHead}, "bitcn": {"head": BiTcnHead}})
 @dataclass(frozen=True)
 class TcnConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     head: ClassVar[type[_Tcn]]
 
     hidden: int = 256
@@ -124,4 +138,5 @@ class TcnConfig(SequenceHeadConfig):
         require_layers(self.num_layers, self.dropout)
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return self.head(in_dim, self.hidden, self.num_layers, self.dropout)

@@ -1,8 +1,8 @@
 """Transformer blocks with rotary positions and gated heads.
 
-Vaswani et al., "Attention is all you need", NeurIPS 2017 (https://arxiv.org/abs/1706.03762), with rotary embedding
-(Su et al. 2021, https://arxiv.org/abs/2104.09864), RMSNorm before each part and at the end, and each attention head scaled by a gate
-from its input; as used by Morocutti et al. 2025, section II-B.
+Vaswani et al., "Attention is all you need", NeurIPS 2017 (https://arxiv.org/abs/1706.03762), with rotary embedding (Su
+et al. 2021, https://arxiv.org/abs/2104.09864), RMSNorm before each part and at the end, and each attention head scaled
+by a gate from its input; as used by Morocutti et al. 2025, section II-B.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.models.sequence.blocks import (
     BlockHead,
@@ -25,12 +25,15 @@ from efficient_sed.registry import SEQUENCE_HEADS
 
 
 class TransformerBlock(nn.Module):
+    """Gated attention, then feed-forward, each added to its input."""
+
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.attention = GatedAttention(dim, num_heads, dropout)
         self.feed_forward = FeedForward(dim, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Steps (batch, time, dim) to the same shape."""
         attended: Tensor = x + self.attention(x)
         output: Tensor = attended + self.feed_forward(attended)
         return output
@@ -56,11 +59,13 @@ class TransformerHead(BlockHead):
 @SEQUENCE_HEADS.register("tf")
 @dataclass(frozen=True)
 class TransformerConfig(SequenceHeadConfig):
+    """Options of this head."""
+
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
     num_heads: int | None = None
-    """Attention heads; none: 8, or 4 where hidden is below 128, as in the released models."""
+    """Attention heads, default None: 8, or 4 where hidden is below 128, as in the released models."""
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
@@ -72,7 +77,9 @@ class TransformerConfig(SequenceHeadConfig):
 
     @property
     def heads(self) -> int:
+        """Attention heads, with the default resolved."""
         return self.num_heads if self.num_heads is not None else 4 if self.hidden < 128 else 8
 
     def build(self, in_dim: int) -> SequenceHead:
+        """The head for features of `in_dim` values."""
         return TransformerHead(in_dim, self.hidden, self.num_layers, self.heads, self.dropout)

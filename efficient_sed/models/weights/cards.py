@@ -48,15 +48,15 @@ class Score:
     source: str
     """Paper and table, or the run."""
     clips: int | None = None
-    """Clips that were scored; none where the source does not say."""
+    """Clips that were scored, None where the source does not say."""
     clips_in_part: int | None = None
-    """Clips that the evaluated part has in full; none where the source does not say."""
+    """Clips that the evaluated part has in full, None where the source does not say."""
     num_classes: int | None = None
     """Classes that the mean is taken over."""
     manifest_hash: str | None = None
     """Hash of the very data, where they can be made again."""
     settings: tuple[str, ...] = ()
-    """`key=value` that make them; none: the defaults."""
+    """`key=value` that make them, empty for the defaults."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ class Card:
     macs: int
     """Multiply-accumulates of a 10 s clip as `count_macs` gives them; of the backbone alone for the task "backbone"."""
     class_list: Literal["audioset_strong", "audioset_weak", "synthetic"] | None = None
-    """Labels of the classifier, in logit order; none for the task "backbone"."""
+    """Labels of the classifier, in logit order, None for the task "backbone"."""
     num_classes: int | None = None
     input: InputContract | None = None
     """None if the weights were trained on something else than sound."""
     release: str | None = None
-    """Page of the release; none for weights shipped with the package."""
+    """Page of the release, None for weights shipped with the package."""
     url: str | None = None
     sha256: str | None = None
-    """Checksum of the file; none while unknown: then the first file seen is the measure of later ones."""
+    """Checksum of the file, None while unknown: then later files are compared with the first."""
     scores: tuple[Score, ...] = ()
     """The first is the one that tables show."""
     recipe: tuple[str, ...] = ()
@@ -159,7 +159,7 @@ def get_card(name: str) -> Card:
 
 
 def card_of_file(path: Path) -> Card | None:
-    """The card of the released weights whose file has this name; none if there are none."""
+    """The card of the released weights whose file has this name, else None."""
     return next((card for card in list_cards().values() if card.file == path.name), None)
 
 
@@ -167,6 +167,7 @@ def provenance_of(card: Card, *, is_released: bool) -> Provenance:
     """What a model should know of itself whose file says nothing: what it was trained for, and where it comes from.
 
     Args:
+        card: What is known of the weights.
         is_released: Whether the file was found as the released one; else it only bears that name.
     """
     from efficient_sed.models.sed import Provenance
@@ -202,17 +203,21 @@ def local_weights(card: Card) -> Path | None:
 
 
 def find_weights(card: Card) -> Path:
-    """The card's file, downloaded if it is not here, with its checksum verified as far as one is known: see `record_checksum`.
+    """The card's file, downloaded if it is not here.
+
+    Its checksum is verified as far as one is known, see `record_checksum`.
 
     Raises:
-        CheckpointError: If it is not here and cannot be downloaded, or is not the file that the card, or the record of the first file, speaks of.
+        CheckpointError: If it is not here and cannot be downloaded, or is not the file that the card, or the record of
+            the first file, speaks of.
     """
     path = local_weights(card)
     if path is None:
         path = home_folder() / card.file
         if card.url is None:
             raise CheckpointError(
-                f"weights {card.name!r} are not here: put {card.file} into {path.parent}, or set {HOME_VARIABLE} to the folder that holds it"
+                f"weights {card.name!r} are not here: put {card.file} into {path.parent}, "
+                f"or set {HOME_VARIABLE} to the folder that holds it"
             )
         try:
             download(card.url, path, card.sha256)
@@ -236,12 +241,13 @@ def _verify_checksum(card: Card, path: Path) -> None:
             raise CheckpointError(f"{record}: not a checksum; delete it if you trust {path.name}")
         if found != words[0]:
             raise CheckpointError(
-                f"{path}: checksum {found[:12]}… is not {words[0][:12]}… of the first file; delete {path.name}, or {record.name} if you replaced the file"
+                f"{path}: checksum {found[:12]}… is not {words[0][:12]}… of the first file; delete {path.name}, "
+                f"or {record.name} if you replaced the file"
             )
 
 
 def record_checksum(card: Card, path: Path) -> None:
-    """Keep the checksum of a file that proved good, where the card knows none: later files are measured by it."""
+    """Keep the checksum of a file that proved good, where the card has none: later files are compared with it."""
     record = _record_of(path)
     if card.sha256 is not None or record.is_file():
         return

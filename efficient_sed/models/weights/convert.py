@@ -7,7 +7,8 @@ from pathlib import Path
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.models.names import GRAMMAR, architecture_name, parse_name
 from efficient_sed.models.weights.cards import card_of_file, find_weights, list_cards
-from efficient_sed.models.weights.checkpoint import load_model, read_checkpoint, save_model, stored_and_wanted
+from efficient_sed.models.weights.checkpoint import load_model, save_model, stored_and_wanted
+from efficient_sed.models.weights.read import read_checkpoint
 
 
 def convert_checkpoint(
@@ -17,10 +18,15 @@ def convert_checkpoint(
 
     Args:
         source: A file, or a released name.
-        name: Architecture; none: what the file's header says, else what its name begins with, as in fmn10+tf-256_strong.pt.
+        target: A .safetensors file.
+        name: Architecture, default None: what the file's header says, else what its name begins with, as in
+            fmn10+tf-256_strong.pt.
+        half: Store floating-point weights as float16.
+        overwrite: Whether a target that is there may be replaced.
 
     Raises:
-        CheckpointError: If the source cannot be loaded, or the target is there and not to be overwritten, or cannot be written.
+        CheckpointError: If the source cannot be loaded, or the target is there and not to be overwritten, or cannot be
+            written.
         ConfigError: If the target is not a .safetensors file, or nothing says which architecture the source holds.
     """
     if not source.is_file() and str(source) in list_cards():

@@ -1,4 +1,7 @@
-"""Where a training starts: released or own weights, whatever file they come in; their backbone alone, or the sequence head too."""
+"""Initial weights of a training: released or own ones, in any accepted kind of file.
+
+Either the backbone alone is taken, or the sequence head too.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,16 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import CheckpointError, nearest
 from efficient_sed.models.backbones.timm_vision import VisionBackbone
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.names import architecture_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.cards import Card, find_weights, list_cards, record_checksum
-from efficient_sed.models.weights.checkpoint import (
-    _HEADER_KEY,
-    CHECKPOINT_SUFFIXES,
-    load_strictly,
-    read_checkpoint,
-    spec_from_header,
-    stored_and_wanted,
-)
+from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, stored_and_wanted
+from efficient_sed.models.weights.header import HEADER_KEY, spec_from_header
+from efficient_sed.models.weights.read import load_strictly, read_checkpoint
 from efficient_sed.models.weights.released import held_backbone, rename_released, with_clip_layer
 from efficient_sed.models.weights.timm_start import adapt_vision, fetch_from_timm, is_of_timm, rename_timm, timm_holder
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -40,8 +38,9 @@ _STEM = "features.0.0.weight"
 def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """Fill a backbone with the weights that its `init` stands for; without `init` it stays as it is.
 
-    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by EfficientSED,
-    EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line says what was and what was not.
+    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by
+    EfficientSED, EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line
+    says what was and what was not.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another backbone.
@@ -85,9 +84,12 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
 
 
 def load_initial_model(model: SedModel, init_from: str) -> None:
-    """Fill backbone and sequence head with those of a trained model of the same architecture; its classifier too if the classes are the same.
+    """Fill backbone and sequence head with those of a trained model of the same architecture.
 
-    Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A log line says what was taken.
+    Its classifier is taken too if the classes are the same.
+
+    Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A
+    log line says what was taken.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another model.
@@ -103,7 +105,8 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
     stored, seq = stored_and_wanted(path, state, header, wanted)
     if stored.seq != seq:
         raise CheckpointError(
-            f"train.init_from={init_from} holds {architecture_name(stored.backbone, stored.seq)}, the run's model is {wanted}"
+            f"train.init_from={init_from} holds {architecture_name(stored.backbone, stored.seq)}, "
+            f"the run's model is {wanted}"
         )
     tensors = rename_released(state, stored)
     is_kept = stored.classes == model.spec.classes
@@ -125,7 +128,11 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
 
 
 def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Tensor], dict[str, Any] | None]:
-    """The card if it has one, a file or name for messages, its tensors, and the header that describes them if there is one."""
+    """What `init` stands for.
+
+    The card if it has one, a file or name for messages, its tensors, and the header that describes them if there is
+    one.
+    """
     init = str(config.init)
     if (holder := timm_holder(init)) is not None:
         if config.timm_name is None or config.timm_name.split(".")[0] != init:
@@ -141,7 +148,10 @@ def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Ten
 
 
 def _card(config: BackboneConfig) -> Card:
-    """The card that a name or tag stands for: `synthetic` for fmn10_synthetic, `im` for mn10_im, `as` for mn10_as_mAP_471."""
+    """The card that a name or tag stands for.
+
+    `synthetic` stands for fmn10_synthetic, `im` for mn10_im, `as` for mn10_as_mAP_471.
+    """
     init, cards = str(config.init), list_cards()
     if init in cards:
         _require_same(_backbone_of(cards[init]), config)
@@ -161,7 +171,8 @@ def _card(config: BackboneConfig) -> Card:
         )
     fitting = [card.name for card in cards.values() if _backbone_of(card) == config.name]
     raise CheckpointError(
-        f"backbone.init={init}: there are no such weights for {config.name}; {nearest(init, fitting)}; a file of yours is given by its path"
+        f"backbone.init={init}: there are no such weights for {config.name}; {nearest(init, fitting)}; "
+        "a file of yours is given by its path"
     )
 
 
@@ -180,7 +191,7 @@ def _is_foreign_safetensors(path: Path) -> bool:
         return False
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return _HEADER_KEY not in (file.metadata() or {})
+            return HEADER_KEY not in (file.metadata() or {})
     except (safetensors.SafetensorError, OSError):
         return False  # read_checkpoint says what is wrong with it
 

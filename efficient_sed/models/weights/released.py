@@ -23,7 +23,11 @@ _Rules = list[tuple[str, str, Sequence[tuple[str, str | None]]]]
 
 
 def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """Keys in our names. The released files spell them with `net.` or `model.` before, or plainly with `model.` and perhaps a name for the backbone."""
+    """Keys in our names.
+
+    The released files spell them with `net.` or `model.` before, or plainly with `model.` and perhaps a name for the
+    backbone.
+    """
     if any(key.startswith("classifier.") and key.count(".") == 2 for key in state) and not any(
         "seq_model" in key or "strong_head" in key for key in state
     ):
@@ -35,7 +39,10 @@ def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, T
 
 
 def held_backbone(*spellings: Mapping[str, Tensor]) -> str | None:
-    """The backbone that these weights fit exactly, in one of their spellings; what else they hold does not matter. Any in our names, else one of the released."""
+    """The backbone that these weights fit exactly, in one of their spellings; what else they hold does not matter.
+
+    Any in our names, else one of the released.
+    """
     is_ours = any(key.startswith("backbone.") for state in spellings for key in state)
     for name in (
         BACKBONES.names() if is_ours else sorted({card.architecture.split("+")[0] for card in list_cards().values()})
@@ -53,7 +60,7 @@ def held_backbone(*spellings: Mapping[str, Tensor]) -> str | None:
 
 @cache
 def _layout(name: str) -> tuple[dict[str, torch.Size], _Rules]:
-    """Shapes of a backbone's weights, none where it cannot be built, and rules for its released names."""
+    """Shapes of a backbone's weights, empty where it cannot be built, and rules for its released names."""
     try:
         with torch.device("meta"):
             backbone = BACKBONES.get(name)().build()
@@ -63,7 +70,10 @@ def _layout(name: str) -> tuple[dict[str, torch.Size], _Rules]:
 
 
 def with_clip_layer(state: Mapping[str, Tensor], model: SedModel, path: Path) -> dict[str, Tensor]:
-    """The weights with the model's own random clip layer where a released transformer's file has none, or one for other classes; a warning says so."""
+    """The weights, with the model's own random clip layer where the file has no fitting one.
+
+    Files of released transformers may have none, or one for other classes; a warning says so.
+    """
     own = {key: value for key, value in model.state_dict().items() if key.startswith(CLIP_LAYER)}
     found = {key: value for key, value in state.items() if key.startswith(CLIP_LAYER)}
     is_whole = {key: value.shape[1:] for key, value in found.items()} == {
@@ -104,7 +114,7 @@ def _rename(state: Mapping[str, Tensor], rules: _Rules) -> dict[str, Tensor]:
 
 
 def _apply(rules: _Rules, key: str) -> str | None:
-    """Our name of a released key; none for a second copy."""
+    """Our name of a released key, None for a second copy."""
     for prefix, replacement, patterns in rules:
         if key.startswith(prefix):
             rest = key.removeprefix(prefix)

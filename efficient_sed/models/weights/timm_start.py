@@ -33,7 +33,7 @@ _LAST = {"conv": "0", "bn1": "1"}
 
 
 def timm_holder(name: str) -> str | None:
-    """The plain backbone that a name of timm's stands for; none if it is no name of timm's that is known here."""
+    """The plain backbone that a name of timm's stands for, None for a name that is not known here."""
     held = {
         entry.timm_name.split(".")[0]: backbone
         for backbone in reversed(BACKBONES.names())
@@ -58,7 +58,8 @@ def fetch_from_timm(init: str, name: str) -> dict[str, Tensor]:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         page = f"https://huggingface.co/timm/{name}"
         raise CheckpointError(
-            f"backbone.init={init}: timm could not fetch it ({reason}); download model.safetensors from {page} and give its path as backbone.init=FILE"
+            f"backbone.init={init}: timm could not fetch it ({reason}); "
+            f"download model.safetensors from {page} and give its path as backbone.init=FILE"
         ) from error
     return state
 
@@ -69,7 +70,10 @@ def is_of_timm(state: Mapping[str, Tensor]) -> bool:
 
 
 def rename_timm(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Backbone tensors in our names behind `backbone.`, the others in timm's; and what does not carry over, in words."""
+    """Backbone tensors in our names behind `backbone.`, the others in timm's.
+
+    And what does not carry over, in words.
+    """
     if _MOBILENET_KEY in state:
         return _rename_mobilenet(state), [
             "its gates were trained as hard sigmoids and its BatchNorm with eps 1e-5, here they are sigmoids and 1e-3"
@@ -85,7 +89,8 @@ def rename_timm(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[st
 def adapt_vision(module: VisionBackbone, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Tensors of a vision network fitted to ours, and the keys that keep the module's own values.
 
-    Those are the stem's convolution, which is another one here, and layers with learned positions. A patch of 2 x 2 that is 2 x 1 here is summed over time.
+    Those are the stem's convolution, which is another one here, and layers with learned positions. A patch of 2 x 2
+    that is 2 x 1 here is summed over time.
     """
     own = module.state_dict()
     replaced = {name for name, part in module.named_modules() if isinstance(part, Positioned)} | {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed.errors import ConfigError, require
+from efficient_sed.registry import LAUNCHERS
 from efficient_sed.sweep.run_process import POLL_S, RunProcess, carry_out, exit_words
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 CONNECT_S = 10.0
 
 
+@LAUNCHERS.register("ray")
 @dataclass(frozen=True)
 class RayLauncher:
     """Ray tasks: a run whose worker or node is lost starts again elsewhere and goes on from what it saved."""
@@ -40,6 +42,7 @@ class RayLauncher:
         require(self.retries >= 0, "launcher.retries", self.retries, "0 or more")
 
     def run(self, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
+        """Carry out the runs; see `sweep.launcher.Launcher`."""
         if not points:
             return
         import ray

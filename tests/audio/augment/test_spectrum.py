@@ -1,4 +1,4 @@
-"""Augmentations along frequency do to a spectrogram what they do to the sound behind it, and nothing at strength zero."""
+"""Augmentations along frequency change a spectrogram as they change its sound; at strength zero they change nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_filter_is_an_amplifier() -> None:
     louder = apply_filters(frontend(waveform), torch.full((2, MEL_BINS), 20 * math.log10(2)))
     torch.testing.assert_close(
         louder[:, :, 1:], frontend(2 * waveform)[:, :, 1:], rtol=0, atol=1e-4
-    )  # the lowest bin hears nothing
+    )  # the lowest bin is empty
 
 
 def test_no_gain_is_no_filter() -> None:

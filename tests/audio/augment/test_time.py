@@ -20,7 +20,8 @@ from efficient_sed.audio.augment.time import (
     mix_waveforms,
     roll_in_time,
 )
-from efficient_sed.audio.frontends.mel import FrameGrid, LogMel
+from efficient_sed.audio.frontends.mel import LogMel
+from efficient_sed.audio.grid import FrameGrid
 
 STRIDE = FrameGrid().stride
 

@@ -69,16 +69,16 @@ def test_shares_are_of_what_is_heard() -> None:
     )
     assert torch.equal(mixed[1], waveforms[1])
     for row, partner in ((2, 3), (3, 2)):
-        heard = [
+        amplitudes = [
             abs(float((mixed[row] * waveforms[k]).mean() / waveforms[k].square().mean())) for k in (row, partner)
         ]  # amplitude of each in the mix
         levels = [
             20 * math.log10(amplitude) + float(loudness_db(waveforms[k : k + 1], RATE))
-            for amplitude, k in zip(heard, (row, partner), strict=True)
+            for amplitude, k in zip(amplitudes, (row, partner), strict=True)
         ]
         assert levels[0] - levels[1] == pytest.approx(20 * math.log10(0.6 / 0.4), abs=0.05)
-        weight = heard[0] / (heard[0] + heard[1])
-        assert heard[0] == pytest.approx(weight / math.hypot(weight, 1 - weight), abs=1e-3)
+        weight = amplitudes[0] / (amplitudes[0] + amplitudes[1])
+        assert amplitudes[0] == pytest.approx(weight / math.hypot(weight, 1 - weight), abs=1e-3)
 
 
 def test_silence_is_mixed_without_harm() -> None:
@@ -118,9 +118,9 @@ def test_a_shifted_tone_is_higher_and_as_long(factor: int, rate: int) -> None:
     assert torch.equal(shifted[1], other)
     spectrum = torch.fft.rfft(shifted[0]).abs()
     assert int(spectrum.argmax()) / 2 == pytest.approx(400 * factor / 20, rel=0.01)
-    heard = (shifted[0].view(40, -1).square().mean(1) > 0.1).nonzero().flatten()  # by 50 ms
-    assert abs(int(heard[0]) - 10) <= 1
-    assert abs(int(heard[-1]) - 29) <= 1
+    audible = (shifted[0].view(40, -1).square().mean(1) > 0.1).nonzero().flatten()  # by 50 ms
+    assert abs(int(audible[0]) - 10) <= 1
+    assert abs(int(audible[-1]) - 29) <= 1
     assert float(shifted[0, int(0.7 * rate) : int(1.3 * rate)].square().mean()) == pytest.approx(0.5, rel=0.1)
     torch.testing.assert_close(shift_pitch(waveform[None], rows_by_factor(np.array([factor])), rate), shifted[:1])
 
@@ -140,14 +140,14 @@ def test_labels_stay_with_the_sound(speed: int, first: int, length: int) -> None
     labels[..., first : first + length] = 1
     waveform[:, first * hop : (first + length) * hop] = tone(1000)[: length * hop]
     speeds = np.array([speed])
-    heard = change_speed(waveform, rows_by_factor(speeds)).view(60, hop).square().mean(1) > 0.25
+    audible = change_speed(waveform, rows_by_factor(speeds)).view(60, hop).square().mean(1) > 0.25
     labelled = change_label_speed(labels, torch.from_numpy(speeds))[0, 0] > 0
     edges = labelled[1:] != labelled[:-1]
     away = torch.ones(60, dtype=torch.bool)
     away[:-1] &= ~edges
     away[1:] &= ~edges
     if first * 20 / speed < 58:
-        assert torch.equal(heard[away], labelled[away])
+        assert torch.equal(audible[away], labelled[away])
 
 
 def test_clips_have_speeds_of_their_own() -> None:

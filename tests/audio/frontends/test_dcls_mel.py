@@ -40,7 +40,7 @@ def test_textbook_formula() -> None:
     expected = np.stack([textbook(row.astype(np.float64)) for row in waveform])
     assert features.shape == (3, 1, 128, 16)
     np.testing.assert_allclose(features[[0, 2], 0].numpy(), expected[[0, 2]], rtol=0, atol=1e-4)
-    loud = expected[1] > expected[1].max() - 80 / 30.5735  # below that, float32's rounding of the loud bands is heard
+    loud = expected[1] > expected[1].max() - 80 / 30.5735  # below that, float32's rounding of the loud bands shows
     np.testing.assert_allclose(features[1, 0].numpy()[loud], expected[1][loud], rtol=0, atol=1e-2)
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchaudio.compliance.kaldi import get_mel_banks
 
-from efficient_sed.audio.frontends.mel import MIN_SAMPLES, FrameGrid, LogMel, jittered_mel_bank, mel_bank
+from efficient_sed.audio.frontends.mel import MIN_SAMPLES, LogMel, jittered_mel_bank, mel_bank
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.errors import DataError
 from efficient_sed.models.factory import create_model
 

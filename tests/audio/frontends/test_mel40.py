@@ -17,7 +17,7 @@ NAMES = list(ANALYSES)
 
 
 def textbook(name: str, waveform: np.ndarray) -> np.ndarray:
-    """(samples,) -> (40, frames), one frame at a time, in float64; the window lies around the middle of the frame's hop."""
+    """(samples,) -> (40, frames), one frame at a time, in float64; windows are centred on the frame's hop."""
     rate, length, hop, fft, bands = {
         "logmel40": (44_100, 882, 441, 1024, 40),
         "mfcc40": (22_050, 440, 220, 512, 40),

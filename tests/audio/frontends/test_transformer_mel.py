@@ -1,4 +1,4 @@
-"""Front ends of the transformers: against torchaudio's own, in double precision, and on the grid of the released students."""
+"""Front ends of the transformers against torchaudio's, in double precision, and their number of frames."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from torch import Tensor
 from torchaudio.compliance.kaldi import fbank
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
+from efficient_sed.audio.frontends.asit import AsitMel
+from efficient_sed.audio.frontends.atst import AtstMel
+from efficient_sed.audio.frontends.beats import BeatsMel
+from efficient_sed.audio.frontends.m2d import M2dMel
 from efficient_sed.audio.frontends.mel import LogMel
-from efficient_sed.audio.frontends.transformers import (
-    AsitMel,
-    AtstMel,
-    BeatsMel,
-    KaldiMel,
-    M2dMel,
-    PasstMel,
-    TransformerFrontEnd,
-)
+from efficient_sed.audio.frontends.passt import PasstMel
+from efficient_sed.audio.frontends.transformers import KaldiMel, TransformerFrontEnd
 
 ALL = (BeatsMel, AtstMel, M2dMel, AsitMel)
 BINS = {BeatsMel: 128, AtstMel: 64, M2dMel: 80, AsitMel: 128}

@@ -19,7 +19,7 @@ SOURCE = '''
 from dataclasses import dataclass
 from pathlib import Path
 
-from efficient_sed.config.schema import DataConfig
+from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.errors import require

@@ -14,8 +14,9 @@ from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.sets.dcase2016_task2 import Dcase2016Task2Config
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.folders import run_folder
 from efficient_sed.experiment.result_file import read_result
-from efficient_sed.experiment.run import run_experiment, run_folder
+from efficient_sed.experiment.run import run_experiment
 
 
 @pytest.fixture

@@ -16,9 +16,11 @@ from efficient_sed.data.sets.esc50 import Esc50Config
 from efficient_sed.data.sets.ravdess import RavdessConfig
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.folders import run_folder
 from efficient_sed.experiment.record import repeated_rows
 from efficient_sed.experiment.result_file import read_result
-from efficient_sed.experiment.run import run_experiment, run_folder, score_checkpoint
+from efficient_sed.experiment.run import run_experiment
+from efficient_sed.experiment.score import score_checkpoint
 from efficient_sed.registry import DATASETS
 from efficient_sed.sweep.grid import expand_grid
 

@@ -23,11 +23,11 @@ from efficient_sed.data.sets.synthetic import (
     IMBALANCE,
     MAX_POLYPHONY,
     MIN_GAP_S,
-    SOUND_CLASSES,
     Scene,
     SyntheticConfig,
     synthesise_scene,
 )
+from efficient_sed.data.sounds import SOUND_CLASSES
 from efficient_sed.errors import ConfigError, DataError
 
 SMALL = {"num_train": 2, "num_validation": 1, "num_test": 1, "scene_seconds": 3.0, "clip_seconds": 3, "num_workers": 0}

@@ -15,8 +15,9 @@ from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.sets.urbansound8k import UrbanSound8kConfig
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.folders import run_folder
 from efficient_sed.experiment.result_file import read_result
-from efficient_sed.experiment.run import run_experiment, run_folder
+from efficient_sed.experiment.run import run_experiment
 
 SHORT = [
     "data.clip_seconds=1",

@@ -18,7 +18,7 @@ import torch
 import efficient_sed as es
 from efficient_sed.audio.frontends.mel import HOP_LENGTH, MEL_BINS, SAMPLE_RATE
 from efficient_sed.benchmark.macs import MacsReport, count_macs
-from efficient_sed.data.sets.synthetic import SOUND_CLASSES
+from efficient_sed.data.sounds import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError
 from efficient_sed.files.cache import home_folder
 from efficient_sed.files.packaged import resource_folder
@@ -233,7 +233,10 @@ def test_a_file_that_changed_since_it_was_first_seen_is_refused(fetched: list[st
     path.write_bytes(b"other weights")
     record_checksum(AWAY, path)  # the first counts
     first, second = (hashlib.sha256(content).hexdigest()[:12] for content in (b"weights", b"other weights"))
-    expected = f"{path}: checksum {second}… is not {first}… of the first file; delete away.pt, or away.pt.sha256 if you replaced the file"
+    expected = (
+        f"{path}: checksum {second}… is not {first}… of the first file; delete away.pt, "
+        "or away.pt.sha256 if you replaced the file"
+    )
     with pytest.raises(CheckpointError, match=f"^{re.escape(expected)}$"):
         find_weights(AWAY)
     path.unlink()
@@ -277,7 +280,10 @@ def test_a_known_checksum_needs_no_record(home: Path) -> None:
     (home / "away.pt").write_bytes(b"something else")
     with pytest.raises(
         CheckpointError,
-        match=rf"checksum .* is not the card's {str(known.sha256)[:12]}…; delete the file and type the same command again$",
+        match=(
+            rf"checksum .* is not the card's {str(known.sha256)[:12]}…; "
+            r"delete the file and type the same command again$"
+        ),
     ):
         find_weights(known)
 
@@ -292,7 +298,8 @@ def test_a_folder_without_permission_keeps_no_record(
     monkeypatch.setattr(cards, "write_atomically", refuse)
     record_checksum(AWAY, find_weights(AWAY))
     assert caplog.messages == [
-        f"{home}: the checksum of away.pt is not recorded (Permission denied), so that a later change will not be noticed"
+        f"{home}: the checksum of away.pt is not recorded (Permission denied), "
+        "so that a later change will not be noticed"
     ]
 
 
@@ -340,7 +347,10 @@ def test_home(monkeypatch: pytest.MonkeyPatch, value: str | None, expected: str)
 
 
 def test_the_list_costs_no_torch() -> None:
-    code = "import sys; from efficient_sed.cli.main import main; main(['models']); main(['models', 'fmn10_weak']); print('torch' in sys.modules)"
+    code = (
+        "import sys; from efficient_sed.cli.main import main; "
+        "main(['models']); main(['models', 'fmn10_weak']); print('torch' in sys.modules)"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
         == "False"

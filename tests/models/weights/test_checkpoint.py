@@ -309,24 +309,31 @@ def test_new_classifier(tmp_path: Path) -> None:
         es.load_model(str(tmp_path / "mine.safetensors"), num_classes=0)
 
 
-GRAMMAR = r"a model is named <backbone>\[\+<head>-<hidden>\], such as fmn10 or fmn10\+tf-256, or is a system such as dnd-dnd-k7-d10"
+GRAMMAR = (
+    r"a model is named <backbone>\[\+<head>-<hidden>\], such as fmn10 or fmn10\+tf-256, "
+    r"or is a system such as dnd-dnd-k7-d10"
+)
 BAD_NAMES = [
     ("", f"'' is not a model name: {GRAMMAR}"),
     (
         "fmn03",
-        f"'fmn03' is not a model name: unknown backbone 'fmn03'; did you mean 'fmn\\d0'\\? allowed: .*fmn04, .*; {GRAMMAR}",
+        "'fmn03' is not a model name: unknown backbone 'fmn03'; did you mean 'fmn\\d0'\\? allowed: .*fmn04, .*; "
+        f"{GRAMMAR}",
     ),
     (
         "fmn10+tff-256",
-        f"'fmn10\\+tff-256' is not a model name: unknown sequence head 'tff'; did you mean 'tf'\\? allowed: .*; {GRAMMAR}",
+        "'fmn10\\+tff-256' is not a model name: unknown sequence head 'tff'; did you mean 'tf'\\? allowed: .*; "
+        f"{GRAMMAR}",
     ),
     (
         "fmn10+tf-250",
-        f"'fmn10\\+tf-250' is not a model name: seq.hidden=250 is not allowed: .*divisible by .* 16 .*; nearest: 256; {GRAMMAR}",
+        "'fmn10\\+tf-250' is not a model name: seq.hidden=250 is not allowed: .*divisible by .* 16 .*; nearest: 256; "
+        f"{GRAMMAR}",
     ),
     (
         "fmn10+attn-129",
-        f".* seq.hidden=129 is not allowed: it must be divisible by 2 \\* seq.num_heads = 16 .*; nearest: 128; {GRAMMAR}",
+        ".* seq.hidden=129 is not allowed: it must be divisible by 2 \\* seq.num_heads = 16 .*; nearest: 128; "
+        f"{GRAMMAR}",
     ),
     (
         "fmn10+hybrid-105",
@@ -374,12 +381,18 @@ def test_bad_names(tmp_path: Path, name: str, message: str) -> None:
 def test_names_with_and_without_weights() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"'fmn10_mine' names trained weights: load_model\('fmn10_mine'\) loads them, create_model\('fmn10'\) makes random ones",
+        match=(
+            r"'fmn10_mine' names trained weights: load_model\('fmn10_mine'\) loads them, "
+            r"create_model\('fmn10'\) makes random ones"
+        ),
     ):
         es.create_model("fmn10_mine", num_classes=3)
     with pytest.raises(
         CheckpointError,
-        match=r"^'fmn10\+tf-256' names no weights: .*checkpoint=FILE, or a released name; the nearest: fmn10\+tf-256_strong, ",
+        match=(
+            r"^'fmn10\+tf-256' names no weights: .*checkpoint=FILE, or a released name; the nearest: "
+            r"fmn10\+tf-256_strong, "
+        ),
     ):
         es.load_model("fmn10+tf-256")
     with pytest.raises(
@@ -438,7 +451,10 @@ def test_notes_that_could_not_be_read_again(tmp_path: Path, note: object) -> Non
     model.provenance = Provenance(notes={"psds1": note})
     with pytest.raises(
         CheckpointError,
-        match=r"a\.safetensors: the notes of the model's provenance could not be read again \(.*\); keep text and finite numbers in them$",
+        match=(
+            r"a\.safetensors: the notes of the model's provenance could not be read again \(.*\); "
+            r"keep text and finite numbers in them$"
+        ),
     ):
         es.save_model(model, tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())

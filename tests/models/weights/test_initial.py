@@ -27,7 +27,7 @@ from efficient_sed.models.contracts import Backbone, Positioned
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights import initial
 from efficient_sed.models.weights.cards import Card
-from efficient_sed.models.weights.checkpoint import model_header
+from efficient_sed.models.weights.header import model_header
 from efficient_sed.models.weights.initial import load_initial, load_initial_model
 from efficient_sed.registry import BACKBONES
 
@@ -241,12 +241,14 @@ BAD_NAMES = [
     (
         "strong",
         "fmn06",
-        r"backbone\.init=strong: there are no such weights for fmn06; did you mean 'fmn06\+tf-64_strong'\? allowed: .*; a file of yours is given by its path",
+        r"backbone\.init=strong: there are no such weights for fmn06; did you mean 'fmn06\+tf-64_strong'\? allowed: "
+        r".*; a file of yours is given by its path",
     ),
     (
         "a",
         "fmn04",
-        r"backbone\.init=a: there are no such weights for fmn04; allowed: .*mn04_im; a file of yours is given by its path",
+        r"backbone\.init=a: there are no such weights for fmn04; allowed: .*mn04_im; "
+        r"a file of yours is given by its path",
     ),
     ("fmn04", "fmn04", r"backbone\.init=fmn04: there are no such weights for fmn04; .*"),
     ("", "fmn04", r"backbone\.init=: there are no such weights for fmn04; .*"),
@@ -360,7 +362,8 @@ BAD_FILES: list[tuple[str, str, Callable[[Path], Any], str]] = [
         "unregistered width",
         "mn05_im.pt",
         lambda path: torch.save(efficientat(randomised(FrameMobileNet(0.5))), path),
-        r"do not fit: \d+ misshapen, first features\.10\.block.*: \(96, 40, 1, 1\) in the file, \(72, 32, 1, 1\) in the model",
+        r"do not fit: \d+ misshapen, first features\.10\.block.*: \(96, 40, 1, 1\) in the file, \(72, 32, 1, "
+        r"1\) in the model",
     ),
     (
         "part of timm's",
@@ -478,7 +481,8 @@ def test_timm_by_name_and_file(
     assert torch.equal(filled["features.16.1.running_var"], state["blocks.6.0.bn1.running_var"])
     (message,) = caplog.messages
     assert message == (
-        f"fmn10 starts from {init}: {len(filled)} backbone tensors; left out: classifier (2), conv_head (2); its gates were trained as hard sigmoids and its "
+        f"fmn10 starts from {init}: {len(filled)} backbone tensors; left out: classifier (2), conv_head (2); "
+        "its gates were trained as hard sigmoids and its "
         "BatchNorm with eps 1e-5, here they are sigmoids and 1e-3; its RGB stem is summed to one channel"
     )
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
-from efficient_sed.metrics.event.score import CollarCounts, HitCounts, count_hits
+from efficient_sed.metrics.event.metric import CollarCounts
+from efficient_sed.metrics.event.score import HitCounts, count_hits
 from efficient_sed.postprocessing.median import decode_events
 
 with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""A two-dimensional convolution that also ends in half precision on a CPU."""
+"""A two-dimensional convolution that avoids a bug of oneDNN in half precision on a CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from efficient_sed.machine.onednn import hangs_in_half_precision
 
 
-def ending_conv2d(
+def safe_conv2d(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -18,7 +18,11 @@ def ending_conv2d(
     dilation: tuple[int, ...] = (1, 1),
     groups: int = 1,
 ) -> Tensor:
-    """`F.conv2d`, on a CPU in float32 where half precision never ends; the result has the precision that was asked for."""
+    """`F.conv2d`, computed in float32 where a CPU would never finish it in half precision; see `machine.onednn`.
+
+    Returns:
+        The result in the precision that was asked for.
+    """
     if x.device.type != "cpu" or not hangs_in_half_precision(groups, weight.shape[2:]):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype

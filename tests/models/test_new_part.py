@@ -1,4 +1,4 @@
-"""A head or a backbone is one new file: it is named, run, counted, saved, listed and configured without editing another."""
+"""A head or a backbone is one new file: it is named, run, counted, saved, listed and configured by that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.config.schema import SequenceHeadConfig
+from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import SequenceHead
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -75,7 +75,7 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.config.schema import BackboneConfig
+from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.contracts import Backbone, check_mel
 from efficient_sed.registry import BACKBONES
 
@@ -83,13 +83,16 @@ BINS, HOP = 20, 400
 
 
 class Envelope(FrontEnd):
-    """Energies of 20 learned filters of 50 ms at 8 kHz."""
+    """Energies of 20 filters of 50 ms at 8 kHz."""
+
+    filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.sample_rate, self.hop_length, self.mel_bins = 8000, HOP, BINS
         self.first_frame_samples = self.min_samples = HOP
-        self.filters = nn.Parameter(torch.randn(BINS, 1, HOP) / HOP)
+        turns = torch.outer(torch.arange(1, BINS + 1), torch.arange(HOP)) / HOP
+        self.register_buffer("filters", turns.mul(6.283).cos()[:, None] / HOP, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         self.check(waveform)
@@ -210,7 +213,8 @@ def test_a_backbone_with_layers_and_a_front_end_of_its_own(tmp_path: Path, capsy
     [
         (
             "",
-            r"^sequence \(MineHead\) holds weights but count_macs has no formula for it: give the module a method `macs`",
+            r"^sequence \(MineHead\) holds weights but count_macs has no formula for it: "
+            r"give the module a method `macs`",
         ),
         (
             "\n    def macs(self, inputs, output):\n        return 0\n\n",

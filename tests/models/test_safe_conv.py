@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import efficient_sed as es
 from efficient_sed.machine.onednn import MAX_CHANNELS, MIN_KERNEL, hangs_in_half_precision
-from efficient_sed.models.half_conv import ending_conv2d
+from efficient_sed.models.safe_conv import safe_conv2d
 
 ORDERS = (torch.contiguous_format, torch.channels_last)
 
@@ -31,10 +31,10 @@ def test_half_precision_is_that_of_float32(
     )
     x, geometry = x.contiguous(memory_format=order), ((1, 1), (size // 2, size // 2), (1, 1), channels)
     full = F.conv2d(x, weight, bias, *geometry)
-    assert torch.equal(ending_conv2d(x, weight, bias, *geometry), full)
-    halves = ending_conv2d(x.to(precision), weight.to(precision), bias.to(precision), *geometry)
+    assert torch.equal(safe_conv2d(x, weight, bias, *geometry), full)
+    halves = safe_conv2d(x.to(precision), weight.to(precision), bias.to(precision), *geometry)
     with torch.autocast("cpu", precision):
-        automatic = ending_conv2d(x, weight, bias, *geometry)
+        automatic = safe_conv2d(x, weight, bias, *geometry)
     for half in (halves, automatic):
         assert half.dtype == precision
         assert (half.float() - full).abs().max() < 0.02 * full.abs().max()

@@ -1,0 +1,104 @@
+"""All options of a run: types, defaults, units and the checks across groups. The single source of truth.
+
+Components (backbones, sequence heads, data sets) subclass the configs of `model.py` and `data.py` in their own file
+and register there. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.data import DataConfig
+from efficient_sed.config.evaluation import EvaluationConfig
+from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.training import TrainConfig
+from efficient_sed.errors import ConfigError, require
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run with its evaluation and benchmark."""
+
+    backbone: BackboneConfig
+    """The backbone, by name: backbone=fmn10."""
+    seq: SequenceHeadConfig
+    """The sequence head, by name: seq=tf; `none` for no head."""
+    data: DataConfig
+    """The data set, by name: data=synthetic."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    task: Literal["detection", "tagging"] = "detection"
+    """What is learnt: `detection` is events in time (PSDS1), `tagging` the classes of whole clips (mAP), as in the
+    pre-training of a backbone."""
+    seed: int = 0
+    """Seed of all random numbers, 0 to 4294967295."""
+    output_dir: str = "runs"
+    """Folder in which the run's own folder is made."""
+    logger: Literal["csv", "tensorboard", "wandb"] = "csv"
+    """Where metrics go, beside the run's `metrics.csv`, which is always written; wandb stays offline unless
+    WANDB_MODE=online."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        require(bool(self.output_dir), "output_dir", "", "the name of a folder, such as runs")
+        self._check_start()
+        self._check_backbone()
+        self._check_data()
+
+    def _check_start(self) -> None:
+        train, backbone = self.train, self.backbone
+        has_start = not train.is_backbone_frozen or backbone.init is not None or train.init_from is not None
+        random = "only with backbone.init=NAME, else its features are random"
+        require(has_start, "train.is_backbone_frozen", True, random)
+        is_one = train.init_from is None or backbone.init is None
+        beside = f"not beside backbone.init={backbone.init}; give backbone.init=null to start from the whole model"
+        require(is_one, "train.init_from", train.init_from, beside)
+
+    def _check_backbone(self) -> None:
+        name, augment = self.backbone.name, self.train.augment
+        has_jitter = self.backbone.has_mel_jitter
+        is_jittered = not has_jitter and augment.mel_jitter
+        require(not is_jittered, "train.augment.mel_jitter", True, f"false with backbone={name}")
+        scale = f"0 with backbone={name}, whose spectrogram has another scale"
+        for key in ("filter_probability", "time_mask_max"):  # gains and silence of the released models' spectrogram
+            value = getattr(augment, key)
+            require(has_jitter or value == 0, f"train.augment.{key}", value, scale)
+        is_divided = hasattr(self.backbone, "dilated_size") and self.train.strategy == "deepspeed_stage_2"
+        positions = f"ddp with backbone={name}, whose positions are kept inside the kernel"
+        require(not is_divided, "train.strategy", self.train.strategy, positions)
+
+    def _check_data(self) -> None:
+        train, data, is_tagging = self.train, self.data, self.task == "tagging"
+        has_validation = getattr(data, "has_validation_fold", True) or train.select == "last"
+        last = "only with train.select=last, or the test would choose the epoch"
+        require(has_validation, "data.has_validation_fold", False, last)
+        is_taught = data.clip_teacher is None or is_tagging
+        require(is_taught, "data.clip_teacher", data.clip_teacher, "only with task=tagging")
+        is_smoothed = train.label_smoothing == 0 or is_tagging
+        require(is_smoothed, "train.label_smoothing", train.label_smoothing, "0 with task=detection")
+        is_weak = train.weak_share > 0
+        require(not is_weak or not is_tagging, "train.weak_share", train.weak_share, "only with task=detection")
+        has_weak = bool(getattr(data, "weak_root", None))
+        without = "0 without data=audioset_strong data.weak_root=DIR"
+        require(not is_weak or has_weak, "train.weak_share", train.weak_share, without)
+        given = {
+            "data.pseudo_labels": data.pseudo_labels,
+            "data.clip_teacher": data.clip_teacher,
+            "train.teacher": ",".join(train.teacher),
+        }
+        teachers = [f"{key}={value}" for key, value in given.items() if value]
+        if len(teachers) > 1:
+            raise ConfigError(f"{' and '.join(teachers)}: a run has one kind of teacher; give one of them")
+
+    @property
+    def has_single_labels(self) -> bool:
+        """Whether the task is to choose one class for every clip."""
+        return self.data.is_single_label and self.task == "tagging"
+
+    @property
+    def has_event_scores(self) -> bool:
+        """Whether detection is also scored by events at one threshold."""
+        return self.data.has_event_scores and self.task == "detection"

@@ -1,0 +1,163 @@
+"""What a model costs, and the measuring of a finished run: its speed, and its scores with other options."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
+from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
+from efficient_sed.benchmark.speed import check_protocol, measure_speed
+from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.config.evaluation import EvaluationConfig
+from efficient_sed.config.parse import from_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
+from efficient_sed.data.events import Splits
+from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
+from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.checks import check_length
+from efficient_sed.experiment.facts import describe_measuring
+from efficient_sed.experiment.result_file import needs_speed, write_result
+from efficient_sed.experiment.score import score_part
+from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
+from efficient_sed.models.factory import create_model, settle_norms
+from efficient_sed.models.names import parse_name
+from efficient_sed.models.sed import SedModel
+from efficient_sed.models.weights.cards import list_cards
+from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
+
+logger = logging.getLogger(__name__)
+
+
+def needs_evaluation(result: Mapping[str, Any], config: RunConfig) -> bool:
+    """Whether a finished detection run has to be evaluated again, because `evaluation.*` has other values now."""
+    return config.task == "detection" and _has_changed(result, "evaluation", config.evaluation)
+
+
+def needs_benchmark(result: Mapping[str, Any], config: RunConfig) -> bool:
+    """Whether a finished run has no speed, or one that was measured with other values of `benchmark.*`."""
+    stored = result["config"].get("benchmark")
+    device = stored.get("device", "auto") if isinstance(stored, Mapping) else "auto"
+    asked = dataclasses.replace(config.benchmark, device=device)  # which device is looked at by needs_speed
+    return needs_speed(result, config.benchmark.device) or _has_changed(result, "benchmark", asked)
+
+
+def _has_changed(result: Mapping[str, Any], key: str, asked: EvaluationConfig | BenchmarkConfig) -> bool:
+    """Whether the options that a result was measured with differ; options that it does not name had their default."""
+    stored = result["config"].get(key)
+    if not isinstance(stored, Mapping):
+        return False
+    try:
+        return from_dict(type(asked), stored, key) != asked
+    except ConfigError:  # options that no longer exist
+        return True
+
+
+def evaluate_again(
+    model: SedModel, config: RunConfig, splits: Splits, folder: Path, result: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Score the kept model of a finished run with other values of `evaluation.*`, and write its result."""
+    if config.train.select == "best":
+        words = "%s: scored again with other values of evaluation.*; its epoch stays the one that %s chose"
+        logger.info(words, folder, result["training"].get("monitor", "the validation score"))
+    device = choose_device(config.train.accelerator, "train.accelerator")
+    metrics = score_part(model.to(device), splits, config, "test", folder)
+    environment = describe_environment(device_name(device))
+    return _updated(result, "evaluation", config.evaluation, environment, folder, metrics=metrics)
+
+
+def benchmark_again(model: SedModel, config: RunConfig, folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Count and measure a finished run that has no speed, or one with other values of `benchmark.*`.
+
+    Whatever fails in the measuring is a warning, and left to the next start.
+
+    Raises:
+        ConfigError: If it cannot be measured in that way, or on that device, or clips of that length are not taken.
+    """
+    check_length(model, "benchmark.seconds", config.benchmark.seconds)
+    device = speed_device(config)
+    check_protocol(config.benchmark, device)
+    complexity = result["complexity"]
+    try:
+        costs = complexity
+        if complexity["seconds"] != config.benchmark.seconds:
+            costs = {**complexity, **count_costs(model, config.benchmark)}
+        speed = measure_speed(model.to(device), config.benchmark)
+        environment = describe_environment(device_name(device))
+        costs = {**costs, **speed, "speed_environment": environment}
+        return _updated(result, "benchmark", config.benchmark, environment, folder, complexity=costs)
+    except Exception as error:  # a GPU's libraries raise anything; the training is done
+        words = "%s: its speed could not be measured (%s); its scores are kept, and the same command measures again"
+        logger.warning(words, folder, one_line(error))
+        logger.debug("why", exc_info=error)
+        if complexity["throughput"] is not None:  # what was measured before stays as it is
+            return dict(result)
+        missing = {**complexity, "speed_missing": {"throughput": one_line(error)}}
+        with contextlib.suppress(OSError):
+            write_result(folder, {**result, "complexity": missing})
+        return {**result, "complexity": missing}
+
+
+def _updated(
+    result: Mapping[str, Any],
+    part: str,
+    options: EvaluationConfig | BenchmarkConfig,
+    environment: Mapping[str, Any],
+    folder: Path,
+    **values: Any,
+) -> dict[str, Any]:
+    """Write a result with new values and with the options that they were measured with."""
+    updated = {
+        **result,
+        **values,
+        "config": {**result["config"], part: to_dict(options)},
+        "measured": {**result.get("measured", {}), part: describe_measuring(options, environment)},
+    }
+    write_result(folder, updated)
+    return updated
+
+
+def speed_device(config: RunConfig) -> torch.device:
+    """Where the speed of a run is measured."""
+    if config.benchmark.device == "auto":
+        return choose_device(config.train.accelerator, "train.accelerator")
+    return choose_device(config.benchmark.device, "benchmark.device")
+
+
+def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
+    """What a model costs.
+
+    Args:
+        name: A released name or a file; or an architecture, with random weights and AudioSet Strong's 447 classes.
+        config: How it is measured.
+    """
+    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards() or parse_name(name).tag is not None
+    model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
+    check_length(model, "benchmark.seconds", config.seconds)
+    device = choose_device(config.device, "benchmark.device")
+    logger.info("%s: counting its MACs", name)
+    costs = count_costs(model, config)
+    complexity = {**costs, **measure_speed(model.to(device), config)}
+    return {"model": name, "complexity": complexity, "environment": describe_environment(device_name(device))}
+
+
+def count_costs(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
+    """Parameters and MACs of a model, in the form that results carry, counted where the model lies."""
+    macs, by_deepspeed = count_macs(model, config.seconds), deepspeed_macs(model, config.seconds)
+    published = published_macs(model, config.seconds)
+    return {
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "macs": macs.total,
+        "macs_by_part": dict(macs.by_part),
+        "macs_deepspeed": by_deepspeed,
+        "macs_published": published,
+        "macs_note": explain_macs(model, macs, by_deepspeed, published),
+        "seconds": config.seconds,
+    }

@@ -1,0 +1,122 @@
+"""Scores of a trained model, or of an exported one, on one part of a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from efficient_sed.config.run import RunConfig
+from efficient_sed.data.dataset import EvaluationWindows
+from efficient_sed.data.events import Splits
+from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.facts import describe_data
+from efficient_sed.experiment.folders import fold_of_config
+from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.evaluate import evaluate_model
+from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.machine.environment import choose_device
+from efficient_sed.models.sed import Provenance, SedModel
+from efficient_sed.models.weights.checkpoint import load_model
+
+
+def score_part(
+    model: SedModel | OnnxModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None
+) -> dict[str, Any]:
+    """Metrics of the configured task on one part of a data set.
+
+    Event scores, where the data have them, use a threshold that is tuned on the validation part.
+
+    Args:
+        model: With the classes of the data.
+        splits: The data.
+        config: Task, post-processing and options of the evaluation.
+        part: "train", "validation" or "test".
+        folder: Where the counts behind PSDS are written; default None, nowhere.
+    """
+
+    def windows(part: str) -> EvaluationWindows:
+        clips, seconds = getattr(splits, part), config.data.clip_seconds
+        return EvaluationWindows(clips, splits.classes, model.grid, seconds, splits.evaluated_classes)
+
+    return evaluate_model(
+        model,
+        windows(part),
+        task=config.task,
+        config=config.evaluation,
+        median_frames=config.data.median_frames,
+        batch_size=config.train.batch_size,
+        num_workers=0 if isinstance(model, OnnxModel) and not model.can_fork else config.data.num_workers,
+        on_error=config.data.on_error,
+        tuning=windows("validation") if config.has_event_scores else None,
+        folder=folder,
+    )
+
+
+def score_checkpoint(
+    name: str, config: RunConfig, part: str, typed: Set[str], engine: str | None = None
+) -> dict[str, Any]:
+    """Data and metrics of trained weights, or of an exported model, scored the way they were trained; see `own_data`.
+
+    Args:
+        name: Released name, checkpoint file or exported model.
+        config: Data, task and options of the evaluation.
+        part: "train", "validation" or "test".
+        typed: Keys of `config` that the user gave.
+        engine: What runs an exported model; default None, onnxruntime.
+
+    Raises:
+        ConfigError: If an engine is given for a model that is not exported, or see `own_data`.
+    """
+    model: SedModel | OnnxModel
+    if is_exported(name):
+        model = OnnxModel(name, engine=engine)
+    elif engine is not None:
+        advice = f"make one by: efficient-sed export {name} --format onnx"
+        raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")
+    else:
+        model = load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
+    config, splits = own_data(model, name, config, part, typed)
+    return {"data": describe_data(config, splits), **score_part(model, splits, config, part)}
+
+
+def own_data(
+    model: SedModel | OnnxModel, name: str, config: RunConfig, part: str, typed: Set[str]
+) -> tuple[RunConfig, Splits]:
+    """The configuration in which a model is scored on a data set, and the data.
+
+    The model's own window, median filter and fold are taken, unless these keys were typed.
+
+    Raises:
+        ConfigError: If the weights were trained for another task, or on the clips that they are to be tested on.
+    """
+    trained = _provenance(model)
+    if trained.task != config.task:
+        raise ConfigError(
+            f"{name} was trained for task={trained.task}, not task={config.task}; give task={trained.task}"
+        )
+    own: dict[str, Any] = {
+        key: getattr(trained, key) for key in ("clip_seconds", "median_frames") if f"data.{key}" not in typed
+    }
+    if getattr(config.data, "classes", ()) is None:
+        own["classes"] = tuple(model.classes)
+    fold = trained.notes.get("fold")
+    if trained.notes.get("trained_on") == config.data.name and fold is not None:
+        if "data.fold" not in typed:
+            own["fold"] = fold
+        elif part != "train" and fold != (given := fold_of_config(config)):
+            seen = f"{name} was trained on clips of its {part} part"
+            raise ConfigError(
+                f"data.fold={given} is not allowed: {seen}; what it was not trained on is data.fold={fold}"
+            )
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, **own))
+    return config, config.data.load()
+
+
+def _provenance(model: SedModel | OnnxModel) -> Provenance:
+    if isinstance(model, SedModel):
+        return model.provenance
+    header = model.header
+    notes = {"trained_on": header.trained_on, "fold": header.fold}
+    return Provenance(header.clip_seconds, header.median_frames, header.task, notes)

@@ -1,0 +1,79 @@
+"""Whether an exported file gives PyTorch's scores, at two lengths and two batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
+from efficient_sed.models.sed import SedModel
+
+BATCHES = (1, 3)
+SHORT_SHARE = 0.37  # of a clip
+
+
+class Scores(nn.Module):
+    """The graph of an exported file: input to frame scores and clip scores."""
+
+    def __init__(self, model: SedModel, has_frontend: bool) -> None:
+        super().__init__()
+        self.model, self.has_frontend = model, has_frontend
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Score waveforms (batch, samples), or spectrograms (batch, 1, mel_bins, frames) without the front end.
+
+        Returns:
+            Frame scores (batch, classes, frames) and clip scores (batch, classes).
+        """
+        output = self.model(self.model.frontend(x) if self.has_frontend else x)
+        return output.frame_logits.sigmoid(), output.clip_logits.sigmoid()
+
+
+def example_lengths(header: Header) -> tuple[int, int]:
+    """Samples of a short waveform and of one as long as a clip; both give at least two output frames."""
+    least = max(header.min_samples, header.first_frame_samples + (header.stride + 1) * header.hop_length)
+    clip = max(round(header.clip_seconds * header.sample_rate), 3 * least)
+    return max(least, int(clip * SHORT_SHARE)), clip
+
+
+def create_example(model: SedModel, header: Header, batch: int, num_samples: int) -> Tensor:
+    """An input from noise that grows out of digital silence.
+
+    Returns:
+        Waveforms (batch, num_samples), or their spectrograms if the file takes these.
+    """
+    noise = torch.randn(batch, num_samples, generator=torch.Generator().manual_seed(num_samples))
+    waveform = noise * torch.linspace(-0.05, 0.3, num_samples).relu()
+    with torch.no_grad():
+        return waveform if header.input == "waveform" else model.frontend(waveform)
+
+
+def largest_difference(model: SedModel, header: Header, content: bytes, engine: str) -> float:
+    """The largest difference between a file's scores and those of the model.
+
+    Args:
+        model: The reference.
+        header: Of the file.
+        content: Of the file.
+        engine: What runs it.
+
+    Returns:
+        Over frame and clip scores; infinite if shapes differ, not a number if a score is none.
+
+    Raises:
+        CheckpointError: If the engine cannot run the file.
+    """
+    opened = open_engine(content, engine=engine)
+    reference = Scores(model, header.input == "waveform")
+    differences = []
+    for num_samples in example_lengths(header):
+        for batch in BATCHES:
+            x = create_example(model, header, batch, num_samples)
+            with torch.no_grad():
+                expected = reference(x)
+            found = opened.run([FRAME_SCORES, CLIP_SCORES], {header.input: x.numpy()})
+            for ours, theirs in zip(expected, found, strict=True):
+                differences.append(np.abs(ours.numpy() - theirs).max() if theirs.shape == ours.shape else np.inf)
+    return float(np.max(differences))

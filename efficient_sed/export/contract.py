@@ -1,0 +1,82 @@
+"""What an export target answers.
+
+A new target is a class under `@EXPORT_TARGETS.register("name")` in a file of `efficient_sed/export/targets`; PyTorch
+and the format's own package are imported in its methods, since the command line lists all targets. Its files are
+checked by the default engine for their ending, see `efficient_sed/inference/engines`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.inference.engines.contract import engines_for
+from efficient_sed.inference.header import EXACT, Header
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from efficient_sed.models.sed import SedModel
+
+
+class ExportTarget(ABC):
+    """A file format that models are exported to."""
+
+    name: ClassVar[str]
+    """Set by the registry."""
+    suffix: ClassVar[str]
+    """Ending of its files, such as ".onnx"."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Packages that write and check a file."""
+    extra: ClassVar[str] = ""
+    """The extra of this package that installs them."""
+    opset: ClassVar[int] = 0
+    """Version of the format's operations, for the header; 0 where it has none."""
+    precisions: ClassVar[Mapping[str, str]] = {EXACT: "float32 as in PyTorch"}
+    """What each precision means, by its name; "fp32" is one of them."""
+
+    @abstractmethod
+    def write(self, model: SedModel, header: Header) -> bytes:
+        """The content of a file for any batch and any length that the model takes at once.
+
+        Args:
+            model: In evaluation mode, on the CPU, in float32, not fused.
+            header: Says what the file takes, and is stored in it as metadata.
+
+        Raises:
+            CheckpointError: If the format lacks an operation of the model.
+        """
+
+    @abstractmethod
+    def with_header(self, content: bytes, header: Header) -> bytes:
+        """The content of a file with another header."""
+
+    def quantise(self, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header) -> bytes:
+        """The content of a file in another precision.
+
+        Args:
+            content: In float32, as `write` returns it.
+            precision: One of `precisions`, but "fp32".
+            calibration: Inputs, one clip each, as `header.input` names them; read only if the precision needs them.
+            header: As for `write`.
+
+        Raises:
+            ConfigError: If there is no clip to calibrate with, or nothing to quantise.
+        """
+        raise NotImplementedError(f"{type(self).__name__} lists precisions but does not quantise")
+
+    def check_precision(self, model: SedModel, precision: str) -> None:
+        """Check a precision before a model is exported.
+
+        Raises:
+            ConfigError: If there is no such precision, or it changes nothing in the model.
+        """
+        if precision not in self.precisions:
+            raise ConfigError(f"precision {precision!r} is not known; {nearest(precision, self.precisions)}")
+
+    @classmethod
+    def engines(cls) -> list[str]:
+        """Names of the engines that run its files; the first one checks them."""
+        return engines_for(cls.suffix)

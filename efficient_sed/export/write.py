@@ -1,0 +1,178 @@
+"""A model as a file for another run time, compared with PyTorch before it is kept."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from efficient_sed import __version__
+from efficient_sed.benchmark.macs import count_macs
+from efficient_sed.errors import CheckpointError, require, require_package
+from efficient_sed.export.check import largest_difference
+from efficient_sed.export.contract import ExportTarget
+from efficient_sed.files.atomic import check_writable, write_atomically
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
+from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import EXPORT_TARGETS
+
+TOLERANCE = 1e-4  # of a score
+THRESHOLD = 0.5
+
+
+class Exported(NamedTuple):
+    """A file that was written."""
+
+    path: Path
+    header: Header
+    num_bytes: int
+    max_difference: float
+    """Largest difference between its scores and PyTorch's."""
+
+    def lines(self) -> list[str]:
+        """What the command prints."""
+        header = self.header
+        length = "length" if header.max_samples is None else f"up to {header.max_samples / header.sample_rate:g} s"
+        opset = f", opset {header.opset}" if header.opset else ""
+        lines = [
+            f"wrote {self.path}: {header.input} to scores, any batch and {length}{opset}, "
+            f"{self.num_bytes / 1e6:.1f} MB",
+            f"largest difference from PyTorch: {self.max_difference:.1e} in a score, at two lengths and two batches",
+        ]
+        if header.task != "detection":
+            lines.append(f"trained for {header.task}: {CLIP_SCORES} count, {FRAME_SCORES} are untrained")
+        return lines
+
+
+def export_model(
+    model: SedModel,
+    path: str | Path,
+    model_name: str,
+    *,
+    target: str = "onnx",
+    input_kind: InputKind = "waveform",
+    overwrite: bool = False,
+) -> Exported:
+    """Write the model's fused form for the CPU, with all that a detector needs in the metadata.
+
+    Args:
+        model: The model; it is not changed.
+        path: File to write.
+        model_name: What the metadata call the model.
+        target: Name in `EXPORT_TARGETS`.
+        input_kind: "waveform", or "mel" for the front end's output.
+        overwrite: Replace a file that is there.
+
+    Raises:
+        CheckpointError: If the path has another ending, is there and not to be overwritten, or cannot be written, if
+            the model cannot be exported, or its scores differ by more than 1e-4; nothing is written then.
+        ConfigError: If there is no such target or kind of input.
+        MissingDependencyError: Without a package of the target.
+    """
+    path, chosen = Path(path), create_target(target)
+    check_output(path, chosen, overwrite=overwrite)
+    header, content, difference = build_file(model, model_name, chosen, input_kind)
+    keep_file(path, content)
+    return Exported(path, header, len(content), difference)
+
+
+def create_target(name: str) -> ExportTarget:
+    """The target of a name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    target: ExportTarget = EXPORT_TARGETS.get(name)()
+    return target
+
+
+def build_file(
+    model: SedModel, model_name: str, target: ExportTarget, input_kind: InputKind = "waveform"
+) -> tuple[Header, bytes, float]:
+    """Build and check what `export_model` would write.
+
+    Returns:
+        The file's header and content, and the largest difference from PyTorch's scores.
+
+    Raises:
+        CheckpointError: As `export_model`.
+        ConfigError: If there is no such kind of input.
+    """
+    require(input_kind in get_args(InputKind), "input", input_kind, " or ".join(get_args(InputKind)))
+    model = copy.deepcopy(model).cpu().float().eval()
+    header = _header(model, model_name, target, input_kind)
+    content = target.write(model, header)
+    try:
+        difference = largest_difference(model, header, content, target.engines()[0])
+    except CheckpointError as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{model_name} is not exported: its file fails at another length or batch ({reason})"
+        ) from error
+    if not difference <= TOLERANCE:  # refuses a difference that is not a number, too
+        raise CheckpointError(
+            f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; "
+            f"at most {TOLERANCE:g} is allowed"
+        )
+    return header, content, difference
+
+
+def keep_file(path: Path, content: bytes) -> None:
+    """Write a file as a whole.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def check_output(path: Path, target: ExportTarget, *, overwrite: bool) -> None:
+    """Check before the work that a file can be written.
+
+    Raises:
+        CheckpointError: If it has another ending, is there and not to be overwritten, or cannot be written.
+        MissingDependencyError: Without a package of the target.
+    """
+    if path.suffix != target.suffix:
+        raise CheckpointError(
+            f"{path}: {target.name} files are known by their ending; name it {path.stem}{target.suffix}"
+        )
+    if path.exists() and not overwrite:
+        raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+    for package in target.packages:
+        require_package(f"export to {target.name}", package, target.extra)
+
+
+def _header(model: SedModel, model_name: str, target: ExportTarget, input_kind: InputKind) -> Header:
+    grid, provenance, max_frames = model.grid, model.provenance, model.backbone.max_frames
+    macs = count_macs(model, provenance.clip_seconds)
+    notes = {key: provenance.notes.get(key) for key in ("signature", "trained_on", "fold")}
+    return Header(
+        model_name=model_name,
+        classes=tuple(model.classes),
+        input=input_kind,
+        sample_rate=grid.sample_rate,
+        hop_length=grid.hop_length,
+        stride=grid.stride,
+        first_frame_samples=grid.first_frame_samples,
+        min_samples=max(model.frontend.min_samples, grid.first_frame_samples),
+        mel_bins=model.frontend.mel_bins,
+        clip_seconds=provenance.clip_seconds,
+        median_frames=provenance.median_frames,
+        threshold=THRESHOLD,
+        task=provenance.task,
+        opset=target.opset,
+        efficient_sed_version=__version__,
+        max_samples=None if max_frames is None else max_frames * grid.hop_length,
+        params=sum(parameter.numel() for parameter in model.parameters()),
+        macs=macs.total,
+        macs_frontend=macs.by_part["frontend"],
+        **{key: value for key, value in notes.items() if value is not None},
+    )

@@ -1,0 +1,96 @@
+"""The axes of the frontier: every score that a metric declares or a paper has, and every cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from efficient_sed.frontier.published import PUBLISHED_SCORES
+from efficient_sed.metrics.contracts import Score, all_scores
+
+AXIS_SECONDS = 10.0  # of sound, to which MACs and throughput refer, however long the clips of a model are: as in papers
+SIGNIFICANT = 12  # digits of a mean
+PANELS = ("params", "macs", "throughput_clips_s")
+"""Costs that the picture shows; the page offers all."""
+
+
+class ComplexityMetric(NamedTuple):
+    """An axis of the frontier."""
+
+    label: str
+    is_lower_better: bool
+    path: tuple[str, ...] = ()
+    """Where a result's "complexity" holds it; empty for what only papers tell."""
+
+
+COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
+    "params": ComplexityMetric("parameters", True, ("params",)),
+    "macs": ComplexityMetric("MACs per 10 s", True, ("macs",)),
+    "macs_published": ComplexityMetric("MACs as published", True, ("macs_published",)),
+    "macs_deepspeed": ComplexityMetric("MACs as DeepSpeed counts them", True, ("macs_deepspeed",)),
+    "macs_backbone": ComplexityMetric("MACs of the backbone", True, ("macs_by_part", "backbone")),
+    "macs_sequence": ComplexityMetric("MACs of the sequence head", True, ("macs_by_part", "sequence")),
+    "macs_classifier": ComplexityMetric("MACs of the classifier", True, ("macs_by_part", "classifier")),
+    "throughput_clips_s": ComplexityMetric("10 s clips/s", False, ("throughput", "clips_per_s")),
+    "latency_ms": ComplexityMetric("latency of one clip in ms", True, ("latency", "ms")),
+    "peak_memory_mb": ComplexityMetric("peak memory in MB", True, ("peak_memory_mb",)),
+    "epoch_s": ComplexityMetric("seconds of training an epoch", True),
+    "training_h": ComplexityMetric("hours of training", True),
+}
+
+
+def score_axes() -> dict[str, Score]:
+    """Every known score by its key: those of our metrics, and those that only papers have."""
+    return all_scores() | {score.key: score for score in PUBLISHED_SCORES}
+
+
+def score_axis(key: str) -> Score | None:
+    """A known score; None for another number that a result has, which is shown without a front."""
+    return score_axes().get(key)
+
+
+def rounded(value: float) -> float:
+    """To the digits that mean something: equal means of other numbers are equal then."""
+    return float(f"{value:.{SIGNIFICANT}g}")
+
+
+def complexity_values(group: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent.
+
+    MACs and throughput are those of ten seconds of sound, for which a model of five-second clips needs two passes.
+    """
+    costs = {}
+    passes = AXIS_SECONDS / float(group[0]["complexity"]["seconds"])
+    for key, metric in COMPLEXITY_METRICS.items():
+        scale = passes if key.startswith("macs") else 1 / passes if key == "throughput_clips_s" else 1.0
+        values = [
+            scale * value for result in group if (value := _value_at(result["complexity"], metric.path)) is not None
+        ]
+        if values:
+            costs[key] = rounded(statistics.median(values))
+    return {key: value for key, value in costs.items() if value}  # a part that is not there costs 0
+
+
+def _value_at(complexity: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    value: Any = complexity if path else None
+    for key in path:
+        value = (value or {}).get(key)
+    return None if value is None else float(value)
+
+
+def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
+    """What throughput of repetitions was measured on, such as "CPU of a kind, fp32, fused, batch 4".
+
+    Empty if it was not measured.
+    """
+    speed = next((speed for result in group if (speed := result["complexity"].get("throughput"))), None)
+    return (
+        ", ".join(
+            part
+            for part in (speed["device"], speed["precision"], speed.get("mode"), f"batch {speed['batch_size']}")
+            if part
+        )
+        if speed
+        else ""
+    )

@@ -1,0 +1,153 @@
+"""What a metric is: one class that declares its scores, sees every clip once, and gives entries of a result.
+
+A new metric is one file in this folder (or a folder, as `psds/`) with a class under `@METRICS.register("name")`. Runs
+of its task then compute it; result.json, tables, CSV, the frontier's page and its pictures read what it declares.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.config.evaluation import EvaluationConfig
+from efficient_sed.data.events import Event
+from efficient_sed.registry import Registry
+
+Task = Literal["detection", "tagging"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number of a result: what it is called, which way is better, and where it is shown."""
+
+    key: str
+    """Under "metrics" in result.json, such as "psds1_macro"; deviations over seeds are `KEY_sd` in the CSV."""
+    name: str
+    """Short, for tables and messages: "PSDS1 macro"."""
+    title: str
+    """Of an axis: "PSDS1, macro"."""
+    unit: str = ""
+    """Such as "s"; empty for a share or a ratio."""
+    is_higher_better: bool = True
+    form: str = ".3f"
+    """Format of a value in a table."""
+    least: float = 0.0
+    most: float = math.inf
+    """A result with a value outside of these is damaged."""
+    column: str = ""
+    """Heading of its column in the terminal's table, shared by scores of which a run has one; such scores have a column
+    of the CSV, too. Empty: in result.json, on the page and as an axis alone."""
+    lead: int = 0
+    """Above 0: tables and pictures lead with it; of several that a result has, with the highest."""
+
+    @property
+    def label(self) -> str:
+        """Title with unit, for an axis."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def range(self) -> str:
+        """Allowed values, for messages."""
+        if math.isinf(self.most):
+            return "a number" if math.isinf(self.least) else f"a number from {self.least:g}"
+        return f"{self.least:g} to {self.most:g}"
+
+    def show(self, value: float | None) -> str:
+        """A value as a table shows it; empty for None."""
+        return "" if value is None else f"{value:{self.form}}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a metric is created for."""
+
+    classes: tuple[str, ...]
+    """Labels that are evaluated, in the order of the columns."""
+    durations: Sequence[float]
+    """Seconds of the clips that may come."""
+    grid: FrameGrid
+    """From frames to seconds."""
+    config: EvaluationConfig
+    keeps_clips: bool = False
+    """Whether confidence intervals over clips are asked for."""
+
+
+class ClipMetric(ABC):
+    """Sees every whole clip once, keeps what it needs of it, and gives entries of a result at the end."""
+
+    name: ClassVar[str]
+    task: ClassVar[Task] = "detection"
+    rank: ClassVar[int] = 100
+    """Place among the metrics, the lowest first: the order of entries, columns and choices."""
+    scores: ClassVar[tuple[Score, ...]] = ()
+    """The numbers among its entries, in the order in which they are shown."""
+
+    @classmethod
+    @abstractmethod
+    def create(cls, setting: Setting) -> Self | None:
+        """An empty one for a run; None where the run has no use for it."""
+
+    @abstractmethod
+    def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+        """Take in a clip; clips come in any order.
+
+        Args:
+            clip_id: Its name.
+            scores: Of a metric of detection smoothed frame scores in [0, 1], shape (frames, classes); of tagging the
+                clip's logits, shape (classes,). Columns are the evaluated classes.
+            events: Of the evaluated classes, in seconds.
+            duration_s: Length of the clip in seconds.
+        """
+
+    @abstractmethod
+    def merge(self, other: Any) -> None:
+        """Take over what another process's metric saw: other clips."""
+
+    @abstractmethod
+    def metrics(self) -> dict[str, Any]:
+        """Entries of a result: a value for each declared score, or None.
+
+        What is under "variant" joins the other metrics' variants.
+        """
+
+    def report(self, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+        """Further entries of a finished run, such as confidence intervals.
+
+        Args:
+            variant: Metric variant of the whole result.
+            folder: Where files about it are written; None: nowhere.
+        """
+        return {}
+
+
+METRICS: Registry[ClipMetric] = Registry("metric", "efficient_sed.metrics")
+
+
+def all_metrics() -> list[type[ClipMetric]]:
+    """Every registered metric by rank."""
+    return sorted(map(METRICS.get, METRICS.names()), key=lambda metric: (metric.rank, metric.name))
+
+
+def create_metrics(task: str, setting: Setting) -> list[ClipMetric]:
+    """Empty metrics of a task, by rank."""
+    created = (metric.create(setting) for metric in all_metrics() if metric.task == task)
+    return [metric for metric in created if metric is not None]
+
+
+def all_scores(task: str | None = None) -> dict[str, Score]:
+    """Declared scores of a task, or of all, by their keys and in order."""
+    return {score.key: score for metric in all_metrics() if task in (None, metric.task) for score in metric.scores}
+
+
+def leading_score(task: str, metrics: Mapping[str, Any]) -> Score:
+    """The score that tables and pictures lead with, of those that a result's metrics have."""
+    leading = [score for score in all_scores(task).values() if score.lead]
+    present = [score for score in leading if score.key in metrics]
+    return max(present, key=lambda score: score.lead) if present else min(leading, key=lambda score: score.lead)
