@@ -57,9 +57,12 @@ class DataReport(NamedTuple):
 
 
 def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
-    """Load a data set, decode every clip of it, and ask its teacher for every training clip; memory holds the messages, and no clips but the data set's own.
+    """Load a data set, decode every clip of it, and ask its teacher for every training clip.
+
+    Memory holds the messages, and no clips but the data set's own.
 
     Args:
+        config: Of the data set.
         grid: Of the model to be trained, which stored logits have to share; default None, any.
 
     Raises:
@@ -70,7 +73,8 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
     problems: dict[str, None] = dict.fromkeys(splits.skipped)
     if splits.known_hash and (found := splits.hash_clips()) != splits.known_hash:
         problems[
-            f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as {splits.known_hash}); pack the data set again"
+            f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as "
+            f"{splits.known_hash}); pack the data set again"
         ] = None
     unreadable: dict[str, int] = {}
     for part in splits.parts:
@@ -121,7 +125,10 @@ def _decode(clip: Clip) -> str | None:
 
 
 def check_manifest_place(path: Path) -> None:
-    """Raise a DataError, before every file is decoded, if it cannot be written, or a file that is there is no manifest: annotations, most likely."""
+    """Raise a DataError, before every file is decoded, if it cannot be written, or a file that is there is no manifest.
+
+    Annotations, most likely.
+    """
     try:
         check_replaceable(path, lambda start: start.startswith('{"part": '))
     except OSError as error:

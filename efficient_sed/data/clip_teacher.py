@@ -1,6 +1,9 @@
-"""A teacher's clip logits, for training on clip labels: one array (clips x classes) and a pickled dictionary from file name to row.
+"""A teacher's clip logits, for training on clip labels.
 
-Schmid et al. 2023 published `passt_enemble_logits_mAP_495.npy` with `fname_to_index.pkl`, whose names are bare YouTube ids.
+One array (clips x classes) and a pickled dictionary from file name to row.
+
+Schmid et al. 2023 published `passt_enemble_logits_mAP_495.npy` with `fname_to_index.pkl`, whose names are bare YouTube
+ids.
 """
 
 from __future__ import annotations
@@ -56,11 +59,14 @@ NOT_AN_INDEX = "not a pickled dictionary from file name to row, of plain text an
 
 
 class ClipTeacher:
-    """Logits by clip, read like frame logits that are the same in each frame. The array stays on disk; each process maps it on first use.
+    """Logits by clip, read like frame logits that are the same in each frame.
+
+    The array stays on disk; each process maps it on first use.
 
     Args:
         path: Array in numpy's format; one of 527 columns holds AudioSet's classes, in their order.
-        index: Pickled dictionary from file name to row. No code in it is run: it holds text and whole numbers, or is refused.
+        index: Pickled dictionary from file name to row. No code in it is run: it holds text and whole numbers, or is
+            refused.
         classes: Labels of the data set.
 
     Raises:
@@ -117,7 +123,10 @@ class ClipTeacher:
 
 
 def _read_index(path: Path) -> dict[str, int]:
-    """Row of each clip. Only opcodes that make text, whole numbers and a dictionary are admitted, before anything is unpickled."""
+    """Row of each clip.
+
+    Only opcodes that make text, whole numbers and a dictionary are admitted, before anything is unpickled.
+    """
     if not path.is_file():
         raise DataError(f"data.clip_teacher_index={path}: no such file")
     data = path.read_bytes()
@@ -125,7 +134,7 @@ def _read_index(path: Path) -> dict[str, int]:
         for opcode, value, _ in pickletools.genops(data):
             if opcode.name not in PLAIN_OPCODES:
                 raise ValueError(f"it holds {opcode.name}")
-            if "PUT" in opcode.name and value > len(data):  # memory for so many entries would be taken
+            if "PUT" in opcode.name and int(value or 0) > len(data):  # memory for so many entries would be taken
                 raise ValueError(f"it numbers {value} entries")
         index = pickle.loads(data)
     except Exception as error:  # a damaged pickle raises almost anything

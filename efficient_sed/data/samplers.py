@@ -26,13 +26,18 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """One global order per epoch, fixed by seed and epoch, of which each process draws its own part. Lightning calls `set_epoch`, after a resume too.
+    """One global order per epoch, fixed by seed and epoch, of which each process draws its own part.
 
-    Without weights an epoch is a permutation, cut or continued by further ones to the number of draws, so that no clip is drawn twice before all
-    are drawn once; with weights it is drawn with replacement. (The published sampler draws 100,000 of 100,911 clips without replacement, which
+    Lightning calls `set_epoch`, after a resume too.
+
+    Without weights an epoch is a permutation, cut or continued by further ones to the number of draws, so that no clip
+    is drawn twice before all
+    are drawn once; with weights it is drawn with replacement. (The published sampler draws 100,000 of 100,911 clips
+    without replacement, which
     leaves its weights almost without effect.)
 
-    Process r of w takes draws r, r + w, ...: a step of all processes together reads what one process with w times the batch would read. What is
+    Process r of w takes draws r, r + w, ...: a step of all processes together reads what one process with w times the
+    batch would read. What is
     left over when w does not divide the draws is not read, so that all processes take the same number of steps.
 
     Args:
@@ -64,6 +69,7 @@ class EpochSampler(Sampler[Draw]):
         return self.num_draws // self.world_size
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order is drawn next."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Draw]:
@@ -92,7 +98,9 @@ def _count_earlier(order: np.ndarray) -> np.ndarray:
 
 
 class MixedSampler(Sampler[Draw]):
-    """Whole batches of strong and weak clips, the same number of each in every batch of every process; weak clips are numbered on after the strong ones.
+    """Whole batches of strong and weak clips, the same number of each in every batch of every process.
+
+    Weak clips are numbered on after the strong ones.
 
     Strong clips are drawn in the order that an EpochSampler has without weak ones.
 
@@ -100,12 +108,14 @@ class MixedSampler(Sampler[Draw]):
         num_strong: Clips to draw from, and their `weights`, none for all alike.
         weak_weights: Relative frequency of each weak clip, shape (weak clips,).
         batch_size: Clips in a batch of one process, `weak_per_batch` of them weak.
-        num_draws: Length of an epoch over all processes, strong and weak; none for one pass over the strong clips. What fills no batch is not read.
+        num_draws: Length of an epoch over all processes, strong and weak; none for one pass over the strong clips. What
+            fills no batch is not read.
         rank: This process, of `world_size`.
     """
 
     def __init__(
-        self, num_strong: int, seed: int, weak_weights: np.ndarray, batch_size: int, weak_per_batch: int, num_draws: int | None = None, weights: np.ndarray | None = None,
+        self, num_strong: int, seed: int, weak_weights: np.ndarray, batch_size: int, weak_per_batch: int,
+        num_draws: int | None = None, weights: np.ndarray | None = None,
         rank: int = 0, world_size: int = 1,
     ) -> None:  # fmt: skip
         strong_per_batch = batch_size - weak_per_batch
@@ -134,6 +144,7 @@ class MixedSampler(Sampler[Draw]):
         return self.num_batches * self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order is drawn next."""
         self._strong.set_epoch(epoch)
         self._weak.set_epoch(epoch)
 
@@ -150,12 +161,18 @@ class MixedSampler(Sampler[Draw]):
 
 
 def weights_by_frames(clips: Sequence[Clip], grid: FrameGrid) -> np.ndarray:
-    """Sum over a clip's classes of its frames * 1000 / (30 + frames of that class in all clips), shape (clips,). Morocutti et al. 2025, released code."""
+    """Sum over a clip's classes of its frames * 1000 / (30 + frames of that class in all clips), shape (clips,).
+
+    Morocutti et al. 2025, released code.
+    """
     return _balance(clips, lambda block: _filled_frames(block, grid), FRAMES_OFFSET)
 
 
 def weights_by_clips(clips: Sequence[Clip]) -> np.ndarray:
-    """Sum over a clip's classes of 1000 / (100 + clips with that class), shape (clips,). Schmid et al. 2023, released code."""
+    """Sum over a clip's classes of 1000 / (100 + clips with that class), shape (clips,).
+
+    Schmid et al. 2023, released code.
+    """
     return _balance(clips, _present, CLIPS_OFFSET)
 
 

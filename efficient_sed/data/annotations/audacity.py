@@ -16,5 +16,6 @@ class Audacity(AnnotationFormat):
     holds_many = False
 
     def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
+        """Write events; see `AnnotationFormat.format`."""
         (found,) = events.values()
         return "".join(f"{event.onset_s:.6f}\t{event.offset_s:.6f}\t{event.label}\n" for event in found)

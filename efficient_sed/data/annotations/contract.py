@@ -1,7 +1,8 @@
 """What an annotation format declares, and how detections become text in any of them.
 
-A new format is one file in this folder with a class under `@ANNOTATION_FORMATS.register("name")`. `efficient-sed detect`
-offers it as `--format name`; if it overrides `parse`, data sets and ground truths are read from files with its ending.
+A new format is one file in this folder with a class under `@ANNOTATION_FORMATS.register("name")`.
+`efficient-sed detect` offers it as `--format name`; if it overrides `parse`, data sets and ground truths are read from
+files with its ending.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def format_events(events: Events, format_name: str, durations_s: Mapping[str, fl
         durations_s: Lengths of the recordings in seconds; a format that holds them writes null for what is missing.
 
     Raises:
-        ConfigError: If the format is unknown, holds one recording and several are given, or cannot hold a name or label.
+        ConfigError: If the format is unknown, holds one recording and several are given, or cannot hold a name or
+            label.
     """
     chosen = find_format(format_name)
     check_names(list(events), format_name)

@@ -24,6 +24,7 @@ class Jams(AnnotationFormat):
     holds_many = False
 
     def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
+        """Write events; see `AnnotationFormat.format`."""
         ((file, found),) = events.items()
         duration_s = durations_s.get(file)
         seconds = None if duration_s is None else round(duration_s, 6)
@@ -55,7 +56,9 @@ class Jams(AnnotationFormat):
         return to_json({"annotations": [annotation], "file_metadata": metadata, "sandbox": {}})
 
     def label_problem(self, labels: Sequence[str]) -> str | None:
+        """Return why labels cannot be held; see `AnnotationFormat.label_problem`."""
         return None
 
     def is_detections(self, start: str) -> bool:
+        """Recognise detections; see `AnnotationFormat.is_detections`."""
         return start.startswith("{") and f'"annotation_tools": "{TOOL}"' in start

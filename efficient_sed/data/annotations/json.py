@@ -15,6 +15,7 @@ class Json(AnnotationFormat):
     ending = ".json"
 
     def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
+        """Write events; see `AnnotationFormat.format`."""
         return to_json(
             [
                 {
@@ -35,7 +36,9 @@ class Json(AnnotationFormat):
         )
 
     def label_problem(self, labels: Sequence[str]) -> str | None:
+        """Return why labels cannot be held; see `AnnotationFormat.label_problem`."""
         return None
 
     def is_detections(self, start: str) -> bool:
+        """Recognise detections; see `AnnotationFormat.is_detections`."""
         return "".join(start.split()).startswith(("[]", '[{"file":'))

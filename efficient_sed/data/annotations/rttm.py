@@ -24,6 +24,7 @@ class Rttm(AnnotationFormat):
     ending = ".rttm"
 
     def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
+        """Write events; see `AnnotationFormat.format`."""
         return "".join(
             f"SPEAKER {_recording(file)} 1 {event.onset_s:.3f} {event.offset_s - event.onset_s:.3f} "
             f"{NOTHING} {NOTHING} {_joined(event.label)} {event.score:.4f} {NOTHING}\n"
@@ -32,12 +33,14 @@ class Rttm(AnnotationFormat):
         )
 
     def name_problem(self, names: Sequence[str]) -> str | None:
+        """Return why names cannot be held; see `AnnotationFormat.name_problem`."""
         if len({_recording(name) for name in names}) < len(names):
             return "files that differ in their endings or blanks alone: it would call them the same; take tsv or json"
         unfit = (name for name in names if not _recording(name) or has_controls(name))
         return next(map(unfit_name, unfit), None)
 
     def label_problem(self, labels: Sequence[str]) -> str | None:
+        """Return why labels cannot be held; see `AnnotationFormat.label_problem`."""
         if problem := label_problem(labels):
             return problem
         known: dict[str, str] = {}
@@ -49,6 +52,7 @@ class Rttm(AnnotationFormat):
         return None
 
     def is_detections(self, start: str) -> bool:
+        """Recognise detections; see `AnnotationFormat.is_detections`."""
         fields = start.partition("\n")[0].split()  # annotations have no score
         return len(fields) == NUM_FIELDS and fields[0] == "SPEAKER" and fields[SCORE] != NOTHING
 

@@ -33,6 +33,7 @@ class Tsv(AnnotationFormat):
     is_read = True
 
     def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
+        """Write events; see `AnnotationFormat.format`."""
         rows: list[Sequence[object]] = [DETECTION_COLUMNS]
         for file, found in events.items():
             rows += ([file, round(e.onset_s, 6), round(e.offset_s, 6), e.label, round(e.score, 4)] for e in found)
@@ -41,18 +42,22 @@ class Tsv(AnnotationFormat):
         return "".join(map(join_row, rows))
 
     def parse(self, path: Path) -> dict[str, list[Event]]:
+        """Read a table; see `AnnotationFormat.parse`."""
         return read_annotations(path)[""]
 
     def name_problem(self, names: Sequence[str]) -> str | None:
+        """Return why names cannot be held; see `AnnotationFormat.name_problem`."""
         return next((unfit_name(name) for name in names if not _is_read_again(name)), None)
 
     def label_problem(self, labels: Sequence[str]) -> str | None:
+        """Return why labels cannot be held; see `AnnotationFormat.label_problem`."""
         for label in labels:
             if label_problem([label]) or has_controls(label) or not _is_read_again(label):
                 return f"it cannot hold the label {label!r}"
         return None
 
     def is_detections(self, start: str) -> bool:
+        """Recognise detections; see `AnnotationFormat.is_detections`."""
         return start.startswith(join_row(DETECTION_COLUMNS))
 
 

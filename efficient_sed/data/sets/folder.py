@@ -1,6 +1,7 @@
 """A folder of audio files with tab-separated annotations, DESED style: `filename onset offset event_label`.
 
-A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of one file.
+A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of
+one file.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class FolderConfig(DataConfig):
     audio: str = "audio"
     """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
     train: str | None = "train.tsv"
-    """Annotations of the training part, relative to root. None: all audio files that stand in no other part, without labels, for a teacher."""
+    """Annotations of the training part, relative to root.
+
+    None: all audio files that stand in no other part, without labels, for a teacher.
+    """
     validation: str | None = "validation.tsv"
     """Annotations that choose the best epoch; none where nothing is trained."""
     test: str | None = "test.tsv"
@@ -51,7 +55,10 @@ class FolderConfig(DataConfig):
     split_column: str = "split"
     """Column with train, validation or test in each row of `annotations`."""
     classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
-    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet; none: all labels of the annotations, sorted."""
+    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet.
+
+    None: all labels of the annotations, sorted.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,9 +71,11 @@ class FolderConfig(DataConfig):
 
     @property
     def has_labels(self) -> bool:
+        """Whether training clips have labels, or only what a teacher gives."""
         return self.annotations is not None or self.train is not None
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(
@@ -96,13 +105,19 @@ def read_folder(
     """Clips by part, durations read from the files.
 
     Args:
-        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the training part is all audio that
+        audio: Folder of the audio files.
+        num_workers: Threads that read the headers of files.
+        split_column: Column of a single table that names the part.
+        channel: Of the files, counted from 1; default None, the mean of all.
+        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the
+            training part is all audio that
             is in no other part, without labels, and another part is empty.
         classes: Allowed labels in logit order; none takes all that occur, sorted.
         on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
 
     Raises:
-        DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file and line.
+        DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file
+            and line.
     """
     if not audio.is_dir():
         raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
@@ -122,7 +137,8 @@ def read_folder(
         classes = sorted(labels)
         if not classes:
             raise DataError(
-                f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as data.classes=[…] if that is meant"
+                f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as "
+                "data.classes=[…] if that is meant"
             )
     if problem := label_problem([*classes, *sorted(labels - set(classes))]):
         raise DataError(f"{audio}: in its annotations, {problem}")
@@ -154,6 +170,9 @@ def read_parts(
     """Clips of annotated files, durations read from the files.
 
     Args:
+        classes: Labels in logit order.
+        on_error: As in `read_folder`.
+        num_workers: Threads that read the headers of files.
         audio: Folder of the files by part.
         events: By part and file name.
         may_be_empty: Parts that need no clip.
@@ -161,12 +180,14 @@ def read_parts(
         channel: Of the files, counted from 1; default None, the mean of all.
 
     Raises:
-        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part without clips.
+        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part
+            without clips.
     """
     for first, second in itertools.combinations(events, 2):
         if shared := events[first].keys() & events[second].keys():
             raise DataError(
-                f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing"
+                f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else "
+                "scores mean nothing"
             )
     skipped = list(already_skipped)
     parts: dict[str, tuple[Clip, ...]] = {}
@@ -225,7 +246,8 @@ def _clips(
     if errors and on_error == "raise":
         if len(errors) > 1 and (lack := _missing_words(audio, events_by_file)):
             raise DataError(
-                f"{next((error for error in errors if 'no such audio file' in error), errors[0])}; {lack}; data.on_error=skip leaves such files out"
+                f"{next((error for error in errors if 'no such audio file' in error), errors[0])}; {lack}; "
+                "data.on_error=skip leaves such files out"
             )
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")

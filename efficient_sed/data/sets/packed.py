@@ -1,4 +1,7 @@
-"""A packed copy of a data set that `efficient-sed data pack` writes: 16 kHz samples, events and parts, for training without decoding."""
+"""A packed copy of a data set that `efficient-sed data pack` writes.
+
+16 kHz samples, events and parts, for training without decoding.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ class PackedConfig(DataConfig):
         )
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         from efficient_sed.data.storage.packed_splits import load_packed
 
         return load_packed(Path(self.root))

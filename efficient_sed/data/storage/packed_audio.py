@@ -1,4 +1,7 @@
-"""Clips of a packed data set: ranges of 16-bit samples at 16 kHz, and columns, that stay in their files until they are asked for."""
+"""Clips of a packed data set.
+
+Ranges of 16-bit samples at 16 kHz, and columns, that stay in their files until they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,15 @@ class PackedAudio(AudioSource):
         return f"{self.file}: {self.clip_id}"
 
     def check_rate(self, sample_rate: int) -> None:
+        """Refuse a sample rate; see `AudioSource.check_rate`."""
         if sample_rate != SAMPLE_RATE:
             raise DataError(
-                f"{self.file}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and data.root=DIR of the recordings themselves"
+                f"{self.file}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and "
+                "data.root=DIR of the recordings themselves"
             )
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        """Read mono samples; see `AudioSource.read`."""
         self.check_rate(sample_rate)
         begin = round(start_s * SAMPLE_RATE)
         end = self.length if duration_s is None else min(self.length, begin + round(duration_s * SAMPLE_RATE))
@@ -53,6 +59,7 @@ class PackedAudio(AudioSource):
         return torch.from_numpy(np.multiply(samples, self.scale / PEAK, dtype=np.float32))
 
     def check(self, duration_s: float) -> None:
+        """Decode all of it; see `AudioSource.check`."""
         found = 0
         for begin in range(0, self.length, PIECE):
             end = min(self.length, begin + PIECE)
@@ -65,6 +72,7 @@ class PackedAudio(AudioSource):
             )
 
     def content_hash(self) -> str:
+        """Hash of the content."""
         return self.digest
 
 
@@ -82,9 +90,11 @@ class PackedColumns(ClipColumns):
         self.index, self.labels, self.shards, self.shard_first = index, labels, shards, shard_first
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:
+        """A range of one column."""
         return self.index.read(name, first, last, f"{self.index} ({name})")
 
     def sources(self, ids: Sequence[str], first: int, last: int) -> Iterator[PackedAudio]:
+        """Where the audio of a range of clips comes from."""
         begins = self.read("first", first, last)
         shards = np.searchsorted(self.shard_first, begins, side="right") - 1
         columns = [self.read(name, first, last).tolist() for name in ("length", "scale", "digest", "crc32")]

@@ -1,6 +1,9 @@
-"""Ranges of the data sets of an HDF5 file, read where they lie: nothing of them stays in memory, no lock is taken, and each process opens a file once.
+"""Ranges of the data sets of an HDF5 file, read where they lie.
 
-A file may be read by many nodes over a network file system, so HDF5 only reads the header, through a file that is opened for reading; a read that fails
+Nothing of them stays in memory, no lock is taken, and each process opens a file once.
+
+A file may be read by many nodes over a network file system, so HDF5 only reads the header, through a file that is
+opened for reading; a read that fails
 for the moment is tried again. (Memory maps would do as well until the network fails, which then kills the process.)
 """
 
@@ -78,7 +81,8 @@ class PackedFile:
             raise DataError(f"{path}: an HDF5 file, but not one that `efficient-sed data pack` wrote")
         if version != VERSION:
             raise DataError(
-                f"{path}: packed in version {version} of the format, this is for version {VERSION}; pack the data set again"
+                f"{path}: packed in version {version} of the format, this is for version {VERSION}; pack the data set "
+                "again"
             )
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:
@@ -127,6 +131,9 @@ class PackedPath(NamedTuple):
         """Entries of a data set from one to another.
 
         Args:
+            name: Of the data set.
+            first: Number of the first entry.
+            last: Number behind the last entry.
             wanted_by: What messages call it.
 
         Raises:
@@ -138,7 +145,8 @@ class PackedPath(NamedTuple):
         file: PackedFile = opened(self.path, "packed", PackedFile)
         if file.stamp != self.stamp:
             raise DataError(
-                f"{self.path}: was replaced since these data were loaded; start again, and give a packed file that is in use another name"
+                f"{self.path}: was replaced since these data were loaded; start again, and give a packed file that is "
+                "in use another name"
             )
         return file
 
@@ -171,7 +179,8 @@ def _retry(work: Callable[[], T], path: Path, wanted_by: str) -> T:
         return _call(work, wanted_by)
     except OSError as error:
         raise DataError(
-            f"{wanted_by}: cannot be read ({error.strerror}), tried {len(PAUSES_S) + 1} times; is its file system there?"
+            f"{wanted_by}: cannot be read ({error.strerror}), tried {len(PAUSES_S) + 1} times; is its file system "
+            "there?"
         ) from error
 
 

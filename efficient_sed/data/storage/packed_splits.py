@@ -1,4 +1,7 @@
-"""Reads the tables of a packed data set: one HDF5 file, or a folder of `index.h5`, with all but the samples, and `shard_00000.h5` and so on."""
+"""Reads the tables of a packed data set.
+
+One HDF5 file, or a folder of `index.h5`, with all but the samples, and `shard_00000.h5` and so on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Writes a packed copy of a data set: every clip decoded once, 16-bit samples at 16 kHz one after another in contiguous data sets."""
+"""Writes a packed copy of a data set.
+
+Every clip decoded once, 16-bit samples at 16 kHz one after another in contiguous data sets.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,7 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
     """Write a packed copy; it appears only when it is complete.
 
     Args:
+        config: Of the data set that is packed.
         output: A file; with shards a folder.
         shard_gb: Largest size of a file of samples, in 10^9 bytes; none: one file of everything.
 
@@ -73,13 +77,15 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
             return _pack(config, splits, clips, output, shard_gb)
     except (OSError, RuntimeError) as error:  # h5py wraps a full disk in either
         is_full = "No space left" in str(error) or "errno = 28" in str(error)
-        raise DataError(
-            f"{output}: cannot be written ({'No space left on device' if is_full else getattr(error, 'strerror', None) or ' '.join(str(error).split())})"
-        ) from error
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DataError(f"{output}: cannot be written ({'No space left on device' if is_full else why})") from error
 
 
 def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path, shard_gb: float | None) -> Packed:
-    """Write everything into a hidden folder, of which index or whole then take their place; what a process that was killed left there is removed first."""
+    """Write everything into a hidden folder, of which index or whole then take their place.
+
+    What a process that was killed left there is removed first.
+    """
     if output.is_dir():
         raise DataError(f"{output}: is there already; give another name")
     capacity = clips.capacity()
@@ -147,7 +153,10 @@ def _decode(clip: Clip) -> tuple[np.ndarray, float] | str:
 
 
 def _compare_speed(origins: Sequence[tuple[int, AudioSource]], output: Path) -> tuple[float, float]:
-    """Whole clips a second from the packed file and from where they came, in turn, in random order; after one of each that opens the files."""
+    """Whole clips a second from the packed file and from where they came, in turn, in random order.
+
+    After one of each that opens the files.
+    """
     if not origins:
         return 0.0, 0.0
     columns = cast("ColumnPart", load_packed(output).train).columns
