@@ -34,9 +34,9 @@ from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
 from efficient_sed.data.check import check_data
 from efficient_sed.data.dataset import TrainingClips, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.data.sampler import EpochSampler, weights_by_frames
-from efficient_sed.data.sets.packed import INDEX_NAME, SHARD_NAME, PackedConfig
-from efficient_sed.data.storage.packed_file import FORMAT, VERSION
+from efficient_sed.data.samplers import EpochSampler, weights_by_frames
+from efficient_sed.data.sets.packed import PackedConfig
+from efficient_sed.data.storage.packed_file import FORMAT, INDEX_NAME, SHARD_NAME, VERSION
 from efficient_sed.machine.environment import device_name
 from efficient_sed.machine.memory import process_peak_mb
 

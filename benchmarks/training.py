@@ -34,7 +34,7 @@ from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import TrainingClips
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels, audioset_vocabulary
-from efficient_sed.data.sampler import Draw
+from efficient_sed.data.samplers import Draw
 from efficient_sed.data.storage.packing import pack_data
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.machine.environment import device_name

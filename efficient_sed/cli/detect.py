@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
 from efficient_sed.inference.engines.contract import is_exported
+from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from efficient_sed.inference.detect_one import Found
     from efficient_sed.inference.recordings import Recording
 
-FORMATS = ("table", "tsv", "json", "rttm", "audacity", "jams", "npz")
-OF_ONE_RECORDING = ("audacity", "jams", "npz")
+TABLE, SCORES = "table", "npz"
+"""Formats beside those of annotations: a table on the terminal, and scores of every frame."""
 EXIT_UNREADABLE = 2
 
 
@@ -69,15 +69,18 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=FORMATS,
-        default="table",
-        help="audacity, jams and npz (scores of every frame) write a file for each recording",
+        choices=(TABLE, *ANNOTATION_FORMATS.names(), SCORES),
+        default=TABLE,
+        help=f"{', '.join(_formats_of_one_recording())} and {SCORES} (scores of every frame) "
+        "write a file for each recording",
     )
     parser.add_argument(
         "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="start anew; without it only missing results are added to a folder"
+        "--overwrite",
+        action="store_true",
+        help="replace what is there; without it, a folder of results is only completed",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
@@ -87,6 +90,15 @@ def add_parser(commands: Commands) -> None:
         metavar="HTML",
         help="page about one file: its sound, spectrogram, scores, and events at any threshold",
     )
+
+
+def _formats_of_one_recording() -> list[str]:
+    return [name for name in ANNOTATION_FORMATS.names() if not ANNOTATION_FORMATS.get(name).holds_many]
+
+
+def _is_of_one_recording(format_name: str) -> bool:
+    """Whether each recording has a file of its own."""
+    return format_name in (SCORES, *_formats_of_one_recording())
 
 
 def run(options: argparse.Namespace) -> int:
@@ -142,33 +154,38 @@ def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Re
 
 
 def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
-    """Check before the detection that every file can be written.
+    """Check before the detection that every result can be written and destroys nothing.
+
+    A text of detections replaces detections, but no annotations, which may have the same name; a picture or a page
+    replaces what has its name; nothing replaces one of the recordings.
 
     Raises:
-        ConfigError: If one cannot, is one of the recordings, or is of another kind than what will replace it.
+        ConfigError: If a result cannot be written, or would destroy something.
     """
-    from efficient_sed.data.annotations.event_files import STARTS, check_names
-    from efficient_sed.files.atomic import PNG_START, check_writable
-    from efficient_sed.files.pages import PAGE_START
+    from efficient_sed.data.annotations.contract import check_names, find_format
+    from efficient_sed.data.spelling import check_spellings
+    from efficient_sed.files.atomic import check_replaceable, check_writable
 
-    check_names([recording.name for recording in recordings], options.format)
-    resolved = {recording.path.resolve() for recording in recordings}
-    if folder is None:
-        own = STARTS.get(_text_format(options), "(?!)")  # a label track replaces nothing: nobody can tell whose it is
-        start = None if options.overwrite else re.compile(own.encode())
-        targets = [] if options.output is None else [("--output", options.output, start)]
+    names = [recording.name for recording in recordings]
+    if (text_format := _text_format(options)) is None:
+        check_spellings(names)
     else:
-        targets = [("--output", path, None) for path in _outputs(options, recordings, folder)]
-    targets += [
-        (option, path, start)
-        for option, path, start in (("--plot", options.plot, PNG_START), ("--report", options.report, PAGE_START))
-        if path is not None
-    ]
-    for option, path, own_start in targets:
-        if path.resolve() in resolved:
+        check_names(names, text_format)
+    if folder is not None:
+        targets = [("--output", path) for path in _outputs(options, recordings, folder)]
+    else:
+        targets = [("--output", options.output)]
+    inputs = {recording.path.resolve() for recording in recordings}
+    for option, path in [*targets, ("--plot", options.plot), ("--report", options.report)]:
+        if path is None:
+            continue
+        if path.resolve() in inputs:
             raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
         try:
-            check_writable(path, own_start)
+            if option == "--output" and text_format and folder is None and not options.overwrite:
+                check_replaceable(path, find_format(text_format).is_detections)
+            else:
+                check_writable(path)
         except OSError as error:
             raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
 
@@ -185,10 +202,9 @@ def _check_model(options: argparse.Namespace) -> None:
 
 def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
     """Recording of each file of results in a folder."""
-    from efficient_sed.data.annotations.event_files import RECORDING_FORMATS
     from efficient_sed.inference.detect_one import SCORES_SUFFIX
 
-    ending = RECORDING_FORMATS.get(options.format, SCORES_SUFFIX)
+    ending = SCORES_SUFFIX if options.format == SCORES else ANNOTATION_FORMATS.get(options.format).ending
     return {folder / f"{recording.output}{ending}": recording for recording in recordings}
 
 
@@ -202,16 +218,18 @@ def _finished(
         return set()
     _check_model(options)
     settings = {"model": identify_model(options.model), **dataclasses.asdict(detect_options)}
-    if options.format == "npz":  # scores know no threshold
+    if options.format == SCORES:  # scores know no threshold
         del settings["threshold"]
     outputs = _outputs(options, recordings, folder)
     finished = start_results(outputs, folder, options.format, settings, overwrite=options.overwrite)
     return {outputs[path] for path in finished}
 
 
-def _text_format(options: argparse.Namespace) -> str:
-    """A table is for the terminal; a file gets the same as tab-separated values."""
-    return "tsv" if options.format == "table" else str(options.format)
+def _text_format(options: argparse.Namespace) -> str | None:
+    """Annotation format that is written, None for scores and for a table on the terminal; a file gets that as tsv."""
+    if options.format == TABLE:
+        return None if options.output is None else "tsv"
+    return None if options.format == SCORES else str(options.format)
 
 
 def _detect(
@@ -222,15 +240,17 @@ def _detect(
     finished: set[Recording],
 ) -> list[Found]:
     """Results in the order of the recordings; what is finished is written even after Ctrl-C."""
-    from efficient_sed.data.annotations.event_files import check_labels
+    from efficient_sed.data.annotations.contract import check_labels
     from efficient_sed.inference.detect_files import detect_files
     from efficient_sed.inference.detect_one import Task
     from efficient_sed.machine.progress import progress
 
+    text_format = _text_format(options)
+    check = functools.partial(check_labels, format_name=text_format) if text_format else None
     found: list[Found] = []
     try:
         total_s = sum(recording.duration_s for recording in recordings)
-        scores_folder = folder if options.format == "npz" and not finished.issuperset(recordings) else None
+        scores_folder = folder if options.format == SCORES and not finished.issuperset(recordings) else None
         task = Task(detect_options, scores_folder, has_scores=bool(options.report))
         with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as advance:
             for each in detect_files(
@@ -240,7 +260,7 @@ def _detect(
                 engine=options.engine,
                 jobs=options.jobs,
                 progress=advance,
-                check_labels=functools.partial(check_labels, output_format=options.format),
+                check_labels=check,
             ):
                 found.append(each)
                 if folder is not None and each.error is None and each.recording not in finished:
@@ -283,8 +303,8 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
         _check_plot(options)
     if options.report:
         _check_report(options, recordings)
-    is_folder_meant = num_given > 1 or options.format == "npz" or any(path.is_dir() for path in options.files)
-    if options.format in OF_ONE_RECORDING and is_folder_meant:
+    is_folder_meant = num_given > 1 or options.format == SCORES or any(path.is_dir() for path in options.files)
+    if _is_of_one_recording(options.format) and is_folder_meant:
         if output is None:
             raise ConfigError(
                 f"--format {options.format} writes a file for each recording, got {num_given}; "
@@ -297,7 +317,7 @@ def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | 
             )
         return output
     if (
-        options.format in OF_ONE_RECORDING
+        _is_of_one_recording(options.format)
         and output is not None
         and (output.is_dir() or not (output.suffix or output.exists()))
     ):
@@ -330,31 +350,31 @@ def _check_report(options: argparse.Namespace, recordings: list[Recording]) -> N
 
 
 def _write_own(found: Found, output_format: str, folder: Path) -> None:
-    from efficient_sed.data.annotations.event_files import RECORDING_FORMATS
-
-    if output_format in RECORDING_FORMATS:
-        _write(folder / f"{found.recording.output}{RECORDING_FORMATS[output_format]}", _text([found], output_format))
+    if output_format != SCORES:  # which are written while they are made
+        ending = ANNOTATION_FORMATS.get(output_format).ending
+        _write(folder / f"{found.recording.output}{ending}", _text([found], output_format))
 
 
 def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: bool) -> None:
     """One text for all recordings, or a table on the terminal; a partial text replaces no earlier one."""
-    if options.output is not None:
-        output: Path = options.output
-        if is_partial and output.is_file() and output.stat().st_size:
-            output = output.with_name(f"{output.stem}.partial{output.suffix}")
-        _write(output, _text(found, _text_format(options)))
-        if is_partial:
-            print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
-    elif options.format == "table":
+    text_format = _text_format(options)
+    if text_format is None:
         from efficient_sed.cli.event_tables import events_table
 
         print_table(events_table(_events(found)))
+    elif options.output is not None:
+        output: Path = options.output
+        if is_partial and output.is_file() and output.stat().st_size:
+            output = output.with_name(f"{output.stem}.partial{output.suffix}")
+        _write(output, _text(found, text_format))
+        if is_partial:
+            print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
     else:
-        print_text(_text(found, options.format))
+        print_text(_text(found, text_format))
 
 
 def _text(found: list[Found], output_format: str) -> str:
-    from efficient_sed.data.annotations.event_files import format_events
+    from efficient_sed.data.annotations.contract import format_events
 
     return format_events(
         _events(found), output_format, {each.recording.name: each.recording.duration_s for each in found}

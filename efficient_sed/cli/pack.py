@@ -57,5 +57,6 @@ def _check_forced(config: DataConfig, output: Path) -> None:
         raise ConfigError(f"{output}: is what would be packed; give another name")
     if output.stat().st_size and not is_packed(output):
         raise ConfigError(
-            f"{output}: --force replaces packed files, and this is none, or a damaged one; give another name, or delete it"
+            f"{output}: --force replaces packed files, and this is none, or a damaged one; "
+            "give another name, or delete it"
         )

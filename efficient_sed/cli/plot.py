@@ -90,28 +90,33 @@ def _draw_published(options: argparse.Namespace) -> int:
 def check_output(option: str, output: Path, endings: Sequence[str] = (*PICTURES, "html", "csv")) -> None:
     """Check before a training, not after it, that the files of a plot can be written.
 
+    Pictures and pages replace what has their name; the CSV replaces only a table of results, since annotations may have
+    its name.
+
     Args:
         option: What the path was typed as, for the message.
         output: The picture.
         endings: Of the files that will be written.
 
     Raises:
-        ConfigError: If one cannot be written, or would replace a file of another kind.
+        ConfigError: If one cannot be written, or the CSV would replace another table.
     """
-    from efficient_sed.experiment.record import CSV_START
-    from efficient_sed.files.atomic import PNG_START, SVG_START, check_writable
-    from efficient_sed.files.pages import PAGE_START
+    from efficient_sed.experiment.record import result_columns
+    from efficient_sed.files.atomic import check_replaceable, check_writable
     from efficient_sed.frontier.runs import output_base, with_ending
 
     if not output.is_dir() and output_base(output) == output and FILE_ENDING.fullmatch(output.suffix):
         raise ConfigError(
             f"{option} {output} is not allowed: PNG and SVG are drawn, such as {output.with_suffix('.png')}"
         )
-    starts = {"png": PNG_START, "svg": SVG_START, "html": PAGE_START, "csv": CSV_START}
+    header = ",".join(result_columns()[:3])
     for ending in endings:
         path = with_ending(output_base(output), ending)
         try:
-            check_writable(path, starts[ending])
+            if ending == "csv":
+                check_replaceable(path, lambda start: start.startswith(header))
+            else:
+                check_writable(path)
         except OSError as error:
             raise ConfigError(f"{option} {output}: {path} cannot be written ({error.strerror})") from error
 

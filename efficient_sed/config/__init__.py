@@ -1,1 +1,1 @@
-"""Configuration: dataclasses that validate themselves, and the one file that composes them from presets and overrides."""
+"""The options of a run: dataclasses that check their own values, and what each option means."""

@@ -18,8 +18,8 @@ class AugmentConfig:
     """
 
     speed_change: float = 0.0
-    """Largest relative change of every clip's speed and pitch together, by resampling; 0 to 0.5 in steps of 0.05, so 0.5
-    draws factors of 0.5 to 1.5. Default 0: none."""
+    """Largest relative change of every clip's speed and pitch together, by resampling; 0 to 0.5 in steps of 0.05, so
+    0.5 draws factors of 0.5 to 1.5. Default 0: none."""
     pitch_shift: float = 0.0
     """Largest relative change of every clip's pitch at the same speed, by a phase vocoder; 0 to 0.5 in steps of 0.05.
     Default 0: none."""
@@ -32,7 +32,8 @@ class AugmentConfig:
     """Whether the mixing weight is that of the clips' A-weighted sound pressures (between-class learning) instead of
     that of their amplitudes."""
     mel_jitter: bool = True
-    """Whether the edges of the mel bank are drawn anew for every batch: low edge 0 to 10 Hz, high edge 6000 to 8000 Hz."""
+    """Whether the edges of the mel bank are drawn anew for every batch: low edge 0 to 10 Hz, high edge 6000 to 8000
+    Hz."""
     time_roll_sigma: float = 0.125
     """Standard deviation of the circular shift in time, as a share of the clip, 0 or more; 0 for none."""
     mixup_probability: float = 0.3
@@ -45,7 +46,8 @@ class AugmentConfig:
     weak_mixup_alpha: float = 0.3
     """Alpha of the mixing weight of weak clips."""
     mixstyle_probability: float = 0.0
-    """Share of batches in which clips take on part of another clip's mean and deviation in each mel bin. Default 0: off."""
+    """Share of batches in which clips take on part of another clip's mean and deviation in each mel bin. Default 0:
+    off."""
     mixstyle_alpha: float = 0.4
     """Alpha of the mixing weight."""
     filter_probability: float = 0.0

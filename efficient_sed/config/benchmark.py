@@ -20,8 +20,8 @@ class BenchmarkConfig:
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where speed is measured. `auto`: in a run where it trains, else on a GPU if there is one."""
     batches: tuple[int, ...] = ()
-    """Batch sizes to measure instead of batch_size, on a CPU too; throughput is that of the largest. Default []: batch_size
-    alone. Latency is always that of one clip."""
+    """Batch sizes to measure instead of batch_size, on a CPU too; throughput is that of the largest. Default []:
+    batch_size alone. Latency is always that of one clip."""
     precision: tuple[Literal["fp32", "bf16", "fp16"], ...] = field(default=(), metadata={ONE_OR_LIST: True})
     """Number formats of the forward pass; throughput is that of the first. Default []: fp16 on a GPU, as published, and
     fp32 on a CPU. Half precision on a GPU is that of the weights, with autocast in a row of its own."""

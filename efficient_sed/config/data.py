@@ -54,8 +54,8 @@ class DataConfig:
     """HDF5 file with a teacher's frame logits for the training clips (`filenames`, `strong_logits`), as
     `efficient-sed pseudo-label` writes it. Default null: no stored teacher."""
     clip_teacher: str | None = None
-    """Numpy file with a teacher's clip logits, shape (clips, classes), for task=tagging, as published for AudioSet; needs
-    data.clip_teacher_index. Default null: none."""
+    """Numpy file with a teacher's clip logits, shape (clips, classes), for task=tagging, as published for AudioSet;
+    needs data.clip_teacher_index. Default null: none."""
     clip_teacher_index: str | None = None
     """Pickled dictionary from file name to row of data.clip_teacher. Default null: none."""
 

@@ -8,7 +8,6 @@ import inspect
 import json
 import textwrap
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 import yaml
@@ -69,9 +68,9 @@ def _walk(cls: type[Any], prefix: str) -> Iterator[OptionDoc]:
 
 
 def _default(item: dataclasses.Field[Any]) -> str:
-    if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-        return ""
-    return _typed(item.default if item.default is not dataclasses.MISSING else item.default_factory())  # type: ignore[misc]
+    if item.default is not dataclasses.MISSING:
+        return _typed(item.default)
+    return "" if item.default_factory is dataclasses.MISSING else _typed(item.default_factory())
 
 
 def _typed(value: Any) -> str:
@@ -84,7 +83,6 @@ def _typed(value: Any) -> str:
     return json.dumps(value)
 
 
-@cache
 def field_docs(cls: type[Any]) -> dict[str, tuple[str, str]]:
     """Type and description of the fields of a config class by name; those of base classes are included."""
     found: dict[str, tuple[str, str]] = {}

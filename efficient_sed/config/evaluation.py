@@ -18,7 +18,8 @@ class PsdsConfig:
     dtc: float = 0.7
     """Detection tolerance criterion: smallest share of a detection that ground truth must cover; above 0, at most 1."""
     gtc: float = 0.7
-    """Ground-truth intersection criterion: smallest share of an event that detections must cover; above 0, at most 1."""
+    """Ground-truth intersection criterion: smallest share of an event that detections must cover; above 0, at most
+    1."""
     alpha_st: float = 1.0
     """Standard deviations over classes that are taken off the mean, 0 or more. The macro value beside PSDS has none."""
     max_efpr: float = 100.0

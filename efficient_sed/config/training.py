@@ -25,10 +25,11 @@ class TrainConfig:
     clips."""
     sampler: Literal["uniform", "balanced"] = "uniform"
     """How clips are drawn: `uniform` takes all alike, `balanced` draws clips of rare classes more often, with
-    replacement (detection: by the frames of each class, tagging: by its clips). It never draws a clip without events."""
+    replacement (detection: by the frames of each class, tagging: by its clips). It never draws a clip without
+    events."""
     draws_per_epoch: int | None = None
-    """Clips in an epoch, over all processes and with the weak ones of train.weak_share; 1 or more. Default null: as many
-    as there are strong clips. Published for AudioSet: 100,000."""
+    """Clips in an epoch, over all processes and with the weak ones of train.weak_share; 1 or more. Default null: as
+    many as there are strong clips. Published for AudioSet: 100,000."""
     crop_seconds: float | None = None
     """Longest training excerpt in seconds, 1 or more, where it is shorter than data.clip_seconds, in which scores are
     computed. Default null: data.clip_seconds."""
@@ -39,17 +40,17 @@ class TrainConfig:
     layer_decay: float = 0.9
     """Factor on the learning rate from one backbone stage to the one before it; above 0, at most 1."""
     lr_positions_ratio: float = 5.0
-    """Learning rate of learned positions and deviations (backbones with _dcls) as a multiple of their stage's, 0 or more;
-    5 as published. They have no weight decay."""
+    """Learning rate of learned positions and deviations (backbones with _dcls) as a multiple of their stage's, 0 or
+    more; 5 as published. They have no weight decay."""
     optimizer: Literal["adam", "adamw", "lamb"] | None = None
-    """Optimiser. Default null: Adam, or AdamW where there is a weight decay. `lamb` is timm's, which clips the gradient to
-    a norm of 1 first."""
+    """Optimiser. Default null: Adam, or AdamW where there is a weight decay. `lamb` is timm's, which clips the gradient
+    to a norm of 1 first."""
     weight_decay: float = 0.0
-    """Share of every weight that a step of AdamW takes off, times the learning rate, 0 or more; norms and biases too, as
-    published for DCASE 2016. LAMB adds that share to a layer's step before it scales it. Default 0: none."""
+    """Share of every weight that a step of AdamW takes off, times the learning rate, 0 or more; norms and biases too,
+    as published for DCASE 2016. LAMB adds that share to a layer's step before it scales it. Default 0: none."""
     schedule: Literal["cosine", "one_cycle"] = "cosine"
-    """Course of the learning rates: `cosine` is a warm-up and half a cosine down; `one_cycle` rises to the peak in 30 % of
-    the steps and falls to nearly 0, with beta1 the other way, as torch's OneCycleLR does by default."""
+    """Course of the learning rates: `cosine` is a warm-up and half a cosine down; `one_cycle` rises to the peak in 30 %
+    of the steps and falls to nearly 0, with beta1 the other way, as torch's OneCycleLR does by default."""
     warmup_steps: int = 5000
     """Steps of linear warm-up before the cosine, 0 or more; 5000 as published. At most half of the training is used."""
     final_lr_ratio: float = 0.01
@@ -74,7 +75,8 @@ class TrainConfig:
     data.weak_root, balanced by class, and learn from the frames of train.teacher alone. Default 0: none."""
     init_from: str | None = None
     """A trained model of the same architecture to start from, NAME or FILE: its backbone and sequence head, and its
-    classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone, of any model."""
+    classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone, of any
+    model."""
     is_backbone_frozen: bool = False
     """Whether only head and classifier are trained, on the features of the initial backbone."""
     is_batchnorm_frozen: bool = False
@@ -93,16 +95,16 @@ class TrainConfig:
     train.batch_size. The result is that of one process but for rounding and the pairs that are mixed, so a training
     may be resumed with another number."""
     strategy: Literal["ddp", "deepspeed_stage_2"] = "ddp"
-    """How several processes work together; deepspeed_stage_2 also divides gradients and optimiser state among them. Both
-    write the same checkpoints."""
+    """How several processes work together; deepspeed_stage_2 also divides gradients and optimiser state among them.
+    Both write the same checkpoints."""
     validate_every: int = 1
     """Epochs from one validation to the next; a divisor of train.epochs."""
     select: Literal["best", "lowest_loss", "last"] = "best"
     """Epoch whose weights are evaluated and kept: `best` has the best validation score, `lowest_loss` the lowest
     validation loss, `last` is the last one (as published)."""
     patience: int | None = None
-    """Validations without a better one, by what train.select looks at, after which the training ends; 1 or more. Default
-    null: it runs all its epochs."""
+    """Validations without a better one, by what train.select looks at, after which the training ends; 1 or more.
+    Default null: it runs all its epochs."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import json
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,12 +19,11 @@ from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.storage.columns import iterate_blocks
 from efficient_sed.errors import DataError
-from efficient_sed.files.atomic import check_writable, opened_atomically
+from efficient_sed.files.atomic import check_replaceable, opened_atomically
 from efficient_sed.machine.progress import progress
 
 logger = logging.getLogger(__name__)
 BLOCK = 256  # clips that are decoded together
-MANIFEST_START = re.compile(rb'\{"part": ')
 
 
 class PartSummary(NamedTuple):
@@ -59,9 +57,12 @@ class DataReport(NamedTuple):
 
 
 def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
-    """Load a data set, decode every clip of it, and ask its teacher for every training clip; memory holds the messages, and no clips but the data set's own.
+    """Load a data set, decode every clip of it, and ask its teacher for every training clip.
+
+    Memory holds the messages, and no clips but the data set's own.
 
     Args:
+        config: Of the data set.
         grid: Of the model to be trained, which stored logits have to share; default None, any.
 
     Raises:
@@ -72,7 +73,8 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
     problems: dict[str, None] = dict.fromkeys(splits.skipped)
     if splits.known_hash and (found := splits.hash_clips()) != splits.known_hash:
         problems[
-            f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as {splits.known_hash}); pack the data set again"
+            f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as "
+            f"{splits.known_hash}); pack the data set again"
         ] = None
     unreadable: dict[str, int] = {}
     for part in splits.parts:
@@ -123,9 +125,12 @@ def _decode(clip: Clip) -> str | None:
 
 
 def check_manifest_place(path: Path) -> None:
-    """Raise a DataError, before every file is decoded, if it cannot be written, or a file that is there is no manifest: annotations, most likely."""
+    """Raise a DataError, before every file is decoded, if it cannot be written, or a file that is there is no manifest.
+
+    Annotations, most likely.
+    """
     try:
-        check_writable(path, MANIFEST_START)
+        check_replaceable(path, lambda start: start.startswith('{"part": '))
     except OSError as error:
         raise DataError(f"--manifest {path}: cannot be written ({error.strerror})") from error
 

@@ -1,15 +1,18 @@
-"""A teacher's clip logits, for training on clip labels: one array (clips x classes) and a pickled dictionary from file name to row.
+"""A teacher's clip logits, for training on clip labels.
 
-Schmid et al. 2023 published `passt_enemble_logits_mAP_495.npy` with `fname_to_index.pkl`, whose names are bare YouTube ids.
+One array (clips x classes) and a pickled dictionary from file name to row.
+
+Schmid et al. 2023 published `passt_enemble_logits_mAP_495.npy` with `fname_to_index.pkl`, whose names are bare YouTube
+ids.
 """
 
 from __future__ import annotations
 
-import io
 import pickle
+import pickletools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +22,51 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError
 
+PLAIN_OPCODES = frozenset(
+    [
+        "PROTO",
+        "FRAME",
+        "MARK",
+        "STOP",
+        "EMPTY_DICT",
+        "DICT",
+        "SETITEM",
+        "SETITEMS",
+        "MEMOIZE",
+        "PUT",
+        "BINPUT",
+        "LONG_BINPUT",
+        "GET",
+        "BINGET",
+        "LONG_BINGET",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "UNICODE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "LONG4",
+    ]
+)
+NOT_AN_INDEX = "not a pickled dictionary from file name to row, of plain text and whole numbers"
+
 
 class ClipTeacher:
-    """Logits by clip, read like frame logits that are the same in each frame. The array stays on disk; each process maps it on first use.
+    """Logits by clip, read like frame logits that are the same in each frame.
+
+    The array stays on disk; each process maps it on first use.
 
     Args:
         path: Array in numpy's format; one of 527 columns holds AudioSet's classes, in their order.
-        index: Pickled dictionary. Plain containers, text and whole numbers are admitted, so that no code in it runs.
+        index: Pickled dictionary from file name to row. No code in it is run: it holds text and whole numbers, or is
+            refused.
         classes: Labels of the data set.
 
     Raises:
@@ -81,31 +122,26 @@ class ClipTeacher:
         return np.repeat(logits[:, None], num_frames, axis=1)
 
 
-class _PlainUnpickler(pickle._Unpickler):
-    """Knows no class and no function, so that a pickle holds plain values or is refused; the one in C takes as much memory as a number in the file says."""
-
-    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}  # noqa: RUF012  # so would this one
-
-    def find_class(self, module_name: str, global_name: str, /) -> NoReturn:
-        raise pickle.UnpicklingError(f"{module_name}.{global_name}")
-
-
 def _read_index(path: Path) -> dict[str, int]:
+    """Row of each clip.
+
+    Only opcodes that make text, whole numbers and a dictionary are admitted, before anything is unpickled.
+    """
     if not path.is_file():
         raise DataError(f"data.clip_teacher_index={path}: no such file")
+    data = path.read_bytes()
     try:
-        index = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
+        for opcode, value, _ in pickletools.genops(data):
+            if opcode.name not in PLAIN_OPCODES:
+                raise ValueError(f"it holds {opcode.name}")
+            if "PUT" in opcode.name and int(value or 0) > len(data):  # memory for so many entries would be taken
+                raise ValueError(f"it numbers {value} entries")
+        index = pickle.loads(data)
     except Exception as error:  # a damaged pickle raises almost anything
-        asks = (
-            f" (it asks for {error})"
-            if isinstance(error, pickle.UnpicklingError) and "." in str(error) and " " not in str(error)
-            else ""
-        )
-        raise DataError(
-            f"{path}: not a pickled dictionary of plain text and whole numbers{asks}; nothing in it was run"
-        ) from error
+        why = " ".join(str(error).split())
+        raise DataError(f"{path}: {NOT_AN_INDEX} ({why}); nothing in it was run") from error
     if not isinstance(index, dict) or not all(
         isinstance(name, str) and type(row) is int for name, row in index.items()
     ):
-        raise DataError(f"{path}: not a pickled dictionary from file name to row")
+        raise DataError(f"{path}: {NOT_AN_INDEX}")
     return {canonical(name): row for name, row in index.items()}

@@ -16,9 +16,8 @@ from efficient_sed.config.run import RunConfig
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.dataset import Batch, EvaluationWindows, StoredTeacher, TrainingClips, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.data.mixed_sampler import MixedSampler
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sampler import WEIGHTS, EpochSampler, weights_by_clips
+from efficient_sed.data.samplers import WEIGHTS, EpochSampler, MixedSampler, weights_by_clips
 from efficient_sed.data.storage.columns import select
 from efficient_sed.errors import ConfigError, DataError
 
@@ -29,6 +28,8 @@ def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid | None) -
     """The teacher that the data come with, if any.
 
     Args:
+        config: Of the data set.
+        splits: Its clips.
         grid: What its frames have to lie on; None for any.
 
     Raises:
@@ -56,13 +57,17 @@ def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None, grid:
     """
     is_taught = teacher is not None or bool(run.train.teacher)
     if not is_taught or run.train.distillation_weight < 1:
-        allowed = "only with a teacher, whose word alone counts: data.pseudo_labels=FILE or train.teacher=NAME, and train.distillation_weight=1"
+        allowed = (
+            "only with a teacher, whose word alone counts: data.pseudo_labels=FILE or train.teacher=NAME, "
+            "and train.distillation_weight=1"
+        )
         raise ConfigError(f"data.train=null is not allowed here: {allowed}")
     known = select(splits.train, (teacher is None or clip.id in teacher for clip in splits.train))
     longest = max(known, key=lambda clip: clip.duration_s)
     if isinstance(teacher, PseudoLabels) and longest.duration_s >= (teacher.num_frames + 1) * grid.hop_s:
         raise DataError(
-            f"{teacher.path}: ends {teacher.num_frames * grid.hop_s:g} s into a clip, and {longest.id!r} has {longest.duration_s:g} s; write it anew for these clips"
+            f"{teacher.path}: ends {teacher.num_frames * grid.hop_s:g} s into a clip, and {longest.id!r} has "
+            f"{longest.duration_s:g} s; write it anew for these clips"
         )
     if len(known) < len(splits.train):
         logger.warning(
@@ -77,7 +82,8 @@ class SedDataModule(pl.LightningDataModule):
     """Training excerpts and evaluation windows of one data set.
 
     Args:
-        run: Its seed fixes order and excerpts; `train.batch_size` clips a step, divided among the processes, in evaluation too.
+        run: Its seed fixes order and excerpts; `train.batch_size` clips a step, divided among the processes, in
+            evaluation too.
         splits: The loaded data set.
         grid: The model's frame grid.
 
@@ -107,11 +113,13 @@ class SedDataModule(pl.LightningDataModule):
         self._weights = WEIGHTS[run.task](splits.train, grid) if run.train.sampler == "balanced" else None
         if self._weights is not None and not self._weights.any():
             raise DataError(
-                "train.sampler=balanced draws clips by their events, and the train part holds none; give train.sampler=uniform"
+                "train.sampler=balanced draws clips by their events, and the train part holds none; give "
+                "train.sampler=uniform"
             )
         if self._weak_weights is not None and not self._weak_weights.any():
             raise DataError(
-                f"train.weak_share={run.train.weak_share} draws weak clips by their labels, and none of the {len(splits.weak)} has one"
+                f"train.weak_share={run.train.weak_share} draws weak clips by their labels, and none of the "
+                f"{len(splits.weak)} has one"
             )
         if splits.weak and not run.train.weak_share:
             logger.warning(
@@ -119,6 +127,7 @@ class SedDataModule(pl.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of training clips."""
         rank, world_size = self._process()
         train, num_clips, own_batch = self.run.train, len(self.splits.train), self.run.train.batch_size // world_size
         sampler: EpochSampler | MixedSampler
@@ -126,7 +135,8 @@ class SedDataModule(pl.LightningDataModule):
             sampler = EpochSampler(num_clips, self.run.seed, train.draws_per_epoch, self._weights, rank, world_size)
             if len(sampler) == 0:
                 raise DataError(
-                    f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give fewer devices"
+                    f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give "
+                    "fewer devices"
                 )
         else:
             own_weak = train.weak_per_batch // world_size
@@ -148,18 +158,23 @@ class SedDataModule(pl.LightningDataModule):
                     else f"train.draws_per_epoch={train.draws_per_epoch}"
                 )
                 raise DataError(
-                    f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size}; give a smaller one"
+                    f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size}; give "
+                    "a smaller one"
                 )
         self._sampler = sampler
         self._skip_done()
         return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= own_batch)
 
     def val_dataloader(self) -> DataLoader[Any]:
+        """Windows of the validation clips."""
         rank, world_size = self._process()
         return self._loader(self.validation, sampler=range(rank, len(self.validation), world_size))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """All but `is_weak`, which decides on the CPU what is mixed with what: a step need not wait for a GPU to ask it."""
+        """All but `is_weak`, which decides on the CPU what is mixed with what.
+
+        A step need not wait for a GPU to ask it.
+        """
         moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         return moved._replace(is_weak=batch.is_weak)
 
@@ -171,11 +186,15 @@ class SedDataModule(pl.LightningDataModule):
         return {"batches_done": 0 if progress.is_last_batch else progress.current.ready}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue an epoch at the batch where a checkpoint was written."""
         self._batches_done = int(state_dict.get("batches_done", 0))
         self._skip_done()
 
     def _skip_done(self) -> None:
-        """Let the next epoch begin where one was cut; the loader may have been made before that was known, or not yet."""
+        """Let the next epoch begin where one was cut.
+
+        The loader may have been made before that was known, or not yet.
+        """
         if self._sampler is not None:
             self._sampler.num_done, self._batches_done = (
                 self._batches_done * self.run.train.batch_size // self._process()[1],

@@ -16,7 +16,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import Clip, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sampler import Draw
+from efficient_sed.data.samplers import Draw
 from efficient_sed.data.storage.columns import durations
 from efficient_sed.data.windows import ClipWindows
 from efficient_sed.errors import DataError
@@ -30,7 +30,8 @@ class Batch(NamedTuple):
     Attributes:
         waveform: (batch, samples) at the grid's sample rate, zero-padded to one length.
         targets: (batch, classes, frames) in {0, 1}.
-        teacher: Probabilities of a teacher, same shape, those of a clip-level one in each frame; the targets themselves where there is none.
+        teacher: Probabilities of a teacher, same shape, those of a clip-level one in each frame; the targets themselves
+            where there is none.
         positions: (batch,), position of the item in its data set.
         is_weak: (batch,) bool, clips without labels for the frames: their targets are zeros that no loss looks at.
         errors: Messages of files that could not be read; they are missing from the batch.
@@ -73,7 +74,10 @@ class _ClipDataset(abc.ABC):
         """
 
     def __getitem__(self, key: Any) -> Item | str:
-        """The item, or the message of a file that cannot be read: an exception would lose its type on the way out of a worker."""
+        """The item, or the message of a file that cannot be read.
+
+        An exception would lose its type on the way out of a worker.
+        """
         try:
             return self._read(key)
         except DataError as error:
@@ -97,10 +101,14 @@ class _ClipDataset(abc.ABC):
 
 
 class TrainingClips(_ClipDataset, Dataset[Item | str]):
-    """Excerpts at places that depend on the seed and the draw alone. Indexed by a Draw, or its (epoch, clip); weak clips are numbered on after the others."""
+    """Excerpts at places that depend on the seed and the draw alone.
+
+    Indexed by a Draw, or its (epoch, clip); weak clips are numbered on after the others.
+    """
 
     def __init__(
-        self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, seed: int, pseudo_labels: StoredTeacher | None = None,
+        self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, seed: int,
+        pseudo_labels: StoredTeacher | None = None,
         weak: Sequence[Clip] = (),
     ) -> None:  # fmt: skip
         super().__init__(clips, classes, grid, clip_seconds)

@@ -77,7 +77,9 @@ class Splits:
     expected: Mapping[str, int] | None = None
     """Clips by part that the complete data set has; none where nothing says so."""
     weak: Sequence[Clip] = ()
-    """Further clips for a teacher to label in training (`train.weak_share`). Their events are labels of another list of classes: no targets, they say
+    """Further clips for a teacher to label in training (`train.weak_share`).
+
+    Their events are labels of another list of classes: no targets, they say.
     how often to draw a clip."""
 
     overhang: Mapping[str, Overhang] = field(default_factory=dict)
@@ -96,7 +98,10 @@ class Splits:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data. With folds it is that of the collection."""
+        """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data.
+
+        With folds it is that of the collection.
+        """
         return self.known_hash or self.hash_clips()
 
     def hash_clips(self) -> str:
@@ -166,7 +171,10 @@ def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:
 def encode_events(
     events: Iterable[Event], classes: Sequence[str], grid: FrameGrid, num_frames: int, start_s: float = 0.0
 ) -> np.ndarray:
-    """Frame targets in {0, 1}, shape (classes, frames), of an excerpt that begins at `start_s`. Onsets round down, offsets up."""
+    """Frame targets in {0, 1}, shape (classes, frames), of an excerpt that begins at `start_s`.
+
+    Onsets round down, offsets up.
+    """
     row = {label: index for index, label in enumerate(classes)}
     targets = np.zeros((len(classes), num_frames), dtype=np.float32)
     for event in events:

@@ -13,8 +13,10 @@ from efficient_sed.errors import ConfigError, is_printable
 
 NUM_AUDIOSET_STRONG, NUM_AUDIOSET_WEAK = 447, 527
 EVALUATION_ONLY = {  # the classes that AudioSet Strong's evaluation set has and its training set has not
-    "/m/01j3j8": "Studio recording", "/m/01jg1z": "Heart murmur", "/m/01jwx6": "Vibration", "/m/028v0c": "Silence", "/m/07hvw1": "Unmodified field recording",
-    "/m/07p_0gm": "Throbbing", "/t/dd00098": "Source-ambiguous sounds", "/t/dd00129": "Outside, rural or natural", "/t/dd00133": "Specific impact sounds",
+    "/m/01j3j8": "Studio recording", "/m/01jg1z": "Heart murmur", "/m/01jwx6": "Vibration", "/m/028v0c": "Silence",
+    "/m/07hvw1": "Unmodified field recording",
+    "/m/07p_0gm": "Throbbing", "/t/dd00098": "Source-ambiguous sounds", "/t/dd00129": "Outside, rural or natural",
+    "/t/dd00133": "Specific impact sounds",
 }  # fmt: skip
 
 
@@ -38,7 +40,10 @@ def audioset_evaluated_labels() -> tuple[str, ...]:
 
 @cache
 def audioset_vocabulary(which: str) -> Mapping[str, str | None]:
-    """Label by mid and by label itself; none for what AudioSet has besides, such as the classes that only the strong evaluation set knows."""
+    """Label by mid and by label itself.
+
+    None for what AudioSet has besides, such as the classes that only the strong evaluation set knows.
+    """
     vocabulary: dict[str, str | None] = {}
     for row in _class_list(which):
         vocabulary[row["mid"]] = vocabulary[row["label"]] = row["label"]

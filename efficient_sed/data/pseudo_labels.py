@@ -1,8 +1,13 @@
-"""A teacher's frame logits in HDF5: `filenames` (bytes) and `strong_logits` (float16, clips x classes x frames), as published.
+"""A teacher's frame logits in HDF5.
 
-Ours, written by `efficient-sed pseudo-label`, also name their `classes` and, as attributes, their origin and the length of a frame
-(`frame_hop_s`). A row is as long as the longest clip; what lies behind a shorter clip's end holds `BEYOND`, and where that fills whole chunks
-it takes no space in the file. The logits of a clip begin at its first sample, so that any excerpt of it is a range of columns.
+`filenames` (bytes) and `strong_logits` (float16, clips x classes x frames), as published.
+
+Ours, written by `efficient-sed pseudo-label`, also name their `classes` and, as attributes, their origin and the length
+of a frame
+(`frame_hop_s`). A row is as long as the longest clip; what lies behind a shorter clip's end holds `BEYOND`, and where
+that fills whole chunks
+it takes no space in the file. The logits of a clip begin at its first sample, so that any excerpt of it is a range of
+columns.
 """
 
 from __future__ import annotations
@@ -30,20 +35,27 @@ _AUDIOSET = re.compile(r"(?:.*/)?Y([\w-]{11})(?:\.\w+)?")
 
 
 def spellings(clip_id: str) -> tuple[str, ...]:
-    """Names under which files of teachers may hold a clip: its id and, for AudioSet, the forms of it that are around."""
+    """Names under which files of teachers may hold a clip.
+
+    Its id and, for AudioSet, the forms of it that are around.
+    """
     clip_id = canonical(clip_id)
     youtube_id = _AUDIOSET.fullmatch(clip_id)
     return (clip_id, f"Y{youtube_id[1]}.mp3", f"Y{youtube_id[1]}", youtube_id[1]) if youtube_id else (clip_id,)
 
 
 class PseudoLabels:
-    """Logits by clip, on the grid and with the classes of a data set. Each process opens the file on first use: handles must not cross a fork, nor be pickled.
+    """Logits by clip, on the grid and with the classes of a data set.
+
+    Each process opens the file on first use: handles must not cross a fork, nor be pickled.
 
     Args:
         path: The file.
-        classes: Labels of the data set. A file that names its own may hold more, in any order; one that does not must hold as many.
+        classes: Labels of the data set. A file that names its own may hold more, in any order; one that does not must
+            hold as many.
         grid: Of the model to be trained; None for any.
-        clip_seconds: Length of the clips of a file that does not state its own grid, besides the published 10 s; none for any.
+        clip_seconds: Length of the clips of a file that does not state its own grid, besides the published 10 s; none
+            for any.
 
     Raises:
         DataError: If the file is missing, damaged, or holds other classes, another grid, or a clip twice.
@@ -78,7 +90,8 @@ class PseudoLabels:
             raise DataError(f"{path}: {reason}") from error
         if len(shape) != 3 or shape[0] != len(names) or kind != "f":
             raise DataError(
-                f"{path}: strong_logits has shape {shape}{'' if kind == 'f' else ' of no floating-point numbers'}; needed: {len(names)} clips x classes x frames"
+                f"{path}: strong_logits has shape {shape}{'' if kind == 'f' else ' of no floating-point numbers'}; "
+                f"needed: {len(names)} clips x classes x frames"
             )
         self._columns = self._select(own_classes, shape[1], classes)
         self.num_frames: int = shape[2]
@@ -95,7 +108,8 @@ class PseudoLabels:
             if num_stored != len(classes):
                 hint = "a data set `classes` in the file would tell which is which"
                 raise DataError(
-                    f"{self.path}: holds {num_stored} classes without naming them, the data set has {len(classes)}; {hint}"
+                    f"{self.path}: holds {num_stored} classes without naming them, the data set has {len(classes)}; "
+                    f"{hint}"
                 )
             return None
         if problem := label_problem(own):
@@ -113,7 +127,8 @@ class PseudoLabels:
         is_published = hop_s == PUBLISHED_GRID.hop_s and self.num_frames == PUBLISHED_FRAMES
         if own_hop_s is None and expected is not None and self.num_frames != expected and not is_published:
             raise DataError(
-                f"{self.path}: holds {self.num_frames} frames a clip, data.clip_seconds={clip_seconds:g} has {expected} of {hop_s:g} s; "
+                f"{self.path}: holds {self.num_frames} frames a clip, data.clip_seconds={clip_seconds:g} has "
+                f"{expected} of {hop_s:g} s; "
                 "if its frames last as long, add the attribute `frame_hop_s` to the file"
             )
 

@@ -49,7 +49,10 @@ def _band_noise(rng: Rng, n: int, low_hz: float, high_hz: float) -> np.ndarray:
 
 
 def _pulses(n: int, period_s: float, on_s: float) -> np.ndarray:
-    """Gate that opens for on_s about once a period; the event begins and ends with a pulse, so that its borders can be heard."""
+    """Gate that opens for on_s about once a period.
+
+    The event begins and ends with a pulse, so that its borders can be heard.
+    """
     rest_s = n / SAMPLE_RATE - on_s
     gate = (_time(n) % (rest_s / max(1, round(rest_s / period_s))) < on_s).astype(float)
     ramp = np.hanning(2 * int(0.004 * SAMPLE_RATE) + 1)

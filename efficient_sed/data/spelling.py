@@ -1,4 +1,7 @@
-"""Names and labels that Unicode writes in two ways: é as one character (NFC), or as e and an accent (NFD), as on macOS."""
+"""Names and labels that Unicode writes in two ways.
+
+É as one character (NFC), or as e and an accent (NFD), as on macOS.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """How a file of any length is cut into overlapping windows of one length, and how their scores are put together again.
 
-Where two windows overlap, their logits are cross-faded: a border leaves no step, and what lies near it was heard with context on both sides.
+Where two windows overlap, their logits are cross-faded: a border leaves no step, and what lies near it was heard with
+context on both sides.
 """
 
 from __future__ import annotations
@@ -36,9 +37,14 @@ class Window(NamedTuple):
 
 
 def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: float | None = None) -> list[Window]:
-    """Windows that cover the file; one that is no longer than a window is scored as a whole, of others the last window ends with the file.
+    """Windows that cover the file.
+
+    One that is no longer than a window is scored as a whole, of others the last window ends with the file.
 
     Args:
+        duration_s: Length of the file.
+        window_s: Length of a window, in seconds.
+        grid: Frames of the model.
         hop_s: From one window's begin to the next one's, half a window to a whole one; none: four fifths of it.
 
     Raises:
@@ -49,11 +55,13 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
     size = min(given, int(round(window_s / grid.hop_s, 6)))
     if given < 1 or (size < 1 and duration_s > window_s):
         raise ConfigError(
-            f"windows of {window_s:g} s are too short for a model with a frame each {grid.hop_s:g} s; give longer ones as data.clip_seconds=SECONDS"
+            f"windows of {window_s:g} s are too short for a model with a frame each {grid.hop_s:g} s; give longer ones "
+            "as data.clip_seconds=SECONDS"
         )
     if hop_s is not None and not window_s / 2 <= hop_s <= window_s:
         raise ConfigError(
-            f"hop_s={hop_s:g} is not allowed: {window_s / 2:g} to {window_s:g} s, half the window that the model was trained on to the whole one"
+            f"hop_s={hop_s:g} is not allowed: {window_s / 2:g} to {window_s:g} s, half the window that the model was "
+            "trained on to the whole one"
         )
     if round(duration_s - window_s, 6) <= 0:
         return [Window(0.0, 0, min(given, total))]
@@ -79,7 +87,9 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
 
 
 class ClipWindows(Sequence[tuple[int, Window]]):
-    """The windows of many clips one after another: number of the clip, and window. Cut when they are asked for: of two million clips, all would be 500 MB.
+    """The windows of many clips one after another: number of the clip, and window.
+
+    Cut when they are asked for: of two million clips, all would be 500 MB.
 
     Args:
         durations_s: Of the clips, shape (clips,).
@@ -122,13 +132,19 @@ class ClipWindows(Sequence[tuple[int, Window]]):
 
 
 def fade_logits(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Logits (frames, classes) that go over from one to the other, whose shares are (frames, 1)."""
+    """Cross-fade logits.
+
+    Args:
+        before: Logits of the earlier window, shape (frames, classes).
+        after: Those of the later window, same shape.
+        share: Weight of the later window in [0, 1], shape (frames, 1).
+    """
     mixed: np.ndarray = (1 - share) * before.astype(np.float32) + share * after.astype(np.float32)
     return mixed.astype(before.dtype)
 
 
 def fade_scores(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """The same for probabilities: their logits are mixed."""
+    """Cross-fade probabilities: their logits are mixed; see `fade_logits`."""
     tiny = np.finfo(np.float32).tiny
     own, other = (
         np.log(np.maximum(scores, tiny)) - np.log(np.maximum(1 - scores, tiny))
@@ -142,7 +158,15 @@ def join_windows(
     pieces: Iterable[tuple[Window, np.ndarray]],
     fade: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] = fade_scores,
 ) -> Iterator[np.ndarray]:
-    """Scores (frames, classes) of a file from those of its windows in order, each piece as soon as no later window reaches it."""
+    """Join the scores of a file's windows, each piece as soon as no later window reaches it.
+
+    Args:
+        pieces: Windows in order, with their scores, shape (frames, classes).
+        fade: Mixes the scores of two windows where they overlap.
+
+    Returns:
+        Consecutive scores of the file, shape (frames, classes).
+    """
     shared = None
     for window, scores in pieces:
         own = scores[window.first : window.last]

@@ -12,7 +12,7 @@ from efficient_sed.files.packaged import presets, resource_folder
 
 
 def expand_models(overrides: Sequence[str]) -> list[str]:
-    """`model=NAME` as the backbone, head and size that the name stands for; whatever follows it may change them further.
+    """`model=NAME` as the backbone, head and size that the name stands for; later overrides may change them.
 
     Raises:
         ConfigError: If the name is not that of an architecture, or a part is chosen beside it.
@@ -26,7 +26,8 @@ def expand_models(overrides: Sequence[str]) -> list[str]:
             expanded.append(override)
         elif chosen:
             raise ConfigError(
-                f"{override} beside {chosen[0]}: the model's name says both its backbone and its head; give one of the two"
+                f"{override} beside {chosen[0]}: the model's name says both its backbone and its head; give one of "
+                "the two"
             )
         elif "=" not in override:
             raise ConfigError(f"{override!r} is not key=value")
@@ -36,7 +37,7 @@ def expand_models(overrides: Sequence[str]) -> list[str]:
 
 
 def expand_preset_grid(overrides: Sequence[str]) -> list[str]:
-    """`sweep=NAME` as the overrides of the file `configs/sweep/NAME.yaml`; a key that is typed too takes the place of the file's.
+    """`sweep=NAME` as the overrides of `configs/sweep/NAME.yaml`; a key that is typed replaces the file's.
 
     Raises:
         ConfigError: If there is no such grid.

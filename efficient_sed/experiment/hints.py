@@ -18,7 +18,16 @@ from efficient_sed.experiment.keys import all_keys, key_of
 
 
 def meant(key: str, ending: str = "", cutoff: float = 0.8) -> str:
-    """A hint such as `did you mean train.epochs?` for a key that belongs to another group, or whose group was left out."""
+    """A hint such as `did you mean train.epochs?` for a key of another group, or one without its group.
+
+    Args:
+        key: As it was typed.
+        ending: What follows the key in the hint, such as "=5".
+        cutoff: How alike the last word of a key must be, 0 to 1.
+
+    Returns:
+        The hint; empty if no key is alike, or the typed one is right.
+    """
     last = key.rpartition(".")[2]
     by_last: dict[str, list[str]] = {}
     for known in all_keys():
@@ -53,14 +62,16 @@ def keys_near(key: str) -> str:
         owners = [f"{group}={name}" for name in keys if rest in keys[name]]
         if not owners:
             return f"no {GROUPS[group].kind} has such a key; {nearest(rest, set().union(*keys.values()))}"
-        return f"the chosen {GROUPS[group].kind} has no such key ({', '.join(owners)} {'have' if len(owners) > 1 else 'has'} it)"
+        have = f"{', '.join(owners)} {'have' if len(owners) > 1 else 'has'} it"
+        return f"the chosen {GROUPS[group].kind} has no such key ({have})"
     return nearest(key, [f.name for f in dataclasses.fields(RunConfig)])
 
 
 def preset_hint(message: str, overrides: Sequence[str]) -> str:
-    """Where a key comes from that a message is about and nobody typed."""
+    """An addition to an error about a key that was not typed: which preset it comes from."""
     typed = {key_of(override): override.split("=", 1)[1] for override in overrides}
     found = re.match(r"unknown key ([\w.]+)=", message)
     if found is None or found[1] in typed or "experiment" not in typed:
         return ""
-    return f" (it stands in experiment={typed['experiment']}, which is for other data; leave the preset out, PRESET= with make)"
+    preset = f"experiment={typed['experiment']}"
+    return f" (it stands in {preset}, which is for other data; leave the preset out, PRESET= with make)"

@@ -14,7 +14,12 @@ FILE_KEYS = ("data.pseudo_labels", "data.clip_teacher", "data.clip_teacher_index
 
 
 def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
-    """Raise a DataError if data, or a teacher's file, are to be read from where nothing is; of a sweep any of the alternatives."""
+    """Raise a DataError if a folder of data or a teacher's file that was typed does not exist.
+
+    Args:
+        overrides: As they were typed.
+        is_sweep: Whether commas set alternatives apart, each of which has to exist.
+    """
     if not overrides:
         return
     from efficient_sed.experiment.keys import key_of
@@ -31,14 +36,17 @@ def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
 
 
 def _names(typed: dict[str, str]) -> set[str]:
-    """The data sets that are meant."""
+    """Names of the data sets that overrides choose."""
     if "data" in typed or "experiment" not in typed:
         return {name.strip() for name in typed.get("data", GENERATED_DATASET).split(",")}
     return {_data_of(name.strip()) for name in typed["experiment"].split(",")}
 
 
 def _data_of(experiment: str, derived: tuple[str, ...] = ()) -> str:
-    """The data set of a preset, or of the one that it is derived from; where that cannot be said, and is refused later, the default."""
+    """The data set of a preset, or of the one that it is derived from.
+
+    For a preset that will be refused later it is the default.
+    """
     from efficient_sed.experiment.presets import read_preset
 
     path = resource_folder("configs") / "experiment" / f"{experiment}.yaml"

@@ -38,24 +38,24 @@ logger = logging.getLogger(__name__)
 
 def needs_evaluation(result: Mapping[str, Any], config: RunConfig) -> bool:
     """Whether a finished detection run has to be evaluated again, because `evaluation.*` has other values now."""
-    return config.task == "detection" and _has_changed(result, "evaluation", config.evaluation)
+    return config.task == "detection" and _has_changed(result["config"].get("evaluation"), config.evaluation)
 
 
 def needs_benchmark(result: Mapping[str, Any], config: RunConfig) -> bool:
     """Whether a finished run has no speed, or one that was measured with other values of `benchmark.*`."""
     stored = result["config"].get("benchmark")
-    device = stored.get("device", "auto") if isinstance(stored, Mapping) else "auto"
-    asked = dataclasses.replace(config.benchmark, device=device)  # which device is looked at by needs_speed
-    return needs_speed(result, config.benchmark.device) or _has_changed(result, "benchmark", asked)
+    if isinstance(stored, Mapping):
+        stored = {**stored, "device": "auto"}  # needs_speed compares devices
+    asked = dataclasses.replace(config.benchmark, device="auto")
+    return needs_speed(result, config.benchmark.device) or _has_changed(stored, asked)
 
 
-def _has_changed(result: Mapping[str, Any], key: str, asked: EvaluationConfig | BenchmarkConfig) -> bool:
+def _has_changed(stored: object, asked: EvaluationConfig | BenchmarkConfig) -> bool:
     """Whether the options that a result was measured with differ; options that it does not name had their default."""
-    stored = result["config"].get(key)
     if not isinstance(stored, Mapping):
         return False
     try:
-        return from_dict(type(asked), stored, key) != asked
+        return from_dict(type(asked), stored) != asked
     except ConfigError:  # options that no longer exist
         return True
 

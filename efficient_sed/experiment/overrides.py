@@ -42,7 +42,9 @@ def take_group(overrides: Sequence[str], group: str, cls: type[Any]) -> tuple[di
     """The values of the overrides `group.key=value`, by key, and the other overrides.
 
     Args:
-        cls: What the values are for.
+        overrides: As they were typed.
+        group: The first word of the keys.
+        cls: The config class that the values are for.
 
     Raises:
         ConfigError: If such an override cannot be parsed, or is a list of alternatives.
@@ -63,7 +65,11 @@ def take_group(overrides: Sequence[str], group: str, cls: type[Any]) -> tuple[di
 
 
 def mark_texts(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Overrides with a mark in place of each value that is text, or that Hydra cannot read, and these values by their mark."""
+    """Replace each value that is text, or that Hydra cannot read, by a mark.
+
+    Returns:
+        The overrides with marks, and the replaced values by their mark.
+    """
     marked, texts = [], {}
     for index, override in enumerate(overrides):
         check_form(override)
@@ -77,6 +83,7 @@ def mark_texts(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def restore_texts(values: Any, texts: dict[str, Any]) -> Any:
+    """Composed values with the replaced values again in place of their marks."""
     if isinstance(values, dict):
         return {key: restore_texts(value, texts) for key, value in values.items()}
     return texts.get(values, values) if isinstance(values, str) else values

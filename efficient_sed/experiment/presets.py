@@ -23,7 +23,8 @@ def read_preset(path: Path) -> dict[str, Any]:
     """The values of a file of presets.
 
     Raises:
-        ConfigError: If it is none, or has tags or aliases: a few lines of these can stand for more values than memory holds.
+        ConfigError: If it is none, or has tags or aliases: a few lines of these can stand for more values than memory
+            holds.
     """
     try:
         text = path.read_text(encoding="utf-8")

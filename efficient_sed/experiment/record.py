@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,6 @@ RUN_COLUMNS = (
     "seed", "fold", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps",
     "trained_on",
 )  # fmt: skip
-CSV_START = re.compile(b"model,score,metric")
 
 
 def table_scores() -> tuple[Score, ...]:

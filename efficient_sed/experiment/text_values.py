@@ -1,5 +1,7 @@
-"""Values of `key=value` that are text. They are taken as typed, but for three things: commas set the alternatives of a sweep apart, quotes around
-the whole keep them, and `null` stands for none where there may be none. A list is written `[a,b]`.
+"""Values of `key=value` that are text.
+
+They are taken as typed, with three exceptions: commas separate the alternatives of a sweep, quotes around the whole
+keep commas, and `null` stands for None where None is allowed. A list is written `[a,b]`.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ def read_text(override: str, kind: Text) -> str | list[str] | None:
     key, _, value = override.partition("=")
     if len(split_alternatives(value, kind)) > 1:
         raise ConfigError(
-            f"{override}: a list of alternatives is for `sweep`; a run takes one value; one that has commas takes quotes: {advise(key, value)}"
+            f"{override}: a list of alternatives is for `sweep`; a run takes one value; one that has commas takes "
+            f"quotes: {advise(key, value)}"
         )
     if value == "null" and kind is not Text.ONE:
         return None

@@ -71,21 +71,27 @@ class Verdict:
     def lines(self) -> list[str]:
         """The same for a terminal."""
         if self.measured is None:
-            values = f"{self.expected:.4f} on the card, not computed here: `efficient-sed evaluate` does so on any data with the model's classes"
+            advice = "`efficient-sed evaluate` does so on any data with the model's classes"
+            values = f"{self.expected:.4f} on the card, not computed here: {advice}"
         else:
-            values = f"{self.measured:.4f} here, {self.expected:.4f} on the card: difference {self.measured - self.expected:+.4f}, allowed {self.tolerance:g}"
+            difference = f"difference {self.measured - self.expected:+.4f}, allowed {self.tolerance:g}"
+            values = f"{self.measured:.4f} here, {self.expected:.4f} on the card: {difference}"
         return [
             f"{self.model}: {self.outcome}" + (f": {self.reason}" if self.reason else ""),
             f"  {self.metric}: {values}",
-            f"  clips: {_of(self.clips_found, self.clips_expected)}; classes: {_of(self.classes_in_common, self.classes_expected)}",
+            f"  clips: {_of(self.clips_found, self.clips_expected)}; classes: "
+            f"{_of(self.classes_in_common, self.classes_expected)}",
             f"  card: {self.evaluated_on}; {self.source}",
         ]
 
 
 def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: float) -> Verdict:
-    """Score released weights on the test part of a data set and compare with their card. What does not compare is not scored, and not downloaded.
+    """Score released weights on the test part of a data set and compare with their card.
+
+    Weights that cannot be compared on these data are neither scored nor downloaded.
 
     Args:
+        name: A released name.
         data: A registered data set, or the directory of a "folder" one.
         overrides: `data.KEY=VALUE` and `FREE_KEYS`.
         tolerance: Largest absolute difference that passes.
@@ -97,7 +103,8 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     if name not in list_cards() and (Path(name).suffix or "/" in name):
         where = f"data={data}" if data in DATASETS.names() else f"data=folder data.root={data or 'DIR'}"
         raise CheckpointError(
-            f"{name}: verify compares released models with their cards; `efficient-sed evaluate {name} {where}` scores a file of yours"
+            f"{name}: verify compares released models with their cards; `efficient-sed evaluate {name} {where}` "
+            "scores a file of yours"
         )
     if not data:
         raise ConfigError("--data is empty: give a data set such as synthetic, or a directory")
@@ -177,28 +184,33 @@ def why_not_comparable(card: Card, score: Score, facts: DataFacts) -> str | None
     """What differs between the data here and those of the score; none if the two compare."""
     if score.manifest_hash is not None:
         if facts.manifest_hash != score.manifest_hash:
-            return f"the data have hash {facts.manifest_hash}, the card's score belongs to {score.manifest_hash}: other settings, another seed, or another FLAC encoder"
+            hashes = f"the data have hash {facts.manifest_hash}, the card's score belongs to {score.manifest_hash}"
+            return f"{hashes}: other settings, another seed, or another FLAC encoder"
         return None if facts.num_clips == score.clips else f"{facts.num_clips} clips could be read of {score.clips}"
     if score.clips_in_part is None or score.num_classes is None:
-        return f"the published {score.metric} comes without a number of clips, so nothing tells whether data are the ones it was made on"
+        published = f"the published {score.metric} comes without a number of clips"
+        return f"{published}, so nothing tells whether data are the ones it was made on"
     labels = card_labels(card)
     if unknown := sorted(facts.classes - labels):
         return (
             f"{len(unknown)} labels of the data are not among the model's {len(labels)} classes, first {unknown[0]!r}"
         )
     if not MIN_SHARE * score.clips_in_part <= facts.num_clips <= score.clips_in_part:
-        return f"the test part has {facts.num_clips:,} clips, the published one has {score.clips_in_part:,}: at least {MIN_SHARE:.0%} of them are needed, and no others"
+        clips = f"the test part has {facts.num_clips:,} clips, the published one has {score.clips_in_part:,}"
+        return f"{clips}: at least {MIN_SHARE:.0%} of them are needed, and no others"
     if (shared := len(facts.occurring & labels)) < MIN_SHARE * score.num_classes:
-        return f"{shared} classes occur in the test part, the published mean is over {score.num_classes}; at least {MIN_SHARE:.0%} of them are needed"
+        classes = f"{shared} classes occur in the test part, the published mean is over {score.num_classes}"
+        return f"{classes}; at least {MIN_SHARE:.0%} of them are needed"
     return None
 
 
 def why_other_clips(card: Card, facts: DataFacts) -> str | None:
-    """What tells, before every file is read for their hash, that data are others than those of the card; none if nothing does."""
+    """Why the data are not those of the card, as far as it shows before every file is read; None if nothing does."""
     counts = sorted({score.clips for score in card.scores if score.manifest_hash and score.clips})
     if len(counts) == 0 or facts.num_clips in counts:
         return None
-    return f"the test part has {facts.num_clips:,} clips, the card's scores are of {' or '.join(f'{count:,}' for count in counts)}"
+    scored = " or ".join(f"{count:,}" for count in counts)
+    return f"the test part has {facts.num_clips:,} clips, the card's scores are of {scored}"
 
 
 def why_not_made(card: Card, config: RunConfig) -> tuple[str | None, DataFacts]:
@@ -254,7 +266,8 @@ def verification_config(data: str, overrides: Sequence[str]) -> RunConfig:
         key = key_of(override)
         if key in FIXED_KEYS or (key not in FREE_KEYS and not key.startswith("data.")):
             raise ConfigError(
-                f"{override}: verify scores as the card was scored; allowed: {', '.join(FREE_KEYS)} and data.KEY but for {', '.join(FIXED_KEYS)}"
+                f"{override}: verify scores as the card was scored; allowed: {', '.join(FREE_KEYS)} and data.KEY but "
+                f"for {', '.join(FIXED_KEYS)}"
             )
         if is_folder and key == "data.root":
             raise ConfigError(f"{override}: --data {data} names the folder already; give one of the two")

@@ -22,7 +22,7 @@ from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.export.write import build_file, check_output, create_target, keep_file
-from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.engines import open_engine
 from efficient_sed.inference.evaluate import handle_unreadable
 from efficient_sed.inference.header import EXACT, Header
 from efficient_sed.inference.onnx_model import OnnxModel

@@ -5,19 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from efficient_sed.files.locks import HAS_FLOCK, lock_open_file
 
 UNFINISHED = ".unfinished"
-DRAWN_BY = "efficient_sed"  # the software that our pictures name in their metadata
-PNG_START = re.compile(rb"\x89PNG\r\n.*tEXtSoftware\0" + DRAWN_BY.encode(), re.DOTALL)
-SVG_START = re.compile(rb"<\?xml .*<dc:title>" + DRAWN_BY.encode() + rb"</dc:title>", re.DOTALL)
-START_BYTES = 8192  # enough to recognise a file that quotes the longest path
+START_BYTES = 8192  # enough to recognise a table that quotes the longest path
 _cleaned_folders: set[Path] = set()
 
 
@@ -31,17 +27,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> None:
+def check_writable(path: Path) -> None:
     """Raise the error that writing a file would raise, before long work rather than after it.
-
-    Args:
-        path: The file that will be written.
-        own_start: Pattern of the first bytes of the kind of file that will be written. If given, an existing file of
-            another kind is not overwritten: it may be the only copy of something.
 
     Raises:
         OSError: If the file cannot be written.
-        FileExistsError: If a file of another kind is there.
     """
     existing = next(place for place in (path, *path.absolute().parents) if place.exists())
     reason = None
@@ -53,10 +43,24 @@ def check_writable(path: Path, own_start: re.Pattern[bytes] | None = None) -> No
         reason = errno.EACCES
     if reason is not None:
         raise OSError(reason, os.strerror(reason), str(path))
-    if own_start is not None and path.is_file() and not _is_open_stream(path):
+
+
+def check_replaceable(path: Path, is_own: Callable[[str], bool]) -> None:
+    """Raise the error that writing a table would raise, also if it would replace annotations of the same name.
+
+    Args:
+        path: The file that will be written.
+        is_own: Whether a file that begins with this text is a table of the same kind, which may be replaced.
+
+    Raises:
+        OSError: If the file cannot be written.
+        FileExistsError: If a file of another kind is there, unless it is empty.
+    """
+    check_writable(path)
+    if path.is_file() and not _is_open_stream(path):
         with path.open("rb") as file:
-            start = file.read(START_BYTES)
-        if start and not own_start.match(start):
+            start = file.read(START_BYTES).decode(errors="replace")
+        if start and not is_own(start):
             raise FileExistsError(
                 errno.EEXIST, "another file is there already; give another name, or delete it", str(path)
             )

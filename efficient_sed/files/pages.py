@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,6 @@ from efficient_sed.errors import DataError
 from efficient_sed.files.atomic import write_atomically
 
 SHARED = Path(__file__).parent / "page"
-PAGE_START = re.compile(
-    rb'<!DOCTYPE html>\s*<html lang="en">\s*<head>\s*<meta charset="utf-8">\s*'
-    rb'<meta http-equiv="Content-Security-Policy" content="default-src \'none\''
-)
 SHARED_SCRIPTS = ("elements.js", "sorting.js")
 
 

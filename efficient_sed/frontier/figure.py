@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from efficient_sed.errors import DataError, MissingDependencyError
-from efficient_sed.files.atomic import DRAWN_BY, write_atomically
+from efficient_sed.files.atomic import write_atomically
 from efficient_sed.frontier.axes import COMPLEXITY_METRICS
 from efficient_sed.frontier.front import pareto_front
 from efficient_sed.frontier.points import Point
@@ -73,9 +73,9 @@ def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], 
         for kind in ("png", "svg"):
             data = io.BytesIO()
             options = (
-                {"pil_kwargs": {"optimize": True}, "metadata": {"Software": DRAWN_BY}}
+                {"pil_kwargs": {"optimize": True}, "metadata": {"Software": "efficient_sed"}}
                 if kind == "png"
-                else {"metadata": {"Date": None, "Creator": DRAWN_BY}}
+                else {"metadata": {"Date": None, "Creator": "efficient_sed"}}
             )
             figure.savefig(data, format=kind, dpi="figure", **options)
             path = with_ending(base, kind)

@@ -26,6 +26,8 @@ from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 from efficient_sed.postprocessing.median import smooth_scores
 
+NO_FRAMES = np.empty((0, 0), np.float32)
+
 
 class ClipScores:
     """Puts the scores of windows together, in any order, and hands each clip to the metrics as soon as it is whole.
@@ -66,7 +68,7 @@ class ClipScores:
         for row, window in enumerate(positions.tolist()):
             clip, cut = self.dataset.windows[window]
             self._add_logits(clip, logits[row])
-            piece = frames[row, :, : cut.last].T.copy()
+            piece = frames[row, :, : cut.last].T.copy() if self._needs_frames else NO_FRAMES
             if self._needs_frames:  # now: cross-fading and smoothing would hide what is no number
                 first_frame = round(cut.start_s / self.dataset.grid.hop_s)
                 check_scores(f"clip {self.dataset.clips[clip].id!r}", piece, self.classes, first_frame=first_frame)

@@ -15,7 +15,7 @@ from efficient_sed.audio.io import audio_info
 from efficient_sed.data.events import Event
 from efficient_sed.data.labels import warning_about
 from efficient_sed.errors import ConfigError, DataError, MissingDependencyError, printable
-from efficient_sed.files.atomic import DRAWN_BY, write_atomically
+from efficient_sed.files.atomic import write_atomically
 from efficient_sed.inference.detect import read_windows
 from efficient_sed.models.sed import SedModel
 
@@ -87,7 +87,7 @@ def plot_detections(
         roll.text(0.5, 0.5, "no events", transform=roll.transAxes, ha="center", va="center", color="0.4")
     data = io.BytesIO()
     FigureCanvasAgg(figure)  # becomes the figure's canvas: no window, no global state
-    figure.savefig(data, format="png", metadata={"Software": DRAWN_BY})
+    figure.savefig(data, format="png", metadata={"Software": "efficient_sed"})
     try:
         write_atomically(Path(output), data.getvalue())
     except OSError as error:

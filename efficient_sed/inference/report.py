@@ -23,7 +23,7 @@ from efficient_sed.audio.display import LEVELS, MARKED_HZ, draw_mel, mel_positio
 from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import AudioReader, audio_info
-from efficient_sed.data.annotations.event_files import TSV_COLUMNS
+from efficient_sed.data.annotations.tsv import DETECTION_COLUMNS
 from efficient_sed.data.labels import warning_about
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
@@ -95,7 +95,7 @@ def write_report(
         "numClasses": len(classes),
         "classes": [str(classes[column]) for column in stored],
         "scores": _deflated(values),
-        "tsvColumns": TSV_COLUMNS,
+        "tsvColumns": DETECTION_COLUMNS,
         "spectrogram": {
             "shape": picture.levels.shape,
             "numLevels": LEVELS,

@@ -47,8 +47,9 @@ class GridPoint:
 def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
     """Every distinct run that the comma lists describe, in the order they are written.
 
-    A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (none has no size); points that
-    then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head, `seeds=0,1,2` another word for `seed=0,1,2`, and
+    A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (seq=none has
+    no size); points that then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head,
+    `seeds=0,1,2` another word for `seed=0,1,2`, and
     `folds=1,2` for `data.fold=1,2`; `folds=all` is every fold of the data.
 
     Raises:
@@ -72,7 +73,8 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
         first = points.setdefault(key, GridPoint(tuple(kept), config)).config
         if (first.evaluation, first.benchmark) != (config.evaluation, config.benchmark):
             raise ConfigError(
-                f"{' '.join(kept)}: differs from another point in evaluation.* or benchmark.* alone, and a run keeps one"
+                f"{' '.join(kept)}: differs from another point in evaluation.* or benchmark.* alone, and a run keeps "
+                "one"
                 " measurement; sweep once with each value, which trains once"
             )
     return list(points.values())
@@ -94,7 +96,8 @@ def _each_fold(points: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
         num_folds = getattr(data, "num_folds", None)
         if num_folds is None:
             raise ConfigError(
-                f"folds=all: data={data.name} has no folds; data sets that have: {', '.join(name for name in DATASETS.names() if hasattr(DATASETS.get(name), 'num_folds'))}"
+                f"folds=all: data={data.name} has no folds; data sets that have: "
+                f"{', '.join(name for name in DATASETS.names() if hasattr(DATASETS.get(name), 'num_folds'))}"
             )
         for fold in range(1, num_folds + 1):
             yield [*others, f"data.fold={fold}"]

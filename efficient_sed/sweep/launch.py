@@ -1,4 +1,4 @@
-"""Runs the points of a grid, each in a process of its own: one that fails, is killed or loses its node costs nobody else anything."""
+"""Runs the points of a grid, each in a process of its own, so that one that fails or is killed stops no other."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from efficient_sed.training.run_files import PROGRESS_FILE
 
 
 class State(StrEnum):
+    """Where a run of a grid stands."""
+
     WAITING = "waiting"
     RUNNING = "running"
     FINISHED = "finished"
@@ -35,7 +37,7 @@ class RunStatus:
     started_at: float = 0.0
     message: str = ""
     score: float | None = None
-    """Score on the test part; none until finished."""
+    """Score on the test part; None until finished."""
     was_there: bool = False
     """Finished before this sweep began."""
     needs_measuring: bool = False
@@ -44,7 +46,10 @@ class RunStatus:
     """Bytes of the run's log before this sweep."""
 
     def progress(self) -> dict[str, float | None]:
-        """What the run last wrote of itself: step, steps, epoch, epochs, loss, score, eta_s; empty before training starts."""
+        """What the run last wrote into its progress file; empty before training starts.
+
+        Keys are step, steps, epoch, epochs, loss, score and eta_s.
+        """
         try:
             values: dict[str, float | None] = json.loads(
                 (self.point.folder / PROGRESS_FILE).read_text(encoding="utf-8")
@@ -60,6 +65,8 @@ def run_grid(
     """Run what is not finished and return how each point ended.
 
     Args:
+        points: The runs.
+        launcher: What carries them out.
         on_change: Called about twice a second with all points, to draw them.
 
     Raises:
@@ -94,7 +101,8 @@ def _make_ready(status: RunStatus) -> None:
         (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
     except OSError as error:
         raise DataError(
-            f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable folder as output_dir=DIR"
+            f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable "
+            "folder as output_dir=DIR"
         ) from error
 
 

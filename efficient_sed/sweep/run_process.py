@@ -37,12 +37,14 @@ class RunProcess:
 
     @classmethod
     def of(cls, point: GridPoint) -> RunProcess:
+        """The run of a point of a grid."""
         return cls((*TRAIN_COMMAND, *point.overrides), point.folder.absolute())
 
     def start(self, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """The process, which ends with the one that started it; `environment` is added to what there is.
 
-        What the cluster says of its own tasks is kept from it: Lightning would take itself for one of them and requeue the job by itself.
+        What the cluster says of its own tasks is kept from it: Lightning would take itself for one of them and requeue
+        the job by itself.
         """
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(CLUSTER_PREFIX)}
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
@@ -64,11 +66,12 @@ def carry_out(run: RunProcess) -> int:
 
 
 def exit_words(status: int) -> str:
-    """An exit status as a person says it, before the last line that was printed: of a run that was killed this is no reason."""
+    """An exit status in words, to stand before the last line of the log (which is no reason if a run was killed)."""
     if status >= 0:
         return f"exit status {status}"
     name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
-    return f"killed by {name}{', perhaps for lack of memory' if -status == signal.SIGKILL else ''}; the last line of its log"
+    perhaps = ", perhaps for lack of memory" if -status == signal.SIGKILL else ""
+    return f"killed by {name}{perhaps}; the last line of its log"
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> int:

@@ -26,7 +26,7 @@ class Augmented(NamedTuple):
         mel: Shape (batch, 1, mel_bins, frames).
         targets: Labels, shape (batch, classes, output frames).
         teacher: Stored teacher, of the same shape.
-        heard: The same clips as a teacher's own front end hears them, for each listener.
+        teacher_mels: The same clips by each of the teachers' own front ends.
         strong: Rows with frame labels.
         weak: Rows with clip labels only.
     """
@@ -34,24 +34,32 @@ class Augmented(NamedTuple):
     mel: Tensor
     targets: Tensor
     teacher: Tensor
-    heard: list[Tensor]
+    teacher_mels: list[Tensor]
     strong: Tensor
     weak: Tensor
 
 
 def augment_batch(
-    batch: Batch, model: SedModel, config: AugmentConfig, rng: np.random.Generator, listeners: Sequence[FrontEnd] = ()
+    batch: Batch,
+    model: SedModel,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    teacher_frontends: Sequence[FrontEnd] = (),
 ) -> Augmented:
     """Spectrogram, labels and teacher, which go through every mix, roll and mask together.
 
-    Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak clips are mixed with weak ones,
-    strong with strong ones. Random numbers are drawn on the CPU, so that they are the same on every device, and before anything else, so that
-    nothing waits for a GPU.
+    Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak
+    clips are mixed with weak ones, strong with strong ones. Random numbers are drawn on the CPU, so that they are the
+    same on every device, and before anything else, so that nothing waits for a GPU.
 
     Args:
         batch: Its `is_weak` lies on the CPU.
-        listeners: Front ends of teachers, on the student's grid. What they hear goes through all that happens to the waveform or moves, mixes and
-            blanks in time; what changes a spectrum alone, and no label, is for the student.
+        model: The student, whose front end computes the spectrogram.
+        config: Which augmentations there are.
+        rng: Where random numbers come from.
+        teacher_frontends: Front ends of teachers, on the student's grid. Their spectrograms go through all that
+            happens to the waveform or moves, mixes and blanks in time. What changes a spectrum alone, and no label,
+            is for the student.
     """
     waveform, targets, teacher = batch.waveform, batch.targets, batch.teacher
     num_frames, frontend = targets.shape[-1], model.frontend
@@ -69,7 +77,7 @@ def augment_batch(
             waveform = mix_waveforms(waveform, *draws.wave_mix)
         targets, teacher = mix(targets, *draws.wave_mix), mix(teacher, *draws.wave_mix)
     bank = () if draws.mel_bank is None else (draws.mel_bank,)
-    mels: list[Tensor] = [frontend(waveform, *bank), *(listener(waveform) for listener in listeners)]
+    mels: list[Tensor] = [model.frontend(waveform, *bank), *(frontend(waveform) for frontend in teacher_frontends)]
     if draws.shifts is not None:
         mels = [roll_in_time(mel, draws.shifts * model.grid.stride) for mel in mels]
         targets, teacher = roll_in_time(targets, draws.shifts), roll_in_time(teacher, draws.shifts)
@@ -78,7 +86,7 @@ def augment_batch(
         targets, teacher = mix(targets, *draws.mixup), mix(teacher, *draws.mixup)
     mels[0] = _augment_spectrum(mels[0], draws)
     if draws.kept_frames is not None:
-        silences = [None, *(listener(torch.zeros_like(waveform[:1])) for listener in listeners)]
+        silences = [None, *(frontend(torch.zeros_like(waveform[:1])) for frontend in teacher_frontends)]
         mels = [
             mask_in_time(mel, draws.kept_frames, model.grid.stride, silence)
             for mel, silence in zip(mels, silences, strict=True)

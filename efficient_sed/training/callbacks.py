@@ -34,6 +34,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Replaces a checkpoint only by a complete one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint as a whole, or raise a CheckpointError and leave the one before it intact."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         try:
@@ -47,6 +48,7 @@ class MovableCheckpoint(ModelCheckpoint):
     """Remembers the best score when the run's folder was moved or renamed between an interruption and the resume."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state with the run's present folder in its paths."""
         old, new = str(state_dict["dirpath"]), str(self.dirpath)
 
         def moved(value: Any) -> Any:
@@ -74,6 +76,7 @@ class StopOnSignal(pl.Callback):
         self._num_steps, self._steps_since, self._looked_at = 1, 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Catch SIGTERM from now on."""
         self._looked_at = time.monotonic()
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._ask)
@@ -84,6 +87,7 @@ class StopOnSignal(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Save and raise a PreemptedError if a process was asked to stop."""
         is_mid_step = (batch_idx + 1) % trainer.accumulate_grad_batches != 0
         # the end of an epoch is saved after its validation
         if is_mid_step or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
@@ -108,6 +112,7 @@ class StopOnSignal(pl.Callback):
         return bool(is_asked)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Restore the handler of SIGTERM."""
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
             self._before = None
@@ -125,6 +130,7 @@ class AveragedWeights(WeightAveraging):
         self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note the device on which the average is kept: that of the model, which is not there yet."""
         self._device = trainer.strategy.root_device  # where the model will be; it is not there yet
         super().setup(trainer, pl_module, stage)
 
@@ -157,6 +163,7 @@ class TrainingBar(RichProgressBar):
         self._metrics_read: dict[str, Any] = {}
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What the bar shows; within an epoch values that were read at most a second ago."""
         is_within_epoch = trainer.training and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if (now := time.monotonic()) - self._read_at >= READ_EVERY_S or not is_within_epoch:
             self._read_at, self._metrics_read = now, dict(super().get_metrics(trainer, pl_module))
@@ -167,6 +174,7 @@ class Patience(EarlyStopping):
     """Ends a training that no longer gets better; a training that it has ended is not continued when it is resumed."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End a resumed training at once that had ended before."""
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
@@ -184,19 +192,23 @@ class EpochTimer(pl.Callback):
         return round(sum(self._seconds) / len(self._seconds), 3) if self._seconds else None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
         self._started_at, self._next_batch = time.perf_counter(), 0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        """Stop the clock if the epoch does not begin with its first batch."""
         if batch_idx != self._next_batch:
             self._started_at = None  # the rest of an interrupted epoch
         self._next_batch = batch_idx + 1
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock: Lightning validates before it calls an epoch ended."""
         self._stop()  # Lightning validates before it calls an epoch ended
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
         self._stop()
 
     def _stop(self) -> None:
@@ -205,9 +217,11 @@ class EpochTimer(pl.Callback):
             self._started_at = None
 
     def state_dict(self) -> dict[str, Any]:
+        """The seconds of finished epochs, for a resume."""
         return {"seconds": self._seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the seconds of epochs before an interruption."""
         self._seconds = list(state_dict["seconds"])
 
 
@@ -224,11 +238,13 @@ class ProgressFile(pl.Callback):
         self._started_at, self._first_step, self._written_at = 0.0, 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock by which the remaining time is estimated."""
         self._started_at, self._first_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Write the file, at most once a second."""
         now = time.monotonic()
         if now - self._written_at < READ_EVERY_S or not trainer.is_global_zero:
             return
@@ -237,6 +253,7 @@ class ProgressFile(pl.Callback):
             write_atomically(self.path, json.dumps(self._progress(trainer, "train/loss_step")).encode())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the progress, if that is wanted."""
         if self.is_logged and trainer.is_global_zero:
             logger.info(describe_progress(self._progress(trainer, "train/loss_epoch")))
 

@@ -19,7 +19,7 @@ MAX_LABELS = 8  # a group for each backbone stage: the last ones stand for the r
 
 
 def read_curves(run_folder: Path) -> Curves:
-    """Values over steps by name, from the run's `metrics.csv` and those of its interrupted parts; empty if there is none."""
+    """Values over steps by name, from `metrics.csv` and those of interrupted parts; empty if there are none."""
     curves: defaultdict[str, dict[int, float]] = defaultdict(dict)
     parts = sorted(run_folder.glob("metrics_part*.csv"), key=lambda path: int(path.stem.removeprefix("metrics_part")))
     for path in [*parts, run_folder / METRICS_FILE]:

@@ -30,9 +30,11 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         super().__init__(stage=2)
 
     def setup_environment(self) -> None:
-        DDPStrategy.setup_environment(self)  # Lightning's own refuses CPUs, on which DeepSpeed runs as well
+        """Set up as DDP does: Lightning's own method refuses CPUs, on which DeepSpeed runs as well."""
+        DDPStrategy.setup_environment(self)
 
     def setup_distributed(self) -> None:
+        """Let the processes find each other, on CPUs too."""
         if self.root_device.type != "cpu":
             super().setup_distributed()
             return
@@ -41,6 +43,7 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         self._init_deepspeed_distributed()
 
     def setup(self, trainer: Trainer) -> None:
+        """Share the statistics of BatchNorm, then set up as Lightning does."""
         if self._layer_sync and self.model is not None:
             self.model = self._layer_sync.apply(self.model)
         super().setup(trainer)
@@ -63,17 +66,21 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         return engine, wrapped  # Lightning's method names the device by its number, and a CPU has none
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+        """Write one file, as any other strategy."""
         DDPStrategy.save_checkpoint(self, checkpoint, filepath, storage_options)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read one file, as any other strategy."""
         return DDPStrategy.load_checkpoint(self, checkpoint_path, weights_only)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Take over weights, and copy them into DeepSpeed's partitions."""
         DDPStrategy.load_model_state_dict(self, checkpoint, strict)
         self._zero.refresh_fp32_params()
 
     @property
     def lightning_restore_optimizer(self) -> bool:
+        """Whether Lightning hands the stored state over to `load_optimizer_state_dict`."""
         return True
 
     @property
@@ -108,6 +115,7 @@ class DeepSpeedStageTwo(DeepSpeedStrategy):
         return {"state": state, "param_groups": groups}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Divide the stored state of the optimiser among DeepSpeed's partitions."""
         zero, (stored,) = self._zero, checkpoint["optimizer_states"]
         for group, values in zip(zero.optimizer.param_groups, stored["param_groups"], strict=True):
             group.update({key: value for key, value in values.items() if key != "params"})

@@ -54,6 +54,8 @@ def draw_batch(
     """All random numbers of a batch's augmentation, on the CPU.
 
     Args:
+        config: Which augmentations there are.
+        rng: Where the numbers come from.
         is_weak: Which clips have clip labels only, boolean, shape (batch,), on the CPU.
         num_frames: Output frames of a clip.
         mel_shape: Mel bins and frames of the student's spectrogram.

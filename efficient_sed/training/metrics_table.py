@@ -15,7 +15,7 @@ from efficient_sed.files.atomic import write_atomically
 
 class _Writer(ExperimentWriter):
     def save(self) -> None:
-        """Append the new rows. Where they bring new columns, the file is replaced as a whole: Lightning would empty it first."""
+        """Append the new rows. With new columns the file is replaced atomically; Lightning empties it."""
         path, columns = (
             Path(self.metrics_file_path),
             sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)}),
@@ -38,6 +38,7 @@ class MetricsTable(CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> _Writer:
+        """The writer of the table; made when it is first asked for."""
         if self._experiment is None:
             Path(self.root_dir).mkdir(parents=True, exist_ok=True)
             self._experiment: _Writer | None = _Writer(log_dir=self.log_dir)

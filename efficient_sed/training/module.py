@@ -1,4 +1,4 @@
-"""The LightningModule: one training step, validation, optimiser. Detection and tagging differ in loss and metric only."""
+"""The LightningModule: training step, validation, optimiser. Detection and tagging differ in loss and metric."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SedModule(pl.LightningModule):
         self._is_shared = (
             [] if self.teacher is None else [is_alike(frontend, model.frontend) for frontend in self.teacher.frontends]
         )
-        """Which of the teacher's front ends hear as the student's, whose very spectrogram they then get."""
+        """Which of the teachers' front ends equal the student's; such a teacher gets the student's spectrogram."""
         self.unreadable: list[str] = []
         self._collected: ClipScores | None = None
         self._clips_trained: float | Tensor = 0
@@ -75,6 +75,7 @@ class SedModule(pl.LightningModule):
         return "val/map" if self.config.task == "tagging" else f"val/{psds}_macro"
 
     def on_train_epoch_start(self) -> None:
+        """Put what is frozen into evaluation mode."""
         train = self.config.train
         if train.is_backbone_frozen:
             self.model.backbone.eval()
@@ -84,6 +85,7 @@ class SedModule(pl.LightningModule):
                     module.eval()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
+        """The loss of a batch; None if no file of it can be read."""
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
         num_clips = len(batch.positions)
         share = self._share(num_clips)
@@ -101,7 +103,7 @@ class SedModule(pl.LightningModule):
         return share * losses["loss"]
 
     def _log_losses(self, losses: dict[str, Tensor], num_clips: int) -> None:
-        """Log without waiting for a GPU; the mean over all processes is taken of steps that are logged, and of epochs."""
+        """Log without waiting for a GPU; steps that are logged, and epochs, are averaged over all processes."""
         is_shared = self.trainer.world_size > 1
         values = torch.stack([value.detach() for value in losses.values()])
         steps = values
@@ -156,12 +158,12 @@ class SedModule(pl.LightningModule):
         return augment_batch(batch, self.model, self.config.train.augment, rng, frontends)
 
     def _losses(self, augmented: Augmented, output: SedOutput) -> dict[str, Tensor]:
-        mel, targets, teacher, heard, strong, weak = augmented
+        mel, targets, teacher, teacher_mels, strong, weak = augmented
         train, data = self.config.train, self.config.data
         weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher = teacher.amax(-1)
         if self.teacher is not None:
-            others = iter(heard)
+            others = iter(teacher_mels)
             teacher, clip_teacher = (
                 logits.sigmoid()
                 for logits in self.teacher([mel if is_shared else next(others) for is_shared in self._is_shared])
@@ -173,16 +175,19 @@ class SedModule(pl.LightningModule):
         return half_weak_loss(output.frame_logits, targets, teacher, strong, weak, weight, train.weak_share)
 
     def on_train_epoch_end(self) -> None:
+        """Raise a DataError if not one training file could be read."""
         if not self._clips_trained:  # of several processes on the device, and asked for once an epoch
             raise DataError(f"not one training file could be read; the last one: {self.unreadable[-1]}")
 
     def on_train_end(self) -> None:
+        """Collect the unreadable files of all processes."""
         if self.trainer.world_size > 1:
             parts: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(parts, self.unreadable)
             self.unreadable = [message for part in parts for message in part]
 
     def on_validation_epoch_start(self) -> None:
+        """Begin to collect scores."""
         config, dataset = self.config, cast(Any, self.trainer).datamodule.validation
         self._validation_loss = torch.zeros(2, device=self.device)
         self._collected = start_scores(
@@ -194,6 +199,7 @@ class SedModule(pl.LightningModule):
         )
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Collect scores and loss of a batch."""
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
         if len(batch.positions) == 0 or self._collected is None:
             return
@@ -211,7 +217,7 @@ class SedModule(pl.LightningModule):
         self._collected.add(batch.positions, output.frame_logits.float().sigmoid(), output.clip_logits)
 
     def _check_numbers(self, output: SedOutput) -> None:
-        """Raise a DivergedError if a score is none: before the checkpoint of this epoch is written."""
+        """Raise a DivergedError if a score is not finite, before the checkpoint of this epoch is written."""
         if not bool(torch.isfinite(output.frame_logits).all() & torch.isfinite(output.clip_logits).all()):
             train = self.config.train
             rates = f"train.lr_head={train.lr_head:g}" + (
@@ -223,10 +229,12 @@ class SedModule(pl.LightningModule):
                 else f"a smaller train.gradient_clip than {train.gradient_clip:g}"
             )
             raise DivergedError(
-                f"the training diverged in epoch {self.current_epoch + 1}: scores are no numbers any more; give lower rates than {rates}, or {clip}"
+                f"the training diverged in epoch {self.current_epoch + 1}: scores are no numbers any more; give lower "
+                f"rates than {rates}, or {clip}"
             )
 
     def on_validation_epoch_end(self) -> None:
+        """Log the scores of the epoch."""
         if self._collected is None or self.trainer.sanity_checking:
             return
         self._collected.gather()
@@ -244,6 +252,7 @@ class SedModule(pl.LightningModule):
         self._collected = None
 
     def configure_optimizers(self) -> Any:
+        """The optimiser, and its schedule per step."""
         optimizer, schedule = build_optimizer(
             self.model, self.config.train, int(self.trainer.estimated_stepping_batches)
         )

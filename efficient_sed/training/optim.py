@@ -18,9 +18,10 @@ from efficient_sed.models.sed import SedModel
 
 
 def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any]]:
-    """One group per backbone stage, its rate falling by `layer_decay` from the last stage to the first, and one for the rest.
+    """One group per backbone stage, and one for sequence head and classifier.
 
-    A stage's learned positions are a group of their own, and so are its vectors where weight decay leaves them out.
+    The learning rate of stages falls by `layer_decay` from the last to the first. A stage's learned positions are a
+    group of their own, and so are its vectors where weight decay leaves them out.
     """
     groups: list[dict[str, Any]] = []
     if not config.is_backbone_frozen:

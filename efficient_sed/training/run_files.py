@@ -18,7 +18,7 @@ def kept_checkpoint(config: RunConfig, run_folder: Path) -> Path:
 
 
 def check_checkpoints(run_folder: Path) -> None:
-    """Raise a CheckpointError, before anything is trained, if a checkpoint of the folder is damaged or cannot be read."""
+    """Raise a CheckpointError if a checkpoint of the folder is damaged or cannot be read."""
     for path in (run_folder / LAST_CHECKPOINT, run_folder / BEST_CHECKPOINT):
         if not path.is_file():
             continue

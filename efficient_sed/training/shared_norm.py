@@ -10,9 +10,13 @@ from torch.distributed.nn.functional import all_reduce
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d that, in training, takes mean and variance over the batches of all processes, whatever their sizes; on a CPU, where torch has none."""
+    """BatchNorm2d for CPUs with mean and variance over the batches of all processes, whatever their sizes.
+
+    Torch's own SyncBatchNorm runs on GPUs alone.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise x, shape (batch, channels, height, width)."""
         if not self.training:
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -38,12 +42,17 @@ class SharedBatchNormAct2d(SharedBatchNorm2d):
     act: nn.Module
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise and activate x, shape (batch, channels, height, width)."""
         normalised: Tensor = self.act(self.drop(super().forward(x)))
         return normalised
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance (channels,) of x (batch, channels, height, width) over all processes, and of how many values."""
+    """Statistics over all processes of x, shape (batch, channels, height, width).
+
+    Returns:
+        Mean and biased variance, shape (channels,), and the number of values that they are taken of.
+    """
     channels = x.shape[1]
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
     rows = x.new_zeros(
@@ -60,7 +69,7 @@ SHARED = {nn.BatchNorm2d: SharedBatchNorm2d, BatchNormAct2d: SharedBatchNormAct2
 
 
 class SharedStatistics(LayerSync):
-    """Lightning's plugin that makes the BatchNorm layers of a model take their statistics over all processes, in place.
+    """Lightning's plugin that makes BatchNorm layers take their statistics over all processes, in place.
 
     Args:
         is_gpu: Torch's own layers, which run on GPUs alone.
@@ -70,6 +79,7 @@ class SharedStatistics(LayerSync):
         self.is_gpu = is_gpu
 
     def apply(self, model: nn.Module) -> nn.Module:
+        """Change the BatchNorm layers of a model, and return it."""
         if self.is_gpu:
             converted: nn.Module = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch's, and timm's with an activation
             return converted

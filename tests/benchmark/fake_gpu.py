@@ -1,4 +1,4 @@
-"""Fake GPUs: tensors that claim to lie on one are computed by the CPU; forward only, since gradients need a real device.
+"""Fake GPUs: tensors that claim to lie on one are computed by the CPU; forward only: gradients need a real device.
 
 MPS refuses float64, and operations for which PyTorch's own table of kernels names none that runs there.
 """

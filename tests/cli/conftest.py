@@ -31,8 +31,7 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
     (folder / "cut.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
     (folder / "nothing").mkdir()
     (folder / "run.svg").mkdir()
-    for name in ("test.png", "test.html"):
-        (folder / name).write_text("of somebody")
+    (folder / "table.csv").write_text("filename,onset,offset,event_label\n")
     (folder / "damaged" / "run").mkdir(parents=True)
     (folder / "damaged" / "run" / "result.json").write_text("{}")
     tables = {

@@ -66,16 +66,6 @@ def test_detect_reports(run: Run, here: dict[str, str], tmp_path: Path, jobs: in
     assert set(told["classes"]) >= {row["event_label"] for row in csv.DictReader(out.splitlines(), delimiter="\t")}
 
 
-def test_a_picture_of_somebody_else_stays(run: Run, tmp_path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    Figure().savefig(tmp_path / "x.png")
-    before = (tmp_path / "x.png").read_bytes()
-    assert "another file is there already" in run("detect {d}/a.wav --model {model} --plot x.png").err
-    assert "another file is there already" in run("plot --published --output x.png").err
-    assert (tmp_path / "x.png").read_bytes() == before
-
-
 def test_standard_output_by_its_name(here: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("mine\n")

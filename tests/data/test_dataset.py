@@ -18,7 +18,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.dataset import EvaluationWindows, Item, TrainingClips, collate
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sampler import Draw, EpochSampler
+from efficient_sed.data.samplers import Draw, EpochSampler
 from efficient_sed.data.storage.sources import AudioFile
 
 GRID = FrameGrid()

@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from efficient_sed.cli.event_tables import events_table
-from efficient_sed.data.annotations.event_files import format_events
+from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
@@ -268,7 +268,7 @@ def test_jams() -> None:
     assert annotation["namespace"] == "segment_open"
     assert annotation["data"][1] == {"time": 0.4, "duration": 0.4, "value": "dog", "confidence": 1.0}
     with pytest.raises(
-        ConfigError, match="format=rttm is not allowed for files that differ in their endings or blanks alone"
+        ConfigError, match="format=rttm is not allowed: files that differ in their endings or blanks alone"
     ):
         format_events({"a b.wav": [], "a_b.flac": []}, "rttm")
     with pytest.raises(ConfigError, match="format=jams is not allowed for 2 files"):

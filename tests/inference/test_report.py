@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data.annotations.event_files import format_events
+from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.inference import report

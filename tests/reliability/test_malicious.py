@@ -120,7 +120,8 @@ def test_a_dictionary_of_ten_bytes_takes_no_gigabytes(tmp_path: Path) -> None:
     (tmp_path / "bomb.pkl").write_bytes(
         b"\x80\x04}r\xff\xff\xff\x3f."
     )  # an empty dictionary, at place 2^30 of the memo
-    assert "a" not in ClipTeacher(tmp_path / "good.npy", tmp_path / "bomb.pkl", ["a"])
+    with pytest.raises(DataError, match=r"bomb\.pkl: not a pickled dictionary .* \(it numbers 1073741823 entries\)"):
+        ClipTeacher(tmp_path / "good.npy", tmp_path / "bomb.pkl", ["a"])
     (tmp_path / "bomb.pkl").write_bytes(b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x.")  # a terabyte of bytes
     with pytest.raises(DataError, match=r"bomb\.pkl: not a pickled dictionary"):
         ClipTeacher(tmp_path / "good.npy", tmp_path / "bomb.pkl", ["a"])

@@ -1,1 +1,1 @@
-"""Annotation files: one file a format."""
+"""Annotation files, one file a format; `contract` says what a format declares, `tables` reads tables with a header."""

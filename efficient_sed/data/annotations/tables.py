@@ -32,6 +32,7 @@ def read_text(path: Path, hint: str = "") -> str:
     """Text of a file in UTF-8, with or without a byte-order mark; line ends stay as they are.
 
     Args:
+        path: The file.
         hint: What to do, in a message about a file that cannot be read.
 
     Raises:
@@ -55,6 +56,8 @@ def read_table(
     """Rows by column, each after the place it stands in; fields that are missing at a row's end are empty.
 
     Args:
+        text: Content of the table.
+        delimiter: Between fields.
         path: Where the text is from, for messages.
         columns: Those that must be there.
         needed: Said of them, where one is missing.
@@ -116,6 +119,7 @@ def split_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list
     """Number and fields of every row that is not empty; one with a quoted line break has the number of its last line.
 
     Args:
+        delimiter: Between fields.
         lines: With their ends.
     """
     remaining, ahead = iter(lines), deque[str]()

@@ -45,7 +45,10 @@ class AudioSetConfig(DataConfig, abc.ABC):
     layout: Literal["auto", "arrow", "hdf5", "folder"] = "auto"
     """Form of the data set; auto: recognised by what is there."""
     validation_share: float = 0.0
-    """Share of the training clips that choose the best epoch, picked by a hash of their ids; 0: the evaluation part does, as published."""
+    """Share of the training clips that choose the best epoch, picked by a hash of their ids.
+
+    0: the evaluation part does, as published.
+    """
 
     default_channel: ClassVar[int | None] = 1  # as published
     OFFICIAL: ClassVar[Mapping[Side, int]]
@@ -84,7 +87,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
         evaluated = {clip.id for clip in sides["eval"]}
         if shared := [clip.id for clip in sides["train"] if clip.id in evaluated]:
             raise DataError(
-                f"data.root={self.root}: the clip {min(shared)} is in the training and in the evaluation part; a clip belongs to one, else scores mean nothing"
+                f"data.root={self.root}: the clip {min(shared)} is in the training and in the evaluation part; a clip "
+                "belongs to one, else scores mean nothing"
             )
         train, test = sides["train"], self._evaluated(sides["eval"], "evaluation")
         held_out: list[Clip] = []
@@ -112,7 +116,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
         totals = {part: Overhang.total(cut[clip.id] for clip in own if clip.id in cut) for part, own in parts.items()}
         return Splits(
             self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped,
-            evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips, chosen_channel=self.chosen_channel,
+            evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips,
+            chosen_channel=self.chosen_channel,
             overhang={part: total for part, total in totals.items() if total},
         )  # fmt: skip
 
@@ -134,7 +139,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
             )
         if not clips:
             raise DataError(
-                f"{self.ROOT_KEY}={self.root}: 0 weak clips are left for training; {num_held_out} stand in the strong evaluation part, {len(skipped)} are unreadable"
+                f"{self.ROOT_KEY}={self.root}: 0 weak clips are left for training; {num_held_out} stand in the strong "
+                f"evaluation part, {len(skipped)} are unreadable"
             )
         return WeakClips(clips, tuple(skipped), self.OFFICIAL["train"] - num_held_out)
 
@@ -153,7 +159,9 @@ class AudioSetConfig(DataConfig, abc.ABC):
         annotations = self.annotations(layout, side)
         if annotations.outside:
             logger.info(
-                "%s: %s events of %d classes outside the %d are left out of the %s part", self.root, f"{annotations.outside.total():,}", len(annotations.outside),
+                "%s: %s events of %d classes outside the %d are left out of the %s part",
+                self.root, f"{annotations.outside.total():,}",
+                len(annotations.outside),
                 len(self.classes()), side,
             )  # fmt: skip
         located = layout.locate(side)
@@ -161,7 +169,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
         if not ids:
             wanted = min(annotations.events, default="none")
             raise DataError(
-                f"{self.ROOT_KEY}={self.root}: none of the {len(annotations.events):,} annotated clips of the {side} part has audio here; looked for {wanted} and so on"
+                f"{self.ROOT_KEY}={self.root}: none of the {len(annotations.events):,} annotated clips of the {side} "
+                f"part has audio here; looked for {wanted} and so on"
             )
         logger.info(
             "%s: %s of %s clips of the %s part are here", self.root, f"{len(ids):,}", f"{self.OFFICIAL[side]:,}", side
@@ -194,7 +203,10 @@ class AudioSetConfig(DataConfig, abc.ABC):
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Millions of small objects are made and none is dropped: looking for garbage among them would take longer than making them."""
+    """Millions of small objects are made and none is dropped.
+
+    Looking for garbage among them would take longer than making them.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

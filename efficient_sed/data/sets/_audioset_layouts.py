@@ -1,4 +1,7 @@
-"""The three forms in which AudioSet lies on disks: Arrow data set, HDF5 of mp3 files, folder of audio files. Each says where a clip's audio is, and its labels."""
+"""The three forms in which AudioSet lies on disks: Arrow data set, HDF5 of mp3 files, folder of audio files.
+
+Each says where a clip's audio is, and its labels.
+"""
 
 from __future__ import annotations
 
@@ -81,12 +84,17 @@ class Layout(abc.ABC):
         return read_strong_table(path, vocabulary)
 
     def _splits(self, side: Side, paths: Mapping[str, Path], form: str) -> dict[str, Path]:
-        """Those of a side's splits that are here; one of the two training splits will do, and a line of the log says so."""
+        """Those of a side's splits that are here.
+
+        One of the two training splits will do, and a line of the log says so.
+        """
         here = {split: path for split, path in paths.items() if split in SPLITS[side] and path.exists()}
         missing = [split for split in SPLITS[side] if split not in here]
         if not here:
             raise DataError(
-                f"{self.root}: the {form} {' and '.join(str(paths[split].relative_to(self.root)) for split in missing)} missing, so there is no {side} part"
+                f"{self.root}: the {form} "
+                f"{' and '.join(str(paths[split].relative_to(self.root)) for split in missing)} missing, so there is "
+                f"no {side} part"
             )
         for split in missing:
             logger.warning(
@@ -131,7 +139,8 @@ class ContainerLayout(Layout):
                     if clip in found:
                         first = found[clip]
                         raise DataError(
-                            f"{container.path}[{row}]: the clip {clip} is in {self.paths()[first[0]]}[{first[1]}] too; clip ids must not repeat"
+                            f"{container.path}[{row}]: the clip {clip} is in {self.paths()[first[0]]}[{first[1]}] too; "
+                            "clip ids must not repeat"
                         )
                     found[clip] = (split, row)
             self._names[side] = found
@@ -152,7 +161,10 @@ class ContainerLayout(Layout):
 
 
 class ArrowLayout(ContainerLayout):
-    """`balanced_train`, `unbalanced_train`, `eval`: folders written by `save_to_disk`, of a DatasetDict or one by one."""
+    """`balanced_train`, `unbalanced_train`, `eval`.
+
+    Folders written by `save_to_disk`, of a DatasetDict or one by one.
+    """
 
     kind, form = "arrow", "folders"
 
@@ -210,7 +222,8 @@ class Hdf5Layout(ContainerLayout):
             bits = container.column("target")
             if bits.dtype != np.uint8 or bits.shape != (len(container.names()), math.ceil(num_classes / 8)):
                 raise DataError(
-                    f"{container.path}: target has shape {bits.shape} and type {bits.dtype}; needed: {num_classes} classes packed into bytes by numpy.packbits"
+                    f"{container.path}: target has shape {bits.shape} and type {bits.dtype}; needed: {num_classes} "
+                    "classes packed into bytes by numpy.packbits"
                 )
             targets[split] = np.unpackbits(bits, axis=-1, count=num_classes)
         return _from_targets(self.rows(side), targets, self.paths())
@@ -251,7 +264,8 @@ class FolderLayout(Layout):
             labels = read_weak_table(path, vocabulary)
             if repeated := found.events.keys() & labels.events.keys():
                 raise DataError(
-                    f"{path}: the clip {min(repeated)} stands in another split than {split} too; clip ids must not repeat"
+                    f"{path}: the clip {min(repeated)} stands in another split than {split} too; clip ids must not "
+                    "repeat"
                 )
             found.events.update(labels.events)
             found.outside.update(labels.outside)
@@ -285,14 +299,18 @@ def open_layout(root: Path, name: Literal["auto", "arrow", "hdf5", "folder"], ke
         for path in root.glob(pattern)
     ):
         raise DataError(
-            f"{key}={root}: no layout of AudioSet is recognised; needed: folders balanced_train, unbalanced_train, eval of an Arrow data set, "
+            f"{key}={root}: no layout of AudioSet is recognised; needed: folders balanced_train, unbalanced_train, "
+            "eval of an Arrow data set, "
             "or *_segments_mp3.hdf files, or audio files with audioset_train_strong.tsv and audioset_eval_strong.tsv"
         )
     return LAYOUTS[found[0] if found else "folder"](root)
 
 
 def _arrow_events(value: Any, vocabulary: Vocabulary, place: Callable[[], str]) -> list[tuple[float, float, str]]:
-    """Onset, offset and class of events stored as a dict of lists or a list of dicts; the mid where there is one, as labels have been renamed."""
+    """Onset, offset and class of events stored as a dict of lists or a list of dicts.
+
+    The mid where there is one, as labels have been renamed.
+    """
     if value is None:
         return []
     try:

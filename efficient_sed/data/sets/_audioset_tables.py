@@ -1,4 +1,7 @@
-"""AudioSet's official annotations: events of the strong set (TSV, or its comma-separated copy), labels of the weak set (CSV)."""
+"""AudioSet's official annotations.
+
+Events of the strong set (TSV, or its comma-separated copy), labels of the weak set (CSV).
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,9 @@ def _clip_of(
 
 
 def read_weak_table(path: Path, vocabulary: Mapping[str, str | None]) -> Annotations:
-    """Labels of the official segments CSV, as events without end: comment lines, then `YTID, start_seconds, end_seconds, "mid,mid"`.
+    """Labels of the official segments CSV, as events without end.
+
+    Comment lines, then `YTID, start_seconds, end_seconds, "mid,mid"`.
 
     Raises:
         DataError: For a row that makes no sense or a video that stands there twice; with line numbers.
@@ -158,6 +163,7 @@ def _rows(path: Path, comment: str | None = None) -> Iterator[tuple[int, list[st
 def _column(path: Path, header: list[str], name: str) -> int:
     if name not in header:
         raise DataError(
-            f"{path}: column {name!r} is missing; found: {', '.join(header) or 'nothing'}; needed: segment_id {' '.join(STRONG_COLUMNS)}"
+            f"{path}: column {name!r} is missing; found: {', '.join(header) or 'nothing'}; needed: segment_id "
+            f"{' '.join(STRONG_COLUMNS)}"
         )
     return header.index(name)

@@ -17,7 +17,10 @@ from efficient_sed.errors import DataError, nearest, require
 
 @dataclass(frozen=True)
 class FoldsConfig(DataConfig):
-    """One fold is tested on, and the others are learnt from; each clip is one event of its class from beginning to end."""
+    """One fold is tested on, and the others are learnt from.
+
+    Each clip is one event of its class from beginning to end.
+    """
 
     is_single_label: ClassVar[bool] = True
     title: ClassVar[str]
@@ -31,7 +34,9 @@ class FoldsConfig(DataConfig):
     fold: int = 1
     """The fold to test on; in a sweep `folds=all` takes each in turn."""
     has_validation_fold: bool = True
-    """Choose the best epoch on the fold before the tested one (of the first: the last). Without it that fold is trained on too, as published for ESC-50,
+    """Choose the best epoch on the fold before the tested one (of the first: the last).
+
+    Without it that fold is trained on too, as published for ESC-50,.
     and the curves are those of the test clips: it takes train.select=last."""
 
     def __post_init__(self) -> None:
@@ -128,5 +133,6 @@ def check_class(place: str, columns: tuple[str, str], label: str, number: str, c
         )
     if str(classes.index(label)) != number:
         raise DataError(
-            f"{place}: {columns[1]}={number!r} does not belong to {columns[0]}={label!r}, whose number is {classes.index(label)}"
+            f"{place}: {columns[1]}={number!r} does not belong to {columns[0]}={label!r}, whose number is "
+            f"{classes.index(label)}"
         )

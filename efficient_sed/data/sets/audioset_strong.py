@@ -20,23 +20,34 @@ from efficient_sed.registry import DATASETS
 @DATASETS.register("audioset_strong")
 @dataclass(frozen=True)
 class AudioSetStrongConfig(AudioSetConfig):
-    """Training and evaluation set with events; scored on the 407 classes that occur in both, clips with none of them left out."""
+    """Training and evaluation set with events.
+
+    Scored on the 407 classes that occur in both, clips with none of them left out.
+    """
 
     weak_root: str | None = None
-    """Folder of AudioSet's weak set, in a layout that data.layout allows, for train.weak_share; without clips that are validated or evaluated here."""
+    """Folder of AudioSet's weak set, in a layout that data.layout allows, for train.weak_share.
+
+    Without clips that are validated or evaluated here.
+    """
 
     OFFICIAL: ClassVar[Mapping[Side, int]] = {"train": 103_463, "eval": 16_996}
+    location_keys: ClassVar[tuple[str, ...]] = ("root", "weak_root")
 
     def classes(self) -> tuple[str, ...]:
+        """Labels in logit order."""
         return audioset_labels("strong")
 
     def evaluated_classes(self) -> tuple[str, ...]:
+        """Labels that metrics are taken over."""
         return audioset_evaluated_labels()
 
     def annotations(self, layout: Layout, side: Side) -> Annotations:
+        """Events of the clips of one side."""
         return layout.strong(side, audioset_vocabulary("strong"))
 
     def weak_clips(self, held_out: Collection[str]) -> WeakClips:
+        """Clips of the weak set, without those that are held out."""
         if not self.weak_root:
             return WeakClips()
         return WeakTrainingSide(

@@ -19,7 +19,10 @@ from efficient_sed.registry import DATASETS
 @DATASETS.register("audioset_weak")
 @dataclass(frozen=True)
 class AudioSetWeakConfig(AudioSetConfig):
-    """Balanced and unbalanced training set, and evaluation set; a label is an event as long as the clip. Give task=tagging."""
+    """Balanced and unbalanced training set, and evaluation set; a label is an event as long as the clip.
+
+    Give task=tagging.
+    """
 
     OFFICIAL: ClassVar[Mapping[Side, int]] = {
         "train": 22_160 + 2_041_789,
@@ -27,10 +30,13 @@ class AudioSetWeakConfig(AudioSetConfig):
     }  # num_ytids in the heads of the official CSV files
 
     def classes(self) -> tuple[str, ...]:
+        """Labels in logit order."""
         return audioset_labels("weak")
 
     def evaluated_classes(self) -> None:
-        return None
+        """Labels that metrics are taken over."""
+        return
 
     def annotations(self, layout: Layout, side: Side) -> Annotations:
+        """Events of the clips of one side."""
         return layout.weak(side, audioset_vocabulary("weak"))

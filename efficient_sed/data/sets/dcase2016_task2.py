@@ -1,4 +1,6 @@
-"""DCASE 2016 Task 2, sounds of an office, in the layout in which the HEAR benchmark publishes it: 11 classes, recordings of two minutes.
+"""DCASE 2016 Task 2, sounds of an office, in the layout in which the HEAR benchmark publishes it.
+
+11 classes, recordings of two minutes.
 
 Mesaros et al., "Detection and classification of acoustic scenes and events: outcome of the DCASE 2016 challenge", 2018
 (https://doi.org/10.1109/TASLP.2017.2778423); HEAR: https://arxiv.org/abs/2203.03022. Scored as there, PSDS1 beside it.
@@ -34,20 +36,28 @@ LAYOUT = "data.root=DIR is the folder that holds it in HEAR's layout"
 @DATASETS.register("dcase2016_task2")
 @dataclass(frozen=True)
 class Dcase2016Task2Config(DataConfig):
-    """HEAR's folder: train.json, valid.json, test.json, labelvocabulary.csv, and the audio below 16000/ (or a higher rate)."""
+    """HEAR's folder.
+
+    Train.json, valid.json, test.json, labelvocabulary.csv, and the audio below 16000/ (or a higher rate).
+    """
 
     has_event_scores: ClassVar[bool] = True
 
     root: str = "data"
     """Folder of the data set."""
     median_frames: int = 7
-    """Window of the median filter on scores, in the model's frames (40 ms for fmn); odd. Event scores have their own, HEAR's 250 ms."""
+    """Window of the median filter on scores, in the model's frames (40 ms for fmn); odd.
+
+    Event scores have their own, HEAR's 250 ms.
+    """
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(
-                f"data.root={self.root}: no such directory; give the folder that holds HEAR's train.json as data.root=DIR"
+                f"data.root={self.root}: no such directory; give the folder that holds HEAR's train.json as "
+                "data.root=DIR"
             )
         classes = read_vocabulary(root / VOCABULARY)
         events = {part: read_events(root / f"{name}.json", classes) for part, name in FILES.items()}

@@ -24,10 +24,14 @@ class Esc50Config(FoldsConfig):
     title: ClassVar[str] = "ESC-50"
     classes: ClassVar[tuple[str, ...]] = (
         "dog", "rooster", "pig", "cow", "frog", "cat", "hen", "insects", "sheep", "crow",
-        "rain", "sea_waves", "crackling_fire", "crickets", "chirping_birds", "water_drops", "wind", "pouring_water", "toilet_flush", "thunderstorm",
-        "crying_baby", "sneezing", "clapping", "breathing", "coughing", "footsteps", "laughing", "brushing_teeth", "snoring", "drinking_sipping",
-        "door_wood_knock", "mouse_click", "keyboard_typing", "door_wood_creaks", "can_opening", "washing_machine", "vacuum_cleaner", "clock_alarm", "clock_tick",
-        "glass_breaking", "helicopter", "chainsaw", "siren", "car_horn", "engine", "train", "church_bells", "airplane", "fireworks", "hand_saw",
+        "rain", "sea_waves", "crackling_fire", "crickets", "chirping_birds", "water_drops", "wind", "pouring_water",
+        "toilet_flush", "thunderstorm",
+        "crying_baby", "sneezing", "clapping", "breathing", "coughing", "footsteps", "laughing", "brushing_teeth",
+        "snoring", "drinking_sipping",
+        "door_wood_knock", "mouse_click", "keyboard_typing", "door_wood_creaks", "can_opening", "washing_machine",
+        "vacuum_cleaner", "clock_alarm", "clock_tick",
+        "glass_breaking", "helicopter", "chainsaw", "siren", "car_horn", "engine", "train", "church_bells", "airplane",
+        "fireworks", "hand_saw",
     )  # fmt: skip
     num_folds: ClassVar[int] = 5
     layout: ClassVar[str] = "meta/ and audio/"
@@ -35,12 +39,17 @@ class Esc50Config(FoldsConfig):
     fold: int = 1
     """The fold to test on, 1 to 5; in a sweep `folds=all` takes each in turn."""
     clip_seconds: float = 5.0
-    """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows of it."""
+    """Training clips are cropped at random or zero-padded to this length.
+
+    Longer files are evaluated in windows of it.
+    """
 
     def audio_folder(self, root: Path) -> Path:
+        """Folder of the audio files."""
         return root / "audio"
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
+        """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
         for place, row in read_index(
             root / "meta" / "esc50.csv", COLUMNS, f"data.root=DIR is the folder that holds {self.layout}"

@@ -1,23 +1,24 @@
 """A folder of audio files with tab-separated annotations, DESED style: `filename onset offset event_label`.
 
-A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of one file.
+A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of
+one file.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import ONE_OR_LIST
-from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
+from efficient_sed.data.annotations.contract import reading_format
+from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
@@ -28,7 +29,6 @@ from efficient_sed.registry import DATASETS
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")
 }
-EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 SHOWN_FILES = 3  # of those that are missing
 
 
@@ -42,7 +42,10 @@ class FolderConfig(DataConfig):
     audio: str = "audio"
     """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
     train: str | None = "train.tsv"
-    """Annotations of the training part, relative to root. None: all audio files that stand in no other part, without labels, for a teacher."""
+    """Annotations of the training part, relative to root.
+
+    None: all audio files that stand in no other part, without labels, for a teacher.
+    """
     validation: str | None = "validation.tsv"
     """Annotations that choose the best epoch; none where nothing is trained."""
     test: str | None = "test.tsv"
@@ -52,7 +55,10 @@ class FolderConfig(DataConfig):
     split_column: str = "split"
     """Column with train, validation or test in each row of `annotations`."""
     classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
-    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet; none: all labels of the annotations, sorted."""
+    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet.
+
+    None: all labels of the annotations, sorted.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,9 +71,11 @@ class FolderConfig(DataConfig):
 
     @property
     def has_labels(self) -> bool:
+        """Whether training clips have labels, or only what a teacher gives."""
         return self.annotations is not None or self.train is not None
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         if not root.is_dir():
             raise DataError(
@@ -97,21 +105,27 @@ def read_folder(
     """Clips by part, durations read from the files.
 
     Args:
-        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the training part is all audio that
+        audio: Folder of the audio files.
+        num_workers: Threads that read the headers of files.
+        split_column: Column of a single table that names the part.
+        channel: Of the files, counted from 1; default None, the mean of all.
+        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the
+            training part is all audio that
             is in no other part, without labels, and another part is empty.
         classes: Allowed labels in logit order; none takes all that occur, sorted.
         on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
 
     Raises:
-        DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file and line.
+        DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file
+            and line.
     """
     if not audio.is_dir():
         raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
     skipped: list[str] = []
     if isinstance(annotations, Path):
-        by_part = read_annotations(annotations, split_column)
+        by_part = read_annotations(annotations, split_column, PARTS)
     else:
-        by_part = {part: {} if path is None else read_annotations(path)[""] for part, path in annotations.items()}
+        by_part = {part: {} if path is None else reading_format(path).parse(path) for part, path in annotations.items()}
         if annotations["train"] is None:
             paths = find_audio(audio, skipped if on_error == "skip" else None)
             found = [path.relative_to(audio).as_posix() for path in paths]
@@ -123,7 +137,8 @@ def read_folder(
         classes = sorted(labels)
         if not classes:
             raise DataError(
-                f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as data.classes=[…] if that is meant"
+                f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as "
+                "data.classes=[…] if that is meant"
             )
     if problem := label_problem([*classes, *sorted(labels - set(classes))]):
         raise DataError(f"{audio}: in its annotations, {problem}")
@@ -155,6 +170,9 @@ def read_parts(
     """Clips of annotated files, durations read from the files.
 
     Args:
+        classes: Labels in logit order.
+        on_error: As in `read_folder`.
+        num_workers: Threads that read the headers of files.
         audio: Folder of the files by part.
         events: By part and file name.
         may_be_empty: Parts that need no clip.
@@ -162,12 +180,14 @@ def read_parts(
         channel: Of the files, counted from 1; default None, the mean of all.
 
     Raises:
-        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part without clips.
+        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part
+            without clips.
     """
     for first, second in itertools.combinations(events, 2):
         if shared := events[first].keys() & events[second].keys():
             raise DataError(
-                f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else scores mean nothing"
+                f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else "
+                "scores mean nothing"
             )
     skipped = list(already_skipped)
     parts: dict[str, tuple[Clip, ...]] = {}
@@ -199,45 +219,6 @@ def read_parts(
     )
 
 
-def read_annotations(path: Path, split_column: str | None = None) -> dict[str, dict[str, list[Event]]]:
-    """Events by part and file name; without a split column all stand under the part "".
-
-    Raises:
-        DataError: For a missing file or column, or a row that makes no sense; with its line number.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
-    by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (PARTS if split_column else ("",))}
-    text = read_text(path)
-    columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
-    needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
-    for number, (place, row) in enumerate(read_table(path, text, columns, needed, delimiter="\t")):
-        if number == 0:
-            log_unused(str(path), list(row), columns)
-        part = row[split_column] if split_column else ""
-        if part not in by_part:
-            raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, PARTS)}")
-        if not row["filename"]:
-            raise DataError(f"{place}: the filename is empty")
-        events = by_part[part].setdefault(PurePosixPath(canonical(row["filename"])).as_posix(), [])  # ./a.wav is a.wav
-        if row["event_label"] or row["onset"] or row["offset"]:
-            events.append(_event(row, place))
-    return by_part
-
-
-def _event(row: dict[str, str], place: str) -> Event:
-    label = canonical(row["event_label"].strip())  # blanks around it are a slip of the hand, and no other class
-    if not label:
-        raise DataError(f"{place}: onset without event_label")
-    try:
-        onset, offset = float(row["onset"]), float(row["offset"])
-    except (TypeError, ValueError):
-        raise DataError(f"{place}: onset={row['onset']!r}, offset={row['offset']!r} are not seconds") from None
-    if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
-        raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
-    return Event(onset, offset, label)
-
-
 def _clips(
     audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str],
     channel: int | None,
@@ -265,7 +246,8 @@ def _clips(
     if errors and on_error == "raise":
         if len(errors) > 1 and (lack := _missing_words(audio, events_by_file)):
             raise DataError(
-                f"{next((error for error in errors if 'no such audio file' in error), errors[0])}; {lack}; data.on_error=skip leaves such files out"
+                f"{next((error for error in errors if 'no such audio file' in error), errors[0])}; {lack}; "
+                "data.on_error=skip leaves such files out"
             )
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")

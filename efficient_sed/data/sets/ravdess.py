@@ -24,7 +24,10 @@ PATTERN = "03-01-EMOTION-INTENSITY-STATEMENT-REPETITION-ACTOR.wav, two digits ea
 @DATASETS.register("ravdess")
 @dataclass(frozen=True)
 class RavdessConfig(FoldsConfig):
-    """The published folder of spoken audio: Actor_01/ to Actor_24/. A fold is six actors in their order, three women and three men."""
+    """The published folder of spoken audio: Actor_01/ to Actor_24/.
+
+    A fold is six actors in their order, three women and three men.
+    """
 
     title: ClassVar[str] = "RAVDESS"
     classes: ClassVar[tuple[str, ...]] = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -34,16 +37,21 @@ class RavdessConfig(FoldsConfig):
     fold: int = 1
     """The fold to test on, 1 to 4; in a sweep `folds=all` takes each in turn."""
     clip_seconds: float = 3.0
-    """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows of it."""
+    """Training clips are cropped at random or zero-padded to this length.
+
+    Longer files are evaluated in windows of it.
+    """
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
+        """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
         for folder in sorted(root.glob("Actor_*")):
             for path in sorted(folder.glob("*.wav")):
                 actor, label = self._parse(path)
                 if folder.name != f"Actor_{actor:02}":
                     raise DataError(
-                        f"{path}: its name says actor {actor:02}, its folder {folder.name}: the actor would stand on both sides of a fold"
+                        f"{path}: its name says actor {actor:02}, its folder {folder.name}: the actor would stand on "
+                        "both sides of a fold"
                     )
                 by_fold.setdefault((actor - 1) * self.num_folds // NUM_ACTORS + 1, {})[f"{folder.name}/{path.name}"] = (
                     label
@@ -61,6 +69,7 @@ class RavdessConfig(FoldsConfig):
             )
         if (match["modality"], match["channel"]) != (AUDIO_ONLY, SPEECH):
             raise DataError(
-                f"{path}: modality {match['modality']} and channel {match['channel']}; this data set is spoken audio alone, 03-01"
+                f"{path}: modality {match['modality']} and channel {match['channel']}; this data set is spoken audio "
+                "alone, 03-01"
             )
         return int(match["actor"]), self.classes[int(match["emotion"]) - 1]

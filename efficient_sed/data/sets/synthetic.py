@@ -1,7 +1,9 @@
 """Synthetic soundscapes: real FLAC files and annotations, made from a seed and read back as a `folder` data set.
 
-In the style of TUT-SED Synthetic 2016 (polyphony up to five, background noise, strong class imbalance). Classes come in groups that
-ask for different abilities: some differ in their spectrum, some in rhythm or contour over seconds, some last 50 ms, some many seconds.
+In the style of TUT-SED Synthetic 2016 (polyphony up to five, background noise, strong class imbalance). Classes come in
+groups that
+ask for different abilities: some differ in their spectrum, some in rhythm or contour over seconds, some last 50 ms,
+some many seconds.
 A train of pulses is one event with its gaps, so a model without context cuts it to pieces.
 
 No event is ever repeated: every one is drawn anew from a random stream that belongs to (stream, seed, part, clip).
@@ -25,8 +27,9 @@ import soundfile
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import MAX_CLIP_SECONDS
+from efficient_sed.data.annotations.tsv import EVENT_COLUMNS
 from efficient_sed.data.events import PARTS, Event, Splits
-from efficient_sed.data.sets.folder import EVENT_COLUMNS, read_folder
+from efficient_sed.data.sets.folder import read_folder
 from efficient_sed.data.sounds import SOUND_CLASSES, Rng
 from efficient_sed.errors import DataError, require
 from efficient_sed.files.locks import locked
@@ -186,10 +189,12 @@ class SyntheticConfig(DataConfig):
         }
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         if not self.folder.is_dir():
             if (Path(self.root) / "audio").is_dir() or any(Path(self.root).glob("*.tsv")):
                 raise DataError(
-                    f"data.root={self.root}: holds recordings of yours, generated ones would be written beside them; did you mean data=folder?"
+                    f"data.root={self.root}: holds recordings of yours, generated ones would be written beside them; "
+                    "did you mean data=folder?"
                 )
             write_synthetic(self)
         return read_folder(
@@ -219,13 +224,17 @@ def write_synthetic(config: SyntheticConfig) -> Path:
                 _write_parts(config, Path(config.root) / f".{config.folder.name}.unfinished")
     except OSError as error:
         raise DataError(
-            f"{config.folder}: cannot be written ({error.strerror}); free some space or give another folder as data.root=DIR"
+            f"{config.folder}: cannot be written ({error.strerror}); free some space or give another folder as "
+            "data.root=DIR"
         ) from error
     return config.folder
 
 
 def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
-    """Write everything into a folder, which then takes its place; what a process that was killed left there is removed first."""
+    """Write everything into a folder, which then takes its place.
+
+    What a process that was killed left there is removed first.
+    """
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         for part in PARTS:

@@ -1,7 +1,9 @@
 """TUT-SED Synthetic 2016: a hundred mixtures of about eight minutes with up to five of 16 classes at once.
 
-Cakir et al., "Convolutional recurrent neural networks for polyphonic sound event detection", 2017 (https://arxiv.org/abs/1702.06286). Training
-sees sequences of 1024 frames of 10 ms, as in Drossos et al. 2020; validation and test hear whole mixtures, so that no border is scored.
+Cakir et al., "Convolutional recurrent neural networks for polyphonic sound event detection", 2017
+(https://arxiv.org/abs/1702.06286). Training
+sees sequences of 1024 frames of 10 ms, as in Drossos et al. 2020; validation and test hear whole mixtures, so that no
+border is scored.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from efficient_sed.registry import DATASETS
 
 logger = logging.getLogger(__name__)
 CLASSES = (
-    "alarms_and_sirens", "baby_crying", "bird_singing", "bus", "cat_meowing", "crowd_applause", "crowd_cheering", "dog_barking", "footsteps",
+    "alarms_and_sirens", "baby_crying", "bird_singing", "bus", "cat_meowing", "crowd_applause", "crowd_cheering",
+    "dog_barking", "footsteps",
     "glass_smash", "gun_shot", "horsewalk", "mixer", "motorcycle", "rain", "thunder",
 )  # fmt: skip
 PREFIX = "TUT-SED-synthetic-2016"
@@ -37,19 +40,24 @@ _NUMBER = re.compile(r"(?:mix|mixture|annot)[-_](\d+)$")
 @DATASETS.register("tut_sed_synthetic_2016")
 @dataclass(frozen=True)
 class TutSedSynthetic2016Config(DataConfig):
-    """The published folder: audio/TUT-SED-synthetic-2016-mix-N.wav and meta/TUT-SED-synthetic-2016-annot-N.txt with rows `onset offset label`.
+    """The published folder: audio/TUT-SED-synthetic-2016-mix-N.wav and meta/TUT-SED-synthetic-2016-annot-N.txt.
 
-    By number, the first fifth of the mixtures is the test part, the second the validation part, the rest is trained on: the papers give shares, no numbers.
+    Rows of annotations are `onset offset label`.
+
+    By number, the first fifth of the mixtures is the test part, the second the validation part, the rest is trained on:
+    the papers give shares, no numbers.
     """
 
     root: str = "data"
     """Folder that holds audio/ and meta/."""
     clip_seconds: float = SEQUENCE_S
-    """Length of the sequences that the training mixtures are cut into, and of the windows that the others are scored in."""
+    """Length of the sequences that the training mixtures are cut into, and of the windows that the others are scored
+    in."""
     median_frames: int = 1
     """Window of the median filter on scores, in the model's frames; odd. Published: none."""
 
     def load(self) -> Splits:
+        """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         audio, meta = (
             _by_number(root / name, suffixes) for name, suffixes in (("audio", SUFFIXES), ("meta", (".txt",)))
@@ -108,7 +116,8 @@ def _by_number(folder: Path, suffixes: tuple[str, ...]) -> Mapping[int, Path]:
     """Files of mixtures by their number."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: no such directory; data.root=DIR is the folder that holds audio/ and meta/ of TUT-SED Synthetic 2016"
+            f"{folder}: no such directory; data.root=DIR is the folder that holds audio/ and meta/ of TUT-SED "
+            "Synthetic 2016"
         )
     found: dict[int, Path] = {}
     for path in list_folder(folder):
@@ -119,7 +128,8 @@ def _by_number(folder: Path, suffixes: tuple[str, ...]) -> Mapping[int, Path]:
             found[number] = path
     if not found:
         raise DataError(
-            f"{folder}: no mixture in it; expected names such as {PREFIX}-{'annot-1.txt' if suffixes == ('.txt',) else 'mix-1.wav'}"
+            f"{folder}: no mixture in it; expected names such as "
+            f"{PREFIX}-{'annot-1.txt' if suffixes == ('.txt',) else 'mix-1.wav'}"
         )
     return found
 

@@ -24,7 +24,8 @@ class UrbanSound8kConfig(FoldsConfig):
 
     title: ClassVar[str] = "UrbanSound8K"
     classes: ClassVar[tuple[str, ...]] = (
-        "air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "engine_idling", "gun_shot", "jackhammer", "siren", "street_music",
+        "air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "engine_idling", "gun_shot",
+        "jackhammer", "siren", "street_music",
     )  # fmt: skip
     num_folds: ClassVar[int] = 10
     layout: ClassVar[str] = "metadata/ and audio/"
@@ -35,9 +36,11 @@ class UrbanSound8kConfig(FoldsConfig):
     """Shorter clips are padded with silence to this length."""
 
     def audio_folder(self, root: Path) -> Path:
+        """Folder of the audio files."""
         return root / "audio"
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
+        """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
         first: dict[str, int] = {}  # fold of each recording, which a slice's name begins with
         for place, row in read_index(
@@ -49,7 +52,8 @@ class UrbanSound8kConfig(FoldsConfig):
             recording = row["slice_file_name"].split("-")[0]
             if first.setdefault(recording, fold) != fold:
                 raise DataError(
-                    f"{place}: {row['slice_file_name']} is of recording {recording}, which fold {first[recording]} holds, too; a recording belongs to one fold"
+                    f"{place}: {row['slice_file_name']} is of recording {recording}, which fold {first[recording]} "
+                    "holds, too; a recording belongs to one fold"
                 )
             add_file(by_fold, place, fold, name, row["class"])
         return by_fold

@@ -36,9 +36,11 @@ class ArrayColumns(ClipColumns):
         self.labels, self._arrays, self._containers, self._channel = labels, arrays, containers, channel
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:
+        """A range of one column."""
         return self._arrays[name][first:last]
 
     def sources(self, ids: Sequence[str], first: int, last: int) -> Iterator[AudioSource]:
+        """Where the audio of a range of clips comes from."""
         containers, rows, paths = (self.read(name, first, last).tolist() for name in ("container", "row", "path"))
         for clip, container, row, path, digest in zip(
             ids, containers, rows, paths, self.read("digest", first, last), strict=True
@@ -80,8 +82,10 @@ def gather(clips: Iterable[Clip]) -> ColumnPart:
             classes.append(labels.setdefault(event.label, len(labels)))
     (channel,) = channels or {1}
     arrays = {
-        "id": np.array(names, dtype="S"), "path": np.array(paths, dtype="S"), "digest": np.frombuffer(digests, np.uint8).reshape(-1, 32),
-        "duration_s": np.array(durations_s), "container": np.array(places), "row": np.array(rows), "event_first": np.array(event_first),
+        "id": np.array(names, dtype="S"), "path": np.array(paths, dtype="S"),
+        "digest": np.frombuffer(digests, np.uint8).reshape(-1, 32),
+        "duration_s": np.array(durations_s), "container": np.array(places), "row": np.array(rows),
+        "event_first": np.array(event_first),
         "event_onset_s": np.array(onsets_s), "event_offset_s": np.array(offsets_s), "event_class": np.array(classes),
     }  # fmt: skip
     return ColumnPart(ArrayColumns(tuple(labels), arrays, tuple(containers), channel), range(len(names)))

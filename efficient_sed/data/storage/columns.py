@@ -1,6 +1,7 @@
 """Clips as flat columns, made into objects one at a time when they are asked for.
 
-Two million clips as Python objects are two gigabytes, of which every data worker ends up with a copy: looking at an object writes its count of
+Two million clips as Python objects are two gigabytes, of which every data worker ends up with a copy: looking at an
+object writes its count of
 references. Columns lie in arrays, or stay in a file; a process holds the clips of one batch.
 """
 
@@ -20,7 +21,10 @@ BLOCK = 4096  # clips that are looked at together
 
 
 class ClipColumns(abc.ABC):
-    """A data set's clips by row. Columns are `id`, `duration_s`, `event_first` (one more than clips), `event_onset_s`, `event_offset_s`, `event_class`.
+    """A data set's clips by row.
+
+    Columns are `id`, `duration_s`, `event_first` (one more than clips), `event_onset_s`, `event_offset_s`,
+    `event_class`.
 
     Attributes:
         labels: What the numbers in `event_class` stand for.
@@ -128,6 +132,7 @@ def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Bl
     """A part block by block, for what counts over all clips.
 
     Args:
+        clips: The part.
         labels: Number of each label; labels that are met are added.
     """
     if isinstance(clips, ColumnPart):

@@ -1,8 +1,12 @@
-"""Files that hold many encoded clips: HDF5 with a data set `mp3`, and Arrow data sets as `datasets.save_to_disk` writes them.
+"""Files that hold many encoded clips.
+
+HDF5 with a data set `mp3`, and Arrow data sets as `datasets.save_to_disk` writes them.
 
 Each process opens a container on first use and keeps it open: handles must not cross a fork, nor be pickled.
-Arrow files are read by pyarrow itself, without the package `datasets`: it maps the file into memory, so that a row costs one page fault
-and a look at labels touches no audio; `datasets` would decode whole rows and takes a second and a half to import in every worker.
+Arrow files are read by pyarrow itself, without the package `datasets`: it maps the file into memory, so that a row
+costs one page fault
+and a look at labels touches no audio; `datasets` would decode whole rows and takes a second and a half to import in
+every worker.
 """
 
 from __future__ import annotations
@@ -14,10 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 
-from efficient_sed.data.storage.hdf5_heap import check_heap
 from efficient_sed.errors import DataError, require_package
 from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import check_unpacked
@@ -74,7 +76,8 @@ class Hdf5Container:
         try:
             if name not in self._file:
                 raise DataError(
-                    f"{self.path}: data set {name!r} is missing; found: {', '.join(self._file) or 'nothing'}; needed: audio_name, mp3, target"
+                    f"{self.path}: data set {name!r} is missing; found: {', '.join(self._file) or 'nothing'}; needed: "
+                    "audio_name, mp3, target"
                 )
             return stored_data(self._file, name)
         except HDF5_ERRORS as error:
@@ -104,7 +107,6 @@ class Hdf5Container:
     def encoded(self, row: int) -> bytes:
         """The encoded clip of one row."""
         try:
-            check_heap(self._mp3, row, 1)
             samples = self._mp3[row]
             if samples.dtype != np.uint8:
                 raise ValueError(f"mp3 holds {samples.dtype}, no bytes")
@@ -145,11 +147,13 @@ class ArrowContainer:
             pa.large_binary(),
         ):
             raise DataError(
-                f"{path}: filename holds {kinds['filename']} and mp3_bytes {kinds['mp3_bytes']}; needed: string and binary"
+                f"{path}: filename holds {kinds['filename']} and mp3_bytes {kinds['mp3_bytes']}; needed: string and "
+                "binary"
             )
 
     @cached_property
     def columns(self) -> list[str]:
+        """Names of the columns."""
         return list(self._table.column_names)
 
     def names(self) -> list[str]:
@@ -179,7 +183,8 @@ def arrow_files(path: Path) -> Sequence[Path]:
         files = [path / name for name in names]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
-            f"{path}: not a split of an Arrow data set (state.json: {_one_line(error)}); write it with datasets' save_to_disk"
+            f"{path}: not a split of an Arrow data set (state.json: {_one_line(error)}); write it with datasets' "
+            "save_to_disk"
         ) from error
     if outside := [name for name in names if Path(name).name != name or name in ("", "..")]:
         raise DataError(f"{path}: state.json names {outside[0]!r}, which is no file of this folder")
@@ -198,11 +203,15 @@ def arrow_files(path: Path) -> Sequence[Path]:
 
 
 def stored_data(file: Any, name: str) -> Any:
-    """A data set of an opened HDF5 file whose values lie in the file itself. HDF5 follows links and storage to wherever they point.
+    """A data set of an opened HDF5 file whose values lie in the file itself.
+
+    HDF5 follows links and storage to wherever they point.
 
     Raises:
         One of HDF5_ERRORS: If it is missing, a group, lies elsewhere, or is stored in pieces too large to read one.
     """
+    import h5py
+
     if name in file and not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"{name!r} is a link to elsewhere")
     dataset = file[name]
@@ -219,12 +228,11 @@ def read_whole(file: Any, name: str) -> Any:
     """All values of a list or table in an HDF5 file.
 
     Raises:
-        One of HDF5_ERRORS: As `stored_data`, if it is a single value, or if it would take far more memory than the file has bytes.
+        One of HDF5_ERRORS: As `stored_data`, if it is a single value, or if it would take far more memory than the file
+        has bytes.
     """
     dataset = stored_data(file, name)
     check_unpacked(dataset.nbytes, Path(file.filename).stat().st_size)
-    if dataset.dtype.kind == "O":
-        check_heap(dataset, 0, dataset.size)
     return dataset[:]
 
 
@@ -245,6 +253,8 @@ def open_hdf5(path: Path) -> Any:
     Raises:
         DataError: If it is missing, truncated or none.
     """
+    import h5py
+
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:

@@ -1,4 +1,7 @@
-"""What opening a data set of a hundred thousand clips needs to know of each, kept between runs: duration, size and hash of the content."""
+"""What opening a data set of a hundred thousand clips needs to know of each, kept between runs.
+
+Duration, size and hash of the content.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,8 @@ def look_up(container: Path, rows: Sequence[IndexRow], num_workers: int) -> list
     """Entries of clips in order; what the stored index lacks is read once, and stored.
 
     Args:
+        rows: Clips of that container.
+        num_workers: Threads that read what the index lacks.
         container: File or folder that the index belongs to.
 
     Raises:
@@ -80,7 +85,8 @@ def look_up(container: Path, rows: Sequence[IndexRow], num_workers: int) -> list
                 _read_missing(container, path, known, missing, num_workers)
     except OSError as error:
         raise DataError(
-            f"{path}: the index of {container} cannot be written ({error.strerror}); give a writable folder: {HOME_VARIABLE}=DIR"
+            f"{path}: the index of {container} cannot be written ({error.strerror}); give a writable folder: "
+            f"{HOME_VARIABLE}=DIR"
         ) from error
     return [known[_key(row)] for row in rows]
 

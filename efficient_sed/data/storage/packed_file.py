@@ -1,6 +1,9 @@
-"""Ranges of the data sets of an HDF5 file, read where they lie: nothing of them stays in memory, no lock is taken, and each process opens a file once.
+"""Ranges of the data sets of an HDF5 file, read where they lie.
 
-A file may be read by many nodes over a network file system, so HDF5 only reads the header, through a file that is opened for reading; a read that fails
+Nothing of them stays in memory, no lock is taken, and each process opens a file once.
+
+A file may be read by many nodes over a network file system, so HDF5 only reads the header, through a file that is
+opened for reading; a read that fails
 for the moment is tried again. (Memory maps would do as well until the network fails, which then kills the process.)
 """
 
@@ -15,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import h5py
 import numpy as np
 
 from efficient_sed.data.storage.containers import forget, opened
@@ -25,6 +27,7 @@ from efficient_sed.files.reading import read_at
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 FORMAT, VERSION = "efficient_sed packed", 2
+INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOLINK, errno.EHOSTDOWN, errno.ECONNRESET)
 PAUSES_S = (0.1, 1.0, 5.0)  # before the second, third and last time
 
@@ -46,6 +49,8 @@ class PackedFile:
     """
 
     def __init__(self, path: Path) -> None:
+        import h5py
+
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # of Windows
         weakref.finalize(self, os.close, self._descriptor)
         status = os.fstat(self._descriptor)
@@ -76,7 +81,8 @@ class PackedFile:
             raise DataError(f"{path}: an HDF5 file, but not one that `efficient-sed data pack` wrote")
         if version != VERSION:
             raise DataError(
-                f"{path}: packed in version {version} of the format, this is for version {VERSION}; pack the data set again"
+                f"{path}: packed in version {version} of the format, this is for version {VERSION}; pack the data set "
+                "again"
             )
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:
@@ -102,6 +108,8 @@ class PackedFile:
 
 def is_packed(path: Path) -> bool:
     """Whether it is a packed data set in one file, of any version; neither an index nor a shard of one."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             return bool(file.attrs.get("format") == FORMAT) and {"id", "samples"} <= file.keys()
@@ -123,18 +131,22 @@ class PackedPath(NamedTuple):
         """Entries of a data set from one to another.
 
         Args:
+            name: Of the data set.
+            first: Number of the first entry.
+            last: Number behind the last entry.
             wanted_by: What messages call it.
 
         Raises:
             DataError: If they cannot be read, or the file has changed since it was loaded.
         """
-        return _patiently(lambda: self._opened().read(name, first, last), self.path, wanted_by)
+        return _retry(lambda: self._opened().read(name, first, last), self.path, wanted_by)
 
     def _opened(self) -> PackedFile:
         file: PackedFile = opened(self.path, "packed", PackedFile)
         if file.stamp != self.stamp:
             raise DataError(
-                f"{self.path}: was replaced since these data were loaded; start again, and give a packed file that is in use another name"
+                f"{self.path}: was replaced since these data were loaded; start again, and give a packed file that is "
+                "in use another name"
             )
         return file
 
@@ -146,29 +158,39 @@ def open_packed(path: Path) -> tuple[PackedFile, PackedPath]:
         DataError: As `PackedFile`, or if it cannot be opened.
     """
     forget(path)
-    file: PackedFile = _patiently(lambda: opened(path, "packed", PackedFile), path, str(path))
+    file: PackedFile = _retry(lambda: opened(path, "packed", PackedFile), path, str(path))
     return file, PackedPath(path, file.stamp)
 
 
-def _patiently(work: Callable[[], T], path: Path, wanted_by: str) -> T:
-    """Do something with a file; a failure that may pass is waited out."""
+def _retry(work: Callable[[], T], path: Path, wanted_by: str) -> T:
+    """The result of reading a file, tried again after a failure of the file system that may pass.
+
+    Raises:
+        DataError: If it fails each time, or for a reason that stays.
+    """
     for pause_s in PAUSES_S:
         try:
-            return _told(work, wanted_by)
+            return _call(work, wanted_by)
         except OSError as error:
             logger.warning("%s: %s; trying again in %g s", wanted_by, error.strerror, pause_s)
             time.sleep(pause_s)
             forget(path)  # a handle that went stale stays so
     try:
-        return _told(work, wanted_by)
+        return _call(work, wanted_by)
     except OSError as error:
         raise DataError(
-            f"{wanted_by}: cannot be read ({error.strerror}), tried {len(PAUSES_S) + 1} times; is its file system there?"
+            f"{wanted_by}: cannot be read ({error.strerror}), tried {len(PAUSES_S) + 1} times; is its file system "
+            "there?"
         ) from error
 
 
-def _told(work: Callable[[], T], wanted_by: str) -> T:
-    """Failures that will not pass as a DataError."""
+def _call(work: Callable[[], T], wanted_by: str) -> T:
+    """The result of reading a file once.
+
+    Raises:
+        OSError: For a failure that may pass.
+        DataError: For one that stays.
+    """
     try:
         return work()
     except OSError as error:

@@ -16,8 +16,7 @@ import numpy as np
 
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.data.events import PARTS, Clip, Splits
-from efficient_sed.data.sets.packed import INDEX_NAME, SHARD_NAME
-from efficient_sed.data.storage.packed_file import FORMAT, VERSION
+from efficient_sed.data.storage.packed_file import FORMAT, INDEX_NAME, SHARD_NAME, VERSION
 from efficient_sed.data.storage.sources import AudioSource
 
 INT16 = "int16:"  # before the digest of what was packed: another content than the original's, but one that goes with it
@@ -137,7 +136,10 @@ class PackedWriter:
             _write_clips(file, splits, lambda: itertools.compress(clips, is_kept))
 
     def sign(self, manifest_hash: str) -> None:
-        """Write the data set's hash into every file: it tells whether they belong together, and need not be computed at every start."""
+        """Write the data set's hash into every file.
+
+        It tells whether they belong together, and need not be computed at every start.
+        """
         for path in {*self.paths, self.folder / INDEX_NAME}:
             with h5py.File(path, "a") as file:
                 file.attrs["manifest_hash"] = manifest_hash
@@ -155,7 +157,10 @@ class PackedWriter:
 
 
 def _write_clips(file: Any, splits: Splits, kept: Any) -> None:
-    """Names, contents and events of the kept clips, which are gone through twice: columns in a file have a fixed size."""
+    """Names, contents and events of the kept clips, which are gone through twice.
+
+    Columns in a file have a fixed size.
+    """
     num_clips, num_events, widths = 0, 0, {"id": 1, "digest": 1}
     for clip in kept():
         num_clips, num_events = num_clips + 1, num_events + len(clip.events)

@@ -1,4 +1,7 @@
-"""Writes a packed copy of a data set: every clip decoded once, 16-bit samples at 16 kHz one after another in contiguous data sets."""
+"""Writes a packed copy of a data set.
+
+Every clip decoded once, 16-bit samples at 16 kHz one after another in contiguous data sets.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,11 @@ import numpy as np
 
 from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Clip, Splits
-from efficient_sed.data.sets.packed import INDEX_NAME, PEAK, PackedConfig
 from efficient_sed.data.storage.columns import ColumnPart
 from efficient_sed.data.storage.containers import forget
+from efficient_sed.data.storage.packed_audio import PEAK
+from efficient_sed.data.storage.packed_file import INDEX_NAME
+from efficient_sed.data.storage.packed_splits import load_packed
 from efficient_sed.data.storage.packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.storage.sources import AudioSource
 from efficient_sed.errors import DataError
@@ -49,6 +54,7 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
     """Write a packed copy; it appears only when it is complete.
 
     Args:
+        config: Of the data set that is packed.
         output: A file; with shards a folder.
         shard_gb: Largest size of a file of samples, in 10^9 bytes; none: one file of everything.
 
@@ -71,13 +77,15 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
             return _pack(config, splits, clips, output, shard_gb)
     except (OSError, RuntimeError) as error:  # h5py wraps a full disk in either
         is_full = "No space left" in str(error) or "errno = 28" in str(error)
-        raise DataError(
-            f"{output}: cannot be written ({'No space left on device' if is_full else getattr(error, 'strerror', None) or ' '.join(str(error).split())})"
-        ) from error
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DataError(f"{output}: cannot be written ({'No space left on device' if is_full else why})") from error
 
 
 def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path, shard_gb: float | None) -> Packed:
-    """Write everything into a hidden folder, of which index or whole then take their place; what a process that was killed left there is removed first."""
+    """Write everything into a hidden folder, of which index or whole then take their place.
+
+    What a process that was killed left there is removed first.
+    """
     if output.is_dir():
         raise DataError(f"{output}: is there already; give another name")
     capacity = clips.capacity()
@@ -94,7 +102,7 @@ def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path
                 f"{output}: not one clip could be read; the first: {unreadable[0] if unreadable else 'there is none'}"
             )
         writer.write_tables(splits, clips)
-        writer.sign(PackedConfig(root=str(unfinished)).load().hash_clips())
+        writer.sign(load_packed(unfinished).hash_clips())
         num_bytes = _finish(unfinished)
         (unfinished / INDEX_NAME if shard_gb is None else unfinished).replace(output)
     finally:
@@ -145,10 +153,13 @@ def _decode(clip: Clip) -> tuple[np.ndarray, float] | str:
 
 
 def _compare_speed(origins: Sequence[tuple[int, AudioSource]], output: Path) -> tuple[float, float]:
-    """Whole clips a second from the packed file and from where they came, in turn, in random order; after one of each that opens the files."""
+    """Whole clips a second from the packed file and from where they came, in turn, in random order.
+
+    After one of each that opens the files.
+    """
     if not origins:
         return 0.0, 0.0
-    columns = cast("ColumnPart", PackedConfig(root=str(output)).load().train).columns
+    columns = cast("ColumnPart", load_packed(output).train).columns
     rows = ColumnPart(columns, np.array([row for row, _ in origins]))
     pairs = [(clip.audio, own) for clip, (_, own) in zip(rows, origins, strict=True)]
     order = np.random.default_rng(0).permutation(len(pairs)).tolist()

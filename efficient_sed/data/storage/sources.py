@@ -1,4 +1,7 @@
-"""Where a clip's audio comes from: a file, or a row of a container. Sources are small, hashable and cross process borders; they hold no open file."""
+"""Where a clip's audio comes from: a file, or a row of a container.
+
+Sources are small, hashable and cross process borders; they hold no open file.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,7 @@ class AudioSource(abc.ABC):
         Args:
             start_s: Where to begin; must lie inside.
             duration_s: How much; none for the rest. What lies beyond the end is left out.
+            sample_rate: In Hz, that the samples are resampled to.
 
         Raises:
             DataError: If it cannot be decoded; the message names it.
@@ -79,17 +83,20 @@ class AudioFile(EncodedSource):
         return str(self.path)
 
     def encoded(self) -> bytes:
+        """The content of the audio file, as bytes."""
         try:
             return self.path.read_bytes()
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from error
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        """Read mono samples; see `AudioSource.read`."""
         return torch.from_numpy(
             read_audio(self.path, start_s, duration_s, sample_rate=sample_rate, channel=self.channel)
         )
 
     def content_hash(self) -> str:
+        """Hash of the content."""
         return self.digest or self._own_digest
 
     @cached_property
@@ -110,15 +117,18 @@ class Excerpt(AudioSource):
         return f"{self.source} from {self.start_s:g} s"
 
     def check_rate(self, sample_rate: int) -> None:
+        """Refuse a sample rate; see `AudioSource.check_rate`."""
         self.source.check_rate(sample_rate)
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        """Read mono samples; see `AudioSource.read`."""
         rest = self.duration_s - start_s
         return self.source.read(
             self.start_s + start_s, rest if duration_s is None else min(rest, duration_s), sample_rate
         )
 
     def content_hash(self) -> str:
+        """Hash of the content."""
         return f"{self.source.content_hash()}@{self.start_s:g}+{self.duration_s:g}"
 
 
@@ -138,14 +148,17 @@ class ContainerAudio(EncodedSource):
         return f"{self.path}[{self.row}] {self.clip_id}"
 
     def encoded(self) -> bytes:
+        """The content of the audio file, as bytes."""
         try:
             return open_container(self.kind, self.path).encoded(self.row)
         except DataError as error:
             raise DataError(f"{self}: {error}") from error
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        """Read mono samples; see `AudioSource.read`."""
         encoded = EncodedAudio(str(self), self.encoded())
         return torch.from_numpy(read_audio(encoded, start_s, duration_s, sample_rate=sample_rate, channel=self.channel))
 
     def content_hash(self) -> str:
+        """Hash of the content."""
         return self.digest or hashlib.sha256(self.encoded()).hexdigest()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.audio.encoded import SUFFIXES
+from efficient_sed.data.annotations.contract import reading_format
 from efficient_sed.data.annotations.tables import (
     check_hard,
     log_unused,
@@ -23,8 +24,8 @@ from efficient_sed.data.annotations.tables import (
     soft_columns,
     split_rows,
 )
+from efficient_sed.data.annotations.tsv import EVENT_COLUMNS
 from efficient_sed.data.events import Event
-from efficient_sed.data.sets.folder import EVENT_COLUMNS, read_annotations
 from efficient_sed.data.spelling import by_spelling, canonical
 from efficient_sed.errors import DataError
 from efficient_sed.files.folders import walk_files
@@ -75,7 +76,7 @@ def read_ground_truth(ground_truth: Any, clip_ids: Sequence[str]) -> Mapping[str
         DataError: If it is something else, or a table has other columns or names a clip without scores.
     """
     if isinstance(ground_truth, str | PathLike):
-        by_name: Mapping[str, Sequence[Event]] = read_annotations(Path(ground_truth))[""]
+        by_name: Mapping[str, Sequence[Event]] = reading_format(Path(ground_truth)).parse(Path(ground_truth))
     elif _is_table(ground_truth):
         by_name = _events_of_table(ground_truth)
     else:

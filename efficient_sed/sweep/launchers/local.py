@@ -28,12 +28,14 @@ class LocalLauncher:
     package: ClassVar[str | None] = None
 
     jobs: int = 1
-    """Runs at a time. One has every GPU to itself; several get one each, in turn, and share them where they are more."""
+    """Runs at a time. One has every GPU to itself; several get one each, in turn, and share them where they are
+    more."""
 
     def __post_init__(self) -> None:
         require(self.jobs >= 1, "launcher.jobs", self.jobs, "1 or more")
 
     def run(self, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
+        """Carry out the runs; see `sweep.launcher.Launcher`."""
         waiting = deque(points)
         running: dict[int, tuple[GridPoint, subprocess.Popen[bytes]]] = {}
         gpus = visible_gpus() if self.jobs > 1 else []

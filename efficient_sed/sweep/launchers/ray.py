@@ -42,6 +42,7 @@ class RayLauncher:
         require(self.retries >= 0, "launcher.retries", self.retries, "0 or more")
 
     def run(self, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
+        """Carry out the runs; see `sweep.launcher.Launcher`."""
         if not points:
             return
         import ray

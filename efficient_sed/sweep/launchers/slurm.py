@@ -33,7 +33,7 @@ SAVING_S = 60  # of them a run may take to finish its step and save
 @LAUNCHERS.register("slurm")
 @dataclass(frozen=True)
 class SlurmLauncher:
-    """A job array: SLURM queues a run that is preempted, loses its node or is out of time again, and it goes on from what it saved."""
+    """A job array. SLURM queues a run again that is preempted, loses its node or is out of time; the run resumes."""
 
     package: ClassVar[str | None] = "submitit"
 
@@ -62,13 +62,22 @@ class SlurmLauncher:
         require(self.restarts >= 0, "launcher.restarts", self.restarts, "0 or more")
 
     def run(self, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
+        """Carry out the runs; see `sweep.launcher.Launcher`."""
         if points:
             yield from follow_jobs(
                 self.executor(Path(points[0].config.output_dir) / JOB_FOLDER / "%j"), points, Queue()
             )
 
     def executor(self, folder: Path, cluster: str = "slurm") -> Any:
-        """What submits jobs, by submitit's name for the cluster; each keeps its own log and state in `folder`, where %j is its number."""
+        """What submits jobs.
+
+        Args:
+            folder: Where each job keeps its log and state; %j stands for its number.
+            cluster: submitit's name for the kind of cluster.
+
+        Raises:
+            ConfigError: If there is no SLURM here.
+        """
         import submitit
 
         try:
@@ -116,7 +125,7 @@ class SlurmTask:
         return status
 
     def checkpoint(self) -> Any:
-        """Called by submitit when the job is out of time or preempted: let the run save itself, and say what to queue."""
+        """Let the run save itself, and return what to queue; submitit calls it when time is up or at a preemption."""
         import submitit
 
         if self._process is not None:
@@ -144,12 +153,13 @@ class Queue:
         )
         if done.returncode != 0:
             raise ConfigError(
-                f"--launcher slurm: squeue gives no answer ({(done.stderr.strip().splitlines() or ['no reason'])[-1]}); type the same command again when it does"
+                f"--launcher slurm: squeue gives no answer "
+                f"({(done.stderr.strip().splitlines() or ['no reason'])[-1]}); type the same command again when it does"
             )
         return frozenset(done.stdout.split())
 
     def __contains__(self, job_id: str) -> bool:
-        """Whether a job waits or runs; true as long as SLURM gives no answer: a pause of its controller loses nobody's runs."""
+        """Whether a job waits or runs; True while SLURM gives no answer, so that no run is given up for that."""
         if time.monotonic() - self._looked_at > LOOK_S:
             self._looked_at = time.monotonic()
             try:
@@ -163,10 +173,15 @@ class Queue:
 def follow_jobs(
     executor: Any, points: Sequence[GridPoint], queue: Queue | None = None
 ) -> Generator[list[tuple[GridPoint, str]]]:
-    """Submit one array of the points that no job is there for, left by a sweep that was killed, and tell which have ended.
+    """Submit one array of points, but for those whose job of an earlier sweep still exists, and follow all of them.
 
     Args:
-        queue: Of the cluster; none where there is no SLURM.
+        executor: What submits jobs.
+        points: The runs.
+        queue: Of the cluster; default None, where there is no SLURM.
+
+    Yields:
+        The points whose run has ended since, each with how it ended.
     """
     running = [*_left_behind(executor, points, queue)] if queue is not None else []
     followed = {point.signature for point, _ in running}
@@ -188,7 +203,7 @@ def follow_jobs(
 
 
 def _is_over(job: Any, queue: Queue, missing: dict[str, float]) -> bool:
-    """Whether a job has left its result, or is in no queue and has left none; a network file system may show it late."""
+    """Whether a job has left its result, or is in no queue any more: a network file system may show the result late."""
     if job.job_id in queue:
         missing.pop(job.job_id, None)
     return job.paths.result_pickle.exists() or (

@@ -14,21 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import efficient_sed as es
-from efficient_sed.data.annotations.event_files import (
-    EVENT_FORMATS,
-    RECORDING_FORMATS,
-    TABLE_FORMATS,
-    check_labels,
-    check_names,
-    format_events,
-)
+from efficient_sed.data.annotations.contract import check_labels, check_names, format_events
 from efficient_sed.data.annotations.tables import split_rows
+from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import Event
 from efficient_sed.data.pseudo_labels import PseudoLabels
-from efficient_sed.data.sets.folder import read_annotations
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import ConfigError
 from efficient_sed.inference.score_files import write_scores
+from efficient_sed.registry import ANNOTATION_FORMATS
 
 ODD = [
     '"',
@@ -96,9 +90,9 @@ def read(text: str, output_format: str, folder: Path) -> Read:
 
 
 @settings(max_examples=300, deadline=None)
-@given(found=detections, output_format=st.sampled_from(EVENT_FORMATS))
+@given(found=detections, output_format=st.sampled_from(ANNOTATION_FORMATS.names()))
 def test_events(tmp_path_factory: pytest.TempPathFactory, found: dict[str, list[Event]], output_format: str) -> None:
-    if output_format in RECORDING_FORMATS:
+    if not ANNOTATION_FORMATS.get(output_format).holds_many:
         found = dict(list(found.items())[:1])
     try:
         text = format_events(found, output_format)
@@ -169,9 +163,9 @@ def test_names_that_are_refused(names: list[str], output_format: str, reason: st
 
 
 def test_labels_that_rttm_cannot_tell_apart() -> None:
-    with pytest.raises(ConfigError, match=r"it cannot tell 'dog[ _]bark' from 'dog[ _]bark'; take tsv or json"):
+    with pytest.raises(ConfigError, match=r"it cannot tell 'dog[ _]bark' from 'dog[ _]bark'; take json or jams"):
         check_labels(["dog bark", "dog_bark"], "rttm")
-    for output_format in TABLE_FORMATS:
+    for output_format in ("tsv", "json", "rttm"):
         check_labels(["Male speech, man speaking", "dog"], output_format)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Clip, Event, Splits
-from efficient_sed.data.sampler import weights_by_frames
+from efficient_sed.data.samplers import weights_by_frames
 from efficient_sed.data.storage.array_columns import gather
 from efficient_sed.data.storage.columns import durations, select
 from efficient_sed.data.storage.sources import AudioFile, ContainerAudio, Excerpt

@@ -27,13 +27,14 @@ from efficient_sed.cli.main import main
 from efficient_sed.data.check import summarise
 from efficient_sed.data.dataset import TrainingClips
 from efficient_sed.data.events import PARTS, Clip, Splits
-from efficient_sed.data.sampler import weights_by_clips, weights_by_frames
+from efficient_sed.data.samplers import weights_by_clips, weights_by_frames
 from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
-from efficient_sed.data.sets.packed import COLUMNS, PackedConfig
+from efficient_sed.data.sets.packed import PackedConfig
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.data.storage import packed_file, packing
 from efficient_sed.data.storage.columns import durations, select
 from efficient_sed.data.storage.packed_file import PackedFile
+from efficient_sed.data.storage.packed_splits import COLUMNS
 from efficient_sed.data.storage.sources import AudioSource
 from efficient_sed.errors import DataError
 
@@ -378,7 +379,7 @@ def test_opening_looks_at_columns_piece_by_piece(packed: Path, monkeypatch: pyte
             lengths.append(last - first)
         return read(file, name, first, last)
 
-    monkeypatch.setattr("efficient_sed.data.sets.packed.BLOCK", 2)
+    monkeypatch.setattr("efficient_sed.data.storage.packed_splits.BLOCK", 2)
     with monkeypatch.context() as patch:
         patch.setattr(PackedFile, "read", seen)
         again = load(packed)

@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from efficient_sed.data.mixed_sampler import MixedSampler
-from efficient_sed.data.sampler import Draw, EpochSampler
+from efficient_sed.data.samplers import Draw, EpochSampler, MixedSampler
 
 
 def clips_of(draws: list[Draw]) -> list[int]:

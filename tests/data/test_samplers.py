@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Clip, Event, encode_events
-from efficient_sed.data.sampler import Draw, EpochSampler, weights_by_clips, weights_by_frames
+from efficient_sed.data.samplers import Draw, EpochSampler, weights_by_clips, weights_by_frames
 from efficient_sed.data.storage.sources import AudioFile
 
 GRID = FrameGrid()
