@@ -84,7 +84,9 @@ def test_new_data_set_and_metric(new_parts: dict[str, str], tiny_config: Synthet
     assert "unreadable files: 0" in run(
         ["-c", COMMAND, "data", "check", "data=birds", "data.root=."], tmp_path, new_parts
     )
-    words = ["evaluate", "fmn04+tf-128_synthetic", "data=birds", "data.root=.", "data.num_workers=0"]
+    keys = ("root", "num_train", "num_validation", "num_test", "scene_seconds", "clip_seconds", "num_workers")
+    same = [f"data.{key}={getattr(tiny_config, key)}" for key in keys]
+    words = ["evaluate", "fmn04+tf-128_synthetic", "data=synthetic", *same]
     found = re.search(r'"event_ratio": ([\d.]+)', run(["-c", COMMAND, *words], tmp_path, new_parts))
     assert found is not None
     assert 0 < float(found[1]) < 100

@@ -41,6 +41,7 @@ SOUNDS = "efficient-sed data check data=synthetic data.num_train=24 data.num_val
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_readme(tmp_path: Path) -> None:
     type_line(SOUNDS, tmp_path)
     (data,) = (tmp_path / "datasets").iterdir()
@@ -51,6 +52,7 @@ def test_readme(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_tutorials(tmp_path: Path) -> None:
     """One after the other in one folder, as a reader would: the later ones take what the first one made."""
     first, second, third = TUTORIALS
