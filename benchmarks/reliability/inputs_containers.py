@@ -68,7 +68,7 @@ def wild_hdf5(path: Path, rng: random.Random) -> None:
                 compression="gzip",
             ),
             lambda: file.create_dataset(
-                name, shape=(len(old) if old.ndim else 1, 3, 10**9), dtype="f2", chunks=(1, 3, 10**8), compression="gzip"
+                name, shape=(old.size, 3, 10**9), dtype="f2", chunks=(1, 3, 10**8), compression="gzip"
             ),
             lambda: file.__setitem__(name, h5py.ExternalLink("/etc/passwd", "/x")),
             lambda: file.__setitem__(name, h5py.SoftLink(f"/{name}")),
