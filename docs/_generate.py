@@ -187,8 +187,8 @@ def presets_page() -> str:
     lines = [
         "# Presets",
         "`experiment=NAME` sets several options at once; what else is typed wins over it. `sweep=NAME` stands for "
-        "a whole grid. The files lie in `configs/`; `efficient-sed train experiment=NAME --show-config` prints what one "
-        "means.",
+        "a whole grid. The files lie in `configs/`; `efficient-sed train experiment=NAME --show-config` prints what "
+        "one means.",
     ]
     for group, title in (("experiment", "## `experiment=NAME`"), ("sweep", "## `sweep=NAME`")):
         rows = [(f"`{path.stem}`", head_comment(path)) for path in sorted((ROOT / "configs" / group).glob("*.yaml"))]
