@@ -79,9 +79,8 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
     unreadable: dict[str, int] = {}
     for part in splits.parts:
         clips: Sequence[Clip] = getattr(splits, part)
-        same = next(
-            (earlier for earlier in unreadable if getattr(splits, earlier) == clips), None
-        )  # validation and test may be the same clips
+        # validation and test may be the same clips
+        same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)
         if same is not None:
             unreadable[part] = unreadable[same]
             continue

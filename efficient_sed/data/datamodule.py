@@ -207,9 +207,8 @@ class SedDataModule(pl.LightningDataModule):
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
         own_batch, workers = self.run.train.batch_size // self._process()[1], self.config.num_workers
-        is_pinned = (
-            self.run.train.accelerator != "cpu" and torch.cuda.is_available()
-        )  # pinning opens a context on the GPU
+        # pinning opens a context on the GPU
+        is_pinned = self.run.train.accelerator != "cpu" and torch.cuda.is_available()
         return DataLoader(
             dataset,
             own_batch,

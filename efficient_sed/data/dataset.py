@@ -91,12 +91,10 @@ class _ClipDataset(abc.ABC):
         samples = clip.audio.read(start_s, self.clip_seconds, self.grid.sample_rate)
         if pseudo_labels is not None and clip.id in pseudo_labels:
             stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
-            teacher = torch.cat(
-                [stored, targets[:, stored.shape[1] :]], dim=1
-            )  # where the teacher ends, the labels go on
-        waveform = (
-            samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))
-        )  # which copies even if there's nothing to add
+            # where the teacher ends, the labels go on
+            teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)
+        # which copies even if there's nothing to add
+        waveform = samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))
         return Item(waveform, targets, teacher, index)
 
 
@@ -121,9 +119,8 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
         draw = Draw(*key)
         is_weak = draw.clip >= len(self.clips)
         clip = self.weak[draw.clip - len(self.clips)] if is_weak else self.clips[draw.clip]
-        step_s = (
-            self.grid.hop_s if self.pseudo_labels is not None else min(self.grid.hop_s, LONGEST_STEP_S)
-        )  # a teacher's frames stay whole
+        # a teacher's frames stay whole
+        step_s = self.grid.hop_s if self.pseudo_labels is not None else min(self.grid.hop_s, LONGEST_STEP_S)
         spare_steps = int(max(0.0, clip.duration_s - self.clip_seconds) / step_s)
         start_s = int(np.random.default_rng([self.seed, *draw]).integers(spare_steps + 1)) * step_s
         if is_weak:

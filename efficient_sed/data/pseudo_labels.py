@@ -157,9 +157,8 @@ class PseudoLabels:
         return logits
 
     def _open(self) -> Any:
-        if (
-            self._process != os.getpid()
-        ):  # closing a handle from before the fork would touch the parent's, so it is kept
+        # closing a handle from before the fork would touch the parent's, so it is kept
+        if self._process != os.getpid():
             self._inherited, self._file = self._file, None
         if self._file is None:
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()

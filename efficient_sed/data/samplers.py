@@ -200,9 +200,8 @@ def _filled_frames(block: Block, grid: FrameGrid) -> _Counts:
     clip, label, first, last = (values[order] for values in (block.clip, block.label, first, last))
     is_begin = _is_begin(clip, label)
     group = np.cumsum(is_begin) - 1
-    beyond = group * (
-        int(last.max(initial=0)) + 1
-    )  # so that a running maximum begins anew with each class of each clip
+    # so that a running maximum begins anew with each class of each clip
+    beyond = group * (int(last.max(initial=0)) + 1)
     filled_until = np.roll(np.maximum.accumulate(np.maximum(last, 0) + beyond) - beyond, 1)
     filled_until[is_begin] = 0
     frames = np.maximum(0, last - np.maximum(first, filled_until))

@@ -74,9 +74,8 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
     ends = [0, *(start + size for start in starts)]  # where the window before each ends, and the last one
     windows = []
     for index, start in enumerate(starts):
-        begin = max(
-            start, ends[index - 1] if index else 0
-        )  # behind the window before the last, which the last may reach
+        # behind the window before the last, which the last may reach
+        begin = max(start, ends[index - 1] if index else 0)
         following = max(starts[index + 1], ends[index]) if index + 1 < len(starts) else start + size
         windows.append(
             Window(

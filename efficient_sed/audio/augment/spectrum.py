@@ -91,11 +91,7 @@ def warp_frequency(mel: Tensor, positions: Tensor) -> Tensor:
 
 
 def draw_stripes(
-    rng: np.random.Generator,
-    shape: tuple[int, int, int],
-    num_stripes: int,
-    max_bins: int,
-    max_frames: int,
+    rng: np.random.Generator, shape: tuple[int, int, int], num_stripes: int, max_bins: int, max_frames: int
 ) -> tuple[Tensor, Tensor]:
     """Draw the masks of SpecAugment.
 

@@ -24,10 +24,8 @@ class AudioSetWeakConfig(AudioSetConfig):
     Give task=tagging.
     """
 
-    OFFICIAL: ClassVar[Mapping[Side, int]] = {
-        "train": 22_160 + 2_041_789,
-        "eval": 20_371,
-    }  # num_ytids in the heads of the official CSV files
+    # num_ytids in the heads of the official CSV files
+    OFFICIAL: ClassVar[Mapping[Side, int]] = {"train": 22_160 + 2_041_789, "eval": 20_371}
 
     def classes(self) -> tuple[str, ...]:
         """Labels in logit order."""

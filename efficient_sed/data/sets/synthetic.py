@@ -43,11 +43,8 @@ MAX_SCENES = 1_000_000  # of a part; of ten seconds a hundred gigabytes
 MIN_GAP_S = 0.3  # between events of one class, so that they stay apart on the frame grid
 FADE_S = 0.005
 STREAMS = {"benchmark": 0, "pretraining": 1}
-IMBALANCE = {
-    "train": 1.0,
-    "validation": 0.5,
-    "test": 0.5,
-}  # rare classes need enough events for a steady mean over classes
+# rare classes need enough events for a steady mean over classes
+IMBALANCE = {"train": 1.0, "validation": 0.5, "test": 0.5}
 
 
 @dataclass(frozen=True)

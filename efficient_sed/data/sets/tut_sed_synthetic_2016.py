@@ -73,9 +73,8 @@ class TutSedSynthetic2016Config(DataConfig):
             "validation": numbers[num_test : num_test + num_validation],
             "train": numbers[num_test + num_validation :],
         }
-        names = {
-            number: audio[number].name if number in audio else f"{PREFIX}-mix-{number}.wav" for number in numbers
-        }  # a missing one is read_parts' to report
+        # a missing one is read_parts' to report
+        names = {number: audio[number].name if number in audio else f"{PREFIX}-mix-{number}.wav" for number in numbers}
         events = {part: {names[number]: _read_events(meta[number]) for number in by_part[part]} for part in PARTS}
         _report_overlaps(events)
         splits = read_parts(

@@ -25,14 +25,8 @@ from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import check_unpacked
 
 Kind = Literal["hdf5", "arrow"]
-HDF5_ERRORS = (
-    OSError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-)  # what h5py raises of damaged files
+# what h5py raises of damaged files
+HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 _opened: dict[tuple[int, str, Path], Any] = {}
 
 

@@ -63,14 +63,8 @@ class PackedFile:
                     for name, dataset in header.items()
                     if isinstance(dataset, h5py.Dataset)
                 }
-        except (
-            OSError,
-            LookupError,
-            OverflowError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:  # whatever h5py says of addresses that are none
+        # whatever h5py says of addresses that are none
+        except (OSError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
             if getattr(error, "errno", None) in PASSING:
                 raise
             raise DataError(
