@@ -30,10 +30,9 @@ class Batch(NamedTuple):
     Attributes:
         waveform: (batch, samples) at the grid's sample rate, zero-padded to one length.
         targets: (batch, classes, frames) in {0, 1}.
-        teacher: Probabilities of a teacher, same shape, those of a clip-level one in each frame; the targets themselves
-            where there is none.
-        positions: (batch,), position of the item in its data set.
-        is_weak: (batch,) bool, clips without labels for the frames: their targets are zeros that no loss looks at.
+        teacher: Probabilities of a teacher, same shape; without a teacher, the targets.
+        positions: (batch,), position of each item in its data set.
+        is_weak: (batch,) bool, clips without frame labels; no loss uses their targets.
         errors: Messages of files that could not be read; they are missing from the batch.
     """
 
@@ -74,10 +73,7 @@ class _ClipDataset(abc.ABC):
         """
 
     def __getitem__(self, key: Any) -> Item | str:
-        """The item, or the message of a file that cannot be read.
-
-        An exception would lose its type on the way out of a worker.
-        """
+        """Get an item, or the message of a file that cannot be read: exceptions lose their type between processes."""
         try:
             return self._read(key)
         except DataError as error:
@@ -99,10 +95,7 @@ class _ClipDataset(abc.ABC):
 
 
 class TrainingClips(_ClipDataset, Dataset[Item | str]):
-    """Excerpts at places that depend on the seed and the draw alone.
-
-    Indexed by a Draw, or its (epoch, clip); weak clips are numbered on after the others.
-    """
+    """Random excerpts, indexed by a Draw; they depend only on it and the seed. Weak clips follow the others."""
 
     def __init__(
         self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, seed: int,
@@ -129,10 +122,7 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
 
 
 class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
-    """Every window of every clip; all have one length, so that a batch never changes a score.
-
-    `evaluated_classes` are those that metrics are taken over; none: all.
-    """
+    """All windows of all clips, of one length. `evaluated_classes` are those that metrics use; default None, all."""
 
     def __init__(
         self,

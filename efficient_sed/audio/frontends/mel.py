@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
-from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
-from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
-from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.mel_bank import create_mel_bank
 from efficient_sed.audio.waveform_checks import check_waveform
 

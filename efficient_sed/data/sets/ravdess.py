@@ -33,6 +33,7 @@ class RavdessConfig(FoldsConfig):
     classes: ClassVar[tuple[str, ...]] = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
     num_folds: ClassVar[int] = 4
     layout: ClassVar[str] = "Actor_01/ to Actor_24/"
+    audio_folder: ClassVar[str] = ""
 
     fold: int = 1
     """The fold to test on, 1 to 4; in a sweep `folds=all` takes each in turn."""
