@@ -1,4 +1,4 @@
-"""Files that were made to do harm: no code of theirs runs, nothing outside is read or written, memory and time stay bounded, and one line comes out."""
+"""Files made to do harm: no code is run, nothing outside is read, memory is bounded, errors are one line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ESCAPES = "\x1b[31m\x1b]0;title\x07 \u202e \r\n"
 
 @pytest.fixture(autouse=True)
 def _little_memory() -> Iterator[None]:
-    """Two gibibytes above what is used already: what asks for more fails, with another message than the tests look for."""
+    """Limit the memory to two gibibytes more than is used; allocating more raises an error no test expects."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 2 * 2**30, hard))
