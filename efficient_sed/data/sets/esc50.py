@@ -39,10 +39,7 @@ class Esc50Config(FoldsConfig):
     fold: int = 1
     """The fold to test on, 1 to 5; in a sweep `folds=all` takes each in turn."""
     clip_seconds: float = 5.0
-    """Training clips are cropped at random or zero-padded to this length.
-
-    Longer files are evaluated in windows of it.
-    """
+    """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows."""
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
         """Label of each file, by fold."""
