@@ -30,9 +30,10 @@ from efficient_sed.cli.main import main
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, EfficientSedError
-from efficient_sed.experiment import compose
+from efficient_sed.experiment import presets
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.expand import expand_sweep
+from efficient_sed.files import packaged
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.weights.cards import read_card
@@ -117,8 +118,9 @@ def test_a_dictionary_of_ten_bytes_takes_no_gigabytes(tmp_path: Path) -> None:
 def preset(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (folder / "experiment").mkdir()
     (folder / "experiment" / "evil.yaml").write_text(text)
-    usual = compose.resource_folder
-    monkeypatch.setattr(compose, "resource_folder", lambda name: folder if name == "configs" else usual(name))
+    usual = packaged.resource_folder
+    for module in (packaged, presets):
+        monkeypatch.setattr(module, "resource_folder", lambda name: folder if name == "configs" else usual(name))
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ def test_bad_shards(packed: Path, shards: Path, tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
         match=(
-            rf"^{folder}/shard_00001\.h5: belongs to another packed data set than the index\.h5 beside it; copy the"
+            rf"^{folder}/shard_00001\.h5: belongs to another packed data set than index\.h5; copy the"
             r" folder again$"
         ),
     ):
@@ -580,10 +580,10 @@ def test_another_rate_is_refused_before_training(
     )
     assert (
         capsys.readouterr().err.splitlines()[-1]
-        == f"efficient-sed: {packed}: packed at 16000 Hz, the model hears 44100 Hz; give data=… and data.root=DIR of"
+        == f"efficient-sed: {packed}: packed at 16000 Hz, the model takes 44100 Hz; give data=… and data.root=DIR of"
         " the recordings themselves"
     )
-    with pytest.raises(DataError, match="the model hears 22050 Hz"):
+    with pytest.raises(DataError, match="the model takes 22050 Hz"):
         load(packed).train[0].audio.read(sample_rate=22_050)
 
 
