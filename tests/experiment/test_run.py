@@ -262,7 +262,8 @@ def test_the_model_of_a_finished_run_is_written_again(
     (folder / "best.ckpt").unlink()
     with pytest.raises(
         CheckpointError,
-        match=rf"^{re.escape(str(path))}: .*; put a copy of it back, or delete {re.escape(str(folder))}, and the run is trained anew$",
+        match=rf"^{re.escape(str(path))}: .*; put a copy of it back, or delete {re.escape(str(folder))}, and the "
+        rf"run is trained anew$",
     ):
         run_experiment(config, show_progress=False)
 
