@@ -180,10 +180,8 @@ def _legend(
 
 
 def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note: str) -> None:
-    figured, apart = (
-        sum(point.origin == "figure" for point in published),
-        sum(point.has_extra_training_data for point in published),
-    )
+    figured = sum(point.origin == "figure" for point in published)
+    apart = sum(point.has_extra_training_data for point in published)
     read_off = f"{figured} of {len(published)} scores read off a figure"
     notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {read_off}."] if published else []
     notes += [f"On no front: {apart} published that learnt from weak labels, too."] if apart else []

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, strategies
 
-from efficient_sed.config.parse import from_dict, run_config_from_dict
+from efficient_sed.config.parse import from_dict
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.config.values import to_dict
@@ -52,7 +52,7 @@ def test_nothing_typed_gives_the_defaults() -> None:
 @pytest.mark.parametrize("name", presets("experiment"))
 def test_experiments_compose(name: str) -> None:
     config = compose_run([f"experiment={name}"])
-    assert run_config_from_dict(to_dict(config)) == config
+    assert from_dict(RunConfig, to_dict(config)) == config
     assert compose_run([f"experiment={name}", "train.epochs=75"]).train.epochs == 75
 
 
@@ -91,8 +91,8 @@ def every_choice() -> list[list[str]]:
 def test_plain_values_and_back(overrides: list[str]) -> None:
     config = compose_run(overrides)
     values = to_dict(config)
-    assert run_config_from_dict(values) == config
-    assert run_config_from_dict(json.loads(json.dumps(values))) == config
+    assert from_dict(RunConfig, values) == config
+    assert from_dict(RunConfig, json.loads(json.dumps(values))) == config
 
 
 BAD = [
@@ -318,7 +318,7 @@ def test_bad_overrides(typed: str, message: str) -> None:
 )
 def test_bad_stored_values(values: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        run_config_from_dict(values)
+        from_dict(RunConfig, values)
     assert re.fullmatch(message, str(caught.value)), str(caught.value)
 
 

@@ -131,10 +131,6 @@ class PsdsAccumulator:
         psds = area(Curve(roc.efpr, roc.etpr), max_efpr)
         return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self.durations), variant, roc)
 
-    def metrics(self) -> dict[str, Any]:
-        """The score in the form that results carry."""
-        return self.compute().metrics()
-
     def count_events(self) -> np.ndarray:
         """Events of each class so far."""
         counts = np.zeros(len(self.classes), dtype=np.int64)
