@@ -106,9 +106,8 @@ class SedModule(pl.LightningModule):
         is_shared = self.trainer.world_size > 1
         values = torch.stack([value.detach() for value in losses.values()])
         steps = values
-        is_mid_step = self.trainer.fit_loop._should_accumulate()
-        is_logged = (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0 and not is_mid_step  # as Lightning's loggers
-        if is_shared and is_logged:
+        is_logged = (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0  # as Lightning's loggers
+        if is_shared and is_logged and not self.trainer.fit_loop._should_accumulate():
             steps = values / self.trainer.world_size
             torch.distributed.all_reduce(steps)
         for name, value, step_value in zip(losses, values, steps, strict=True):

@@ -94,18 +94,9 @@ def sweep_clip(
             filled = _sweep_without_events(column, cuts[c], filled, out_score, out_hits, out_alarms)
         else:
             filled = _sweep_with_events(
-                column,
-                cuts[c],
-                borders,
-                onsets[first:last],
-                offsets[first:last],
-                dtc,
-                gtc,
-                filled,
-                out_score,
-                out_hits,
-                out_alarms,
-            )
+                column, cuts[c], borders, onsets[first:last], offsets[first:last], dtc, gtc, filled,
+                out_score, out_hits, out_alarms,
+            )  # fmt: skip
         out_class[before:filled] = c
     return C, filled
 
@@ -209,17 +200,9 @@ def _join_equal(column: np.ndarray, borders: np.ndarray) -> tuple[np.ndarray, np
 
 @compiled
 def _take_back(
-    begin: int,
-    end: int,
-    state: np.ndarray,
-    borders: np.ndarray,
-    onsets: np.ndarray,
-    offsets: np.ndarray,
-    needed: np.ndarray,
-    covered: np.ndarray,
-    hits: int,
-    alarms: int,
-) -> tuple[int, int]:
+    begin: int, end: int, state: np.ndarray, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
+    needed: np.ndarray, covered: np.ndarray, hits: int, alarms: int,
+) -> tuple[int, int]:  # fmt: skip
     """Counts without the run of these frames."""
     if state[begin] == FAILED:
         alarms -= 1

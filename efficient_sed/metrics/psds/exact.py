@@ -58,12 +58,8 @@ class PsdsAccumulator:
             raise DataError("PSDS needs at least one clip, got none")
         for number, duration_s in enumerate(durations):
             check_duration(f"durations[{number}]", duration_s)
-        self.classes, self.frame_hop_s, self.parameters, self.keeps_clips = (
-            tuple(classes),
-            frame_hop_s,
-            parameters,
-            keeps_clips,
-        )
+        self.classes, self.frame_hop_s = tuple(classes), frame_hop_s
+        self.parameters, self.keeps_clips = parameters, keeps_clips
         self._longest_s = math.fsum(durations)
         self.durations: dict[str, float] = {}
         self._seen_s = 0.0
