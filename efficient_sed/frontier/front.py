@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from efficient_sed.errors import DataError
-from efficient_sed.frontier.axes import COMPLEXITY_METRICS, score_axis
+from efficient_sed.frontier.axes import COMPLEXITY_METRICS, score_axes
 from efficient_sed.frontier.points import Point
 
 
@@ -20,10 +20,11 @@ def pareto_front(points: Iterable[Point], x: str) -> list[Point]:
         points: Of one score.
         x: Key of `COMPLEXITY_METRICS`.
     """
+    axes = score_axes()
     sign = 1 if COMPLEXITY_METRICS[x].is_lower_better else -1
 
     def worth(point: Point) -> float:
-        axis = score_axis(point.metric)
+        axis = axes.get(point.metric)
         return point.score if axis is None or axis.is_higher_better else -point.score
 
     candidates = (point for point in points if x in point.complexity and not point.has_extra_training_data)

@@ -250,6 +250,6 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def p_value(differences: np.ndarray) -> float:
-    """Two-sided, of drawn differences: twice the share on the rarer side of 0, where 0 itself and one more draw are counted in."""
+    """Two-sided, of drawn differences: twice the share on the rarer side of 0, with 0 itself and one more draw."""
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(1.0, 2 * (tail + 1) / (len(differences) + 1))
