@@ -1,8 +1,8 @@
 """MkDocs hook: makes the reference pages from the code, so that they cannot differ from it.
 
 Options come from the configuration dataclasses and the strings below their fields, commands from the argument parser,
-API pages from the modules that exist. A page written by hand may hold `<!-- generated: NAME -->`, which is replaced by the
-table that NAME stands for.
+API pages from the modules that exist. A page written by hand may hold `<!-- generated: NAME -->`, which is replaced by
+the table that NAME stands for.
 """
 
 from __future__ import annotations
@@ -186,8 +186,9 @@ def presets_page() -> str:
     """The files of `configs/`, each with the comment at its head."""
     lines = [
         "# Presets",
-        "`experiment=NAME` sets several options at once; what else is typed wins over it. `sweep=NAME` stands for a whole "
-        "grid. The files lie in `configs/`; `efficient-sed train experiment=NAME --show-config` prints what one means.",
+        "`experiment=NAME` sets several options at once; what else is typed wins over it. `sweep=NAME` stands for "
+        "a whole grid. The files lie in `configs/`; `efficient-sed train experiment=NAME --show-config` prints what "
+        "one means.",
     ]
     for group, title in (("experiment", "## `experiment=NAME`"), ("sweep", "## `sweep=NAME`")):
         rows = [(f"`{path.stem}`", head_comment(path)) for path in sorted((ROOT / "configs" / group).glob("*.yaml"))]
@@ -274,10 +275,11 @@ def api_pages() -> dict[str, str]:
         value = getattr(efficient_sed, name)
         about = inspect.cleandoc(value.__doc__ or "").partition("\n")[0]
         rows.append((f"[`es.{name}`][{value.__module__}.{value.__qualname__}]", about))
-    pages = {
-        "reference/api/index.md": "# API\n\n`import efficient_sed as es` offers these names. They are stable; everything else "
-        f"lives in the folders below and may move between versions.\n\n{table(('name', ''), rows)}\n\n{modules_table('')}\n"
-    }
+    about = (
+        "`import efficient_sed as es` offers these names. They are stable; everything else lives in the folders below"
+    )
+    index = f"# API\n\n{about} and may move between versions.\n\n{table(('name', ''), rows)}\n\n{modules_table('')}\n"
+    pages = {"reference/api/index.md": index}
     for room in rooms():
         modules = list(public_modules(room))
         about = "\n".join(f"- [`{name}`][{name}]: {first_line(path)}" for name, path in modules)

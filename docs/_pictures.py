@@ -1,6 +1,7 @@
 """`make pictures`: draws the pictures of the documentation by the commands that their captions name.
 
-Run in an empty temporary folder. Pages are photographed by Chromium; every PNG is reduced to a palette, so that it stays small.
+Run in an empty temporary folder. Pages are photographed by Chromium; every PNG is reduced
+to a palette, so that it stays small.
 """
 
 from __future__ import annotations

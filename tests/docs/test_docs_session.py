@@ -24,18 +24,21 @@ NOT_RUN = {
 }
 SHORT = "train.epochs=1 benchmark.seconds=1 benchmark.modes=eager benchmark.repeats=3 benchmark.batches=[1]"
 FEW = f"{SHORT} data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3"
+TEACH = "efficient-sed train experiment=finetune data=folder data.root=my_sounds"
+OWN = "data.clip_seconds=5 data.median_frames=5 output_dir=my_runs"
 LONGER = {
     "make sweep SEQ=tf HIDDEN=256": f"make sweep SEQ=tf HIDDEN=256 ARGS='{FEW}'",
-    "make sweep SEQ=none,tf,gru HIDDEN=64,128 BACKBONE=fmn04": f"make sweep SEQ=none,gru HIDDEN=64 BACKBONE=fmn04 ARGS='{FEW}'",
-    "efficient-sed train experiment=finetune data=folder data.root=my_sounds": (
-        f"efficient-sed train experiment=finetune data=folder data.root=my_sounds backbone=fmn04 {SHORT}"
+    "make sweep SEQ=none,tf,gru HIDDEN=64,128 BACKBONE=fmn04": (
+        f"make sweep SEQ=none,gru HIDDEN=64 BACKBONE=fmn04 ARGS='{FEW}'"
     ),
-    "efficient-sed train experiment=finetune data=folder data.root=my_sounds data.clip_seconds=5 data.median_frames=5 output_dir=my_runs": (
-        "efficient-sed train experiment=finetune data=folder data.root=my_sounds data.clip_seconds=5 data.median_frames=5 "
-        f"output_dir=my_runs backbone=fmn04 {SHORT}"
+    TEACH: f"{TEACH} backbone=fmn04 {SHORT}",
+    f"{TEACH} {OWN}": f"{TEACH} {OWN} backbone=fmn04 {SHORT}",
+    "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128": (
+        "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128 --seconds 1 --modes eager --batch 1"
     ),
-    "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128": "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128 --seconds 1 --modes eager --batch 1",
-    "efficient-sed benchmark fmn04+gru-128": "efficient-sed benchmark fmn04+gru-128 --seconds 1 --modes eager --batch 1",
+    "efficient-sed benchmark fmn04+gru-128": (
+        "efficient-sed benchmark fmn04+gru-128 --seconds 1 --modes eager --batch 1"
+    ),
 }
 SOUNDS = "efficient-sed data check data=synthetic data.num_train=24 data.num_validation=12 data.num_test=12"
 
