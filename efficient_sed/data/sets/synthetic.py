@@ -127,12 +127,19 @@ class SyntheticConfig(DataConfig):
     stream: Literal["benchmark", "pretraining"] = "benchmark"
     """Random streams that share no event: what backbones are pre-trained on is never what models are compared on."""
     seed: int = 0
+    """Seed of the random streams, 0 or more; another seed gives other soundscapes."""
     num_train: int = 400
+    """Soundscapes in the training part, 1 to 1000000."""
     num_validation: int = 60
+    """Soundscapes in the validation part, 1 to 1000000."""
     num_test: int = 200
+    """Soundscapes in the test part, 1 to 1000000."""
     scene_seconds: float = 10.0
+    """Length of a soundscape in seconds, 3 to 3600."""
     min_snr_db: float = -3.0
+    """Lowest signal-to-noise ratio of an event in dB."""
     max_snr_db: float = 20.0
+    """Highest signal-to-noise ratio of an event in dB."""
     median_frames: int = 1
     """No filter: a window of three frames already erases clicks of 50 ms."""
 
