@@ -15,7 +15,7 @@ LAUNCHER ?= local
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep smoke plot benchmark models browser test test-gpu check format constraints release clean
+.PHONY: help sweep smoke plot benchmark models browser test test-gpu check docs pictures format constraints release clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ $(BIN)/efficient-sed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"PYTHON=$(PYTHON) is {sys.version.split()[0]}; efficient_sed needs 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	@echo 'installing torch and the rest into $(VENV): a few minutes'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,plot,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,plot,dev,docs]'
 	@touch $@
 
 sweep: $(BIN)/efficient-sed ## train, evaluate, benchmark and plot a grid: make sweep SEQ=tf,gru HIDDEN=128,256
@@ -60,6 +60,12 @@ check: $(BIN)/efficient-sed ## lint and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(BIN)/efficient-sed ## build the documentation into site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+pictures: $(BIN)/efficient-sed ## draw the pictures of the documentation again, by the commands that they show
+	$(BIN)/python docs/_pictures.py
+
 format: $(BIN)/efficient-sed ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -71,4 +77,4 @@ release: $(BIN)/efficient-sed ## build the wheel twice, try it in an empty envir
 	$(BIN)/python .ci/release.py
 
 clean: ## remove the environment and caches; keeps datasets/ and runs/
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

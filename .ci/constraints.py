@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = "eval,plot,dev"  # what `make` installs
+EXTRAS = "eval,plot,dev,docs"  # what `make` installs
 HEAD = (
     "# The set that is tested together, written by `make constraints`. torch, torchvision and torchaudio must match; "
     "a newer torch alone breaks torchaudio.\n"
@@ -21,8 +21,8 @@ HEAD = (
 TITLE = """# Licences of what efficient_sed needs
 
 Written by `make constraints`, as the packages themselves declare them. *needed* is what `pip install efficient-sed`
-installs; *extra* comes with `eval`, `plot` and `dev` only. None is shipped with this project: each comes from where its
-authors publish it.
+installs; *extra* comes with `eval`, `plot`, `dev` and `docs` only. None is shipped with this project: each comes from where
+its authors publish it.
 
 | package | version | licence | |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""Float32 against float64: how far a result may be from the exact one, by the rounding of the CPU that runs the test."""
+"""Float32 against float64: how far rounding may take a result from the exact one on the CPU that runs the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where POSIX is missing, as on Windows, every module is imported and the main commands run; no open file is renamed."""
+"""Without POSIX, as on Windows: every module is imported, the main commands run, and no open file is renamed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def run_all():
         ["detect", str(audio), "--model", str(model), "--format", "json", "--output", f"{folder}/found.json"],
         ["data", "pack", *data, f"{folder}/packed.h5"],
         ["train", *run, f"output_dir={folder}/runs"],
-        ["train", *train, "data=packed", f"data.root={folder}/packed.h5", "data.clip_seconds=3", f"output_dir={folder}/runs"],
+        ["train", *train, "data=packed", f"data.root={folder}/packed.h5", "data.clip_seconds=3"]
+        + [f"output_dir={folder}/runs"],
         ["pseudo-label", f"{folder}/teacher.h5", "--teacher", str(model), *data],
     ):
         assert main(command) == 0, command

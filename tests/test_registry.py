@@ -54,7 +54,8 @@ def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch:
         "from efficient_sed.registry import TEACHERS\n@TEACHERS.register('plain')\nclass Plain: ...\n"
     )
     (package / "called.py").write_text(
-        "from efficient_sed import registry\nadd = registry.TEACHERS.register\nadd (name='called')(type('Called', (), {}))\n"
+        "from efficient_sed import registry\nadd = registry.TEACHERS.register\n"
+        "add (name='called')(type('Called', (), {}))\n"
     )
     (package / "_costly.py").write_text("raise AssertionError('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -69,7 +70,8 @@ def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch:
         (
             BACKBONES,
             "fmn03",
-            r"unknown backbone 'fmn03'; did you mean 'fmn\d\d'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30",
+            r"unknown backbone 'fmn03'; did you mean 'fmn\d\d'\? "
+            r"allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30",
         ),
         (SEQUENCE_HEADS, "tff", r"unknown sequence head 'tff'; did you mean 'tf'\? allowed: .*gru, .*none, .*tf"),
         (SEQUENCE_HEADS, "", r"unknown sequence head ''; allowed: "),

@@ -60,8 +60,16 @@ def wild_hdf5(path: Path, rng: random.Random) -> None:
             lambda: file.__setitem__(name, _changed(old, rng)),
             lambda: file.__setitem__(name, _changed(old, rng)),
             lambda: file.__setitem__(name, _changed(old, rng)),
-            lambda: file.create_dataset(name, shape=(10**rng.randrange(6, 13),), dtype=rng.choice(("i1", "f8", "S40")), chunks=(10**6,), compression="gzip"),
-            lambda: file.create_dataset(name, shape=(len(old) if old.ndim else 1, 3, 10**9), dtype="f2", chunks=(1, 3, 10**8), compression="gzip"),
+            lambda: file.create_dataset(
+                name,
+                shape=(10 ** rng.randrange(6, 13),),
+                dtype=rng.choice(("i1", "f8", "S40")),
+                chunks=(10**6,),
+                compression="gzip",
+            ),
+            lambda: file.create_dataset(
+                name, shape=(old.size, 3, 10**9), dtype="f2", chunks=(1, 3, 10**8), compression="gzip"
+            ),
             lambda: file.__setitem__(name, h5py.ExternalLink("/etc/passwd", "/x")),
             lambda: file.__setitem__(name, h5py.SoftLink(f"/{name}")),
             lambda: file.create_dataset(name, shape=(4,), dtype="i8", external=[("/etc/passwd", 0, 32)]),

@@ -70,5 +70,5 @@ def warn_of_mistakes(model: SedModel, config: RunConfig, splits: Splits) -> None
         )
         logger.warning(words, len(missing), missing[0])
     if config.task == "detection" and step_s > COARSE_S:
-        words = "backbone=%s gives one score each %g s, too few to find events by; its frame-wise kin are in the README"
+        words = "backbone=%s gives one score each %g s, too few to find events; see docs, Published systems"
         logger.warning(words, config.backbone.name, step_s)

@@ -1,4 +1,4 @@
-"""What the parts of a model promise each other, and its output. See README, "How a model is put together"."""
+"""What the parts of a model promise each other, and its output. See docs/explanation/design.md."""
 
 from __future__ import annotations
 
