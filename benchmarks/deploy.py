@@ -44,7 +44,7 @@ from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.engines.contract import Engine, open_engine
-from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
@@ -106,7 +106,7 @@ def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int,
             def exported(engine: Engine, x: torch.Tensor = mel) -> np.ndarray:
                 return np.concatenate(
                     [engine.run(["frame_scores"], {"mel": clip})[0] for clip in np.split(x.numpy(), len(x))]
-                )  # as OnnxModel does
+                )  # as ExportedModel does
 
             sides: dict[str, Callable[[], object]] = {
                 "eager": eager,
@@ -152,7 +152,7 @@ def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folde
     export_model(model, folder / "waveform.onnx", name, overwrite=True)
     detectors: dict[str, Detector] = {
         "PyTorch": TorchDetector(model),
-        **{engine: OnnxModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES},
+        **{engine: ExportedModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES},
     }
     ours: dict[str, Callable[[], object]] = {
         f"detect, {side}, {words}": lambda detector=detector, hop_s=hop_s: detect(

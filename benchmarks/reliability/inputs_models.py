@@ -13,7 +13,7 @@ import torch
 
 from efficient_sed.benchmark.exported import benchmark_exported
 from efficient_sed.files.packaged import resource_folder
-from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import read_card
@@ -174,7 +174,7 @@ def _attempt_onnx(rng: random.Random, folder: Path) -> bool:
                 len(weights.raw_data) // 4, rng.choice((np.nan, np.inf, 1e30)), np.float32
             ).tobytes()
         onnx.save(graph, path)
-    model = OnnxModel(path, 1)
+    model = ExportedModel(path, 1)
     check_labels(model.classes)
     demand(
         model.header.min_samples <= round(model.clip_seconds * model.header.sample_rate) and model.clip_seconds <= 3600,

@@ -13,7 +13,7 @@ import soundfile
 from omegaconf import OmegaConf
 
 from efficient_sed.experiment.result_file import RESULT_FILE, read_result
-from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.sweep.run_process import LOG_FILE
 from efficient_sed.training.curves import METRICS_FILE
@@ -105,5 +105,5 @@ READERS: dict[str, Callable[[Path], object]] = {
     ".jsonl": _read_lines,
     ".png": _ends_with(PNG_END), ".svg": _ends_with(b"</svg>"), ".html": _ends_with(b"</html>"),
     ".ckpt": read_checkpoint, ".pt": read_checkpoint, ".safetensors": read_checkpoint, ".flac": soundfile.read,
-    ".onnx": lambda path: OnnxModel(str(path)),
+    ".onnx": lambda path: ExportedModel(str(path)),
 }  # fmt: skip

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
-from efficient_sed.audio.mel_bank import create_mel_bank, htk_mel
 
 WINDOW_LENGTH = 640  # 40 ms
 FFT_LENGTH = 1024
@@ -51,14 +50,14 @@ def draw_mel(blocks: Iterable[np.ndarray], num_samples: int) -> MelPicture:
 
 def mel_position(hertz: float) -> float:
     """Where a frequency lies between the lower edge of the picture, 0, and the upper one, 1."""
-    low, position, high = htk_mel(np.array([LOWEST_HZ, hertz, HIGHEST_HZ]))
+    low, position, high = _to_mel(np.array([LOWEST_HZ, hertz, HIGHEST_HZ]))
     return float((position - low) / (high - low))
 
 
 def _band_powers(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Powers (frames, bands); the middle of frame k is the 10 ms from sample k * HOP_LENGTH on."""
     window = np.hanning(WINDOW_LENGTH + 1)[:-1].astype(np.float32)
-    filters = create_mel_bank(BANDS, FFT_LENGTH, SAMPLE_RATE, LOWEST_HZ, HIGHEST_HZ, scale="kaldi").T
+    filters = _filters()
     margin = (WINDOW_LENGTH - HOP_LENGTH) // 2
     pending = np.zeros(margin, dtype=np.float32)
     for block in _with_silence(blocks, margin + HOP_LENGTH - 1):
@@ -85,3 +84,17 @@ def _pooled(pieces: Iterable[np.ndarray], pool: int) -> Iterator[np.ndarray]:
         pending = pending[whole:]
     if len(pending):
         yield pending.mean(axis=0, keepdims=True)
+
+
+def _filters() -> np.ndarray:
+    """Triangular mel filters, shape (bins, bands); as Kaldi's, but without PyTorch."""
+    low, high = _to_mel(np.array([LOWEST_HZ, HIGHEST_HZ]))
+    edges = np.linspace(low, high, BANDS + 2)
+    mel = _to_mel(np.fft.rfftfreq(FFT_LENGTH, 1 / SAMPLE_RATE))[:, None]
+    rising, falling = (mel - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - mel) / (edges[2:] - edges[1:-1])
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)), np.float32)
+
+
+def _to_mel(hertz: np.ndarray) -> np.ndarray:
+    """O'Shaughnessy, "Speech communication", 1987."""
+    return np.asarray(2595 * np.log10(1 + hertz / 700))

@@ -48,5 +48,5 @@ def count_cores() -> int:
 
 
 def available_cores() -> list[int] | None:
-    """Numbers of the cores that this process may use; None where the system does not tell."""
+    """Numbers of the cores that this process may use; None where the system does not report it."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None

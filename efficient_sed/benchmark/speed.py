@@ -6,8 +6,8 @@ Throughput on a CPU is that of the same passes; a GPU is given seconds of passes
 energy is that of these. On a GPU half precision means weights in half precision, with autocast in a row of its own; on
 a CPU it means autocast; float32 is not rounded to TF32. Peak memory is that of a mode while no other one is there. A
 batch goes in as it is: a fused copy on a CPU splits it into a few clips at a time, as in `detect`, and the row says
-so. On a CPU the number of threads is given, and where it was chosen they are kept to as many cores. Each row tells how
-far its scores are from those of the model in float32.
+so. On a CPU the number of threads is given, and where it was chosen they are kept to as many cores. Each row has the
+largest difference of its scores from those of the model in float32.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from efficient_sed.benchmark._graph import captured
-from efficient_sed.benchmark._modes import Forward, Variant, create_forward, create_plain_forward
+from efficient_sed.benchmark._modes import Forward, Variant, captured, create_forward, create_plain_forward
 from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors
 from efficient_sed.benchmark.clock import WARM_UP, seconds_of, summarise, take_turns

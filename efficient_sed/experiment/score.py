@@ -13,16 +13,16 @@ from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
-from efficient_sed.inference.engines import is_exported
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.inference.evaluate import evaluate_model
-from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights.checkpoint import load_model
 
 
 def score_part(
-    model: SedModel | OnnxModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None
+    model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None
 ) -> dict[str, Any]:
     """Metrics of the configured task on one part of a data set.
 
@@ -47,7 +47,7 @@ def score_part(
         config=config.evaluation,
         median_frames=config.data.median_frames,
         batch_size=config.train.batch_size,
-        num_workers=0 if isinstance(model, OnnxModel) and not model.can_fork else config.data.num_workers,
+        num_workers=0 if isinstance(model, ExportedModel) and not model.can_fork else config.data.num_workers,
         on_error=config.data.on_error,
         tuning=windows("validation") if config.has_event_scores else None,
         folder=folder,
@@ -69,9 +69,9 @@ def score_checkpoint(
     Raises:
         ConfigError: If an engine is given for a model that is not exported, or see `own_data`.
     """
-    model: SedModel | OnnxModel
+    model: SedModel | ExportedModel
     if is_exported(name):
-        model = OnnxModel(name, engine=engine)
+        model = ExportedModel(name, engine=engine)
     elif engine is not None:
         advice = f"make one by: efficient-sed export {name} --format onnx"
         raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")
@@ -82,7 +82,7 @@ def score_checkpoint(
 
 
 def own_data(
-    model: SedModel | OnnxModel, name: str, config: RunConfig, part: str, typed: Set[str]
+    model: SedModel | ExportedModel, name: str, config: RunConfig, part: str, typed: Set[str]
 ) -> tuple[RunConfig, Splits]:
     """The configuration in which a model is scored on a data set, and the data.
 
@@ -114,7 +114,7 @@ def own_data(
     return config, config.data.load()
 
 
-def _provenance(model: SedModel | OnnxModel) -> Provenance:
+def _provenance(model: SedModel | ExportedModel) -> Provenance:
     if isinstance(model, SedModel):
         return model.provenance
     header = model.header

@@ -22,10 +22,10 @@ from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.export.write import build_file, check_output, create_target, keep_file
-from efficient_sed.inference.engines import open_engine
+from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.evaluate import handle_unreadable
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import EXACT, Header
-from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import ENGINES
 
@@ -188,7 +188,7 @@ def _score(
     file.write_bytes(content)
     for name in engines:
         logger.info("scoring %s in %s", precision, name)
-        model = OnnxModel(file, num_threads, name)
+        model = ExportedModel(file, num_threads, name)
         metrics = score_part(model, splits, config, SCORED_PART)
         engine = open_engine(file, num_threads, name)
         yield _Scored(precision, name, engine.version, metrics, one_clip(engine, model.header))

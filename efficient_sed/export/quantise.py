@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.errors import ConfigError
-from efficient_sed.export.recipes import HALF, RECIPES, Recipe, check_precision
+from efficient_sed.export.recipes import HALF, RECIPES, Recipe
 from efficient_sed.inference.header import EXACT
 
 FRONT_END, BACKBONE, HEAD = (
@@ -47,9 +47,8 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
         The content of the new file.
 
     Raises:
-        ConfigError: If there is no such precision, no clip to calibrate with, or nothing that becomes int8.
+        ConfigError: If there is no clip to calibrate with, or nothing that becomes int8.
     """
-    check_precision(precision)
     if precision == EXACT:
         return data
     if precision == HALF:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.inference.header import EXACT
 
 HALF = "fp16"
@@ -38,13 +37,3 @@ RECIPES: Mapping[str, Recipe] = {
     "int8-head": Recipe("matrices of sequence head and classifier in int8, backbone in float32", dynamic=MATRICES),
     "int8-all": Recipe("int8 and int8-head together", EVERYTHING, dynamic=MATRICES),
 }
-
-
-def check_precision(name: str) -> None:
-    """Check the name of a precision.
-
-    Raises:
-        ConfigError: Unless it is one of `RECIPES`.
-    """
-    if name not in RECIPES:
-        raise ConfigError(f"precision {name!r} is not known; {nearest(name, RECIPES)}")

@@ -80,7 +80,7 @@ def create_target(name: str) -> ExportTarget:
     """The target of a name.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is no such target.
     """
     target: ExportTarget = EXPORT_TARGETS.get(name)()
     return target

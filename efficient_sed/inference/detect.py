@@ -145,9 +145,9 @@ def open_detector(
     """
     if isinstance(model, str | Path):
         if is_exported(model):
-            from efficient_sed.inference.onnx_model import OnnxModel
+            from efficient_sed.inference.exported_model import ExportedModel
 
-            exported = OnnxModel(model, num_threads, engine)
+            exported = ExportedModel(model, num_threads, engine)
             check_task(exported.task)
             return exported
         if engine is not None:

@@ -1,4 +1,4 @@
-"""Detection in one recording of many: its events, or why there are none."""
+"""Detection in one of many recordings: its events, or the error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Task:
 def detect_one(
     recording: Recording, detector: Detector, task: Task, progress: Callable[[float], object] | None = None
 ) -> Found:
-    """Find the events of a recording, or why there are none.
+    """Find the events of a recording, or the error that prevents it.
 
     Args:
         recording: The file.

@@ -18,7 +18,7 @@ Calls follow one another: `first` is the frame at which the call before ended.
 
 
 class Detector(Protocol):
-    """A model as detection uses it: `TorchDetector`, `OnnxModel` or a class of your own."""
+    """A model as detection uses it: `TorchDetector`, `ExportedModel` or a class of your own."""
 
     classes: list[str]
     """Labels in the order of the scores."""

@@ -19,7 +19,7 @@ from efficient_sed.data.spelling import canonical
 from efficient_sed.data.storage.columns import durations
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, DataError
-from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics
 from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
 from efficient_sed.models.fuse import fuse
@@ -190,7 +190,7 @@ def collected_event_metrics(
 
 
 def evaluate_model(
-    model: SedModel | OnnxModel,
+    model: SedModel | ExportedModel,
     dataset: EvaluationWindows,
     *,
     task: str,
@@ -242,7 +242,7 @@ def evaluate_model(
 
 
 def _score_windows(
-    model: SedModel | OnnxModel, collected: ClipScores, batch_size: int, num_workers: int, on_error: str
+    model: SedModel | ExportedModel, collected: ClipScores, batch_size: int, num_workers: int, on_error: str
 ) -> list[str]:
     """Score all windows, and return the messages of files that could not be read."""
     dataset = collected.dataset
@@ -282,7 +282,7 @@ def _torch_scores(model: SedModel) -> _Scores:
     return score
 
 
-def _exported_scores(model: OnnxModel) -> _Scores:
+def _exported_scores(model: ExportedModel) -> _Scores:
     def score(waveform: Tensor) -> tuple[Tensor, Tensor]:
         frames, clips = model.score(waveform.numpy())
         return torch.from_numpy(frames), torch.from_numpy(clips).logit(eps=torch.finfo(torch.float32).eps)
@@ -310,7 +310,7 @@ def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
     return {**metrics, "variant": variant}
 
 
-def check_classes(model: SedModel | OnnxModel, classes: Sequence[str]) -> None:
+def check_classes(model: SedModel | ExportedModel, classes: Sequence[str]) -> None:
     """Raise a DataError unless model and data have the same labels in the same order."""
     own, other = (tuple(map(canonical, labels)) for labels in (model.classes, classes))
     if own != other:

@@ -169,7 +169,7 @@ class SpacedConv2d(Dcls2d):  # type: ignore[misc]  # the package has no types
 def _quiet() -> Iterator[None]:
     """Silence the package's message that PyTorch's convolution is used.
 
-    It is written to the root logger at every layer, which is set up if nobody has done so.
+    It is written to the root logger at every layer, which is set up unless it is already.
     """
     root, handler = logging.getLogger(), logging.NullHandler()
     level = root.manager.disable

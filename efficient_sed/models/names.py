@@ -41,8 +41,8 @@ def architecture_name(backbone: BackboneConfig, seq: SequenceHeadConfig, crop_se
     Args:
         backbone: Its backbone.
         seq: Its sequence head.
-        crop_seconds: Length of the excerpts that it is trained on, default None: any. It tells systems apart that
-            differ in nothing else; with a length that none of them has the model is none of them.
+        crop_seconds: Length of the excerpts that it is trained on, default None: any. It distinguishes systems
+            that differ in nothing else; with a length that none of them has the model is none of them.
     """
     named = {name: keys for name, keys in SYSTEMS.items() if _is_made_of(keys, backbone, seq)}
     if named:

@@ -60,7 +60,7 @@ def find_runs(
         scores: The next frames, shape (frames, classes).
         thresholds: Ascending, so that runs nest: where a lower one is not reached, no higher one is.
         first: Number of the first frame.
-        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 where there is none; carried
+        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 for no run; carried
             on.
         peak: Highest scores in them; carried on.
 

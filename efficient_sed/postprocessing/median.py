@@ -27,6 +27,12 @@ class Runs(NamedTuple):
         """Those of a mask, or in the order of an index."""
         return Runs(*(values[where] for values in self))
 
+    def to_events(self, onsets_s: np.ndarray, offsets_s: np.ndarray, classes: Sequence[str]) -> list[Event]:
+        """An event for each run, from its onset and offset in seconds."""
+        labels = [classes[column] for column in self.column]
+        times = np.round(onsets_s, 6).tolist(), np.round(offsets_s, 6).tolist()
+        return list(map(Event, *times, labels, self.peak.tolist()))
+
 
 class RunFinder:
     """Finds runs in consecutive pieces of scores (frames, classes), at ascending thresholds in one pass."""
@@ -132,17 +138,7 @@ def smooth_stream(pieces: Iterable[np.ndarray], median_frames: int) -> Iterator[
 
 def runs_to_events(runs: Runs, classes: Sequence[str], grid: FrameGrid, duration_s: float) -> list[Event]:
     """An event for each run, in their order, cut at the clip's duration."""
-    onsets_s = np.round(runs.first * grid.hop_s, 6)
-    offsets_s = np.round(np.minimum(runs.last * grid.hop_s, duration_s), 6)
-    return list(
-        map(
-            Event,
-            onsets_s.tolist(),
-            offsets_s.tolist(),
-            [classes[column] for column in runs.column],
-            runs.peak.tolist(),
-        )
-    )
+    return runs.to_events(runs.first * grid.hop_s, np.minimum(runs.last * grid.hop_s, duration_s), classes)
 
 
 def _compilable(scores: np.ndarray) -> np.ndarray:

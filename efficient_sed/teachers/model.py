@@ -34,7 +34,7 @@ class ModelConfig(TeacherConfig):
     """What is asked of them: frame logits, which a model trained on clip labels cannot give, or clip logits."""
 
     def build(self, classes: Sequence[str], grid: FrameGrid) -> ModelTeacher:
-        """The head for features of `in_dim` values."""
+        """Load the models, for a data set's classes and a student's grid."""
         return ModelTeacher([_load_member(name, self.task, classes, grid) for name in self.names])
 
 

@@ -26,7 +26,7 @@ class StoredConfig(TeacherConfig):
     path: str
 
     def build(self, classes: Sequence[str], grid: FrameGrid) -> StoredTeacher:
-        """The head for features of `in_dim` values."""
+        """Open the file, for a data set's classes and a student's grid."""
         return StoredTeacher(PseudoLabels(self.path, classes, grid), grid)
 
 

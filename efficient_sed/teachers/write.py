@@ -41,7 +41,7 @@ HEAD_BYTES, CHUNK_BYTES = 1 << 16, 1 << 8  # more than HDF5 takes for a file, an
 
 
 class Written(NamedTuple):
-    """What came of it."""
+    """How many clips the file holds."""
 
     num_clips: int
     num_left_out: int
@@ -56,7 +56,7 @@ def write_pseudo_labels(
     In the published layout, see `efficient_sed.data.pseudo_labels`.
 
     What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than
-    `data.clip_seconds` is heard in windows of it, as in evaluation; of a shorter one the padding is kept too, so that a
+    `data.clip_seconds` is scored in windows of it, as in evaluation; of a shorter one the padding is kept too, so that a
     training that pads alike finds a teacher for every frame.
 
     Args:
@@ -193,13 +193,13 @@ def _enough_memory(num_teachers: int, batch_size: int) -> AbstractContextManager
 def _forward(
     teachers: Sequence[Teacher], windows: EvaluationWindows, loader: Iterable[Batch], devices: Sequence[torch.device]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Clips with their logits (classes, frames), each as soon as its last window was heard."""
+    """Clips with their logits (classes, frames), each as soon as its last window is scored."""
     pieces: dict[int, dict[int, tuple[Window, np.ndarray]]] = {}
-    num_heard = 0
+    num_done = 0
     for batch in loader:
         for message in batch.errors:
             logger.warning("left out: %s", message)
-        num_heard += len(batch.positions) + len(batch.errors)
+        num_done += len(batch.positions) + len(batch.errors)
         for part in (
             torch.split(torch.arange(len(batch.positions)), len(batch.positions) if devices[0].type != "cpu" else 1)
             if len(batch.positions)
@@ -220,7 +220,7 @@ def _forward(
                 if len(pieces[clip]) == num_windows:
                     joined = join_windows((piece for _, piece in sorted(pieces.pop(clip).items())), fade_logits)
                     yield windows.clips[clip].id, np.concatenate(list(joined)).T
-        for clip in [clip for clip in pieces if windows.windows.numbers(clip).stop <= num_heard]:
+        for clip in [clip for clip in pieces if windows.windows.numbers(clip).stop <= num_done]:
             del pieces[clip]  # one of its windows could not be read
 
 
@@ -235,11 +235,11 @@ def _mean_logits(
     ids = [windows.clips[windows.windows[position][0]].id for position in positions]
     first_frames = [windows.grid.onset_frame(windows.windows[position][1].start_s) for position in positions]
     means: list[np.ndarray | None] = []
-    heard = [
+    answers = [
         teacher.frame_logits(ids, first_frames, waveform.to(device))
         for teacher, device in zip(teachers, devices, strict=True)
     ]
-    for clip_id, first_frame, logits in zip(ids, first_frames, zip(*heard, strict=True), strict=True):
+    for clip_id, first_frame, logits in zip(ids, first_frames, zip(*answers, strict=True), strict=True):
         known = [item for item in logits if item is not None]
         if len(known) < len(logits):
             means.append(None)

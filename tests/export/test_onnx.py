@@ -18,8 +18,8 @@ from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import TOLERANCE, export_model
 from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, InputKind
-from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.sequence import _scan
@@ -72,7 +72,7 @@ def test_how_many_heads_were_seen() -> None:
 def test_waveforms_of_any_front_end(name: str, tmp_path: Path) -> None:
     model = random_model(name)
     written = export_model(model, tmp_path / "model.onnx", name)
-    detector = OnnxModel(written.path)
+    detector = ExportedModel(written.path)
     assert detector.classes == CLASSES
     assert detector.grid == model.grid
     assert (detector.clip_seconds, detector.median_frames, detector.task, detector.threshold) == (
@@ -98,7 +98,9 @@ def test_waveforms_of_any_front_end(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_vision_network(tmp_path: Path) -> None:
     model = random_model("convnext_tiny", Provenance(clip_seconds=2.0))
-    scores = OnnxModel(export_model(model, tmp_path / "model.onnx", "mine").path).score_frames(noise(1, 64_000).numpy())
+    scores = ExportedModel(export_model(model, tmp_path / "model.onnx", "mine").path).score_frames(
+        noise(1, 64_000).numpy()
+    )
     np.testing.assert_allclose(scores, model.score_frames(noise(1, 64_000)), rtol=0, atol=TOLERANCE)
 
 
@@ -108,7 +110,7 @@ def test_a_transformer(tmp_path: Path) -> None:
     model = random_model("m2d")
     written = export_model(model, tmp_path / "model.onnx", "mine")
     assert ": waveform to scores, any batch and up to 10 s, opset" in written.lines()[0]
-    detector = OnnxModel(written.path)
+    detector = ExportedModel(written.path)
     for seconds in (0.3, 3.7, 10.0):
         waveform = noise(2, round(16_000 * seconds))
         np.testing.assert_allclose(
@@ -220,7 +222,7 @@ def test_the_command(
         r"largest difference from PyTorch: \d\.\de-\d\d .*\n",
         out,
     )
-    assert OnnxModel("model.onnx").header.model_name == "fmn04"
+    assert ExportedModel("model.onnx").header.model_name == "fmn04"
     assert main(["export", here["model"], "--format", "onnx"]) == 2
     assert main(["export", here["model"], "--format", "onnx", "--force", "--input", "mel"]) == 0
     assert "mel to scores" in capsys.readouterr().out
@@ -243,7 +245,7 @@ def test_a_tagging_model_says_which_scores_count(tmp_path: Path, capsys: pytest.
         == 0
     )
     assert "trained for tagging: clip_scores count, frame_scores are untrained" in capsys.readouterr().out
-    assert OnnxModel(tmp_path / "new" / "tagger.onnx").task == "tagging"
+    assert ExportedModel(tmp_path / "new" / "tagger.onnx").task == "tagging"
 
 
 BAD = [

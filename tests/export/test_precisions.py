@@ -24,8 +24,8 @@ from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import build_file, export_model
 from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
-from efficient_sed.inference.onnx_model import OnnxModel
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.registry import ENGINES
@@ -177,8 +177,8 @@ def test_calibration_sets_the_ranges(exact: bytes) -> None:
 SCORES = """
 import sys
 import numpy as np
-from efficient_sed.inference.onnx_model import OnnxModel
-model, waveform = OnnxModel(sys.argv[1], 1, sys.argv[2]), np.load(sys.argv[3])
+from efficient_sed.inference.exported_model import ExportedModel
+model, waveform = ExportedModel(sys.argv[1], 1, sys.argv[2]), np.load(sys.argv[3])
 frames, clips = model.score(waveform)
 alone = {"frames_alone": model.score_frames(waveform), "clips_alone": model.score_clips(waveform)}
 np.savez(sys.argv[4], frames=frames, clips=clips, header=repr(model.header), **alone)
@@ -202,7 +202,7 @@ def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     )
     np.testing.assert_array_equal(given["frames_alone"], given["frames"].transpose(0, 2, 1))
     np.testing.assert_array_equal(given["clips_alone"], given["clips"])
-    assert str(given["header"]) == repr(OnnxModel(path).header)
+    assert str(given["header"]) == repr(ExportedModel(path).header)
 
 
 @pytest.mark.parametrize("engine", ENGINES.names())
@@ -262,7 +262,7 @@ def test_precisions_are_compared_on_the_users_data(
         )
     )
     assert sorted(path.name for path in Path("out").iterdir()) == ["d.fp16.onnx", "d.int8-all.onnx"]
-    header = OnnxModel("out/d.int8-all.onnx").header
+    header = ExportedModel("out/d.int8-all.onnx").header
     assert (header.precision, header.metric, header.scored_on, header.scored_by) == (
         "int8-all",
         "psds1_macro",

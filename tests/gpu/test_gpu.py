@@ -14,8 +14,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.benchmark import speed as throughput
-from efficient_sed.benchmark._graph import captured
-from efficient_sed.benchmark._modes import Variant, create_forward
+from efficient_sed.benchmark._modes import Variant, captured, create_forward
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.speed import measure_speed
 from efficient_sed.config.benchmark import BenchmarkConfig

@@ -190,9 +190,7 @@ def test_recordings_without_labels(
         "--quiet",
     ]
     assert main([*train, f"data.pseudo_labels={labels}"]) == 2
-    assert (
-        "data.train=null is not allowed here: only with a teacher as the only target" in capsys.readouterr().err
-    )
+    assert "data.train=null is not allowed here: only with a teacher as the only target" in capsys.readouterr().err
     assert main([*train, f"data.pseudo_labels={labels}", "train.distillation_weight=1"]) == 0
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.mel_bank import create_mel_bank
+from efficient_sed.audio.frontends.mel_bank import create_mel_bank
 
 SAMPLE_RATE = 32_000
 HOP_LENGTH = 320  # 10 ms
@@ -39,7 +39,7 @@ class DecibelMel(FrontEnd):
         self.min_samples = FFT_LENGTH // 2 + 1  # reflect padding needs more samples than it adds
         self.register_buffer("window", torch.hann_window(FFT_LENGTH), persistent=False)
         bank = create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, LOW_HZ, HIGH_HZ, scale="htk")
-        self.register_buffer("bank", torch.tensor(bank), persistent=False)
+        self.register_buffer("bank", bank, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """As `FrontEnd.forward`; in decibels, normalised."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
+from efficient_sed.audio.frontends.mel_bank import create_mel_bank
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE, FrameGrid
-from efficient_sed.audio.mel_bank import create_mel_bank
 from efficient_sed.audio.waveform_checks import check_waveform
 
 WINDOW_LENGTH = 400  # 25 ms
@@ -106,7 +106,7 @@ class LogMel(FrontEnd):
 
 def mel_bank(low_hz: float, high_hz: float) -> Tensor:
     """Create the filters of the released models with other edges, shape (128, 257)."""
-    return torch.tensor(create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, scale="kaldi"))
+    return create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, scale="kaldi")
 
 
 def jittered_mel_bank(generator: torch.Generator) -> Tensor:

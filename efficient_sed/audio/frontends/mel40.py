@@ -17,7 +17,7 @@ from torchaudio.functional import create_dct
 
 from efficient_sed.audio.frontends.dft import mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.mel_bank import create_mel_bank
+from efficient_sed.audio.frontends.mel_bank import create_mel_bank
 
 NUM_FEATURES = 40
 FLOOR = 1e-10  # of the power before the logarithm
@@ -67,7 +67,7 @@ class TiledMel(FrontEnd):
         self.register_buffer("window", make_window(analysis.window_length), persistent=False)
         rate = analysis.sample_rate
         bank = create_mel_bank(analysis.mel_bands, analysis.fft_length, rate, 0.0, rate / 2, scale="slaney")
-        self.register_buffer("bank", torch.tensor(bank), persistent=False)
+        self.register_buffer("bank", bank, persistent=False)
         if analysis.has_cepstrum:
             cosines = create_dct(NUM_FEATURES, analysis.mel_bands, norm="ortho").T.contiguous()
             self.register_buffer("cosines", cosines, persistent=False)

@@ -24,8 +24,8 @@ from efficient_sed.audio.frontends.dft import (
     power_spectrum,
 )
 from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.frontends.mel_bank import Scale, create_mel_bank
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
-from efficient_sed.audio.mel_bank import Scale, create_mel_bank
 
 KALDI_WINDOW, KALDI_FFT, KALDI_BINS = 400, 512, 128  # 25 ms
 KALDI_LOW_HZ = 20.0
@@ -78,7 +78,7 @@ class KaldiMel(TransformerFrontEnd):
 
     def __init__(self, power_of_hann: float, mean: float, deviation: float) -> None:
         bank = create_mel_bank(KALDI_BINS, KALDI_FFT, SAMPLE_RATE, KALDI_LOW_HZ, SAMPLE_RATE / 2, scale="kaldi")
-        super().__init__(torch.tensor(bank), KALDI_WINDOW)
+        super().__init__(bank, KALDI_WINDOW)
         self._mean, self._deviation = mean, deviation
         window = torch.hann_window(KALDI_WINDOW, periodic=False) ** power_of_hann
         self.register_buffer("window", window, persistent=False)
@@ -122,7 +122,7 @@ class CentredMel(TransformerFrontEnd):
 
     def __init__(self, fft_length: int, mel_bins: int, low_hz: float, high_hz: float, scale: Scale) -> None:
         bank = create_mel_bank(mel_bins, fft_length, SAMPLE_RATE, low_hz, high_hz, scale=scale)
-        super().__init__(torch.tensor(bank), fft_length // 2 + 1)  # reflect padding needs more samples than it adds
+        super().__init__(bank, fft_length // 2 + 1)  # reflect padding needs more samples than it adds
         self.register_buffer("window", torch.hann_window(fft_length), persistent=False)
 
     @property

@@ -91,16 +91,7 @@ def cut_events(
     above = np.nextafter(smoothed.dtype.type(postprocessing.threshold), smoothed.dtype.type(np.inf))
     runs = find_all_runs(smoothed, [above])
     runs = runs.select(np.round((runs.last - 1 - runs.first) * hop_s, 6) >= postprocessing.min_duration_s)
-    onsets_s, offsets_s = np.round((runs.first + 0.5) * hop_s, 6), np.round((runs.last - 0.5) * hop_s, 6)
-    return sorted(
-        map(
-            Event,
-            onsets_s.tolist(),
-            offsets_s.tolist(),
-            [classes[column] for column in runs.column],
-            runs.peak.tolist(),
-        )
-    )
+    return sorted(runs.to_events((runs.first + 0.5) * hop_s, (runs.last - 0.5) * hop_s, classes))
 
 
 def score_events(truth: Events, detected: Events, classes: Sequence[str]) -> EventScores:

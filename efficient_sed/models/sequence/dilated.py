@@ -97,7 +97,7 @@ class DilatedConfig(SequenceHeadConfig):
 
     @property
     def feature_stride(self) -> int:
-        """As the paper's parameter counts tell."""
+        """Of the convolution over features, inferred from the paper's parameter counts."""
         return 3 if self.kernel == 7 else 2
 
     def build(self, in_dim: int) -> SequenceHead:

@@ -148,7 +148,7 @@ def get_card(name: str) -> Card:
     """The card of released weights.
 
     Raises:
-        CheckpointError: If there is none of that name; the message gives the nearest ones.
+        CheckpointError: If no card has that name; the message gives the nearest ones.
     """
     cards = list_cards()
     if name not in cards:
@@ -164,7 +164,7 @@ def card_of_file(path: Path) -> Card | None:
 
 
 def provenance_of(card: Card, *, is_released: bool) -> Provenance:
-    """What a model should know of itself whose file says nothing: what it was trained for, and where it comes from.
+    """Provenance of a model that has no header of its own: its task and origin.
 
     Args:
         card: What is known of the weights.

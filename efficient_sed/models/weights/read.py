@@ -51,7 +51,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | Non
     if "state_dict" in content:  # Lightning
         hyper_parameters, content = content.get("hyper_parameters"), content["state_dict"]
         header = hyper_parameters.get("model") if isinstance(hyper_parameters, dict) else None
-        if not (isinstance(header, dict) and header.get("format") == FORMAT):  # somebody else's
+        if not (isinstance(header, dict) and header.get("format") == FORMAT):  # of another project
             header = None
     bad = (
         [key for key, value in content.items() if not (isinstance(key, str) and _is_plain(value))]

@@ -87,6 +87,8 @@ def test_nothing_to_store_and_input_untouched() -> None:
 
 def test_banks() -> None:
     assert torch.equal(LogMel().bank, mel_bank(0.0, 7000.0))
+    released, _ = get_mel_banks(128, 512, 16_000.0, 0.0, 7000.0, 100.0, -500.0, 1.0)
+    assert torch.equal(LogMel().bank[:, :-1], released)  # to the last bit: int8 models are sensitive to it
     assert LogMel().bank.shape == (128, 257)
     assert not LogMel().bank[:, 256].any()
     edges = set()

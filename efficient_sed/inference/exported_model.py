@@ -12,7 +12,7 @@ from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 
 
-class OnnxModel:
+class ExportedModel:
     """An exported model with waveform input as a `Detector`.
 
     Args:

@@ -23,14 +23,14 @@ from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import CheckpointError, MissingDependencyError
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.evaluate import evaluate_model
-from efficient_sed.inference.onnx_model import OnnxModel
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.sed import Provenance, SedModel
 
 ALONE = """
 import json, sys
 import numpy as np
-from efficient_sed.inference.onnx_model import OnnxModel
-model = OnnxModel({path!r}, num_threads=1)
+from efficient_sed.inference.exported_model import ExportedModel
+model = ExportedModel({path!r}, num_threads=1)
 scores = model.score_frames(np.load({waveform!r}))
 imported = [name for name in ("torch", "torchaudio", "onnx", "scipy", "hydra") if name in sys.modules]
 print(json.dumps([scores.tolist(), model.grid.hop_s, imported]))
@@ -65,7 +65,7 @@ def test_waveforms_of_another_shape(exported: Path, shape: tuple[int, ...]) -> N
     with pytest.raises(
         ValueError, match=r"waveform must have shape \(batch, samples\) with at least 258 samples, got \("
     ):
-        OnnxModel(exported).score_frames(np.zeros(shape, np.float32))
+        ExportedModel(exported).score_frames(np.zeros(shape, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_waveforms_of_another_shape(exported: Path, shape: tuple[int, ...]) -> N
 )
 def test_waveforms_of_another_type(exported: Path, waveform: Any, given: str) -> None:
     with pytest.raises(TypeError) as caught:
-        OnnxModel(exported).score_frames(waveform)
+        ExportedModel(exported).score_frames(waveform)
     wanted = "waveform must be float32 in [-1, 1], a numpy.ndarray of shape (batch, samples), got"
     assert str(caught.value) == f"{wanted} {given}"
 
@@ -86,12 +86,13 @@ def test_waveforms_of_another_type(exported: Path, waveform: Any, given: str) ->
 def test_other_numbers_are_taken_as_float32(exported: Path) -> None:
     waveform = np.linspace(-0.5, 0.5, 8000)[None]
     np.testing.assert_array_equal(
-        OnnxModel(exported).score_frames(waveform), OnnxModel(exported).score_frames(waveform.astype(np.float32))
+        ExportedModel(exported).score_frames(waveform),
+        ExportedModel(exported).score_frames(waveform.astype(np.float32)),
     )
 
 
 def change(source: Path, target: Path, metadata: dict[str, str | None]) -> Path:
-    """A copy with other metadata; none: without the key."""
+    """A copy with other metadata; None: without the key."""
     graph = onnx.load(source)
     values = {entry.key: entry.value for entry in graph.metadata_props} | metadata
     del graph.metadata_props[:]
@@ -114,21 +115,21 @@ def change(source: Path, target: Path, metadata: dict[str, str | None]) -> Path:
             {"stride": "4.5"},
             "its metadata does not describe a model of this version (metadata.stride=4.5 must be a whole number)",
         ),
-        ({"input": "mel"}, "takes spectrograms and cannot hear a recording; export fmn04 with --input waveform"),
+        ({"input": "mel"}, "takes spectrograms, not recordings; export fmn04 with --input waveform"),
     ],
     ids=lambda value: next(iter(value.items())) if isinstance(value, dict) else "",
 )
 def test_files_of_others(exported: Path, tmp_path: Path, metadata: dict[str, str | None], words: str) -> None:
     path = change(exported, tmp_path / "changed.onnx", metadata)
     with pytest.raises(CheckpointError) as caught:
-        OnnxModel(path)
+        ExportedModel(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_unknown_metadata_are_passed_over(exported: Path, tmp_path: Path) -> None:
-    assert OnnxModel(change(exported, tmp_path / "more.onnx", {"author": "me"})).classes == ["dog", "siren"]
+    assert ExportedModel(change(exported, tmp_path / "more.onnx", {"author": "me"})).classes == ["dog", "siren"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph" * 100, None], ids=["empty", "text", "cut"])
@@ -138,7 +139,7 @@ def test_damaged_files(
     path = tmp_path / "damaged.onnx"
     path.write_bytes(exported.read_bytes()[:100_000] if content is None else content)
     with pytest.raises(CheckpointError) as caught:
-        OnnxModel(path)
+        ExportedModel(path)
     assert str(caught.value).startswith(f"{path}: onnxruntime cannot read it, damaged or no ONNX file (")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
@@ -146,7 +147,7 @@ def test_damaged_files(
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"absent\.onnx: no such file"):
-        OnnxModel(tmp_path / "absent.onnx")
+        ExportedModel(tmp_path / "absent.onnx")
 
 
 def test_without_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +155,7 @@ def test_without_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(
         MissingDependencyError, match=r"needs the package onnxruntime: pip install 'efficient-sed\[onnx\]'"
     ):
-        OnnxModel(exported)
+        ExportedModel(exported)
 
 
 def test_scores_that_are_no_numbers_are_named(exported: Path, tmp_path: Path) -> None:
@@ -164,13 +165,13 @@ def test_scores_that_are_no_numbers_are_named(exported: Path, tmp_path: Path) ->
     onnx.save(graph, tmp_path / "bad.onnx")
     problem = f"{tmp_path / 'bad.onnx'}: damaged: a score of class 'siren' is not a finite number (nan in frame 0"
     with pytest.raises(CheckpointError) as caught:
-        OnnxModel(tmp_path / "bad.onnx").score_frames(np.zeros((2, 8000), np.float32))
+        ExportedModel(tmp_path / "bad.onnx").score_frames(np.zeros((2, 8000), np.float32))
     assert str(caught.value) == f"{problem} of clip 0)"
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
     with pytest.raises(CheckpointError) as caught:
         es.detect(tmp_path / "a.wav", model=tmp_path / "bad.onnx")
     assert str(caught.value) == f"{tmp_path / 'a.wav'}: {problem})"
-    bad = OnnxModel(tmp_path / "bad.onnx")
+    bad = ExportedModel(tmp_path / "bad.onnx")
     windows = EvaluationWindows([Clip("a", AudioFile(tmp_path / "a.wav"), 0.5, ())], bad.classes, bad.grid, 1)
     with pytest.raises(CheckpointError) as caught:
         evaluate_model(
