@@ -30,7 +30,6 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._entries: dict[str, type[T]] = {}
-        self._is_discovered = False
 
     def register(self, name: str) -> Callable[[EntryT], EntryT]:
         """Class decorator that adds a class under `name`, which becomes its attribute `name`.
@@ -101,9 +100,6 @@ class Registry(Generic[T]):
             importlib.import_module(path)
 
     def _discover(self) -> None:
-        if self._is_discovered:
-            return
-        self._is_discovered = True
         for module in self.modules():
             importlib.import_module(f"{self.package}.{module}")
 
