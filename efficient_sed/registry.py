@@ -30,7 +30,6 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._entries: dict[str, type[T]] = {}
-        self._is_discovered = False
 
     def register(self, name: str) -> Callable[[EntryT], EntryT]:
         """Class decorator that adds a class under `name`, which becomes its attribute `name`.
@@ -87,23 +86,16 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: If nothing is registered under that name; the message gives the nearest one and the list.
         """
-        if name not in self._entries and name.isidentifier() and not name.startswith("_"):
-            self._import(name)
+        module, is_public = f"{self.package}.{name}", name.isidentifier() and not name.startswith("_")
+        if name not in self._entries and is_public and importlib.util.find_spec(module) is not None:
+            importlib.import_module(module)
         if name not in self._entries:
             self._discover()
         if name not in self._entries:
             raise ConfigError(f"unknown {self.kind} {name!r}; {nearest(name, self._entries)}")
         return self._entries[name]
 
-    def _import(self, module: str) -> None:
-        path = f"{self.package}.{module}"
-        if importlib.util.find_spec(path) is not None:
-            importlib.import_module(path)
-
     def _discover(self) -> None:
-        if self._is_discovered:
-            return
-        self._is_discovered = True
         for module in self.modules():
             importlib.import_module(f"{self.package}.{module}")
 

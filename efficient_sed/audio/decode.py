@@ -193,8 +193,7 @@ class SndfileDecoder:
         try:
             check_rate(path, self.sample_rate)
             if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
-                claim = f"its header states {file.frames} samples, in {num_bytes} bytes"
-                raise DataError(f"{path}: damaged audio ({claim})")
+                raise DataError(f"{path}: damaged audio (its header states {file.frames} samples in {num_bytes} bytes)")
         except DataError:
             self.close()
             raise
@@ -217,8 +216,9 @@ class SndfileDecoder:
         except soundfile.LibsndfileError as error:
             raise DataError(f"{self.path}: damaged audio ({error.error_string})") from error
         if len(samples) < count:
-            end = f"decoding stops after {first + len(samples)} of {file.frames} samples"
-            raise DataError(f"{self.path}: damaged audio ({end})")
+            raise DataError(
+                f"{self.path}: damaged audio (cut off after {first + len(samples)} of {file.frames} samples)"
+            )
         return samples
 
     def _safe_start(self, first: int) -> int:

@@ -5,6 +5,7 @@ It is computed in numpy, block by block, so that long recordings need little mem
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -60,18 +61,14 @@ def _band_powers(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     filters = _filters()
     margin = (WINDOW_LENGTH - HOP_LENGTH) // 2
     pending = np.zeros(margin, dtype=np.float32)
-    for block in _with_silence(blocks, margin + HOP_LENGTH - 1):
+    silence = np.zeros(margin + HOP_LENGTH - 1, dtype=np.float32)
+    for block in itertools.chain(blocks, [silence]):
         pending = np.concatenate([pending, block])
         count = (len(pending) - WINDOW_LENGTH) // HOP_LENGTH + 1
         if count > 0:
             frames = np.lib.stride_tricks.sliding_window_view(pending, WINDOW_LENGTH)[::HOP_LENGTH]
             yield np.square(np.abs(np.fft.rfft(frames * window, FFT_LENGTH))).astype(np.float32) @ filters
             pending = pending[count * HOP_LENGTH :]
-
-
-def _with_silence(blocks: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    yield from blocks
-    yield np.zeros(count, dtype=np.float32)
 
 
 def _pooled(pieces: Iterable[np.ndarray], pool: int) -> Iterator[np.ndarray]:

@@ -74,17 +74,13 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
             f"data={config.name}: clips or events were changed after packing (manifest hash {found}, packed as "
             f"{splits.known_hash}); pack the data set again"
         ] = None
-    unreadable: dict[str, int] = {}
+    unreadable: dict[str, list[str]] = {}
     for part in splits.parts:
         clips: Sequence[Clip] = getattr(splits, part)
         # validation and test may be the same clips
         same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)
-        if same is not None:
-            unreadable[part] = unreadable[same]
-            continue
-        messages = _undecodable(clips, part, config.num_workers)
-        unreadable[part] = len(messages)
-        problems |= dict.fromkeys(messages)
+        unreadable[part] = unreadable[same] if same else _undecodable(clips, part, config.num_workers)
+        problems |= dict.fromkeys(unreadable[part])
     coverage = {}
     for part in splits.parts:
         clips = getattr(splits, part)
@@ -92,7 +88,7 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
         coverage[part] = Coverage(
             splits.expected.get(part) if splits.expected else None,
             len(clips) + skipped,
-            unreadable[part] + skipped,
+            len(unreadable[part]) + skipped,
             sum(clip.id not in teacher for clip in clips) if teacher is not None and part == "train" else None,
         )
     return DataReport(splits, list(problems), coverage)

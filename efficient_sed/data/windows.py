@@ -6,8 +6,8 @@ Where two windows overlap, their logits are cross-faded, so that a border leaves
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
     return windows
 
 
-class ClipWindows(Sequence[tuple[int, Window]]):
+class ClipWindows:
     """The windows of many clips one after another, as (number of the clip, window).
 
     They are made on access: those of two million clips would take 500 MB.
@@ -97,13 +97,7 @@ class ClipWindows(Sequence[tuple[int, Window]]):
     def __len__(self) -> int:
         return int(self._first[-1])
 
-    @overload
-    def __getitem__(self, index: int) -> tuple[int, Window]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[tuple[int, Window]]: ...
-    def __getitem__(self, index: int | slice) -> tuple[int, Window] | list[tuple[int, Window]]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> tuple[int, Window]:
         if not 0 <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
         clip = int(np.searchsorted(self._first, index, side="right")) - 1

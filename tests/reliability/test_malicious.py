@@ -8,7 +8,7 @@ import resource
 import shutil
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,40 +189,17 @@ def swollen(file: Any, name: str) -> None:
     file.create_dataset(name, shape=(10**11,), dtype=kind, chunks=(10**6,), compression="gzip")
 
 
-def linked(file: Any, name: str) -> None:
-    del file[name]
-    file[name] = h5py.ExternalLink("secret.h5", "/x")
-
-
-def outside(file: Any, name: str) -> None:
-    shape, kind = file[name].shape, file[name].dtype
-    del file[name]
-    file.create_dataset(name, shape=shape, dtype=kind, external=[("secret.txt", 0, 10**6)])
-
-
-def virtual(file: Any, name: str) -> None:
-    shape, kind = file[name].shape, file[name].dtype
-    del file[name]
-    layout = h5py.VirtualLayout(shape, kind)
-    layout[...] = h5py.VirtualSource("secret.h5", "x", shape)
-    file.create_virtual_dataset(name, layout)
-
-
-@pytest.mark.parametrize("change", [swollen, linked, outside, virtual])
-def test_hdf5_bombs_and_what_lies_elsewhere(tmp_path: Path, change: Callable[[Any, str], None]) -> None:
-    (tmp_path / "secret.txt").write_text(SECRET)
-    with h5py.File(tmp_path / "secret.h5", "w") as file:
-        file["x"] = np.arange(10)
+def test_hdf5_bombs(tmp_path: Path) -> None:
     _prepare_pseudo_labels(tmp_path)
     with h5py.File(tmp_path / "original.h5", "r+") as file:
-        change(file, "filenames")
+        swollen(file, "filenames")
     with pytest.raises(DataError, match=r"original\.h5: not a file of pseudo-labels"):
         PseudoLabels(tmp_path / "original.h5", ["cat", "dog", "train"])
     (tmp_path / "packed").mkdir()
     _prepare_packed(tmp_path / "packed")
     shutil.copy(tmp_path / "packed" / "original.h5", tmp_path / "evil.h5")  # the original is still open
     with h5py.File(tmp_path / "evil.h5", "r+") as file:
-        change(file, "event_onset_s")
+        swollen(file, "event_onset_s")
     with pytest.raises(DataError, match=r"evil\.h5: (damaged|not readable as HDF5) \('event_onset_s'"):
         compose_run(["data=packed", f"data.root={tmp_path / 'evil.h5'}"]).data.load()
 

@@ -80,7 +80,8 @@ def find_format(name: str) -> AnnotationFormat:
     """
     if name not in (names := ANNOTATION_FORMATS.names()):
         raise ConfigError(f"format={name} is not allowed: {nearest(name, names)}")
-    return ANNOTATION_FORMATS.get(name)()
+    found: AnnotationFormat = ANNOTATION_FORMATS.get(name)()
+    return found
 
 
 def reading_format(path: Path) -> AnnotationFormat:

@@ -62,9 +62,9 @@ class AudioSetConfig(DataConfig, abc.ABC):
     def classes(self) -> tuple[str, ...]:
         """Labels in logit order."""
 
-    @abc.abstractmethod
     def evaluated_classes(self) -> tuple[str, ...] | None:
-        """Those of the classes that metrics are taken over; None for all."""
+        """Those of the classes that metrics are taken over; default None, all."""
+        return None
 
     @abc.abstractmethod
     def annotations(self, layout: Layout, side: Side) -> Annotations:

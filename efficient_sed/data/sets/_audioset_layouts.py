@@ -59,17 +59,14 @@ class Layout(abc.ABC):
         """
 
     @abc.abstractmethod
-    def strong(self, side: Side, vocabulary: Vocabulary) -> Annotations:
-        """Events of every annotated clip."""
-
-    @abc.abstractmethod
     def weak(self, side: Side, vocabulary: Vocabulary) -> Annotations:
         """Labels of every annotated clip, as events that last as long as the clip."""
 
     def close(self) -> None:  # noqa: B027
         """Close opened files, so that no process that is started later inherits them."""
 
-    def _strong_table(self, side: Side, vocabulary: Vocabulary) -> Annotations:
+    def strong(self, side: Side, vocabulary: Vocabulary) -> Annotations:
+        """Events of every annotated clip, from the official table."""
         names = [
             f"{folder}audioset_{side}_strong.{suffix}" for folder in ("", "metadata/") for suffix in ("tsv", "csv")
         ]
@@ -197,9 +194,6 @@ class Hdf5Layout(ContainerLayout):
     def paths(self) -> dict[str, Path]:
         return {split: self.root / f"{split}_segments_mp3.hdf" for splits in SPLITS.values() for split in splits}
 
-    def strong(self, side: Side, vocabulary: Vocabulary) -> Annotations:
-        return self._strong_table(side, vocabulary)
-
     def weak(self, side: Side, vocabulary: Vocabulary) -> Annotations:
         containers: dict[str, Hdf5Container] = self.containers(side)
         num_classes = len(audioset_labels("weak"))
@@ -238,9 +232,6 @@ class FolderLayout(Layout):
                 raise DataError(f"{self.root}: no audio file Y<youtube id>.mp3 (or another ending) lies below")
             self._files = found
         return self._files
-
-    def strong(self, side: Side, vocabulary: Vocabulary) -> Annotations:
-        return self._strong_table(side, vocabulary)
 
     def weak(self, side: Side, vocabulary: Vocabulary) -> Annotations:
         found = Annotations({}, Counter())

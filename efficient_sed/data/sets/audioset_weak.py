@@ -28,10 +28,6 @@ class AudioSetWeakConfig(AudioSetConfig):
         """Labels in logit order."""
         return audioset_labels("weak")
 
-    def evaluated_classes(self) -> None:
-        """Labels that metrics are taken over."""
-        return
-
     def annotations(self, layout: Layout, side: Side) -> Annotations:
         """Events of the clips of one side."""
         return layout.weak(side, audioset_vocabulary("weak"))

@@ -181,22 +181,16 @@ def arrow_files(path: Path) -> Sequence[Path]:
 
 
 def stored_data(file: Any, name: str) -> Any:
-    """A data set of an opened HDF5 file whose values lie in the file itself.
-
-    HDF5 follows links and storage to wherever they point.
+    """Get a data set of an opened HDF5 file.
 
     Raises:
-        One of HDF5_ERRORS: If it is missing, a group, lies elsewhere, or is stored in pieces too large to read one.
+        One of HDF5_ERRORS: If it is missing, a group, or stored in pieces too large to read one.
     """
     import h5py
 
-    if name in file and not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"{name!r} is a link to elsewhere")
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise ValueError(f"{name!r} is no array")
-    if dataset.is_virtual or dataset.external:
-        raise ValueError(f"{name!r} lies in another file")
     if dataset.chunks is not None:
         check_unpacked(math.prod(dataset.chunks) * dataset.dtype.itemsize, 0)
     return dataset
