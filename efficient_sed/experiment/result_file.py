@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,11 @@ def check_result(result: Any) -> None:
     task = _at(result, "task")
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
-    for key in _texts(result):
+    has_speed = _at(result, SPEED) is not None
+    has_environment = _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None
+    for key in (*TEXTS, *(SPEED_TEXTS if has_speed else ()), *(SPEED_ENVIRONMENT_TEXTS if has_environment else ())):
         value = _at(result, key)
         _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
-    has_speed = _at(result, SPEED) is not None
     for key in (*OPTIONAL_TEXTS, *(SPEED_OPTIONAL_TEXTS if has_speed else ())):
         value = _at(result, key, is_optional=True)
         _require(
@@ -93,12 +94,8 @@ def check_result(result: Any) -> None:
     for key in (*positive, *COUNTS, score):
         value = _at(result, key)
         _require(is_number(value), result, key, "a number")
-        _require(
-            value > 0 or (value == 0 and key not in positive),
-            result,
-            key,
-            "above 0" if key in positive else "0 or more",
-        )
+        allowed = "above 0" if key in positive else "0 or more"
+        _require(value > 0 or (value == 0 and key not in positive), result, key, allowed)
     for key in OPTIONAL:
         value = _at(result, key, is_optional=True)
         _require(value is None or (is_number(value) and value >= 0), result, key, "a number from 0, or null")
@@ -117,14 +114,6 @@ def check_result(result: Any) -> None:
         _require(isinstance(value, list) and len(value) == 2 and all(map(is_number, value)), result, key, "two numbers")
     for key in ("metrics.variant", "config.train", "config.data", "environment.versions"):
         _require(isinstance(_at(result, key), Mapping), result, key, "a group of keys")
-
-
-def _texts(result: Any) -> Iterator[str]:
-    yield from TEXTS
-    if _at(result, SPEED) is not None:
-        yield from SPEED_TEXTS
-    if _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None:
-        yield from SPEED_ENVIRONMENT_TEXTS
 
 
 def main_score(result: Mapping[str, Any]) -> Score:
