@@ -203,7 +203,7 @@ def test_clips_of_many_lengths(
 KILLED = """
 import os, signal, sys
 from efficient_sed.cli.main import main
-from efficient_sed.teachers import _journal, _write
+from efficient_sed.teachers import _journal, write
 append, count = _journal.Journal.append, 0
 def die(self, clip_id, logits):
     global count
@@ -214,7 +214,7 @@ def die(self, clip_id, logits):
     append(self, clip_id, logits)
 _journal.Journal.append = die
 if {after} < 0:
-    _write._assemble = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    write._assemble = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 main({arguments})
 """
 TORN = "self._file.write(_journal._RECORD.pack(b'clip', 3, 75, 0) + b'abc' + bytes(500)); self._file.flush()"
