@@ -29,7 +29,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from efficient_sed.audio.augment.time import draw_mixup, draw_time_shifts, mix, mix_waveforms, roll_in_time
-from efficient_sed.audio.frontends.mel import HIGH_HZ, LOW_HZ, SAMPLE_RATE, mel_bank
+from efficient_sed.audio.frontends.mel import HIGH_HZ, LOW_HZ, mel_bank
+from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import TrainingClips
 from efficient_sed.data.events import Splits

@@ -15,7 +15,7 @@ MAX_MESSAGE = 1600  # characters; the middle of a longer message, where a value 
 
 
 class EfficientSedError(Exception):
-    """Base of all errors whose message is for the user: one line, safe for a terminal whatever it quotes."""
+    """Base of all errors with a message for the user: one line without control characters."""
 
     command_line_message: str | None = None
     """The message for the command line, if the usual one is about calls in Python."""
@@ -54,7 +54,7 @@ class DivergedError(EfficientSedError):
 
 
 class LostProcessError(EfficientSedError):
-    """One of several processes that share a training ended; it may have said why."""
+    """One of several processes that share a training ended."""
 
     WORDS = (
         "another process of this training ended; unless it says why above, memory may have run out; "
@@ -100,15 +100,10 @@ def require(condition: bool, key: str, value: object, allowed: str) -> None:
 
 
 def require_package(what: str, package: str, extra: str) -> None:
-    """Check, before long work, that a package which is needed later is installed.
-
-    Args:
-        what: What needs it.
-        package: Its name.
-        extra: The extra of this package that installs it.
+    """Check before long work that a package is installed; arguments as for the error.
 
     Raises:
-        MissingDependencyError: If it is not installed.
+        MissingDependencyError: If it is not.
     """
     if importlib.util.find_spec(package) is None:
         raise MissingDependencyError(what, package, extra)
@@ -134,8 +129,6 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return (
-        f"{hint}allowed: {', '.join(names) or 'none'}"
-        if len(names) <= MAX_LISTED
-        else f"{hint}allowed: {len(names)} names, such as {', '.join(map(repr, names[:3]))}"
-    )
+    if len(names) <= MAX_LISTED:
+        return f"{hint}allowed: {', '.join(names) or 'none'}"
+    return f"{hint}allowed: {len(names)} names, such as {', '.join(map(repr, names[:3]))}"

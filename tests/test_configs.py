@@ -1,4 +1,5 @@
-"""Every shipped preset trains, on data of its own format; the commands in its head are valid; together they are the published table."""
+"""Every shipped preset trains, on data of its own format; the commands in its head are valid; together they are the
+published table."""
 
 from __future__ import annotations
 
@@ -36,8 +37,10 @@ SCENES = ("data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.
 
 @pytest.fixture(scope="module")
 def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine clips in the published HDF5 files, pseudo-labels and a clip-level teacher for them, and a backbone to start from; a few recordings in HEAR's layout, in that of
-    TUT-SED Synthetic 2016, UrbanSound8K, ESC-50 and RAVDESS beside."""
+    """Nine clips in the published HDF5 files, with pseudo-labels, a clip-level teacher and an initial backbone.
+
+    Beside them a few recordings as HEAR, TUT-SED Synthetic 2016, UrbanSound8K, ESC-50 and RAVDESS lay them out.
+    """
     root = tmp_path_factory.mktemp("audioset")
     files = mp3_files()
     write_dcase2016(root / "hear", seconds=4.0)
@@ -135,8 +138,9 @@ def test_every_file_is_a_preset_that_is_tested() -> None:
     assert (len(presets("experiment")), len(presets("sweep"))) >= (17, 3)
 
 
-ALIKE = ("audioset_strong_warmup20000", "dcls_convformer", "erann_esc50", "figure1", "figure2", "prinzivalle_polyphonic", "scratch", "table1_fmn10",
-         "table1_fmn10_no_kd", "table1_fmn10_tf256_frozen", "table1_fmn10_tf256_no_kd", "table2_fmn10_tf256_weak_extended")  # fmt: skip
+ALIKE = ("audioset_strong_warmup20000", "dcls_convformer", "erann_esc50", "figure1", "figure2",
+         "prinzivalle_polyphonic", "scratch", "table1_fmn10", "table1_fmn10_no_kd",
+         "table1_fmn10_tf256_frozen", "table1_fmn10_tf256_no_kd", "table2_fmn10_tf256_weak_extended")  # fmt: skip
 """Presets that differ in numbers from another one, which is trained on every occasion."""
 
 
@@ -269,7 +273,8 @@ def published_rows() -> list[dict[str, str]]:
 
 
 def test_the_grids_are_the_published_rows() -> None:
-    """Figures 1 and 2 by model and learning rates; where the head's rate is not published, the whole grid it was chosen from is run."""
+    """Figures 1 and 2 by model and learning rates; where the head's rate is not published, the whole grid it was chosen
+    from is run."""
     points = {}
     for name, command in typed_commands():
         if name in ("figure1", "figure2"):

@@ -13,8 +13,9 @@ from unittest import mock
 import numpy as np
 from rich.console import Console
 
+from efficient_sed.cli.table1 import table1
 from efficient_sed.cli.tables import result_table
-from efficient_sed.config.parse import run_config_from_dict
+from efficient_sed.config.parse import from_dict
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.experiment import compose
@@ -26,7 +27,6 @@ from efficient_sed.frontier.device_rows import results_on_device
 from efficient_sed.frontier.html import page_data
 from efficient_sed.frontier.points import run_points
 from efficient_sed.frontier.runs import find_runs, read_results
-from efficient_sed.frontier.table1 import table1
 from efficient_sed.metrics.psds.clips import PsdsClips
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
 from efficient_sed.sweep.grid import expand_grid
@@ -178,7 +178,7 @@ def _check_config(config: RunConfig) -> None:
     values = to_dict(config)
     text = json.dumps(values)
     demand("NaN" not in text and "Infinity" not in text, f"a number that is none: {text}")
-    demand(run_config_from_dict(values) == config, "its values make another configuration")
+    demand(from_dict(RunConfig, values) == config, "its values make another configuration")
     demand("/root" not in text.replace('"/root"', ""), f"the environment was read: {text}")
     demand(config.output_dir.isprintable(), f"output_dir {config.output_dir!r}")
 

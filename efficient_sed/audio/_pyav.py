@@ -25,9 +25,8 @@ from efficient_sed.errors import DataError
 
 MAX_BAD = 0.05  # share of a file's bytes in packets that cannot be decoded; one packet is always allowed
 MIN_SOUND = 0.8  # share of a file's bytes in packets of sound; less is worth a warning
-_DEMUXERS = (
-    "wav,w64,aiff,au,caf,flac,ogg,mp3,mov,aac,asf,wv,matroska,amr"  # none of them opens other files or addresses
-)
+# None of them opens other files or addresses.
+_DEMUXERS = "wav,w64,aiff,au,caf,flac,ogg,mp3,mov,aac,asf,wv,matroska,amr"
 _FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
 
 
@@ -52,16 +51,14 @@ class PyavDecoder:
         try:
             import av
         except ModuleNotFoundError:
-            reason = refusal or "its header does not tell its length"
+            reason = refusal or "its header does not state its length"
             advice = "pip install av, or convert it: ffmpeg -i IN OUT.flac"
             raise MissingDecoderError(f"{path}: {reason}; reading it needs the package av: {advice}") from None
         av.logging.set_level(av.logging.PANIC)
         try:
             with self._opened() as (_, stream):
-                self.sample_rate, self.channels = (
-                    int(stream.codec_context.sample_rate),
-                    int(stream.codec_context.channels),
-                )
+                codec = stream.codec_context
+                self.sample_rate, self.channels = int(codec.sample_rate), int(codec.channels)
         except LookupError as error:
             raise DataError(f"{path}: there is no sound in it") from error
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -137,10 +134,9 @@ class PyavDecoder:
         if num_samples == 0 or bad_bytes > max(MAX_BAD * sum(sizes), *sizes):
             raise DataError(f"{self.path}: damaged audio ({num_bad} of {len(sizes) - 1} packets cannot be decoded)")
         if num_bad:
-            bad = (
-                f"{num_bad} of {len(sizes) - 1} packets cannot be decoded (it is cut off, or joined from several files)"
-            )
-            warn_once(f"{self.path}: {bad}; the other {num_samples / self.sample_rate:.2f} s are used")
+            bad = f"{num_bad} of {len(sizes) - 1} packets cannot be decoded"
+            rest = f"the other {num_samples / self.sample_rate:.2f} s are used"
+            warn_once(f"{self.path}: {bad} (it is cut off, or joined from several files); {rest}")
         elif is_sound_alone and sum(sizes) < MIN_SOUND * self._num_bytes:
             share = f"{self._num_bytes - sum(sizes)} of {self._num_bytes} bytes are not decoded"
             reason = "it is damaged, another recording is joined to it, or it holds pictures"
@@ -149,11 +145,9 @@ class PyavDecoder:
     def _to_block(self, frame: Any, position: int) -> np.ndarray:
         channels = frame.layout.nb_channels
         if (frame.sample_rate, channels) != (self.sample_rate, self.channels):
-            change = (
-                f"from {self.sample_rate} Hz, {self.channels} channels to {frame.sample_rate} Hz, {channels} channels"
-            )
-            place = f"at {position / self.sample_rate:.2f} s"
-            raise DataError(f"{self.path}: changes {change} {place}; convert it first: ffmpeg -i IN OUT.flac")
+            old, new = f"{self.sample_rate} Hz, {self.channels}", f"{frame.sample_rate} Hz, {channels}"
+            change = f"from {old} channels to {new} channels at {position / self.sample_rate:.2f} s"
+            raise DataError(f"{self.path}: changes {change}; convert it first: ffmpeg -i IN OUT.flac")
         values = frame.to_ndarray()
         samples = values.T if frame.format.is_planar else values.reshape(-1, channels)
         scale = _FULL_SCALE.get(frame.format.name.removesuffix("p"))

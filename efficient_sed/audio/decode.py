@@ -34,16 +34,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _SAMPLE_BYTES = {
-    "PCM_U8": 1,
-    "PCM_S8": 1,
-    "PCM_16": 2,
-    "PCM_24": 3,
-    "PCM_32": 4,
-    "FLOAT": 4,
-    "DOUBLE": 8,
-    "ULAW": 1,
-    "ALAW": 1,
-}
+    "PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1,
+}  # fmt: skip
 MIN_LOST_S = 0.01  # seconds; less is worth no warning
 _MP3 = ("MP3", "MPEG")
 _LAST_PAGE = 2**18  # samples that an Ogg page can hold, 255 packets of 1024
@@ -131,7 +123,7 @@ def _is_complete(file: soundfile.SoundFile, is_exact: bool | None) -> bool:
 
 
 def _open_range(path: AudioInput, num_bytes: int, file: soundfile.SoundFile, samples: SampleRange) -> Decoder:
-    """A decoder of samples whose place is not the one that the header states."""
+    """Open a decoder of samples at another place than the header states."""
     sample_bytes = _SAMPLE_BYTES.get(file.subtype, 0) * file.channels
     if sample_bytes == 0:
         file.close()
@@ -189,7 +181,7 @@ class SndfileDecoder:
         path: The recording.
         num_bytes: Its size.
         file: The same, opened by libsndfile.
-        raw: What `file` reads from, to be closed with it.
+        raw: The file that `file` reads from, to be closed with it.
 
     Raises:
         DataError: If the header is damaged.
@@ -201,9 +193,8 @@ class SndfileDecoder:
         try:
             check_rate(path, self.sample_rate)
             if not 0 <= file.frames <= MAX_PER_BYTE * num_bytes:
-                raise DataError(
-                    f"{path}: damaged audio (its header states {file.frames} samples, in {num_bytes} bytes)"
-                )
+                claim = f"its header states {file.frames} samples, in {num_bytes} bytes"
+                raise DataError(f"{path}: damaged audio ({claim})")
         except DataError:
             self.close()
             raise
@@ -226,9 +217,8 @@ class SndfileDecoder:
         except soundfile.LibsndfileError as error:
             raise DataError(f"{self.path}: damaged audio ({error.error_string})") from error
         if len(samples) < count:
-            raise DataError(
-                f"{self.path}: damaged audio (decoding stops after {first + len(samples)} of {file.frames} samples)"
-            )
+            end = f"decoding stops after {first + len(samples)} of {file.frames} samples"
+            raise DataError(f"{self.path}: damaged audio ({end})")
         return samples
 
     def _safe_start(self, first: int) -> int:

@@ -88,27 +88,17 @@ def open_bytes(path: AudioInput) -> BinaryIO:
 
 
 def check_rate(path: AudioInput, sample_rate: int) -> None:
-    """Check that a sample rate is at least MIN_RATE.
-
-    Raises:
-        DataError: If it is lower.
-    """
+    """Raise a DataError if a sample rate is below MIN_RATE."""
     if sample_rate < MIN_RATE:
         raise DataError(f"{path}: a sample rate of {sample_rate} Hz is not allowed: {MIN_RATE} Hz or more")
 
 
 def check_values(path: AudioInput, num_samples: int, channels: int, sample_rate: int) -> None:
-    """Check that so many samples fit into memory.
-
-    Raises:
-        DataError: If they are more than MAX_VALUES.
-    """
+    """Raise a DataError if more than MAX_VALUES samples would be decoded at once."""
     if num_samples * channels > MAX_VALUES:
         minutes = num_samples / sample_rate / 60
-        raise DataError(
-            f"{path}: {minutes:.0f} minutes of {channels} channels are too much to be decoded at once; "
-            "cut the file into pieces"
-        )
+        sound = f"{minutes:.0f} minutes of {channels} channels"
+        raise DataError(f"{path}: {sound} are too much to be decoded at once; cut the file into pieces")
 
 
 @lru_cache(maxsize=65536)

@@ -120,14 +120,11 @@ class AudioReader:
 
     def _check(self) -> None:
         if filter_size(self._decoder.sample_rate, self.sample_rate) > MAX_FILTER_SIZE:
-            rates = f"{self._decoder.sample_rate} Hz cannot be resampled here"
-            raise DataError(
-                f"{self.path}: a sample rate of {rates}; convert it first: ffmpeg -i IN -ar {self.sample_rate} OUT.wav"
-            )
+            rate = f"a sample rate of {self._decoder.sample_rate} Hz cannot be resampled here"
+            raise DataError(f"{self.path}: {rate}; convert it first: ffmpeg -i IN -ar {self.sample_rate} OUT.wav")
         if self.channel is not None and not 1 <= self.channel <= self._decoder.channels:
-            raise DataError(
-                f"{self.path}: has no channel {self.channel}; it has {self._decoder.channels}, counted from 1"
-            )
+            channels = f"it has {self._decoder.channels}, counted from 1"
+            raise DataError(f"{self.path}: has no channel {self.channel}; {channels}")
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None) -> np.ndarray:
         """Read a part of the recording.

@@ -130,8 +130,7 @@ def _has_exact_flac(name: str, file: BinaryIO, position: int, num_bytes: int) ->
 
 def _flac_frame_end(header: bytes, block_size: int) -> int | None:
     """Number of the sample behind a frame, by the frame's header; None if it is no header."""
-    if len(header) < 16:
-        header = header.ljust(16, b"\0")
+    header = header.ljust(16, b"\0")
     number_bytes = max(1, 8 - (~header[4] & 0xFF).bit_length())  # coded as UTF-8
     code, rate = header[2] >> 4, header[2] & 15
     end = 4 + number_bytes + {6: 1, 7: 2}.get(code, 0) + {12: 1, 13: 2, 14: 2}.get(rate, 0)

@@ -32,7 +32,7 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
     summaries = {part: summarise(getattr(splits, part), splits.classes) for part in PARTS}
     counts = summaries["train"].events
     labels = list(splits.classes)
-    table = Table(title="Events per class", title_justify="left")
+    table = Table(title="Events per class", title_justify="left", caption_justify="left")
     if len(labels) > MAX_ROWS and not is_whole:
         ordered = sorted(labels, key=lambda label: -counts[label])
         labels = [*ordered[:SHOWN_ROWS], *ordered[-SHOWN_ROWS:]]
@@ -41,7 +41,6 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
             f"the {SHOWN_ROWS} commonest and the {SHOWN_ROWS} rarest of {len(splits.classes)} classes; "
             f"{absent} have no event in training; --classes shows all"
         )
-        table.caption_justify = "left"
     table.add_column("class")
     for part in PARTS:
         table.add_column(f"{part}\n{summaries[part].clips} clips, {summaries[part].hours:.2f} h", justify="right")

@@ -15,19 +15,10 @@ if TYPE_CHECKING:  # it needs PyTorch, which a board that measures does without
 
 def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
     """What exported models cost; records as `benchmark_exported` returns them."""
-    table = Table(title="What it costs, exported", title_justify="left")
+    table = Table(title="What it costs, exported", title_justify="left", caption_justify="left")
     for column in (
-        "model",
-        "precision",
-        "engine",
-        "score",
-        "parameters",
-        "MACs",
-        "clips/s",
-        "quartiles",
-        "ms a clip",
-        "95 %",
-    ):
+        "model", "precision", "engine", "score", "parameters", "MACs", "clips/s", "quartiles", "ms a clip", "95 %",
+    ):  # fmt: skip
         table.add_column(column, justify="left" if column in ("model", "precision", "engine") else "right")
     for record in records:
         costs, score = record["complexity"], record["score"]
@@ -57,13 +48,14 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
         for record in records
         if (peak := record["complexity"]["peak_memory_mb"]) is not None
     ]
-    table.caption, table.caption_justify = "; ".join(measured + memory), "left"
+    table.caption = "; ".join(measured + memory)
     return table
 
 
 def precisions_table(comparison: Comparison) -> Table:
     """What each precision of a model scores and costs."""
-    table = Table(title=f"{comparison.model_name}: what fewer bits cost", title_justify="left")
+    title = f"{comparison.model_name}: what fewer bits cost"
+    table = Table(title=title, title_justify="left", caption_justify="left")
     for column in ("precision", "engine", comparison.metric, "change", "MB", "clips/s", "ms a clip", "95 %"):
         table.add_column(column, justify="left" if column in ("precision", "engine") else "right")
     for row in comparison.rows:
@@ -81,5 +73,4 @@ def precisions_table(comparison: Comparison) -> Table:
     table.caption = (
         f"scores: {comparison.data}; speed: {cpu_name()}, {threads}, one clip at a time, waveform to scores, in turn"
     )
-    table.caption_justify = "left"
     return table

@@ -42,7 +42,6 @@ from efficient_sed.machine.memory import explain
 COMMANDS = (
     train, sweep, evaluate, compare, benchmark, plot, detect, listen, data, pseudo_label, export, models, verify,
 )  # fmt: skip
-QUIET_LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,8 +104,6 @@ def _set_up() -> None:
     escape_unencodable()
     os.environ["MPLBACKEND"] = "Agg"  # a notebook's own backend needs the notebook's packages
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in QUIET_LOGGERS:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # two decoders on one core are intended
     keep_freed_memory()
 
@@ -149,7 +146,3 @@ def _resume_hint(options: argparse.Namespace) -> str:
     if options.run not in (train.run, sweep.run):
         return ""
     return ", and a training goes on from its last finished epoch when the same command is typed again"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

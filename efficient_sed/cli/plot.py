@@ -140,6 +140,7 @@ def report_runs(
         device_files: What exported models of the runs were measured to cost on another machine; only these are drawn.
         score: Key of the score to draw; default None: that which leads the table.
     """
+    from efficient_sed.cli.table1 import table1
     from efficient_sed.cli.tables import result_table
     from efficient_sed.experiment.record import write_csv
     from efficient_sed.frontier.device_rows import results_on_device
@@ -148,7 +149,6 @@ def report_runs(
     from efficient_sed.frontier.plot import draw_frontier
     from efficient_sed.frontier.points import read_published, run_points
     from efficient_sed.frontier.runs import output_base, read_results, with_ending
-    from efficient_sed.frontier.table1 import table1
 
     found: Sequence[tuple[Path, Mapping[str, Any]]] = read_results(folders)
     if device_files:

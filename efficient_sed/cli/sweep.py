@@ -53,8 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_output("--plot", options.plot)
     launcher, overrides = create_launcher(options.launcher, options.overrides)
-    points = expand_grid(overrides)
-    points = check_points(points)
+    points = check_points(expand_grid(overrides))
     with LiveGrid() as live:
         statuses = run_grid(points, launcher, live.show)
     failed = [status for status in statuses if status.state is State.FAILED]

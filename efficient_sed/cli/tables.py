@@ -20,7 +20,7 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
             columns.setdefault(score.column, []).append(score)
     counts = [key for key in ("num_runs",) if any(row[key] > 1 for row in rows)]
     folds = [key for key in ("fold",) if any(row[key] is not None for row in rows)]
-    table = Table(title="What it achieves and what it costs", title_justify="left")
+    table = Table(title="What it achieves and what it costs", title_justify="left", caption_justify="left")
     identity = ("model", *("runs" for _ in counts), "seed", *folds, "data", "metric")
     for column in (*identity, "score", *columns, "parameters", "MACs", "clips/s", "ms a clip"):
         table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
@@ -43,7 +43,7 @@ def _with_sd(row: Mapping[str, Any], key: str, score: Score) -> str:
 def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
     """One row per model: what it costs, without scores."""
     rows = [complexity_row(record) for record in records]
-    table = Table(title="What it costs", title_justify="left")
+    table = Table(title="What it costs", title_justify="left", caption_justify="left")
     for column in ("model", "parameters", "MACs", "clips/s", "ms a clip", "DeepSpeed's MACs", "peak MB"):
         table.add_column(column, justify="left" if column == "model" else "right")
     for row in rows:
@@ -54,22 +54,11 @@ def complexity_table(records: Sequence[Mapping[str, Any]]) -> Table:
 
 def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
     """One row per mode, precision and batch of each model."""
-    table = Table(title="How fast it is", title_justify="left")
+    table = Table(title="How fast it is", title_justify="left", caption_justify="left")
     for column in (
-        "model",
-        "mode",
-        "precision",
-        "batch",
-        "mel",
-        "processes",
-        "clips/s",
-        "quartiles",
-        "ms a pass",
-        "95 %",
-        "peak MB",
-        "score difference",
-        "J a clip",
-    ):
+        "model", "mode", "precision", "batch", "mel", "processes", "clips/s", "quartiles", "ms a pass", "95 %",
+        "peak MB", "score difference", "J a clip",
+    ):  # fmt: skip
         table.add_column(column, justify="left" if column in ("model", "mode", "precision", "mel") else "right")
     for record in records:
         for row in record["complexity"]["speeds"]:
@@ -83,22 +72,13 @@ def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
             precision = f"{row['precision']} autocast" if row["autocast"] else row["precision"]
             rate = f"{row['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in row["iqr"])
             times = f"{row['latency_ms']:.1f}", f"{row['latency_p95_ms']:.1f}"
-            table.add_row(
-                record["model"],
-                row["mode"],
-                precision,
-                batch,
-                row["mel"],
-                str(row["processes"]),
-                *rate,
-                *times,
-                *others,
-            )
+            processes = str(row["processes"])
+            table.add_row(record["model"], row["mode"], precision, batch, row["mel"], processes, *rate, *times, *others)
     states = {
         f"{record['complexity']['throughput']['device']}, {_state(record['complexity']['speed_conditions'])}"
         for record in records
     }
-    table.caption, table.caption_justify = "; ".join(sorted(states)), "left"
+    table.caption = "; ".join(sorted(states))
     return table
 
 
@@ -133,8 +113,5 @@ def _with_conditions(table: Table, rows: Sequence[Mapping[str, Any]], records: S
     frontend = {True: "inside", False: "left out"}
     modes = (str((record["complexity"]["throughput"] or {}).get("mode")) for record in records)
     where = " or ".join(frontend[is_inside] for is_inside in sorted({mode.endswith("from waveform") for mode in modes}))
-    table.caption, table.caption_justify = (
-        f"clips/s: {'; '.join(conditions)}; latency at batch 1; front end {where}",
-        "left",
-    )
+    table.caption = f"clips/s: {'; '.join(conditions)}; latency at batch 1; front end {where}"
     return table

@@ -37,7 +37,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--show-config",
         action="store_true",
-        help="print every option with its value and stop: on a terminal with what it means, into a file or pipe as JSON",
+        help="print every option with its value and stop: on a terminal with its meaning, into a file or pipe as JSON",
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
-from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
@@ -26,17 +25,17 @@ COMPONENTS: dict[type, Registry[Any]] = {
 }
 
 
-def run_config_from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """The whole configuration of a run from plain containers.
+def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
+    """An instance of a config dataclass, such as RunConfig, from plain containers.
+
+    Args:
+        cls: The dataclass.
+        values: By field name; `name` names the component where there are several.
+        path: The key that holds it, for messages.
 
     Raises:
         ConfigError: For an unknown key, a missing one, a wrong type or a value out of range.
     """
-    return from_dict(RunConfig, values)
-
-
-def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
-    """An instance of a config dataclass; `path` is the key that holds it, for messages."""
     if not isinstance(values, Mapping):
         raise ConfigError(
             f"{path}={values!r} must be a group of keys: {', '.join(f.name for f in dataclasses.fields(cls))}"

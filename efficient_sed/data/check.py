@@ -39,11 +39,11 @@ class Coverage(NamedTuple):
     """How much of one part is here."""
 
     expected: int | None
-    """Clips of the complete data set; none where nothing says so."""
+    """Clips of the complete data set; None if unknown."""
     found: int
     unreadable: int
     without_teacher: int | None
-    """None where there is no teacher, or it is not asked."""
+    """Training clips that the stored teacher lacks; None without a teacher, and for the other parts."""
 
 
 class DataReport(NamedTuple):
@@ -57,13 +57,11 @@ class DataReport(NamedTuple):
 
 
 def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
-    """Load a data set, decode every clip of it, and ask its teacher for every training clip.
-
-    Memory holds the messages, and no clips but the data set's own.
+    """Load a data set, decode each of its clips, and look each training clip up in its teacher.
 
     Args:
-        config: Of the data set.
-        grid: Of the model to be trained, which stored logits have to share; default None, any.
+        config: The data set.
+        grid: Frames of the model to be trained, which stored logits have to share; default None, any.
 
     Raises:
         DataError: If it cannot be loaded; files that cannot be read are reported.
@@ -79,9 +77,8 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
     unreadable: dict[str, int] = {}
     for part in splits.parts:
         clips: Sequence[Clip] = getattr(splits, part)
-        same = next(
-            (earlier for earlier in unreadable if getattr(splits, earlier) == clips), None
-        )  # validation and test may be the same clips
+        # validation and test may be the same clips
+        same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)
         if same is not None:
             unreadable[part] = unreadable[same]
             continue
@@ -125,10 +122,7 @@ def _decode(clip: Clip) -> str | None:
 
 
 def check_manifest_place(path: Path) -> None:
-    """Raise a DataError, before every file is decoded, if it cannot be written, or a file that is there is no manifest.
-
-    Annotations, most likely.
-    """
+    """Raise a DataError if a manifest cannot be written, or would replace a file that is none, such as annotations."""
     try:
         check_replaceable(path, lambda start: start.startswith('{"part": '))
     except OSError as error:
@@ -136,7 +130,7 @@ def check_manifest_place(path: Path) -> None:
 
 
 def write_manifest(splits: Splits, path: Path) -> None:
-    """One JSON line per clip: part, id, duration_s, hash of the content.
+    """Write one JSON line per clip: part, id, duration_s, hash of the content.
 
     Raises:
         DataError: If the file cannot be written; one that was there is left as it was.
@@ -151,17 +145,13 @@ def write_manifest(splits: Splits, path: Path) -> None:
 def _manifest_lines(splits: Splits) -> Iterator[bytes]:
     for part in splits.parts:
         for clip in getattr(splits, part):
-            line = {
-                "part": part,
-                "id": clip.id,
-                "duration_s": round(clip.duration_s, 6),
-                "hash": clip.audio.content_hash(),
-            }
+            content = clip.audio.content_hash()
+            line = {"part": part, "id": clip.id, "duration_s": round(clip.duration_s, 6), "hash": content}
             yield json.dumps(line).encode() + b"\n"
 
 
 def summarise(clips: Sequence[Clip], classes: Sequence[str]) -> PartSummary:
-    """What a part holds."""
+    """Count clips, hours and events of a part."""
     numbers: dict[str, int] = {label: number for number, label in enumerate(classes)}
     num_events, seconds = np.zeros(len(classes), dtype=np.int64), 0.0
     for block in iterate_blocks(clips, numbers):

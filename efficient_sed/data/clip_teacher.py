@@ -1,9 +1,6 @@
-"""A teacher's clip logits, for training on clip labels.
+"""A teacher's clip logits, for training on clip labels: one array and a pickled dictionary from file name to row.
 
-One array (clips x classes) and a pickled dictionary from file name to row.
-
-Schmid et al. 2023 published `passt_enemble_logits_mAP_495.npy` with `fname_to_index.pkl`, whose names are bare YouTube
-ids.
+Schmid et al. 2023 published `passt_enemble_logits_mAP_495.npy` with `fname_to_index.pkl`; its names are YouTube ids.
 """
 
 from __future__ import annotations
@@ -22,39 +19,11 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError
 
-PLAIN_OPCODES = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "MARK",
-        "STOP",
-        "EMPTY_DICT",
-        "DICT",
-        "SETITEM",
-        "SETITEMS",
-        "MEMOIZE",
-        "PUT",
-        "BINPUT",
-        "LONG_BINPUT",
-        "GET",
-        "BINGET",
-        "LONG_BINGET",
-        "STRING",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "UNICODE",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE8",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "LONG4",
-    ]
-)
+PLAIN_OPCODES = {
+    "PROTO", "FRAME", "MARK", "STOP", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "MEMOIZE", "PUT", "BINPUT",
+    "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4",
+}  # fmt: skip
 NOT_AN_INDEX = "not a pickled dictionary from file name to row, of plain text and whole numbers"
 
 
@@ -64,9 +33,8 @@ class ClipTeacher:
     The array stays on disk; each process maps it on first use.
 
     Args:
-        path: Array in numpy's format; one of 527 columns holds AudioSet's classes, in their order.
-        index: Pickled dictionary from file name to row. No code in it is run: it holds text and whole numbers, or is
-            refused.
+        path: Array in numpy's format, shape (clips, classes); 527 columns are AudioSet's classes, in their order.
+        index: Pickled dictionary from file name to row. It may hold only text and whole numbers; no code is run.
         classes: Labels of the data set.
 
     Raises:

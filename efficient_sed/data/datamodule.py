@@ -25,15 +25,18 @@ logger = logging.getLogger(__name__)
 
 
 def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid | None) -> StoredTeacher | None:
-    """The teacher that the data come with, if any.
+    """Open the stored teacher of a data set.
 
     Args:
-        config: Of the data set.
+        config: The data set.
         splits: Its clips.
-        grid: What its frames have to lie on; None for any.
+        grid: Frames of the model to be trained; None for any.
+
+    Returns:
+        None if the configuration names no teacher.
 
     Raises:
-        DataError: If it cannot be used, or knows none of the training clips.
+        DataError: If it cannot be used, or holds none of the training clips.
     """
     if config.pseudo_labels:
         teacher: StoredTeacher = PseudoLabels(config.pseudo_labels, splits.classes, grid, config.clip_seconds)
@@ -48,20 +51,16 @@ def stored_teacher(config: DataConfig, splits: Splits, grid: FrameGrid | None) -
     return teacher
 
 
-def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None, grid: FrameGrid) -> Splits:
-    """The data without training clips that nobody says anything of.
+def _with_teacher(run: RunConfig, splits: Splits, teacher: StoredTeacher | None, grid: FrameGrid) -> Splits:
+    """Leave out unlabelled training clips that the teacher does not hold.
 
     Raises:
-        ConfigError: If something else than a teacher would count.
-        DataError: If the teacher ends before a clip does, which would be taught as silence.
+        ConfigError: If the loss would also take labels, which there are none of.
+        DataError: If the teacher's logits end before a clip does: the rest would count as silence.
     """
-    is_taught = teacher is not None or bool(run.train.teacher)
-    if not is_taught or run.train.distillation_weight < 1:
-        allowed = (
-            "only with a teacher, whose word alone counts: data.pseudo_labels=FILE or train.teacher=NAME, "
-            "and train.distillation_weight=1"
-        )
-        raise ConfigError(f"data.train=null is not allowed here: {allowed}")
+    if (teacher is None and not run.train.teacher) or run.train.distillation_weight < 1:
+        allowed = "only with a teacher as the only target: data.pseudo_labels=FILE or train.teacher=NAME, and "
+        raise ConfigError(f"data.train=null is not allowed here: {allowed}train.distillation_weight=1")
     known = select(splits.train, (teacher is None or clip.id in teacher for clip in splits.train))
     longest = max(known, key=lambda clip: clip.duration_s)
     if isinstance(teacher, PseudoLabels) and longest.duration_s >= (teacher.num_frames + 1) * grid.hop_s:
@@ -70,11 +69,8 @@ def _taught(run: RunConfig, splits: Splits, teacher: StoredTeacher | None, grid:
             f"{longest.duration_s:g} s; write it anew for these clips"
         )
     if len(known) < len(splits.train):
-        logger.warning(
-            "%d of %d training clips are left out: the teacher does not know them",
-            len(splits.train) - len(known),
-            len(splits.train),
-        )
+        num_unknown = len(splits.train) - len(known)
+        logger.warning("%d of %d training clips are left out: the teacher lacks them", num_unknown, len(splits.train))
     return dataclasses.replace(splits, train=known, known_hash=None)
 
 
@@ -89,7 +85,7 @@ class SedDataModule(pl.LightningDataModule):
 
     Raises:
         DataError: If the training part holds nothing that the configured sampler or teacher could use.
-        ConfigError: If it has no labels, and no teacher whose word alone counts.
+        ConfigError: If it has no labels, and no teacher as the only target.
     """
 
     def __init__(self, run: RunConfig, splits: Splits, grid: FrameGrid) -> None:
@@ -97,7 +93,7 @@ class SedDataModule(pl.LightningDataModule):
         self.run, self.config, self.splits, self.grid = run, run.data, splits, grid
         pseudo_labels = stored_teacher(self.config, splits, grid)
         if not self.config.has_labels:
-            splits = self.splits = _taught(run, splits, pseudo_labels, grid)
+            splits = self.splits = _with_teacher(run, splits, pseudo_labels, grid)
         self._weak_weights = weights_by_clips(splits.weak) if run.train.weak_share else None
         weak = splits.weak if run.train.weak_share else ()
         excerpt_seconds = min(run.train.crop_seconds or self.config.clip_seconds, self.config.clip_seconds)
@@ -141,26 +137,14 @@ class SedDataModule(pl.LightningDataModule):
         else:
             own_weak = train.weak_per_batch // world_size
             sampler = MixedSampler(
-                num_clips,
-                self.run.seed,
-                self._weak_weights,
-                own_batch,
-                own_weak,
-                train.draws_per_epoch,
-                self._weights,
-                rank,
-                world_size,
-            )
+                num_clips, self.run.seed, self._weak_weights, own_batch, own_weak,
+                train.draws_per_epoch, self._weights, rank, world_size,
+            )  # fmt: skip
             if len(sampler) == 0:
-                draws = (
-                    f"one pass over {num_clips} strong clips"
-                    if train.draws_per_epoch is None
-                    else f"train.draws_per_epoch={train.draws_per_epoch}"
-                )
-                raise DataError(
-                    f"{draws} and train.weak_share={train.weak_share} do not fill a batch of {train.batch_size}; give "
-                    "a smaller one"
-                )
+                draws = train.draws_per_epoch
+                epoch = f"one pass over {num_clips} strong clips" if draws is None else f"train.draws_per_epoch={draws}"
+                share = f"train.weak_share={train.weak_share}"
+                raise DataError(f"{epoch} and {share} do not fill a batch of {train.batch_size}; give a smaller one")
         self._sampler = sampler
         self._skip_done()
         return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= own_batch)
@@ -171,15 +155,12 @@ class SedDataModule(pl.LightningDataModule):
         return self._loader(self.validation, sampler=range(rank, len(self.validation), world_size))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """All but `is_weak`, which decides on the CPU what is mixed with what.
-
-        A step need not wait for a GPU to ask it.
-        """
+        """Move all but `is_weak`, which is needed on the CPU: reading it there makes no step wait for the GPU."""
         moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         return moved._replace(is_weak=batch.is_weak)
 
     def state_dict(self) -> dict[str, Any]:
-        """How far into its epoch a training is, so that one that was stopped there goes on with the next batch."""
+        """Number of batches done in this epoch, so that a training that was stopped continues with the next one."""
         if self.trainer is None:
             return {}
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
@@ -191,15 +172,10 @@ class SedDataModule(pl.LightningDataModule):
         self._skip_done()
 
     def _skip_done(self) -> None:
-        """Let the next epoch begin where one was cut.
-
-        The loader may have been made before that was known, or not yet.
-        """
+        """Let the sampler, if there is one yet, begin behind the batches that were done before a stop."""
         if self._sampler is not None:
-            self._sampler.num_done, self._batches_done = (
-                self._batches_done * self.run.train.batch_size // self._process()[1],
-                0,
-            )
+            self._sampler.num_done = self._batches_done * self.run.train.batch_size // self._process()[1]
+            self._batches_done = 0
 
     def _process(self) -> tuple[int, int]:
         """This process and how many there are."""
@@ -207,9 +183,8 @@ class SedDataModule(pl.LightningDataModule):
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
         own_batch, workers = self.run.train.batch_size // self._process()[1], self.config.num_workers
-        is_pinned = (
-            self.run.train.accelerator != "cpu" and torch.cuda.is_available()
-        )  # pinning opens a context on the GPU
+        # pinning opens a context on the GPU
+        is_pinned = self.run.train.accelerator != "cpu" and torch.cuda.is_available()
         return DataLoader(
             dataset,
             own_batch,

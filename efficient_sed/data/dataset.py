@@ -30,10 +30,9 @@ class Batch(NamedTuple):
     Attributes:
         waveform: (batch, samples) at the grid's sample rate, zero-padded to one length.
         targets: (batch, classes, frames) in {0, 1}.
-        teacher: Probabilities of a teacher, same shape, those of a clip-level one in each frame; the targets themselves
-            where there is none.
-        positions: (batch,), position of the item in its data set.
-        is_weak: (batch,) bool, clips without labels for the frames: their targets are zeros that no loss looks at.
+        teacher: Probabilities of a teacher, same shape; without a teacher, the targets.
+        positions: (batch,), position of each item in its data set.
+        is_weak: (batch,) bool, clips without frame labels; no loss uses their targets.
         errors: Messages of files that could not be read; they are missing from the batch.
     """
 
@@ -74,10 +73,7 @@ class _ClipDataset(abc.ABC):
         """
 
     def __getitem__(self, key: Any) -> Item | str:
-        """The item, or the message of a file that cannot be read.
-
-        An exception would lose its type on the way out of a worker.
-        """
+        """Get an item, or the message of a file that cannot be read: exceptions lose their type between processes."""
         try:
             return self._read(key)
         except DataError as error:
@@ -91,20 +87,15 @@ class _ClipDataset(abc.ABC):
         samples = clip.audio.read(start_s, self.clip_seconds, self.grid.sample_rate)
         if pseudo_labels is not None and clip.id in pseudo_labels:
             stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
-            teacher = torch.cat(
-                [stored, targets[:, stored.shape[1] :]], dim=1
-            )  # where the teacher ends, the labels go on
-        waveform = (
-            samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))
-        )  # which copies even if there's nothing to add
+            # where the teacher ends, the labels go on
+            teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)
+        # which copies even if there's nothing to add
+        waveform = samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))
         return Item(waveform, targets, teacher, index)
 
 
 class TrainingClips(_ClipDataset, Dataset[Item | str]):
-    """Excerpts at places that depend on the seed and the draw alone.
-
-    Indexed by a Draw, or its (epoch, clip); weak clips are numbered on after the others.
-    """
+    """Random excerpts, indexed by a Draw; they depend only on it and the seed. Weak clips follow the others."""
 
     def __init__(
         self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, seed: int,
@@ -121,9 +112,8 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
         draw = Draw(*key)
         is_weak = draw.clip >= len(self.clips)
         clip = self.weak[draw.clip - len(self.clips)] if is_weak else self.clips[draw.clip]
-        step_s = (
-            self.grid.hop_s if self.pseudo_labels is not None else min(self.grid.hop_s, LONGEST_STEP_S)
-        )  # a teacher's frames stay whole
+        # a teacher's frames stay whole
+        step_s = self.grid.hop_s if self.pseudo_labels is not None else min(self.grid.hop_s, LONGEST_STEP_S)
         spare_steps = int(max(0.0, clip.duration_s - self.clip_seconds) / step_s)
         start_s = int(np.random.default_rng([self.seed, *draw]).integers(spare_steps + 1)) * step_s
         if is_weak:
@@ -132,10 +122,7 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
 
 
 class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
-    """Every window of every clip; all have one length, so that a batch never changes a score.
-
-    `evaluated_classes` are those that metrics are taken over; none: all.
-    """
+    """All windows of all clips, of one length. `evaluated_classes` are those that metrics use; default None, all."""
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class Splits:
 
     classes: tuple[str, ...]
     train: Sequence[Clip]
-    """A part may be large: what looks at all of its clips looks at one after another."""
+    """A part may be larger than memory: iterate over it."""
     validation: Sequence[Clip]
     test: Sequence[Clip]
     skipped: tuple[str, ...] = field(default=())
@@ -73,23 +73,21 @@ class Splits:
     num_skipped: Mapping[str, int] = field(default_factory=dict)
     """How many of them each part would have."""
     evaluated_classes: tuple[str, ...] | None = None
-    """Those of the classes that metrics are taken over; none: all."""
+    """Those of the classes that metrics are taken over; default None, all."""
     expected: Mapping[str, int] | None = None
-    """Clips by part that the complete data set has; none where nothing says so."""
+    """Clips by part of the complete data set; default None, unknown."""
     weak: Sequence[Clip] = ()
-    """Further clips for a teacher to label in training (`train.weak_share`).
-
-    Their events are labels of another list of classes: no targets, they say.
-    how often to draw a clip."""
+    """Further clips for a teacher to label in training (`train.weak_share`). Their events, of another list of classes,
+    only decide how often a clip is drawn."""
 
     overhang: Mapping[str, Overhang] = field(default_factory=dict)
     """By part, events that went on behind their file's end; a part without any is left out."""
     chosen_channel: str = ""
-    """Channel that is used, where it is not the data set's own; part of the hash."""
+    """Channel that is used if it is not the data set's own; part of the hash."""
     has_folds: bool = False
-    """Whether parts are folds of one collection that change places, as in cross-validation."""
+    """Whether parts are folds of one collection, as in cross-validation."""
     known_hash: str | None = None
-    """What `hash_clips` gives, where the data set came with it."""
+    """Result of `hash_clips`, if it is stored with the data set."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -98,14 +96,11 @@ class Splits:
 
     @cached_property
     def manifest_hash(self) -> str:
-        """Hash over every clip's part, name, content, duration and events: equal hashes mean equal data.
-
-        With folds it is that of the collection.
-        """
+        """Hash over every clip's part, name, content, duration and events; with folds, over the whole collection."""
         return self.known_hash or self.hash_clips()
 
     def hash_clips(self) -> str:
-        """The manifest hash of the clips as they are now."""
+        """Compute the manifest hash of the clips as they are now."""
         digest = hashlib.sha256(repr(self.classes).encode() + self.chosen_channel.encode())
         clips: Iterable[tuple[str, Clip]] = ((part, clip) for part in self.parts for clip in getattr(self, part))
         if self.has_folds:
@@ -145,7 +140,7 @@ def clip_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event
 
 
 def overhang_notes(splits: Splits) -> list[str]:
-    """A line for each part some of whose events went on behind their file's end."""
+    """Describe events that went on behind their file's end, in a line for each part."""
     notes = []
     for part, over in splits.overhang.items():
         left_out = f", {over.num_dropped} that began behind it left out" if over.num_dropped else ""
@@ -171,10 +166,7 @@ def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:
 def encode_events(
     events: Iterable[Event], classes: Sequence[str], grid: FrameGrid, num_frames: int, start_s: float = 0.0
 ) -> np.ndarray:
-    """Frame targets in {0, 1}, shape (classes, frames), of an excerpt that begins at `start_s`.
-
-    Onsets round down, offsets up.
-    """
+    """Frame targets in {0, 1}, shape (classes, frames), of an excerpt from `start_s`; onsets round down, offsets up."""
     row = {label: index for index, label in enumerate(classes)}
     targets = np.zeros((len(classes), num_frames), dtype=np.float32)
     for event in events:

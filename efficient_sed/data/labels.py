@@ -40,10 +40,7 @@ def audioset_evaluated_labels() -> tuple[str, ...]:
 
 @cache
 def audioset_vocabulary(which: str) -> Mapping[str, str | None]:
-    """Label by mid and by label itself.
-
-    None for what AudioSet has besides, such as the classes that only the strong evaluation set knows.
-    """
+    """Label by mid and by label; None for classes of AudioSet outside the list."""
     vocabulary: dict[str, str | None] = {}
     for row in _class_list(which):
         vocabulary[row["mid"]] = vocabulary[row["label"]] = row["label"]
@@ -56,9 +53,10 @@ def audioset_vocabulary(which: str) -> Mapping[str, str | None]:
 
 
 def label_problem(labels: Sequence[object]) -> str | None:
-    """What is wrong with a class list; none if it is sound.
+    """What is wrong with a class list: a label that is no line of text, has blanks around it, or is there twice.
 
-    A label is text on one line without blanks around it, and is there once, in whichever Unicode spelling.
+    Returns:
+        None if nothing is wrong.
     """
     for label in labels:
         if not isinstance(label, str) or not label.strip() or not is_printable(label):
@@ -85,7 +83,7 @@ def default_classes(num_classes: int) -> tuple[str, ...]:
 
 
 def warning_about(classes: Sequence[str]) -> str:
-    """What whoever looks at a model's results must know; empty for models of real sounds."""
+    """Warning that belongs to a model's results; empty for models of real sounds."""
     from efficient_sed.data.sounds import SOUND_CLASSES
 
     return (

@@ -1,13 +1,8 @@
-"""A teacher's frame logits in HDF5.
+"""A teacher's frame logits in HDF5: `filenames` (bytes) and `strong_logits` (float16, clips x classes x frames).
 
-`filenames` (bytes) and `strong_logits` (float16, clips x classes x frames), as published.
-
-Ours, written by `efficient-sed pseudo-label`, also name their `classes` and, as attributes, their origin and the length
-of a frame
-(`frame_hop_s`). A row is as long as the longest clip; what lies behind a shorter clip's end holds `BEYOND`, and where
-that fills whole chunks
-it takes no space in the file. The logits of a clip begin at its first sample, so that any excerpt of it is a range of
-columns.
+Files of `efficient-sed pseudo-label` also name their `classes` and, as attributes, their origin and the length of a
+frame (`frame_hop_s`). A row is as long as the longest clip and begins with the first sample of its clip; behind the end
+of a shorter clip it holds `BEYOND`. Whole chunks of `BEYOND` take no space in the file.
 """
 
 from __future__ import annotations
@@ -35,10 +30,7 @@ _AUDIOSET = re.compile(r"(?:.*/)?Y([\w-]{11})(?:\.\w+)?")
 
 
 def spellings(clip_id: str) -> tuple[str, ...]:
-    """Names under which files of teachers may hold a clip.
-
-    Its id and, for AudioSet, the forms of it that are around.
-    """
+    """Names that a teacher's file may give a clip: its id and, for AudioSet, `Y<id>.mp3`, `Y<id>` and `<id>`."""
     clip_id = canonical(clip_id)
     youtube_id = _AUDIOSET.fullmatch(clip_id)
     return (clip_id, f"Y{youtube_id[1]}.mp3", f"Y{youtube_id[1]}", youtube_id[1]) if youtube_id else (clip_id,)
@@ -51,11 +43,9 @@ class PseudoLabels:
 
     Args:
         path: The file.
-        classes: Labels of the data set. A file that names its own may hold more, in any order; one that does not must
-            hold as many.
-        grid: Of the model to be trained; None for any.
-        clip_seconds: Length of the clips of a file that does not state its own grid, besides the published 10 s; none
-            for any.
+        classes: Labels of the data set. A file that names its own may hold more, in any order.
+        grid: Frames of the model to be trained; None for any.
+        clip_seconds: Length of the clips of a file that does not state its grid; default None, any.
 
     Raises:
         DataError: If the file is missing, damaged, or holds other classes, another grid, or a clip twice.
@@ -82,12 +72,8 @@ class PseudoLabels:
                 own_hop_s = float(file.attrs["frame_hop_s"]) if "frame_hop_s" in file.attrs else None
         except HDF5_ERRORS as error:
             is_cut = isinstance(error, OSError) and h5py.is_hdf5(self.path)
-            reason = (
-                "a damaged HDF5 file, probably cut off"
-                if is_cut
-                else "not a file of pseudo-labels (needed: data sets `filenames` and `strong_logits`)"
-            )
-            raise DataError(f"{path}: {reason}") from error
+            other = "not a file of pseudo-labels (needed: data sets `filenames` and `strong_logits`)"
+            raise DataError(f"{path}: {'a damaged HDF5 file, probably cut off' if is_cut else other}") from error
         if len(shape) != 3 or shape[0] != len(names) or kind != "f":
             raise DataError(
                 f"{path}: strong_logits has shape {shape}{'' if kind == 'f' else ' of no floating-point numbers'}; "
@@ -103,7 +89,7 @@ class PseudoLabels:
         self._row = {name: row for row, name in enumerate(names)}
 
     def _select(self, own: Sequence[str] | None, num_stored: int, classes: Sequence[str]) -> list[int] | None:
-        """Which stored rows to take for the data set's classes; none for all as they are."""
+        """Stored rows of the data set's classes; None for all as they are."""
         if own is None:
             if num_stored != len(classes):
                 hint = "a data set `classes` in the file would tell which is which"
@@ -146,9 +132,8 @@ class PseudoLabels:
         """
         row = next(self._row[name] for name in spellings(clip_id) if name in self._row)
         try:
-            stored: np.ndarray = self._open()["strong_logits"][row, :, first_frame : first_frame + num_frames].astype(
-                np.float32
-            )
+            rows = self._open()["strong_logits"]
+            stored: np.ndarray = rows[row, :, first_frame : first_frame + num_frames].astype(np.float32)
         except HDF5_ERRORS as error:
             raise DataError(f"{self.path}: the logits of {clip_id!r} cannot be read; the file is damaged") from error
         logits = stored if self._columns is None else stored[self._columns]
@@ -157,9 +142,8 @@ class PseudoLabels:
         return logits
 
     def _open(self) -> Any:
-        if (
-            self._process != os.getpid()
-        ):  # closing a handle from before the fork would touch the parent's, so it is kept
+        # closing a handle from before the fork would touch the parent's, so it is kept
+        if self._process != os.getpid():
             self._inherited, self._file = self._file, None
         if self._file is None:
             self._file, self._process = h5py.File(self.path, "r"), os.getpid()
@@ -167,7 +151,7 @@ class PseudoLabels:
 
 
 def select_classes(own: Sequence[str], wanted: Sequence[str], owner: str) -> list[int] | None:
-    """Positions of a data set's labels among a teacher's; none if both lists are equal.
+    """Positions of a data set's labels among a teacher's; None if both lists are equal.
 
     Raises:
         DataError: If the teacher lacks one.

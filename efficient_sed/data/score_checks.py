@@ -14,12 +14,7 @@ from efficient_sed.errors import DataError, ShapeError, nearest
 
 
 def check_scores(
-    where: str,
-    scores: np.ndarray,
-    classes: Sequence[str],
-    *,
-    first_frame: int = 0,
-    needs_finite: bool = False,
+    where: str, scores: np.ndarray, classes: Sequence[str], *, first_frame: int = 0, needs_finite: bool = False
 ) -> None:
     """Raise unless there is a score for every frame and class, and none is NaN or plus infinity.
 
@@ -46,12 +41,7 @@ def check_shape(where: str, scores: np.ndarray, classes: Sequence[str]) -> None:
 
 
 def bad_score(
-    where: str,
-    scores: np.ndarray,
-    classes: Sequence[str],
-    *,
-    first_frame: int = 0,
-    needs_finite: bool = False,
+    where: str, scores: np.ndarray, classes: Sequence[str], *, first_frame: int = 0, needs_finite: bool = False
 ) -> DataError:
     """The error of scores one of which is no number."""
     frame, column = _first_bad(scores, needs_finite=needs_finite)

@@ -1,7 +1,4 @@
-"""Names and labels that Unicode writes in two ways.
-
-É as one character (NFC), or as e and an accent (NFD), as on macOS.
-"""
+"""Names and labels that Unicode writes in two ways: é as one character (NFC), or as e and an accent (NFD, macOS)."""
 
 from __future__ import annotations
 
@@ -40,11 +37,7 @@ def by_spelling(names: Iterable[Any], where: str = "") -> dict[Any, Any]:
 
 
 class FolderNames:
-    """Files below a folder by their names, in either spelling.
-
-    Args:
-        folder: That names are relative to.
-    """
+    """Files below a folder by their relative names, in either spelling."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,7 +1,6 @@
-"""How a file of any length is cut into overlapping windows of one length, and how their scores are put together again.
+"""Cutting a file into overlapping windows of one length, and joining their scores.
 
-Where two windows overlap, their logits are cross-faded: a border leaves no step, and what lies near it was heard with
-context on both sides.
+Where two windows overlap, their logits are cross-faded, so that a border leaves no step in the scores.
 """
 
 from __future__ import annotations
@@ -37,15 +36,13 @@ class Window(NamedTuple):
 
 
 def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: float | None = None) -> list[Window]:
-    """Windows that cover the file.
-
-    One that is no longer than a window is scored as a whole, of others the last window ends with the file.
+    """Windows that cover a file; the last one ends with the file.
 
     Args:
-        duration_s: Length of the file.
+        duration_s: Length of the file, in seconds.
         window_s: Length of a window, in seconds.
         grid: Frames of the model.
-        hop_s: From one window's begin to the next one's, half a window to a whole one; none: four fifths of it.
+        hop_s: Seconds from one window's begin to the next one's, half a window to a whole one; default None, 4/5 of it.
 
     Raises:
         ConfigError: If a window is too short for a frame, or the hop is not allowed.
@@ -65,31 +62,24 @@ def cut_windows(duration_s: float, window_s: float, grid: FrameGrid, hop_s: floa
         )
     if round(duration_s - window_s, 6) <= 0:
         return [Window(0.0, 0, min(given, total))]
-    hop = (
-        size - math.floor(OVERLAP * size)
-        if hop_s is None
-        else min(size, max(math.ceil(size / 2), round(hop_s / grid.hop_s)))
-    )
+    wanted = size - math.floor(OVERLAP * size) if hop_s is None else round(hop_s / grid.hop_s)
+    hop = min(size, max(math.ceil(size / 2), wanted))
     starts = [*range(0, total - size, hop), total - size]
     ends = [0, *(start + size for start in starts)]  # where the window before each ends, and the last one
     windows = []
     for index, start in enumerate(starts):
-        begin = max(
-            start, ends[index - 1] if index else 0
-        )  # behind the window before the last, which the last may reach
+        # behind the window before the last, which the last may reach
+        begin = max(start, ends[index - 1] if index else 0)
         following = max(starts[index + 1], ends[index]) if index + 1 < len(starts) else start + size
-        windows.append(
-            Window(
-                start * grid.hop_s, begin - start, size, max(0, ends[index] - begin), max(0, start + size - following)
-            )
-        )
+        fade_in, fade_out = max(0, ends[index] - begin), max(0, start + size - following)
+        windows.append(Window(start * grid.hop_s, begin - start, size, fade_in, fade_out))
     return windows
 
 
 class ClipWindows(Sequence[tuple[int, Window]]):
-    """The windows of many clips one after another: number of the clip, and window.
+    """The windows of many clips one after another, as (number of the clip, window).
 
-    Cut when they are asked for: of two million clips, all would be 500 MB.
+    They are made on access: those of two million clips would take 500 MB.
 
     Args:
         durations_s: Of the clips, shape (clips,).

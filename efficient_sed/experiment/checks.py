@@ -1,4 +1,4 @@
-"""What is looked at before a training starts: data that cannot serve, clips of a wrong length, likely mistakes."""
+"""Checks before a training starts: data that cannot serve, clips of a wrong length, likely mistakes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COARSE_S = 0.25
 
 
 def check_events(config: RunConfig, splits: Splits) -> None:
-    """Raise a DataError if a part that labels are needed of has none."""
+    """Raise a DataError if a part that needs labels has none."""
     has_teacher = bool(config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher)
     uses = {"validation": "score", "test": "score", **({} if has_teacher else {"train": "learn"})}
     for part, use in uses.items():
@@ -57,7 +57,7 @@ def check_length(model: SedModel, key: str, seconds: float) -> None:
 
 
 def warn_of_mistakes(model: SedModel, config: RunConfig, splits: Splits) -> None:
-    """Log warnings of what may be meant, but seldom is."""
+    """Log warnings about likely mistakes."""
     longest, step_s = float(durations(splits.train).max(initial=0.0)), model.grid.hop_s
     if longest < config.data.clip_seconds - step_s:
         words = "every training clip is padded with silence: the longest lasts %g s, data.clip_seconds=%g"
@@ -65,9 +65,7 @@ def warn_of_mistakes(model: SedModel, config: RunConfig, splits: Splits) -> None
     learnt, tested = (summarise(clips, splits.classes).events for clips in (splits.train, splits.test))
     missing = [label for label, count in tested.items() if count and not learnt[label]]
     if missing and config.data.has_labels:
-        words = (
-            "classes of the test part without an event in the training part: %d, such as %r; their scores are chance"
-        )
+        words = "classes of the test part without an event in the training part: %d, such as %r; they score by chance"
         logger.warning(words, len(missing), missing[0])
     if config.task == "detection" and step_s > COARSE_S:
         words = "backbone=%s gives one score each %g s, too few to find events; see docs, Published systems"

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.config.evaluation import EvaluationConfig
-from efficient_sed.config.parse import GROUPS, run_config_from_dict
+from efficient_sed.config.parse import GROUPS, from_dict
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.config.values import to_dict
@@ -60,7 +60,7 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
         # a preset that is none, or a value of another kind where a group is, makes Hydra raise almost anything
         raise ConfigError(explain(error)) from error
     try:
-        config = run_config_from_dict(restore_texts(values, texts))
+        config = from_dict(RunConfig, restore_texts(values, texts))
     except ConfigError as error:
         raise ConfigError(f"{error}{preset_hint(str(error), overrides)}") from error
     for override in overrides:

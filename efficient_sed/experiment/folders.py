@@ -21,10 +21,11 @@ from typing import Any
 import yaml
 
 from efficient_sed.config.data import DataConfig
-from efficient_sed.config.parse import run_config_from_dict
+from efficient_sed.config.parse import from_dict
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.errors import ConfigError, DataError
+from efficient_sed.experiment.repeats import HOW_TO_TRAIN
 from efficient_sed.experiment.result_file import RESULT_FILE
 from efficient_sed.files.locks import locked
 from efficient_sed.models.names import model_name
@@ -35,8 +36,6 @@ CONFIG_FILE, MANIFEST_FILE, LOCK_FILE = "config.yaml", "manifest.txt", ".lock"
 SIGNATURE_DIGITS = 12
 EARLIER_SIGNATURE = re.compile(r"_[0-9a-f]{10}")
 """End of a folder's name when signatures still covered the measuring options and the place of the data."""
-HOW_TO_TRAIN = ("accelerator", "strategy", "devices")
-"""Keys of `train` that change the machines that work, and not the result."""
 
 
 @functools.cache
@@ -140,7 +139,7 @@ def _preference(stored: RunConfig, folder: Path, config: RunConfig) -> tuple[boo
 
 def _stored_config(folder: Path) -> RunConfig | None:
     try:
-        return run_config_from_dict(yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8")))
+        return from_dict(RunConfig, yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError, ConfigError):
         return None  # not a folder of a run, or one whose options no longer exist
 

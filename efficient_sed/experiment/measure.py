@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.checks import check_length
 from efficient_sed.experiment.facts import describe_measuring
-from efficient_sed.experiment.result_file import needs_speed, write_result
+from efficient_sed.experiment.result_file import write_result
 from efficient_sed.experiment.score import score_part
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
 from efficient_sed.models.factory import create_model, settle_norms
@@ -43,11 +42,12 @@ def needs_evaluation(result: Mapping[str, Any], config: RunConfig) -> bool:
 
 def needs_benchmark(result: Mapping[str, Any], config: RunConfig) -> bool:
     """Whether a finished run has no speed, or one that was measured with other values of `benchmark.*`."""
-    stored = result["config"].get("benchmark")
-    if isinstance(stored, Mapping):
-        stored = {**stored, "device": "auto"}  # needs_speed compares devices
-    asked = dataclasses.replace(config.benchmark, device="auto")
-    return needs_speed(result, config.benchmark.device) or _has_changed(stored, asked)
+    stored, asked = result["config"].get("benchmark"), config.benchmark
+    if result["complexity"]["throughput"] is None or not isinstance(stored, Mapping):
+        return result["complexity"]["throughput"] is None or asked.device != "auto"
+    if asked.device == "auto":  # any device will do
+        stored = {**stored, "device": "auto"}
+    return _has_changed(stored, asked)
 
 
 def _has_changed(stored: object, asked: EvaluationConfig | BenchmarkConfig) -> bool:

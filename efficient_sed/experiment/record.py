@@ -43,9 +43,8 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
     """Flat columns of what a model costs, from a result or a benchmark record."""
     complexity = record["complexity"]
     environment = complexity.get("speed_environment") or record["environment"]
-    throughput, latency = (
-        complexity[key] or {} for key in ("throughput", "latency")
-    )  # null where speed could not be measured
+    # null where speed could not be measured
+    throughput, latency = (complexity[key] or {} for key in ("throughput", "latency"))
     low, high = throughput.get("iqr", (None, None))
     return {
         "model": record["model"],

@@ -8,10 +8,12 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+HOW_TO_TRAIN = ("accelerator", "strategy", "devices")
+"""Keys of `train` that change the machines that work, and not the result."""
 NOT_COMPUTED = ("seed", "output_dir", "logger")
 """Keys of a run's configuration that a repetition may have otherwise; nor do these of "train" and "data" matter:"""
 NOT_COMPUTED_IN = {
-    "train": ("accelerator", "strategy", "devices"),
+    "train": HOW_TO_TRAIN,
     "benchmark": ("device",),
     "data": ("num_workers", "root", "fold"),
 }  # the manifest hash says which data they were

@@ -92,7 +92,7 @@ def check_result(result: Any) -> None:
     positive = (*POSITIVE, *(SPEED_POSITIVE if has_speed else ()))
     for key in (*positive, *COUNTS, score):
         value = _at(result, key)
-        _require(_is_number(value), result, key, "a number")
+        _require(is_number(value), result, key, "a number")
         _require(
             value > 0 or (value == 0 and key not in positive),
             result,
@@ -101,11 +101,11 @@ def check_result(result: Any) -> None:
         )
     for key in OPTIONAL:
         value = _at(result, key, is_optional=True)
-        _require(value is None or (_is_number(value) and value >= 0), result, key, "a number from 0, or null")
+        _require(value is None or (is_number(value) and value >= 0), result, key, "a number from 0, or null")
     for declared in all_scores(task).values():
         value = _at(result, f"metrics.{declared.key}", is_optional=True)
         is_allowed = value is None or (
-            _is_number(value) and declared.least - ROUNDING <= value <= declared.most + ROUNDING
+            is_number(value) and declared.least - ROUNDING <= value <= declared.most + ROUNDING
         )
         _require(is_allowed, result, f"metrics.{declared.key}", f"{declared.range}, or null")
     interval = f"{score}_ci95"
@@ -114,9 +114,7 @@ def check_result(result: Any) -> None:
         *([interval] if _at(result, interval, is_optional=True) is not None else []),
     ):
         value = _at(result, key)
-        _require(
-            isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)), result, key, "two numbers"
-        )
+        _require(isinstance(value, list) and len(value) == 2 and all(map(is_number, value)), result, key, "two numbers")
     for key in ("metrics.variant", "config.train", "config.data", "environment.versions"):
         _require(isinstance(_at(result, key), Mapping), result, key, "a group of keys")
 
@@ -127,13 +125,6 @@ def _texts(result: Any) -> Iterator[str]:
         yield from SPEED_TEXTS
     if _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None:
         yield from SPEED_ENVIRONMENT_TEXTS
-
-
-def needs_speed(result: Mapping[str, Any], device: str = "auto") -> bool:
-    """Whether a finished run has no speed, or that of another device than `benchmark.device` asks for by name."""
-    benchmark = result["config"].get("benchmark")
-    measured_on = benchmark.get("device") if isinstance(benchmark, Mapping) else None
-    return result["complexity"]["throughput"] is None or device not in ("auto", measured_on)
 
 
 def main_score(result: Mapping[str, Any]) -> Score:
@@ -173,5 +164,6 @@ def _require(condition: bool, result: Any, key: str, allowed: str) -> None:
         raise ValueError(f"{key}={_at(result, key)!r} is not {allowed}")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

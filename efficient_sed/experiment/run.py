@@ -34,7 +34,7 @@ from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.training.curves import draw_curves
 from efficient_sed.training.guards import is_first_process
 from efficient_sed.training.run_files import kept_checkpoint
-from efficient_sed.training.train import fit, follow
+from efficient_sed.training.train import fit
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     finished = read_result(folder)
     if finished is None:
         if not is_first_process():
-            follow(config, splits, folder)
+            fit(config, splits, folder, show_progress=False)  # ends the process
         with locked_folder(folder, config):
             return _run(config, splits, folder, show_progress=show_progress)
     return _complete(config, splits, folder, finished) if is_first_process() else finished
@@ -91,7 +91,8 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
 
 
 def _complete(config: RunConfig, splits: Splits, folder: Path, result: dict[str, Any]) -> dict[str, Any]:
-    """What a finished run lacks of what the configuration asks for."""
+    """Measure what a finished run lacks of what the configuration asks for."""
+    logger.info("%s: trained before, and not trained again", folder)
     _mend_model(config, folder, result)
     if needs_evaluation(result, config) or needs_benchmark(result, config):
         with locked_folder(folder, config):
@@ -99,8 +100,8 @@ def _complete(config: RunConfig, splits: Splits, folder: Path, result: dict[str,
             if needs_evaluation(result, config):
                 result = evaluate_again(model, config, splits, folder, result)
             if needs_benchmark(result, config):
+                logger.info("%s: its speed is measured again", folder)
                 result = benchmark_again(model, config, folder, result)
-    logger.info("%s is finished", folder)
     return result
 
 

@@ -23,7 +23,7 @@ from efficient_sed.registry import DATASETS
 if TYPE_CHECKING:
     from efficient_sed.data.events import Splits
 
-MIN_SHARE = 0.9  # of the clips and classes of a published evaluation; videos vanish, and nobody has all of them
+MIN_SHARE = 0.9  # of the clips and classes of a published evaluation; videos vanish, so no copy has all of them
 FREE_KEYS = ("train.batch_size", "train.accelerator")  # besides data.*: none of them changes a score
 FIXED_KEYS = ("data.median_frames", "data.clip_seconds")  # part of how the card's score was made
 
@@ -189,7 +189,7 @@ def why_not_comparable(card: Card, score: Score, facts: DataFacts) -> str | None
         return None if facts.num_clips == score.clips else f"{facts.num_clips} clips could be read of {score.clips}"
     if score.clips_in_part is None or score.num_classes is None:
         published = f"the published {score.metric} comes without a number of clips"
-        return f"{published}, so nothing tells whether data are the ones it was made on"
+        return f"{published}, so data cannot be compared with those that it was made on"
     labels = card_labels(card)
     if unknown := sorted(facts.classes - labels):
         return (

@@ -61,9 +61,8 @@ def check_replaceable(path: Path, is_own: Callable[[str], bool]) -> None:
         with path.open("rb") as file:
             start = file.read(START_BYTES).decode(errors="replace")
         if start and not is_own(start):
-            raise FileExistsError(
-                errno.EEXIST, "another file is there already; give another name, or delete it", str(path)
-            )
+            reason = "another file is there already; give another name, or delete it"
+            raise FileExistsError(errno.EEXIST, reason, str(path))
 
 
 @contextlib.contextmanager

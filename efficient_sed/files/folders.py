@@ -64,8 +64,5 @@ def check_free_space(path: Path, num_bytes: int) -> None:
     """
     free = shutil.disk_usage(path.parent).free
     if free < num_bytes:
-        raise OSError(
-            errno.ENOSPC,
-            f"it needs {num_bytes / 1e9:.3g} GB, {path.parent.resolve()} has {free / 1e9:.3g} GB free",
-            str(path),
-        )
+        lack = f"it needs {num_bytes / 1e9:.3g} GB, {path.parent.resolve()} has {free / 1e9:.3g} GB free"
+        raise OSError(errno.ENOSPC, lack, str(path))

@@ -1,4 +1,4 @@
-"""Reading JSON files that anybody may have written."""
+"""Reading JSON files from any source."""
 
 from __future__ import annotations
 

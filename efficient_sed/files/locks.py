@@ -1,8 +1,7 @@
 """Locks between processes.
 
-`locked` is filelock's lock, for work that only one process may do. The files that `files/atomic.py` is still writing
-need another one, flock's, because filelock cannot serve there: it empties the file that it locks, and the lock must lie
-on the very file that is written, so that a file of a living process can be told from one that a killed process left.
+`locked` is filelock's lock, for work that only one process may do. Files that `files/atomic.py` is writing are locked
+by flock, because filelock empties the file that it locks.
 """
 
 from __future__ import annotations

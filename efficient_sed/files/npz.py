@@ -1,4 +1,4 @@
-"""Reading archives of numpy arrays (npz) that anybody may have written."""
+"""Reading archives of numpy arrays (npz) from any source."""
 
 from __future__ import annotations
 
@@ -48,17 +48,9 @@ def read_arrays(data: bytes, names: Sequence[str]) -> list[np.ndarray]:
     except KeyError as error:
         raise ValueError(str(error.args[0])) from error
     except (
-        OSError,
-        EOFError,
-        NotImplementedError,
-        OverflowError,
-        RuntimeError,
-        SyntaxError,
-        TypeError,
-        zipfile.BadZipFile,
-        zlib.error,
+        OSError, EOFError, OverflowError, RuntimeError, SyntaxError, TypeError, zipfile.BadZipFile, zlib.error,
         struct.error,
-    ) as error:
+    ) as error:  # fmt: skip
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 

@@ -8,18 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_IN_CHECKOUT = {
-    "configs": "configs",
-    "pretrained": "pretrained",
-    "published": "benchmarks/published",
-    "results": "benchmarks/results",
-}
+_IN_CHECKOUT = {"published": "benchmarks/published", "results": "benchmarks/results"}
 
 
 def resource_folder(name: str) -> Path:
     """Find a folder of shipped files: "configs", "pretrained", "published" or "results"."""
     packaged = _PACKAGE / "_shipped" / name
-    return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CHECKOUT[name]
+    return packaged if packaged.is_dir() else _PACKAGE.parent / _IN_CHECKOUT.get(name, name)
 
 
 def presets(group: str) -> list[str]:

@@ -39,12 +39,8 @@ def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path) ->
     style = "".join((place / "page.css").read_text(encoding="utf-8") for place in (SHARED, folder))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = (folder / "page.html").read_text(encoding="utf-8")
-    for name, part in {
-        "digest": digest,
-        "style": style,
-        "data": to_script_json(data),
-        "script": script,
-    }.items():  # the data contain no placeholder, since "<" is escaped
+    # the data contain no placeholder, since "<" is escaped
+    for name, part in {"digest": digest, "style": style, "data": to_script_json(data), "script": script}.items():
         html = html.replace(f"<!--{name}-->", part)
     try:
         write_atomically(output, html.encode())

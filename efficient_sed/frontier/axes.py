@@ -41,13 +41,11 @@ COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
 
 
 def score_axes() -> dict[str, Score]:
-    """Every known score by its key: those of our metrics, and those that only papers have."""
+    """Every known score by its key: those of our metrics, and those that only papers have.
+
+    Another number that a result has is shown without a front.
+    """
     return all_scores() | {score.key: score for score in PUBLISHED_SCORES}
-
-
-def score_axis(key: str) -> Score | None:
-    """A known score; None for another number that a result has, which is shown without a front."""
-    return score_axes().get(key)
 
 
 def rounded(value: float) -> float:

@@ -106,9 +106,8 @@ def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) ->
     measured = record["complexity"]
     costs = {**run["complexity"], **{key: measured.get(key) for key in MEASURED}}
     costs.pop("speed_environment", None)  # of the run's own speed
-    costs["throughput"] = costs["throughput"] | {
-        "precision": "each model's own precision"
-    }  # which its name says: speeds of one device compare
+    # which the model's name says: speeds of one device compare
+    costs["throughput"] = costs["throughput"] | {"precision": "each model's own precision"}
     if measured.get("seconds") != costs["seconds"]:  # of clips as long as those that it was trained on
         costs |= {key: measured.get(key) for key in OF_CLIP} | {"macs_deepspeed": None, "macs_published": None}
     theirs = record["environment"]
@@ -136,7 +135,6 @@ def _on_device(record: Mapping[str, Any], run: Mapping[str, Any], file: Path) ->
             "of the same data, clips and engine; "
             f"export it by --precision with data={run['data']['name']} as the run has it"
         )
-    own = {
-        key: value for key, value in run["metrics"].items() if key in ("variant", "coverage")
-    }  # the others are those of float32
+    # the other entries are those of float32
+    own = {key: value for key, value in run["metrics"].items() if key in ("variant", "coverage")}
     return {**result, "model": f"{run['model']} {precision}", "metrics": {**own, metric: score["value"]}}

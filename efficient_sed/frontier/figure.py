@@ -33,7 +33,7 @@ COLOURS = {
     "bitcn": "#8E3B6B",
     "bimamba": "#1F5F86",
     "causalgru": "#7FCFB4",
-    "mingru": "#F2A683",  # darker or lighter than their kin
+    "mingru": "#F2A683",
 }
 OTHER_COLOUR = "#8C6D31"
 INK, DPI = "#333333", 150
@@ -64,8 +64,8 @@ def save_figure(draw: Callable[[Figure, Any], None], size: tuple[float, float], 
         "font.family": "DejaVu Sans",
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "text.parse_math": False,
-    }  # a $ in a name is no formula
+        "text.parse_math": False,  # a $ in a name is no formula
+    }
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "efficient_sed", **style}):
         figure = Figure(figsize=size, dpi=dpi)
         canvas: Any = FigureCanvasAgg(figure)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from efficient_sed.errors import DataError
-from efficient_sed.frontier.axes import COMPLEXITY_METRICS, score_axis
+from efficient_sed.frontier.axes import COMPLEXITY_METRICS, score_axes
 from efficient_sed.frontier.points import Point
 
 
-def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None = None) -> list[Point]:
+def pareto_front(points: Iterable[Point], x: str) -> list[Point]:
     """Points that no other one dominates, by ascending complexity.
 
     Equal points are all kept, those with extra training data or without `x` left out.
@@ -18,13 +18,13 @@ def pareto_front(points: Iterable[Point], x: str, is_lower_better: bool | None =
 
     Args:
         points: Of one score.
-        x: Key of `COMPLEXITY_METRICS`, or another one with `is_lower_better` given.
-        is_lower_better: Direction of the cost; default None: that of the key.
+        x: Key of `COMPLEXITY_METRICS`.
     """
-    sign = 1 if (COMPLEXITY_METRICS[x].is_lower_better if is_lower_better is None else is_lower_better) else -1
+    axes = score_axes()
+    sign = 1 if COMPLEXITY_METRICS[x].is_lower_better else -1
 
     def worth(point: Point) -> float:
-        axis = score_axis(point.metric)
+        axis = axes.get(point.metric)
         return point.score if axis is None or axis.is_higher_better else -point.score
 
     candidates = (point for point in points if x in point.complexity and not point.has_extra_training_data)
@@ -67,7 +67,7 @@ def group_comparable(points: Iterable[Point]) -> list[list[Point]]:
 
 
 def find_mismatch(points: Sequence[Point]) -> str | None:
-    """The first two runs whose scores do not compare, and what differs in data or metric variant; None if all do."""
+    """The first two runs that do not compare, and what differs in data or metric variant; None if all compare."""
     for point in points[1:]:
         own, other = points[0].conditions, point.conditions
         differing = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from efficient_sed.errors import DataError
-from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, PANELS, score_axis
+from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, PANELS, score_axes
 from efficient_sed.frontier.figure import (
     COLOURS,
     DPI,
@@ -112,7 +112,7 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
     if published and not is_shared:
         behind.set_ylabel("published: PSDS1 on AudioSet Strong (grey)", color="#707070")
     key = ours[0].metric if ours else "psds1_macro"
-    axis = score_axis(key)
+    axis = score_axes().get(key)
     shown_names = ("AudioSet Strong" if name == PUBLISHED_DATA else name for name in names)
     better = " (lower is better)" if axis and not axis.is_higher_better else ""
     panels[0].set_ylabel(f"{axis.label if axis else key}{better} — {', '.join(shown_names)}")
@@ -180,10 +180,8 @@ def _legend(
 
 
 def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note: str) -> None:
-    figured, apart = (
-        sum(point.origin == "figure" for point in published),
-        sum(point.has_extra_training_data for point in published),
-    )
+    figured = sum(point.origin == "figure" for point in published)
+    apart = sum(point.has_extra_training_data for point in published)
     read_off = f"{figured} of {len(published)} scores read off a figure"
     notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {read_off}."] if published else []
     notes += [f"On no front: {apart} published that learnt from weak labels, too."] if apart else []

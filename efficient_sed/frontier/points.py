@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.experiment.repeats import group_repeats, mean_and_sd
-from efficient_sed.experiment.result_file import main_score
+from efficient_sed.experiment.result_file import is_number, main_score
 from efficient_sed.frontier.axes import AXIS_SECONDS, complexity_values, rounded, speed_conditions
 from efficient_sed.frontier.published import read_published_models
 
@@ -30,7 +29,6 @@ class Point:
     """By `metric`."""
     complexity: Mapping[str, float]
     """By keys of `COMPLEXITY_METRICS`; one that was not measured is absent."""
-    source: Literal["ours", "published"]
     label: str
     """The model, with seed or signature where several configurations share it."""
     origin: str
@@ -91,11 +89,6 @@ def _with_score(results: Sequence[tuple[Path, Mapping[str, Any]]], score: str) -
     return found
 
 
-def is_number(value: Any) -> bool:
-    """Whether an entry of a result's metrics can be drawn."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _point(group: Sequence[Mapping[str, Any]], folder: Path, score: str | None) -> Point:
     result = group[0]
     metric = main_score(result).key if score is None else score
@@ -106,7 +99,7 @@ def _point(group: Sequence[Mapping[str, Any]], folder: Path, score: str | None) 
     costs, conditions = complexity_values(group), score_conditions(result)
     seconds = float(result["complexity"]["seconds"])
     return Point(
-        result["model"], result["backbone"], result["head"], rounded(mean), costs, "ours", result["model"],
+        result["model"], result["backbone"], result["head"], rounded(mean), costs, result["model"],
         str(folder), conditions, measured, metric, interval, seconds,
     )  # fmt: skip
 
@@ -135,7 +128,7 @@ def read_published() -> list[Point]:
     conditions = {"data": PUBLISHED_DATA}
     return [
         Point(
-            row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, "published", row.label,
+            row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, row.label,
             row.score_source, conditions, row.speed, has_extra_training_data=row.has_extra_training_data,
         )
         for row in read_published_models("efficientsed_audioset_strong")

@@ -117,18 +117,9 @@ def _read_dnd(row: Row) -> PublishedModel:
     costs = _numbers(row, {"params": ("params_exact", 1.0), "epoch_s": ("epoch_time_s_v100", 1.0)})
     note = "mean of ten repetitions; the paper puts standard deviations between 0 and 0.02"
     return PublishedModel(
-        "dnd_sed_table1",
-        f"dnd-{row['model']}{shape}",
-        "dnd-sed",
-        f"dnd-sed {row['model']}",
-        "TUT-SED Synthetic 2016",
-        "",
-        scores,
-        {},
-        costs,
-        "V100",
-        note=note,
-    )
+        "dnd_sed_table1", f"dnd-{row['model']}{shape}", "dnd-sed", f"dnd-sed {row['model']}",
+        "TUT-SED Synthetic 2016", "", scores, {}, costs, "V100", note=note,
+    )  # fmt: skip
 
 
 def _read_dcls(row: Row) -> PublishedModel:
@@ -137,50 +128,29 @@ def _read_dcls(row: Row) -> PublishedModel:
     spreads = _numbers(row, {"map": ("map_std", 0.01)})
     note = "standard deviation over three seeds" if spreads else "quoted from another paper"
     model, family = f"{row['model']} {row['method']}{kernel}", f"DCLS-Audio {row['method']}"
+    scores = _numbers(row, {"map": ("map", 0.01)})
     return PublishedModel(
-        "dcls_audioset",
-        model,
-        row["model"],
-        family,
-        "AudioSet tagging",
-        "",
-        _numbers(row, {"map": ("map", 0.01)}),
-        spreads,
-        costs,
-        "V100 32 GB",
+        "dcls_audioset", model, row["model"], family, "AudioSet tagging", "", scores, spreads, costs, "V100 32 GB",
         note=note,
-    )
+    )  # fmt: skip
 
 
 def _read_erann(row: Row) -> PublishedModel:
     costs = _numbers(row, {"params": ("params", 1.0), "macs_published": ("multi_adds_g", 1e9)})
     scores = _numbers(row, {"map": ("map", 1.0), "mauc": ("auc", 1.0), "dprime": ("dprime", 1.0)})
     note = "multi-adds by torchsummaryX: convolutions and linear layers, without the front end"
+    name = row["model"]
     return PublishedModel(
-        "erann_audioset",
-        row["model"].lower(),
-        "erann",
-        "ERANN",
-        "AudioSet tagging",
-        row["model"],
-        scores,
-        {},
-        costs,
-        note=note,
+        "erann_audioset", name.lower(), "erann", "ERANN", "AudioSet tagging", name, scores, {}, costs, note=note
     )
 
 
 def _read_erann_transfer(row: Row) -> PublishedModel:
     data = {"esc50": "ESC-50", "ravdess": "RAVDESS"}[row["dataset"]]
     return PublishedModel(
-        "erann_transfer",
-        row["model"].lower(),
-        "erann",
-        f"ERANN {row['mode']}",
-        data,
-        f"{row['model']} {row['mode']}",
+        "erann_transfer", row["model"].lower(), "erann", f"ERANN {row['mode']}", data, f"{row['model']} {row['mode']}",
         _numbers(row, {"accuracy": ("accuracy", 1.0)}),
-    )
+    )  # fmt: skip
 
 
 def _read_prinzivalle(row: Row) -> PublishedModel:
@@ -190,17 +160,9 @@ def _read_prinzivalle(row: Row) -> PublishedModel:
     scores = _numbers(row, {key: (key, 1.0) for key in ("accuracy", "f1_micro", "loss")})
     costs = _numbers(row, {"params": ("params_m", 1e6), "training_h": ("training_time_h", 1.0)})
     return PublishedModel(
-        "prinzivalle_2021",
-        row["model"],
-        "crnn",
-        f"Prinzivalle {row['model']}",
-        data,
-        "",
-        scores,
-        {},
-        costs,
+        "prinzivalle_2021", row["model"], "crnn", f"Prinzivalle {row['model']}", data, "", scores, {}, costs,
         "a GPU that is not named",
-    )
+    )  # fmt: skip
 
 
 PAPERS: Mapping[str, Paper] = {

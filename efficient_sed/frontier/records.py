@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed.experiment.repeats import mean_and_sd
+from efficient_sed.experiment.result_file import is_number
 from efficient_sed.frontier.axes import AXIS_SECONDS, complexity_values, rounded, speed_conditions
-from efficient_sed.frontier.points import is_number, score_conditions, score_interval
+from efficient_sed.frontier.points import score_conditions, score_interval
 from efficient_sed.frontier.published import PAPERS, PublishedModel
 
 

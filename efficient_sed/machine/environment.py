@@ -6,6 +6,7 @@ PyTorch is imported only by functions that need it, since boards with exported m
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import subprocess
 import sys
@@ -23,16 +24,9 @@ if TYPE_CHECKING:
 CPU_INFO = Path("/proc/cpuinfo")
 BOARD = Path("/proc/device-tree/model")
 PACKAGES = (
-    "efficient-sed",
-    "torch",
-    "torchaudio",
-    "pytorch-lightning",
-    "numpy",
-    "scipy",
-    "numba",
-    "soundfile",
+    "efficient-sed", "torch", "torchaudio", "pytorch-lightning", "numpy", "scipy", "numba", "soundfile",
     "sed_scores_eval",
-)
+)  # fmt: skip
 
 
 def describe_environment(device: str, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
@@ -59,7 +53,7 @@ def choose_device(wanted: str, key: str) -> torch.device:
         key: Name of the option, for the message.
 
     Raises:
-        ConfigError: If a GPU is wanted and there is none.
+        ConfigError: If a GPU is wanted and torch finds none.
     """
     import torch
 
@@ -108,18 +102,15 @@ def git_commit() -> str:
         "unknown" for an installed copy.
     """
     package = Path(__file__).resolve().parents[1]
+    git = functools.partial(subprocess.run, cwd=package, capture_output=True, text=True, check=True)
     try:
-        run = [
-            subprocess.run(["git", "-C", str(package), *command], capture_output=True, text=True, check=True).stdout
-            for command in (
-                ["ls-files", "--error-unmatch", "__init__.py"],
-                ["rev-parse", "HEAD"],
-                ["status", "--porcelain", "--", "."],
-            )
-        ]
+        git(["git", "ls-files", "--error-unmatch", "__init__.py"])
+        commit, changes = (
+            git(["git", "rev-parse", "HEAD"]).stdout,
+            git(["git", "status", "--porcelain", "--", "."]).stdout,
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    _, commit, changes = run
     return commit.strip() + ("+changes" if changes.strip() else "")
 
 

@@ -47,11 +47,7 @@ def _drawn(unit: str, total: float, done: int) -> Iterator[Callable[[float], Non
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        *Progress.get_default_columns()[:-1],
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
+    columns = (*Progress.get_default_columns()[:-1], TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task, started, num_new = bar.add_task(unit, total=total, completed=done, rate=""), time.monotonic(), 0.0
 

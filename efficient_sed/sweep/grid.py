@@ -49,8 +49,8 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
 
     A key of the sequence head, such as `seq.hidden`, is left out at points whose head does not have it (seq=none has
     no size); points that then agree are one run. `sweep=NAME` is a grid of `configs/sweep`, `seq=all` is every head,
-    `seeds=0,1,2` another word for `seed=0,1,2`, and
-    `folds=1,2` for `data.fold=1,2`; `folds=all` is every fold of the data.
+    `seeds=0,1,2` another word for `seed=0,1,2`, and `folds=1,2` for `data.fold=1,2`; `folds=all` is every fold of the
+    data.
 
     Raises:
         ConfigError: If any point is invalid; the message names the point.
@@ -69,13 +69,14 @@ def expand_grid(overrides: Sequence[str]) -> list[GridPoint]:
             config = compose_run(kept)
         except ConfigError as error:
             raise ConfigError(f"{error} (at the grid's point {' '.join(kept)})") from error
-        key = _same_training(config)
-        first = points.setdefault(key, GridPoint(tuple(kept), config)).config
-        if (first.evaluation, first.benchmark) != (config.evaluation, config.benchmark):
+        first = points.setdefault(_same_training(config), GridPoint(tuple(kept), config))
+        if (first.config.evaluation, first.config.benchmark) != (config.evaluation, config.benchmark):
+            different = " ".join(override for override in kept if override not in first.overrides)
+            command = "benchmark" if first.config.evaluation == config.evaluation else "evaluate"
             raise ConfigError(
-                f"{' '.join(kept)}: differs from another point in evaluation.* or benchmark.* alone, and a run keeps "
-                "one"
-                " measurement; sweep once with each value, which trains once"
+                f"{different}: a run keeps one measurement, and another point of this grid is the same training with "
+                "other values of evaluation.* or benchmark.*; give one value here, and look at others by: "
+                f"efficient-sed {command} RUN/model.safetensors"
             )
     return list(points.values())
 

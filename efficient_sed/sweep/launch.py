@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from efficient_sed.errors import DataError, LostProcessError
+from efficient_sed.errors import LostProcessError
+from efficient_sed.experiment.folders import unwritable
 from efficient_sed.experiment.measure import needs_benchmark, needs_evaluation
 from efficient_sed.experiment.result_file import main_score, read_result
 from efficient_sed.sweep.grid import GridPoint
@@ -100,10 +101,7 @@ def _make_ready(status: RunStatus) -> None:
             status.log_size = log.tell()
         (folder / PROGRESS_FILE).unlink(missing_ok=True)  # of an earlier start
     except OSError as error:
-        raise DataError(
-            f"output_dir={status.point.config.output_dir}: cannot be written ({error.strerror}); give a writable "
-            "folder as output_dir=DIR"
-        ) from error
+        raise unwritable(status.point.config, error) from error
 
 
 def _see_start(status: RunStatus) -> None:

@@ -36,7 +36,7 @@ class Launcher(Protocol):
     def run(self, points: Sequence[GridPoint]) -> Generator[list[tuple[GridPoint, str]]]:
         """Start a `RunProcess` for each point, as many at once as there is room for.
 
-        Whether a run has finished is not the launcher's to say: the run's result tells. Closing the generator stops
+        Whether a run has finished is read from its result and not from the launcher. Closing the generator stops
         what still runs.
 
         Yields:

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from efficient_sed.sweep.grid import (
-        GridPoint,  # which needs torch: a node that only starts the process does without
-    )
+    from efficient_sed.sweep.grid import GridPoint  # needs torch; a node that only starts the process does without
 
 TRAIN_COMMAND = (sys.executable, "-m", "efficient_sed", "train", "--quiet", "--exit-with-parent")
 LOG_FILE = "run.log"
@@ -43,8 +41,7 @@ class RunProcess:
     def start(self, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """The process, which ends with the one that started it; `environment` is added to what there is.
 
-        What the cluster says of its own tasks is kept from it: Lightning would take itself for one of them and requeue
-        the job by itself.
+        It does not inherit the cluster's variables: Lightning would take itself for a task and requeue the job.
         """
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(CLUSTER_PREFIX)}
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:

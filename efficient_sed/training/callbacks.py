@@ -130,8 +130,8 @@ class AveragedWeights(WeightAveraging):
         self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note the device on which the average is kept: that of the model, which is not there yet."""
-        self._device = trainer.strategy.root_device  # where the model will be; it is not there yet
+        """Keep the average on the device to which the model will be moved."""
+        self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
     @torch.no_grad()
@@ -205,7 +205,7 @@ class EpochTimer(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock: Lightning validates before it calls an epoch ended."""
-        self._stop()  # Lightning validates before it calls an epoch ended
+        self._stop()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop the clock."""

@@ -26,15 +26,12 @@ def read_curves(run_folder: Path) -> Curves:
         if not path.is_file():
             continue
         with path.open(encoding="utf-8", newline="") as file:
-            whole_lines = (
-                line for line in file if line.endswith("\n")
-            )  # of an interrupted part the last one may be cut
-            for row in csv.DictReader(whole_lines):
+            # the last line of an interrupted part may be cut off
+            for row in csv.DictReader(line for line in file if line.endswith("\n")):
                 for name, text in row.items():
                     if name not in ("epoch", "step") and text:
-                        curves[name][int(row["step"])] = float(
-                            text
-                        )  # a step that was repeated after an interruption counts once
+                        # a step that was repeated after an interruption counts once
+                        curves[name][int(row["step"])] = float(text)
     return {name: sorted(values.items()) for name, values in curves.items()}
 
 

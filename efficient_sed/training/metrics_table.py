@@ -16,10 +16,8 @@ from efficient_sed.files.atomic import write_atomically
 class _Writer(ExperimentWriter):
     def save(self) -> None:
         """Append the new rows. With new columns the file is replaced atomically; Lightning empties it."""
-        path, columns = (
-            Path(self.metrics_file_path),
-            sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)}),
-        )
+        path = Path(self.metrics_file_path)
+        columns = sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)})
         if path.is_file() and columns != self.metrics_keys:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))

@@ -93,9 +93,8 @@ class SedModule(pl.LightningModule):
             if self.trainer.world_size == 1:
                 return None
             batch = self._silence()  # the other processes wait for this one's gradient
-        rng = np.random.default_rng(
-            [self.config.seed, self.current_epoch, batch_index, self.global_rank]
-        )  # not the step: several batches may make one
+        # by batch and not by step: several batches may make one step
+        rng = np.random.default_rng([self.config.seed, self.current_epoch, batch_index, self.global_rank])
         augmented = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
         losses = self._losses(augmented, self.model(augmented.mel))
@@ -107,10 +106,8 @@ class SedModule(pl.LightningModule):
         is_shared = self.trainer.world_size > 1
         values = torch.stack([value.detach() for value in losses.values()])
         steps = values
-        is_logged = (
-            self.trainer.global_step + 1
-        ) % LOG_EVERY_STEPS == 0 and not self.trainer.fit_loop._should_accumulate()  # as Lightning's loggers
-        if is_shared and is_logged:
+        is_logged = (self.trainer.global_step + 1) % LOG_EVERY_STEPS == 0  # as Lightning's loggers
+        if is_shared and is_logged and not self.trainer.fit_loop._should_accumulate():
             steps = values / self.trainer.world_size
             torch.distributed.all_reduce(steps)
         for name, value, step_value in zip(losses, values, steps, strict=True):
@@ -238,9 +235,8 @@ class SedModule(pl.LightningModule):
         if self._collected is None or self.trainer.sanity_checking:
             return
         self._collected.gather()
-        loss, num_windows = self.trainer.strategy.reduce(
-            self._validation_loss, reduce_op="sum"
-        )  # of all processes, those without a readable window too
+        # of all processes, those without a readable window too
+        loss, num_windows = self.trainer.strategy.reduce(self._validation_loss, reduce_op="sum")
         if num_windows:
             self.log("val/loss", loss / num_windows)
         metrics = task_metrics(self._collected, self.config.task)

@@ -29,28 +29,14 @@ def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any
         for depth, stage in enumerate(reversed(stages)):
             rate = config.lr_backbone * config.layer_decay ** (depth + model.backbone.first_decay)
             name, positions = f"backbone.{len(stages) - 1 - depth}", _positions(stage)
-            others = [
-                parameter for parameter in _trainable(stage) if not any(parameter is position for position in positions)
-            ]
+            others = _without(_trainable(stage), positions)
             vectors = [] if model.backbone.decays_vectors else [parameter for parameter in others if parameter.ndim < 2]
-            groups.append(
-                {
-                    "name": name,
-                    "params": [parameter for parameter in others if not any(parameter is vector for vector in vectors)],
-                    "lr": rate,
-                }
-            )
+            groups.append({"name": name, "params": _without(others, vectors), "lr": rate})
             if vectors:
                 groups.append({"name": f"{name}.vectors", "params": vectors, "lr": rate, "weight_decay": 0.0})
             if positions:
-                groups.append(
-                    {
-                        "name": f"{name}.positions",
-                        "params": positions,
-                        "lr": rate * config.lr_positions_ratio,
-                        "weight_decay": 0.0,
-                    }
-                )
+                own_rate = rate * config.lr_positions_ratio
+                groups.append({"name": f"{name}.positions", "params": positions, "lr": own_rate, "weight_decay": 0.0})
     head = [*_trainable(model.sequence), *_trainable(model.classifier)]
     groups.append({"name": "head", "params": head, "lr": config.lr_head})
     return groups
@@ -58,6 +44,11 @@ def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _without(parameters: list[nn.Parameter], excluded: list[nn.Parameter]) -> list[nn.Parameter]:
+    """Compared by identity, in the same order."""
+    return [parameter for parameter in parameters if not any(parameter is other for other in excluded)]
 
 
 def _positions(module: nn.Module) -> list[nn.Parameter]:

@@ -55,9 +55,8 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     channels = x.shape[1]
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    rows = x.new_zeros(
-        distributed.get_world_size(), 2 * channels + 1
-    )  # one of each process: a sum of them gathers, and has a gradient on gloo
+    # a row of each process: their sum gathers, and has a gradient on gloo
+    rows = x.new_zeros(distributed.get_world_size(), 2 * channels + 1)
     rows[distributed.get_rank()] = torch.cat([mean, variance, mean.new_full((1,), x.numel() / channels)])
     means, variances, counts = all_reduce(rows).split([channels, channels, 1], 1)  # type: ignore[no-untyped-call]
     shares = counts / counts.sum()

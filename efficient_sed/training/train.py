@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -64,6 +64,8 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
 def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: bool) -> tuple[SedModel, dict[str, Any]]:
     """Train, and return the model of the epoch that `train.select` names with facts on the training.
 
+    Of several processes the first returns, and the others end here.
+
     Args:
         config: The run.
         splits: Its data.
@@ -93,12 +95,6 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
     model = load_model(str(kept_checkpoint(config, run_folder))).to(device)
     return model, _facts(module, data, trainer, best, timer)
-
-
-def follow(config: RunConfig, splits: Splits, run_folder: Path) -> NoReturn:
-    """Train as one of the further processes that the first one started, then end."""
-    fit(config, splits, run_folder, show_progress=False)
-    raise SystemExit(0)
 
 
 def _best_checkpoint(module: SedModule, run_folder: Path) -> MovableCheckpoint:
@@ -134,10 +130,8 @@ def _train(trainer: pl.Trainer, module: SedModule, data: SedDataModule, run_fold
     train, last = module.config.train, run_folder / LAST_CHECKPOINT
     if last.is_file():
         logger.info("resuming from %s", last)
-    work, advice = (
-        f"in a training with train.batch_size={train.batch_size}",
-        "try a smaller one, or a smaller model or teacher",
-    )
+    work = f"in a training with train.batch_size={train.batch_size}"
+    advice = "try a smaller one, or a smaller model or teacher"
     with (
         lost_processes(train.devices),
         keyboard_interrupts(),

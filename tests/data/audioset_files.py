@@ -1,4 +1,4 @@
-"""A few clips of AudioSet, written in every form in which users have it: the published Arrow and HDF5 files, folders with the official tables."""
+"""A few clips of AudioSet in the published Arrow and HDF5 files and as folders with the official tables."""
 
 from __future__ import annotations
 

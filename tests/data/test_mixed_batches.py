@@ -61,7 +61,7 @@ def test_weak_draws_are_their_own() -> None:
 def test_processes_share_mixed_batches(
     num_strong: int, num_draws: int | None, world_size: int, epoch: int, done: int
 ) -> None:
-    """A step of all processes reads what one process with as many times the batch would read, and a stopped epoch goes on where it was."""
+    """All processes together read what one process with a larger batch would, also when a stopped epoch continues."""
     shards = [mixed_order(mixed(num_strong, 6, num_draws, rank, world_size), epoch) for rank in range(world_size)]
     num_batches = num_strong // (3 * world_size) if num_draws is None else num_draws // (5 * world_size)
     assert {len(shard) for shard in shards} == {5 * num_batches}

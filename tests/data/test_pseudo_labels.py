@@ -1,4 +1,4 @@
-"""A teacher's file is read as it was published and as we write it, by any process, and refused with a reason where it does not fit."""
+"""Files of pseudo-labels, published or our own: reading in any process, errors."""
 
 from __future__ import annotations
 
@@ -124,7 +124,10 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "clip level": (clip_level, "{path}: strong_logits has shape (1, 2); needed: 1 clips x classes x frames"),
     "447 classes": (
         layout(num_classes=447),
-        "{path}: holds 447 classes without naming them, the data set has 2; a data set `classes` in the file would tell which is which",
+        (
+            "{path}: holds 447 classes without naming them, the data set has 2; a data set `classes` in the file would"
+            " tell which is which"
+        ),
     ),
     "class missing": (
         layout(num_classes=3, classes=["even", "b", "c"]),
@@ -133,11 +136,17 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "classes of another length": (layout(classes=["even", "odd", "c"]), "{path}: names 3 classes for 2 rows of logits"),
     "other hop": (
         layout(hop_s=0.02),
-        "{path}: its frames last 0.02 s, the model's 0.04 s; write it anew with a teacher on the model's grid, or choose a backbone on its own",
+        (
+            "{path}: its frames last 0.02 s, the model's 0.04 s; write it anew with a teacher on the model's grid, or"
+            " choose a backbone on its own"
+        ),
     ),
     "other grid": (
         layout(num_frames=1000),
-        "{path}: holds 1000 frames a clip, data.clip_seconds=5 has 125 of 0.04 s; if its frames last as long, add the attribute `frame_hop_s` to the file",
+        (
+            "{path}: holds 1000 frames a clip, data.clip_seconds=5 has 125 of 0.04 s; if its frames last as long, add"
+            " the attribute `frame_hop_s` to the file"
+        ),
     ),
     "clip twice": (layout(names=["a", "b", "a", "b", "b"]), "{path}: holds 2 clips more than once, first 'a'"),
 }
@@ -158,11 +167,17 @@ def test_bad_files(tmp_path: Path, case: str) -> None:
     [
         (
             0.04,
-            "its frames last 0.04 s, the model's 0.01 s; write it anew with a teacher on the model's grid, or choose a backbone on its own",
+            (
+                "its frames last 0.04 s, the model's 0.01 s; write it anew with a teacher on the model's grid, or"
+                " choose a backbone on its own"
+            ),
         ),
         (
             None,
-            "holds 250 frames a clip, data.clip_seconds=10.24 has 1024 of 0.01 s; if its frames last as long, add the attribute `frame_hop_s` to the file",
+            (
+                "holds 250 frames a clip, data.clip_seconds=10.24 has 1024 of 0.01 s; if its frames last as long, add"
+                " the attribute `frame_hop_s` to the file"
+            ),
         ),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, strategies
 
-from efficient_sed.config.parse import from_dict, run_config_from_dict
+from efficient_sed.config.parse import from_dict
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.config.values import to_dict
@@ -52,7 +52,7 @@ def test_nothing_typed_gives_the_defaults() -> None:
 @pytest.mark.parametrize("name", presets("experiment"))
 def test_experiments_compose(name: str) -> None:
     config = compose_run([f"experiment={name}"])
-    assert run_config_from_dict(to_dict(config)) == config
+    assert from_dict(RunConfig, to_dict(config)) == config
     assert compose_run([f"experiment={name}", "train.epochs=75"]).train.epochs == 75
 
 
@@ -91,8 +91,8 @@ def every_choice() -> list[list[str]]:
 def test_plain_values_and_back(overrides: list[str]) -> None:
     config = compose_run(overrides)
     values = to_dict(config)
-    assert run_config_from_dict(values) == config
-    assert run_config_from_dict(json.loads(json.dumps(values))) == config
+    assert from_dict(RunConfig, values) == config
+    assert from_dict(RunConfig, json.loads(json.dumps(values))) == config
 
 
 BAD = [
@@ -100,7 +100,8 @@ BAD = [
     ("seq=tf-256", r"unknown sequence head seq=tf-256; did you mean 'tf'\? .*"),
     (
         "backbone=fmn03",
-        r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, fmn10_dcls, fmn20, fmn30, fpasst, m2d",
+        r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, "
+        r"fmn10_dcls, fmn20, fmn30, fpasst, m2d",
     ),
     ("data=foldr", r"unknown data set data=foldr; did you mean 'folder'\? allowed: .*folder, .*synthetic, .*"),
     (
@@ -165,7 +166,8 @@ BAD = [
     ("train.weight_decay=-0.1", r"train\.weight_decay=-0\.1 is not allowed: 0 or more"),
     (
         "experiment=finetune train.init_from=own.pt",
-        r"train\.init_from=own\.pt is not allowed: not beside backbone\.init=synthetic; give backbone\.init=null to start from the whole model",
+        r"train\.init_from=own\.pt is not allowed: not beside backbone\.init=synthetic; give backbone\.init=null "
+        r"to start from the whole model",
     ),
     (
         "train.is_backbone_frozen=true",
@@ -238,7 +240,8 @@ BAD = [
     ("backbone=crnn_dws", r"train\.augment\.mel_jitter=True is not allowed: false with backbone=crnn_dws"),
     (
         "model=dnd-dws backbone=fmn04",
-        r"model=dnd-dws beside backbone=fmn04: the model's name says both its backbone and its head; give one of the two",
+        r"model=dnd-dws beside backbone=fmn04: the model's name says both its backbone and its head; give one of "
+        r"the two",
     ),
     ("seq=tf model=dnd-dws", r"model=dnd-dws beside seq=tf: .*"),
     ("model=dnd-dwd", r"'dnd-dwd' is not a model name: no system 'dnd-dwd'; did you mean 'dnd-dws'\?; .*"),
@@ -315,7 +318,7 @@ def test_bad_overrides(typed: str, message: str) -> None:
 )
 def test_bad_stored_values(values: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        run_config_from_dict(values)
+        from_dict(RunConfig, values)
     assert re.fullmatch(message, str(caught.value)), str(caught.value)
 
 

@@ -20,7 +20,7 @@ import efficient_sed as es
 from efficient_sed.benchmark.macs_notes import explain_macs
 from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.config.evaluation import EvaluationConfig
-from efficient_sed.config.parse import run_config_from_dict
+from efficient_sed.config.parse import from_dict
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.config.values import to_dict
@@ -75,7 +75,7 @@ def test_a_result_says_where_it_came_from(finished: Finished, tiny_data: Splits)
         16,
         3,
     )
-    assert run_config_from_dict(result["config"]) == finished.config
+    assert from_dict(RunConfig, result["config"]) == finished.config
     assert result["signature"] == signature(finished.config)
     assert result["data"]["manifest_hash"] == tiny_data.manifest_hash
     assert result["data"]["clips"] == {"train": 8, "validation": 4, "test": 4}
@@ -143,7 +143,7 @@ def test_the_model_file_says_it_too(finished: Finished, tiny_data: Splits) -> No
 
 
 def test_the_effective_configuration_is_saved(finished: Finished) -> None:
-    assert run_config_from_dict(yaml.safe_load((finished.folder / "config.yaml").read_text())) == finished.config
+    assert from_dict(RunConfig, yaml.safe_load((finished.folder / "config.yaml").read_text())) == finished.config
 
 
 def test_the_frontier_reads_it(finished: Finished) -> None:
@@ -262,7 +262,8 @@ def test_the_model_of_a_finished_run_is_written_again(
     (folder / "best.ckpt").unlink()
     with pytest.raises(
         CheckpointError,
-        match=rf"^{re.escape(str(path))}: .*; put a copy of it back, or delete {re.escape(str(folder))}, and the run is trained anew$",
+        match=rf"^{re.escape(str(path))}: .*; put a copy of it back, or delete {re.escape(str(folder))}, and the "
+        rf"run is trained anew$",
     ):
         run_experiment(config, show_progress=False)
 
@@ -331,7 +332,7 @@ def test_signature_follows_content() -> None:
 def test_folders_are_one_per_signature() -> None:
     config = compose_run([*BASE, "output_dir=here"])
     assert run_folder(config, HASH) == Path(f"here/fmn04+tf-64_synthetic_seed0_{signature(config, HASH)}")
-    assert signature(run_config_from_dict(to_dict(config)), HASH) == signature(config, HASH)
+    assert signature(from_dict(RunConfig, to_dict(config)), HASH) == signature(config, HASH)
 
 
 @pytest.mark.parametrize(

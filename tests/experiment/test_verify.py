@@ -77,7 +77,8 @@ def test_the_score_of_these_very_data_is_chosen() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "tolerance", "outcome"),
-    [(0.4386, 0.0, Outcome.PASS), (0.4436, 0.005, Outcome.PASS), (0.4336, 0.005, Outcome.PASS), (0.4437, 0.005, Outcome.FAIL), (0.4335, 0.005, Outcome.FAIL),
+    [(0.4386, 0.0, Outcome.PASS), (0.4436, 0.005, Outcome.PASS), (0.4336, 0.005, Outcome.PASS),
+     (0.4437, 0.005, Outcome.FAIL), (0.4335, 0.005, Outcome.FAIL),
      (float("nan"), 0.005, Outcome.FAIL), (0.43, 0.0, Outcome.FAIL)],
 )  # fmt: skip
 def test_outcomes(measured: float, tolerance: float, outcome: Outcome) -> None:

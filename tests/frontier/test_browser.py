@@ -217,7 +217,7 @@ def test_front_is_that_of_the_package(page: Any) -> None:
     for x, is_higher in (("params", False), ("throughput_clips_s", True)):
         for _ in range(20):
             pairs = [(numbers.randint(1, 6), numbers.randint(1, 6) / 10) for _ in range(numbers.randint(0, 15))]
-            points = [Point("", "", "", score, {x: cost}, "ours", "", "") for cost, score in pairs]
+            points = [Point("", "", "", score, {x: cost}, "", "") for cost, score in pairs]
             front = page.evaluate(
                 "([points, isHigher]) => paretoFront(points, isHigher, true)",
                 [[{"x": cost, "y": score} for cost, score in pairs], is_higher],

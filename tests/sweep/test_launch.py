@@ -59,7 +59,8 @@ def test_each_point_fails_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (State.FAILED, "exit status 3: no luck"),
         (
             State.FAILED,
-            f"{killed}: -m efficient_sed train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 output_dir={tmp_path}/runs",
+            f"{killed}: -m efficient_sed train --quiet --exit-with-parent backbone=fmn04 seq=none seed=1 "
+            f"output_dir={tmp_path}/runs",
         ),
     ]
     assert [State.RUNNING, State.WAITING] in seen
@@ -92,7 +93,8 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_failed_killed_and_started_again(
     tiny_config: SyntheticConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The second of two points first finds its folder blocked, then dies in training because its sweep is killed, then finishes."""
+    """The second of two points first finds its folder blocked, then dies in training because its sweep is killed, then
+    finishes."""
     overrides = [
         f"data.root={tiny_config.root}",
         "seed=0,1",
@@ -119,7 +121,8 @@ def test_failed_killed_and_started_again(
     assert main(command) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("efficient-sed: ")]
     assert line.startswith(
-        f"efficient-sed: {second} failed: exit status 2: efficient-sed: output_dir={tmp_path}/runs: cannot be written (Is a directory)"
+        f"efficient-sed: {second} failed: exit status 2: efficient-sed: output_dir={tmp_path}/runs: cannot be "
+        f"written (Is a directory)"
     )
     assert (tmp_path / "frontier.csv").is_file()
     assert not (second / "result.json").exists()

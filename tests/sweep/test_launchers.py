@@ -1,4 +1,5 @@
-"""What every launcher owes a grid: the same states, logs and skipping, one lost run at most, and nothing left behind."""
+"""What every launcher owes a grid: the same states, logs and skipping, one lost run at most, and nothing left
+behind."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from efficient_sed.sweep.launchers.local import DEVICES_KEY, LocalLauncher, visi
 from efficient_sed.sweep.launchers.ray import RayLauncher
 from efficient_sed.sweep.launchers.slurm import SlurmLauncher, follow_jobs
 
-FAKE_RUN = """# Seed 0 fails. The others wait for the file `go`; told to stop, they save; started again, they say from where they go on.
+FAKE_RUN = """# Seed 0 fails. The others wait for the file `go`, save on SIGTERM, and say what they resume from.
 import os, pathlib, signal, sys, threading, time
 seed = next(word[-1] for word in sys.argv if word.startswith("seed="))
 if seed == "0":
@@ -36,7 +37,8 @@ signal.signal(signal.SIGTERM, lambda *_: (saved.touch(), os._exit(143)))
 pid.write_text(f"{os.getpid()} {os.getppid()}")
 while not os.path.exists("go"):
     time.sleep(0.05)
-print("task", os.environ.get("SLURM_PROCID", "none"), "gpu", os.environ.get("CUDA_VISIBLE_DEVICES") or "none", flush=True)
+task, gpu = os.environ.get("SLURM_PROCID", "none"), os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
+print("task", task, "gpu", gpu, flush=True)
 os._exit(5)
 """
 
@@ -127,7 +129,8 @@ def test_an_interrupt_stops_every_run(name: str, points: list[GridPoint]) -> Non
 
 
 class Disturbance:
-    """Sends a signal once to what started the run of seed 1, and lets both runs go on when that one has begun again, or is gone."""
+    """Sends a signal once to what started the run of seed 1, and lets both runs go on when that one has begun again, or
+    is gone."""
 
     def __init__(self, number: signal.Signals, *, begins_again: bool) -> None:
         self.number, self.begins_again = number, begins_again
@@ -183,7 +186,8 @@ def test_ray_loses_a_worker(points: list[GridPoint], retries: int) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_ray_loses_a_node(points: list[GridPoint]) -> None:
-    """A cluster of a head that runs nothing and two workers, one of which is taken away: its run starts again on the other, nobody else's does."""
+    """A cluster of a head that runs nothing and two workers, one of which is taken away: its run starts again on the
+    other, nobody else's does."""
     available("ray")
     from ray.cluster_utils import Cluster
 
@@ -220,7 +224,8 @@ def test_slurm_is_asked_for_what_was_typed(
     commands = tmp_path / "bin"
     commands.mkdir()
     scripts = {
-        "sbatch": 'if [ -f kept ]; then echo "sbatch: error: invalid partition specified: gpu" >&2; exit 1; fi; cp "$1" kept; echo Submitted batch job 12',
+        "sbatch": 'if [ -f kept ]; then echo "sbatch: error: invalid partition specified: gpu" >&2; exit 1; fi; '
+        'cp "$1" kept; echo Submitted batch job 12',
         "squeue": "exit 0",
         "sacct": 'printf "JobID|State|NodeList\\n12_[0-2]|FAILED|\\n"',
         "srun": "exit 1",

@@ -1,4 +1,5 @@
-"""SLURM itself, two nodes on this machine, where its daemons are installed and may be started: Debian's slurmctld, slurmd and munge, as root."""
+"""SLURM itself, two nodes on this machine, where its daemons are installed and may be started: Debian's slurmctld,
+slurmd and munge, as root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A batch is augmented as configured: every option has an effect, labels and teacher go with the sound, a generator decides all."""
+"""A batch is augmented as configured: every option has an effect, labels and teacher go with the sound, a generator
+decides all."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from efficient_sed.training.augmentation import augment_batch
 
 OFF = AugmentConfig(wave_mix_probability=0.0, mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
 EVERYTHING = AugmentConfig(
-    wave_mix_probability=1.0, mixup_probability=1.0, mixstyle_probability=1.0, time_mask_max=0.3, filter_probability=1.0, freq_warp_probability=1.0, time_roll_sigma=0.2,
+    wave_mix_probability=1.0, mixup_probability=1.0, mixstyle_probability=1.0, time_mask_max=0.3,
+    filter_probability=1.0, freq_warp_probability=1.0, time_roll_sigma=0.2,
     speed_change=0.3, pitch_shift=0.2, spec_mask_frames=40, spec_mask_bins=20,
 )  # fmt: skip
 ON = {

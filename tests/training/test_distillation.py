@@ -242,7 +242,8 @@ def test_a_teacher_without_the_classes(
         ("train.teacher=[a,a]", r"train\.teacher=\[a,a\] is not allowed: names, none empty and none twice"),
         (
             "data.clip_teacher=a task=tagging",
-            r"data\.clip_teacher=a is not allowed: only data\.clip_teacher=NPY and data\.clip_teacher_index=PKL together",
+            r"data\.clip_teacher=a is not allowed: only data\.clip_teacher=NPY and data\.clip_teacher_index=PKL "
+            r"together",
         ),
         (
             "data.clip_teacher_index=a task=tagging",

@@ -1,4 +1,5 @@
-"""Losses against the formulas of the papers, written out element by element; their gradients; and laws that they keep."""
+"""Losses against the formulas of the papers, written out element by element; their gradients; and laws that they
+keep."""
 
 from __future__ import annotations
 

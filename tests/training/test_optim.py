@@ -100,7 +100,8 @@ def test_warmup_takes_at_most_half(model: SedModel, warmup_steps: int, total_ste
 
 @pytest.mark.parametrize("is_backbone_frozen", [False, True])
 def test_weight_decay_is_adamw_of_every_parameter(model: SedModel, is_backbone_frozen: bool) -> None:
-    """Without a gradient Adam would leave weights as they are; AdamW shrinks norms and biases too, each by its own rate."""
+    """Without a gradient Adam would leave weights as they are; AdamW shrinks norms and biases too, each by its own
+    rate."""
     model = copy.deepcopy(model)
     config = TrainConfig(
         weight_decay=0.1, lr_backbone=2e-3, lr_head=5e-4, warmup_steps=0, is_backbone_frozen=is_backbone_frozen
@@ -134,7 +135,8 @@ def test_optimizer_by_name(model: SedModel, options: dict[str, Any], kind: str) 
 
 
 def test_lamb_scales_a_layers_step_to_its_weights() -> None:
-    """You et al. 2020: the step of each layer is as long as its weights times the learning rate, whatever the gradient's size."""
+    """You et al. 2020: the step of each layer is as long as its weights times the learning rate, whatever the
+    gradient's size."""
     model = copy.deepcopy(create_model("fmn04", num_classes=2))
     optimizer, _ = build_optimizer(
         model,
@@ -157,7 +159,8 @@ def test_lamb_scales_a_layers_step_to_its_weights() -> None:
 
 @pytest.mark.parametrize("total_steps", [0, 1, 2, 10, 1000])
 def test_one_cycle(model: SedModel, total_steps: int) -> None:
-    """From a 25th to the peak in 30 % of the steps, then to nearly nothing; every group by its own peak, and it can be stepped to the end."""
+    """From a 25th to the peak in 30 % of the steps, then to nearly nothing; every group by its own peak, and it can be
+    stepped to the end."""
     config = TrainConfig(schedule="one_cycle", lr_backbone=2e-3, lr_head=5e-4)
     optimizer, schedule = build_optimizer(model, config, total_steps)
     rates = []

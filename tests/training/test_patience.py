@@ -45,7 +45,8 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
 def test_patience_ends_a_training(
     losses: Iterator[float], tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
 ) -> None:
-    """The second epoch is the lowest; three further ones are not lower, and the training stays ended when it is begun again."""
+    """The second epoch is the lowest; three further ones are not lower, and the training stays ended when it is begun
+    again."""
     config = make_config(tiny_config, epochs=7, select="lowest_loss", patience=3)
     model, facts = fit(config, tiny_data, tmp_path, show_progress=False)
     assert (facts["monitor"], facts["best_score"], facts["epochs"], facts["steps"]) == ("val/loss", 2.0, 5, 10)

@@ -34,11 +34,12 @@ from efficient_sed.training.shared_norm import SharedStatistics
 from efficient_sed.training.train import fit
 
 LOSS_TOLERANCE = 1e-5
-# a small rate: Adam makes steps of it out of gradients that are nothing but rounding, such as those of weights that a BatchNorm follows
+# a small rate: Adam makes whole steps of gradients that are rounding alone, as of weights before a BatchNorm
 TRAINING = (
-    *("backbone=fmn04", "seq=mingru", "seq.hidden=16", "data=synthetic", "benchmark.repeats=3", "benchmark.batches=[1]"),
-    *("train.accelerator=cpu", "train.select=last", "train.epochs=2"),
-    *("train.batch_size=4", "train.lr_backbone=1e-4", "train.lr_head=1e-4", "train.augment.wave_mix_probability=0", "train.augment.mel_jitter=false"),
+    *("backbone=fmn04", "seq=mingru", "seq.hidden=16", "data=synthetic"),
+    *("benchmark.repeats=3", "benchmark.batches=[1]", "train.accelerator=cpu", "train.select=last", "train.epochs=2"),
+    *("train.batch_size=4", "train.lr_backbone=1e-4", "train.lr_head=1e-4"),
+    *("train.augment.wave_mix_probability=0", "train.augment.mel_jitter=false"),
     *("train.augment.time_roll_sigma=0", "train.augment.mixup_probability=0"),
 )  # fmt: skip
 
@@ -115,7 +116,8 @@ def test_two_processes_train_and_score_like_one(
     score = column(folder, "val/psds1_macro")[-1]
     data = [word for word in words if word.startswith("data")]
     again = subprocess.run(
-        [sys.executable, "-m", "efficient_sed", "evaluate", str(folder / "model.safetensors"), "--part", "validation", *data],
+        [sys.executable, "-m", "efficient_sed", "evaluate", str(folder / "model.safetensors"),
+         "--part", "validation", *data],
         capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert again.returncode == 0, again.stderr[-2000:]

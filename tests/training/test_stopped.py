@@ -77,7 +77,8 @@ def test_sigterm_saves_and_the_same_call_goes_on(
 
 @pytest.mark.parametrize("seconds", [0.01, 0.4, 30.0])
 def test_several_processes_agree_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Two threads stand for them, one a fifth slower: they stop after the same step, soon after one was asked, and seldom wait for each other."""
+    """Two threads stand for them, one a fifth slower: they stop after the same step, soon after one was asked, and
+    seldom wait for each other."""
     asked_at, meeting, given, stopped = 1000, threading.Barrier(2), {}, {}
     clock = threading.local()
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: clock.now)

@@ -40,8 +40,9 @@ from efficient_sed.training.train import build_model, fit
 
 NO_AUGMENT = AugmentConfig(wave_mix_probability=0.0, mixup_probability=0.0, time_roll_sigma=0.0, mel_jitter=False)
 EVERY_AUGMENT = AugmentConfig(
-    mixup_probability=0.5, mixstyle_probability=0.5, time_mask_max=0.2, filter_probability=0.5, freq_warp_probability=0.5,
-    speed_change=0.2, pitch_shift=0.2, wave_mix_loudness=True, spec_mask_frames=20, spec_mask_bins=9,
+    mixup_probability=0.5, mixstyle_probability=0.5, time_mask_max=0.2, filter_probability=0.5,
+    freq_warp_probability=0.5, speed_change=0.2, pitch_shift=0.2, wave_mix_loudness=True,
+    spec_mask_frames=20, spec_mask_bins=9,
 )  # fmt: skip
 
 
@@ -234,7 +235,8 @@ def test_resumed_equals_uninterrupted(
 def test_the_average_is_what_is_validated_and_kept(
     tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first step's weights, then 0.6 of the average and 0.4 of each further step's; statistics of BatchNorm are those of the last batch."""
+    """The first step's weights, then 0.6 of the average and 0.4 of each further step's; statistics of BatchNorm are
+    those of the last batch."""
     seen: list[dict[str, torch.Tensor]] = []
     monkeypatch.setattr(
         SedModule,
@@ -311,7 +313,8 @@ def read_rates(folder: Path) -> list[dict[str, float]]:
 def test_the_log_holds_the_rate_of_every_group(
     tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path, accumulate: int
 ) -> None:
-    """What a step of the optimiser used: the group's peak rate times warm-up and cosine at that step, however many batches make one."""
+    """What a step of the optimiser used: the group's peak rate times warm-up and cosine at that step, however many
+    batches make one."""
     options = {
         "batch_size": 1,
         "draws_per_epoch": 8 * accumulate,
@@ -438,7 +441,8 @@ def test_tagging_in_mixed_precision(tiny_config: SyntheticConfig, tiny_data: Spl
 def test_float16_needs_a_gpu(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^train\.precision=16-mixed is not allowed: float16 needs a GPU; give train\.precision=bf16-mixed or 32-true$",
+        match=r"^train\.precision=16-mixed is not allowed: float16 needs a GPU; give train\.precision=bf16-mixed "
+        r"or 32-true$",
     ):
         train(make_config(tiny_config, train={"precision": "16-mixed"}), tiny_data, tmp_path)
 
@@ -447,7 +451,8 @@ def test_nothing_to_balance(tiny_config: SyntheticConfig, tiny_data: Splits, tmp
     silent = replace(tiny_data, train=tuple(replace(clip, events=()) for clip in tiny_data.train))
     with pytest.raises(
         DataError,
-        match=r"^train\.sampler=balanced draws clips by their events, and the train part holds none; give train\.sampler=uniform$",
+        match=r"^train\.sampler=balanced draws clips by their events, and the train part holds none; give "
+        r"train\.sampler=uniform$",
     ):
         train(make_config(tiny_config, train={"sampler": "balanced"}), silent, tmp_path)
 
@@ -605,7 +610,8 @@ def test_damaged_checkpoints_are_told_before_training(
     (tmp_path / name).write_bytes(damage((tmp_path / name).read_bytes()))
     with pytest.raises(
         CheckpointError,
-        match=rf"{name}: damaged \(.+\); put a copy of it back, or delete last\.ckpt and best\.ckpt, and the run begins anew$",
+        match=rf"{name}: damaged \(.+\); put a copy of it back, or delete last\.ckpt and best\.ckpt, and the run "
+        rf"begins anew$",
     ) as caught:
         train(plain.config, tiny_data, tmp_path)
     assert "\n" not in str(caught.value)
@@ -616,7 +622,8 @@ def test_a_best_epoch_that_is_gone_is_told(tiny_data: Splits, plain: Finished, t
     (folder / "best.ckpt").unlink()
     with pytest.raises(
         CheckpointError,
-        match=rf"^{folder}/best\.ckpt: is gone; put it back, or delete last\.ckpt beside it, too, and the run begins anew$",
+        match=rf"^{folder}/best\.ckpt: is gone; put it back, or delete last\.ckpt beside it, too, and the run "
+        rf"begins anew$",
     ):
         fit(plain.config, tiny_data, folder, show_progress=False)
 
@@ -625,7 +632,8 @@ def test_a_training_that_diverges_says_so(tiny_config: SyntheticConfig, tiny_dat
     config = make_config(tiny_config, train={"lr_head": 1e30, "lr_backbone": 1e30, "warmup_steps": 0})
     with pytest.raises(
         DivergedError,
-        match=r"^the training diverged in epoch 1: .* lower rates than train\.lr_head=1e\+30 and train\.lr_backbone=1e\+30, or train\.gradient_clip=1$",
+        match=r"^the training diverged in epoch 1: .* lower rates than train\.lr_head=1e\+30 and "
+        r"train\.lr_backbone=1e\+30, or train\.gradient_clip=1$",
     ):
         fit(config, tiny_data, tmp_path, show_progress=False)
     assert not list(tmp_path.glob("*.ckpt"))
@@ -635,7 +643,10 @@ def test_a_killed_data_worker_is_one_line(
     tiny_config: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(TrainingClips, "__getitem__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    scenes = f"data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3 data.num_workers=1 data.root={tiny_config.root}"
+    scenes = (
+        f"data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3 "
+        f"data.num_workers=1 data.root={tiny_config.root}"
+    )
     assert (
         main(
             [

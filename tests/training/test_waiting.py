@@ -1,4 +1,5 @@
-"""A training step does not wait for its device. The meta device stands for a GPU: a value of it cannot be read, and copies to it are counted."""
+"""A training step does not wait for its device. The meta device stands for a GPU: a value of it cannot be read, and
+copies to it are counted."""
 
 from __future__ import annotations
 

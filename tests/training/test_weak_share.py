@@ -1,4 +1,5 @@
-"""Advanced distillation: batches of strong and weak clips, what is mixed with what, and a training on both, stopped and resumed."""
+"""Advanced distillation: batches of strong and weak clips, what is mixed with what, and a training on both, stopped and
+resumed."""
 
 from __future__ import annotations
 
@@ -262,7 +263,8 @@ def test_too_little_for_a_batch(splits: Splits, teacher: str) -> None:
         load({"draws_per_epoch": 3}, splits)
     with pytest.raises(
         DataError,
-        match=r"^one pass over 8 strong clips and train\.weak_share=0\.5 do not fill a batch of 32; give a smaller one$",
+        match=r"^one pass over 8 strong clips and train\.weak_share=0\.5 do not fill a batch of 32; give a "
+        r"smaller one$",
     ):
         load({"batch_size": 32}, splits)
     with pytest.raises(
@@ -298,7 +300,8 @@ WEAK = "data=audioset_strong data.weak_root=a train.teacher=a"
         (f"{WEAK} train.weak_share=-0.5", r"train\.weak_share=-0\.5 is not allowed: 0 to below 1"),
         (
             f"{WEAK} train.weak_share=0.3 train.batch_size=4",
-            r"train\.weak_share=0\.3 is not allowed: a whole number of clips of train\.batch_size=4; the nearest is 0\.25",
+            r"train\.weak_share=0\.3 is not allowed: a whole number of clips of train\.batch_size=4; the nearest "
+            r"is 0\.25",
         ),
         (
             f"{WEAK} train.weak_share=0.01 train.batch_size=8",

@@ -52,18 +52,16 @@ def draw_filters(rng: np.random.Generator, batch: int, mel_bins: int, max_db: fl
         Gains in dB, shape (batch, mel_bins).
     """
     bands = int(rng.integers(FILTER_BANDS[0], FILTER_BANDS[1] + 1))
-    inner = np.sort(
-        rng.integers(mel_bins - bands * MIN_BAND_BINS + 1, size=(batch, bands - 1)), -1
-    ) + MIN_BAND_BINS * np.arange(1, bands)
+    spare = np.sort(rng.integers(mel_bins - bands * MIN_BAND_BINS + 1, size=(batch, bands - 1)), -1)
+    inner = spare + MIN_BAND_BINS * np.arange(1, bands)
     edges = np.concatenate([np.zeros((batch, 1), int), inner, np.full((batch, 1), mel_bins)], 1)  # (B, bands + 1)
     gains = rng.uniform(-max_db, max_db, (batch, bands + 1))
     bins = np.arange(mel_bins)
     band = (bins >= inner[:, :, None]).sum(1)  # (B, mel_bins)
     left, right = (np.take_along_axis(edges, band + side, 1) for side in (0, 1))
     low, high = (np.take_along_axis(gains, band + side, 1) for side in (0, 1))
-    return torch.from_numpy(
-        (low + (high - low) * (bins - left) / (right - left) if kind == "linear" else low).astype(np.float32)
-    )
+    chosen = low + (high - low) * (bins - left) / (right - left) if kind == "linear" else low
+    return torch.from_numpy(chosen.astype(np.float32))
 
 
 def apply_filters(mel: Tensor, gains_db: Tensor) -> Tensor:
@@ -91,11 +89,7 @@ def warp_frequency(mel: Tensor, positions: Tensor) -> Tensor:
 
 
 def draw_stripes(
-    rng: np.random.Generator,
-    shape: tuple[int, int, int],
-    num_stripes: int,
-    max_bins: int,
-    max_frames: int,
+    rng: np.random.Generator, shape: tuple[int, int, int], num_stripes: int, max_bins: int, max_frames: int
 ) -> tuple[Tensor, Tensor]:
     """Draw the masks of SpecAugment.
 

@@ -55,15 +55,8 @@ def loudness_db(waveform: Tensor, sample_rate: int) -> Tensor:
 def a_weighting(frequency_hz: Tensor) -> Tensor:
     """Compute the A-weighting as a factor of power, 1 at 1 kHz; IEC 61672-1:2013, appendix E."""
     squared = frequency_hz.square()
-    gain = (
-        squared**2
-        * 12194.217**2
-        / (
-            (squared + 20.598997**2)
-            * (squared + 12194.217**2)
-            * ((squared + 107.65265**2) * (squared + 737.86223**2)).sqrt()
-        )
-    )
+    middle = ((squared + 107.65265**2) * (squared + 737.86223**2)).sqrt()
+    gain = squared**2 * 12194.217**2 / ((squared + 20.598997**2) * (squared + 12194.217**2) * middle)
     return (10 ** (2.0 / 20) * gain).square()
 
 

@@ -28,9 +28,8 @@ def power_spectrum(signal: Tensor, window: Tensor, fft_length: int, hop_length: 
     length = len(window)
     if torch.onnx.is_in_onnx_export():
         before = (fft_length - length) // 2
-        inside = signal[
-            :, before : signal.shape[1] - (fft_length - length - before)
-        ]  # frames are longer than their windows
+        # frames are longer than their windows
+        inside = signal[:, before : signal.shape[1] - (fft_length - length - before)]
         return filtered_power(inside, fourier_filters(fft_length, length) * window.double().numpy(), hop_length)
     spectrum = torch.stft(signal, fft_length, hop_length, length, window, center=False, return_complex=True)
     return torch.view_as_real(spectrum).square().sum(-1)

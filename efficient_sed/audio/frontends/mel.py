@@ -13,9 +13,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel_bank import create_mel_bank
-from efficient_sed.audio.grid import HOP_LENGTH as HOP_LENGTH  # noqa: PLC0414 (also from here)
-from efficient_sed.audio.grid import SAMPLE_RATE as SAMPLE_RATE  # noqa: PLC0414 (also from here)
-from efficient_sed.audio.grid import FrameGrid as FrameGrid  # noqa: PLC0414 (also from here)
+from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.waveform_checks import check_waveform
 
 WINDOW_LENGTH = 400  # 25 ms
@@ -52,20 +50,11 @@ class FrontEnd(nn.Module, abc.ABC):
             time_stride: Spectrogram frames in each step of the model.
             first_step_frames: How many of them the first step needs at least.
         """
-        return FrameGrid(
-            self.sample_rate,
-            self.hop_length,
-            time_stride,
-            self.first_frame_samples + (first_step_frames - 1) * self.hop_length,
-        )
+        first = self.first_frame_samples + (first_step_frames - 1) * self.hop_length
+        return FrameGrid(self.sample_rate, self.hop_length, time_stride, first)
 
     def check(self, waveform: Tensor) -> None:
-        """Check that a waveform is a floating-point tensor (batch, samples) with at least `min_samples` samples.
-
-        Raises:
-            TypeError: If it is no tensor, or a tensor of whole numbers.
-            ShapeError: If it has another shape, no clip, or too few samples.
-        """
+        """Check a waveform; errors as in `waveform_checks.check_waveform`."""
         is_float = isinstance(waveform, Tensor) and waveform.is_floating_point()
         check_waveform(waveform, Tensor, self.min_samples, is_float=is_float)
 
@@ -99,19 +88,7 @@ class LogMel(FrontEnd):
         self.register_buffer("bank", mel_bank(LOW_HZ, HIGH_HZ), persistent=False)
 
     def forward(self, waveform: Tensor, bank: Tensor | None = None) -> Tensor:
-        """Compute the spectrogram.
-
-        Args:
-            waveform: Shape (batch, samples).
-            bank: Filters of `mel_bank`, for augmentation; default None, the model's own.
-
-        Returns:
-            Shape (batch, 1, 128, frames).
-
-        Raises:
-            TypeError: As `check`.
-            ShapeError: As `check`.
-        """
+        """As `FrontEnd.forward`; `bank` replaces the filters of `mel_bank`, for augmentation."""
         self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
             waveform = waveform.float()

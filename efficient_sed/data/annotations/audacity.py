@@ -10,7 +10,7 @@ from efficient_sed.registry import ANNOTATION_FORMATS
 
 @ANNOTATION_FORMATS.register("audacity")
 class Audacity(AnnotationFormat):
-    """Label track. It has no scores, so that detections look like anybody's labels: `detect` never replaces one."""
+    """Label track, without scores: detections look like annotations, so `detect` never replaces one."""
 
     ending = ".txt"
     holds_many = False

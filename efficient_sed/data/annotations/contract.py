@@ -1,4 +1,4 @@
-"""What an annotation format declares, and how detections become text in any of them.
+"""The base class of annotation formats, and writing detections in any of them.
 
 A new format is one file in this folder with a class under `@ANNOTATION_FORMATS.register("name")`.
 `efficient-sed detect` offers it as `--format name`; if it overrides `parse`, data sets and ground truths are read from
@@ -38,13 +38,13 @@ class AnnotationFormat(abc.ABC):
     ending: ClassVar[str]
     """Of its files, such as ".tsv"."""
     holds_many: ClassVar[bool] = True
-    """Whether one text holds any number of recordings; else each recording has a file of its own."""
+    """Whether a file may hold several recordings."""
     is_read: ClassVar[bool] = False
     """Whether `parse` is implemented."""
 
     @abc.abstractmethod
     def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
-        """Text of detected events; what `check_names` and `check_labels` refuse does not come here.
+        """Write detected events as text; `check_names` and `check_labels` have accepted their names and labels.
 
         Args:
             events: By recording; of one recording if not `holds_many`.
@@ -52,7 +52,7 @@ class AnnotationFormat(abc.ABC):
         """
 
     def parse(self, path: Path) -> dict[str, list[Event]]:
-        """Events by recording of a file of this format; a recording without events has an empty list.
+        """Read events by recording; a recording without events has an empty list.
 
         Raises:
             DataError: If the file cannot be read or a row makes no sense; the message names file and line.
@@ -68,18 +68,15 @@ class AnnotationFormat(abc.ABC):
         return label_problem(labels)
 
     def is_detections(self, start: str) -> bool:
-        """Whether a file that begins so was written by `detect`, which may then replace it without `--overwrite`.
-
-        Default False: annotations that people made must not be lost.
-        """
+        """Whether a file that begins so was written by `detect`, which may then replace it without `--overwrite`."""
         return False
 
 
 def find_format(name: str) -> AnnotationFormat:
-    """The format of a name.
+    """Find a format by its name.
 
     Raises:
-        ConfigError: If there is none; the message lists the names.
+        ConfigError: If no format has it; the message lists the names.
     """
     if name not in (names := ANNOTATION_FORMATS.names()):
         raise ConfigError(f"format={name} is not allowed: {nearest(name, names)}")
@@ -109,17 +106,14 @@ def format_events(events: Events, format_name: str, durations_s: Mapping[str, fl
     check_names(list(events), format_name)
     check_labels(sorted({event.label for found in events.values() for event in found}), format_name)
     if len(events) != 1 and not chosen.holds_many:
-        many = f"{len(events)} files in one text: it belongs to one recording"
-        raise ConfigError(f"format={format_name} is not allowed for {many}")
+        raise ConfigError(
+            f"format={format_name} is not allowed for {len(events)} files in one text: it belongs to one recording"
+        )
     return chosen.format(events, durations_s)
 
 
 def check_names(names: Sequence[str], format_name: str) -> None:
-    """Check that names of recordings are read again as they are.
-
-    Raises:
-        ConfigError: If one is not.
-    """
+    """Raise a ConfigError if the format cannot hold a name of a recording."""
     try:
         check_spellings(names)
     except DataError as error:
@@ -129,11 +123,7 @@ def check_names(names: Sequence[str], format_name: str) -> None:
 
 
 def check_labels(labels: Sequence[str], format_name: str) -> None:
-    """Check that labels are read again as they are.
-
-    Raises:
-        ConfigError: If one is not.
-    """
+    """Raise a ConfigError if the format cannot hold a label."""
     if problem := find_format(format_name).label_problem(labels):
         raise ConfigError(f"format={format_name} is not allowed: {problem}; take json or jams")
 

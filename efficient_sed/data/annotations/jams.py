@@ -29,30 +29,18 @@ class Jams(AnnotationFormat):
         duration_s = durations_s.get(file)
         seconds = None if duration_s is None else round(duration_s, 6)
         data = [
-            {
-                "time": round(event.onset_s, 6),
-                "duration": round(event.offset_s - event.onset_s, 6),
-                "value": event.label,
-                "confidence": round(event.score, 4),
-            }
-            for event in found
+            {"time": round(e.onset_s, 6), "duration": round(e.offset_s - e.onset_s, 6)}
+            | {"value": e.label, "confidence": round(e.score, 4)}
+            for e in found
         ]
         annotation = {
             "annotation_metadata": {"annotation_tools": TOOL, "data_source": "program"},
-            "namespace": "segment_open",
-            "data": data,
-            "sandbox": {},
-            "time": 0,
-            "duration": seconds,
-        }
+            "namespace": "segment_open", "data": data, "sandbox": {}, "time": 0, "duration": seconds,
+        }  # fmt: skip
         metadata = {
-            "title": Path(file).stem,
-            "artist": "",
-            "release": "",
-            "duration": seconds,
-            "identifiers": {"file": file},
+            "title": Path(file).stem, "artist": "", "release": "", "duration": seconds, "identifiers": {"file": file},
             "jams_version": VERSION,
-        }
+        }  # fmt: skip
         return to_json({"annotations": [annotation], "file_metadata": metadata, "sandbox": {}})
 
     def label_problem(self, labels: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Text tables with a header, as annotations come in and detections go out: one dialect for reading and writing.
+"""Reading and writing text tables with a header, in one dialect for annotations and detections.
 
 A field that begins and ends with a quotation mark, those inside doubled, is read as csv and pandas write it; any other
 quotation mark stands for itself, as in tables that people type.
@@ -50,17 +50,15 @@ Row = tuple[str, dict[str, str]]
 """Where a row stands, and its fields by column."""
 
 
-def read_table(
-    path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ","
-) -> Iterator[Row]:  # fmt: skip
+def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", delimiter: str = ",") -> Iterator[Row]:
     """Rows by column, each after the place it stands in; fields that are missing at a row's end are empty.
 
     Args:
+        path: File of the text, for messages.
         text: Content of the table.
-        delimiter: Between fields.
-        path: Where the text is from, for messages.
         columns: Those that must be there.
-        needed: Said of them, where one is missing.
+        needed: Hint about them, for the message about a missing one.
+        delimiter: Between fields.
 
     Raises:
         DataError: For a column that is missing or there twice, a label with a weight, or a row of too many fields.
@@ -85,23 +83,19 @@ def read_table(
 
 
 def soft_columns(header: Sequence[str]) -> list[str]:
-    """Columns whose name says that they weigh labels. `score` is none: it is how sure a detector was of its event."""
+    """Columns that weigh labels, by their names. `score` is no such column: it belongs to a detected event."""
     return [name for name in header if not SOFT_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(name))]
 
 
 def log_unused(where: str, header: Sequence[str], used: Sequence[str]) -> None:
-    """Say which columns nothing reads: what they hold may change what a row means."""
+    """Log which columns are not read, since they may change the meaning of a row."""
     known = {"", *used, *soft_columns(header)}
     if unused := [column for column in header if column not in known]:
         logger.info("%s: columns that are not used: %s", where, ", ".join(map(repr, unused)))
 
 
 def check_hard(place: str, column: str, value: object) -> None:
-    """Refuse a label that is not fully there, which would count as if it were.
-
-    Raises:
-        DataError: Unless the value is 1, of an uncertainty 0, or there is none.
-    """
+    """Raise a DataError for a label with a weight other than 1 (for an uncertainty, other than 0)."""
     if value is None or str(value).strip() == "":
         return
     certain = 0 if "uncertain" in column.lower() else 1
@@ -116,11 +110,9 @@ def check_hard(place: str, column: str, value: object) -> None:
 
 
 def split_rows(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of every row that is not empty; one with a quoted line break has the number of its last line.
+    """Number and fields of every row that is not empty; lines have their ends.
 
-    Args:
-        delimiter: Between fields.
-        lines: With their ends.
+    A row with a quoted line break has the number of its last line.
     """
     remaining, ahead = iter(lines), deque[str]()
     num_columns = number = 0

@@ -63,8 +63,8 @@ class Tsv(AnnotationFormat):
 
 def read_annotations(
     path: Path, split_column: str | None = None, parts: Sequence[str] = ()
-) -> dict[str, dict[str, list[Event]]]:  # fmt: skip
-    """Events of a table by part and file name; without a split column all stand under the part "".
+) -> dict[str, dict[str, list[Event]]]:
+    """Read events by part and file name; without a split column the only part is "".
 
     Args:
         path: File of tab-separated values.
@@ -112,10 +112,6 @@ def _is_read_again(text: str) -> bool:
     """Whether a name or a label is read back as it was written."""
     if has_controls(text) or not any(mark in text for mark in '"\t\r\n'):
         return not has_controls(text)
-    rows = [
-        list(DETECTION_COLUMNS),
-        [text, "0.0", "1.0", text, "1.0"],
-        [text, "", "", "", ""],
-        ["a", "0.0", "1.0", text, "1.0"],
-    ]
+    times = ["0.0", "1.0"]
+    rows = [list(DETECTION_COLUMNS), [text, *times, text, "1.0"], [text, "", "", "", ""], ["a", *times, text, "1.0"]]
     return [fields for _, fields in split_rows(io.StringIO("".join(map(join_row, rows)), newline=""), "\t")] == rows

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class WeakClips(NamedTuple):
-    """What `Splits.weak` is made of."""
+    """Clips for `Splits.weak`."""
 
     clips: Sequence[Clip] = ()
     skipped: tuple[str, ...] = ()
@@ -43,12 +43,10 @@ class AudioSetConfig(DataConfig, abc.ABC):
     root: str = "audioset"
     """Folder that holds the splits, and the official annotations where the layout has none of its own."""
     layout: Literal["auto", "arrow", "hdf5", "folder"] = "auto"
-    """Form of the data set; auto: recognised by what is there."""
+    """Form of the data set; `auto` recognises it."""
     validation_share: float = 0.0
-    """Share of the training clips that choose the best epoch, picked by a hash of their ids.
-
-    0: the evaluation part does, as published.
-    """
+    """Share of the training clips that choose the best epoch, picked by a hash of their ids; 0: the evaluation part
+    chooses it, as published."""
 
     default_channel: ClassVar[int | None] = 1  # as published
     OFFICIAL: ClassVar[Mapping[Side, int]]
@@ -66,7 +64,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
 
     @abc.abstractmethod
     def evaluated_classes(self) -> tuple[str, ...] | None:
-        """Those of the classes that metrics are taken over; none: all."""
+        """Those of the classes that metrics are taken over; None for all."""
 
     @abc.abstractmethod
     def annotations(self, layout: Layout, side: Side) -> Annotations:
@@ -81,9 +79,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
         skipped: dict[Side, list[str]] = {"train": [], "eval": []}
         cut: dict[str, Overhang] = {}
         with _no_garbage_collection(), contextlib.closing(layout):
-            sides: dict[Side, Sequence[Clip]] = {}
-            for side, messages_of in skipped.items():
-                sides[side] = self._clips(layout, side, messages_of, cut)
+            sides = {side: self._clips(layout, side, messages_of, cut) for side, messages_of in skipped.items()}
         evaluated = {clip.id for clip in sides["eval"]}
         if shared := [clip.id for clip in sides["train"] if clip.id in evaluated]:
             raise DataError(
@@ -132,11 +128,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
         clips = select(found, (clip.id not in held_out for clip in found))
         num_held_out = len(found) - len(clips)
         if num_held_out:
-            logger.info(
-                "%s: %s weak clips also stand in the strong validation or evaluation part and are left out",
-                self.root,
-                f"{num_held_out:,}",
-            )
+            also = "%s: %s weak clips also stand in the strong validation or evaluation part and are left out"
+            logger.info(also, self.root, f"{num_held_out:,}")
         if not clips:
             raise DataError(
                 f"{self.ROOT_KEY}={self.root}: 0 weak clips are left for training; {num_held_out} stand in the strong "
@@ -158,12 +151,9 @@ class AudioSetConfig(DataConfig, abc.ABC):
 
         annotations = self.annotations(layout, side)
         if annotations.outside:
-            logger.info(
-                "%s: %s events of %d classes outside the %d are left out of the %s part",
-                self.root, f"{annotations.outside.total():,}",
-                len(annotations.outside),
-                len(self.classes()), side,
-            )  # fmt: skip
+            beyond = "%s: %s events of %d classes outside the %d are left out of the %s part"
+            num_events, num_outside = f"{annotations.outside.total():,}", len(annotations.outside)
+            logger.info(beyond, self.root, num_events, num_outside, len(self.classes()), side)
         located = layout.locate(side)
         ids = sorted(annotations.events.keys() & located.keys())
         if not ids:
@@ -191,22 +181,14 @@ class AudioSetConfig(DataConfig, abc.ABC):
             return clips
         kept = select(clips, (has_class(clip.events, frozenset(evaluated)) for clip in clips))
         if len(kept) < len(clips):
-            logger.info(
-                "%s: %d %s clips hold none of the %d evaluated classes and are left out",
-                self.root,
-                len(clips) - len(kept),
-                part,
-                len(evaluated),
-            )
+            without = "%s: %d %s clips hold none of the %d evaluated classes and are left out"
+            logger.info(without, self.root, len(clips) - len(kept), part, len(evaluated))
         return kept
 
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Millions of small objects are made and none is dropped.
-
-    Looking for garbage among them would take longer than making them.
-    """
+    """Pause the garbage collector, which would take longer than making millions of objects that are all kept."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -217,7 +199,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def is_held_out(clip: str, share: float) -> bool:
-    """Whether a training clip belongs to the validation part; depends on nothing but its id."""
+    """Whether a training clip belongs to the validation part; depends only on its id."""
     return int(hashlib.sha256(clip.encode()).hexdigest()[:8], 16) < share * 2**32
 
 

@@ -1,7 +1,4 @@
-"""The three forms in which AudioSet lies on disks: Arrow data set, HDF5 of mp3 files, folder of audio files.
-
-Each says where a clip's audio is, and its labels.
-"""
+"""The three forms of AudioSet on disk: Arrow data set, HDF5 of mp3 files, folder of audio files."""
 
 from __future__ import annotations
 
@@ -70,7 +67,7 @@ class Layout(abc.ABC):
         """Labels of every annotated clip, as events that last as long as the clip."""
 
     def close(self) -> None:  # noqa: B027
-        """Let go of opened files, so that no process that is started later inherits them."""
+        """Close opened files, so that no process that is started later inherits them."""
 
     def _strong_table(self, side: Side, vocabulary: Vocabulary) -> Annotations:
         names = [
@@ -84,18 +81,12 @@ class Layout(abc.ABC):
         return read_strong_table(path, vocabulary)
 
     def _splits(self, side: Side, paths: Mapping[str, Path], form: str) -> dict[str, Path]:
-        """Those of a side's splits that are here.
-
-        One of the two training splits will do, and a line of the log says so.
-        """
+        """Those of a side's splits that are here; a missing one of several is logged."""
         here = {split: path for split, path in paths.items() if split in SPLITS[side] and path.exists()}
         missing = [split for split in SPLITS[side] if split not in here]
         if not here:
-            raise DataError(
-                f"{self.root}: the {form} "
-                f"{' and '.join(str(paths[split].relative_to(self.root)) for split in missing)} missing, so there is "
-                f"no {side} part"
-            )
+            lacks = " and ".join(str(paths[split].relative_to(self.root)) for split in missing)
+            raise DataError(f"{self.root}: the {form} {lacks} missing, so there is no {side} part")
         for split in missing:
             logger.warning(
                 "%s: %s is missing; %s alone is the %s part", self.root, paths[split].name, ", ".join(here), side
@@ -137,11 +128,9 @@ class ContainerLayout(Layout):
                 for row, name in enumerate(container.names()):
                     clip = clip_id(name)
                     if clip in found:
-                        first = found[clip]
-                        raise DataError(
-                            f"{container.path}[{row}]: the clip {clip} is in {self.paths()[first[0]]}[{first[1]}] too; "
-                            "clip ids must not repeat"
-                        )
+                        other, its_row = found[clip]
+                        both = f"the clip {clip} is in {self.paths()[other]}[{its_row}] too"
+                        raise DataError(f"{container.path}[{row}]: {both}; clip ids must not repeat")
                     found[clip] = (split, row)
             self._names[side] = found
         return self._names[side]
@@ -161,10 +150,7 @@ class ContainerLayout(Layout):
 
 
 class ArrowLayout(ContainerLayout):
-    """`balanced_train`, `unbalanced_train`, `eval`.
-
-    Folders written by `save_to_disk`, of a DatasetDict or one by one.
-    """
+    """Folders `balanced_train`, `unbalanced_train`, `eval`, written by `save_to_disk`."""
 
     kind, form = "arrow", "folders"
 
@@ -258,9 +244,8 @@ class FolderLayout(Layout):
 
     def weak(self, side: Side, vocabulary: Vocabulary) -> Annotations:
         found = Annotations({}, Counter())
-        for split, path in self._splits(
-            side, {split: self.root / f"{split}_segments.csv" for split in SPLITS[side]}, "files"
-        ).items():
+        tables = {split: self.root / f"{split}_segments.csv" for split in SPLITS[side]}
+        for split, path in self._splits(side, tables, "files").items():
             labels = read_weak_table(path, vocabulary)
             if repeated := found.events.keys() & labels.events.keys():
                 raise DataError(
@@ -276,7 +261,7 @@ LAYOUTS: dict[LayoutName, type[Layout]] = {"arrow": ArrowLayout, "hdf5": Hdf5Lay
 
 
 def open_layout(root: Path, name: Literal["auto", "arrow", "hdf5", "folder"], key: str = "data.root") -> Layout:
-    """The named form, or the one that is recognised; `key` is the option that named the folder.
+    """Open the named form, or the one that is recognised; `key` is the option that names the folder.
 
     Raises:
         DataError: If the folder is missing, or holds no form that is known, or several.
@@ -307,10 +292,7 @@ def open_layout(root: Path, name: Literal["auto", "arrow", "hdf5", "folder"], ke
 
 
 def _arrow_events(value: Any, vocabulary: Vocabulary, place: Callable[[], str]) -> list[tuple[float, float, str]]:
-    """Onset, offset and class of events stored as a dict of lists or a list of dicts.
-
-    The mid where there is one, as labels have been renamed.
-    """
+    """Onset, offset and class of events stored as a dict of lists or a list of dicts; mids before labels."""
     if value is None:
         return []
     try:
@@ -318,10 +300,8 @@ def _arrow_events(value: Any, vocabulary: Vocabulary, place: Callable[[], str]) 
             ids = value.get("event_label_id") or value["event_label"]
             columns = zip(value["onset"], value["offset"], ids, value["event_label"], strict=True)
         else:
-            columns = zip(
-                *([event[key] for event in value] for key in ("onset", "offset", "event_label_id", "event_label")),
-                strict=True,
-            )
+            keys = ("onset", "offset", "event_label_id", "event_label")
+            columns = zip(*([event[key] for event in value] for key in keys), strict=True)
         return [
             (round(onset, DIGITS), round(offset, DIGITS), str(mid) if mid in vocabulary else str(label))
             for onset, offset, mid, label in columns

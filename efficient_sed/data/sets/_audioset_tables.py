@@ -1,7 +1,4 @@
-"""AudioSet's official annotations.
-
-Events of the strong set (TSV, or its comma-separated copy), labels of the weak set (CSV).
-"""
+"""AudioSet's official annotations: events of the strong set (TSV or CSV), labels of the weak set (CSV)."""
 
 from __future__ import annotations
 
@@ -44,10 +41,10 @@ def add_event(
     vocabulary: Mapping[str, str | None],
     place: Callable[[], str],
 ) -> None:
-    """Put one event into the list of its clip, or count it as outside; one without length is left out.
+    """Add an event to the list of its clip, or count it as outside; one without length is left out.
 
     Raises:
-        DataError: If its times or its class make no sense; `place` says where that is.
+        DataError: If its times or its class make no sense; the message begins with `place()`.
     """
     label = vocabulary.get(name, name)
     if label is name and name not in vocabulary:

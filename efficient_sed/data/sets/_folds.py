@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -17,27 +17,24 @@ from efficient_sed.errors import DataError, nearest, require
 
 @dataclass(frozen=True)
 class FoldsConfig(DataConfig):
-    """One fold is tested on, and the others are learnt from.
-
-    Each clip is one event of its class from beginning to end.
-    """
+    """One fold is tested on, and the others are learnt from; each clip is one event from beginning to end."""
 
     is_single_label: ClassVar[bool] = True
     title: ClassVar[str]
     classes: ClassVar[tuple[str, ...]]
     num_folds: ClassVar[int]
     layout: ClassVar[str]
-    """What `root` holds, as an error message says it."""
+    """Contents of `root`, for error messages."""
+    audio_folder: ClassVar[str] = "audio"
+    """Folder of the audio files, relative to `root`."""
 
     root: str = "data"
     """Folder of the data set, as it is published."""
     fold: int = 1
     """The fold to test on; in a sweep `folds=all` takes each in turn."""
     has_validation_fold: bool = True
-    """Choose the best epoch on the fold before the tested one (of the first: the last).
-
-    Without it that fold is trained on too, as published for ESC-50,.
-    and the curves are those of the test clips: it takes train.select=last."""
+    """Choose the best epoch on the fold before the tested one (of the first: the last). `false` trains on that fold
+    too, as published for ESC-50; the curves are then those of the test clips, so give train.select=last."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,9 +48,14 @@ class FoldsConfig(DataConfig):
         """
         raise TypeError(f"{type(self).__name__} does not say how to read its labels")
 
-    def audio_folder(self, root: Path) -> Path:
-        """Folder of the audio files."""
-        return root
+    def read_index(self, path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+        """Rows of a comma-separated index, each after the place it stands in.
+
+        Raises:
+            DataError: For a file that cannot be read, or a missing column.
+        """
+        text = read_text(path, f"data.root=DIR is the folder that holds {self.layout}")
+        return read_table(path, text, columns)
 
     def load(self) -> Splits:
         root = Path(self.root)
@@ -69,7 +71,7 @@ class FoldsConfig(DataConfig):
         files: dict[str, dict[str, list[Event]]] = {part: {name: [] for name in labels[part]} for part in PARTS}
         may_be_empty = () if self.has_validation_fold else ("validation",)
         splits = read_parts(
-            dict.fromkeys(PARTS, self.audio_folder(root)),
+            dict.fromkeys(PARTS, root / self.audio_folder),
             files,
             self.classes,
             self.on_error,
@@ -87,21 +89,8 @@ def _whole(clip: Clip, label: str) -> Clip:
     return replace(clip, events=(Event(0.0, clip.duration_s, label),))
 
 
-def read_index(path: Path, columns: Sequence[str], hint: str) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a comma-separated index, each after the place it stands in.
-
-    Raises:
-        DataError: For a file that cannot be read, or a missing column.
-    """
-    return list(read_table(path, read_text(path, hint), columns))
-
-
 def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: str, label: str) -> None:
-    """Enter a file.
-
-    Raises:
-        DataError: If it has no name or was entered before.
-    """
+    """Add a file to its fold; raise a DataError if it has no name or was added before."""
     if not name:
         raise DataError(f"{place}: the file name is empty")
     name = canonical(name)
@@ -111,22 +100,14 @@ def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: st
 
 
 def read_fold(place: str, value: str, num_folds: int) -> int:
-    """A fold's number.
-
-    Raises:
-        DataError: If it is none.
-    """
+    """Parse a fold's number; raise a DataError if it is none."""
     if value not in map(str, range(1, num_folds + 1)):
         raise DataError(f"{place}: fold={value!r} is not 1 to {num_folds}")
     return int(value)
 
 
 def check_class(place: str, columns: tuple[str, str], label: str, number: str, classes: Sequence[str]) -> None:
-    """Refuse a class that is unknown or whose number is another's.
-
-    Raises:
-        DataError: Naming the columns of label and number.
-    """
+    """Raise a DataError for a class that is unknown or has another number; `columns` are those of label and number."""
     if label not in classes:
         raise DataError(
             f"{place}: {columns[0]}={label!r} is not one of the {len(classes)} classes; {nearest(label, classes)}"

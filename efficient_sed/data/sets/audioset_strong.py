@@ -20,16 +20,11 @@ from efficient_sed.registry import DATASETS
 @DATASETS.register("audioset_strong")
 @dataclass(frozen=True)
 class AudioSetStrongConfig(AudioSetConfig):
-    """Training and evaluation set with events.
-
-    Scored on the 407 classes that occur in both, clips with none of them left out.
-    """
+    """Training and evaluation set with events, scored on the 407 classes that occur in both."""
 
     weak_root: str | None = None
-    """Folder of AudioSet's weak set, in a layout that data.layout allows, for train.weak_share.
-
-    Without clips that are validated or evaluated here.
-    """
+    """Folder of AudioSet's weak set, in a layout that data.layout allows, for train.weak_share; clips that are
+    validated or evaluated here are left out."""
 
     OFFICIAL: ClassVar[Mapping[Side, int]] = {"train": 103_463, "eval": 16_996}
     location_keys: ClassVar[tuple[str, ...]] = ("root", "weak_root")

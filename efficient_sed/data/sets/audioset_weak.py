@@ -19,15 +19,10 @@ from efficient_sed.registry import DATASETS
 @DATASETS.register("audioset_weak")
 @dataclass(frozen=True)
 class AudioSetWeakConfig(AudioSetConfig):
-    """Balanced and unbalanced training set, and evaluation set; a label is an event as long as the clip.
+    """Training and evaluation set for task=tagging; a label is an event as long as the clip."""
 
-    Give task=tagging.
-    """
-
-    OFFICIAL: ClassVar[Mapping[Side, int]] = {
-        "train": 22_160 + 2_041_789,
-        "eval": 20_371,
-    }  # num_ytids in the heads of the official CSV files
+    # num_ytids in the heads of the official CSV files
+    OFFICIAL: ClassVar[Mapping[Side, int]] = {"train": 22_160 + 2_041_789, "eval": 20_371}
 
     def classes(self) -> tuple[str, ...]:
         """Labels in logit order."""

@@ -1,6 +1,4 @@
-"""DCASE 2016 Task 2, sounds of an office, in the layout in which the HEAR benchmark publishes it.
-
-11 classes, recordings of two minutes.
+"""DCASE 2016 Task 2, 11 sounds of an office in recordings of two minutes, in the layout of the HEAR benchmark.
 
 Mesaros et al., "Detection and classification of acoustic scenes and events: outcome of the DCASE 2016 challenge", 2018
 (https://doi.org/10.1109/TASLP.2017.2778423); HEAR: https://arxiv.org/abs/2203.03022. Scored as there, PSDS1 beside it.
@@ -28,7 +26,7 @@ from efficient_sed.files.json import parse_json
 from efficient_sed.registry import DATASETS
 
 FILES = {"train": "train", "validation": "valid", "test": "test"}
-"""What HEAR calls each part."""
+"""Names of the parts in HEAR."""
 VOCABULARY = "labelvocabulary.csv"
 LAYOUT = "data.root=DIR is the folder that holds it in HEAR's layout"
 
@@ -36,29 +34,22 @@ LAYOUT = "data.root=DIR is the folder that holds it in HEAR's layout"
 @DATASETS.register("dcase2016_task2")
 @dataclass(frozen=True)
 class Dcase2016Task2Config(DataConfig):
-    """HEAR's folder.
-
-    Train.json, valid.json, test.json, labelvocabulary.csv, and the audio below 16000/ (or a higher rate).
-    """
+    """HEAR's folder: train.json, valid.json, test.json, labelvocabulary.csv, audio below 16000/ or a higher rate."""
 
     has_event_scores: ClassVar[bool] = True
 
     root: str = "data"
     """Folder of the data set."""
     median_frames: int = 7
-    """Window of the median filter on scores, in the model's frames (40 ms for fmn); odd.
-
-    Event scores have their own, HEAR's 250 ms.
-    """
+    """Window of the median filter on scores, in the model's frames (40 ms for fmn); odd. Event scores have their own,
+    HEAR's 250 ms."""
 
     def load(self) -> Splits:
         """Read the clips and their events; see `DataConfig.load`."""
         root = Path(self.root)
         if not root.is_dir():
-            raise DataError(
-                f"data.root={self.root}: no such directory; give the folder that holds HEAR's train.json as "
-                "data.root=DIR"
-            )
+            advice = "give the folder that holds HEAR's train.json as data.root=DIR"
+            raise DataError(f"data.root={self.root}: no such directory; {advice}")
         classes = read_vocabulary(root / VOCABULARY)
         events = {part: read_events(root / f"{name}.json", classes) for part, name in FILES.items()}
         audio = audio_folder(root)
@@ -73,7 +64,7 @@ class Dcase2016Task2Config(DataConfig):
 
 
 def audio_folder(root: Path) -> Path:
-    """The folder of the audio files at 16 kHz, or at the lowest higher rate there is.
+    """Find the folder of the audio files at 16 kHz, or at the lowest higher rate.
 
     Raises:
         DataError: If there is none, or the data set's folder cannot be read.

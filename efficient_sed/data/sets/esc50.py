@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from efficient_sed.data.sets._folds import FoldsConfig, add_file, check_class, read_fold, read_index
+from efficient_sed.data.sets._folds import FoldsConfig, add_file, check_class, read_fold
 from efficient_sed.registry import DATASETS
 
 COLUMNS = ("filename", "fold", "target", "category")
@@ -39,21 +39,12 @@ class Esc50Config(FoldsConfig):
     fold: int = 1
     """The fold to test on, 1 to 5; in a sweep `folds=all` takes each in turn."""
     clip_seconds: float = 5.0
-    """Training clips are cropped at random or zero-padded to this length.
-
-    Longer files are evaluated in windows of it.
-    """
-
-    def audio_folder(self, root: Path) -> Path:
-        """Folder of the audio files."""
-        return root / "audio"
+    """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows."""
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
         """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
-        for place, row in read_index(
-            root / "meta" / "esc50.csv", COLUMNS, f"data.root=DIR is the folder that holds {self.layout}"
-        ):
+        for place, row in self.read_index(root / "meta" / "esc50.csv", COLUMNS):
             fold = read_fold(place, row["fold"], self.num_folds)
             check_class(place, ("category", "target"), row["category"], row["target"], self.classes)
             add_file(by_fold, place, fold, row["filename"], row["category"])

@@ -42,23 +42,19 @@ class FolderConfig(DataConfig):
     audio: str = "audio"
     """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
     train: str | None = "train.tsv"
-    """Annotations of the training part, relative to root.
-
-    None: all audio files that stand in no other part, without labels, for a teacher.
-    """
+    """Annotations of the training part, relative to root. `null`: all audio files that stand in no other part,
+    unlabelled, for a teacher."""
     validation: str | None = "validation.tsv"
-    """Annotations that choose the best epoch; none where nothing is trained."""
+    """Annotations that choose the best epoch; `null` if nothing is trained."""
     test: str | None = "test.tsv"
-    """Annotations that results are computed on; none where nothing is scored."""
+    """Annotations that results are computed on; `null` if nothing is scored."""
     annotations: str | None = None
-    """One file for all parts instead of three; the column `split_column` then tells them apart."""
+    """One file for all parts instead of three, with the part of each row in the column `split_column`."""
     split_column: str = "split"
     """Column with train, validation or test in each row of `annotations`."""
     classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
-    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet.
-
-    None: all labels of the annotations, sorted.
-    """
+    """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet. Default null: all labels of the
+    annotations, sorted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,7 +67,7 @@ class FolderConfig(DataConfig):
 
     @property
     def has_labels(self) -> bool:
-        """Whether training clips have labels, or only what a teacher gives."""
+        """Whether training clips have labels; else a teacher gives the targets."""
         return self.annotations is not None or self.train is not None
 
     def load(self) -> Splits:
@@ -106,14 +102,13 @@ def read_folder(
 
     Args:
         audio: Folder of the audio files.
+        annotations: One table per part, or one table of all. A training part of None is all audio that is in no other
+            part, unlabelled; another part of None is empty.
+        classes: Allowed labels in logit order; default None, all that occur, sorted.
+        on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
         num_workers: Threads that read the headers of files.
         split_column: Column of a single table that names the part.
         channel: Of the files, counted from 1; default None, the mean of all.
-        annotations: One TSV per part, or one TSV whose `split_column` names the part of each row. Without one the
-            training part is all audio that
-            is in no other part, without labels, and another part is empty.
-        classes: Allowed labels in logit order; none takes all that occur, sorted.
-        on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
 
     Raises:
         DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file
@@ -144,17 +139,10 @@ def read_folder(
         raise DataError(f"{audio}: in its annotations, {problem}")
     for label in sorted(labels - set(classes)):
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
-    may_be_empty = [] if isinstance(annotations, Path) else [part for part, path in annotations.items() if path is None]
-    return read_parts(
-        dict.fromkeys(PARTS, audio),
-        by_part,
-        classes,
-        on_error,
-        num_workers,
-        [part for part in may_be_empty if part != "train"],
-        skipped,
-        channel,
-    )
+    files = {} if isinstance(annotations, Path) else annotations
+    may_be_empty = [part for part in ("validation", "test") if files.get(part, audio) is None]
+    audio_of = dict.fromkeys(PARTS, audio)
+    return read_parts(audio_of, by_part, classes, on_error, num_workers, may_be_empty, skipped, channel)
 
 
 def read_parts(
@@ -170,13 +158,13 @@ def read_parts(
     """Clips of annotated files, durations read from the files.
 
     Args:
+        audio: Folder of the files by part.
+        events: By part and file name.
         classes: Labels in logit order.
         on_error: As in `read_folder`.
         num_workers: Threads that read the headers of files.
-        audio: Folder of the files by part.
-        events: By part and file name.
         may_be_empty: Parts that need no clip.
-        already_skipped: Messages about what was left out before.
+        already_skipped: Messages about files that were left out before.
         channel: Of the files, counted from 1; default None, the mean of all.
 
     Raises:
@@ -201,22 +189,14 @@ def read_parts(
             overhang[part] = total
     for part in PARTS:
         if not parts[part] and part not in may_be_empty:
-            lack = _missing_words(audio[part], events.get(part, {})) or (
-                skipped[0] if skipped else "add rows to its annotations"
-            )
+            missing = _missing_words(audio[part], events.get(part, {}))
+            lack = missing or next(iter(skipped), "add rows to its annotations")
             raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; {lack}")
     train, validation, test = (parts[part] for part in PARTS)
-    left_out = tuple(skipped)
     return Splits(
-        tuple(classes),
-        train,
-        validation,
-        test,
-        skipped=left_out,
-        num_skipped=num_skipped,
-        overhang=overhang,
+        tuple(classes), train, validation, test, skipped=tuple(skipped), num_skipped=num_skipped, overhang=overhang,
         chosen_channel=str(channel or ""),
-    )
+    )  # fmt: skip
 
 
 def _clips(
@@ -245,10 +225,8 @@ def _clips(
     errors = [result for result in results if isinstance(result, str)]
     if errors and on_error == "raise":
         if len(errors) > 1 and (lack := _missing_words(audio, events_by_file)):
-            raise DataError(
-                f"{next((error for error in errors if 'no such audio file' in error), errors[0])}; {lack}; "
-                "data.on_error=skip leaves such files out"
-            )
+            error = next((error for error in errors if "no such audio file" in error), errors[0])
+            raise DataError(f"{error}; {lack}; data.on_error=skip leaves such files out")
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
     skipped.extend(errors)
@@ -258,10 +236,7 @@ def _clips(
 def _missing_words(audio: Path, names: Collection[str]) -> str:
     """Which annotated files are not there; empty if all are."""
     spelled = FolderNames(audio)
-    missing = [name for name in names if not spelled.path(name).exists()]
+    if not (missing := [name for name in names if not spelled.path(name).exists()]):
+        return ""
     shown = ", ".join(missing[:SHOWN_FILES]) + (", …" if len(missing) > SHOWN_FILES else "")
-    return (
-        f"{len(missing):,} of the {len(names):,} audio files in its annotations are not below {audio}: {shown}"
-        if missing
-        else ""
-    )
+    return f"{len(missing):,} of the {len(names):,} audio files in its annotations are not below {audio}: {shown}"

@@ -1,7 +1,4 @@
-"""A packed copy of a data set that `efficient-sed data pack` writes.
-
-16 kHz samples, events and parts, for training without decoding.
-"""
+"""A packed copy of a data set that `efficient-sed data pack` writes, for training without decoding."""
 
 from __future__ import annotations
 

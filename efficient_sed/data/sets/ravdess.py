@@ -24,23 +24,18 @@ PATTERN = "03-01-EMOTION-INTENSITY-STATEMENT-REPETITION-ACTOR.wav, two digits ea
 @DATASETS.register("ravdess")
 @dataclass(frozen=True)
 class RavdessConfig(FoldsConfig):
-    """The published folder of spoken audio: Actor_01/ to Actor_24/.
-
-    A fold is six actors in their order, three women and three men.
-    """
+    """The published folder of spoken audio, Actor_01/ to Actor_24/; a fold is six actors in their order."""
 
     title: ClassVar[str] = "RAVDESS"
     classes: ClassVar[tuple[str, ...]] = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
     num_folds: ClassVar[int] = 4
     layout: ClassVar[str] = "Actor_01/ to Actor_24/"
+    audio_folder: ClassVar[str] = ""
 
     fold: int = 1
     """The fold to test on, 1 to 4; in a sweep `folds=all` takes each in turn."""
     clip_seconds: float = 3.0
-    """Training clips are cropped at random or zero-padded to this length.
-
-    Longer files are evaluated in windows of it.
-    """
+    """Training clips are cropped at random or zero-padded to this length; longer files are evaluated in windows."""
 
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
         """Label of each file, by fold."""
@@ -53,9 +48,8 @@ class RavdessConfig(FoldsConfig):
                         f"{path}: its name says actor {actor:02}, its folder {folder.name}: the actor would stand on "
                         "both sides of a fold"
                     )
-                by_fold.setdefault((actor - 1) * self.num_folds // NUM_ACTORS + 1, {})[f"{folder.name}/{path.name}"] = (
-                    label
-                )
+                fold = (actor - 1) * self.num_folds // NUM_ACTORS + 1
+                by_fold.setdefault(fold, {})[f"{folder.name}/{path.name}"] = label
         if not by_fold:
             raise DataError(f"data.root={self.root}: holds no Actor_NN/*.wav; give the folder that holds {self.layout}")
         return by_fold

@@ -1,10 +1,8 @@
 """Synthetic soundscapes: real FLAC files and annotations, made from a seed and read back as a `folder` data set.
 
-In the style of TUT-SED Synthetic 2016 (polyphony up to five, background noise, strong class imbalance). Classes come in
-groups that
-ask for different abilities: some differ in their spectrum, some in rhythm or contour over seconds, some last 50 ms,
-some many seconds.
-A train of pulses is one event with its gaps, so a model without context cuts it to pieces.
+In the style of TUT-SED Synthetic 2016: polyphony up to five, background noise, strong class imbalance. Some classes
+differ in their spectrum, some in rhythm or contour over seconds; some last 50 ms, some many seconds. A train of pulses
+is one event with its gaps, so that a model without context cuts it to pieces.
 
 No event is ever repeated: every one is drawn anew from a random stream that belongs to (stream, seed, part, clip).
 """
@@ -17,7 +15,7 @@ import math
 import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -43,11 +41,8 @@ MAX_SCENES = 1_000_000  # of a part; of ten seconds a hundred gigabytes
 MIN_GAP_S = 0.3  # between events of one class, so that they stay apart on the frame grid
 FADE_S = 0.005
 STREAMS = {"benchmark": 0, "pretraining": 1}
-IMBALANCE = {
-    "train": 1.0,
-    "validation": 0.5,
-    "test": 0.5,
-}  # rare classes need enough events for a steady mean over classes
+# rare classes need enough events for a steady mean over classes
+IMBALANCE = {"train": 1.0, "validation": 0.5, "test": 0.5}
 
 
 @dataclass(frozen=True)
@@ -132,61 +127,50 @@ class SyntheticConfig(DataConfig):
     stream: Literal["benchmark", "pretraining"] = "benchmark"
     """Random streams that share no event: what backbones are pre-trained on is never what models are compared on."""
     seed: int = 0
+    """Seed of the random streams, 0 or more; another seed gives other soundscapes."""
     num_train: int = 400
+    """Soundscapes in the training part, 1 to 1000000."""
     num_validation: int = 60
+    """Soundscapes in the validation part, 1 to 1000000."""
     num_test: int = 200
+    """Soundscapes in the test part, 1 to 1000000."""
     scene_seconds: float = 10.0
+    """Length of a soundscape in seconds, 3 to 3600."""
     min_snr_db: float = -3.0
+    """Lowest signal-to-noise ratio of an event in dB."""
     max_snr_db: float = 20.0
+    """Highest signal-to-noise ratio of an event in dB."""
     median_frames: int = 1
     """No filter: a window of three frames already erases clicks of 50 ms."""
 
     SCENE_KEYS: ClassVar[tuple[str, ...]] = (
-        "stream",
-        "seed",
-        "num_train",
-        "num_validation",
-        "num_test",
-        "scene_seconds",
-        "min_snr_db",
-        "max_snr_db",
-    )
+        "stream", "seed", "num_train", "num_validation", "num_test", "scene_seconds", "min_snr_db", "max_snr_db",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.channel is None, "data.channel", self.channel, "synthetic scenes have one channel")
         for key in ("num_train", "num_validation", "num_test"):
-            require(
-                1 <= getattr(self, key) <= MAX_SCENES, f"data.{key}", getattr(self, key), f"1 to {MAX_SCENES} scenes"
-            )
+            value = getattr(self, key)
+            require(1 <= value <= MAX_SCENES, f"data.{key}", value, f"1 to {MAX_SCENES} scenes")
         require(self.seed >= 0, "data.seed", self.seed, "0 or more")
-        require(
-            3.0 <= self.scene_seconds <= MAX_CLIP_SECONDS,
-            "data.scene_seconds",
-            f"{self.scene_seconds:g}",
-            f"3 to {MAX_CLIP_SECONDS} seconds",
-        )
-        require(
-            self.min_snr_db <= self.max_snr_db,
-            "data.min_snr_db",
-            self.min_snr_db,
-            f"at most data.max_snr_db={self.max_snr_db}",
-        )
+        seconds, largest_db = self.scene_seconds, f"at most data.max_snr_db={self.max_snr_db}"
+        is_length = 3.0 <= seconds <= MAX_CLIP_SECONDS
+        require(is_length, "data.scene_seconds", f"{seconds:g}", f"3 to {MAX_CLIP_SECONDS} seconds")
+        require(self.min_snr_db <= self.max_snr_db, "data.min_snr_db", self.min_snr_db, largest_db)
 
     @property
     def folder(self) -> Path:
-        """Where this very data set lies; its name tells the settings."""
+        """Folder of the generated data set; its name holds the settings."""
         return Path(self.root) / (
             f"synthetic_v{GENERATOR_VERSION}_{self.stream}_seed{self.seed}_{self.num_train}-{self.num_validation}-{self.num_test}"
             f"x{self.scene_seconds:g}s_snr{self.min_snr_db:g}to{self.max_snr_db:g}"
         )
 
     def identity(self) -> dict[str, Any]:
-        """Wherever it lies, the same settings give the same data."""
-        return {
-            **{key: value for key, value in super().identity().items() if key != "root"},
-            "generator": GENERATOR_VERSION,
-        }
+        """As `DataConfig.identity`, without the folder: the same settings give the same data."""
+        values = {key: value for key, value in super().identity().items() if key != "root"}
+        return {**values, "generator": GENERATOR_VERSION}
 
     def load(self) -> Splits:
         """Read the clips and their events; see `DataConfig.load`."""
@@ -231,19 +215,14 @@ def write_synthetic(config: SyntheticConfig) -> Path:
 
 
 def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
-    """Write everything into a folder, which then takes its place.
-
-    What a process that was killed left there is removed first.
-    """
+    """Write into a hidden folder, which is renamed at the end; leftovers of a killed process are removed first."""
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         for part in PARTS:
             (unfinished / "audio" / part).mkdir(parents=True)
             scene = Scene(config.scene_seconds, config.min_snr_db, config.max_snr_db, IMBALANCE[part])
-            jobs = [
-                (str(unfinished), config.stream, config.seed, part, index, scene)
-                for index in range(getattr(config, f"num_{part}"))
-            ]
+            numbers = range(getattr(config, f"num_{part}"))
+            jobs = [(str(unfinished), config.stream, config.seed, part, index, scene) for index in numbers]
             shown = progress(f"soundscapes for {part}", len(jobs), is_drawn=sys.stderr.isatty())
             with (
                 ProcessPoolExecutor(max_workers=max(1, config.num_workers), initializer=end_with_parent) as pool,
@@ -253,13 +232,9 @@ def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
                 for clip_rows in pool.map(_write_scene, jobs, chunksize=8):
                     rows += clip_rows
                     made(1)
-            (unfinished / f"{part}.tsv").write_text(
-                "\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n", encoding="utf-8"
-            )
-        settings = {
-            "generator": GENERATOR_VERSION,
-            **{k: v for k, v in asdict(config).items() if k in config.SCENE_KEYS},
-        }
+            table = "\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n"
+            (unfinished / f"{part}.tsv").write_text(table, encoding="utf-8")
+        settings = {"generator": GENERATOR_VERSION} | {key: getattr(config, key) for key in config.SCENE_KEYS}
         (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
         unfinished.replace(config.folder)
     finally:

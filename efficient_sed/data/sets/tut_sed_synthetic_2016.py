@@ -1,9 +1,8 @@
 """TUT-SED Synthetic 2016: a hundred mixtures of about eight minutes with up to five of 16 classes at once.
 
 Cakir et al., "Convolutional recurrent neural networks for polyphonic sound event detection", 2017
-(https://arxiv.org/abs/1702.06286). Training
-sees sequences of 1024 frames of 10 ms, as in Drossos et al. 2020; validation and test hear whole mixtures, so that no
-border is scored.
+(https://arxiv.org/abs/1702.06286). Training takes sequences of 1024 frames of 10 ms, as in Drossos et al. 2020;
+validation and test take whole mixtures, so that no border is scored.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ from efficient_sed.registry import DATASETS
 logger = logging.getLogger(__name__)
 CLASSES = (
     "alarms_and_sirens", "baby_crying", "bird_singing", "bus", "cat_meowing", "crowd_applause", "crowd_cheering",
-    "dog_barking", "footsteps",
-    "glass_smash", "gun_shot", "horsewalk", "mixer", "motorcycle", "rain", "thunder",
+    "dog_barking", "footsteps", "glass_smash", "gun_shot", "horsewalk", "mixer", "motorcycle", "rain", "thunder",
 )  # fmt: skip
 PREFIX = "TUT-SED-synthetic-2016"
 SEQUENCE_S = 10.24  # 1024 frames
@@ -73,9 +71,8 @@ class TutSedSynthetic2016Config(DataConfig):
             "validation": numbers[num_test : num_test + num_validation],
             "train": numbers[num_test + num_validation :],
         }
-        names = {
-            number: audio[number].name if number in audio else f"{PREFIX}-mix-{number}.wav" for number in numbers
-        }  # a missing one is read_parts' to report
+        # a missing one is read_parts' to report
+        names = {number: audio[number].name if number in audio else f"{PREFIX}-mix-{number}.wav" for number in numbers}
         events = {part: {names[number]: _read_events(meta[number]) for number in by_part[part]} for part in PARTS}
         _report_overlaps(events)
         splits = read_parts(
@@ -88,12 +85,8 @@ class TutSedSynthetic2016Config(DataConfig):
         )
         short = [clip.id for part in PARTS for clip in getattr(splits, part) if clip.duration_s < self.clip_seconds]
         if short:
-            logger.warning(
-                "%d mixtures are shorter than data.clip_seconds=%g and are padded with silence, such as %s",
-                len(short),
-                self.clip_seconds,
-                short[0],
-            )
+            padded = "%d mixtures are shorter than data.clip_seconds=%g and are padded with silence, such as %s"
+            logger.warning(padded, len(short), self.clip_seconds, short[0])
         train = tuple(piece for clip in splits.train for piece in cut_clip(clip, self.clip_seconds))
         return replace(splits, train=train)
 
@@ -162,13 +155,9 @@ def _read_events(path: Path) -> list[Event]:
 
 
 def _report_overlaps(events: Mapping[str, Mapping[str, Sequence[Event]]]) -> None:
-    """Say how many events `read_parts` will join with another, all mixtures in one line."""
+    """Log how many events `read_parts` will join with another, in one line for all mixtures."""
     joined = {name: len(own) - len(merge_overlapping(own)) for part in PARTS for name, own in events[part].items()}
     affected = [name for name, count in joined.items() if count]
     if affected:
-        logger.info(
-            "%d events overlap one of their class and are joined with it, in %d mixtures, such as %s",
-            sum(joined.values()),
-            len(affected),
-            affected[0],
-        )
+        overlaps = "%d events overlap one of their class and are joined with it, in %d mixtures, such as %s"
+        logger.info(overlaps, sum(joined.values()), len(affected), affected[0])

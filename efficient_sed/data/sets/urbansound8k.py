@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from efficient_sed.data.sets._folds import FoldsConfig, add_file, check_class, read_fold, read_index
+from efficient_sed.data.sets._folds import FoldsConfig, add_file, check_class, read_fold
 from efficient_sed.errors import DataError
 from efficient_sed.registry import DATASETS
 
@@ -35,17 +35,11 @@ class UrbanSound8kConfig(FoldsConfig):
     clip_seconds: float = 4.0
     """Shorter clips are padded with silence to this length."""
 
-    def audio_folder(self, root: Path) -> Path:
-        """Folder of the audio files."""
-        return root / "audio"
-
     def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
         """Label of each file, by fold."""
         by_fold: dict[int, dict[str, str]] = {}
         first: dict[str, int] = {}  # fold of each recording, which a slice's name begins with
-        for place, row in read_index(
-            root / "metadata" / "UrbanSound8K.csv", COLUMNS, f"data.root=DIR is the folder that holds {self.layout}"
-        ):
+        for place, row in self.read_index(root / "metadata" / "UrbanSound8K.csv", COLUMNS):
             fold = read_fold(place, row["fold"], self.num_folds)
             check_class(place, ("class", "classID"), row["class"], row["classID"], self.classes)
             name = row["slice_file_name"] and f"fold{fold}/{row['slice_file_name']}"

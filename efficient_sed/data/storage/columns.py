@@ -1,8 +1,7 @@
-"""Clips as flat columns, made into objects one at a time when they are asked for.
+"""Clips as flat columns, made into objects on access.
 
-Two million clips as Python objects are two gigabytes, of which every data worker ends up with a copy: looking at an
-object writes its count of
-references. Columns lie in arrays, or stay in a file; a process holds the clips of one batch.
+Two million clips as Python objects are two gigabytes, of which every data worker would end up with a copy, because
+reading an object writes its reference count. Columns lie in arrays, or stay in a file.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, islice, pairwise
+from operator import eq
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -50,14 +50,8 @@ class ClipColumns(abc.ABC):
         bounds = self.read("event_first", first, last + 1).tolist()
         low, high = bounds[0], bounds[-1]
         labels = [self.labels[number] for number in self.read("event_class", low, high).tolist()]
-        events = list(
-            map(
-                Event,
-                self.read("event_onset_s", low, high).tolist(),
-                self.read("event_offset_s", low, high).tolist(),
-                labels,
-            )
-        )
+        onsets_s, offsets_s = (self.read(name, low, high).tolist() for name in ("event_onset_s", "event_offset_s"))
+        events = list(map(Event, onsets_s, offsets_s, labels))
         durations_s, sources = self.read("duration_s", first, last).tolist(), self.sources(ids, first, last)
         return [
             Clip(name, source, duration_s, tuple(events[begin - low : end - low]))
@@ -98,11 +92,7 @@ class ColumnPart(Sequence[Clip]):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, ColumnPart) and self.columns is other.columns:
             return np.array_equal(self.rows, other.rows)
-        return (
-            isinstance(other, Sequence)
-            and len(self) == len(other)
-            and all(own == its for own, its in zip(self, other, strict=True))
-        )
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
 
     __hash__ = None  # type: ignore[assignment]  # as a list
 
@@ -129,12 +119,7 @@ class Block(NamedTuple):
 
 
 def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Block]:
-    """A part block by block, for what counts over all clips.
-
-    Args:
-        clips: The part.
-        labels: Number of each label; labels that are met are added.
-    """
+    """Yield a part block by block. `labels` numbers the labels; those that it lacks are added."""
     if isinstance(clips, ColumnPart):
         numbers = np.array([labels.setdefault(label, len(labels)) for label in clips.columns.labels])
         for first, last in clips.runs():
@@ -143,13 +128,8 @@ def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Bl
                 clips.columns.read(name, int(bounds[0]), int(bounds[-1]))
                 for name in ("event_class", "event_onset_s", "event_offset_s")
             )
-            yield Block(
-                clips.columns.read("duration_s", first, last),
-                np.repeat(np.arange(last - first), np.diff(bounds)),
-                numbers[label],
-                onset_s,
-                offset_s,
-            )
+            clip = np.repeat(np.arange(last - first), np.diff(bounds))
+            yield Block(clips.columns.read("duration_s", first, last), clip, numbers[label], onset_s, offset_s)
         return
     remaining = iter(clips)
     while block := list(islice(remaining, BLOCK)):
@@ -158,27 +138,21 @@ def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Bl
             for number, clip in enumerate(block)
             for event in clip.events
         ]
-        columns = np.array(events, dtype=np.float64).reshape(-1, 4).T
-        yield Block(
-            np.array([clip.duration_s for clip in block]),
-            columns[0].astype(np.int64),
-            columns[1].astype(np.int64),
-            columns[2],
-            columns[3],
-        )
+        clip_number, label_number, onset_s, offset_s = np.array(events, dtype=np.float64).reshape(-1, 4).T
+        clip, label = clip_number.astype(np.int64), label_number.astype(np.int64)
+        yield Block(durations(block), clip, label, onset_s, offset_s)
 
 
 def durations(clips: Sequence[Clip]) -> np.ndarray:
     """Seconds of each clip, shape (clips,)."""
     if isinstance(clips, ColumnPart):
-        return np.concatenate(
-            [np.zeros(0), *(clips.columns.read("duration_s", first, last) for first, last in clips.runs())]
-        )
+        ranges = (clips.columns.read("duration_s", first, last) for first, last in clips.runs())
+        return np.concatenate([np.zeros(0), *ranges])
     return np.array([clip.duration_s for clip in clips], dtype=np.float64)
 
 
 def select(clips: Sequence[Clip], is_kept: Iterable[bool]) -> Sequence[Clip]:
-    """Those of a part for which it holds, in their order."""
+    """Choose clips of a part by a mask."""
     if isinstance(clips, ColumnPart):
         return ColumnPart(clips.columns, np.asarray(clips.rows)[np.fromiter(is_kept, dtype=bool)])
     return tuple(compress(clips, is_kept))

@@ -1,12 +1,7 @@
-"""Files that hold many encoded clips.
+"""Files that hold many encoded clips: HDF5 with a data set `mp3`, and Arrow data sets written by `save_to_disk`.
 
-HDF5 with a data set `mp3`, and Arrow data sets as `datasets.save_to_disk` writes them.
-
-Each process opens a container on first use and keeps it open: handles must not cross a fork, nor be pickled.
-Arrow files are read by pyarrow itself, without the package `datasets`: it maps the file into memory, so that a row
-costs one page fault
-and a look at labels touches no audio; `datasets` would decode whole rows and takes a second and a half to import in
-every worker.
+Each process opens a container on first use and keeps it open: handles must not cross a fork, nor be pickled. pyarrow
+reads Arrow files without the package `datasets`, which decodes whole rows and takes long to import in every worker.
 """
 
 from __future__ import annotations
@@ -25,14 +20,8 @@ from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import check_unpacked
 
 Kind = Literal["hdf5", "arrow"]
-HDF5_ERRORS = (
-    OSError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-)  # what h5py raises of damaged files
+# what h5py raises of damaged files
+HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 _opened: dict[tuple[int, str, Path], Any] = {}
 
 
@@ -66,43 +55,32 @@ class Hdf5Container:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = open_hdf5(path)
-        names, self._mp3 = self._stored("audio_name"), self._stored("mp3")
+        names, self._mp3 = (self._stored(name, stored_data) for name in ("audio_name", "mp3"))
         if names.shape != self._mp3.shape or names.ndim != 1:
             raise DataError(
                 f"{path}: audio_name has shape {names.shape}, mp3 {self._mp3.shape}; needed: one name a clip"
             )
 
-    def _stored(self, name: str) -> Any:
+    def _stored(self, name: str, read: Callable[[Any, str], Any]) -> Any:
         try:
             if name not in self._file:
+                found = ", ".join(self._file) or "nothing"
                 raise DataError(
-                    f"{self.path}: data set {name!r} is missing; found: {', '.join(self._file) or 'nothing'}; needed: "
-                    "audio_name, mp3, target"
+                    f"{self.path}: data set {name!r} is missing; found: {found}; needed: audio_name, mp3, target"
                 )
-            return stored_data(self._file, name)
+            return read(self._file, name)
         except HDF5_ERRORS as error:
             raise DataError(
-                f"{self.path}: data set {name!r} is damaged ({_one_line(error)}); copy the file again"
+                f"{self.path}: data set {name!r} is damaged ({one_line(error)}); copy the file again"
             ) from error
 
     def names(self) -> list[str]:
         """File names as stored, in order of rows."""
-        try:
-            return texts(self.column("audio_name"))
-        except HDF5_ERRORS as error:
-            raise DataError(
-                f"{self.path}: data set 'audio_name' is damaged ({_one_line(error)}); copy the file again"
-            ) from error
+        return list(self._stored("audio_name", lambda file, name: texts(read_whole(file, name))))
 
     def column(self, name: str) -> Any:
         """A data set but `mp3`, read whole."""
-        self._stored(name)
-        try:
-            return read_whole(self._file, name)
-        except HDF5_ERRORS as error:
-            raise DataError(
-                f"{self.path}: data set {name!r} is damaged ({_one_line(error)}); copy the file again"
-            ) from error
+        return self._stored(name, read_whole)
 
     def encoded(self, row: int) -> bytes:
         """The encoded clip of one row."""
@@ -112,7 +90,7 @@ class Hdf5Container:
                 raise ValueError(f"mp3 holds {samples.dtype}, no bytes")
             return bytes(samples.tobytes())
         except HDF5_ERRORS as error:
-            raise DataError(f"damaged ({_one_line(error)}); copy the file again") from error
+            raise DataError(f"damaged ({one_line(error)}); copy the file again") from error
 
 
 class ArrowContainer:
@@ -131,12 +109,12 @@ class ArrowContainer:
                 parts[-1].validate(full=True)  # else a wrong offset would be followed wherever it points
             except (OSError, UnicodeDecodeError, pa.ArrowException) as error:  # a column's name may be no text
                 raise DataError(
-                    f"{file}: not readable as Arrow ({_one_line(error)}); copy the data set again"
+                    f"{file}: not readable as Arrow ({one_line(error)}); copy the data set again"
                 ) from error
         try:
             self._table = pa.concat_tables(parts)
         except pa.ArrowException as error:
-            raise DataError(f"{path}: its files do not fit together ({_one_line(error)})") from error
+            raise DataError(f"{path}: its files do not fit together ({one_line(error)})") from error
         if "filename" not in self.columns or "mp3_bytes" not in self.columns:
             raise DataError(
                 f"{path}: columns filename and mp3_bytes are needed; found: {', '.join(self.columns) or 'none'}"
@@ -183,7 +161,7 @@ def arrow_files(path: Path) -> Sequence[Path]:
         files = [path / name for name in names]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(
-            f"{path}: not a split of an Arrow data set (state.json: {_one_line(error)}); write it with datasets' "
+            f"{path}: not a split of an Arrow data set (state.json: {one_line(error)}); write it with datasets' "
             "save_to_disk"
         ) from error
     if outside := [name for name in names if Path(name).name != name or name in ("", "..")]:
@@ -260,8 +238,9 @@ def open_hdf5(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except HDF5_ERRORS as error:
-        raise DataError(f"{path}: not readable as HDF5 ({_one_line(error)}); copy the file again") from error
+        raise DataError(f"{path}: not readable as HDF5 ({one_line(error)}); copy the file again") from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The message of an error, in one line."""
     return " ".join(str(error).split())

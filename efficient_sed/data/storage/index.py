@@ -1,7 +1,4 @@
-"""What opening a data set of a hundred thousand clips needs to know of each, kept between runs.
-
-Duration, size and hash of the content.
-"""
+"""Duration, size and content hash of each clip of a large data set, kept between runs."""
 
 from __future__ import annotations
 
@@ -64,12 +61,12 @@ def file_stamp(*paths: Path) -> str:
 
 
 def look_up(container: Path, rows: Sequence[IndexRow], num_workers: int) -> list[IndexEntry]:
-    """Entries of clips in order; what the stored index lacks is read once, and stored.
+    """Get the entries of clips in order; clips that the stored index lacks are read once.
 
     Args:
-        rows: Clips of that container.
-        num_workers: Threads that read what the index lacks.
         container: File or folder that the index belongs to.
+        rows: Clips of that container.
+        num_workers: Threads that read the missing clips.
 
     Raises:
         DataError: If the index cannot be stored.
@@ -92,7 +89,7 @@ def look_up(container: Path, rows: Sequence[IndexRow], num_workers: int) -> list
 
 
 def index_file(container: Path) -> Path:
-    """Where the index of a container lies."""
+    """Path of the index of a container."""
     name = hashlib.sha256(str(container.resolve()).encode()).hexdigest()[:12]
     return home_folder() / "index" / f"{container.stem}_{name}.npz"
 
@@ -102,7 +99,7 @@ def _key(row: IndexRow) -> str:
 
 
 def _drop_changed(known: dict[str, IndexEntry], rows: Sequence[IndexRow]) -> None:
-    """Forget what these clips were before their container changed."""
+    """Drop entries of these clips from before their container changed."""
     current, names = {_key(row) for row in rows}, {row.key for row in rows}
     for key in [key for key in known if key not in current and key.split(" ", 1)[1] in names]:
         del known[key]
@@ -160,7 +157,7 @@ def _store(path: Path, known: dict[str, IndexEntry]) -> None:
 
 
 def _load(path: Path) -> dict[str, IndexEntry]:
-    """The stored entries; none if the file is missing, of another version, or damaged: then it is made anew."""
+    """Read the stored entries; none if the file is missing, of another version, or damaged."""
     if not path.is_file():
         return {}
     try:
@@ -182,13 +179,8 @@ def _load(path: Path) -> dict[str, IndexEntry]:
 
 
 def _is_entry(entry: IndexEntry) -> bool:
-    """Whether it is what `_probe` could have made."""
-    is_usable = isinstance(entry.duration_s, float) and (
-        0 < entry.duration_s < math.inf or (entry.duration_s == 0 and bool(entry.problem))
-    )
-    return (
-        is_usable
-        and isinstance(entry.num_bytes, int)
-        and entry.num_bytes >= (0 if entry.problem else 1)
-        and isinstance(entry.problem, str)
-    )
+    """Whether `_probe` could have made it."""
+    duration_s, num_bytes, _, problem = entry
+    has_types = isinstance(duration_s, float) and isinstance(num_bytes, int) and isinstance(problem, str)
+    is_empty = duration_s == 0 or num_bytes == 0
+    return has_types and 0 <= duration_s < math.inf and num_bytes >= 0 and (bool(problem) or not is_empty)

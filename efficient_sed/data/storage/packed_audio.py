@@ -1,7 +1,4 @@
-"""Clips of a packed data set.
-
-Ranges of 16-bit samples at 16 kHz, and columns, that stay in their files until they are asked for.
-"""
+"""Clips of a packed data set: 16-bit samples at 16 kHz and columns, read from their files on access."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ class PackedAudio(AudioSource):
         """Refuse a sample rate; see `AudioSource.check_rate`."""
         if sample_rate != SAMPLE_RATE:
             raise DataError(
-                f"{self.file}: packed at {SAMPLE_RATE} Hz, the model hears {sample_rate} Hz; give data=… and "
+                f"{self.file}: packed at {SAMPLE_RATE} Hz, the model takes {sample_rate} Hz; give data=… and "
                 "data.root=DIR of the recordings themselves"
             )
 

@@ -1,10 +1,7 @@
-"""Ranges of the data sets of an HDF5 file, read where they lie.
+"""Ranges of the data sets of an HDF5 file, read where they lie: nothing stays in memory, and no lock is taken.
 
-Nothing of them stays in memory, no lock is taken, and each process opens a file once.
-
-A file may be read by many nodes over a network file system, so HDF5 only reads the header, through a file that is
-opened for reading; a read that fails
-for the moment is tried again. (Memory maps would do as well until the network fails, which then kills the process.)
+A file may be read by many nodes over a network file system. HDF5 therefore reads only the header, and a read that
+fails for the moment is tried again. (Memory maps would kill the process when the network fails.)
 """
 
 from __future__ import annotations
@@ -12,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -20,12 +18,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from efficient_sed.data.storage.containers import forget, opened
+from efficient_sed.data.storage.containers import HDF5_ERRORS, forget, one_line, opened
 from efficient_sed.errors import DataError
-from efficient_sed.files.reading import read_at
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_SEEK_LOCK = threading.Lock()
 FORMAT, VERSION = "efficient_sed packed", 2
 INDEX_NAME, SHARD_NAME = "index.h5", "shard_{:05d}.h5"
 PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOLINK, errno.EHOSTDOWN, errno.ECONNRESET)
@@ -63,19 +61,10 @@ class PackedFile:
                     for name, dataset in header.items()
                     if isinstance(dataset, h5py.Dataset)
                 }
-        except (
-            OSError,
-            LookupError,
-            OverflowError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:  # whatever h5py says of addresses that are none
+        except (*HDF5_ERRORS, OverflowError) as error:  # OverflowError: an address beyond 64 bits
             if getattr(error, "errno", None) in PASSING:
                 raise
-            raise DataError(
-                f"{path}: not readable as HDF5 ({' '.join(str(error).split())}); copy the file again"
-            ) from error
+            raise DataError(f"{path}: not readable as HDF5 ({one_line(error)}); copy the file again") from error
         form, version = self.attributes.get("format"), self.attributes.get("version")
         if form != FORMAT:
             raise DataError(f"{path}: an HDF5 file, but not one that `efficient-sed data pack` wrote")
@@ -97,13 +86,22 @@ class PackedFile:
             raise ValueError(f"entries {first} to {last} of {name!r}, which has {place.length}")
         size = place.dtype.itemsize
         wanted, position = (last - first) * size, place.offset + first * size
-        data = read_at(self._descriptor, wanted, position)
+        data = b""
         while len(data) < wanted:  # the kernel gives at most 2 GiB at once
-            more = read_at(self._descriptor, wanted - len(data), position + len(data))
+            more = _read_at(self._descriptor, wanted - len(data), position + len(data))
             if not more:
                 raise ValueError(f"the file ends within {name!r}")
-            data += more
+            data = data + more if data else more
         return np.frombuffer(data, place.dtype)
+
+
+def _read_at(descriptor: int, size: int, position: int) -> bytes:
+    """`os.pread`, which Windows lacks."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, position)
+    with _SEEK_LOCK:  # threads share the position of the file
+        os.lseek(descriptor, position, os.SEEK_SET)
+        return os.read(descriptor, size)
 
 
 def is_packed(path: Path) -> bool:
@@ -113,7 +111,7 @@ def is_packed(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return bool(file.attrs.get("format") == FORMAT) and {"id", "samples"} <= file.keys()
-    except (OSError, LookupError, RuntimeError, TypeError, ValueError):  # whatever h5py says of a file that is none
+    except HDF5_ERRORS:
         return False
 
 

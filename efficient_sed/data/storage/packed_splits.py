@@ -1,7 +1,4 @@
-"""Reads the tables of a packed data set.
-
-One HDF5 file, or a folder of `index.h5`, with all but the samples, and `shard_00000.h5` and so on.
-"""
+"""Reading the tables of a packed data set: one HDF5 file, or a folder of `index.h5` and shards of samples."""
 
 from __future__ import annotations
 
@@ -22,18 +19,9 @@ from efficient_sed.files.json import parse_json
 ROUNDING_S = 1e-6
 BLOCK = 1 << 16  # entries of a column that are looked at together
 COLUMNS = {
-    "id": "S",
-    "digest": "S",
-    "duration_s": "f",
-    "first": "i",
-    "length": "i",
-    "scale": "f",
-    "crc32": "i",
-    "event_first": "i",
-    "event_onset_s": "f",
-    "event_offset_s": "f",
-    "event_class": "i",
-}
+    "id": "S", "digest": "S", "duration_s": "f", "first": "i", "length": "i", "scale": "f", "crc32": "i",
+    "event_first": "i", "event_onset_s": "f", "event_offset_s": "f", "event_class": "i",
+}  # fmt: skip
 """Data sets of an index, and their kinds as numpy names them."""
 
 
@@ -52,15 +40,10 @@ def load_packed(root: Path) -> Splits:
         raise DataError(f"data.root={root}: {lacks}; write it with: efficient-sed data pack data=… {root}")
     file, index = open_packed(path)
     try:
-        opened = (
-            [(file, index)]
-            if "samples" in file.places
-            else [
-                _open_shard(root / SHARD_NAME.format(number), file)
-                for number in range(file.places["shard_first"].length)
-            ]
-        )
-        return _read_splits(file, index, opened)
+        if "samples" in file.places:
+            return _read_splits(file, index, [(file, index)])
+        names = map(SHARD_NAME.format, range(file.places["shard_first"].length))
+        return _read_splits(file, index, [_open_shard(root / name, file) for name in names])
     except (OSError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({' '.join(str(error).split())}); pack the data set again") from error
 
@@ -70,9 +53,7 @@ def _open_shard(path: Path, index: PackedFile) -> tuple[PackedFile, PackedPath]:
         raise DataError(f"{path}: no such file, though {INDEX_NAME} names it; copy the folder again")
     file, shard = open_packed(path)
     if file.attributes.get("manifest_hash") != index.attributes.get("manifest_hash"):
-        raise DataError(
-            f"{path}: belongs to another packed data set than the {INDEX_NAME} beside it; copy the folder again"
-        )
+        raise DataError(f"{path}: belongs to another packed data set than {INDEX_NAME}; copy the folder again")
     return file, shard
 
 
@@ -117,14 +98,14 @@ def _rows(file: PackedFile, part: str) -> np.ndarray:
 
 
 def _marked(file: PackedFile, rows: np.ndarray) -> np.ndarray:
-    """Of each clip whether it is among these, shape (clips,)."""
+    """Mask of these clips, shape (clips,)."""
     marked = np.zeros(file.places["id"].length, dtype=bool)
     marked[rows] = True
     return marked
 
 
 def _blocks(length: int) -> Iterator[tuple[int, int]]:
-    """Ranges of entries that are looked at together: a column of millions need not be in memory as a whole."""
+    """Ranges of BLOCK entries, so that a column is never in memory as a whole."""
     for first in range(0, length, BLOCK):
         yield first, min(length, first + BLOCK)
 
@@ -165,18 +146,11 @@ def _check_clips(file: PackedFile, shard_first: np.ndarray, shard_length: np.nda
             file.read(name, *rows) for name in ("first", "length", "scale", "duration_s")
         )
         shards = np.maximum(np.searchsorted(shard_first, first, side="right") - 1, 0)
-        if (
-            (length < 1).any()
-            or (first < 0).any()
-            or (first - shard_first[shards] > shard_length[shards] - length).any()
-        ):
+        is_inside = (length >= 1) & (first >= 0) & (first - shard_first[shards] <= shard_length[shards] - length)
+        if not is_inside.all():
             raise ValueError("a clip is not within the samples")
-        if not (
-            np.isfinite(duration_s).all()
-            and np.isfinite(scale).all()
-            and (scale >= 1).all()
-            and (np.abs(length / SAMPLE_RATE - duration_s) <= 2 / SAMPLE_RATE).all()
-        ):
+        is_as_long = np.abs(length / SAMPLE_RATE - duration_s) <= 2 / SAMPLE_RATE
+        if not (is_as_long & np.isfinite(scale) & (scale >= 1)).all():
             raise ValueError("a clip's scale is below 1, or it is not as long as its duration")
 
 

@@ -54,19 +54,13 @@ class PackedWriter:
     Args:
         folder: Where index and shards lie; without shards the index holds the samples.
         capacity: Samples of all clips together, at most.
-        shard_samples: Of one file; none: all.
-        watched: Numbers of clips of which `origins` is kept.
+        shard_samples: Largest number of samples of one file; None for one file of everything.
+        watched: Numbers of clips to keep in `origins`.
     """
 
     def __init__(self, folder: Path, capacity: int, shard_samples: int | None, watched: Collection[int] = ()) -> None:
         self.folder, self._capacity, self._shard_samples, self._watched = folder, capacity, shard_samples, watched
-        self._number, self._first, self._length, self._crc32, self._shard_first = (
-            array("q"),
-            array("q"),
-            array("q"),
-            array("q"),
-            array("q"),
-        )
+        self._number, self._first, self._length, self._crc32, self._shard_first = (array("q") for _ in range(5))
         self._scale = array("d")
         self.origins: list[tuple[int, AudioSource]] = []
         """Rows of the watched clips, and where they came from."""
@@ -92,13 +86,10 @@ class PackedWriter:
         self._samples[self._end : self._end + len(samples)] = samples
         if number in self._watched:
             self.origins.append((len(self), clip.audio))
-        for column, value in (
-            (self._number, number),
-            (self._first, self._shard_first[-1] + self._end),
-            (self._length, len(samples)),
-            (self._crc32, zlib.crc32(samples.tobytes())),
-        ):
-            column.append(value)
+        self._number.append(number)
+        self._first.append(self._shard_first[-1] + self._end)
+        self._length.append(len(samples))
+        self._crc32.append(zlib.crc32(samples.tobytes()))
         self._scale.append(scale)
         self._end += len(samples)
         self._capacity -= len(samples)
@@ -121,13 +112,8 @@ class PackedWriter:
                 file["evaluated_classes"] = _bytes(splits.evaluated_classes)
             if self._shard_samples is not None:
                 file["shard_first"] = np.array(self._shard_first)
-            for name, column in (
-                ("first", self._first),
-                ("length", self._length),
-                ("scale", self._scale),
-                ("crc32", self._crc32),
-            ):
-                file[name] = np.array(column)
+            file["first"], file["length"] = np.array(self._first), np.array(self._length)
+            file["scale"], file["crc32"] = np.array(self._scale), np.array(self._crc32)
             is_kept = np.zeros(len(clips), dtype=bool)
             is_kept[self._number] = True
             row = np.cumsum(is_kept) - 1
@@ -136,10 +122,7 @@ class PackedWriter:
             _write_clips(file, splits, lambda: itertools.compress(clips, is_kept))
 
     def sign(self, manifest_hash: str) -> None:
-        """Write the data set's hash into every file.
-
-        It tells whether they belong together, and need not be computed at every start.
-        """
+        """Write the data set's hash into every file: it shows that they belong together, and is computed once."""
         for path in {*self.paths, self.folder / INDEX_NAME}:
             with h5py.File(path, "a") as file:
                 file.attrs["manifest_hash"] = manifest_hash
@@ -157,10 +140,7 @@ class PackedWriter:
 
 
 def _write_clips(file: Any, splits: Splits, kept: Any) -> None:
-    """Names, contents and events of the kept clips, which are gone through twice.
-
-    Columns in a file have a fixed size.
-    """
+    """Write names, contents and events of clips, in two passes: columns in a file have a fixed size."""
     num_clips, num_events, widths = 0, 0, {"id": 1, "digest": 1}
     for clip in kept():
         num_clips, num_events = num_clips + 1, num_events + len(clip.events)

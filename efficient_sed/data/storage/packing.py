@@ -1,7 +1,4 @@
-"""Writes a packed copy of a data set.
-
-Every clip decoded once, 16-bit samples at 16 kHz one after another in contiguous data sets.
-"""
+"""Writing a packed copy of a data set: 16-bit samples at 16 kHz, one clip after another."""
 
 from __future__ import annotations
 
@@ -54,9 +51,9 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
     """Write a packed copy; it appears only when it is complete.
 
     Args:
-        config: Of the data set that is packed.
+        config: The data set to be packed.
         output: A file; with shards a folder.
-        shard_gb: Largest size of a file of samples, in 10^9 bytes; none: one file of everything.
+        shard_gb: Largest size of a file of samples, in 10^9 bytes; default None, one file of everything.
 
     Raises:
         DataError: If a clip cannot be read and `data.on_error` is not "skip", or the copy cannot be written.
@@ -82,10 +79,7 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
 
 
 def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path, shard_gb: float | None) -> Packed:
-    """Write everything into a hidden folder, of which index or whole then take their place.
-
-    What a process that was killed left there is removed first.
-    """
+    """Write into a hidden folder, which is renamed at the end; leftovers of a killed process are removed first."""
     if output.is_dir():
         raise DataError(f"{output}: is there already; give another name")
     capacity = clips.capacity()
@@ -98,9 +92,7 @@ def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path
     try:
         unreadable = _write_samples(writer, clips, config)
         if not len(writer):
-            raise DataError(
-                f"{output}: not one clip could be read; the first: {unreadable[0] if unreadable else 'there is none'}"
-            )
+            raise DataError(f"{output}: no clip could be read; the first: {next(iter(unreadable), 'no clips')}")
         writer.write_tables(splits, clips)
         writer.sign(load_packed(unfinished).hash_clips())
         num_bytes = _finish(unfinished)
@@ -153,10 +145,7 @@ def _decode(clip: Clip) -> tuple[np.ndarray, float] | str:
 
 
 def _compare_speed(origins: Sequence[tuple[int, AudioSource]], output: Path) -> tuple[float, float]:
-    """Whole clips a second from the packed file and from where they came, in turn, in random order.
-
-    After one of each that opens the files.
-    """
+    """Measure whole clips a second from the packed file and from the source, in turn, in random order."""
     if not origins:
         return 0.0, 0.0
     columns = cast("ColumnPart", load_packed(output).train).columns
@@ -164,7 +153,7 @@ def _compare_speed(origins: Sequence[tuple[int, AudioSource]], output: Path) -> 
     pairs = [(clip.audio, own) for clip, (_, own) in zip(rows, origins, strict=True)]
     order = np.random.default_rng(0).permutation(len(pairs)).tolist()
     packed_s = own_s = 0.0
-    for audio in pairs[order[0]]:
+    for audio in pairs[order[0]]:  # opens the files
         audio.read()
     for packed, own in (pairs[place] for place in order):
         packed_s += _seconds(packed.read)

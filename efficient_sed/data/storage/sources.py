@@ -27,17 +27,17 @@ PIECE_S, ROUNDING_S = 600.0, 0.01  # read at once by a check, and that a duratio
 class AudioSource(abc.ABC):
     """Audio that can be read in excerpts; `str()` names it in messages."""
 
-    def check_rate(self, sample_rate: int) -> None:  # noqa: B027  # most take any
+    def check_rate(self, sample_rate: int) -> None:  # noqa: B027 (most sources take any)
         """Raise a DataError if it cannot be read at that rate."""
 
     @abc.abstractmethod
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        """Mono, shape (samples,).
+        """Read mono samples, shape (samples,).
 
         Args:
-            start_s: Where to begin; must lie inside.
-            duration_s: How much; none for the rest. What lies beyond the end is left out.
-            sample_rate: In Hz, that the samples are resampled to.
+            start_s: Where to begin, in seconds; must lie inside.
+            duration_s: How much to read, in seconds; default None, the rest. A part beyond the end is left out.
+            sample_rate: Rate of the result, in Hz.
 
         Raises:
             DataError: If it cannot be decoded; the message names it.
@@ -58,7 +58,7 @@ class AudioSource(abc.ABC):
 
 
 class EncodedSource(AudioSource):
-    """Audio in an encoded form that can be had as bytes."""
+    """Audio of an encoded file."""
 
     @abc.abstractmethod
     def encoded(self) -> bytes:
@@ -122,10 +122,9 @@ class Excerpt(AudioSource):
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE) -> Tensor:
         """Read mono samples; see `AudioSource.read`."""
-        rest = self.duration_s - start_s
-        return self.source.read(
-            self.start_s + start_s, rest if duration_s is None else min(rest, duration_s), sample_rate
-        )
+        rest_s = self.duration_s - start_s
+        wanted_s = rest_s if duration_s is None else min(rest_s, duration_s)
+        return self.source.read(self.start_s + start_s, wanted_s, sample_rate)
 
     def content_hash(self) -> str:
         """Hash of the content."""

@@ -77,11 +77,7 @@ def check_duration(where: str, duration_s: float) -> None:
 def _to_array(clip_id: str, scores: ArrayLike) -> np.ndarray:
     try:
         array = np.asarray(scores)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # rows of unequal length; tensors on a GPU or with a gradient
+    except (ValueError, TypeError, RuntimeError) as error:  # unequal rows; tensors on a GPU or with a gradient
         reason = str(error).splitlines()[0]
         needed = "needed: real numbers (frames, classes)"
         raise DataError(f"clip {clip_id!r}: scores make no array ({reason}); {needed}") from error

@@ -58,9 +58,8 @@ class PsdsEntries:
             self._keep = math.ceil(drawn + SPREAD * math.sqrt(drawn)) + 32
         self.cuts = np.full(len(column), LOWEST)
         """Lowest score of each class that still matters."""
-        self._maxima: list[
-            np.ndarray
-        ] = []  # (clips, classes) of clips without events of the class; only the highest ones survive
+        self._maxima: list[np.ndarray] = []
+        """Highest scores of clips without events of the class, each (clips, classes); only the highest are kept."""
         self._num_maxima = 0
         self._next_refresh = self._keep
         self._chunks: list[Entries] = []

@@ -107,10 +107,6 @@ class _LibraryPsds(ABC):
         variant = describe_variant(self.parameters, len(present), self.package, version(self.package))
         return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self._clips), variant, roc)
 
-    def metrics(self) -> dict[str, Any]:
-        """The score in the form that results carry."""
-        return self.compute().metrics()
-
     def _failure(self, reason: str) -> DataError:
         where = "where no threshold changes the counts of a class, as when all its scores are -inf"
         other = next(name for name in LIBRARIES if name != self.package) if self.parameters.alpha_ct else "exact"

@@ -12,9 +12,7 @@ import numpy as np
 
 from efficient_sed.machine.compile import compiled
 
-MICROSECONDS = (
-    1e6  # lengths are compared after rounding to them, as sed_scores_eval does: a share of exactly 0.7 counts
-)
+MICROSECONDS = 1e6  # lengths are rounded to them before a comparison, as in sed_scores_eval: exactly 0.7 counts
 FAILED, PASSED = 1, 2  # states of a detection that was held against the detection tolerance; 0: not yet
 
 
@@ -96,18 +94,9 @@ def sweep_clip(
             filled = _sweep_without_events(column, cuts[c], filled, out_score, out_hits, out_alarms)
         else:
             filled = _sweep_with_events(
-                column,
-                cuts[c],
-                borders,
-                onsets[first:last],
-                offsets[first:last],
-                dtc,
-                gtc,
-                filled,
-                out_score,
-                out_hits,
-                out_alarms,
-            )
+                column, cuts[c], borders, onsets[first:last], offsets[first:last], dtc, gtc, filled,
+                out_score, out_hits, out_alarms,
+            )  # fmt: skip
         out_class[before:filled] = c
     return C, filled
 
@@ -148,10 +137,8 @@ def _sweep_with_events(
     frames = np.flatnonzero(column[:T] >= cut)
     frames = frames[np.argsort(-column[frames])]
     is_active = np.zeros(T + 1, np.bool_)
-    right, left = (
-        np.zeros(T + 1, np.int64),
-        np.zeros(T + 1, np.int64),
-    )  # end behind the run that begins here, begin of the run that ends before here
+    right = np.zeros(T + 1, np.int64)  # end behind the run that begins here
+    left = np.zeros(T + 1, np.int64)  # begin of the run that ends before here
     state = np.zeros(T + 1, np.int8)  # by begin of the run
     touched = np.empty(T, np.int64)
     needed = np.rint(gtc * (offsets - onsets) * MICROSECONDS)
@@ -213,17 +200,9 @@ def _join_equal(column: np.ndarray, borders: np.ndarray) -> tuple[np.ndarray, np
 
 @compiled
 def _take_back(
-    begin: int,
-    end: int,
-    state: np.ndarray,
-    borders: np.ndarray,
-    onsets: np.ndarray,
-    offsets: np.ndarray,
-    needed: np.ndarray,
-    covered: np.ndarray,
-    hits: int,
-    alarms: int,
-) -> tuple[int, int]:
+    begin: int, end: int, state: np.ndarray, borders: np.ndarray, onsets: np.ndarray, offsets: np.ndarray,
+    needed: np.ndarray, covered: np.ndarray, hits: int, alarms: int,
+) -> tuple[int, int]:  # fmt: skip
     """Counts without the run of these frames."""
     if state[begin] == FAILED:
         alarms -= 1

@@ -30,9 +30,6 @@ class PsdsBackEnd(Protocol):
     def compute(self) -> PsdsResult:
         """The score of the clips so far."""
 
-    def metrics(self) -> dict[str, Any]:
-        """The score in the form that results carry."""
-
 
 def create_back_end(
     name: BackEnd,

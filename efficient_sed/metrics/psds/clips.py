@@ -34,25 +34,13 @@ CLIPS_FILE = "psds_clips.npz"
 NUM_REPLICATES, SEED = 1000, 0
 CONFIDENCE = 95
 _ARRAYS = (
-    "durations",
-    "first_entry",
-    "scores",
-    "clips",
-    "hits",
-    "alarms",
-    "event_class",
-    "event_clip",
-    "event_count",
-    "cuts",
-)
+    "durations", "first_entry", "scores", "clips", "hits", "alarms", "event_class", "event_clip", "event_count", "cuts",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PsdsClips:
-    """Changes of the counts at every threshold that can matter, by class and descending score.
-
-    Clips in order of their ids.
-    """
+    """Changes of the counts at every threshold that can matter, by class and descending score; clips sorted by id."""
 
     classes: tuple[str, ...]
     """Those that occur."""
@@ -141,12 +129,8 @@ class PsdsClips:
 
         Compiled loops read, and crash, wherever these say.
         """
-        num_clips, num_classes, num_entries, num_pairs = (
-            len(self.clip_ids),
-            len(self.classes),
-            len(self.scores),
-            len(self.event_clip),
-        )
+        num_clips, num_classes = len(self.clip_ids), len(self.classes)
+        num_entries, num_pairs = len(self.scores), len(self.event_clip)
         lengths = (num_clips, num_classes + 1, *[num_entries] * 4, *[num_pairs] * 3, num_classes)
         if any(getattr(self, name).shape != (length,) for name, length in zip(_ARRAYS, lengths, strict=True)):
             raise ValueError("its arrays do not fit together")
@@ -189,11 +173,8 @@ class PsdsClips:
         ).astype(np.int64)
         if not num_events.any():
             raise DataError(NO_EVENTS)
-        duration_s, max_efpr, values = (
-            float(weights @ self.durations),
-            float(self.variant["max_efpr"]),
-            np.zeros(len(self.classes)),
-        )
+        duration_s, max_efpr = float(weights @ self.durations), float(self.variant["max_efpr"])
+        values = np.zeros(len(self.classes))
         is_last_of_ties, is_floor, most_alarms = self._marks
         lacking = draw_classes(
             weights, duration_s, max_alarms(duration_s, max_efpr), max_efpr, num_events, self.first_entry,
@@ -258,9 +239,7 @@ def report_psds(accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """From the k-th lowest to the k-th highest of drawn values.
-
-    The 95 % that are left when as many are cut off at either end.
+    """From the k-th lowest to the k-th highest of drawn values: the middle 95 %.
 
     k is the largest that is below 2.5 % of their number + 1 (Efron & Tibshirani 1993, 12.5), so that 0 lies outside if
     and only if `p_value` is below 0.05.
@@ -271,9 +250,6 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def p_value(differences: np.ndarray) -> float:
-    """Two-sided, of drawn differences.
-
-    Twice the share on the rarer side of 0, where 0 itself and one more draw are counted in.
-    """
+    """Two-sided, of drawn differences: twice the share on the rarer side of 0, with 0 itself and one more draw."""
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(1.0, 2 * (tail + 1) / (len(differences) + 1))

@@ -58,12 +58,8 @@ class PsdsAccumulator:
             raise DataError("PSDS needs at least one clip, got none")
         for number, duration_s in enumerate(durations):
             check_duration(f"durations[{number}]", duration_s)
-        self.classes, self.frame_hop_s, self.parameters, self.keeps_clips = (
-            tuple(classes),
-            frame_hop_s,
-            parameters,
-            keeps_clips,
-        )
+        self.classes, self.frame_hop_s = tuple(classes), frame_hop_s
+        self.parameters, self.keeps_clips = parameters, keeps_clips
         self._longest_s = math.fsum(durations)
         self.durations: dict[str, float] = {}
         self._seen_s = 0.0
@@ -130,10 +126,6 @@ class PsdsAccumulator:
         variant = describe_variant(self.parameters, len(single), "exact", f"algorithm {ALGORITHM}")
         psds = area(Curve(roc.efpr, roc.etpr), max_efpr)
         return PsdsResult(psds, float(np.mean(list(single.values()))), single, len(self.durations), variant, roc)
-
-    def metrics(self) -> dict[str, Any]:
-        """The score in the form that results carry."""
-        return self.compute().metrics()
 
     def count_events(self) -> np.ndarray:
         """Events of each class so far."""

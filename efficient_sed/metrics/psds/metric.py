@@ -67,7 +67,7 @@ class PsdsMetric(ClipMetric):
         Raises:
             DataError: If there is no event in the ground truth.
         """
-        return self.back_end.metrics()
+        return self.back_end.compute().metrics()
 
     def report(self, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
         """Confidence interval of the plain mean; counts by clip and the PSD-ROC go into the folder."""

@@ -76,9 +76,8 @@ def mean_roc_auc(logits: Tensor, targets: Tensor) -> float | None:
     for scores, is_positive in zip(logits.T.float().numpy(), targets.T.bool().numpy(), strict=True):
         num_positive, num_negative = int(is_positive.sum()), int((~is_positive).sum())
         if num_positive and num_negative:
-            num_ordered = (
-                rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
-            )  # pairs with the positive above, half of the ties
+            # pairs with the positive above, half of the ties
+            num_ordered = rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
             values.append(float(num_ordered) / (num_positive * num_negative))
     return math.fsum(values) / len(values) if values else None
 

@@ -55,8 +55,11 @@ class AttentionConfig(SequenceHeadConfig):
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
+    """Number of attention layers, 1 to 100."""
     num_heads: int = 8
+    """Attention heads of each layer, 1 to 256."""
     dropout: float = 0.0
+    """Dropout of the attention weights and of the layers' outputs, 0 to below 1."""
 
     def __post_init__(self) -> None:
         require_layers(self.num_layers, self.dropout)

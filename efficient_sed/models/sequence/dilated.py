@@ -75,6 +75,7 @@ class DilatedConfig(SequenceHeadConfig):
     The classifier reads channels * (hidden - kernel) / stride features a step, which makes it large.
     """
     channels: int = 256
+    """Filters of the dilated convolution, 1 to 8192."""
     kernel: int = 7
     """3, 5 or 7, over time and features."""
     dilation: int = 10

@@ -75,6 +75,7 @@ class GruConfig(SequenceHeadConfig):
     hidden: int = 256
     """State size, of each direction."""
     num_layers: int = 2
+    """Number of recurrent layers, 1 to 100."""
 
     def __post_init__(self) -> None:
         require_size("seq.hidden", self.hidden)

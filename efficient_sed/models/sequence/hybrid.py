@@ -124,7 +124,9 @@ class HybridConfig(SequenceHeadConfig):
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
+    """Number of blocks, 1 to 100."""
     num_heads: int = 8
+    """Attention heads of each layer, 1 to 256."""
     dropout: float = 0.0
     """In the feed-forward parts."""
 

@@ -180,6 +180,7 @@ class MambaConfig(SequenceHeadConfig):
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
+    """Number of state-space layers, 1 to 100."""
     head_dim: int | None = None
     """Features that share one decay.
 

@@ -82,7 +82,9 @@ class MinGruConfig(SequenceHeadConfig):
     hidden: int = 256
     """Model dimension and state size."""
     num_layers: int = 2
+    """Number of blocks, 1 to 100."""
     dropout: float = 0.0
+    """Dropout of the feed-forward parts, 0 to below 1."""
 
     def __post_init__(self) -> None:
         require_size("seq.hidden", self.hidden)

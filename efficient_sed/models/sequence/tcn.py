@@ -132,6 +132,7 @@ class TcnConfig(SequenceHeadConfig):
     num_layers: int = 2
     """Blocks of five stages."""
     dropout: float = 0.2
+    """Dropout after each convolution, 0 to below 1."""
 
     def __post_init__(self) -> None:
         require_size("seq.hidden", self.hidden)

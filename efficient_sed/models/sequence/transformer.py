@@ -64,9 +64,11 @@ class TransformerConfig(SequenceHeadConfig):
     hidden: int = 256
     """Model dimension."""
     num_layers: int = 2
+    """Number of transformer layers, 1 to 100."""
     num_heads: int | None = None
     """Attention heads, default None: 8, or 4 where hidden is below 128, as in the released models."""
     dropout: float = 0.2
+    """Dropout of attention and feed-forward parts, 0 to below 1."""
 
     def __post_init__(self) -> None:
         require_layers(self.num_layers, self.dropout)

@@ -44,10 +44,8 @@ class LocalLauncher:
                 for slot in range(self.jobs):
                     if waiting and slot not in running:
                         point = waiting.popleft()
-                        running[slot] = (
-                            point,
-                            RunProcess.of(point).start({DEVICES_KEY: gpus[slot % len(gpus)]} if gpus else None),
-                        )
+                        environment = {DEVICES_KEY: gpus[slot % len(gpus)]} if gpus else None
+                        running[slot] = point, RunProcess.of(point).start(environment)
                 yield []
                 time.sleep(POLL_S)
                 ended = [slot for slot, (_, process) in running.items() if process.poll() is not None]

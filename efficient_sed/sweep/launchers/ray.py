@@ -77,7 +77,7 @@ class RayLauncher:
 
 
 def check_answers(address: str) -> None:
-    """Raise an OSError now if nobody listens at HOST:PORT, where Ray would try for minutes."""
+    """Raise an OSError now if no server answers at HOST:PORT; Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), CONNECT_S).close()

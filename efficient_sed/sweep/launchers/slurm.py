@@ -112,15 +112,12 @@ class SlurmTask:
 
     def __call__(self) -> int:
         """The exit status of the run."""
-        before = signal.signal(
-            signal.SIGUSR2, signal.SIG_IGN
-        )  # which a process inherits: some clusters send it to all of a job, and the run has to save itself
+        # inherited by the run, which must not be ended by it: some clusters send the signal to all processes of a job
+        before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         self._process = self.run.start()
         signal.signal(signal.SIGUSR2, before)
         status = wait_for(self._process)
-        if (
-            status == EXIT_TERMINATED
-        ):  # the whole job was told to go; it must not look finished before SLURM takes it away and queues it again
+        if status == EXIT_TERMINATED:  # the job must not look finished before SLURM queues it again
             time.sleep(WARNING_S)
         return status
 

@@ -1,4 +1,4 @@
-"""What one command writes the other reads unchanged, or it is refused by one line: names and labels of every sort, in every format."""
+"""Annotation files are read as they were written, in every format, or refused with one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AudioSet Strong from each of its layouts: the same clips, the same audio in any process, and a line for what is wrong."""
+"""AudioSet Strong from each of its layouts: clips, audio in any process, errors."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ def test_clips_that_are_much_shorter_than_their_events(copy: Callable[[str], Pat
     write_hdf5(root, mp3_files(8.5), ["eval"])
     assert load(root).num_skipped["test"] == 0  # the only event behind it is of no class of the training set
     write_hdf5(root, mp3_files(5.5), ["eval"])
-    message = r"eval_segments_mp3\.hdf\[0\] Yf-fffffffff\.mp3: event 'Bark' at 6-7 s lies beyond the file's end at 5\.5 s by more than 1 s"
+    message = (
+        r"eval_segments_mp3\.hdf\[0\] Yf-fffffffff\.mp3: event 'Bark' at 6-7 s lies beyond the file's end at 5\.5 s by"
+        r" more than 1 s"
+    )
     with pytest.raises(DataError, match=message + r".*data\.on_error=skip leaves such files out"):
         load(root)
     splits = load(root, on_error="skip")
@@ -284,38 +287,83 @@ def truncate(name: str) -> Callable[[Path], Any]:
 
 
 BAD: list[tuple[str, str, Callable[[Path], Any], dict[str, Any], str]] = [
-    ("no folder", "arrow", Path.exists, {"root": "nowhere"}, r"data\.root=nowhere: no such directory; give the folder of AudioSet as data\.root=DIR"),
-    ("empty folder", "folder", lambda root: [path.unlink() for path in root.glob("*.tsv")], {}, r"data\.root={root}: no layout of AudioSet is recognised; needed: .*"),
-    ("two layouts", "hdf5", lambda root: (root / "dataset_dict.json").touch(), {}, r"data\.root={root}: holds arrow and hdf5; choose with data\.layout=arrow"),
-    ("no eval folder", "arrow", lambda root: shutil.rmtree(root / "eval"), {}, r"{root}: the folders eval missing, so there is no eval part"),
-    ("no eval file", "hdf5", lambda root: (root / "eval_segments_mp3.hdf").unlink(), {}, r"{root}: the files eval_segments_mp3\.hdf missing, so there is no eval part"),
     (
-        "no training split", "arrow", lambda root: [shutil.rmtree(root / split) for split in ("balanced_train", "unbalanced_train")], {},
+        "no folder", "arrow", Path.exists, {"root": "nowhere"},
+        r"data\.root=nowhere: no such directory; give the folder of AudioSet as data\.root=DIR",
+    ),
+    (
+        "empty folder", "folder", lambda root: [path.unlink() for path in root.glob("*.tsv")], {},
+        r"data\.root={root}: no layout of AudioSet is recognised; needed: .*",
+    ),
+    (
+        "two layouts", "hdf5", lambda root: (root / "dataset_dict.json").touch(), {},
+        r"data\.root={root}: holds arrow and hdf5; choose with data\.layout=arrow",
+    ),
+    (
+        "no eval folder", "arrow", lambda root: shutil.rmtree(root / "eval"), {},
+        r"{root}: the folders eval missing, so there is no eval part",
+    ),
+    (
+        "no eval file", "hdf5", lambda root: (root / "eval_segments_mp3.hdf").unlink(), {},
+        r"{root}: the files eval_segments_mp3\.hdf missing, so there is no eval part",
+    ),
+    (
+        "no training split", "arrow",
+        lambda root: [shutil.rmtree(root / split) for split in ("balanced_train", "unbalanced_train")], {},
         r"{root}: the folders balanced_train and unbalanced_train missing, so there is no train part",
     ),
-    ("wrong layout", "folder", Path.exists, {"layout": "hdf5"}, r"{root}: no .*|{root}: the files balanced_train_segments_mp3\.hdf and .* missing, so there is no train part"),
-    ("no annotations", "hdf5", lambda root: (root / "audioset_eval_strong.tsv").unlink(), {}, r"{root}: no audioset_eval_strong\.tsv \(or \.csv, or in metadata/\); .*"),
-    ("truncated HDF5", "hdf5", truncate("eval*.hdf"), {}, r"{root}/eval_segments_mp3\.hdf: not readable as HDF5 \(.*truncated file.*\); copy the file again"),
-    ("truncated Arrow", "arrow", truncate("eval/*.arrow"), {}, r"{root}/eval/data-.*\.arrow: not readable as Arrow \(.*\); copy the data set again"),
-    ("Arrow file missing", "arrow", lambda root: next((root / "eval").glob("*.arrow")).unlink(), {}, r"{root}/eval/data-.*: no such file, though state\.json names it; .*"),
+    (
+        "wrong layout", "folder", Path.exists, {"layout": "hdf5"},
+        r"{root}: no .*|{root}: the files balanced_train_segments_mp3\.hdf and .* missing, so there is no train part",
+    ),
+    (
+        "no annotations", "hdf5", lambda root: (root / "audioset_eval_strong.tsv").unlink(), {},
+        r"{root}: no audioset_eval_strong\.tsv \(or \.csv, or in metadata/\); .*",
+    ),
+    (
+        "truncated HDF5", "hdf5", truncate("eval*.hdf"), {},
+        r"{root}/eval_segments_mp3\.hdf: not readable as HDF5 \(.*truncated file.*\); copy the file again",
+    ),
+    (
+        "truncated Arrow", "arrow", truncate("eval/*.arrow"), {},
+        r"{root}/eval/data-.*\.arrow: not readable as Arrow \(.*\); copy the data set again",
+    ),
+    (
+        "Arrow file missing", "arrow", lambda root: next((root / "eval").glob("*.arrow")).unlink(), {},
+        r"{root}/eval/data-.*: no such file, though state\.json names it; .*",
+    ),
     (
         "Arrow file's name too long", "arrow",
-        lambda root: (root / "eval/state.json").write_text('{"_data_files": [{"filename": "' + "x" * 5000 + '"}]}'), {}, r".*x: no such file, though state\.json names it.*",
+        lambda root: (root / "eval/state.json").write_text('{"_data_files": [{"filename": "' + "x" * 5000 + '"}]}'), {},
+        r".*x: no such file, though state\.json names it.*",
     ),
-    ("no state", "arrow", lambda root: (root / "eval/state.json").write_text("{"), {}, r"{root}/eval: not a split of an Arrow data set \(state\.json: .*\); .*"),
-    ("garbage", "folder", lambda root: replace_mp3(root, VIDEOS[1], b"noise" * 99), {}, r"{root}/audio/YYb_bbbbbbbb\.mp3: not readable as audio .*; data\.on_error=skip .*"),
-    ("no bytes", "folder", lambda root: replace_mp3(root, VIDEOS[1], b""), {}, r"{root}/audio/YYb_bbbbbbbb\.mp3: the audio file is empty \(0 bytes\); data\.on_error=skip .*"),
     (
-        "no row of bytes", "hdf5", lambda root: write_hdf5(root, mp3_files() | {VIDEOS[0]: b""}, ["balanced_train"]), {},
-        r"{root}/balanced_train_segments_mp3\.hdf\[0\] Y--aaaaaaaaa\.mp3: the audio file is empty \(0 bytes\); data\.on_error=skip .*",
+        "no state", "arrow", lambda root: (root / "eval/state.json").write_text("{"), {},
+        r"{root}/eval: not a split of an Arrow data set \(state\.json: .*\); .*",
+    ),
+    (
+        "garbage", "folder", lambda root: replace_mp3(root, VIDEOS[1], b"noise" * 99), {},
+        r"{root}/audio/YYb_bbbbbbbb\.mp3: not readable as audio .*; data\.on_error=skip .*",
+    ),
+    (
+        "no bytes", "folder", lambda root: replace_mp3(root, VIDEOS[1], b""), {},
+        r"{root}/audio/YYb_bbbbbbbb\.mp3: the audio file is empty \(0 bytes\); data\.on_error=skip .*",
+    ),
+    (
+        "no row of bytes", "hdf5",
+        lambda root: write_hdf5(root, mp3_files() | {VIDEOS[0]: b""}, ["balanced_train"]), {},
+        r"{root}/balanced_train_segments_mp3\.hdf\[0\] Y--aaaaaaaaa\.mp3: the audio file is empty .*skip .*",
     ),
     (
         "a clip twice", "folder", lambda root: soundfile.write(root / f"Y{VIDEOS[0]}.flac", tone(0, 1.0), 32_000), {},
-        r"{root}/audio/Y--aaaaaaaaa\.mp3: the clip Y--aaaaaaaaa\.mp3 is in {root}/Y--aaaaaaaaa\.flac too; clip ids must not repeat",
+        r"{root}/audio/Y--aaaaaaaaa\.mp3:"
+        r" the clip Y--aaaaaaaaa\.mp3 is in {root}/Y--aaaaaaaaa\.flac too; clip ids must not repeat",
     ),
     (
-        "a clip in two splits", "arrow", lambda root: [shutil.rmtree(root / "unbalanced_train"), shutil.copytree(root / "balanced_train", root / "unbalanced_train")], {},
-        r"{root}/unbalanced_train\[0\]: the clip Y--aaaaaaaaa\.mp3 is in {root}/balanced_train\[0\] too; clip ids must not repeat",
+        "a clip in two splits", "arrow",
+        lambda root: shutil.copytree(root / "balanced_train/", root / "unbalanced_train", dirs_exist_ok=True), {},
+        r"{root}/unbalanced_train\[0\]:"
+        r" the clip Y--aaaaaaaaa\.mp3 is in {root}/balanced_train\[0\] too; clip ids must not repeat",
     ),
     (
         "a clip in both parts", "folder", table(f"{VIDEOS[0]}_30000\t0\t1\t/m/09x0r", "audioset_eval_strong.tsv"), {},
@@ -323,19 +371,46 @@ BAD: list[tuple[str, str, Callable[[Path], Any], dict[str, Any], str]] = [
     ),
     (
         "two segments", "hdf5", table(f"{VIDEOS[0]}_50000\t0\t1\t/m/09x0r"), {},
-        r"{root}/audioset_train_strong\.tsv:10: segment '--aaaaaaaaa_50000' is of the same video as '--aaaaaaaaa_30000' in line 2; clip ids must not repeat",
+        r"{root}/audioset_train_strong\.tsv:10:"
+        r" segment '--aaaaaaaaa_50000' is of the same video as '--aaaaaaaaa_30000' in line 2; clip ids must not repeat",
     ),
-    ("no class", "hdf5", table(f"{VIDEOS[0]}_30000\t0\t1\tBarkk"), {}, r"{root}/audioset_train_strong\.tsv:10: 'Barkk' is no class of AudioSet; did you mean 'Bark'\?"),
-    ("reversed", "hdf5", table(f"{VIDEOS[0]}_30000\t2\t1\t{BARK}"), {}, r"{root}/audioset_train_strong\.tsv:10: start 2 s must be at least 0 and before end 1 s"),
-    ("not a number", "hdf5", table(f"{VIDEOS[0]}_30000\tnan\t1\t{BARK}"), {}, r"{root}/audioset_train_strong\.tsv:10: start nan s must be at least 0 .*"),
-    ("words", "hdf5", table(f"{VIDEOS[0]}_30000\tx\t1\t{BARK}"), {}, r"{root}/audioset_train_strong\.tsv:10: 'x' and '1' are not seconds"),
-    ("short row", "hdf5", table(f"{VIDEOS[0]}_30000\t0"), {}, r"{root}/audioset_train_strong\.tsv:10: 2 columns, the header has 4"),
-    ("no segment", "hdf5", table(f"{VIDEOS[0]}\t0\t1\t{BARK}"), {}, r"{root}/audioset_train_strong\.tsv:10: segment '--aaaaaaaaa' is not <youtube id>_<start in ms>"),
-    ("no column", "hdf5", lambda root: (root / "audioset_train_strong.tsv").write_text("segment_id\tlabel\n"), {}, r".*: column 'start_time_seconds' is missing; .*"),
-    ("no audio", "folder", lambda root: shutil.rmtree(root / "audio"), {}, r"{root}: no audio file Y<youtube id>\.mp3 \(or another ending\) lies below"),
     (
-        "other audio", "folder", lambda root: [path.rename(path.with_name("Yother.mp3")) for path in (root / "audio").iterdir()], {},
-        r"data\.root={root}: none of the 5 annotated clips of the train part has audio here; looked for Y--aaaaaaaaa\.mp3 and so on",
+        "no class", "hdf5", table(f"{VIDEOS[0]}_30000\t0\t1\tBarkk"), {},
+        r"{root}/audioset_train_strong\.tsv:10: 'Barkk' is no class of AudioSet; did you mean 'Bark'\?",
+    ),
+    (
+        "reversed", "hdf5", table(f"{VIDEOS[0]}_30000\t2\t1\t{BARK}"), {},
+        r"{root}/audioset_train_strong\.tsv:10: start 2 s must be at least 0 and before end 1 s",
+    ),
+    (
+        "not a number", "hdf5", table(f"{VIDEOS[0]}_30000\tnan\t1\t{BARK}"), {},
+        r"{root}/audioset_train_strong\.tsv:10: start nan s must be at least 0 .*",
+    ),
+    (
+        "words", "hdf5", table(f"{VIDEOS[0]}_30000\tx\t1\t{BARK}"), {},
+        r"{root}/audioset_train_strong\.tsv:10: 'x' and '1' are not seconds",
+    ),
+    (
+        "short row", "hdf5", table(f"{VIDEOS[0]}_30000\t0"), {},
+        r"{root}/audioset_train_strong\.tsv:10: 2 columns, the header has 4",
+    ),
+    (
+        "no segment", "hdf5", table(f"{VIDEOS[0]}\t0\t1\t{BARK}"), {},
+        r"{root}/audioset_train_strong\.tsv:10: segment '--aaaaaaaaa' is not <youtube id>_<start in ms>",
+    ),
+    (
+        "no column", "hdf5", lambda root: (root / "audioset_train_strong.tsv").write_text("segment_id\tlabel\n"), {},
+        r".*: column 'start_time_seconds' is missing; .*",
+    ),
+    (
+        "no audio", "folder", lambda root: shutil.rmtree(root / "audio"), {},
+        r"{root}: no audio file Y<youtube id>\.mp3 \(or another ending\) lies below",
+    ),
+    (
+        "other audio", "folder",
+        lambda root: [path.rename(path.with_name("Yother.mp3")) for path in (root / "audio").iterdir()], {},
+        r"data\.root={root}: none of the 5 annotated clips of the train part has audio here;"
+        r" looked for Y--aaaaaaaaa\.mp3 and so on",
     ),
 ]  # fmt: skip
 

@@ -83,7 +83,10 @@ BAD: list[tuple[str, str, Callable[[Path], Any], str]] = [
         "target of another width",
         "hdf5",
         wrong_target,
-        r"{root}/eval_segments_mp3\.hdf: target has shape \(4, 10\) and type uint8; needed: 527 classes packed into bytes by numpy\.packbits",
+        (
+            r"{root}/eval_segments_mp3\.hdf: target has shape \(4, 10\) and type uint8; needed: 527 classes packed into"
+            r" bytes by numpy\.packbits"
+        ),
     ),
     (
         "no class",

@@ -96,11 +96,17 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no json": (
         lambda root: (root / "valid.json").unlink(),
-        "{root}/valid.json: cannot be read (No such file or directory); data.root=DIR is the folder that holds it in HEAR's layout",
+        (
+            "{root}/valid.json: cannot be read (No such file or directory); data.root=DIR is the folder that holds it"
+            " in HEAR's layout"
+        ),
     ),
     "no vocabulary": (
         lambda root: (root / "labelvocabulary.csv").unlink(),
-        "{root}/labelvocabulary.csv: cannot be read (No such file or directory); data.root=DIR is the folder that holds it in HEAR's layout",
+        (
+            "{root}/labelvocabulary.csv: cannot be read (No such file or directory); data.root=DIR is the folder that"
+            " holds it in HEAR's layout"
+        ),
     ),
     "no column": (
         write("labelvocabulary.csv", "index,label\n0,cough\n"),
@@ -134,7 +140,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "other label": (
         event(label="drawers"),
-        "{root}/test.json: test_1.wav, event 3: label 'drawers' is not in labelvocabulary.csv; did you mean 'drawer'? allowed: ",
+        (
+            "{root}/test.json: test_1.wav, event 3: label 'drawers' is not in labelvocabulary.csv; did you mean"
+            " 'drawer'? allowed: "
+        ),
     ),
     "negative": (
         event(start=-5),
@@ -148,7 +157,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "not finite": (event(end=float("nan")), "{root}/test.json: not JSON (NaN is not a number)"),
     "beyond the end": (
         event(end=5101),
-        "{root}/16000/test/test_1.wav: event 'cough' at 0-5.101 s lies beyond the file's end at 4 s by more than 1 s; correct its times; data.on_error=skip leaves such files out",
+        (
+            "{root}/16000/test/test_1.wav: event 'cough' at 0-5.101 s lies beyond the file's end at 4 s by more than 1"
+            " s; correct its times; data.on_error=skip leaves such files out"
+        ),
     ),
     "no audio": (
         lambda root: (root / "16000/valid/valid_1.wav").unlink(),
@@ -157,7 +169,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no clips": (write("valid.json", "{}"), "{root}/16000/valid: 0 clips for validation; add rows to its annotations"),
     "two parts": (
         lambda root: edit(root, "test.json", lambda content: content.update({"train_1.wav": []})),
-        "{root}/16000/train/train_1.wav: stands in the parts train and test; a file belongs to one, else scores mean nothing",
+        (
+            "{root}/16000/train/train_1.wav: stands in the parts train and test; a file belongs to one, else scores"
+            " mean nothing"
+        ),
     ),
 }
 

@@ -421,7 +421,10 @@ def test_two_files_of_one_name(root: Path) -> None:
     for options in ({}, {"train": None}):
         with pytest.raises(
             DataError,
-            match=r"'Gr\\xfc.*wav' and 'Gru\\u0308.*wav' are one name in two Unicode spellings|'Gru.*' and 'Gr\\xfc.*' are one name",
+            match=(
+                r"'Gr\\xfc.*wav' and 'Gru\\u0308.*wav' are one name in two Unicode spellings|'Gru.*' and 'Gr\\xfc.*'"
+                r" are one name"
+            ),
         ):
             load(root, **options)
 

@@ -1,4 +1,4 @@
-"""Data sets in folds: which clips are tested on, what compares across folds, cross-validation as one grid, and what cannot be read."""
+"""Data sets in folds: parts, cross-validation as one grid, errors."""
 
 from __future__ import annotations
 
@@ -120,7 +120,10 @@ def edit(path: Path, old: str, new: str) -> None:
 BAD_ESC50: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no index": (
         lambda root: (root / "meta/esc50.csv").unlink(),
-        "{root}/meta/esc50.csv: cannot be read (No such file or directory); data.root=DIR is the folder that holds meta/ and audio/",
+        (
+            "{root}/meta/esc50.csv: cannot be read (No such file or directory); data.root=DIR is the folder that holds"
+            " meta/ and audio/"
+        ),
     ),
     "fold 6": (
         lambda root: edit(root / "meta/esc50.csv", "A-0.wav,5,", "A-0.wav,6,"),
@@ -174,11 +177,17 @@ BAD_RAVDESS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "an actor on both sides": (
         lambda root: rename(root, "03-01-01-01-02-01-24.wav"),
-        "{root}/Actor_01/03-01-01-01-02-01-24.wav: its name says actor 24, its folder Actor_01: the actor would stand on both sides of a fold",
+        (
+            "{root}/Actor_01/03-01-01-01-02-01-24.wav: its name says actor 24, its folder Actor_01: the actor would"
+            " stand on both sides of a fold"
+        ),
     ),
     "a song": (
         lambda root: rename(root, "03-02-01-01-02-01-01.wav"),
-        "{root}/Actor_01/03-02-01-01-02-01-01.wav: modality 03 and channel 02; this data set is spoken audio alone, 03-01",
+        (
+            "{root}/Actor_01/03-02-01-01-02-01-01.wav: modality 03 and channel 02; this data set is spoken audio alone,"
+            " 03-01"
+        ),
     ),
 }
 
@@ -266,6 +275,9 @@ def test_cross_validation_gives_one_row(roots: dict[str, Path], tmp_path: Path) 
     assert (scored["data"]["fold"], scored["accuracy"]) == (3, pytest.approx(accuracies[2]))
     with pytest.raises(
         ConfigError,
-        match=r"data\.fold=2 is not allowed: .*model\.safetensors was trained on clips of its test part; what it was not trained on is data\.fold=3",
+        match=(
+            r"data\.fold=2 is not allowed: .*model\.safetensors was trained on clips of its test part; what it was not"
+            r" trained on is data\.fold=3"
+        ),
     ):
         score_checkpoint(weights, compose_run([*typed, "data.fold=2"]), "test", {"data", "data.fold"})

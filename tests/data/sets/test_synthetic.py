@@ -140,7 +140,10 @@ def test_unwritable_root(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(
         DataError,
-        match=r"^data\.root=.*/file.*: cannot be written \((File exists|Not a directory)\); give a writable folder as data\.root=DIR$",
+        match=(
+            r"^data\.root=.*/file.*: cannot be written \((File exists|Not a directory)\); give a writable folder as"
+            r" data\.root=DIR$"
+        ),
     ):
         SyntheticConfig(root=str(tmp_path / place), **SMALL).load()  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -155,7 +158,10 @@ def test_a_failed_generation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
         patch.setattr(os, "replace", full_disk)
         with pytest.raises(
             DataError,
-            match=r"cannot be written \(No space left on device\); free some space or give another folder as data\.root=DIR",
+            match=(
+                r"cannot be written \(No space left on device\); free some space or give another folder as"
+                r" data\.root=DIR"
+            ),
         ):
             config.load()
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""TUT-SED Synthetic 2016 in its published layout: what is read, what training sees, and the line that names what cannot be."""
+"""TUT-SED Synthetic 2016 in its published layout: parts, training sequences, errors."""
 
 from __future__ import annotations
 
@@ -122,7 +122,10 @@ def write(number: int, text: str) -> Callable[[Path], Any]:
 BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no folder": (
         lambda root: (root / "meta").rename(root / "m"),
-        "{root}/meta: no such directory; data.root=DIR is the folder that holds audio/ and meta/ of TUT-SED Synthetic 2016",
+        (
+            "{root}/meta: no such directory; data.root=DIR is the folder that holds audio/ and meta/ of TUT-SED"
+            " Synthetic 2016"
+        ),
     ),
     "nothing in it": (
         lambda root: [path.unlink() for path in (root / "audio").iterdir()],
@@ -157,8 +160,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "beyond the end": (
         write(4, "0.1\t1.9\tbus\n"),
-        f"{{root}}/audio/{NAME}-mix-4.wav: event 'bus' at 0.1-1.9 s lies beyond the file's end at 0.6 s by more than 1 s; correct its times;"
-        " data.on_error=skip leaves such files out",
+        (
+            f"{{root}}/audio/{NAME}-mix-4.wav: event 'bus' at 0.1-1.9 s lies beyond the file's end at 0.6 s by more"
+            " than 1 s; correct its times; data.on_error=skip leaves such files out"
+        ),
     ),
     "two mixtures": (
         lambda root: [

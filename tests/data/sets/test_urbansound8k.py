@@ -1,4 +1,4 @@
-"""UrbanSound8K in its published layout: folds, files of any kind, one class a clip, and the line that names what cannot be read."""
+"""UrbanSound8K in its published layout: folds, audio files, errors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_folds(published: Path, fold: int, validation: int) -> None:
         f"fold{validation}",
     }
     assert splits.classes == CLASSES
-    (first, second) = load(published, fold=1).test
+    first, second = load(published, fold=1).test
     assert first.events == (Event(0.0, pytest.approx(0.4), "air_conditioner"),)
     assert (second.id, second.events) == ("fold1/1001-1-0-0.wav", (Event(0.0, 1.0, "car_horn"),))
 
@@ -88,7 +88,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no metadata": (
         lambda root: (root / "metadata" / "UrbanSound8K.csv").unlink(),
-        "{csv}: cannot be read (No such file or directory); data.root=DIR is the folder that holds metadata/ and audio/",
+        (
+            "{csv}: cannot be read (No such file or directory); data.root=DIR is the folder that holds metadata/ and"
+            " audio/"
+        ),
     ),
     "no column": (
         lambda root: edit(root, ",fold,", ",folder,"),

@@ -1,4 +1,4 @@
-"""AudioSet Weak beside AudioSet Strong: read in every layout, without what is evaluated, and told of where a data set is described."""
+"""AudioSet Weak beside AudioSet Strong, in every layout, without clips that are evaluated."""
 
 from __future__ import annotations
 
@@ -150,7 +150,8 @@ def test_check_and_manifest(roots: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert main(["data", "pack", *words, str(tmp_path / "packed.h5")]) == 2
     assert (
         capsys.readouterr().err.splitlines()[-1]
-        == f"efficient-sed: {tmp_path}/packed.h5: a packed file has no place for the 5 weak clips; leave data.weak_root away"
+        == f"efficient-sed: {tmp_path}/packed.h5: a packed file has no place for the 5 weak clips; leave data.weak_root"
+        " away"
     )
 
 
@@ -159,17 +160,29 @@ def spoil_mp3(root: Path) -> None:
 
 
 BAD: list[tuple[str, Callable[[Path], Any], str]] = [
-    ("no folder", shutil.rmtree, r"data\.weak_root={root}: no such directory; give the folder of AudioSet as data\.weak_root=DIR"),
-    ("empty", lambda root: [path.unlink() for path in root.glob("*.csv")], r"data\.weak_root={root}: no layout of AudioSet is recognised; needed: .*"),
-    ("two layouts", lambda root: [(root / name).touch() for name in ("dataset_dict.json", "eval_segments_mp3.hdf")], r"data\.weak_root={root}: holds arrow and hdf5; .*"),
+    (
+        "no folder", shutil.rmtree,
+        r"data\.weak_root={root}: no such directory; give the folder of AudioSet as data\.weak_root=DIR",
+    ),
+    (
+        "empty", lambda root: [path.unlink() for path in root.glob("*.csv")],
+        r"data\.weak_root={root}: no layout of AudioSet is recognised; needed: .*",
+    ),
+    (
+        "two layouts", lambda root: [(root / name).touch() for name in ("dataset_dict.json", "eval_segments_mp3.hdf")],
+        r"data\.weak_root={root}: holds arrow and hdf5; .*",
+    ),
     ("garbage", spoil_mp3, r"{root}/audio/YYb_bbbbbbbb\.mp3: not readable as audio .*; data\.on_error=skip .*"),
     (
         "other audio", lambda root: [path.rename(path.with_name("Yother.mp3")) for path in (root / "audio").iterdir()],
-        r"data\.weak_root={root}: none of the 7 annotated clips of the train part has audio here; looked for Y--aaaaaaaaa\.mp3 and so on",
+        r"data\.weak_root={root}: none of the 7 annotated clips of the train part has audio here;"
+        r" looked for Y--aaaaaaaaa\.mp3 and so on",
     ),
     (
-        "evaluated alone", lambda root: [path.unlink() for path in (root / "audio").iterdir() if path.name[1] not in "fh"],
-        r"data\.weak_root={root}: 0 weak clips are left for training; 2 stand in the strong evaluation part, 0 are unreadable",
+        "evaluated alone",
+        lambda root: [path.unlink() for path in (root / "audio").iterdir() if path.name[1] not in "fh"],
+        r"data\.weak_root={root}: 0 weak clips are left for training;"
+        r" 2 stand in the strong evaluation part, 0 are unreadable",
     ),
 ]  # fmt: skip
 

@@ -317,7 +317,8 @@ def test_samples_that_are_not_those_that_were_packed(
         file["samples"][place.first : place.first + 10] = 0
     assert (
         check(one)
-        == f"efficient-sed: {place}: its samples are not those that were packed; copy the file again, or pack the data set again\n"
+        == f"efficient-sed: {place}: its samples are not those that were packed; copy the file again, or pack the data"
+        " set again\n"
     )
     first, second = sorted(several.glob("shard_*.h5"))[:2]
     with h5py.File(first, "a") as a, h5py.File(second, "a") as b:
@@ -338,13 +339,19 @@ def test_bad_shards(packed: Path, shards: Path, tmp_path: Path) -> None:
     spoil(lambda file: file.attrs.modify("manifest_hash", "0123456789abcdef"))(folder / "shard_00001.h5")
     with pytest.raises(
         DataError,
-        match=rf"^{folder}/shard_00001\.h5: belongs to another packed data set than the index\.h5 beside it; copy the folder again$",
+        match=(
+            rf"^{folder}/shard_00001\.h5: belongs to another packed data set than index\.h5; copy the"
+            r" folder again$"
+        ),
     ):
         load(folder)
     (folder / "index.h5").unlink()
     with pytest.raises(
         DataError,
-        match=rf"^data\.root={folder}: no index\.h5 in this folder; write it with: efficient-sed data pack data=… {folder}$",
+        match=(
+            rf"^data\.root={folder}: no index\.h5 in this folder; write it with: efficient-sed data pack data=…"
+            rf" {folder}$"
+        ),
     ):
         load(folder)
 
@@ -409,7 +416,8 @@ def test_a_replaced_file_is_not_mixed_with_what_was_loaded(packed: Path, tmp_pat
         message = pool.submit(message_of, clips, 0).result()
     assert (
         message
-        == f"{path}: was replaced since these data were loaded; start again, and give a packed file that is in use another name"
+        == f"{path}: was replaced since these data were loaded; start again, and give a packed file that is in use"
+        " another name"
     )
     assert checksum(load(path).train[0].audio) == expected
 
@@ -451,7 +459,9 @@ def test_failures_that_pass_are_waited_out(
     monkeypatch.setattr(os, "pread", Failing(4, code))
     with pytest.raises(
         DataError,
-        match=rf"^{packed}: {clip.id}: cannot be read \({os.strerror(code)}\), tried 4 times; is its file system there\?$",
+        match=(
+            rf"^{packed}: {clip.id}: cannot be read \({os.strerror(code)}\), tried 4 times; is its file system there\?$"
+        ),
     ):
         clip.audio.read()
 
@@ -568,10 +578,12 @@ def test_another_rate_is_refused_before_training(
         )
         == 2
     )
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"efficient-sed: {packed}: packed at 16000 Hz, the model hears 44100 Hz; give data=… and data.root=DIR of the recordings themselves"
+    assert (
+        capsys.readouterr().err.splitlines()[-1]
+        == f"efficient-sed: {packed}: packed at 16000 Hz, the model takes 44100 Hz; give data=… and data.root=DIR of"
+        " the recordings themselves"
     )
-    with pytest.raises(DataError, match="the model hears 22050 Hz"):
+    with pytest.raises(DataError, match="the model takes 22050 Hz"):
         load(packed).train[0].audio.read(sample_rate=22_050)
 
 

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.audio.frontends.mel import HOP_LENGTH, MEL_BINS, SAMPLE_RATE
+from efficient_sed.audio.frontends.mel import MEL_BINS
+from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
 from efficient_sed.benchmark.macs import MacsReport, count_macs
 from efficient_sed.data.sounds import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError

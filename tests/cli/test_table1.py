@@ -12,9 +12,9 @@ from tut_files import audio_path, write_tut
 
 import efficient_sed as es
 from efficient_sed.cli.main import main
+from efficient_sed.cli.table1 import table1
 from efficient_sed.experiment.result_file import read_result
 from efficient_sed.experiment.run import run_experiment
-from efficient_sed.frontier.table1 import table1
 from efficient_sed.sweep.grid import expand_grid
 
 

@@ -33,17 +33,15 @@ def table1(results: Sequence[Mapping[str, Any]]) -> Table | None:
     ]
     if not groups:
         return None
-    table = Table(title="dnd-sed, Table 1: here, and as published", title_justify="left")
+    title = "dnd-sed, Table 1: here, and as published"
+    table = Table(title=title, title_justify="left", caption_justify="left")
     scores = (name for score in COLUMNS for name in (score, "published"))
     for column in ("model", "runs", "parameters", "published", *scores, "s an epoch", "published (V100)"):
         table.add_column(column, justify="left" if column == "model" else "right")
     for group in sorted(groups, key=lambda group: order.index(group[0]["model"])):
         table.add_row(*_row(group, published[group[0]["model"]]))
     data = sorted({str(group[0]["data"]["name"]) for group in groups})
-    table.caption, table.caption_justify = (
-        f"here on {', '.join(data)}; published on TUT-SED Synthetic 2016, mean of ten repetitions",
-        "left",
-    )
+    table.caption = f"here on {', '.join(data)}; published on TUT-SED Synthetic 2016, mean of ten repetitions"
     return table
 
 
