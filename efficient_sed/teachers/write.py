@@ -56,8 +56,8 @@ def write_pseudo_labels(
     In the published layout, see `efficient_sed.data.pseudo_labels`.
 
     What is done is kept in OUTPUT.part, and a second start goes on with what is missing. A clip longer than
-    `data.clip_seconds` is scored in windows of it, as in evaluation; of a shorter one the padding is kept too, so that a
-    training that pads alike finds a teacher for every frame.
+    `data.clip_seconds` is scored in windows of it, as in evaluation; of a shorter one the padding is kept too, so that
+    a training that pads alike finds a teacher for every frame.
 
     Args:
         names: Released models, files of own ones, or HDF5 files of logits.

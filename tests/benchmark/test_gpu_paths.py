@@ -32,6 +32,7 @@ from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment import measure
 from efficient_sed.experiment import run as runner
 from efficient_sed.experiment.folders import run_folder
 from efficient_sed.experiment.measure import benchmark_model
@@ -102,9 +103,8 @@ def test_every_augmentation_runs_on_mps() -> None:
         augmented = augment_batch(
             batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)]
         )
-        assert {
-            value.device.type for value in (augmented.mel, augmented.targets, augmented.teacher, *augmented.heard)
-        } == {"mps"}
+        values = (augmented.mel, augmented.targets, augmented.teacher, *augmented.teacher_mels)
+        assert {value.device.type for value in values} == {"mps"}
 
 
 @pytest.mark.usefixtures("quick")
@@ -392,7 +392,7 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
         assert read_result(folder) is not None
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
 
-    monkeypatch.setattr(runner, "measure_speed", out_of_memory)
+    monkeypatch.setattr(measure, "measure_speed", out_of_memory)
     monkeypatch.setattr(runner, "draw_curves", fail)
     with caplog.at_level(logging.WARNING):
         result = run_experiment(config, show_progress=False)
@@ -405,11 +405,12 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
     assert (result["complexity"]["throughput"], result["complexity"]["speed_missing"]) == (None, {"throughput": reason})
 
     monkeypatch.setattr(runner, "fit", fail)
-    monkeypatch.setattr(runner, "measure_speed", measure_speed)
+    monkeypatch.setattr(measure, "measure_speed", measure_speed)
     again = run_experiment(config, show_progress=False)
     assert again == read_result(folder)
     assert again["complexity"]["throughput"]["clips_per_s"] > 0
-    assert {**again, "complexity": 0} == {**result, "complexity": 0}
+    assert {**again, "complexity": 0, "measured": 0} == {**result, "complexity": 0, "measured": 0}
+    assert again["measured"]["evaluation"] == result["measured"]["evaluation"]
     assert run_experiment(config, show_progress=False) == again
 
     elsewhere = dataclasses.replace(config, benchmark=dataclasses.replace(config.benchmark, device="cpu"))
@@ -422,6 +423,6 @@ def test_a_speed_that_cannot_be_measured_is_a_warning_and_made_good_later(
     with pytest.raises(ConfigError, match=r"^benchmark\.device=gpu is not allowed"):
         run_experiment(on_gpu, show_progress=False)
     assert read_result(folder) == result
-    monkeypatch.setattr(runner, "_speed_device", lambda _: torch.device("cpu"))
-    monkeypatch.setattr(runner, "measure_speed", fail)
+    monkeypatch.setattr(measure, "speed_device", lambda _: torch.device("cpu"))
+    monkeypatch.setattr(measure, "measure_speed", fail)
     assert run_experiment(on_gpu, show_progress=False) == read_result(folder) == result

@@ -79,7 +79,7 @@ def test_online_a_student_learns_from_teachers_of_both_kinds(monkeypatch: pytest
         Batch(waveform, nothing, nothing, torch.arange(3), torch.zeros(3, dtype=torch.bool), []),
         np.random.default_rng(0),
     )
-    assert len(augmented.heard) == 1
+    assert len(augmented.teacher_mels) == 1
     output = student.eval()(augmented.mel)
     with torch.no_grad():
         taught = (

@@ -79,7 +79,7 @@ def write(tiny_config: SyntheticConfig) -> Write:
     return run
 
 
-def heard(model: SedModel, path: str) -> np.ndarray:
+def scored(model: SedModel, path: str) -> np.ndarray:
     with torch.no_grad():
         logits: np.ndarray = model(model.frontend(torch.from_numpy(read_audio(path))[None])).frame_logits[0].numpy()
     return logits
@@ -96,7 +96,7 @@ def test_round_trip(
     labels = PseudoLabels(output, tiny_data.classes, clip_seconds=3)
     plain, reverse = teachers.values()
     for clip in tiny_data.train:
-        expected = (heard(plain, str(clip.audio)) + heard(reverse, str(clip.audio))[:0:-1]) / 2
+        expected = (scored(plain, str(clip.audio)) + scored(reverse, str(clip.audio))[:0:-1]) / 2
         np.testing.assert_allclose(labels.read(clip.id, 0, 75), expected, rtol=1e-3, atol=1e-3)
     with h5py.File(output) as file:  # as the published code reads it
         rows = {name.decode("UTF-8"): row for row, name in enumerate(file["filenames"])}
@@ -133,7 +133,7 @@ def test_a_stored_teacher_in_an_ensemble(
     np.testing.assert_allclose(mixed, direct, rtol=2e-3, atol=2e-3)
 
 
-def test_long_clips_are_heard_in_windows(
+def test_long_clips_are_scored_in_windows(
     tiny_data: Splits, teachers: dict[str, SedModel], write: Write, tmp_path: Path
 ) -> None:
     assert write(next(iter(teachers)), tmp_path / "t.h5", clip_seconds=2) == 0
@@ -194,7 +194,7 @@ def test_clips_of_many_lengths(
         50,
         50,
         525,
-    ]  # the padding of a short clip was heard too
+    ]  # the padding of a short clip was scored too
     with h5py.File(output) as file:
         assert file["strong_logits"].id.get_num_chunks() == 1 + 1 + 11
         assert file.attrs["num_left_out"] == 2
@@ -203,7 +203,7 @@ def test_clips_of_many_lengths(
 KILLED = """
 import os, signal, sys
 from efficient_sed.cli.main import main
-from efficient_sed.teachers import _journal, _write
+from efficient_sed.teachers import _journal, write
 append, count = _journal.Journal.append, 0
 def die(self, clip_id, logits):
     global count
@@ -214,7 +214,7 @@ def die(self, clip_id, logits):
     append(self, clip_id, logits)
 _journal.Journal.append = die
 if {after} < 0:
-    _write._assemble = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    write._assemble = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 main({arguments})
 """
 TORN = "self._file.write(_journal._RECORD.pack(b'clip', 3, 75, 0) + b'abc' + bytes(500)); self._file.flush()"
@@ -291,7 +291,7 @@ def test_what_was_begun_otherwise_is_refused(
         assert error.count("\n") == 1
 
 
-def test_a_disk_too_full_for_hdf5_keeps_what_was_heard(
+def test_a_disk_too_full_for_hdf5_keeps_what_was_scored(
     teachers: dict[str, SedModel],
     write: Write,
     tmp_path: Path,

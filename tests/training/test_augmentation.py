@@ -142,20 +142,20 @@ def test_a_teacher_with_another_front_end_hears_the_same_clip(batch: Batch, mode
     """It goes through all that moves labels, and through nothing that only makes the student's task harder."""
     listener, other = model.frontend, AsitMel()
     plain = augment_batch(batch, model, OFF, np.random.default_rng(0), [listener, other])
-    torch.testing.assert_close(plain.heard, [listener(batch.waveform), other(batch.waveform)], rtol=0, atol=0)
+    torch.testing.assert_close(plain.teacher_mels, [listener(batch.waveform), other(batch.waveform)], rtol=0, atol=0)
     augmented = augment_batch(batch, model, ON[name], np.random.default_rng(0), [listener, other])
     assert torch.equal(augmented.mel, augment(batch, model, ON[name])[0])  # it costs the student no draw
-    assert augmented.heard[1].shape == other(batch.waveform).shape
+    assert augmented.teacher_mels[1].shape == other(batch.waveform).shape
     if name in MOVES_LABELS or name == "pitch":
         blanked = (
-            augmented.mel != augmented.heard[0]
+            augmented.mel != augmented.teacher_mels[0]
         )  # with what the student takes for nothing, and each listener's front end makes of it
         assert blanked.any() == (name == "time_mask")
         assert (augmented.mel[blanked] == 0).all()
         torch.testing.assert_close(
-            augmented.heard[0][blanked], listener(torch.zeros_like(batch.waveform)).expand_as(augmented.mel)[blanked]
+            augmented.teacher_mels[0][blanked], listener(torch.zeros_like(batch.waveform)).expand_as(augmented.mel)[blanked]
         )
-        assert not torch.equal(augmented.heard[1], plain.heard[1])
+        assert not torch.equal(augmented.teacher_mels[1], plain.teacher_mels[1])
     else:
-        assert torch.equal(augmented.heard[0], plain.heard[0])
+        assert torch.equal(augmented.teacher_mels[0], plain.teacher_mels[0])
         assert not torch.equal(augmented.mel, plain.mel)
