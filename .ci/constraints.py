@@ -21,8 +21,8 @@ HEAD = (
 TITLE = """# Licences of what efficient_sed needs
 
 Written by `make constraints`, as the packages themselves declare them. *needed* is what `pip install efficient-sed`
-installs; *extra* comes with `eval`, `plot`, `dev` and `docs` only. None is shipped with this project: each comes from where
-its authors publish it.
+installs; *extra* comes with `eval`, `plot`, `dev` and `docs` only. None is shipped with this project: each comes from
+where its authors publish it.
 
 | package | version | licence | |
 |---|---|---|---|

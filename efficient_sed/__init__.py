@@ -1,4 +1,4 @@
-"""Benchmark framework for low-complexity sound event detection. Everything is imported on first use: this file costs no time."""
+"""Benchmark framework for low-complexity sound event detection. Everything is imported on first use."""
 
 from __future__ import annotations
 

@@ -153,7 +153,8 @@ def test_a_teacher_with_another_front_end_hears_the_same_clip(batch: Batch, mode
         assert blanked.any() == (name == "time_mask")
         assert (augmented.mel[blanked] == 0).all()
         torch.testing.assert_close(
-            augmented.teacher_mels[0][blanked], listener(torch.zeros_like(batch.waveform)).expand_as(augmented.mel)[blanked]
+            augmented.teacher_mels[0][blanked],
+            listener(torch.zeros_like(batch.waveform)).expand_as(augmented.mel)[blanked],
         )
         assert not torch.equal(augmented.teacher_mels[1], plain.teacher_mels[1])
     else:
