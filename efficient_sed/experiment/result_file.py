@@ -139,7 +139,8 @@ def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:
     value = result
     for depth, name in enumerate(key.split("."), 1):
         if not isinstance(value, Mapping):
-            raise ValueError(f"{'.'.join(key.split('.')[: depth - 1]) or 'the file'} is not a group of keys")  # noqa: TRY004 (of the file, not of a call)
+            group = ".".join(key.split(".")[: depth - 1]) or "the file"
+            raise ValueError(f"{group} is not a group of keys")  # noqa: TRY004 (of the file, not of a call)
         if name not in value:
             if is_optional:
                 return None

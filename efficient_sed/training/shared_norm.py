@@ -80,7 +80,8 @@ class SharedStatistics(LayerSync):
     def apply(self, model: nn.Module) -> nn.Module:
         """Change the BatchNorm layers of a model, and return it."""
         if self.is_gpu:
-            converted: nn.Module = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch's, and timm's with an activation
+            # torch's, and timm's with an activation
+            converted: nn.Module = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
             return converted
         for module in model.modules():
             module.__class__ = SHARED.get(type(module), type(module))  # parameters, names and hooks stay what they are

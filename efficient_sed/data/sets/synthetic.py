@@ -163,7 +163,8 @@ class SyntheticConfig(DataConfig):
     def folder(self) -> Path:
         """Folder of the generated data set; its name holds the settings."""
         return Path(self.root) / (
-            f"synthetic_v{GENERATOR_VERSION}_{self.stream}_seed{self.seed}_{self.num_train}-{self.num_validation}-{self.num_test}"
+            f"synthetic_v{GENERATOR_VERSION}_{self.stream}_seed{self.seed}"
+            f"_{self.num_train}-{self.num_validation}-{self.num_test}"
             f"x{self.scene_seconds:g}s_snr{self.min_snr_db:g}to{self.max_snr_db:g}"
         )
 

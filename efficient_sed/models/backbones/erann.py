@@ -113,7 +113,8 @@ class ErannBlocks(Backbone):
             channels_in = channels
         self.blocks = nn.Sequential(*blocks)
         self.out_dim = channels_in
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a training step of erann1 takes 0.7 of the time
+        # a training step of erann1 takes 0.7 of the time
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def feature_map(self, mel: Tensor) -> Tensor:
         """Shape (batch, 128 * width, 8, time).
