@@ -386,7 +386,7 @@ def test_without_pyav_the_line_says_what_to_type(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(
         DataError,
-        match=r"its header does not tell its length; reading it needs the package av: "
+        match=r"its header does not state its length; reading it needs the package av: "
         r"pip install av, or convert it: ffmpeg",
     ):
         audio_info(path)

@@ -31,7 +31,7 @@ THRESHOLD = 0.37
 MARKUP, ENDING, QUOTED, NEVER, BEEP = (
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(2)</script>",
-    'tab\t"quoted" ä',
+    '"quoted" ä',
     "never heard",
     "beep",
 )
