@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.errors import ConfigError, EfficientSedError, nearest
 
 T = TypeVar("T")
 EntryT = TypeVar("EntryT", bound=type[Any])
@@ -88,7 +88,7 @@ class Registry(Generic[T]):
         """
         module, is_public = f"{self.package}.{name}", name.isidentifier() and not name.startswith("_")
         if name not in self._entries and is_public and importlib.util.find_spec(module) is not None:
-            importlib.import_module(module)
+            _import(module)
         if name not in self._entries:
             self._discover()
         if name not in self._entries:
@@ -97,7 +97,19 @@ class Registry(Generic[T]):
 
     def _discover(self) -> None:
         for module in self.modules():
-            importlib.import_module(f"{self.package}.{module}")
+            _import(f"{self.package}.{module}")
+
+
+def _import(module: str) -> None:
+    """Import a module of a registry; a mistake in it is a user's as soon as users add files."""
+    try:
+        importlib.import_module(module)
+    except (EfficientSedError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        spec = importlib.util.find_spec(module)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{spec.origin if spec else module}: cannot be imported ({reason})") from error
 
 
 BACKBONES: Registry[Any] = Registry("backbone", "efficient_sed.models.backbones")

@@ -22,7 +22,6 @@ def added(registry: Registry[Any], folder: Path, module: str, source: str) -> It
     entries = dict(registry._entries)
     package.__path__.append(str(folder))
     importlib.invalidate_caches()
-    registry._is_discovered = False
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from adding import added
 
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS, Registry
@@ -44,6 +45,15 @@ def test_a_family_is_one_table() -> None:
     assert pickle.loads(pickle.dumps(thin(3))) == thin(3)
     with pytest.raises(ValueError, match="backbone 'wide' is registered twice"):
         registry.register_family({"wide": {}})(Family)
+
+
+@pytest.mark.parametrize("source", ["class Broken(:\n", "1 / 0\n"])
+def test_a_module_with_a_mistake_is_named(tmp_path: Path, source: str) -> None:
+    with (
+        added(SEQUENCE_HEADS, tmp_path, "broken", source),
+        pytest.raises(ConfigError, match=r"broken\.py: cannot be imported \((Syntax|ZeroDivision)Error: .*"),
+    ):
+        SEQUENCE_HEADS.names()
 
 
 def test_an_entry_is_found_however_it_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

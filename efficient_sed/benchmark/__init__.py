@@ -1,1 +1,1 @@
-"""What a model costs, what it achieves, and the frontier between the two."""
+"""What a model costs: multiply-accumulates, parameters, speed, memory and energy."""

@@ -106,8 +106,8 @@ def run(options: argparse.Namespace) -> int:
     from efficient_sed.inference.detect import DetectOptions
     from efficient_sed.inference.recordings import check_outputs
 
-    if options.overwrite and options.output is None:
-        raise ConfigError("--overwrite belongs to --output")
+    if options.overwrite and not (options.output or options.plot or options.report):
+        raise ConfigError("--overwrite belongs to --output, --plot or --report")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
     detect_options = DetectOptions(options.threshold, options.median, options.hop, options.channel)
@@ -156,15 +156,15 @@ def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Re
 def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
     """Check before the detection that every result can be written and destroys nothing.
 
-    A text of detections replaces detections, but no annotations, which may have the same name; a picture or a page
-    replaces what has its name; nothing replaces one of the recordings.
+    Results replace only files of their kind, unless `--overwrite` is given: annotations, pictures and pages of the same
+    name stay. Nothing replaces one of the recordings.
 
     Raises:
         ConfigError: If a result cannot be written, or would destroy something.
     """
     from efficient_sed.data.annotations.contract import check_names, find_format
     from efficient_sed.data.spelling import check_spellings
-    from efficient_sed.files.atomic import check_replaceable, check_writable
+    from efficient_sed.files.atomic import check_replaceable, check_writable, names_program
 
     names = [recording.name for recording in recordings]
     if (text_format := _text_format(options)) is None:
@@ -182,10 +182,12 @@ def _check_targets(options: argparse.Namespace, recordings: list[Recording], fol
         if path.resolve() in inputs:
             raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
         try:
-            if option == "--output" and text_format and folder is None and not options.overwrite:
-                check_replaceable(path, find_format(text_format).is_detections)
-            else:
+            if options.overwrite or (option == "--output" and (folder is not None or text_format is None)):
                 check_writable(path)
+            elif option == "--output":
+                check_replaceable(path, find_format(str(text_format)).is_detections)
+            else:
+                check_replaceable(path, names_program)
         except OSError as error:
             raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
 

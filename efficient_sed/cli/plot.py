@@ -90,8 +90,7 @@ def _draw_published(options: argparse.Namespace) -> int:
 def check_output(option: str, output: Path, endings: Sequence[str] = (*PICTURES, "html", "csv")) -> None:
     """Check before a training, not after it, that the files of a plot can be written.
 
-    Pictures and pages replace what has their name; the CSV replaces only a table of results, since annotations may have
-    its name.
+    Files replace only files of their kind: others of the same name may be the user's own.
 
     Args:
         option: What the path was typed as, for the message.
@@ -99,10 +98,10 @@ def check_output(option: str, output: Path, endings: Sequence[str] = (*PICTURES,
         endings: Of the files that will be written.
 
     Raises:
-        ConfigError: If one cannot be written, or the CSV would replace another table.
+        ConfigError: If one cannot be written, or would replace a file of another kind.
     """
     from efficient_sed.experiment.record import result_columns
-    from efficient_sed.files.atomic import check_replaceable, check_writable
+    from efficient_sed.files.atomic import check_replaceable, names_program
     from efficient_sed.frontier.runs import output_base, with_ending
 
     if not output.is_dir() and output_base(output) == output and FILE_ENDING.fullmatch(output.suffix):
@@ -113,10 +112,7 @@ def check_output(option: str, output: Path, endings: Sequence[str] = (*PICTURES,
     for ending in endings:
         path = with_ending(output_base(output), ending)
         try:
-            if ending == "csv":
-                check_replaceable(path, lambda start: start.startswith(header))
-            else:
-                check_writable(path)
+            check_replaceable(path, (lambda start: start.startswith(header)) if ending == "csv" else names_program)
         except OSError as error:
             raise ConfigError(f"{option} {output}: {path} cannot be written ({error.strerror})") from error
 

@@ -46,11 +46,11 @@ def check_writable(path: Path) -> None:
 
 
 def check_replaceable(path: Path, is_own: Callable[[str], bool]) -> None:
-    """Raise the error that writing a table would raise, also if it would replace annotations of the same name.
+    """Raise the error that writing a file would raise, also if it would replace a file of another kind.
 
     Args:
         path: The file that will be written.
-        is_own: Whether a file that begins with this text is a table of the same kind, which may be replaced.
+        is_own: Whether a file that begins with this text may be replaced.
 
     Raises:
         OSError: If the file cannot be written.
@@ -63,6 +63,11 @@ def check_replaceable(path: Path, is_own: Callable[[str], bool]) -> None:
         if start and not is_own(start):
             reason = "another file is there already; give another name, or delete it"
             raise FileExistsError(errno.EEXIST, reason, str(path))
+
+
+def names_program(start: str) -> bool:
+    """Return whether a picture or page that begins with this text says that it was written by this program."""
+    return "efficient_sed" in start
 
 
 @contextlib.contextmanager

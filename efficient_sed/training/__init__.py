@@ -1,1 +1,1 @@
-"""Losses, learning rates, the LightningModule, and the run that ties them together."""
+"""Losses, optimiser, LightningModule, callbacks, and the training that uses them."""

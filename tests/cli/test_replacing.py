@@ -61,12 +61,18 @@ def test_a_text_of_detections(
 
 
 @pytest.mark.parametrize(("option", "name"), [("--plot", "found.png"), ("--report", "found.html")])
-def test_a_picture_and_a_page(model: Path, recording: Path, option: str, name: str) -> None:
+def test_a_picture_and_a_page(
+    model: Path, recording: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    """Replace pictures and pages of the program, and anything with `--overwrite`."""
     output = recording.with_name(name)
-    output.write_text("a page of somebody")
-    for _ in range(2):
-        assert detect(model, recording, option, output) == 0
-    assert b"somebody" not in output.read_bytes()
+    output.write_text("<!DOCTYPE html><title>notes</title>")
+    assert detect(model, recording, option, output) == 2
+    assert "another file is there already; give another name, or delete it" in capsys.readouterr().err
+    assert "notes" in output.read_text()
+    assert detect(model, recording, option, output, "--overwrite") == 0
+    assert b"notes" not in output.read_bytes()
+    assert detect(model, recording, option, output) == 0
 
 
 @pytest.mark.parametrize("option", ["--output", "--output --overwrite", "--plot", "--report"])

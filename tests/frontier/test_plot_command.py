@@ -132,18 +132,18 @@ def test_a_folder_of_the_same_name_takes_no_file(tmp_path: Path, capsys: pytest.
 
 def test_a_plot_replaces_a_plot_but_no_annotations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "runs", "a", make_result())
-    for ending in ("png", "svg", "html"):
-        (tmp_path / f"f.{ending}").write_text("a picture or a page of before")
     for _ in range(2):
         assert plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")[0] == 0
-    assert not any("of before" in path.read_text(errors="replace") for path in tmp_path.glob("f.*"))
-    file = tmp_path / "f.csv"
-    file.write_text("filename,onset,offset,event_label\n")
-    status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")
-    assert (status, out) == (2, "")
     reason = "another file is there already; give another name, or delete it"
-    assert err == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written ({reason})\n"
-    assert file.read_text() == "filename,onset,offset,event_label\n"
+    for ending in ("png", "svg", "html", "csv"):
+        file = tmp_path / f"f.{ending}"
+        before = file.read_bytes()
+        file.write_text("filename,onset,offset,event_label\n")
+        status, out, err = plot(capsys, tmp_path / "runs", "--output", tmp_path / "f.png")
+        assert (status, out) == (2, "")
+        assert err == f"efficient-sed: --output {tmp_path}/f.png: {file} cannot be written ({reason})\n"
+        assert file.read_text() == "filename,onset,offset,event_label\n"
+        file.write_bytes(before)
 
 
 def test_a_folder_that_cannot_be_read_is_told(
