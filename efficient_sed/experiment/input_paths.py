@@ -1,4 +1,4 @@
-"""Folders and files of data that were typed, looked for before PyTorch is imported, which takes seconds."""
+"""Folders and files that were typed, looked for before PyTorch is imported, which takes seconds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from efficient_sed.files.packaged import resource_folder
 
 GENERATED_DATASET = "synthetic"  # whose folder is made where there is none
 FILE_KEYS = ("data.pseudo_labels", "data.clip_teacher", "data.clip_teacher_index")
+WEIGHT_KEYS = ("backbone.init", "train.init_from")  # names too, which have no folder
 
 
 def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
-    """Raise a DataError if a folder of data or a teacher's file that was typed does not exist.
+    """Raise a DataError if a folder of data, a teacher's file or a checkpoint that was typed does not exist.
 
     Args:
         overrides: As they were typed.
@@ -33,6 +34,10 @@ def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
     for key in FILE_KEYS:
         for path in (Path(value) for value in _values(typed, key) if value and not Path(value).exists()):
             raise DataError(f"{key}={path}: no such file")
+    for key in WEIGHT_KEYS:
+        for name in _values(typed, key):
+            if "/" in name and not Path(name).exists():
+                raise DataError(f"{key}={name}: no such checkpoint file")
 
 
 def _names(typed: dict[str, str]) -> set[str]:

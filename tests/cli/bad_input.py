@@ -15,6 +15,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("epochs=5", "unknown key epochs=5; did you mean train.epochs=5?"),
         ("experiment=audioset_strong data.root={d}/absent", "data.root={d}/absent: no such directory"),
         ("{own} data.pseudo_labels={d}/absent.h5", "data.pseudo_labels={d}/absent.h5: no such file"),
+        ("backbone.init={d}/absent.pt", "backbone.init={d}/absent.pt: no such checkpoint file"),
         ("~model", "'~model' is not key=value"),
         ("seq.hidden=64,128", "a list of alternatives is for `sweep`"),
         (
