@@ -78,11 +78,12 @@ def check_result(result: Any) -> None:
     task = _at(result, "task")
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
-    has_speed = _at(result, SPEED) is not None
+    has_speed = _at(result, SPEED, is_optional=True) is not None
     has_environment = _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None
     for key in (*TEXTS, *(SPEED_TEXTS if has_speed else ()), *(SPEED_ENVIRONMENT_TEXTS if has_environment else ())):
         value = _at(result, key)
         _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
+    _at(result, SPEED)  # null at least
     for key in (*OPTIONAL_TEXTS, *(SPEED_OPTIONAL_TEXTS if has_speed else ())):
         value = _at(result, key, is_optional=True)
         _require(
