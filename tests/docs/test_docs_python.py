@@ -34,7 +34,7 @@ COMMAND = EXTEND + "import sys\nfrom efficient_sed.cli.main import main\nsys.exi
 def new_parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the pages show, each in a file of its name in a folder of its own; as variables of the environment."""
     folder = tmp_path_factory.mktemp("parts")
-    shown = [block for page in ADDING for block in blocks(page) if block.language == "python"]
+    shown = [block for page in ADDING for block in blocks(page) if block.title and block.language == "python"]
     assert len(shown) == 3
     for block in shown:
         path = re.search(r'title="(efficient_sed/[\w/]+\.py)"', block.title)
