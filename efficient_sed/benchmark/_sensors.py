@@ -91,7 +91,8 @@ class Sensors:
             run: Makes the pass.
             others_mb: What lies on a GPU without being of this pass.
         """
-        return self.read("peak_memory_mb", lambda: round(peak_memory_mb(run, self.device) - others_mb, 1))  # type: ignore[no-any-return]
+        peak: float | None = self.read("peak_memory_mb", lambda: round(peak_memory_mb(run, self.device) - others_mb, 1))
+        return peak
 
 
 def _cpu_mhz() -> float:

@@ -100,5 +100,6 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 
 def _plain_default(field: dataclasses.Field[Any]) -> Any:
-    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[operator]
+    has_default = field.default is not dataclasses.MISSING
+    value = field.default if has_default else field.default_factory()  # type: ignore[operator]
     return list(value) if isinstance(value, tuple) else to_dict(value) if dataclasses.is_dataclass(value) else value
