@@ -155,12 +155,17 @@ class PsdsClips:
             raise ValueError(f"max_efpr is {self.variant['max_efpr']}")
 
     def macro(self, weights: np.ndarray | None = None) -> float:
-        """Plain mean over classes of the single-class PSDS1 where clip i was drawn weights[i] times.
+        """Plain mean over classes of the single-class PSDS1; arguments and errors as for `class_values`."""
+        values = self.class_values(weights)
+        return float(values[~np.isnan(values)].mean())
 
-        By default every clip once.
+    def class_values(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Single-class PSDS1 of each class, (classes,), where clip i was drawn weights[i] times.
 
-        Equals scoring the drawn clips from scratch: each copy counts as a clip, and classes that occur in none are left
-        out.
+        Equals scoring the drawn clips from scratch: each copy counts as a clip, and classes that occur in none are NaN.
+
+        Args:
+            weights: Whole numbers, (clips,) in the order of `clip_ids`; default None, every clip once.
 
         Raises:
             DataError: If the draw holds no event, or needs entries that were left out.
@@ -185,7 +190,7 @@ class PsdsClips:
                 f"class {self.classes[lacking]!r}: this draw of clips needs counts at scores below "
                 f"{self.cuts[lacking]:g}, which were left out"
             )
-        return float(values[num_events > 0].mean())
+        return np.where(num_events > 0, values, np.nan)
 
     def draw(self, replicate: int, seed: int = SEED) -> np.ndarray:
         """How often each clip is drawn, as many in all as there are; drawn anew until one has an event."""
