@@ -52,12 +52,12 @@ def psds1(
         cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1), whose
             results are called psds2; default None: cross-triggers cost nothing.
         alpha_ct: Cost of cross-triggers.
-        back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are
-            packages of the extra [eval].
+        back_end: "exact"; sed_scores_eval (equal, slower) and psds_eval (50 thresholds) are packages of the extra
+            [eval].
 
     Raises:
         DataError: If clips, shapes, labels or times make no sense; the message names clip and value.
-        ConfigError: If a parameter is out of range, or the back end knows no cross-triggers.
+        ConfigError: If a parameter is out of range.
         MissingDependencyError: If the back end is not installed.
     """
     tables = open_scores(scores)
