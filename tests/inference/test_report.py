@@ -19,7 +19,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.inference import report
+from efficient_sed.inference import page_sound
 from efficient_sed.inference.report import check_report, write_report
 from efficient_sed.postprocessing.median import decode_stream
 
@@ -137,7 +137,9 @@ def test_every_threshold_gives_pythons_events(page: Any) -> None:
         0.99,
         *np.random.default_rng(0).uniform(0.05, 0.99, 30),
     ]:
-        found = page.evaluate("(threshold) => findEvents(classes, threshold, DATA.hop, DATA.duration)", threshold)
+        found = page.evaluate(
+            "(threshold) => findEvents(classes, classes.map(() => threshold), DATA.hop, DATA.duration)", threshold
+        )
         expected = events_at(threshold)
         assert [Event(*(each[key] for key in ("onset", "offset", "label", "score"))) for each in found] == expected
         seen.add(len(expected))
@@ -161,9 +163,9 @@ def test_the_slider_and_the_number_move_the_threshold(page: Any) -> None:
     assert page.locator("#table tbody tr").count() == len(events_at(0.123))
     for refused in ("0", "2", ""):
         page.fill("#threshold-number", refused)
-        assert page.evaluate("state.threshold") == 0.123
+        assert page.evaluate("state.scale") == 0.123
     page.locator("#threshold").press("ArrowRight")
-    assert page.evaluate("state.threshold") > 0.123
+    assert page.evaluate("state.scale") > 0.123
 
 
 @on_both
@@ -333,7 +335,7 @@ def test_what_cannot_be_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
         r"cut it, or take --format npz for its scores$",
     ):
         check_report(Path("a.html"), 4500.0)
-    monkeypatch.setattr(report.soundfile, "available_formats", dict)
+    monkeypatch.setattr(page_sound.soundfile, "available_formats", dict)
     with pytest.raises(
         ConfigError,
         match=r"^a report stores sound as MP3, which libsndfile [\d.]+ cannot write; "
