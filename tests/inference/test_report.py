@@ -21,7 +21,7 @@ from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.inference import page_sound
 from efficient_sed.inference.report import check_report, write_report
-from efficient_sed.postprocessing.median import decode_stream
+from efficient_sed.postprocessing.events import decode_stream
 
 RATE = 16_000
 GRID = FrameGrid()

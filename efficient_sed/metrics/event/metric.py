@@ -12,7 +12,7 @@ from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_labels, check_scores
 from efficient_sed.metrics.contracts import METRICS, ClipMetric, Score, Setting
 from efficient_sed.metrics.event.score import COLLAR_S, OFFSET_SHARE, HitCounts
-from efficient_sed.postprocessing.median import find_all_runs, runs_to_events
+from efficient_sed.postprocessing.events import find_all_runs, runs_to_events
 
 THRESHOLD = 0.5
 
