@@ -21,7 +21,7 @@ class Span(NamedTuple):
 
 
 def choose_errors(errors: Sequence[Error], max_errors: int) -> list[Error]:
-    """At most so many errors, by turns of each class and kind; the most surprising first.
+    """At most so many errors, taken from each class and kind in turn; the most surprising first.
 
     Those are false alarms with the highest scores, and misses with the lowest.
     """
@@ -30,7 +30,8 @@ def choose_errors(errors: Sequence[Error], max_errors: int) -> list[Error]:
         queues.setdefault((error.column, error.kind), []).append(error)
     most_first = sorted(queues.values(), key=len, reverse=True)
     turns = zip_longest(*(sorted(queue, key=surprise, reverse=True) for queue in most_first))
-    return [error for error in chain.from_iterable(turns) if error is not None][:max_errors]
+    chosen = [error for error in chain.from_iterable(turns) if error is not None][:max_errors]
+    return sorted(chosen, key=surprise, reverse=True)
 
 
 def surprise(error: Error) -> float:

@@ -1,6 +1,6 @@
 // Curves of all classes, of which the chosen one stands out.
 
-const [CHART_LEFT, CHART_BOTTOM, CHART_TOP, CHART_RIGHT] = [38, 34, 8, 10];
+const [CHART_LEFT, CHART_BOTTOM, CHART_TOP, CHART_RIGHT] = [38, 34, 22, 16];
 
 // Draws axes from 0 to the given ends, and lines {points, kind, title} with marks {x, y, kind, title}.
 function drawChart(svg, { xEnd, xLabel, yLabel, lines, marks }) {
@@ -14,7 +14,7 @@ function drawChart(svg, { xEnd, xLabel, yLabel, lines, marks }) {
     parts.push(svgElement("text", { x: x(tick * xEnd), y: y(0) + 15, "text-anchor": "middle" }, String(Number((tick * xEnd).toPrecision(3)))));
   }
   parts.push(svgElement("text", { x: x(xEnd / 2), y: height - 4, "text-anchor": "middle" }, xLabel));
-  parts.push(svgElement("text", { x: x(0) + 5, y: y(1) + 12 }, yLabel));
+  parts.push(svgElement("text", { x: 0, y: 11 }, yLabel));
   for (const { points, kind, title } of lines) {
     const line = svgElement("path", { class: `line ${kind}`, d: points.map(([a, b], index) => `${index ? "L" : "M"}${x(a).toFixed(1)},${y(b).toFixed(1)}`).join("") });
     line.append(svgElement("title", {}, title));

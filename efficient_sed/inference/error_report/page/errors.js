@@ -119,7 +119,7 @@ function drawErrors() {
   at("table").tBodies[0].replaceChildren(...shown.map((error) => errorRow(error, chooseError)));
   const total = DATA.numErrors.miss + DATA.numErrors["false alarm"];
   const left = total - DATA.errors.length;
-  const leftOut = left ? ` ${left} of all ${total} errors are not on this page: it has those of each class and kind in turn, false alarms from the highest score, misses from the lowest; --max-errors sets how many.` : "";
+  const leftOut = left ? ` ${left} of all ${total} errors are not on this page: it has those of each class and kind in turn, false alarms from the highest score on, misses from the lowest; --max-errors sets how many.` : "";
   at("summary").replaceChildren(`${shown.length} of ${count(DATA.errors.length, "error")}.`, htmlElement("small", { textContent: leftOut }));
   markChosen();
 }

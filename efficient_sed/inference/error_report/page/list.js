@@ -5,7 +5,7 @@ const lengthOf = (error) => error.offset - error.onset;
 const ERROR_COLUMNS = [
   { key: "kind", label: "error", isText: true, value: (error) => error.kind, shown: (error) => error.kind },
   { key: "label", label: "class", isText: true, value: (error) => DATA.classes[error.column].label },
-  { key: "other", label: "while on", isText: true, value: (error) => (error.other === error.column ? "itself, other borders" : otherName(DATA.classes, error.other)) },
+  { key: "other", label: "while on", isText: true, value: (error) => (error.other === error.column ? "itself (borders)" : otherName(DATA.classes, error.other)) },
   { key: "score", label: "score", value: (error) => error.score, shown: (error) => error.score.toFixed(2) },
   { key: "length", label: "s", value: lengthOf, shown: (error) => lengthOf(error).toFixed(2) },
   { key: "clip", label: "clip", isText: true, value: (error) => error.clip, shown: (error) => `${error.clip} at ${error.onset.toFixed(1)} s` },
