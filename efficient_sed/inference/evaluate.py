@@ -201,6 +201,7 @@ def evaluate_model(
     on_error: str,
     tuning: EvaluationWindows | None = None,
     folder: Path | None = None,
+    inspect: Callable[[ClipScores], None] | None = None,
 ) -> dict[str, Any]:
     """Metrics of a task on a data set, with what they were computed on.
 
@@ -215,11 +216,13 @@ def evaluate_model(
         on_error: What an unreadable file does: "raise" or "skip".
         tuning: Clips on which the postprocessing of event scores is chosen; default None: no event scores.
         folder: Where PSDS's counts by clip and its picture are written; default None: nowhere.
+        inspect: Gets all scores at the end; default None: they are not kept.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
     """
-    collected = start_scores(dataset, task, config, median_frames, keeps_scores=tuning is not None, keeps_clips=True)
+    keeps_scores = tuning is not None or inspect is not None
+    collected = start_scores(dataset, task, config, median_frames, keeps_scores=keeps_scores, keeps_clips=True)
     unreadable = _score_windows(model, collected, batch_size, num_workers, on_error)
     metrics = {
         "coverage": {
@@ -238,6 +241,8 @@ def evaluate_model(
             _score_windows(model, tuned, batch_size, num_workers, on_error)
         chosen = Postprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
         metrics |= collected_event_metrics(collected, model.grid.hop_s, chosen)
+    if inspect is not None:
+        inspect(collected)
     return metrics
 
 
