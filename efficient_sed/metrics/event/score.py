@@ -16,18 +16,30 @@ from efficient_sed.errors import DataError
 
 COLLAR_S = 0.2
 OFFSET_SHARE = 0.2
-"""An offset may be off by this share of the event's length where that is more than the collar."""
+"""An offset may be off by this share of the event's length where that is more than the collar; sed_eval's own default
+is 0.5."""
+DECIMALS = 6  # of a second, to which differences are rounded, as in sed_scores_eval: exactly a collar counts
 
 
 class HitCounts:
     """Counts true, detected and matched events by class.
 
     Args:
+        classes: Labels of the events.
         has_offsets: Compare offsets too, not onsets alone.
+        collar_s: By how many seconds an onset or offset may be off.
+        offset_share: An offset may be off by this share of the event's length, where that is more.
     """
 
-    def __init__(self, classes: Sequence[str], *, has_offsets: bool) -> None:
-        self.has_offsets = has_offsets
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        has_offsets: bool,
+        collar_s: float = COLLAR_S,
+        offset_share: float = OFFSET_SHARE,
+    ) -> None:
+        self.has_offsets, self.collar_s, self.offset_share = has_offsets, collar_s, offset_share
         self._column = {label: column for column, label in enumerate(classes)}
         self._counts = np.zeros((3, len(classes)), dtype=np.int64)  # hits, true, detected
 
@@ -43,11 +55,14 @@ class HitCounts:
                 by_label.setdefault(event.label, ([], []))[side].append(event)
         check_labels("event scores", by_label, tuple(self._column))
         for label, (some, others) in by_label.items():
-            self._counts[:, self._column[label]] += (
-                count_hits(some, others, has_offsets=self.has_offsets),
-                len(some),
-                len(others),
+            hits = count_hits(
+                some,
+                others,
+                has_offsets=self.has_offsets,
+                collar_s=self.collar_s,
+                offset_share=self.offset_share,
             )
+            self._counts[:, self._column[label]] += hits, len(some), len(others)
 
     def add_detected(self, num_detected: np.ndarray) -> None:
         """Add detected events, by class, that no true one of their clip can match: it has none of their class."""
@@ -70,13 +85,24 @@ class HitCounts:
         return float(2 * hits.sum() / (num_true.sum() + num_detected.sum())), float(by_class.mean())
 
 
-def count_hits(truth: Sequence[Event], detected: Sequence[Event], *, has_offsets: bool) -> int:
+def count_hits(
+    truth: Sequence[Event],
+    detected: Sequence[Event],
+    *,
+    has_offsets: bool,
+    collar_s: float = COLLAR_S,
+    offset_share: float = OFFSET_SHARE,
+) -> int:
     """Pairs in the largest one-to-one matching of events that are within the collars.
+
+    An onset that is off by exactly a collar counts, where sed_eval leaves it to the rounding of floats.
 
     Args:
         truth: True events of one class.
         detected: Detected ones.
         has_offsets: Compare offsets too, not onsets alone.
+        collar_s: By how many seconds an onset or offset may be off.
+        offset_share: An offset may be off by this share of the event's length, where that is more.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_bipartite_matching
@@ -86,11 +112,11 @@ def count_hits(truth: Sequence[Event], detected: Sequence[Event], *, has_offsets
     (onsets, offsets), (found_onsets, found_offsets) = (
         np.array([event[:2] for event in events]).T for events in (truth, detected)
     )
-    is_close = np.abs(onsets[:, None] - found_onsets) <= COLLAR_S
+    off = np.abs(onsets[:, None] - found_onsets) - collar_s
     if has_offsets:
-        is_close &= (
-            np.abs(offsets[:, None] - found_offsets) <= np.maximum(COLLAR_S, OFFSET_SHARE * (offsets - onsets))[:, None]
-        )
+        tolerances = np.maximum(collar_s, offset_share * (offsets - onsets))[:, None]
+        off = np.maximum(off, np.abs(offsets[:, None] - found_offsets) - tolerances)
+    is_close = np.round(off, DECIMALS) <= 0
     if is_close.sum(axis=0).max() <= 1 and is_close.sum(axis=1).max() <= 1:
         return int(is_close.sum())
     return int((maximum_bipartite_matching(csr_array(is_close)) >= 0).sum())
