@@ -74,7 +74,9 @@ def table_classes(clip_id: str, table: Any) -> tuple[str, ...]:
     """
     where = f"clip {clip_id!r}"
     if not is_table(table):
-        raise DataError(f"{where}: a {type(table).__name__}; needed: a table with the columns onset, offset, and labels")
+        raise DataError(
+            f"{where}: a {type(table).__name__}; needed: a table with the columns onset, offset, and labels"
+        )
     columns = _columns(table, ())
     check_columns(where, columns, TIMES)
     labels = [column for column in columns if column not in TIMES]
@@ -204,5 +206,3 @@ def _read_npz(path: Path) -> _Table:
 
 
 _READERS: Mapping[str, Callable[[Path], _Table]] = {".tsv": _read_tsv, ".npz": _read_npz}
-
-
