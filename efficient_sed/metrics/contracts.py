@@ -174,6 +174,16 @@ def create_metrics(task: str, setting: Setting) -> list[ClipMetric]:
     return [metric for metric in created if metric is not None]
 
 
+def join_metrics(metrics: Sequence[ClipMetric]) -> dict[str, Any]:
+    """Entries of all metrics, with their variants as one under "variant"."""
+    entries: dict[str, Any] = {}
+    variant: dict[str, Any] = {}
+    for metric in metrics:
+        entries |= metric.metrics()
+        variant |= entries.pop("variant", {})
+    return {**entries, "variant": variant}
+
+
 def all_scores(task: str | None = None) -> dict[str, Score]:
     """Declared scores of a task, or of all, by their keys and in order."""
     return {score.key: score for metric in all_metrics() if task in (None, metric.task) for score in metric.scores}
