@@ -105,9 +105,7 @@ def count_hits(
         collar_s: By how many seconds an onset or offset may be off.
         offset_share: An offset may be off by this share of the event's length, where that is more.
     """
-    matched = match_events(
-        truth, detected, has_offsets=has_offsets, collar_s=collar_s, offset_share=offset_share
-    )
+    matched = match_events(truth, detected, has_offsets=has_offsets, collar_s=collar_s, offset_share=offset_share)
     return int((matched >= 0).sum())
 
 
