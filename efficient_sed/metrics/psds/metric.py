@@ -22,7 +22,7 @@ def _scores(key: str, name: str, title: str) -> tuple[Score, Score]:
         f"{title} with penalty for unequal classes" if key != "psds" else f"{title} and penalty for unequal classes"
     )
     return (
-        Score(f"{key}_macro", f"{name} macro", f"{title}, macro", most=1.0, lead=1),
+        Score(f"{key}_macro", f"{name} macro", f"{title}, macro", most=1.0, tuned_column="tuned", lead=1),
         Score(key, name, penalised, most=1.0, column="with alpha_st"),
     )
 
