@@ -38,6 +38,7 @@ def add_parser(commands: Commands) -> None:
         "Find sound events in recordings of any length.",
         examples=(
             "detect street.wav --model fmn10+tf-256_strong --threshold 0.3 --report street.html",
+            "detect street.wav --model fmn10+tf-256_strong --report street.html --truth annotations.tsv",
             "detect recordings --model fmn04_strong --format audacity --output labels --jobs 2",
         ),
     )
@@ -90,6 +91,9 @@ def add_parser(commands: Commands) -> None:
         metavar="HTML",
         help="page about one file: its sound, spectrogram, scores, and events at any threshold",
     )
+    parser.add_argument(
+        "--truth", type=Path, metavar="TSV", help="annotations, drawn on that page beside the detected events"
+    )
 
 
 def _formats_of_one_recording() -> list[str]:
@@ -108,6 +112,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.overwrite and not (options.output or options.plot or options.report):
         raise ConfigError("--overwrite belongs to --output, --plot or --report")
+    if options.truth and not options.report:
+        raise ConfigError("--truth belongs to --report")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
     detect_options = DetectOptions(options.threshold, options.median, options.hop, options.channel)
@@ -121,6 +127,7 @@ def run(options: argparse.Namespace) -> int:
         if folder is not None:
             check_outputs(recordings)
         _check_targets(options, recordings, folder)
+        truth = _truth(options, recordings[0])
         options.model = chosen_model(options.model)
         finished = _finished(recordings, options, detect_options, folder)
         if options.plot or options.report:
@@ -131,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
         if options.plot and found[0].error is None:
             _plot(found[0], options)
         if options.report and found[0].error is None:
-            _report(found[0], options)
+            _report(found[0], options, truth)
     damaged = [each.error for each in found if each.error is not None]
     for message in damaged:
         print(f"efficient-sed: {message}", file=sys.stderr)
@@ -405,7 +412,14 @@ def _plot(found: Found, options: argparse.Namespace) -> None:
     )
 
 
-def _report(found: Found, options: argparse.Namespace) -> None:
+def _truth(options: argparse.Namespace, recording: Recording) -> tuple[Event, ...] | None:
+    """True events of the recording that the page is about."""
+    from efficient_sed.data.annotations.truth import read_truth
+
+    return None if options.truth is None else read_truth(options.truth, recording.name, recording.duration_s)
+
+
+def _report(found: Found, options: argparse.Namespace, truth: tuple[Event, ...] | None) -> None:
     from efficient_sed.inference.report import write_report
 
     recording, scores = found.recording, found.scores
@@ -413,4 +427,5 @@ def _report(found: Found, options: argparse.Namespace) -> None:
         write_report(
             options.report, recording.path, *scores, options.threshold,
             name=recording.name, duration_s=recording.duration_s, model=options.model, channel=options.channel,
+            truth=truth,
         )  # fmt: skip

@@ -26,7 +26,8 @@ from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.inference.detector import Detector, check_task
 from efficient_sed.inference.engines.contract import is_exported
-from efficient_sed.postprocessing.median import decode_stream, smooth_stream
+from efficient_sed.postprocessing.events import decode_stream
+from efficient_sed.postprocessing.stream import smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel

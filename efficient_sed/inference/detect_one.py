@@ -16,7 +16,7 @@ from efficient_sed.inference.detect import DetectOptions, score_file
 from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.recordings import Recording
 from efficient_sed.inference.score_files import FrameScores, keep_scores, write_scores
-from efficient_sed.postprocessing.median import decode_stream
+from efficient_sed.postprocessing.events import decode_stream
 
 SCORES_SUFFIX = ".npz"
 

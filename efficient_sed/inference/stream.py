@@ -21,7 +21,8 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.inference.detect import DetectOptions, open_detector
 from efficient_sed.inference.detector import Detector, ScoreNew
-from efficient_sed.postprocessing.median import decode_stream, smooth_stream
+from efficient_sed.postprocessing.events import decode_stream
+from efficient_sed.postprocessing.stream import smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel

@@ -29,7 +29,8 @@ from efficient_sed.models.factory import create_model
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights.checkpoint import save_model
-from efficient_sed.postprocessing.median import decode_events, smooth_scores
+from efficient_sed.postprocessing.events import decode_events
+from efficient_sed.postprocessing.median import smooth_scores
 
 RATE = 16_000
 

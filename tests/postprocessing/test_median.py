@@ -16,13 +16,9 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import Window, cut_windows, fade_logits, fade_scores, join_windows
 from efficient_sed.errors import ConfigError
-from efficient_sed.postprocessing.median import (
-    decode_events,
-    decode_stream,
-    decode_thresholds,
-    smooth_scores,
-    smooth_stream,
-)
+from efficient_sed.postprocessing.events import decode_events, decode_stream, decode_thresholds
+from efficient_sed.postprocessing.median import smooth_scores
+from efficient_sed.postprocessing.stream import smooth_stream
 from efficient_sed.registry import BACKBONES
 
 GRID = FrameGrid()

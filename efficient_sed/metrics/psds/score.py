@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+from efficient_sed.data.scores.tables import open_scores, to_array
+from efficient_sed.data.scores.truth import read_durations, read_ground_truth
 from efficient_sed.errors import DataError
 from efficient_sed.metrics.psds._checks import check_columns, check_duration
 from efficient_sed.metrics.psds.back_ends import BackEnd, create_back_end
-from efficient_sed.metrics.psds.inputs import open_scores, read_durations, read_ground_truth, to_array
 from efficient_sed.metrics.psds.parameters import PSDS1, PsdsParameters
 from efficient_sed.metrics.psds.result import PsdsResult
 
@@ -75,6 +76,6 @@ def psds1(
     announced = [lengths[clip_id] for clip_id in clip_ids]
     accumulator = create_back_end(back_end, classes, announced, frame_hop_s, parameters)
     for clip_id in clip_ids:
-        array = to_array(clip_id, tables[clip_id], classes, frame_hop_s, lengths[clip_id])
+        array = to_array(clip_id, tables[clip_id], classes, frame_hop_s)
         accumulator.update(clip_id, array, truth[clip_id], lengths[clip_id])
     return accumulator.compute()
