@@ -47,12 +47,14 @@ class TunedScores:
             untuned: Metrics of the same clips without tuning.
         """
         gains = {"events": gain(*self._sides)}
-        pair = [_psds_counts(metrics) for metrics in (untuned, self.metrics.metrics)]
+        name = "psds2" if self.metrics.postprocessing.notes.get("tuned_for") == "psds2" else "psds"
+        pair = [_psds_counts(metrics, name) for metrics in (untuned, self.metrics.metrics)]
         if all(isinstance(counts, PsdsAccumulator) and counts.keeps_clips for counts in pair):
             gains["scores"] = gain(*(PsdsSide(counts) for counts in pair))
         return {**self.metrics.entries(TUNED), "gain_of_tuning": gains}
 
 
-def _psds_counts(metrics: Sequence[ClipMetric]) -> Any:
-    """What computes PSDS among some metrics."""
-    return next((metric.back_end for metric in metrics if isinstance(metric, PsdsMetric)), None)
+def _psds_counts(metrics: Sequence[ClipMetric], name: str) -> Any:
+    """What computes the PSDS of that name, or else another, among some metrics."""
+    found = {metric.name: metric.back_end for metric in metrics if isinstance(metric, PsdsMetric)}
+    return found.get(name, next(iter(found.values()), None))
