@@ -107,7 +107,9 @@ def describe_thresholds(thresholds: Sequence[float] | None) -> float | str:
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Quotient where the whole is above 0, else NaN."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    shares = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
 
 
 class ThresholdCounts:

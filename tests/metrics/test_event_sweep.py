@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,13 +73,13 @@ def test_counts_equal_those_of_decoded_events(seed: int, levels: int, has_offset
             assert (best.hits[column], best.detected[column]) == (counts[0, column], counts[2, column])
 
 
-def collars(clips: list[Clip], share: float) -> tuple[RunCurves, Callable[..., tuple[dict[str, float], ...]]]:
+def collars(clips: list[Clip], share: float) -> tuple[RunCurves, Callable[..., Any]]:
     ours = EventCurves(CLASSES[:2], GRID, collar_s=0.1, offset_share=share)
     theirs = {"onset_collar": 0.1, "offset_collar": 0.1, "offset_collar_rate": share, "time_decimals": 18}
     return filled(ours, clips), lambda *truth: collar_based.best_fscore(*truth, **theirs)
 
 
-def intersections(clips: list[Clip], share: float) -> tuple[RunCurves, Callable[..., tuple[dict[str, float], ...]]]:
+def intersections(clips: list[Clip], share: float) -> tuple[RunCurves, Callable[..., Any]]:
     ours = IntersectionCurves(CLASSES[:2], GRID, dtc=share, gtc=0.6)
     theirs = {"dtc_threshold": share, "gtc_threshold": 0.6}
     return filled(ours, clips), lambda *truth: intersection_based.best_fscore(*truth, **theirs)
@@ -86,11 +87,13 @@ def intersections(clips: list[Clip], share: float) -> tuple[RunCurves, Callable[
 
 @pytest.mark.parametrize("criterion", [collars, intersections])
 @pytest.mark.parametrize(("seed", "share", "levels"), [(0, 0.2, 5), (1, 0.5, 10_000), (2, 0.5, 10)])
-def test_best_equals_sed_scores_eval(criterion: Callable[..., object], seed: int, share: float, levels: int) -> None:
+def test_best_equals_sed_scores_eval(
+    criterion: Callable[..., tuple[RunCurves, Callable[..., Any]]], seed: int, share: float, levels: int
+) -> None:
     rng = np.random.default_rng(seed)
     clips = [random_clip(rng, int(rng.integers(20, 60)), levels) for _ in range(12)]
     clips = [(np.maximum(scores[:, :2], np.float32(1e-4)), events, seconds) for scores, events, seconds in clips]
-    curves, best_fscore = criterion(clips, share)  # type: ignore[misc]
+    curves, best_fscore = criterion(clips, share)
     frames, truth = {}, {}
     for index, (scores, events, duration_s) in enumerate(clips):
         borders = np.minimum(np.round(np.arange(len(scores) + 1) * 0.04, 6), duration_s)
