@@ -26,8 +26,9 @@ from efficient_sed.data.windows import Window, cut_windows, join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
 from efficient_sed.inference.detector import Detector, check_task
 from efficient_sed.inference.engines.contract import is_exported
+from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.postprocessing.events import decode_stream
-from efficient_sed.postprocessing.stream import smooth_stream
+from efficient_sed.postprocessing.stream import FILE_CONTEXT_S, smooth_stream
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
@@ -193,7 +194,8 @@ def score_file(
     """
     duration_s = audio_info(path).duration_s if duration_s is None else duration_s
     median_frames = detector.median_frames if options.median_frames is None else options.median_frames
-    return smooth_stream(join_windows(_score_windows(path, detector, options, progress, duration_s)), median_frames)
+    pieces = join_windows(_score_windows(path, detector, options, progress, duration_s))
+    return smooth_stream(pieces, Postprocessing.untuned(median_frames).events, detector.grid.hop_s, FILE_CONTEXT_S)
 
 
 def read_windows(

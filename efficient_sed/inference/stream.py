@@ -21,6 +21,7 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.inference.detect import DetectOptions, open_detector
 from efficient_sed.inference.detector import Detector, ScoreNew
+from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.postprocessing.events import decode_stream
 from efficient_sed.postprocessing.stream import smooth_stream
 
@@ -148,9 +149,8 @@ class Stream:
         DetectOptions(threshold, median_frames)
         if self.heard_s or self._is_finished:
             raise ValueError("events are those of a stream from its beginning; make another one")
-        smoothed = smooth_stream(
-            filter(len, self._scores(chunks)), self.detector.median_frames if median_frames is None else median_frames
-        )
+        chain = Postprocessing.untuned(self.detector.median_frames if median_frames is None else median_frames).events
+        smoothed = smooth_stream(filter(len, self._scores(chunks)), chain, self.detector.grid.hop_s)
         events = decode_stream(smoothed, self.detector.classes, self.detector.grid, threshold, float("inf"))
         return (event._replace(offset_s=min(event.offset_s, round(self.heard_s, 6))) for event in events)
 
