@@ -46,15 +46,16 @@ def draw_psd_roc(result: PsdsResult, path: str | Path) -> Path:
         efpr,
         [*roc.macro_tpr, roc.macro_tpr[-1]],
         where="post",
-        color="#0B5394",
-        linewidth=1.8,
+        color="0.1",
+        linewidth=2.2,
         label=f"mean over {result.num_classes} classes: {result.macro:.3f}",
     )
     ax.step(
         efpr,
         [*roc.etpr, roc.etpr[-1]],
         where="post",
-        color="#CC4125",
+        color="0.1",
+        linestyle="--",
         linewidth=1.4,
         label=f"less {result.variant['alpha_st']:g} standard deviations: {result.psds:.3f}",
     )
@@ -62,7 +63,7 @@ def draw_psd_roc(result: PsdsResult, path: str | Path) -> Path:
         curve = roc.per_class[label]
         steps = [*curve.efpr, max_efpr], [*curve.tpr, curve.tpr[-1]]
         ax.step(*steps, where="post", color=colours(index), linewidth=1, alpha=0.9, label=text)
-    ax.fill_between(efpr, [*roc.macro_tpr, roc.macro_tpr[-1]], step="post", color="#0B5394", alpha=0.08, linewidth=0)
+    ax.fill_between(efpr, [*roc.macro_tpr, roc.macro_tpr[-1]], step="post", color="0.1", alpha=0.06, linewidth=0)
     ax.set_xlim(0, max_efpr)
     ax.set_ylim(0, 1)
     ax.set_xlabel("false positives an hour")
