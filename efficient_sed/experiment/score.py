@@ -138,4 +138,4 @@ def _provenance(model: SedModel | ExportedModel) -> Provenance:
         return model.provenance
     header = model.header
     notes = {"trained_on": header.trained_on, "fold": header.fold}
-    return Provenance(header.clip_seconds, header.median_frames, header.task, notes)
+    return Provenance(header.clip_seconds, header.median_frames, header.task, notes, header.postprocessing)

@@ -20,7 +20,7 @@ from efficient_sed.data.storage.columns import durations
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.inference.exported_model import ExportedModel
-from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics
+from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics, join_metrics
 from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -303,16 +303,13 @@ def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
     """
     if not collected.clips():
         raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
-    metrics: dict[str, Any] = {}
-    variant: dict[str, Any] = {}
-    for metric in collected.metrics:
-        metrics |= metric.metrics()
-        variant |= metrics.pop("variant", {})
+    metrics = join_metrics(collected.metrics)
+    variant = metrics["variant"]
     if task == "detection":
         variant["median_frames"] = collected.median_frames
     if collected.dataset.evaluated_classes is not None:
         variant["num_classes_evaluated"] = len(collected.classes)
-    return {**metrics, "variant": variant}
+    return metrics
 
 
 def check_classes(model: SedModel | ExportedModel, classes: Sequence[str]) -> None:
