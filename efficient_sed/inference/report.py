@@ -28,7 +28,7 @@ from efficient_sed.data.labels import warning_about
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.files.pages import write_html
-from efficient_sed.inference.detect import DetectOptions
+from efficient_sed.inference.detect_options import DetectOptions
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("decode.js", "tracks.js", "report.js")
