@@ -31,6 +31,8 @@ class Method(ABC):
     """
 
     name: ClassVar[str]
+    is_bounded: ClassVar[bool] = True
+    """Whether a score depends on nothing beyond `look_ahead_s` before and after it."""
 
     @abstractmethod
     def apply(self, scores: np.ndarray, hop_s: float) -> np.ndarray:
@@ -120,6 +122,11 @@ class Chain:
     def look_ahead_s(self, hop_s: float) -> float:
         """As `Method.look_ahead_s`, of all steps together."""
         return math.fsum(step.look_ahead_s(hop_s) for step in self.steps)
+
+    @property
+    def is_bounded(self) -> bool:
+        """As `Method.is_bounded`."""
+        return all(step.is_bounded for step in self.steps)
 
     def select(self, columns: Sequence[int]) -> Chain:
         """The parameters of some classes."""
