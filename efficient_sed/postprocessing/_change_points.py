@@ -96,7 +96,10 @@ def merge_segments(
     """Join neighbours whose gap is shallow; all gaps are judged on what `cut_segments` gave.
 
     Args:
-        bounds: As `cut_segments` gives them, like `times`, `sums` and `levels`.
+        bounds: As `cut_segments` gives them.
+        times: The same.
+        sums: The same.
+        levels: The same.
         absolute: Of each class, the depth from which on a gap parts.
         relative: Of each class, the ratio from which on a gap parts.
 

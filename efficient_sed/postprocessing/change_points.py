@@ -81,7 +81,7 @@ class ChangePoints(Method):
         return max(self.step_s if isinstance(self.step_s, tuple) else (self.step_s,)) / 2 + LIVE_CONTEXT_S
 
     @classmethod
-    def grid(cls, hop_s: float) -> list[Self]:
+    def grid(cls, hop_s: float) -> list[Self]:  # noqa: ARG003 (candidates are in seconds)
         """As `Method.grid`: the paper's."""
         limits = [(math.inf, relative) for relative in RELATIVE] + [(absolute, math.inf) for absolute in ABSOLUTE]
         return [cls(step_s, *limit) for step_s, limit in itertools.product(STEPS_S, limits)]
