@@ -28,6 +28,7 @@ from efficient_sed.postprocessing.thresholds import AUTO
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
     from efficient_sed.inference.detect_one import Found
     from efficient_sed.inference.detect_options import DetectOptions
     from efficient_sed.inference.recordings import Recording
@@ -43,6 +44,7 @@ def add_parser(commands: Commands) -> None:
         "Find sound events in recordings of any length.",
         examples=(
             "detect street.wav --model fmn10+tf-256_strong --threshold 0.3 --report street.html",
+            "detect street.wav --model fmn10+tf-256_strong --report street.html --truth annotations.tsv",
             "detect recordings --model fmn04_strong --format audacity --output labels --jobs 2",
         ),
     )
@@ -86,6 +88,9 @@ def add_parser(commands: Commands) -> None:
         metavar="HTML",
         help="page about one file: its sound, spectrogram, scores, and events at any threshold",
     )
+    parser.add_argument(
+        "--truth", type=Path, metavar="TSV", help="annotations, drawn on that page beside the detected events"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -95,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.overwrite and not (options.output or options.plot or options.report):
         raise ConfigError("--overwrite belongs to --output, --plot or --report")
+    if options.truth and not options.report:
+        raise ConfigError("--truth belongs to --report")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
     detect_options = DetectOptions(
@@ -110,6 +117,7 @@ def run(options: argparse.Namespace) -> int:
         if folder is not None:
             check_outputs(recordings)
         check_targets(options, recordings, folder)
+        truth = _truth(options, recordings[0])
         options.model = chosen_model(options.model)
         finished = _finished(recordings, options, detect_options, folder)
         if options.plot or options.report:
@@ -120,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
         if options.plot and found[0].error is None:
             plot_found(found[0], options)
         if options.report and found[0].error is None:
-            report_found(found[0], options)
+            report_found(found[0], options, truth)
     if found and found[0].rule.note and (options.format != SCORES or options.report):
         print(f"efficient-sed: {found[0].rule.note}", file=sys.stderr)
     damaged = [each.error for each in found if each.error is not None]
@@ -228,3 +236,10 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _truth(options: argparse.Namespace, recording: Recording) -> tuple[Event, ...] | None:
+    """True events of the recording that the page is about."""
+    from efficient_sed.data.annotations.truth import read_truth
+
+    return None if options.truth is None else read_truth(options.truth, recording.name, recording.duration_s)

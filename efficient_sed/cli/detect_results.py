@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def plot_found(found: Found, options: argparse.Namespace) -> None:
     )
 
 
-def report_found(found: Found, options: argparse.Namespace) -> None:
+def report_found(found: Found, options: argparse.Namespace, truth: Sequence[Event] | None) -> None:
     """Write the page that `--report` asks for."""
     from efficient_sed.inference.report import write_report
 
@@ -83,4 +84,5 @@ def report_found(found: Found, options: argparse.Namespace) -> None:
         write_report(
             options.report, recording.path, *scores, threshold,
             name=recording.name, duration_s=recording.duration_s, model=options.model, channel=options.channel,
+            truth=truth,
         )  # fmt: skip

@@ -27,6 +27,7 @@ from efficient_sed.experiment.result_file import read_result, write_result
 from efficient_sed.experiment.score import score_part
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.environment import one_line
+from efficient_sed.metrics.contracts import chosen_metrics
 from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model
@@ -52,6 +53,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     """
     if config.task == "detection":
         require_back_end(config.evaluation.back_end)  # now, not after the first epoch
+        chosen_metrics(config.evaluation.metrics)
     splits = config.data.load()
     check_events(config, splits)
     folder = run_folder(config, splits.manifest_hash)

@@ -14,15 +14,22 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
 from efficient_sed.inference.engines.contract import is_exported
-from efficient_sed.inference.evaluate import evaluate_model
+from efficient_sed.inference.error_report.collected import ErrorReport
+from efficient_sed.inference.evaluate import ClipScores, evaluate_model
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights.checkpoint import load_model
+from efficient_sed.postprocessing.carried import Postprocessing
 
 
 def score_part(
-    model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str, folder: Path | None = None
+    model: SedModel | ExportedModel,
+    splits: Splits,
+    config: RunConfig,
+    part: str,
+    folder: Path | None = None,
+    report: ErrorReport | None = None,
 ) -> dict[str, Any]:
     """Metrics of the configured task on one part of a data set.
 
@@ -34,11 +41,16 @@ def score_part(
         config: Task, post-processing and options of the evaluation.
         part: "train", "validation" or "test".
         folder: Where the counts behind PSDS are written; default None, nowhere.
+        report: A page about the errors; default None, none.
     """
 
     def windows(part: str) -> EvaluationWindows:
         clips, seconds = getattr(splits, part), config.data.clip_seconds
         return EvaluationWindows(clips, splits.classes, model.grid, seconds, splits.evaluated_classes)
+
+    def write_report(collected: ClipScores) -> None:
+        if report is not None:
+            report.write(collected, Postprocessing.untuned(config.data.median_frames), config.evaluation)
 
     return evaluate_model(
         model,
@@ -51,11 +63,17 @@ def score_part(
         on_error=config.data.on_error,
         tuning=windows("validation") if config.has_event_scores else None,
         folder=folder,
+        inspect=None if report is None else write_report,
     )
 
 
 def score_checkpoint(
-    name: str, config: RunConfig, part: str, typed: Set[str], engine: str | None = None
+    name: str,
+    config: RunConfig,
+    part: str,
+    typed: Set[str],
+    engine: str | None = None,
+    report: ErrorReport | None = None,
 ) -> dict[str, Any]:
     """Data and metrics of trained weights, or of an exported model, scored the way they were trained; see `own_data`.
 
@@ -65,6 +83,7 @@ def score_checkpoint(
         part: "train", "validation" or "test".
         typed: Keys of `config` that the user gave.
         engine: What runs an exported model; default None, onnxruntime.
+        report: A page about the errors; default None, none.
 
     Raises:
         ConfigError: If an engine is given for a model that is not exported, or see `own_data`.
@@ -78,7 +97,7 @@ def score_checkpoint(
     else:
         model = load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
     config, splits = own_data(model, name, config, part, typed)
-    return {"data": describe_data(config, splits), **score_part(model, splits, config, part)}
+    return {"data": describe_data(config, splits), **score_part(model, splits, config, part, report=report)}
 
 
 def own_data(

@@ -20,7 +20,7 @@ from efficient_sed.data.storage.columns import durations
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.inference.exported_model import ExportedModel
-from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics
+from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics, join_metrics
 from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -201,6 +201,7 @@ def evaluate_model(
     on_error: str,
     tuning: EvaluationWindows | None = None,
     folder: Path | None = None,
+    inspect: Callable[[ClipScores], None] | None = None,
 ) -> dict[str, Any]:
     """Metrics of a task on a data set, with what they were computed on.
 
@@ -215,11 +216,13 @@ def evaluate_model(
         on_error: What an unreadable file does: "raise" or "skip".
         tuning: Clips on which the postprocessing of event scores is chosen; default None: no event scores.
         folder: Where PSDS's counts by clip and its picture are written; default None: nowhere.
+        inspect: Gets all scores at the end; default None: they are not kept.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
     """
-    collected = start_scores(dataset, task, config, median_frames, keeps_scores=tuning is not None, keeps_clips=True)
+    keeps_scores = tuning is not None or inspect is not None
+    collected = start_scores(dataset, task, config, median_frames, keeps_scores=keeps_scores, keeps_clips=True)
     unreadable = _score_windows(model, collected, batch_size, num_workers, on_error)
     metrics = {
         "coverage": {
@@ -238,6 +241,8 @@ def evaluate_model(
             _score_windows(model, tuned, batch_size, num_workers, on_error)
         chosen = Postprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
         metrics |= collected_event_metrics(collected, model.grid.hop_s, chosen)
+    if inspect is not None:
+        inspect(collected)
     return metrics
 
 
@@ -298,16 +303,13 @@ def task_metrics(collected: ClipScores, task: str) -> dict[str, Any]:
     """
     if not collected.clips():
         raise DataError(f"nothing to score: of {len(collected.dataset.clips)} clips none could be read")
-    metrics: dict[str, Any] = {}
-    variant: dict[str, Any] = {}
-    for metric in collected.metrics:
-        metrics |= metric.metrics()
-        variant |= metrics.pop("variant", {})
+    metrics = join_metrics(collected.metrics)
+    variant = metrics["variant"]
     if task == "detection":
         variant["median_frames"] = collected.median_frames
     if collected.dataset.evaluated_classes is not None:
         variant["num_classes_evaluated"] = len(collected.classes)
-    return {**metrics, "variant": variant}
+    return metrics
 
 
 def check_classes(model: SedModel | ExportedModel, classes: Sequence[str]) -> None:

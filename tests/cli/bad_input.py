@@ -98,6 +98,11 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "--engine openvino runs exported models, and fmn04_synthetic is none",
         ),
         ("{model} {own} train.epochs=3", "train.epochs=3: evaluate takes the model as it is; allowed: "),
+        ("{model} {own} --report a.htm", "--report a.htm is not allowed: a file that ends in .html"),
+        ("{model} {own} --report a.html --max-errors 0", "--max-errors 0 is not allowed: 1 to 2000, each with its"),
+        ("{model} {own} --max-errors 5", "--max-errors belongs to --report"),
+        ("{model} {own} --report {d}/b.wav/a.html", "--report {d}/b.wav/a.html: cannot be written"),
+        ("{model} {own} task=tagging --report a.html", "--report is about events, and task=tagging has none"),
     ],
     "benchmark": [
         ("fmn04_strnog", "no released weights are called 'fmn04_strnog'; the nearest: fmn04_strong"),
@@ -226,6 +231,13 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "a report holds 60 minutes of sound, and the recording has 61.0; cut it, or take --format "
             "npz for its scores",
         ),
+        ("{d}/a.wav --truth {d}/test.tsv --model {model}", "--truth belongs to --report"),
+        (
+            "{d}/a.wav --report a.html --truth {d}/test.tsv --model {model}",
+            "{d}/test.tsv: 'a.wav' is no recording in it; did you mean 'c.wav'? allowed: c.wav; if it has no events, "
+            "add a row with its filename and nothing else",
+        ),
+        ("{d}/a.wav --report a.html --truth {d}/x.tsv --model {model}", "{d}/x.tsv: no such annotation file"),
         ("{d}/a.wav --output a.tsv --report {d}/b.wav/x.html --model {model}", "{d}/b.wav/x.html: cannot be written"),
     ],
     "listen": [

@@ -51,7 +51,8 @@ def test_detect_draws(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_detect_reports(run: Run, here: dict[str, str], tmp_path: Path, jobs: int) -> None:
     status, out, _ = run(
-        f"detect {{d}}/a.wav --model {{model}} --threshold 0.05 --format tsv --report page.html --jobs {jobs}"
+        f"detect {{d}}/a.wav --model {{model}} --threshold 0.05 --format tsv --report page.html --jobs {jobs} "
+        "--truth {d}/train.tsv"
     )
     assert (status, out.count("\n") > 1) == (0, True)
     (data,) = re.findall(r'id="data">(.*?)</script>', (tmp_path / "page.html").read_text(), re.DOTALL)
@@ -63,6 +64,7 @@ def test_detect_reports(run: Run, here: dict[str, str], tmp_path: Path, jobs: in
         0.04,
         0.75,
     ]
+    assert told["truth"] == [{"onset": 0.1, "offset": 0.3, "label": "dog"}]
     assert set(told["classes"]) >= {row["event_label"] for row in csv.DictReader(out.splitlines(), delimiter="\t")}
 
 

@@ -41,7 +41,7 @@ def from_scratch(case: Case, weights: np.ndarray) -> float:
     scores, truth, durations = (
         {copy: per_clip[clip] for copy, clip in copies} for per_clip in (case.scores, case.truth, case.durations)
     )
-    parameters = {name: getattr(case.parameters, name) for name in ("dtc", "gtc", "alpha_st", "max_efpr")}
+    parameters = dataclasses.asdict(case.parameters)
     return psds1(scores, truth, durations, classes=CLASSES, frame_hop_s=case.hop_s, **parameters).macro
 
 
