@@ -129,8 +129,6 @@ def run(options: argparse.Namespace) -> int:
             plot_found(found[0], options)
         if options.report and found[0].error is None:
             report_found(found[0], options, truth)
-    if found and found[0].rule.note and (options.format != SCORES or options.report):
-        print(f"efficient-sed: {found[0].rule.note}", file=sys.stderr)
     damaged = [each.error for each in found if each.error is not None]
     for message in damaged:
         print(f"efficient-sed: {message}", file=sys.stderr)
@@ -221,6 +219,9 @@ def _detect(
         whole = [each for each in found if each.error is None]
         if folder is None and whole:
             write_all(whole, options, is_partial=len(found) < len(recordings))
+    note = found[0].rule.note
+    if note and (options.format != SCORES or options.report):  # scores know no threshold
+        print(f"efficient-sed: {note}", file=sys.stderr)
     return found
 
 
