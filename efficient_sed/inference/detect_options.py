@@ -102,4 +102,5 @@ def _note(own: Postprocessing, left: list[float], num_classes: int) -> str:
     if own.thresholds is None:
         return f"{which or 'all classes: '}threshold {DEFAULT_THRESHOLD:g}, since none were tuned"
     data = f" on {own.notes['tuned_on']}" if "tuned_on" in own.notes else ""
-    return f"{which}thresholds tuned for event F1{data}: {min(left):.2g} to {max(left):.2g}"
+    span = " to ".join(dict.fromkeys(f"{level:.2g}" for level in (min(left), max(left))))
+    return f"{which}thresholds tuned for event F1{data}: {span}"

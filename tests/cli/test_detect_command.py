@@ -177,9 +177,10 @@ def test_a_file_of_post_processing(run: Run, here: dict[str, str], tmp_path: Pat
     found = list(csv.DictReader(out.splitlines(), delimiter="\t"))
     assert [(float(row["onset"]), row["event_label"]) for row in found] == [(e.onset_s, e.label) for e in events]
     assert {e.label for e in events} == {"dog", "siren"}
-    assert '"thresholds": [0.05, 0.06]' in (tmp_path / "page.html").read_text()
+    (data,) = re.findall(r'id="data">(.*?)</script>', (tmp_path / "page.html").read_text(), re.DOTALL)
+    assert (json.loads(data)["classes"], json.loads(data)["thresholds"]) == (["dog", "siren"], [0.05, 0.06])
     status, _, err = run(f"detect {{d}}/a.wav {options} --threshold dog=0.5 --format tsv")
-    assert (status, err) == (0, "efficient-sed: other classes: thresholds tuned for event F1: 0.06 to 0.06\n")
+    assert (status, err) == (0, "efficient-sed: other classes: thresholds tuned for event F1: 0.06\n")
     assert run(f"detect {{d}}/a.wav {options} --format npz --output out").err == "wrote 1 files into out\n"
     again = run("detect {d}/a.wav --model {model} --format npz --output out")
     assert (again.status, "was made with postprocessing=tuned.json (" in again.err) == (2, True)
