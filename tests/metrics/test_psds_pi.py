@@ -25,6 +25,7 @@ def smoothed(case: Case, num_frames: int) -> Case:
     return case._replace(scores={clip: median(array) for clip, array in case.scores.items()})
 
 
+@pytest.mark.filterwarnings("ignore")  # the library uses what is deprecated
 @pytest.mark.parametrize("parameters", [PSDS2, replace(PSDS2, cttc=None, alpha_ct=0.0, alpha_st=0.5)])
 def test_equals_the_library(parameters: object) -> None:
     from sed_scores_eval import intersection_based
