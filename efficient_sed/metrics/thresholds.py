@@ -119,7 +119,7 @@ class ThresholdCounts:
         self.num_classes = num_classes
         self.clip_ids: list[str] = []
         """In the order of the weights."""
-        self._true: list[np.ndarray] = []  # rows (clip, class, events)
+        self._true: list[np.ndarray] = []  # events of each class, by clip
         self._chunks: list[Entries] = []
         self._filled = 0  # entries of the last chunk that are in use
         self._sorted: tuple[np.ndarray, Entries] | None = None
@@ -135,9 +135,7 @@ class ThresholdCounts:
     def close_clip(self, clip_id: str, filled: int, num_true: np.ndarray) -> None:
         """Give the entries since the last clip to this one, of which `num_true` (classes,) events are true."""
         self._chunks[-1].clips[self._filled : filled] = len(self.clip_ids)
-        occurring = np.flatnonzero(num_true)
-        own = np.full(len(occurring), len(self.clip_ids))
-        self._true.append(np.stack([own, occurring, num_true[occurring]], axis=1))
+        self._true.append(num_true.astype(np.int32))
         self.clip_ids.append(clip_id)
         self._filled, self._sorted = filled, None
 
@@ -147,15 +145,15 @@ class ThresholdCounts:
         other._seal()
         shift = len(self.clip_ids)
         self._chunks += [chunk._replace(clips=chunk.clips + np.int32(shift)) for chunk in other._chunks]
-        self._true += [rows + np.array([shift, 0, 0]) for rows in other._true]
+        self._true += other._true
         self.clip_ids += other.clip_ids
         self._sorted = None
         self._filled = len(self._chunks[-1].classes) if self._chunks else 0
 
     def num_true(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Events of each class in the ground truth, (classes,)."""
-        rows = np.concatenate([np.zeros((0, 3), np.int64), *self._true])
-        return np.bincount(rows[:, 1], self._weights(weights)[rows[:, 0]] * rows[:, 2], self.num_classes)
+        counts = np.array(self._true, np.float64).reshape(-1, self.num_classes)
+        return np.asarray(self._weights(weights) @ counts)
 
     def curve(self, column: int, weights: np.ndarray | None = None) -> Curve:
         """Counts of a class at every threshold that changes them; arguments as for `best`."""
