@@ -21,6 +21,7 @@ from efficient_sed.cli import (
     models,
     plot,
     pseudo_label,
+    score,
     sweep,
     train,
     verify,
@@ -40,7 +41,7 @@ from efficient_sed.machine.allocator import keep_freed_memory
 from efficient_sed.machine.memory import explain
 
 COMMANDS = (
-    train, sweep, evaluate, compare, benchmark, plot, detect, listen, data, pseudo_label, export, models, verify,
+    train, sweep, evaluate, score, compare, benchmark, plot, detect, listen, data, pseudo_label, export, models, verify,
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
 from efficient_sed.metrics.event.metric import CollarCounts
 from efficient_sed.metrics.event.score import HitCounts, count_hits
-from efficient_sed.postprocessing.median import decode_events
+from efficient_sed.postprocessing.events import decode_events
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs

@@ -21,7 +21,8 @@ from efficient_sed.metrics.contracts import METRICS, ClipMetric, Score, Setting
 from efficient_sed.metrics.event.score import HitCounts
 from efficient_sed.metrics.frame.score import count_errors
 from efficient_sed.metrics.segment.score import SEGMENT_S
-from efficient_sed.postprocessing.median import find_all_runs, smooth_scores
+from efficient_sed.postprocessing.events import find_all_runs
+from efficient_sed.postprocessing.median import smooth_scores
 
 
 @METRICS.register("hear")

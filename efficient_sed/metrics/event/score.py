@@ -105,11 +105,35 @@ def count_hits(
         collar_s: By how many seconds an onset or offset may be off.
         offset_share: An offset may be off by this share of the event's length, where that is more.
     """
+    matched = match_events(truth, detected, has_offsets=has_offsets, collar_s=collar_s, offset_share=offset_share)
+    return int((matched >= 0).sum())
+
+
+def match_events(
+    truth: Sequence[Event],
+    detected: Sequence[Event],
+    *,
+    has_offsets: bool,
+    collar_s: float = COLLAR_S,
+    offset_share: float = OFFSET_SHARE,
+) -> np.ndarray:
+    """The largest one-to-one matching of events that are within the collars.
+
+    Args:
+        truth: True events of one class.
+        detected: Detected ones.
+        has_offsets: Compare offsets too, not onsets alone.
+        collar_s: By how many seconds an onset or offset may be off.
+        offset_share: By which share of the true event an offset may be off where that is more.
+
+    Returns:
+        For each true event the index of its detected one, -1 where there is none, shape (true events,).
+    """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_bipartite_matching
 
     if not truth or not detected:
-        return 0
+        return np.full(len(truth), -1)
     (onsets, offsets), (found_onsets, found_offsets) = (
         np.array([event[:2] for event in events]).T for events in (truth, detected)
     )
@@ -118,5 +142,5 @@ def count_hits(
         tolerances = np.maximum(collar_s, offset_share * (offsets - onsets))[:, None]
         is_close &= np.abs(offsets[:, None] - found_offsets) <= tolerances
     if is_close.sum(axis=0).max() <= 1 and is_close.sum(axis=1).max() <= 1:
-        return int(is_close.sum())
-    return int((maximum_bipartite_matching(csr_array(is_close)) >= 0).sum())
+        return np.where(is_close.any(axis=1), is_close.argmax(axis=1), -1)
+    return np.asarray(maximum_bipartite_matching(csr_array(is_close), perm_type="column"))
