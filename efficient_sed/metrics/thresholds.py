@@ -120,6 +120,7 @@ class ThresholdCounts:
         self.clip_ids: list[str] = []
         """In the order of the weights."""
         self._true: list[np.ndarray] = []  # events of each class, by clip
+        self._true_table: np.ndarray | None = None  # the same as a table, once it was asked for
         self._chunks: list[Entries] = []
         self._filled = 0  # entries of the last chunk that are in use
         self._sorted: tuple[np.ndarray, Entries] | None = None
@@ -152,8 +153,9 @@ class ThresholdCounts:
 
     def num_true(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Events of each class in the ground truth, (classes,)."""
-        counts = np.array(self._true, np.float64).reshape(-1, self.num_classes)
-        return np.asarray(self._weights(weights) @ counts)
+        if self._true_table is None or len(self._true_table) != len(self._true):
+            self._true_table = np.array(self._true, np.float64).reshape(-1, self.num_classes)
+        return np.asarray(self._weights(weights) @ self._true_table)
 
     def curve(self, column: int, weights: np.ndarray | None = None) -> Curve:
         """Counts of a class at every threshold that changes them; arguments as for `best`."""
@@ -197,15 +199,27 @@ class ThresholdCounts:
             thresholds: Above 0, shape (classes,), or one for all; None: 0.5.
             weights: How often each clip counts; default None: once.
         """
+        levels = np.broadcast_to(THRESHOLD if thresholds is None else thresholds, self.num_classes)
+        return self._at(levels[None], weights)[0]
+
+    def f1_at_each(self, levels: Sequence[float], weights: np.ndarray | None = None) -> list[BestThresholds]:
+        """`f1_at` for several thresholds that all classes share, in one pass."""
+        order = np.argsort(-np.asarray(levels), kind="stable")
+        shared = np.asarray(levels)[order][:, None].repeat(self.num_classes, axis=1)
+        by_level = dict(zip(order.tolist(), self._at(shared, weights), strict=True))
+        return [by_level[index] for index in range(len(order))]
+
+    def _at(self, levels: np.ndarray, weights: np.ndarray | None) -> list[BestThresholds]:
+        """Counts at thresholds (levels, classes), each class's from the highest down."""
         from efficient_sed.metrics._thresholds import counts_at
 
-        levels = np.broadcast_to(
-            np.asarray(THRESHOLD if thresholds is None else thresholds, np.float32), self.num_classes
-        )
-        hits, detected = np.zeros((2, self.num_classes))
+        levels = np.ascontiguousarray(levels, np.float32)
+        hits, detected = np.zeros((2, *levels.shape))
         first_entry, entries = self._by_class()
         counts_at(first_entry, *entries[1:], self._weights(weights), levels, hits, detected)
-        return BestThresholds(levels.astype(np.float64), hits, detected, self.num_true(weights))
+        num_true = self.num_true(weights)
+        rows = zip(levels.astype(np.float64), hits, detected, strict=True)
+        return [BestThresholds(*row, num_true) for row in rows]
 
     def _weights(self, weights: np.ndarray | None) -> np.ndarray:
         if weights is None:
