@@ -13,6 +13,7 @@ from efficient_sed.models.contracts import CausalHead, State
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.checkpoint import load_model
+from efficient_sed.postprocessing.carried import Postprocessing
 
 
 class TorchDetector:
@@ -22,7 +23,7 @@ class TorchDetector:
         model: It is put in evaluation mode.
 
     Raises:
-        ConfigError: If its frame scores are untrained.
+        ConfigError: If its frame scores are untrained, or the post-processing that it carries is damaged.
     """
 
     def __init__(self, model: SedModel) -> None:
@@ -31,6 +32,9 @@ class TorchDetector:
         self._device = next(model.parameters()).device
         self.classes, self.grid = model.classes, model.grid
         self.clip_seconds, self.median_frames = model.provenance.clip_seconds, model.provenance.median_frames
+        self.postprocessing = Postprocessing.of(
+            model.provenance.postprocessing, self.median_frames, len(self.classes), self.grid.hop_s
+        )
         self.min_samples = max(model.frontend.min_samples, model.grid.first_frame_samples)
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:

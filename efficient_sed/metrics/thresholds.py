@@ -8,6 +8,7 @@ Entries of clips stay apart, so that folds and draws of clips are weights over t
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -52,17 +53,34 @@ class BestThresholds:
     @property
     def f1(self) -> np.ndarray:
         """NaN for classes without an event in the ground truth."""
-        return _share(2 * self.hits, np.where(self.num_true > 0, self.num_true + self.detected, 0), np.nan)
+        return _share(2 * self.hits, np.where(self.num_true > 0, self.num_true + self.detected, 0))
 
     @property
     def precision(self) -> np.ndarray:
-        """0 for classes of which nothing is detected."""
-        return _share(self.hits, self.detected, 0.0)
+        """NaN for classes of which nothing is detected."""
+        return _share(self.hits, self.detected)
 
     @property
     def recall(self) -> np.ndarray:
         """NaN for classes without an event in the ground truth."""
-        return _share(self.hits, self.num_true, np.nan)
+        return _share(self.hits, self.num_true)
+
+    def by_class(self, classes: Sequence[str]) -> dict[str, dict[str, float | None]]:
+        """Threshold, F1, precision and recall of the classes that occur in the ground truth, as a result carries them.
+
+        Precision is None where nothing is detected.
+        """
+        shares = zip(classes, self.thresholds, self.f1, self.precision, self.recall, self.num_true > 0, strict=True)
+        return {
+            label: {
+                "threshold": float(threshold),
+                "f1": number(f1),
+                "precision": number(precision),
+                "recall": number(recall),
+            }
+            for label, threshold, f1, precision, recall, occurs in shares
+            if occurs
+        }
 
     @property
     def macro_f1(self) -> float:
@@ -77,9 +95,21 @@ class BestThresholds:
         return float(2 * self.hits.sum() / (num_true + self.detected.sum())) if num_true else float("nan")
 
 
-def _share(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarray:
-    """Quotient where the whole is above 0."""
-    return np.divide(part, whole, out=np.full(len(whole), otherwise), where=whole > 0)
+def number(value: float) -> float | None:
+    """A number for JSON; None for NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def describe_thresholds(thresholds: Sequence[float] | None) -> float | str:
+    """The thresholds of a run as its variant carries them; tuned ones of two seeds differ and yet compare."""
+    return THRESHOLD if thresholds is None else "per class"
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Quotient where the whole is above 0, else NaN."""
+    shares = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
 
 
 class ThresholdCounts:
@@ -160,16 +190,20 @@ class ThresholdCounts:
             np.where(is_found, thresholds, THRESHOLD), hits, np.where(is_found, detected, fallback.detected), num_true
         )
 
-    def f1_at(self, thresholds: np.ndarray | float, weights: np.ndarray | None = None) -> BestThresholds:
-        """Counts of each class at its threshold, compared in single precision; weights as for `best`.
+    def f1_at(
+        self, thresholds: np.ndarray | Sequence[float] | float | None, weights: np.ndarray | None = None
+    ) -> BestThresholds:
+        """Counts of each class at its threshold, compared in single precision.
 
         Args:
-            thresholds: Above 0, shape (classes,), or one for all.
-            weights: How often each clip counts.
+            thresholds: Above 0, shape (classes,), or one for all; None: 0.5.
+            weights: How often each clip counts; default None: once.
         """
         from efficient_sed.metrics._thresholds import counts_at
 
-        levels = np.broadcast_to(np.asarray(thresholds, np.float32), self.num_classes)
+        levels = np.broadcast_to(
+            np.asarray(THRESHOLD if thresholds is None else thresholds, np.float32), self.num_classes
+        )
         hits, detected = np.zeros((2, self.num_classes))
         first_entry, entries = self._by_class()
         counts_at(first_entry, *entries[1:], self._weights(weights), levels, hits, detected)
@@ -184,7 +218,7 @@ class ThresholdCounts:
 
     def _seal(self) -> None:
         """Cut what the last chunk does not use."""
-        if self._chunks:
+        if self._chunks and self._filled < len(self._chunks[-1].classes):
             self._chunks[-1] = Entries(*(values[: self._filled].copy() for values in self._chunks[-1]))
 
     def _by_class(self) -> tuple[np.ndarray, Entries]:
@@ -193,8 +227,10 @@ class ThresholdCounts:
 
         if self._sorted is None:
             self._seal()
-            sizes = sum((np.bincount(chunk.classes, minlength=self.num_classes) for chunk in self._chunks), start=0)
-            first = np.append(0, np.cumsum(sizes)) if self._chunks else np.zeros(self.num_classes + 1, np.int64)
+            sizes = np.zeros(self.num_classes, np.int64)
+            for chunk in self._chunks:
+                sizes += np.bincount(chunk.classes, minlength=self.num_classes)
+            first = np.append(0, np.cumsum(sizes))
             entries, place = Entries(*(np.empty(first[-1], dtype) for dtype in DTYPES)), first.copy()
             for chunk in self._chunks:
                 group_by_class(*chunk, place, *entries[1:])
@@ -202,6 +238,7 @@ class ThresholdCounts:
                 order = np.argsort(-entries.scores[begin:end])
                 for values in entries[1:]:
                     values[begin:end] = values[begin:end][order]
-            self._chunks = []
+            entries.classes[:] = np.repeat(np.arange(self.num_classes), sizes)
+            self._chunks, self._filled = [entries], len(entries.classes)
             self._sorted = first, entries
         return self._sorted

@@ -209,7 +209,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "durations miss one": (
         {"durations": duration_table()[:-1]},
-        "scores and durations name different clips, such as 'clip.3'",
+        "scores and durations name different clips: 1 of 3 clips with scores are not in durations, such as 'clip.3'",
     ),
     "durations twice": (
         {"durations": pd.concat([duration_table(), duration_table().assign(duration=2.0)])},

@@ -29,6 +29,7 @@ from efficient_sed.postprocessing.median import smooth_scores
 class OnsetScores(ClipMetric):
     """What `event_metrics` adds to runs on data with event scores; it needs all scores at once, before any filter."""
 
+    use = "data"
     rank = 5
     scores = (
         Score("onset_f", "onset F", "onset F-measure", most=1.0, column="onset F"),

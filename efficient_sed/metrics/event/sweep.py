@@ -1,7 +1,8 @@
 """Counts of events within collars at every threshold of every class, and the thresholds at which F1 is best.
 
 The criterion is that of `HitCounts`: hits are the largest matching of detected and true events within the collars.
-Values equal those of sed_scores_eval's collar_based.
+Values equal those of sed_scores_eval's collar_based, but where an onset or offset is off by exactly the collar: there
+floats decide, as in sed_eval, while sed_scores_eval rounds first (`time_decimals=18` makes it equal).
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data.events import Event, merge_overlapping
-from efficient_sed.data.score_checks import check_labels, check_scores
 from efficient_sed.metrics.event.score import COLLAR_S, OFFSET_SHARE
-from efficient_sed.metrics.thresholds import ThresholdCounts
+from efficient_sed.metrics.run_curves import RunCurves
+from efficient_sed.metrics.thresholds import Entries
 
 
-class EventCurves(ThresholdCounts):
+class EventCurves(RunCurves):
     """Sweeps clips over all thresholds.
 
     Args:
@@ -37,36 +37,19 @@ class EventCurves(ThresholdCounts):
         offset_share: float = OFFSET_SHARE,
         has_offsets: bool = True,
     ) -> None:
-        super().__init__(len(classes))
-        self.classes, self.grid = tuple(classes), grid
+        super().__init__(classes, grid)
         self.collar_s, self.offset_share, self.has_offsets = collar_s, offset_share, has_offsets
-        self._column = {label: column for column, label in enumerate(classes)}
 
-    def add(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
-        """Add a clip: scores (frames, classes) in [0, 1], taken in single precision, its events, its length.
-
-        Events of one class that overlap are joined into one.
-
-        Raises:
-            DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.
-        """
+    def _sweep(
+        self, scores: np.ndarray, borders: np.ndarray, first_event: np.ndarray, onsets: np.ndarray,
+        offsets: np.ndarray, entries: Entries, filled: int,
+    ) -> int:  # fmt: skip
         from efficient_sed.metrics.event._sweep import sweep_clip
 
-        check_scores(f"clip {clip_id!r}", scores, self.classes)
-        check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
-        frames = np.ascontiguousarray(scores, np.float32)
-        borders = np.round(np.minimum(np.arange(len(frames) + 1) * self.grid.hop_s, duration_s), 6)
-        by_column = sorted(
-            (self._column[label], onset, offset) for onset, offset, label, _ in merge_overlapping(events)
-        )
-        num_true = np.bincount([column for column, _, _ in by_column], minlength=self.num_classes)
-        onsets, offsets = (np.array([event[field] for event in by_column], np.float64) for field in (1, 2))
         tolerances = np.maximum(self.collar_s, self.offset_share * (offsets - onsets))
         if not self.has_offsets:
             tolerances[:] = np.inf
-        entries, filled = self.room(frames.size)
-        filled = sweep_clip(
-            frames, borders, np.append(0, np.cumsum(num_true)), onsets, offsets, self.collar_s, tolerances, filled,
+        return sweep_clip(
+            scores, borders, first_event, onsets, offsets, self.collar_s, tolerances, filled,
             entries.classes, entries.scores, entries.hits, entries.detected,
         )  # fmt: skip
-        self.close_clip(clip_id, filled, num_true)

@@ -1,0 +1,53 @@
+"""From the scores and events of a clip to entries of the threshold sweep, for criteria that judge detected events."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.data.events import Event, merge_overlapping
+from efficient_sed.data.score_checks import check_labels, check_scores
+from efficient_sed.metrics.thresholds import Entries, ThresholdCounts
+
+
+class RunCurves(ThresholdCounts):
+    """Sweeps clips over all thresholds; runs of frames that reach one are detected events.
+
+    Args:
+        classes: Labels of the score columns.
+        grid: From frames to seconds.
+    """
+
+    def __init__(self, classes: Sequence[str], grid: FrameGrid) -> None:
+        super().__init__(len(classes))
+        self.classes, self.grid = tuple(classes), grid
+        self._column = {label: column for column, label in enumerate(classes)}
+
+    def add(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
+        """Add a clip: scores (frames, classes) in [0, 1], taken in single precision, its events, its length.
+
+        Events of one class that overlap are joined into one.
+
+        Raises:
+            DataError: If a score is NaN or plus infinity, or an event has another label; the message names the clip.
+        """
+        check_scores(f"clip {clip_id!r}", scores, self.classes)
+        check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
+        frames = np.ascontiguousarray(scores, np.float32)
+        borders = np.round(np.minimum(np.arange(len(frames) + 1) * self.grid.hop_s, duration_s), 6)
+        triples = sorted((self._column[label], onset, offset) for onset, offset, label, _ in merge_overlapping(events))
+        columns, onsets, offsets = np.array(triples, np.float64).reshape(-1, 3).T.copy()
+        num_true = np.bincount(columns.astype(np.int64), minlength=self.num_classes)
+        entries, filled = self.room(frames.size)
+        filled = self._sweep(frames, borders, np.append(0, np.cumsum(num_true)), onsets, offsets, entries, filled)
+        self.close_clip(clip_id, filled, num_true)
+
+    @abstractmethod
+    def _sweep(
+        self, scores: np.ndarray, borders: np.ndarray, first_event: np.ndarray, onsets: np.ndarray,
+        offsets: np.ndarray, entries: Entries, filled: int,
+    ) -> int:  # fmt: skip
+        """Append a clip's entries to those that are filled, and return how many are then; see `sweep_clip`."""
