@@ -222,7 +222,7 @@ def test_what_is_left_out_is_said(
         page.wait_for_selector("#curves .curve")
         assert page.inner_text("#summary").startswith("4 of 4 errors. 2 of all 6 errors are not on this page")
         assert not page.locator("#roc-figure").is_visible()  # no PSDS was given
-    flawless = {"b": [], "a": [], "c": []}
+    flawless: dict[str, list[Event]] = {"b": [], "a": [], "c": []}
     write_error_report(output, clips, flawless, make_scores(), [0.999] * 3, CLASSES, GRID)
     with open_page(output) as page:
         assert page.inner_text("#summary") == "0 of 0 errors."

@@ -104,10 +104,11 @@ def analyse(
         array = scores[clip]
         # what reaches the threshold of its class reaches 0
         reached = np.where(array >= np.asarray(thresholds, array.dtype), array, -np.inf)
-        sides = merge_overlapping(truth[clip]), tuple(decode_events(reached, classes, grid, 0.0, duration_s))
-        found.events[clip] = ClipEvents(*sides)
-        curves.add(clip, array, sides[0], duration_s)
-        _add_errors(found, clip, *(_by_column(events, classes) for events in sides), array, grid, collar)
+        detected = tuple(decode_events(reached, classes, grid, 0.0, duration_s))
+        events = ClipEvents(merge_overlapping(truth[clip]), detected)
+        found.events[clip] = events
+        curves.add(clip, array, events.truth, duration_s)
+        _add_errors(found, clip, events, array, grid, collar)
     return found
 
 
@@ -123,8 +124,9 @@ def _by_column(events: Iterable[Event], classes: Sequence[str]) -> _Columns:
 
 
 def _add_errors(
-    found: Analysis, clip: str, true: _Columns, detected: _Columns, scores: np.ndarray, grid: FrameGrid, collar: Collar
+    found: Analysis, clip: str, both: ClipEvents, scores: np.ndarray, grid: FrameGrid, collar: Collar
 ) -> None:
+    true, detected = _by_column(both.truth, found.classes), _by_column(both.detected, found.classes)
     for column in sorted(true.keys() | detected.keys()):
         wanted, events = true.get(column, []), detected.get(column, [])
         matched = _match(wanted, events, collar)
