@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from efficient_sed.models.fuse import fuse as fuse
     from efficient_sed.models.weights.checkpoint import load_model as load_model
     from efficient_sed.models.weights.checkpoint import save_model as save_model
+    from efficient_sed.postprocessing.carried import Postprocessing as Postprocessing
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",
+    "Postprocessing": "efficient_sed.postprocessing.carried",
     "Stream": "efficient_sed.inference.stream",
     "count_macs": "efficient_sed.benchmark.macs",
     "create_model": "efficient_sed.models.factory",
