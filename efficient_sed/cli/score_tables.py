@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
-from efficient_sed.data.scores.clips import ScoreTables
-from efficient_sed.experiment.result_file import is_number
 from efficient_sed.experiment.score_tables import TUNED
-from efficient_sed.metrics.contracts import all_scores
+from efficient_sed.metrics.contracts import Score, all_scores
+
+COUNTS = {
+    "events": ("events", "d"),
+    "threshold": ("threshold", ".2f"),
+    "found": ("found", "d"),
+    "missed": ("missed", "d"),
+    "false_alarms_per_hour": ("false alarms an hour", ".1f"),
+    "f1": ("event F1", ".3f"),
+}
+"""Heading and format of what is counted of a class's events."""
 
 
 def metrics_table(result: Mapping[str, Any]) -> Table:
@@ -18,41 +26,46 @@ def metrics_table(result: Mapping[str, Any]) -> Table:
     metrics = result["metrics"]
     is_tuned = any(key.endswith(TUNED) for key in metrics)
     table = Table(title=f"Scores of {result['model']}", title_justify="left", caption_justify="left")
-    for column in ("score", "value", "95 %", *(["post-processed"] if is_tuned else [])):
+    for column in ("score", "value", "95 %", *(["post-processed", "95 %"] if is_tuned else [])):
         table.add_column(column, justify="left" if column == "score" else "right")
     for key, score in all_scores("detection").items():
         if metrics.get(key) is None:
             continue
-        ends = metrics.get(f"{key}_ci95")
-        spread = "" if ends is None else f"{score.show(ends[0])} to {score.show(ends[1])}"
-        tuned = [score.show(metrics.get(f"{key}{TUNED}"))] if is_tuned else []
-        table.add_row(score.name, score.show(metrics[key]), spread, *tuned)
-    clips, num_classes = metrics["coverage"]["clips_scored"], result["data"]["num_classes"]
-    table.caption = f"{clips:,} clips, {num_classes} classes, ground truth {result['data']['manifest_hash']}"
+        keys = (key, f"{key}{TUNED}") if is_tuned else (key,)
+        shown = ((score.show(metrics.get(each)), _interval(metrics.get(f"{each}_ci95"), score)) for each in keys)
+        table.add_row(score.name, *(text for pair in shown for text in pair))
     return table
 
 
-def class_table(result: Mapping[str, Any], tables: ScoreTables) -> Table:
-    """A row a class: its events, and every score that there is by class."""
-    labels = [event.label for events in tables.events.values() for event in events]
-    by_class = {
-        key: values
-        for key, values in result["metrics"].items()
-        if isinstance(values, Mapping) and values and set(values) <= set(tables.classes)
-    }
-    table = Table(title="Scores by class", title_justify="left")
-    for column in ("class", "events", *(heading(key, result["metrics"]) for key in by_class)):
-        table.add_column(column, justify="left" if column == "class" else "right")
-    for label in tables.classes:
-        values = (own.get(label) for own in by_class.values())
-        shown = (f"{value:.3f}" if is_number(value) else "" for value in values)
-        table.add_row(label, str(labels.count(label)), *shown)
+def _interval(ends: Sequence[float] | None, score: Score) -> str:
+    return "" if ends is None else f"{score.show(ends[0])} to {score.show(ends[1])}"
+
+
+def class_tables(metrics: Mapping[str, Any], classes: Sequence[str]) -> list[Table]:
+    """A row a class: its events, what is found of them, and its PSDS; a second table after post-processing.
+
+    Args:
+        metrics: Of a result.
+        classes: Labels that are evaluated.
+    """
+    titles = {"": "Scores by class", TUNED: "Scores by class, post-processed"}
+    return [
+        _class_table(metrics, classes, side, title) for side, title in titles.items() if f"per_class{side}" in metrics
+    ]
+
+
+def _class_table(metrics: Mapping[str, Any], classes: Sequence[str], side: str, title: str) -> Table:
+    psds, counts = metrics[f"per_class{side}"], metrics.get(f"per_class_events{side}", {})
+    columns = COUNTS if counts else {}
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for column in (str(metrics["variant"].get("metric", "psds")).upper(), *(name for name, _ in columns.values())):
+        table.add_column(column, justify="right")
+    for label in classes:
+        own = (_cell(counts.get(label, {}).get(key), form) for key, (_, form) in columns.items())
+        table.add_row(label, _cell(psds.get(label), ".3f"), *own)
     return table
 
 
-def heading(key: str, metrics: Mapping[str, Any]) -> str:
-    """Of a column of scores by class, by their key in a result."""
-    name = key.removesuffix(TUNED)
-    psds = str(metrics["variant"].get("metric", "psds")).upper()
-    text = psds if name == "per_class" else name.removesuffix("_per_class").replace("_", " ")
-    return f"{text}, post-processed" if key.endswith(TUNED) else text
+def _cell(value: float | None, form: str) -> str:
+    return "" if value is None else f"{value:{form}}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +24,10 @@ from efficient_sed.tuning.tune import tune
 TUNED = "_tuned"
 """Behind the key of a score that was taken after post-processing."""
 ELSEWHERE = "elsewhere"
+DEFAULTS = EvaluationConfig()
 AXIS_SECONDS = 10.0  # of sound, which given MACs refer to
-AT_THRESHOLDS = ("event", "frame")
-"""Metrics of events at thresholds; the others are taken over all thresholds."""
+OVER_THRESHOLDS = ("psds", "psds2", "segment")
+"""Metrics that take the scores of a post-processing; the others take its events."""
 
 
 class Costs(NamedTuple):
@@ -52,7 +53,7 @@ class Costs(NamedTuple):
 
 def score_tables(
     tables: ScoreTables,
-    config: EvaluationConfig,
+    config: EvaluationConfig = DEFAULTS,
     *,
     postprocessing: Postprocessing | None = None,
     folder: Path | None = None,
@@ -61,7 +62,7 @@ def score_tables(
 
     Args:
         tables: Scores and ground truth.
-        config: Which metrics, with which parameters.
+        config: Which metrics, with which parameters; by default those of a run.
         postprocessing: For the evaluated classes; default None: scores are taken as they are.
         folder: Where PSDS's counts by clip and its picture are written; default None: nowhere.
 
@@ -69,19 +70,24 @@ def score_tables(
         DataError: If a score is not a number, or a table does not fit; the message names the clip.
         MissingDependencyError: If the back end of PSDS is not installed.
     """
-    metrics, tuned = _create(tables, config), [] if postprocessing is None else _create(tables, config)
+    metrics, tuned = _create(tables, config), []
+    if postprocessing is not None:
+        tuned = _create(tables, config, postprocessing.thresholds)
     digest = hashlib.sha256(repr((tables.classes, tables.grid)).encode())
     for clip in tables:
         digest.update(repr((clip.id, clip.scores.shape)).encode() + np.ascontiguousarray(clip.scores).tobytes())
         _update(metrics, clip, clip.scores, clip.scores)
         if postprocessing is not None:
-            _update(tuned, clip, *_processed(clip.scores, postprocessing, tables.grid.hop_s))
+            chains, hop_s = (postprocessing.scores, postprocessing.events), tables.grid.hop_s
+            _update(tuned, clip, *(chain.apply(clip.scores, hop_s) for chain in chains))
     coverage = {"clips_expected": len(tables), "clips_scored": len(tables), "unreadable": []}
     entries = {"coverage": coverage, **join_metrics(metrics)}
-    after = join_metrics(tuned)
-    entries |= {f"{key}{TUNED}": value for key, value in after.items() if key != "variant"}
     for metric in metrics:
         entries |= metric.report(entries["variant"], folder)
+    after = join_metrics(tuned)
+    for metric in tuned:
+        after |= metric.report(after["variant"], None)
+    entries |= {_tuned_key(key): value for key, value in after.items() if key not in ("variant", "bootstrap")}
     return {**entries, "scores_hash": digest.hexdigest()[:16]}
 
 
@@ -176,20 +182,20 @@ def write_tables_result(folder: Path, result: Mapping[str, Any]) -> None:
         raise DataError(f"--output {folder}: cannot be written ({error.strerror})") from error
 
 
-def _create(tables: ScoreTables, config: EvaluationConfig) -> list[ClipMetric]:
+def _create(
+    tables: ScoreTables, config: EvaluationConfig, thresholds: tuple[float, ...] | None = None
+) -> list[ClipMetric]:
     lengths = list(tables.durations.values())
-    return create_metrics("detection", Setting(tables.classes, lengths, tables.grid, config, keeps_clips=True))
+    setting = Setting(tables.classes, lengths, tables.grid, config, keeps_clips=True, thresholds=thresholds)
+    return create_metrics("detection", setting)
 
 
 def _update(metrics: Iterable[ClipMetric], clip: TableClip, scores: np.ndarray, events: np.ndarray) -> None:
     for metric in metrics:
-        given = events if metric.name in AT_THRESHOLDS else scores
+        given = scores if metric.name in OVER_THRESHOLDS else events
         metric.update(clip.id, given, clip.events, clip.duration_s)
 
 
-def _processed(scores: np.ndarray, how: Postprocessing, hop_s: float) -> Sequence[np.ndarray]:
-    """Scores for metrics over all thresholds, and 1 where a class is active at its threshold, else 0."""
-    events = how.events.apply(scores, hop_s)
-    if how.thresholds is not None:
-        events = (events >= np.asarray(how.thresholds, events.dtype)).astype(np.float32)
-    return how.scores.apply(scores, hop_s), events
+def _tuned_key(key: str) -> str:
+    end = "_ci95" if key.endswith("_ci95") else ""
+    return f"{key.removesuffix(end)}{TUNED}{end}"
