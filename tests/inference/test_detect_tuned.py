@@ -60,7 +60,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     levels = [round(float(level), 3) for level in np.median(scores, axis=0)]
     tuned = Postprocessing(
         Chain((Median(5),)), Chain((Median((1, 3, 9)),)), tuple(levels), 0.04,
-        {"tuned_for": "psds1", "tuned_on": "synthetic/validation"},
+        {"tuned_for": "psds1", "data": "synthetic", "part": "validation"},
     )  # fmt: skip
     model.provenance = Provenance(clip_seconds=2.0, median_frames=3, postprocessing=tuned.to_dict())
     es.save_model(model, folder / "tuned.safetensors")
