@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from efficient_sed.models.weights.checkpoint import save_model as save_model
 
 __version__ = "0.1.0"
+# ONNX Runtime 1.31 sends reports from a thread of every process that imports it, which Lightning does; =0 lets it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",

@@ -22,7 +22,7 @@ def group_by_class(
 
 
 @compiled
-def between(upper: float, lower: float) -> float:
+def between(upper: float, lower: float) -> np.floating | float:
     """The number of single precision midway between two, above the lower one."""
     middle = np.float32((upper + lower) / 2)
     return middle if middle > lower else upper

@@ -107,7 +107,9 @@ def describe_thresholds(thresholds: Sequence[float] | None) -> float | str:
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Quotient where the whole is above 0, else NaN."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    shares = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
 
 
 class ThresholdCounts:
@@ -216,7 +218,7 @@ class ThresholdCounts:
 
     def _seal(self) -> None:
         """Cut what the last chunk does not use."""
-        if self._chunks:
+        if self._chunks and self._filled < len(self._chunks[-1].classes):
             self._chunks[-1] = Entries(*(values[: self._filled].copy() for values in self._chunks[-1]))
 
     def _by_class(self) -> tuple[np.ndarray, Entries]:
@@ -225,8 +227,10 @@ class ThresholdCounts:
 
         if self._sorted is None:
             self._seal()
-            sizes = sum((np.bincount(chunk.classes, minlength=self.num_classes) for chunk in self._chunks), start=0)
-            first = np.append(0, np.cumsum(sizes)) if self._chunks else np.zeros(self.num_classes + 1, np.int64)
+            sizes = np.zeros(self.num_classes, np.int64)
+            for chunk in self._chunks:
+                sizes += np.bincount(chunk.classes, minlength=self.num_classes)
+            first = np.append(0, np.cumsum(sizes))
             entries, place = Entries(*(np.empty(first[-1], dtype) for dtype in DTYPES)), first.copy()
             for chunk in self._chunks:
                 group_by_class(*chunk, place, *entries[1:])
@@ -234,6 +238,7 @@ class ThresholdCounts:
                 order = np.argsort(-entries.scores[begin:end])
                 for values in entries[1:]:
                     values[begin:end] = values[begin:end][order]
-            self._chunks = []
+            entries.classes[:] = np.repeat(np.arange(self.num_classes), sizes)
+            self._chunks, self._filled = [entries], len(entries.classes)
             self._sorted = first, entries
         return self._sorted

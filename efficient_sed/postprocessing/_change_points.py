@@ -29,7 +29,7 @@ def cut_segments(scores: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np
     total, units = np.zeros(num_frames + 1, np.int64), np.zeros(num_frames + 1, np.int64)
     for column in range(num_classes):
         for frame in range(num_frames):
-            units[frame] = round(UNIT * min(max(np.float64(scores[column, frame]), 0.0), 1.0))
+            units[frame] = round(UNIT * min(max(scores[column, frame], 0.0), 1.0))
             total[frame + 1] = total[frame] + units[frame] * PARTS
         half, length = halves[column], num_frames * PARTS
         rest = half % PARTS
@@ -74,12 +74,12 @@ def _levels(scores: np.ndarray, bounds: np.ndarray, times: np.ndarray) -> np.nda
     for column in range(len(scores)):
         row = scores[column]
         for k in range(bounds[column], bounds[column + 1]):
-            largest, least = np.float64(-np.inf), np.float64(np.inf)
+            largest, least = -np.inf, np.inf
             for frame in range(times[k, 0] // PARTS, -(-times[k, 1] // PARTS)):
-                largest = max(largest, np.float64(row[frame]))
+                largest = max(largest, row[frame])
             if k + 1 < bounds[column + 1]:
                 for frame in range(times[k, 1] // PARTS, -(-times[k + 1, 0] // PARTS)):
-                    least = min(least, np.float64(row[frame]))
+                    least = min(least, row[frame])
             levels[k, 0], levels[k, 1] = largest, least
     return levels
 
@@ -96,7 +96,10 @@ def merge_segments(
     """Join neighbours whose gap is shallow; all gaps are judged on what `cut_segments` gave.
 
     Args:
-        bounds: As `cut_segments` gives them, like `times`, `sums` and `levels`.
+        bounds: As `cut_segments` gives them.
+        times: The same.
+        sums: The same.
+        levels: The same.
         absolute: Of each class, the depth from which on a gap parts.
         relative: Of each class, the ratio from which on a gap parts.
 

@@ -90,7 +90,7 @@ def psds_table(
     durations, unused = [clip.duration_s for clip in clips.clips], np.zeros(len(clips.classes))
     values = np.empty((len(candidates), len(weights), len(clips.classes)))
     for index, chain in enumerate(candidates):
-        side = PsdsSide(clips.classes, durations, clips.grid.hop_s, parameters)
+        side = PsdsSide.start(clips.classes, durations, clips.grid.hop_s, parameters)
         for clip in clips.clips:
             side.add(clip, chain.apply(clip.scores, clips.grid.hop_s), unused)
         values[index] = [side.class_values(row) for row in weights]

@@ -8,6 +8,7 @@ It needs no order of the clips and stays exact with ties.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -116,6 +117,8 @@ class PsdsEntries:
             self._is_single &= scores.dtype == np.float32
             if begin < C:
                 self._flush()
+        for column, _, _ in events:
+            maxima[column] = -np.inf
         self.events.append(rows)
         self._num_maxima += 1
         self._refresh()
@@ -141,8 +144,11 @@ class PsdsEntries:
         ]
         joined = Entries(*map(np.concatenate, zip(*chunks, strict=True)))
         classes = joined.pairs % len(self.cuts)
-        order = np.lexsort((-joined.scores, classes))
+        order = np.argsort(classes, kind="stable")
         firsts = np.searchsorted(classes[order], np.arange(len(self.cuts) + 1))
+        for first, last in itertools.pairwise(firsts):
+            own = order[first:last]
+            order[first:last] = own[np.argsort(-joined.scores[own])]
         return Entries(*(array[order] for array in joined)), firsts
 
     def occurrences(self) -> Occurrences:
@@ -164,9 +170,8 @@ class PsdsEntries:
             full, C = self._buffer[: self._filled], len(self.cuts)
             pairs = full["pair"].astype(np.min_scalar_type(C * (C + 1) if self._criteria[2] else C))
             scores = full["score"].astype(np.float32 if self._is_single else np.float64)
-            self._chunks.append(
-                Entries(pairs, scores, _narrow(full["hits"]), _narrow(full["alarms"]), full["clip"].copy())
-            )
+            hits, alarms = _narrow(full["hits"]), _narrow(full["alarms"])
+            self._chunks.append(_cut(Entries(pairs, scores, hits, alarms, full["clip"].copy()), self.cuts))
         self._filled, self._is_single = 0, True
 
     def _refresh(self) -> None:

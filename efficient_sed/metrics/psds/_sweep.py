@@ -37,7 +37,7 @@ def sweep_clip(
         cttc: Share of a false alarm that another class's events must cover to make it a cross-trigger; 0: none are.
         clip: Number of the clip.
         begin: First class.
-        maxima: Highest score of each class, minus infinity where it has an event; written over if `begin` is 0.
+        maxima: Highest score of each class; written over if `begin` is 0.
         entries: Array of `ENTRY` to write to; at least (2 + events) x frames of them.
         filled: Entries that it holds already.
 
@@ -46,32 +46,17 @@ def sweep_clip(
         NaN or plus infinity), and the entries that there are now.
     """
     T, C = scores.shape
-    num_events = len(events)
     if begin == 0 and not _column_maxima(scores, maxima):
         return -1, filled
-    highest = maxima.copy()
-    others = np.zeros(num_events + 1, np.int64)  # of groups of events of one class: where each begins
-    num_others = 0
-    for event in range(num_events):
-        if event == 0 or events[event, COLUMN] != events[event - 1, COLUMN]:
-            others[num_others] = event
-            num_others += 1
-            if begin == 0:
-                maxima[int(events[event, COLUMN])] = -np.inf
-    others[num_others] = num_events
-    if cttc == 0:
-        num_others = 0
+    groups = _group_events(events)
+    num_others = len(groups) - 1 if cttc > 0 else 0
     levels, times = np.empty(T + 1), np.empty(T + 1)
     last = 0
     for c in range(C):
         first = last
-        while last < num_events and events[last, COLUMN] == c:
+        while last < len(events) and events[last, COLUMN] == c:
             last += 1
-        if c < begin:
-            continue
-        if begin > 0 and first < last:
-            highest[c] = scores[:, c].max()
-        if not highest[c] >= cuts[c]:
+        if c < begin or not maxima[c] >= cuts[c]:
             continue
         if filled + (2 + num_others) * T > len(entries):
             return c, filled
@@ -81,12 +66,25 @@ def sweep_clip(
             filled = _sweep_without_events(levels[: size + 1], c, entries, filled)
         else:
             filled = _sweep_with_events(
-                levels[: size + 1], times, c, C, events, first, last, others[: num_others + 1], dtc, gtc, cttc,
+                levels[: size + 1], times, c, C, events, first, last, groups[: num_others + 1], dtc, gtc, cttc,
                 entries, filled,
             )  # fmt: skip
         for entry in range(before, filled):
             entries[entry].clip = clip
     return C, filled
+
+
+@compiled
+def _group_events(events: np.ndarray) -> np.ndarray:
+    """Where the events of each class begin, and their number."""
+    groups = np.empty(len(events) + 1, np.int64)
+    count = 0
+    for event in range(len(events)):
+        if event == 0 or events[event, COLUMN] != events[event - 1, COLUMN]:
+            groups[count] = event
+            count += 1
+    groups[count] = len(events)
+    return groups[: count + 1]
 
 
 @compiled

@@ -24,7 +24,7 @@ from efficient_sed.files.npz import read_arrays
 from efficient_sed.machine.environment import one_line
 from efficient_sed.metrics.psds._entries import LOWEST
 from efficient_sed.metrics.psds.exact import PsdsAccumulator, cross_classes, cross_costs
-from efficient_sed.metrics.psds.plot import ROC_FILE, draw_psd_roc
+from efficient_sed.metrics.psds.plot import draw_psd_roc
 from efficient_sed.metrics.psds.result import NO_EVENTS
 from efficient_sed.metrics.psds.roc import max_alarms
 
@@ -232,19 +232,21 @@ class PsdsClips:
         return mark_floors(self.first_entry, self.clips, *pairs, len(self.clip_ids))
 
 
-def report_psds(accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+def report_psds(
+    accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder: Path | None, clips_file: str, roc_file: str
+) -> dict[str, Any]:
     """Confidence interval of macro PSDS, as a result carries it.
 
     Counts by clip and, with matplotlib, the PSD-ROC go into the folder.
     """
     clips = PsdsClips.collect(accumulator, variant)
     if folder is not None:
-        clips.save(folder / CLIPS_FILE)
+        clips.save(folder / clips_file)
         if importlib.util.find_spec("matplotlib") is not None:
             try:
-                draw_psd_roc(accumulator.compute(), folder / ROC_FILE)
+                draw_psd_roc(accumulator.compute(), folder / roc_file)
             except Exception as error:  # a picture is worth no training
-                logger.warning("%s: could not be drawn (%s)", folder / ROC_FILE, one_line(error))
+                logger.warning("%s: could not be drawn (%s)", folder / roc_file, one_line(error))
     key = f"{accumulator.parameters.name}_macro_ci95"
     return {key: list(interval(clips.bootstrap())), "bootstrap": {"replicates": NUM_REPLICATES, "seed": SEED}}
 
