@@ -8,11 +8,11 @@ import pytest
 
 from efficient_sed.data.check_lengths import event_lengths, propose
 from efficient_sed.data.events import Clip, Event
-from efficient_sed.data.storage.sources import FileSource
+from efficient_sed.data.storage.sources import AudioFile
 
 
 def clips_of(lengths_s: dict[str, list[float]], file_s: float) -> list[Clip]:
-    audio = FileSource(Path("absent.wav"))
+    audio = AudioFile(Path("absent.wav"))
     return [
         Clip(f"{label}{number}", audio, file_s, (Event(1.0, 1.0 + length_s, label),))
         for label, own in lengths_s.items()
