@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
+from efficient_sed.errors import ConfigError
 from efficient_sed.inference.engines.contract import engines_for, exported_suffixes
 from efficient_sed.postprocessing.thresholds import AUTO
 
@@ -21,11 +23,30 @@ OPTION_OF = {
 }
 """Options of a detection by the key that messages speak of."""
 PARTS = ("train", "validation", "test")
+TRAINING_GROUPS = ("backbone", "seq", "model", "train", "benchmark")
+SCORING_KEYS = ("train.batch_size", "train.accelerator")
+"""Keys of those groups that scoring uses."""
 
 
 def add_overrides(parser: argparse.ArgumentParser, text: str, metavar: str = "key=value") -> None:
     """Add the `key=value` words of a command."""
     parser.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=text)
+
+
+def check_scoring_overrides(command: str, overrides: Sequence[str]) -> set[str]:
+    """Keys that were typed for a command that takes a model as it is.
+
+    Raises:
+        ConfigError: If one is of the training.
+    """
+    from efficient_sed.experiment.keys import key_of
+
+    typed = {key_of(override): override for override in overrides}
+    for key, override in typed.items():
+        if key.split(".")[0] in TRAINING_GROUPS and key not in SCORING_KEYS:
+            allowed = f"data=…, data.KEY, evaluation.KEY, task, {', '.join(SCORING_KEYS)}"
+            raise ConfigError(f"{override}: {command} takes the model as it is; allowed: {allowed}")
+    return set(typed)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

@@ -68,7 +68,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the scores, and write the result if asked for."""
-    from efficient_sed.cli.score_tables import class_tables, metrics_table
+    from efficient_sed.cli.class_table import class_table
+    from efficient_sed.cli.score_tables import metrics_table
     from efficient_sed.experiment.compose import compose_run
     from efficient_sed.experiment.score_tables import (
         Costs,
@@ -95,8 +96,7 @@ def run(options: argparse.Namespace) -> int:
     details: dict[str, Any] = {"name": name, "data": options.truth.stem, "source": source, "tuning": tuning}
     result = describe_result(tables, metrics, config, costs=costs, **details)
     print_table(metrics_table(result))
-    for table in class_tables(result["metrics"], tables.classes):
-        print_table(table)
+    print_table(class_table(result["metrics"], result["model"]))
     clips, hop_s = f"{len(tables):,} clips, {len(tables.classes)} classes", tables.grid.hop_s
     print(f"{clips}, frames of {hop_s:g} s; ground truth {result['data']['manifest_hash']}")
     if folder is not None:

@@ -25,7 +25,8 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.checks import check_length
 from efficient_sed.experiment.facts import describe_measuring, save_run_model
 from efficient_sed.experiment.result_file import write_result
-from efficient_sed.experiment.score import score_part, tune_part
+from efficient_sed.experiment.score import score_part
+from efficient_sed.experiment.tune import tune_part
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
 from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import parse_name

@@ -15,13 +15,12 @@ from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
 from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.inference.error_report.collected import ErrorReport
-from efficient_sed.inference.evaluate import ClipScores, evaluate_model, evaluated, score_clips
+from efficient_sed.inference.evaluate import ClipScores, evaluate_model, evaluated
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights.checkpoint import load_model
 from efficient_sed.postprocessing.carried import Postprocessing
-from efficient_sed.tuning.tune import tune
 
 
 def score_part(
@@ -52,45 +51,18 @@ def score_part(
 
     return evaluate_model(
         model,
-        _windows(model, splits, config, part),
+        windows_of(model, splits, config, part),
         task=config.task,
         config=config.evaluation,
         median_frames=config.data.median_frames,
         batch_size=config.train.batch_size,
-        num_workers=_num_workers(model, config),
+        num_workers=num_workers(model, config),
         on_error=config.data.on_error,
-        tuning=_windows(model, splits, config, "validation") if config.has_event_scores else None,
+        tuning=windows_of(model, splits, config, "validation") if config.has_event_scores else None,
         folder=folder,
         postprocessing=_tuned(model, splits, config),
         inspect=None if report is None else write_report,
     )
-
-
-def tune_part(
-    model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str = "validation"
-) -> tuple[Postprocessing, dict[str, Any]]:
-    """Post-processing for all classes of a model, chosen on one part of a data set, and the report about it.
-
-    Args:
-        model: With the classes of the data.
-        splits: The data.
-        config: Candidates, and how clips are scored.
-        part: "train" or "validation"; never the one that a result is taken of.
-    """
-    windows = _windows(model, splits, config, part)
-    clips = score_clips(
-        model,
-        windows,
-        batch_size=config.train.batch_size,
-        num_workers=_num_workers(model, config),
-        on_error=config.data.on_error,
-    )
-    found = tune(clips, config.evaluation, config.data.median_frames)
-    _, columns = evaluated(windows)
-    facts = {"data": config.data.name, "part": part, "manifest_hash": splits.manifest_hash, "clips": len(clips.clips)}
-    whole = found.spread(columns, len(splits.classes))
-    whole = dataclasses.replace(whole, notes={**whole.notes, **facts})
-    return whole, {**found.report, **facts, "postprocessing": whole.to_dict()}
 
 
 def _tuned(model: SedModel | ExportedModel, splits: Splits, config: RunConfig) -> Postprocessing | None:
@@ -99,16 +71,18 @@ def _tuned(model: SedModel | ExportedModel, splits: Splits, config: RunConfig) -
     if not stored or config.task != "detection" or config.evaluation.tune == "none":
         return None
     own = Postprocessing.of(stored, config.data.median_frames, len(model.classes), model.grid.hop_s)
-    _, columns = evaluated(_windows(model, splits, config, "test"))
+    _, columns = evaluated(windows_of(model, splits, config, "test"))
     return own.select(columns)
 
 
-def _windows(model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str) -> EvaluationWindows:
+def windows_of(model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str) -> EvaluationWindows:
+    """One part of a data set as a model scores it."""
     clips, seconds = getattr(splits, part), config.data.clip_seconds
     return EvaluationWindows(clips, splits.classes, model.grid, seconds, splits.evaluated_classes)
 
 
-def _num_workers(model: SedModel | ExportedModel, config: RunConfig) -> int:
+def num_workers(model: SedModel | ExportedModel, config: RunConfig) -> int:
+    """Processes that decode while a model scores."""
     return 0 if isinstance(model, ExportedModel) and not model.can_fork else config.data.num_workers
 
 
@@ -133,16 +107,19 @@ def score_checkpoint(
     Raises:
         ConfigError: If an engine is given for a model that is not exported, or see `own_data`.
     """
-    model: SedModel | ExportedModel
-    if is_exported(name):
-        model = ExportedModel(name, engine=engine)
-    elif engine is not None:
-        advice = f"make one by: efficient-sed export {name} --format onnx"
-        raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")
-    else:
-        model = load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
+    model = load_scored(name, config, engine)
     config, splits = own_data(model, name, config, part, typed)
     return {"data": describe_data(config, splits), **score_part(model, splits, config, part, report=report)}
+
+
+def load_scored(name: str, config: RunConfig, engine: str | None = None) -> SedModel | ExportedModel:
+    """A model to be scored; arguments and errors as for `score_checkpoint`."""
+    if is_exported(name):
+        return ExportedModel(name, engine=engine)
+    if engine is not None:
+        advice = f"make one by: efficient-sed export {name} --format onnx"
+        raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")
+    return load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
 
 
 def own_data(
