@@ -26,7 +26,8 @@ from scipy.ndimage import median_filter
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.machine.environment import device_name
-from efficient_sed.postprocessing.median import decode_thresholds, smooth_scores
+from efficient_sed.postprocessing.events import decode_thresholds
+from efficient_sed.postprocessing.median import smooth_scores
 
 GRID = FrameGrid()
 

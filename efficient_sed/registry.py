@@ -115,6 +115,7 @@ def _import(module: str) -> None:
 BACKBONES: Registry[Any] = Registry("backbone", "efficient_sed.models.backbones")
 SEQUENCE_HEADS: Registry[Any] = Registry("sequence head", "efficient_sed.models.sequence")
 DATASETS: Registry[Any] = Registry("data set", "efficient_sed.data.sets")
+POSTPROCESSING: Registry[Any] = Registry("post-processing method", "efficient_sed.postprocessing")
 TEACHERS: Registry[Any] = Registry("teacher", "efficient_sed.teachers")
 ANNOTATION_FORMATS: Registry[Any] = Registry("annotation format", "efficient_sed.data.annotations")
 ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")

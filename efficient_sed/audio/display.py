@@ -33,14 +33,15 @@ class MelPicture(NamedTuple):
     """Seconds of a column."""
 
 
-def draw_mel(blocks: Iterable[np.ndarray], num_samples: int) -> MelPicture:
+def draw_mel(blocks: Iterable[np.ndarray], num_samples: int, max_columns: int = MAX_COLUMNS) -> MelPicture:
     """Draw consecutive blocks of a recording; the loudest cell is the brightest.
 
     Args:
         blocks: Samples at 16 kHz, each block of shape (samples,).
         num_samples: In all blocks together, approximately; it decides how many frames of 10 ms make a column.
+        max_columns: About as many columns at most.
     """
-    pool = max(1, math.ceil(num_samples / HOP_LENGTH / MAX_COLUMNS))
+    pool = max(1, math.ceil(num_samples / HOP_LENGTH / max_columns))
     powers = np.concatenate(list(_pooled(_band_powers(blocks), pool)))
     decibels = 10 * np.log10(np.maximum(powers, np.finfo(np.float32).tiny)).T
     shares = (decibels - decibels.max()) / RANGE_DB + 1

@@ -82,6 +82,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             return None
         (inner,) = [option for option in options if option is not type(None)]
         return _convert(inner, value, path)
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path}={value!r} must be a table of keys and values")
+        return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{path}={value!r} must be a list, such as [a,b]")

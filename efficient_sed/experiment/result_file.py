@@ -15,10 +15,13 @@ from efficient_sed.metrics.contracts import Score, all_scores, leading_score
 
 RESULT_FILE = "result.json"
 ROUNDING = 1e-9
+SCORED_FROM = "scored_from"
+"""Of a result of `efficient-sed score`: the tables. Its "complexity" is null, or what was given."""
 TASKS = ("detection", "tagging")
+TORCH = "environment.versions.torch"
 TEXTS = (
     "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device",
-    "environment.commit", "environment.created", "environment.versions.torch",
+    "environment.commit", "environment.created", TORCH,
 )  # fmt: skip
 OPTIONAL_TEXTS = ("complexity.macs_note", "environment.device")
 POSITIVE = ("complexity.params", "complexity.macs", "complexity.seconds")
@@ -78,12 +81,16 @@ def check_result(result: Any) -> None:
     task = _at(result, "task")
     if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task={task!r} is not one of {', '.join(TASKS)}")
-    has_speed = _at(result, SPEED, is_optional=True) is not None
-    has_environment = _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None
-    for key in (*TEXTS, *(SPEED_TEXTS if has_speed else ()), *(SPEED_ENVIRONMENT_TEXTS if has_environment else ())):
+    is_from_tables = isinstance(_at(result, SCORED_FROM, is_optional=True), Mapping)
+    has_costs = not (is_from_tables and _at(result, "complexity") is None)
+    has_speed = has_costs and _at(result, SPEED, is_optional=True) is not None
+    has_environment = has_costs and _at(result, SPEED_ENVIRONMENT, is_optional=True) is not None
+    texts = [key for key in TEXTS if not (is_from_tables and key == TORCH)]  # which such scores do not need
+    for key in (*texts, *(SPEED_TEXTS if has_speed else ()), *(SPEED_ENVIRONMENT_TEXTS if has_environment else ())):
         value = _at(result, key)
         _require(isinstance(value, str) and is_printable(value), result, key, "text on one line")
-    _at(result, SPEED)  # null at least
+    if has_costs:
+        _at(result, SPEED)  # null at least
     for key in (*OPTIONAL_TEXTS, *(SPEED_OPTIONAL_TEXTS if has_speed else ())):
         value = _at(result, key, is_optional=True)
         _require(
@@ -92,7 +99,8 @@ def check_result(result: Any) -> None:
     _require(isinstance(_at(result, "metrics"), Mapping), result, "metrics", "a table")
     score = f"metrics.{main_score(result).key}"
     positive = (*POSITIVE, *(SPEED_POSITIVE if has_speed else ()))
-    for key in (*positive, *COUNTS, score):
+    numbers = [key for key in (*positive, *COUNTS, score) if has_costs or not key.startswith("complexity.")]
+    for key in numbers:
         value = _at(result, key)
         _require(is_number(value), result, key, "a number")
         allowed = "above 0" if key in positive else "0 or more"
@@ -139,6 +147,8 @@ def _at(result: Any, key: str, *, is_optional: bool = False) -> Any:
     """The value at a dotted key; one that is missing raises, or is None."""
     value = result
     for depth, name in enumerate(key.split("."), 1):
+        if value is None and is_optional:
+            return None
         if not isinstance(value, Mapping):
             group = ".".join(key.split(".")[: depth - 1]) or "the file"
             raise ValueError(f"{group} is not a group of keys")  # noqa: TRY004 (of the file, not of a call)

@@ -22,11 +22,13 @@ from efficient_sed.experiment.measure import (
     needs_benchmark,
     needs_evaluation,
     speed_device,
+    tune_run,
 )
 from efficient_sed.experiment.result_file import read_result, write_result
 from efficient_sed.experiment.score import score_part
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.environment import one_line
+from efficient_sed.metrics.contracts import chosen_metrics
 from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model
@@ -52,6 +54,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     """
     if config.task == "detection":
         require_back_end(config.evaluation.back_end)  # now, not after the first epoch
+        chosen_metrics(config.evaluation.metrics)
     splits = config.data.load()
     check_events(config, splits)
     folder = run_folder(config, splits.manifest_hash)
@@ -77,11 +80,13 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     costs = count_costs(model, config.benchmark)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
     _draw_curves(folder)
+    tuning = tune_run(model, splits, config)
     metrics = score_part(model, splits, config, "test", folder)
     facts = describe_run(config, splits, training, next(model.parameters()).device)
     result = {
         **facts,
         "metrics": metrics,
+        "tuning": tuning,
         "complexity": {**costs, **unmeasured("not measured yet")},
         "measured": {"evaluation": describe_measuring(config.evaluation, facts["environment"])},
     }

@@ -174,5 +174,6 @@ def _header(model: SedModel, model_name: str, target: ExportTarget, input_kind: 
         params=sum(parameter.numel() for parameter in model.parameters()),
         macs=macs.total,
         macs_frontend=macs.by_part["frontend"],
+        postprocessing=provenance.postprocessing,
         **{key: value for key, value in notes.items() if value is not None},
     )

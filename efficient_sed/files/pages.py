@@ -20,7 +20,7 @@ SHARED = Path(__file__).parent / "page"
 SHARED_SCRIPTS = ("elements.js", "sorting.js")
 
 
-def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path) -> None:
+def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path, shared: Sequence[Path] = ()) -> None:
     """Write a page with its data as one file; the browser runs only scripts whose hash the page states.
 
     Args:
@@ -28,15 +28,17 @@ def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path) ->
         scripts: Names of its scripts, in order.
         data: Plain values for the scripts.
         output: The HTML file.
+        shared: Styles and scripts that it has in common with some other pages, which go before its own.
 
     Raises:
         DataError: If the file cannot be written.
     """
-    script = "\n".join(
-        path.read_text(encoding="utf-8")
-        for path in [*(SHARED / name for name in SHARED_SCRIPTS), *(folder / name for name in scripts)]
+    names = ("page.css", *SHARED_SCRIPTS)
+    parts = [*(SHARED / name for name in names), *shared, *(folder / name for name in ("page.css", *scripts))]
+    script, style = (
+        "\n".join(path.read_text(encoding="utf-8") for path in parts if path.suffix == ending)
+        for ending in (".js", ".css")
     )
-    style = "".join((place / "page.css").read_text(encoding="utf-8") for place in (SHARED, folder))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = (folder / "page.html").read_text(encoding="utf-8")
     # the data contain no placeholder, since "<" is escaped

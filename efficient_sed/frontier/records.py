@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed.experiment.repeats import mean_and_sd
-from efficient_sed.experiment.result_file import is_number
+from efficient_sed.experiment.result_file import SCORED_FROM, is_number
 from efficient_sed.frontier.axes import AXIS_SECONDS, complexity_values, rounded, speed_conditions
 from efficient_sed.frontier.points import score_conditions, score_interval
 from efficient_sed.frontier.published import PAPERS, PublishedModel
@@ -29,6 +29,8 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
         if is_number(value) and all(is_number(each.get(key)) for each in metrics)
     }
     provenance = [*_conditions_of(group), *(_run_of(each, scores, folders) for each in group)]
+    if SCORED_FROM in result:
+        provenance.insert(0, ("scored from tables", plain(result[SCORED_FROM])))
     provenance.append(
         ("configuration", plain({key: value for key, value in result["config"].items() if key != "seed"}))
     )

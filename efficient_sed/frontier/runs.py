@@ -50,9 +50,16 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_results(folders: Iterable[Path]) -> list[tuple[Path, Mapping[str, Any]]]:
-    """Finished runs with their folders; folders without a result are skipped.
+    """Finished runs with their folders; folders without a result are skipped, and results without costs are logged.
 
     Raises:
-        DataError: If a result is damaged; the message names the file.
+        DataError: If a result is damaged, or none has costs; the message names the file.
     """
-    return [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
+    found = [(folder, result) for folder in folders if (result := read_result(folder)) is not None]
+    without = [folder for folder, result in found if result["complexity"] is None]
+    advice = "scored from tables without costs; `efficient-sed score … --params N --macs M` gives them"
+    if without and len(without) == len(found):
+        raise DataError(f"{without[0]}: {advice}")
+    for folder in without:
+        logger.warning("%s: left out, %s", folder, advice)
+    return [(folder, result) for folder, result in found if folder not in without]

@@ -9,6 +9,7 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.errors import ConfigError
+from efficient_sed.postprocessing.carried import Postprocessing
 
 ScoreNew = Callable[[np.ndarray, int, int], np.ndarray]
 """Scores (frames, classes) of the output frames `first` to `until` of a window of sound (1, samples).
@@ -27,6 +28,7 @@ class Detector(Protocol):
     """Length of the windows that recordings are cut into, in seconds."""
     median_frames: int
     """Window of the median filter that its scores were evaluated with, in frames."""
+    # A tuned one has `postprocessing: Postprocessing` besides; see `postprocessing_of`.
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:
         """Score every frame.
@@ -37,6 +39,12 @@ class Detector(Protocol):
         Returns:
             Probabilities, shape (batch, frames, classes).
         """
+
+
+def postprocessing_of(detector: Detector) -> Postprocessing:
+    """What a detector was tuned to; that of its window where it says nothing of it."""
+    own: Postprocessing | None = getattr(detector, "postprocessing", None)
+    return Postprocessing.untuned(detector.median_frames) if own is None else own
 
 
 def check_task(task: str) -> None:

@@ -10,6 +10,7 @@ from efficient_sed.audio.waveform_checks import check_waveform
 from efficient_sed.errors import CheckpointError, ShapeError
 from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
+from efficient_sed.postprocessing.carried import Postprocessing
 
 
 class ExportedModel:
@@ -41,6 +42,9 @@ class ExportedModel:
         self.grid = self.header.grid
         self.clip_seconds = self.header.clip_seconds
         self.median_frames = self.header.median_frames
+        self.postprocessing = Postprocessing.of(
+            self.header.postprocessing, self.median_frames, len(self.classes), self.grid.hop_s
+        )
         self.threshold = self.header.threshold
         self.task = self.header.task
         self.min_samples = self.header.min_samples

@@ -6,9 +6,9 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.parse import from_dict
@@ -80,6 +80,8 @@ class Header:
     """Of the data that it was scored on."""
     conditions: str = ""
     """The metric's exact variant and how many clips were scored, as JSON; scores compare only where these agree."""
+    postprocessing: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values of a tuned `Postprocessing`; empty for none."""
 
     def __post_init__(self) -> None:
         require(
@@ -110,6 +112,9 @@ class Header:
         )
         require(0 < self.threshold < 1, "metadata.threshold", self.threshold, "above 0, below 1")
         require(self.task in ("detection", "tagging"), "metadata.task", self.task, "detection or tagging")
+        from efficient_sed.postprocessing.carried import Postprocessing  # numpy is not needed for help
+
+        Postprocessing.of(self.postprocessing, self.median_frames, len(self.classes), self.grid.hop_s)
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             require(

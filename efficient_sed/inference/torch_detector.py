@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.detector import ScoreNew, check_task
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.contracts import CausalHead, State
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.checkpoint import load_model
+from efficient_sed.postprocessing.carried import Postprocessing
 
 
 class TorchDetector:
@@ -22,7 +24,7 @@ class TorchDetector:
         model: It is put in evaluation mode.
 
     Raises:
-        ConfigError: If its frame scores are untrained.
+        ConfigError: If its frame scores are untrained, or the post-processing that it carries is damaged.
     """
 
     def __init__(self, model: SedModel) -> None:
@@ -31,6 +33,9 @@ class TorchDetector:
         self._device = next(model.parameters()).device
         self.classes, self.grid = model.classes, model.grid
         self.clip_seconds, self.median_frames = model.provenance.clip_seconds, model.provenance.median_frames
+        self.postprocessing = Postprocessing.of(
+            model.provenance.postprocessing, self.median_frames, len(self.classes), self.grid.hop_s
+        )
         self.min_samples = max(model.frontend.min_samples, model.grid.first_frame_samples)
 
     def score_frames(self, waveform: np.ndarray) -> np.ndarray:
@@ -64,12 +69,16 @@ def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:
         num_threads: Of this process on a CPU; default None, as they are.
 
     Raises:
-        CheckpointError: If there are no such weights.
+        CheckpointError: If there are no such weights, or the post-processing that they carry is damaged.
         ConfigError: If its frame scores are untrained.
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    return TorchDetector(ready_model(name))
+    model = ready_model(name)
+    try:
+        return TorchDetector(model)
+    except ConfigError as error:
+        raise CheckpointError(f"{name}: its post-processing is damaged ({error})") from error
 
 
 def ready_model(model: SedModel | str | Path) -> SedModel:

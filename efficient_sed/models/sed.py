@@ -47,6 +47,8 @@ class Provenance:
     """
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Free facts: data set, seed, scores."""
+    postprocessing: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values of a tuned `Postprocessing`; empty for none."""
 
     def __post_init__(self) -> None:
         require(

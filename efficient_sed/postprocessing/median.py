@@ -1,68 +1,55 @@
-"""Frame scores to smoothed scores to events."""
+"""Median over a window of frames, one window for all classes or one a class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.data.events import Event
+from efficient_sed.config.data import MAX_MEDIAN_FRAMES
+from efficient_sed.postprocessing.contract import Method, Value
+from efficient_sed.postprocessing.events import compilable
+from efficient_sed.registry import POSTPROCESSING
+
+WINDOWS_S = (
+    0.04, 0.12, 0.2, 0.28, 0.36, 0.44, 0.52, 0.6, 0.68, 0.84, 1.0, 1.24, 1.48, 1.72, 2.04, 2.44, 2.92, 3.48, 4.2, 5.0,
+)  # fmt: skip
+"""Candidates in seconds; a window has the nearest odd number of frames."""
 
 
-class Runs(NamedTuple):
-    """Consecutive frames of one class that reach a threshold: arrays with an entry a run, by their end."""
+@POSTPROCESSING.register("median")
+@dataclass(frozen=True)
+class Median(Method):
+    """Median filter, borders reflected with the edge frame repeated."""
 
-    level: np.ndarray
-    """Which of the ascending thresholds."""
-    column: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    """Frame behind the last one."""
-    peak: np.ndarray
-    """Highest score inside."""
+    window: Value = 1
+    """Frames, odd; 1 for no filter."""
 
-    def select(self, where: np.ndarray) -> Runs:
-        """Those of a mask, or in the order of an index."""
-        return Runs(*(values[where] for values in self))
+    def __post_init__(self) -> None:
+        allowed = f"an odd number of frames, at most {MAX_MEDIAN_FRAMES}, 1 for no filter"
+        self.require_each("window", lambda window: 1 <= window <= MAX_MEDIAN_FRAMES and window % 2 == 1, allowed)
 
-    def to_events(self, onsets_s: np.ndarray, offsets_s: np.ndarray, classes: Sequence[str]) -> list[Event]:
-        """An event for each run, from its onset and offset in seconds."""
-        labels = [classes[column] for column in self.column]
-        times = np.round(onsets_s, 6).tolist(), np.round(offsets_s, 6).tolist()
-        return list(map(Event, *times, labels, self.peak.tolist()))
+    def apply(self, scores: np.ndarray, hop_s: float) -> np.ndarray:
+        """As `Method.apply`."""
+        windows = self.by_class("window", scores.shape[1], np.int64)
+        if (windows == windows[0]).all():
+            return smooth_scores(scores, int(windows[0]))
+        smoothed = np.empty_like(scores)
+        for window in np.unique(windows):
+            columns = np.flatnonzero(windows == window)
+            smoothed[:, columns] = smooth_scores(scores[:, columns], int(window))
+        return smoothed
 
+    def look_ahead_s(self, hop_s: float) -> float:
+        """As `Method.look_ahead_s`: half the longest window."""
+        longest = max(self.window) if isinstance(self.window, tuple) else self.window
+        return int(longest) // 2 * hop_s
 
-class RunFinder:
-    """Finds runs in consecutive pieces of scores (frames, classes), at ascending thresholds in one pass."""
-
-    def __init__(self, thresholds: Sequence[float], num_classes: int) -> None:
-        self.thresholds = thresholds
-        self._num_frames = 0
-        self._onset = np.full((len(thresholds), num_classes), -1)
-        self._peak = np.zeros((len(thresholds), num_classes))
-
-    def add(self, scores: np.ndarray) -> Runs:
-        """Runs that end in the next piece."""
-        from efficient_sed.postprocessing._compiled import find_runs
-
-        levels = np.asarray(self.thresholds, dtype=scores.dtype)  # 0.7 is reached by the score nearest to it
-        runs, peaks = find_runs(_compilable(scores), _compilable(levels), self._num_frames, self._onset, self._peak)
-        self._num_frames += len(scores)
-        level, column, first, last = runs.T
-        return Runs(level, column, first, last, peaks)
-
-    def close(self) -> Runs:
-        """Runs that the end of the scores ends."""
-        return self.add(np.full((1, self._onset.shape[1]), -np.inf, dtype=np.float32))
-
-
-def find_all_runs(scores: np.ndarray, thresholds: Sequence[float]) -> Runs:
-    """Runs at ascending thresholds in whole scores (frames, classes), by their begin."""
-    finder = RunFinder(thresholds, scores.shape[1])
-    runs = Runs(*map(np.concatenate, zip(finder.add(scores), finder.close(), strict=True)))
-    return runs.select(np.argsort(runs.first, kind="stable"))
+    @classmethod
+    def grid(cls, hop_s: float) -> list[Self]:
+        """As `Method.grid`."""
+        return [cls(window) for window in sorted({1 + 2 * round((seconds / hop_s - 1) / 2) for seconds in WINDOWS_S})]
 
 
 def smooth_scores(scores: np.ndarray, median_frames: int) -> np.ndarray:
@@ -79,68 +66,4 @@ def smooth_scores(scores: np.ndarray, median_frames: int) -> np.ndarray:
 
     half = median_frames // 2
     rows = np.pad(np.arange(len(scores)), (half, median_frames - 1 - half), mode="symmetric")
-    return np.asarray(sliding_median(_compilable(scores), rows, median_frames)).astype(scores.dtype, copy=False)
-
-
-def decode_thresholds(
-    scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, thresholds: Iterable[float], duration_s: float
-) -> dict[float, list[Event]]:
-    """By threshold the runs of frames with at least that score, for scores (frames, classes).
-
-    By onset, cut at the clip's duration.
-    """
-    levels = sorted(set(thresholds))
-    runs = find_all_runs(scores, levels)
-    return {
-        threshold: sorted(runs_to_events(runs.select(runs.level == level), classes, grid, duration_s))
-        for level, threshold in enumerate(levels)
-    }
-
-
-def decode_events(
-    scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float
-) -> list[Event]:
-    """`decode_thresholds` for a single one."""
-    return decode_thresholds(scores, classes, grid, [threshold], duration_s)[threshold]
-
-
-def decode_stream(
-    pieces: Iterable[np.ndarray], classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float
-) -> Iterator[Event]:
-    """Events from consecutive pieces of scores (frames, classes), each yielded once it has ended.
-
-    Memory does not grow with length.
-    """
-    finder = RunFinder([threshold], len(classes))
-    for scores in pieces:
-        yield from runs_to_events(finder.add(scores), classes, grid, duration_s)
-    yield from runs_to_events(finder.close(), classes, grid, duration_s)
-
-
-def smooth_stream(pieces: Iterable[np.ndarray], median_frames: int) -> Iterator[np.ndarray]:
-    """`smooth_scores` of consecutive pieces, equal to smoothing them joined together, holding back half a window."""
-    half = median_frames // 2
-    before: np.ndarray | None = None  # frames already given out that the next ones need
-    pending: np.ndarray | None = None  # frames that still lack their right context
-    for piece in pieces:
-        pending = piece if pending is None else np.concatenate([pending, piece])
-        count = len(pending) - half
-        if count <= 0:
-            continue
-        context = pending if before is None else np.concatenate([before, pending])
-        offset = len(context) - len(pending)
-        yield smooth_scores(context, median_frames)[offset : offset + count]
-        before, pending = context[max(0, offset + count - half) : offset + count], pending[count:]
-    if pending is not None:
-        context = pending if before is None else np.concatenate([before, pending])
-        yield smooth_scores(context, median_frames)[len(context) - len(pending) :]
-
-
-def runs_to_events(runs: Runs, classes: Sequence[str], grid: FrameGrid, duration_s: float) -> list[Event]:
-    """An event for each run, in their order, cut at the clip's duration."""
-    return runs.to_events(runs.first * grid.hop_s, np.minimum(runs.last * grid.hop_s, duration_s), classes)
-
-
-def _compilable(scores: np.ndarray) -> np.ndarray:
-    """The same numbers row by row; half precision as single, which compiled loops need."""
-    return np.ascontiguousarray(scores, dtype=np.float32 if scores.dtype == np.float16 else None)
+    return np.asarray(sliding_median(compilable(scores), rows, median_frames)).astype(scores.dtype, copy=False)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import require_package
+from efficient_sed.metrics.contracts import chosen_metrics
 from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
 from efficient_sed.models.weights.initial import load_initial, load_initial_model
@@ -29,6 +30,8 @@ def check_points(points: Sequence[GridPoint]) -> list[GridPoint]:
     detections = [point.config for point in points if point.config.task == "detection"]
     for back_end in sorted({config.evaluation.back_end for config in detections}):
         require_back_end(back_end)
+    for names in sorted({config.evaluation.metrics for config in detections}):
+        chosen_metrics(names)
     if detections:
         require_package("the plot", "matplotlib", "plot")
     for backbone in dict.fromkeys(point.config.backbone for point in points):

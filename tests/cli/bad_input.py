@@ -98,6 +98,11 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "--engine openvino runs exported models, and fmn04_synthetic is none",
         ),
         ("{model} {own} train.epochs=3", "train.epochs=3: evaluate takes the model as it is; allowed: "),
+        ("{model} {own} --report a.htm", "--report a.htm is not allowed: a file that ends in .html"),
+        ("{model} {own} --report a.html --max-errors 0", "--max-errors 0 is not allowed: 1 to 2000, each with its"),
+        ("{model} {own} --max-errors 5", "--max-errors belongs to --report"),
+        ("{model} {own} --report {d}/b.wav/a.html", "--report {d}/b.wav/a.html: cannot be written"),
+        ("{model} {own} task=tagging --report a.html", "--report is about events, and task=tagging has none"),
     ],
     "benchmark": [
         ("fmn04_strnog", "no released weights are called 'fmn04_strnog'; the nearest: fmn04_strong"),
@@ -160,6 +165,18 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{d}/silent.wav --model {model}", "{d}/silent.wav: the audio file is empty (0 samples)"),
         ("{d}/c.wav {d}/a.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
         ("{d}/a.wav --threshold 2 --model {model}", "--threshold 2.0 is not allowed"),
+        (
+            "{d}/a.wav --threshold loud",
+            "--threshold loud is not allowed: a probability between 0 and 1, both excluded; ",
+        ),
+        (
+            "{d}/a.wav --threshold dgo=0.3,default=0.5 --model {model}",
+            "--threshold dgo=0.3 is not allowed: no such class; did you mean 'dog'? allowed: default, dog, siren",
+        ),
+        ("{d}/a.wav --threshold dog=2 --model {model}", "--threshold dog=2.0 is not allowed: a probability between"),
+        ("{d}/a.wav --postprocessing {d}/absent.json", "{d}/absent.json: cannot be read (No such file"),
+        ("{d}/a.wav --postprocessing {d}/table.csv", "{d}/table.csv: is no file of efficient-sed tune --output ("),
+        ("{d}/a.wav --postprocessing none --median 3", "--median 3 is not allowed: it is a post-processing itself"),
         ("{d}/a.wav --output {d}/b.wav/x.tsv --model {model}", "--output {d}/b.wav/x.tsv: cannot be written"),
         ("{d}/a.wav {d}/b.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
         (
@@ -226,6 +243,13 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "a report holds 60 minutes of sound, and the recording has 61.0; cut it, or take --format "
             "npz for its scores",
         ),
+        ("{d}/a.wav --truth {d}/test.tsv --model {model}", "--truth belongs to --report"),
+        (
+            "{d}/a.wav --report a.html --truth {d}/test.tsv --model {model}",
+            "{d}/test.tsv: 'a.wav' is no recording in it; did you mean 'c.wav'? allowed: c.wav; if it has no events, "
+            "add a row with its filename and nothing else",
+        ),
+        ("{d}/a.wav --report a.html --truth {d}/x.tsv --model {model}", "{d}/x.tsv: no such annotation file"),
         ("{d}/a.wav --output a.tsv --report {d}/b.wav/x.html --model {model}", "{d}/b.wav/x.html: cannot be written"),
     ],
     "listen": [
@@ -310,7 +334,6 @@ USAGE: list[tuple[str, str]] = [
     ("trian", "invalid choice: 'trian'"),
     ("train --quite", "--quite"),
     ("detect", "the following arguments are required: FILE"),
-    ("detect a.wav --threshold loud", "argument --threshold: invalid float value: 'loud'"),
     ("detect a.wav --format cvs", "argument --format: invalid choice: 'cvs'"),
     ("models --sort size", "argument --sort: invalid choice: 'size'"),
     ("verify fmn10_strong", "the following arguments are required: --data"),

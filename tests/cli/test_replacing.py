@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import soundfile
 import torch
 from adding import added
+from command import Run
 
 import efficient_sed as es
 from efficient_sed.cli.main import main
@@ -131,3 +134,22 @@ def test_a_format_from_one_file_is_written(model: Path, recording: Path, tmp_pat
         if not holds_many:
             assert detect(model, recording, "--format", "lines", "--output", f"{tmp_path}/out/") == 0
             assert (tmp_path / "out" / "a.lines").read_text().startswith("LINES\n")
+
+
+def test_a_page_about_errors(run: Run, tmp_path: Path) -> None:
+    command = "evaluate {model} {own} --report errors.html"
+    (tmp_path / "errors.html").write_text("my notes")
+    assert run(command) == (
+        2,
+        "",
+        "efficient-sed: --report errors.html: cannot be written (another file is there already; give another name, or "
+        "delete it)\n",
+    )
+    (tmp_path / "errors.html").unlink()
+    for _ in range(2):  # a page of ours is replaced
+        status, out, _ = run(command)
+        assert (status, json.loads(out)["part"]) == (0, "test")
+    (data,) = re.findall(r'id="data">(.*?)</script>', (tmp_path / "errors.html").read_text(), re.DOTALL)
+    told = json.loads(data)
+    assert told["title"] == "model.safetensors on folder, test part"
+    assert [error["kind"] for error in told["errors"]].count("miss") == told["numErrors"]["miss"] == 1

@@ -22,7 +22,8 @@ from efficient_sed.cli.main import main
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment.compare import MAX_P, compare_runs
 from efficient_sed.metrics.psds.clips import CLIPS_FILE, PsdsClips, interval, p_value
-from efficient_sed.metrics.psds.plot import draw_psd_roc
+from efficient_sed.metrics.psds.parameters import PSDS2
+from efficient_sed.metrics.psds.plot import draw_psd_roc, labelled_classes
 from efficient_sed.metrics.psds.score import psds1
 
 
@@ -41,7 +42,7 @@ def from_scratch(case: Case, weights: np.ndarray) -> float:
     scores, truth, durations = (
         {copy: per_clip[clip] for copy, clip in copies} for per_clip in (case.scores, case.truth, case.durations)
     )
-    parameters = {name: getattr(case.parameters, name) for name in ("dtc", "gtc", "alpha_st", "max_efpr")}
+    parameters = dataclasses.asdict(case.parameters)
     return psds1(scores, truth, durations, classes=CLASSES, frame_hop_s=case.hop_s, **parameters).macro
 
 
@@ -54,6 +55,40 @@ def test_a_draw_equals_scoring_from_scratch(seed: int, replicate: int) -> None:
     assert weights.sum() == len(case.scores)
     assert clips.macro(weights) == pytest.approx(from_scratch(case, weights), abs=1e-12)
     assert clips.macro() == pytest.approx(case.by_psds1().macro, abs=1e-12)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_values_of_a_fold_equal_scoring_it_alone(seed: int, choice: int) -> None:
+    case = make_case(seed, num_clips=6)
+    clips = collect(case)
+    weights = np.random.default_rng(choice).integers(0, 2, len(case.scores))
+    occurring = {
+        event[2] for clip, used in zip(sorted(case.scores), weights, strict=True) if used for event in case.truth[clip]
+    }
+    if not occurring:
+        with pytest.raises(DataError, match="at least one event"):
+            clips.class_values(weights)
+        return
+    chosen = {clip: case.scores[clip] for clip, used in zip(sorted(case.scores), weights, strict=True) if used}
+    alone = case._replace(
+        scores=chosen,
+        truth={clip: case.truth[clip] for clip in chosen},
+        durations={clip: case.durations[clip] for clip in chosen},
+    ).by_psds1()
+    values = dict(zip(clips.classes, clips.class_values(weights).tolist(), strict=True))
+    assert {label: value for label, value in values.items() if not np.isnan(value)} == pytest.approx(
+        dict(alone.per_class), abs=1e-12
+    )
+
+
+def test_fifths_of_many_clips_need_nothing_that_was_left_out() -> None:
+    clips = collect(noise(1500))
+    assert (clips.cuts > 0).all()
+    folds = np.random.default_rng(0).permutation(1500) % 5
+    for fold in range(5):
+        for weights in (folds == fold, folds != fold):
+            assert np.isfinite(clips.class_values(weights)).all()
 
 
 @pytest.mark.parametrize("num_levels", [0, 4])
@@ -103,9 +138,11 @@ def test_interval_and_p_value_agree(num_draws: int, num_below: int, num_zero: in
 
 
 def test_the_file_gives_back_what_was_saved(tmp_path: Path) -> None:
-    clips = collect(noise(30))
-    clips.save(tmp_path / CLIPS_FILE)
-    again = PsdsClips.load(tmp_path / CLIPS_FILE)
+    for parameters in (PSDS2, noise(30).parameters):
+        clips = collect(noise(30)._replace(parameters=parameters))
+        clips.save(tmp_path / CLIPS_FILE)
+        again = PsdsClips.load(tmp_path / CLIPS_FILE)
+        np.testing.assert_array_equal(again.class_values(), clips.class_values())
     assert (again.classes, again.clip_ids, again.variant) == (clips.classes, clips.clip_ids, clips.variant)
     np.testing.assert_array_equal(again.bootstrap(20), clips.bootstrap(20))
     (tmp_path / CLIPS_FILE).write_bytes((tmp_path / CLIPS_FILE).read_bytes()[:300])
@@ -124,13 +161,15 @@ def test_the_file_gives_back_what_was_saved(tmp_path: Path) -> None:
         ),
         (lambda clips: {"clips": clips.clips + 10**6}, "an index is out of range"),
         (lambda clips: {"first_entry": clips.first_entry[::-1].copy()}, "an index is out of range"),
+        (lambda clips: {"on": clips.on + len(clips.classes)}, "an index is out of range"),
+        (lambda clips: {"event_seconds": clips.event_seconds[1:]}, "its arrays do not fit together"),
         (lambda _: {"variant": {}}, "'max_efpr'"),
     ],
 )
 def test_a_file_whose_parts_do_not_fit_is_refused(
     tmp_path: Path, changes: Callable[[PsdsClips], dict[str, Any]], reason: str
 ) -> None:
-    clips = collect(noise(30))
+    clips = collect(noise(30)._replace(parameters=PSDS2))
     dataclasses.replace(clips, **changes(clips)).save(tmp_path / CLIPS_FILE)
     with pytest.raises(DataError, match=rf"psds_clips\.npz: damaged \({reason}\)"):
         PsdsClips.load(tmp_path / CLIPS_FILE)
@@ -141,6 +180,14 @@ def test_the_curve_is_drawn(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ConfigError, match=r"a file that ends in \.png$"):
         draw_psd_roc(noise(30).by_psds1(), tmp_path / "psd_roc.pdf")
+
+
+def test_the_curve_names_classes() -> None:
+    few, many = ({f"class {number}": number / 50 for number in range(count)} for count in (20, 21))
+    assert list(labelled_classes(few))[:2] == ["class 19", "class 18"]
+    assert len(labelled_classes(few)) == 20
+    assert labelled_classes(many) == {"class 20": "best, class 20: 0.400", "class 0": "worst, class 0: 0.000"}
+    assert labelled_classes({"w" * 100: 1.0, "_": 0.5}) == {"w" * 100: f"{'w' * 27}…: 1.000", "_": " _: 0.500"}
 
 
 def write_run(folder: Path, case: Case, changes: Mapping[str, Any] | None = None) -> Path:

@@ -23,13 +23,15 @@ from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
-from efficient_sed.inference.detect import DetectOptions, detect, iterate_events
+from efficient_sed.inference.detect import detect, iterate_events
+from efficient_sed.inference.detect_options import DetectOptions
 from efficient_sed.inference.plot import MAX_COLUMNS, plot_detections, pool_spectrogram
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights.checkpoint import save_model
-from efficient_sed.postprocessing.median import decode_events, smooth_scores
+from efficient_sed.postprocessing.events import decode_events
+from efficient_sed.postprocessing.median import smooth_scores
 
 RATE = 16_000
 

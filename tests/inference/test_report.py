@@ -19,9 +19,8 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.inference import report
 from efficient_sed.inference.report import check_report, write_report
-from efficient_sed.postprocessing.median import decode_stream
+from efficient_sed.postprocessing.events import decode_stream
 
 RATE = 16_000
 GRID = FrameGrid()
@@ -137,7 +136,9 @@ def test_every_threshold_gives_pythons_events(page: Any) -> None:
         0.99,
         *np.random.default_rng(0).uniform(0.05, 0.99, 30),
     ]:
-        found = page.evaluate("(threshold) => findEvents(classes, threshold, DATA.hop, DATA.duration)", threshold)
+        found = page.evaluate(
+            "(threshold) => findEvents(classes, classes.map(() => threshold), DATA.hop, DATA.duration)", threshold
+        )
         expected = events_at(threshold)
         assert [Event(*(each[key] for key in ("onset", "offset", "label", "score"))) for each in found] == expected
         seen.add(len(expected))
@@ -161,9 +162,9 @@ def test_the_slider_and_the_number_move_the_threshold(page: Any) -> None:
     assert page.locator("#table tbody tr").count() == len(events_at(0.123))
     for refused in ("0", "2", ""):
         page.fill("#threshold-number", refused)
-        assert page.evaluate("state.threshold") == 0.123
+        assert page.evaluate("state.scale") == 0.123
     page.locator("#threshold").press("ArrowRight")
-    assert page.evaluate("state.threshold") > 0.123
+    assert page.evaluate("state.scale") > 0.123
 
 
 @on_both
@@ -278,6 +279,41 @@ def test_more_curves_are_shown_when_asked_for(
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+TRUTH = [Event(1.0, 2.5, BEEP), Event(3.0, 4.0, BEEP), Event(0.0, 20.0, NEVER), Event(5.0, 6.0, "of another model")]
+OWN = {MARKUP: 0.6, NEVER: 0.5, BEEP: 0.3, ENDING: 0.9, QUOTED: 0.4}
+
+
+def test_truth_and_thresholds_of_classes(
+    open_page: Callable[..., AbstractContextManager[Any]], recording: Path, tmp_path: Path
+) -> None:
+    def expected(thresholds: dict[str, float]) -> list[Event]:
+        found = {threshold: events_at(threshold) for threshold in set(thresholds.values())}
+        return [event for label, level in thresholds.items() for event in found[level] if event.label == label]
+
+    write_report(tmp_path / "a.html", recording, make_scores(), CLASSES, GRID.hop_s, OWN, truth=TRUTH)
+    with open_page(tmp_path / "a.html", 420, "dark") as page:
+        page.wait_for_selector("#curves .curve")
+        found = expected(OWN)
+        text = f"{len(found)} events of 4 classes at thresholds from 0.3 to 0.9; 4 in the truth"
+        assert page.inner_text("#summary") == text
+        assert page.locator("#roll rect.truth").count() == len(TRUTH)
+        assert page.locator("#roll rect.found").count() == len(found)
+        assert page.inner_text("#unknown") == "In the truth, and no class of the model: of another model."
+        page.fill("#threshold-number", "0.5")  # of all thresholds
+        assert page.locator("#roll rect.found").count() == len(expected({key: own / 2 for key, own in OWN.items()}))
+        page.get_by_label(f"Threshold of {QUOTED}").fill("0.25")
+        halved = {key: own / 2 for key, own in OWN.items()} | {QUOTED: 0.25}
+        assert page.locator("#roll rect.found").count() == len(expected(halved))
+        page.fill("#threshold-number", "1")
+        assert page.locator("#roll rect.found").count() == len(expected(OWN | {QUOTED: 0.5}))
+        assert page.get_by_label(f"Threshold of {QUOTED}").input_value() == "0.5"
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    with pytest.raises(ConfigError, match=r"^threshold: there is none for class 'beep'; give one for each"):
+        write_report(
+            tmp_path / "a.html", recording, make_scores(), CLASSES, GRID.hop_s, {MARKUP: 0.6, NEVER: 0.5, ENDING: 0.9}
+        )
+
+
 @pytest.mark.parametrize("num_samples", [1, 160])
 def test_hardly_any_sound(
     open_page: Callable[..., AbstractContextManager[Any]], tmp_path: Path, num_samples: int
@@ -333,7 +369,7 @@ def test_what_cannot_be_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
         r"cut it, or take --format npz for its scores$",
     ):
         check_report(Path("a.html"), 4500.0)
-    monkeypatch.setattr(report.soundfile, "available_formats", dict)
+    monkeypatch.setattr(soundfile, "available_formats", dict)
     with pytest.raises(
         ConfigError,
         match=r"^a report stores sound as MP3, which libsndfile [\d.]+ cannot write; "

@@ -12,7 +12,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.errors import DataError
 from efficient_sed.metrics.frame.metric import FrameCounts
-from efficient_sed.postprocessing.median import decode_events
+from efficient_sed.postprocessing.events import decode_events
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs

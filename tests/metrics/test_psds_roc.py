@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from efficient_sed.metrics.psds._rates import fewest_alarms
 from efficient_sed.metrics.psds.roc import Curve, area, class_curve, max_alarms, pool_classes, rate
 
 entries = st.lists(st.tuples(st.integers(0, 6), st.integers(-1, 2), st.integers(-1, 2)), max_size=30)
@@ -30,15 +31,21 @@ def slow_curve(
 def test_curve_of_a_class(changes: list[tuple[int, int, int]], duration_s: float, max_efpr: float) -> None:
     alarms = 0
     ordered: list[tuple[int, int, int]] = []
-    for score, hits, change in sorted(changes, reverse=True):  # counts of false alarms are never negative
-        kept = max(change, -alarms)
-        alarms += kept
-        ordered.append((score, hits, kept))
+    found = 0
+    for score, hits, change in sorted(changes, reverse=True):  # counts are never negative, nor are more found than all
+        kept, kept_hits = max(change, -alarms), min(max(hits, -found), 3 - found)
+        alarms, found = alarms + kept, found + kept_hits
+        ordered.append((score, kept_hits, kept))
     array = np.array(ordered or np.empty((0, 3)), dtype=np.int64)
-    curve = class_curve(*array.T, 3, duration_s, max_efpr)
+    scores, hits, false = (np.ascontiguousarray(column) for column in array.T)
+    fewest = np.empty(4)
+    clips, unknown = np.zeros(len(array), np.int64), (np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    once, costs = np.ones(1, np.int64), np.zeros(0)
+    fewest_alarms(0, len(array), scores, clips, hits, false, *unknown, once, costs, np.inf, fewest)
+    curve = class_curve(fewest, duration_s, max_efpr)
     expected = slow_curve(ordered, 3, duration_s, max_efpr)
-    assert curve.efpr.tolist() == list(expected)
-    np.testing.assert_allclose(curve.tpr, list(expected.values()), atol=1e-12)
+    assert set(curve.efpr.tolist()) <= set(expected)
+    np.testing.assert_allclose([at(curve, efpr) for efpr in expected], list(expected.values()), atol=1e-12)
 
 
 curves = st.lists(

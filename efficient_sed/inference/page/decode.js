@@ -30,11 +30,11 @@ function roundTo(value, digits) {
   return (up - scaled === 0.5 && up % 2 ? up - 1 : up) / 10 ** digits;
 }
 
-// Runs of frames whose score reaches the threshold, in single precision as the scores are: {onset, offset, label, score}, by onset, offset and label.
-function findEvents(classes, threshold, hop, duration) {
-  const level = Math.fround(threshold);
+// Runs of frames whose score reaches the class's threshold, in single precision as the scores are: {onset, offset, label, score}, by onset, offset and label.
+function findEvents(classes, thresholds, hop, duration) {
   const events = [];
-  for (const { label, rank, scores } of classes) {
+  for (const [index, { label, rank, scores }] of classes.entries()) {
+    const level = Math.fround(thresholds[index]);
     let first = -1;
     let peak = 0;
     for (let frame = 0; frame <= scores.length; frame++) {

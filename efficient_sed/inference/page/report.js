@@ -3,15 +3,18 @@
 const ZOOMS = [60, 20, 5]; // seconds
 const NUM_CURVES = 12; // shown at first
 const NUM_ROWS = 200; // of the table
-const ROUNDING = 1e-6; // seconds
 const COLUMNS = [
   { key: "onset", label: "onset s", value: (event) => event.onset, shown: (event) => event.onset.toFixed(2) },
   { key: "offset", label: "offset s", value: (event) => event.offset, shown: (event) => event.offset.toFixed(2) },
   { key: "label", label: "label", isText: true, value: (event) => event.label, shown: (event) => event.label },
   { key: "score", label: "score", value: (event) => event.score, shown: (event) => event.score.toFixed(3) },
 ];
-const state = { threshold: DATA.threshold, view: { start: 0, length: DATA.duration }, sort: { key: "onset", isDescending: false }, hasAllCurves: false };
+const DECIMALS = 6; // of thresholds that the slider scales
+const BASE = DATA.threshold ?? 1; // what the slider begins with: the threshold that all classes share, or a factor of their own ones
+const [LEAST, MOST] = DATA.threshold === null ? [0.05, 4] : [DATA.lowest, 0.99];
+const state = { scale: BASE, duration: DATA.duration, view: { start: 0, length: DATA.duration }, sort: { key: "onset", isDescending: false }, hasAllCurves: false };
 let classes = [];
+let rollClasses = []; // and labels that only the truth has
 let events = [];
 let painted = null;
 
@@ -26,37 +29,76 @@ function describePage() {
   at("warning").textContent = DATA.warning;
   const lengths = ZOOMS.filter((seconds) => seconds < DATA.duration);
   at("zoom").replaceChildren(htmlElement("option", { value: "", textContent: "all" }), ...lengths.map((seconds) => htmlElement("option", { value: seconds, textContent: `${seconds} s` })));
-  for (const id of ["threshold", "threshold-number"]) at(id).min = DATA.lowest;
+  for (const id of ["threshold", "threshold-number"]) Object.assign(at(id), { min: LEAST, max: MOST });
+  if (DATA.threshold === null) at("threshold-name").textContent = "Thresholds of all classes, times";
+  at("legend").hidden = DATA.truth === null;
+  at("unknown").hidden = !DATA.unknown.length;
+  at("unknown").textContent = `In the truth, and no class of the model: ${DATA.unknown.join(", ")}.`;
 }
 
-function warn(text) {
-  at("notice").hidden = false;
-  at("notice").textContent = text;
+// What a class's score must reach now.
+function thresholdOf({ threshold }) {
+  if (state.scale === BASE) return threshold;
+  if (threshold === BASE) return state.scale;
+  return Math.min(0.99, Math.max(DATA.lowest, roundTo((threshold * state.scale) / BASE, DECIMALS)));
 }
 
-function setThreshold(threshold) {
+function setScale(scale) {
+  if (!(scale >= LEAST && scale <= (DATA.threshold === null ? MOST : 1 - ROUNDING))) return;
+  state.scale = scale;
+  decode();
+}
+
+function setOwnThreshold(group, threshold) {
   if (!(threshold >= DATA.lowest && threshold < 1)) return;
-  state.threshold = threshold;
+  group.threshold = (threshold * BASE) / state.scale;
   decode();
 }
 
 function decode() {
-  events = findEvents(classes, state.threshold, DATA.hop, DATA.duration);
-  at("threshold").value = state.threshold;
-  if (at("threshold-number").valueAsNumber !== state.threshold) at("threshold-number").value = state.threshold;
+  const thresholds = classes.map(thresholdOf);
+  events = findEvents(classes, thresholds, DATA.hop, DATA.duration);
+  at("threshold").value = state.scale;
+  if (at("threshold-number").valueAsNumber !== state.scale) at("threshold-number").value = state.scale;
   const numLabels = new Set(events.map((event) => event.label)).size;
-  at("summary").textContent = `${events.length} ${events.length === 1 ? "event" : "events"} of ${numLabels} ${numLabels === 1 ? "class" : "classes"} at threshold ${state.threshold}`;
-  drawRoll(at("roll"), classes, events, state.view);
-  moveThresholds(at("curves"), state.threshold);
+  const [least, most] = [Math.min(...thresholds, 1), Math.max(...thresholds, 0)];
+  const shown = !classes.length ? `threshold ${state.scale}` : least === most ? `threshold ${least}` : `thresholds from ${Number(least.toFixed(3))} to ${Number(most.toFixed(3))}`;
+  const wanted = DATA.truth === null ? "" : `; ${DATA.truth.length} in the truth`;
+  at("summary").textContent = `${events.length} ${events.length === 1 ? "event" : "events"} of ${numLabels} ${numLabels === 1 ? "class" : "classes"} at ${shown}${wanted}`;
+  drawRoll(at("roll"), rollClasses, events, state.view, DATA.truth);
+  showThresholds();
   drawRows();
+}
+
+function seenClasses() {
+  return state.hasAllCurves ? classes : classes.slice(0, NUM_CURVES);
+}
+
+function showThresholds() {
+  const thresholds = seenClasses().map(thresholdOf);
+  moveThresholds(at("curves"), thresholds);
+  at("curves").querySelectorAll("input").forEach((input, row) => {
+    if (input.valueAsNumber !== thresholds[row] && input !== document.activeElement) input.value = Number(thresholds[row].toFixed(3));
+  });
+}
+
+function addThresholdInputs() {
+  at("curves").querySelectorAll(".name").forEach((name, row) => {
+    const group = seenClasses()[row];
+    const input = htmlElement("input", { type: "number", step: 0.01, min: DATA.lowest, max: 0.99, inputMode: "decimal", title: "threshold of this class" });
+    input.setAttribute("aria-label", `Threshold of ${group.label}`);
+    input.oninput = () => setOwnThreshold(group, input.valueAsNumber);
+    name.append(" ", input);
+  });
 }
 
 function drawView() {
   drawSpectrogram(at("spectrogram"), painted, DATA.spectrogram.columnSeconds, state.view);
   drawTimes(at("times"), at("grid"), state.view, DATA.duration);
-  drawRoll(at("roll"), classes, events, state.view);
-  drawCurves(at("curves"), state.hasAllCurves ? classes : classes.slice(0, NUM_CURVES), DATA.hop, state.view);
-  moveThresholds(at("curves"), state.threshold);
+  drawRoll(at("roll"), rollClasses, events, state.view, DATA.truth);
+  drawCurves(at("curves"), seenClasses(), DATA.hop, state.view);
+  addThresholdInputs();
+  showThresholds();
   at("all").hidden = classes.length <= NUM_CURVES;
   at("all").textContent = state.hasAllCurves ? `Show ${NUM_CURVES} classes` : `Show all ${classes.length} classes that reach ${DATA.lowest}`;
   if (!classes.length) at("curves").replaceChildren(htmlElement("p", { className: "soft", textContent: `No class reaches ${DATA.lowest}.` }));
@@ -80,76 +122,29 @@ function drawRows() {
   at("left-out").textContent = events.length > NUM_ROWS ? `${events.length - NUM_ROWS} more are not shown here; the TSV has them all.` : "";
 }
 
-function seek(seconds) {
-  at("sound").currentTime = Math.min(Math.max(0, seconds), DATA.duration);
-  showPosition();
-}
-
-// Moves the cursor, and the view with it.
-function showPosition() {
-  const now = Math.min(at("sound").currentTime, DATA.duration);
-  const { start, length } = state.view;
-  if (now < start - ROUNDING || now > start + length + ROUNDING) {
-    state.view.start = Math.min(Math.max(0, now - length / 10), DATA.duration - length);
-    drawView();
-    return;
-  }
-  at("cursor").style.left = `${(100 * (now - start)) / length}%`;
-}
-
-function followSound() {
-  showPosition();
-  if (!at("sound").paused) requestAnimationFrame(followSound);
-}
-
 function setZoom(seconds) {
   const length = seconds || DATA.duration;
   state.view = { start: Math.min(Math.max(0, at("sound").currentTime - length / 2), DATA.duration - length), length };
   drawView();
 }
 
-function timeAt(event) {
-  const box = at("over").getBoundingClientRect();
-  const share = (event.clientX - box.left) / box.width;
-  return share >= 0 && share <= 1 ? state.view.start + share * state.view.length : null;
-}
-
-function seekTo(event) {
-  const seconds = timeAt(event);
-  if (seconds !== null) seek(seconds);
-}
-
-function pressKey(event) {
-  const { tagName } = event.target;
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (event.key === " " && !["AUDIO", "BUTTON", "SELECT"].includes(tagName)) at("sound").paused ? at("sound").play() : at("sound").pause();
-  else if (["ArrowLeft", "ArrowRight"].includes(event.key) && !["AUDIO", "SELECT", "INPUT"].includes(tagName)) {
-    seek(at("sound").currentTime + (event.key === "ArrowLeft" ? -1 : 1) * (event.shiftKey ? 5 : 1));
-  } else return;
-  event.preventDefault();
-}
-
 function listen() {
   at("controls").onsubmit = (event) => event.preventDefault();
-  at("threshold").oninput = () => setThreshold(at("threshold").valueAsNumber);
-  at("threshold-number").oninput = () => setThreshold(at("threshold-number").valueAsNumber);
+  at("threshold").oninput = () => setScale(at("threshold").valueAsNumber);
+  at("threshold-number").oninput = () => setScale(at("threshold-number").valueAsNumber);
   at("zoom").onchange = () => setZoom(Number(at("zoom").value));
   at("all").onclick = () => { state.hasAllCurves = !state.hasAllCurves; drawView(); };
   at("save").onclick = () => saveText(toTsv(events, DATA.name, DATA.tsvColumns), "text/tab-separated-values", `${document.title.replace(/\.[^.]*$/, "")}.tsv`);
-  at("tracks").onclick = seekTo;
-  at("tracks").onpointermove = (event) => { if (event.pointerType === "mouse" && event.buttons === 1) seekTo(event); };
-  at("sound").onplay = followSound;
-  for (const name of ["timeupdate", "seeking", "seeked"]) at("sound").addEventListener(name, showPosition);
-  at("sound").onerror = () => warn("This browser cannot play the sound.");
-  document.addEventListener("keydown", pressKey);
-  new ResizeObserver(drawView).observe(at("spectrogram"));
+  listenToSound();
 }
 
 async function start() {
   describePage();
   at("sound").src = URL.createObjectURL(new Blob([unpack(DATA.sound)], { type: "audio/mpeg" }));
   classes = toClasses(await inflate(DATA.scores), DATA.classes);
-  classes.forEach((group, index) => { group.colour = COLOURS[index % COLOURS.length]; });
+  rollClasses = [...classes, ...DATA.unknown.map((label) => ({ label }))];
+  rollClasses.forEach((group, index) => { group.colour = COLOURS[index % COLOURS.length]; });
+  for (const group of classes) group.threshold = DATA.thresholds[group.rank];
   painted = paintSpectrogram(await inflate(DATA.spectrogram.levels), DATA.spectrogram);
   drawFrequencies(at("frequencies"), DATA.frequencies);
   decode();

@@ -74,21 +74,29 @@ function drawTrack(kind, group, note, describe, view, ...shapes) {
   return track;
 }
 
-// A row for each class that occurs; opacity shows the score.
-function drawRoll(box, classes, events, view) {
-  const byLabel = Map.groupBy(events, (event) => event.label);
-  const rows = classes.filter(({ label }) => byLabel.has(label)).map((group) => {
-    const own = byLabel.get(group.label);
-    const seen = own.filter(({ onset, offset }) => offset >= view.start && onset <= view.start + view.length);
-    const shapes = seen.map(({ onset, offset, score }) => {
-      const shape = svgElement("rect", { x: onset, y: 0.12, width: offset - onset, height: 0.76, opacity: 0.3 + 0.7 * score });
-      shape.append(svgElement("title", {}, `${group.label}: ${onset} to ${offset} s, ${score.toFixed(2)}`));
-      return shape;
-    });
+// A row for each class that occurs; opacity shows the score. True events, if they are known, lie above the detected ones.
+function drawRoll(box, classes, events, view, truth) {
+  const isSeen = ({ onset, offset }) => offset >= view.start && onset <= view.start + view.length;
+  const [byLabel, trueByLabel] = [events, truth ?? []].map((some) => Map.groupBy(some, (event) => event.label));
+  const rows = classes.filter(({ label }) => byLabel.has(label) || trueByLabel.has(label)).map((group) => {
+    const [own, wanted] = [byLabel, trueByLabel].map((some) => some.get(group.label) ?? []);
+    const [top, height] = truth ? [0.54, 0.38] : [0.12, 0.76];
+    const shapes = [
+      ...wanted.filter(isSeen).map((event) => eventBar(event, "truth", 0.08, 0.38, `${group.label}, truth: ${event.onset} to ${event.offset} s`)),
+      ...own.filter(isSeen).map((event) => eventBar(event, "found", top, height, `${group.label}: ${event.onset} to ${event.offset} s, ${event.score.toFixed(2)}`)),
+    ];
     const count = `${own.length} ${own.length === 1 ? "event" : "events"}`;
-    return drawTrack("event", group, `× ${own.length}`, `${group.label}: ${count}`, view, ...shapes);
+    const note = truth ? `${own.length}, truth ${wanted.length}` : `× ${own.length}`;
+    return drawTrack("event", group, note, `${group.label}: ${count}${truth ? `, ${wanted.length} in the truth` : ""}`, view, ...shapes);
   });
   box.replaceChildren(...(rows.length ? rows : [htmlElement("p", { className: "soft", textContent: "No events at this threshold." })]));
+}
+
+function eventBar({ onset, offset, score }, kind, top, height, title) {
+  const opacity = kind === "truth" ? 1 : 0.3 + 0.7 * score;
+  const shape = svgElement("rect", { class: kind, x: onset, y: top, width: offset - onset, height, opacity });
+  shape.append(svgElement("title", {}, title));
+  return shape;
 }
 
 function drawCurves(box, classes, hop, view) {
@@ -112,9 +120,10 @@ function curve(scores, hop, view) {
   return svgElement("path", { d: `M${(first * hop).toFixed(3)},1${steps.join("")}V1Z` });
 }
 
-function moveThresholds(box, threshold) {
-  for (const line of box.querySelectorAll("line.threshold")) {
-    line.setAttribute("y1", 1 - threshold);
-    line.setAttribute("y2", 1 - threshold);
-  }
+// A threshold for each row.
+function moveThresholds(box, thresholds) {
+  box.querySelectorAll("line.threshold").forEach((line, row) => {
+    line.setAttribute("y1", 1 - thresholds[row]);
+    line.setAttribute("y2", 1 - thresholds[row]);
+  });
 }

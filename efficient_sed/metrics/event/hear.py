@@ -21,13 +21,15 @@ from efficient_sed.metrics.contracts import METRICS, ClipMetric, Score, Setting
 from efficient_sed.metrics.event.score import HitCounts
 from efficient_sed.metrics.frame.score import count_errors
 from efficient_sed.metrics.segment.score import SEGMENT_S
-from efficient_sed.postprocessing.median import find_all_runs, smooth_scores
+from efficient_sed.postprocessing.events import find_all_runs
+from efficient_sed.postprocessing.median import smooth_scores
 
 
 @METRICS.register("hear")
 class OnsetScores(ClipMetric):
     """What `event_metrics` adds to runs on data with event scores; it needs all scores at once, before any filter."""
 
+    use = "data"
     rank = 5
     scores = (
         Score("onset_f", "onset F", "onset F-measure", most=1.0, column="onset F"),

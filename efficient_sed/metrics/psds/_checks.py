@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from efficient_sed.data.events import Event, merge_overlapping
 from efficient_sed.data.score_checks import check_labels, check_shape
 from efficient_sed.data.spelling import by_spelling, canonical
 from efficient_sed.errors import ConfigError, DataError, ShapeError
@@ -18,52 +18,96 @@ from efficient_sed.errors import ConfigError, DataError, ShapeError
 REAL_KINDS = "biuf"  # of numpy's types: truth values, whole and floating-point numbers
 
 
+EventRow = tuple[int, float, float]
+"""Number of the class, onset and offset in seconds."""
+_TIMES = frozenset({float, int, np.float64, np.float32})  # types that need no further look
+
+
 def check_clip(
     clip_id: str,
     scores: ArrayLike,
     events: Iterable[Sequence[Any]],
     duration_s: float,
-    classes: Sequence[str],
+    columns: Mapping[str, int],
     frame_hop_s: float,
-) -> tuple[np.ndarray, tuple[Event, ...], np.ndarray]:
-    """Scores as an array, events with overlapping ones joined, and the times of the frames' borders, (frames + 1,).
+) -> tuple[np.ndarray, list[EventRow], np.ndarray]:
+    """Scores as an array, events by class and onset, and the times of the frames' borders, (frames + 1,).
 
-    Whether scores are numbers is not checked: the exact back end finds out while it sweeps them.
+    Events of one class that overlap or touch are joined. Whether scores are numbers is not checked: the exact back end
+    finds out while it sweeps them.
+
+    Args:
+        clip_id: Name of the clip.
+        scores: Shape (frames, classes).
+        events: Onset and offset in seconds and label of each.
+        duration_s: Length of the clip in seconds.
+        columns: Labels in the order of the score columns, and their numbers.
+        frame_hop_s: Seconds of a frame.
 
     Raises:
         DataError: If scores, events or length make no sense; the message names clip and value.
         ConfigError: If the clip is too short for so many frames.
     """
-    where, array = f"clip {clip_id!r}", _to_array(clip_id, scores)
-    check_shape(where, array, classes)
+    array = _to_array(clip_id, scores)
+    if array.ndim != 2 or array.shape[1] != len(columns):
+        check_shape(f"clip {clip_id!r}", array, list(columns))
     if len(array) == 0:
-        raise ShapeError(f"{where}: scores have shape {array.shape}; needed: at least one frame")
-    check_duration(where, duration_s)
-    triples = _to_triples(clip_id, events)
-    if any(isinstance(label, str) and not label.isascii() for _, _, label in triples):
-        spelled = by_spelling(classes)
-        triples = [(onset_s, offset_s, spelled.get(canonical(label), label)) for onset_s, offset_s, label in triples]
-    if triples:
-        check_labels(where, (label for _, _, label in triples), classes)
-    for onset_s, offset_s, label in triples:
-        if not all(isinstance(time_s, Real) for time_s in (onset_s, offset_s)):
-            raise DataError(
-                f"{where}: event {label!r} has onset {onset_s!r} and offset {offset_s!r}; needed: seconds as numbers"
-            )
-        if not 0 <= onset_s < offset_s < np.inf:
-            raise DataError(
-                f"{where}: event {label!r} has onset {onset_s} s and offset {offset_s} s; the onset must come first"
-            )
-    borders = np.minimum(np.round(np.arange(len(array) + 1) * frame_hop_s, 6), duration_s)
+        raise ShapeError(f"clip {clip_id!r}: scores have shape {array.shape}; needed: at least one frame")
+    if type(duration_s) is not float or not 0 < duration_s < np.inf:
+        check_duration(f"clip {clip_id!r}", duration_s)
+    rows = _to_rows(clip_id, events, columns)
+    try:
+        borders = _frame_borders(len(array), frame_hop_s, duration_s)
+    except ValueError as error:
+        raise ConfigError(f"clip {clip_id!r}: {error}") from error
+    return array, rows, borders
+
+
+def _to_rows(clip_id: str, events: Iterable[Sequence[Any]], columns: Mapping[str, int]) -> list[EventRow]:
+    """Events by class and onset; those of one class that overlap or touch are joined."""
+    rows: list[EventRow] = []
+    for onset_s, offset_s, label in _to_triples(clip_id, events):
+        column = columns.get(label) if isinstance(label, str) else None
+        if column is None:
+            column = _find_column(clip_id, label, columns)
+        if not (type(onset_s) in _TIMES and type(offset_s) in _TIMES and 0 <= onset_s < offset_s < np.inf):
+            _check_times(clip_id, onset_s, offset_s, label)
+        rows.append((column, float(onset_s), float(offset_s)))
+    if len(rows) < 2:
+        return rows
+    rows.sort()
+    joined = [rows[0]]
+    for row in rows[1:]:
+        column, onset_s, offset_s = joined[-1]
+        if row[0] != column or row[1] > offset_s:
+            joined.append(row)
+        elif row[2] > offset_s:
+            joined[-1] = (column, onset_s, row[2])
+    return joined
+
+
+def _find_column(clip_id: str, label: Any, columns: Mapping[str, int]) -> int:
+    """The column of a label that is spelled otherwise, or is none."""
+    spelled = by_spelling(columns).get(canonical(label), label) if isinstance(label, str) else label
+    check_labels(f"clip {clip_id!r}", [spelled], list(columns))
+    return columns[spelled]
+
+
+def _check_times(clip_id: str, onset_s: Any, offset_s: Any, label: str) -> None:
+    where = f"clip {clip_id!r}: event {label!r} has onset"
+    if not all(isinstance(time_s, Real) for time_s in (onset_s, offset_s)):
+        raise DataError(f"{where} {onset_s!r} and offset {offset_s!r}; needed: seconds as numbers")
+    if not 0 <= onset_s < offset_s < np.inf:
+        raise DataError(f"{where} {onset_s} s and offset {offset_s} s; the onset must come first")
+
+
+@lru_cache(maxsize=8)  # most clips of a data set are alike
+def _frame_borders(num_frames: int, frame_hop_s: float, duration_s: float) -> np.ndarray:
+    """Times of the frames' borders, the last one at most the clip's end; a ValueError if a frame lies behind it."""
+    borders = np.minimum(np.round(np.arange(num_frames + 1) * frame_hop_s, 6), float(duration_s))
     if not (borders[1:] > borders[:-1]).all():
-        raise ConfigError(
-            f"clip {clip_id!r}: {len(array)} frames of {frame_hop_s} s are more than a clip of {duration_s:g} s has"
-        )
-    return (
-        array,
-        merge_overlapping(Event(float(onset_s), float(offset_s), label) for onset_s, offset_s, label in triples),
-        borders,
-    )
+        raise ValueError(f"{num_frames} frames of {frame_hop_s} s are more than a clip of {duration_s:g} s has")
+    return borders
 
 
 def check_duration(where: str, duration_s: float) -> None:
@@ -92,7 +136,8 @@ def _to_triples(clip_id: str, events: Iterable[Sequence[Any]]) -> list[tuple[Any
     _check_sequence(clip_id, "its events are", events)
     try:
         for event in events:
-            _check_sequence(clip_id, "one of its events is", event)
+            if not isinstance(event, tuple):
+                _check_sequence(clip_id, "one of its events is", event)
             onset_s, offset_s, label, *_ = event
             triples.append((onset_s, offset_s, label))
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""PSDS by other packages: to compare with, and for cross-triggers. Both keep all scores until the end.
+"""PSDS by other packages, to compare with. Both keep all scores until the end.
 
 They are given classes by number: sed_scores_eval fails at labels with a backslash, or called onset or offset,
 psds_eval at one that it uses itself. Both fail with a single class, which has no other one to trigger: psds_eval
@@ -59,15 +59,17 @@ class _LibraryPsds(ABC):
     def __init__(self, classes: Sequence[str], frame_hop_s: float, parameters: PsdsParameters) -> None:
         check_columns(classes, frame_hop_s)
         self.classes, self.frame_hop_s, self.parameters = tuple(classes), frame_hop_s, parameters
+        self._columns = {label: column for column, label in enumerate(self.classes)}
         self._clips: dict[str, _Clip] = {}
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Sequence[Any]], duration_s: float) -> None:
         """Keep one clip; as `PsdsAccumulator.update`."""
-        array, merged, borders = check_clip(clip_id, scores, events, duration_s, self.classes, self.frame_hop_s)
+        array, rows, borders = check_clip(clip_id, scores, events, duration_s, self._columns, self.frame_hop_s)
         check_scores(f"clip {clip_id!r}", array, self.classes)
         self.check_range(clip_id, array)
         if clip_id in self._clips:
             raise DataError(f"clip {clip_id!r} came before")
+        merged = tuple(Event(onset_s, offset_s, self.classes[column]) for column, onset_s, offset_s in rows)
         self._clips[clip_id] = _Clip(array, borders, merged, float(duration_s))
 
     def check_range(self, clip_id: str, scores: np.ndarray) -> None:
@@ -109,8 +111,7 @@ class _LibraryPsds(ABC):
 
     def _failure(self, reason: str) -> DataError:
         where = "where no threshold changes the counts of a class, as when all its scores are -inf"
-        other = next(name for name in LIBRARIES if name != self.package) if self.parameters.alpha_ct else "exact"
-        return DataError(f"back_end={self.package} fails {where} ({reason}); back_end={other} scores it")
+        return DataError(f"back_end={self.package} fails {where} ({reason}); back_end=exact scores it")
 
     @abstractmethod
     def _compute(self, names: Sequence[str], scores: Scores, events: Events) -> tuple[float, Sequence[Curve]]:

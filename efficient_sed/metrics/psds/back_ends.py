@@ -43,7 +43,7 @@ def create_back_end(
     """An empty accumulator; arguments as for `PsdsAccumulator`, of which the other back ends need fewer.
 
     Raises:
-        ConfigError: If there is no such back end, or it knows no cross-triggers and these are to cost something.
+        ConfigError: If there is no such back end.
         MissingDependencyError: If it is not installed.
     """
     require_back_end(name)

@@ -1,4 +1,4 @@
-"""Counts behind PSDS1 apart by clip.
+"""Counts behind PSDS apart by clip.
 
 Confidence intervals by drawing clips anew (bootstrap, Efron 1979), and a file of them beside a run's result.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import itertools
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import read_arrays
 from efficient_sed.machine.environment import one_line
-from efficient_sed.metrics.psds._entries import LOWEST, Entries
-from efficient_sed.metrics.psds.exact import PsdsAccumulator
-from efficient_sed.metrics.psds.plot import ROC_FILE, draw_psd_roc
+from efficient_sed.metrics.psds._entries import LOWEST
+from efficient_sed.metrics.psds.exact import PsdsAccumulator, cross_classes, cross_costs
+from efficient_sed.metrics.psds.plot import draw_psd_roc
 from efficient_sed.metrics.psds.result import NO_EVENTS
 from efficient_sed.metrics.psds.roc import max_alarms
 
@@ -36,6 +35,7 @@ CONFIDENCE = 95
 _ARRAYS = (
     "durations", "first_entry", "scores", "clips", "hits", "alarms", "event_class", "event_clip", "event_count", "cuts",
 )  # fmt: skip
+_CROSS_ARRAYS = ("on", "event_seconds")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PsdsClips:
     durations: np.ndarray
     """Seconds, by clip."""
     first_entry: np.ndarray
-    """Entries of class c are first_entry[c] to first_entry[c + 1] in the next four."""
+    """Entries of class c are first_entry[c] to first_entry[c + 1] in the next four, and in `on`."""
     scores: np.ndarray
     clips: np.ndarray
     hits: np.ndarray
@@ -61,48 +61,52 @@ class PsdsClips:
     event_count: np.ndarray
     cuts: np.ndarray
     """Lowest score kept of each class; entries below were left out."""
+    on: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Of each entry the class on which its alarms are cross-triggers, else -1; empty where these cost nothing."""
+    event_seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Length of the events that `event_count` counts, or empty as `on`."""
 
     @classmethod
     def collect(cls, accumulator: PsdsAccumulator, variant: Mapping[str, Any]) -> PsdsClips:
         """What an accumulator with `keeps_clips` holds; it goes on as it was."""
-        ids = list(accumulator.durations)
+        ids, C = list(accumulator.durations), len(accumulator.classes)
         order = sorted(range(len(ids)), key=ids.__getitem__)
         rank = np.empty(len(ids), dtype=np.int32)
         rank[order] = np.arange(len(ids))
-        present = np.flatnonzero(accumulator.count_events())
-        kept = [entries for column, entries in enumerate(accumulator.entries.by_class()) if column in present]
-        occurring = [
-            (np.searchsorted(present, columns), np.full(len(columns), rank[clip]), counts)
-            for clip, (columns, counts) in enumerate(accumulator.events_by_clip.values())
-        ]
-        scores, hits, alarms, arrived = (
-            np.concatenate([entries[field] for entries in kept]) for field in range(1, len(Entries._fields))
-        )
-        event_class, event_clip, event_count = (
-            np.concatenate(arrays).astype(np.int32) for arrays in zip(*occurring, strict=True)
-        )
+        occurrences = accumulator.entries.occurrences()
+        present = np.unique(occurrences.classes)
+        number = np.full(C, -1, dtype=np.int32)
+        number[present] = np.arange(len(present))
+        entries, firsts = accumulator.entries.by_class()
+        on = cross_classes(entries, C, accumulator.parameters)
+        is_present = np.repeat(number >= 0, np.diff(firsts))
+        _, scores, hits, alarms, arrived = (array[is_present] for array in entries)
+        has_cross_triggers = len(on) > 0
         return cls(
             classes=tuple(accumulator.classes[column] for column in present),
             clip_ids=tuple(ids[clip] for clip in order),
             variant=dict(variant),
             durations=np.array(list(accumulator.durations.values()))[order],
-            first_entry=np.cumsum([0, *(len(entries.scores) for entries in kept)]),
+            first_entry=np.cumsum([0, *np.diff(firsts)[present]]),
             scores=scores,
             clips=rank[arrived],
             hits=hits,
             alarms=alarms,
-            event_class=event_class,
-            event_clip=event_clip,
-            event_count=event_count,
+            event_class=number[occurrences.classes],
+            event_clip=rank[occurrences.clips],
+            event_count=occurrences.counts.astype(np.int32),
             cuts=accumulator.entries.cuts[present],
+            on=np.append(number, -1)[on[is_present]] if has_cross_triggers else on,  # -1 stays
+            event_seconds=occurrences.seconds if has_cross_triggers else np.zeros(0),
         )
 
     def save(self, path: Path) -> None:
         """Write one compressed file."""
         meta = json.dumps({"classes": self.classes, "clip_ids": self.clip_ids, "variant": self.variant})
         data = io.BytesIO()
+        names = (*_ARRAYS, *(_CROSS_ARRAYS if self._has_cross_triggers else ()))
         np.savez_compressed(
-            data, meta=np.frombuffer(meta.encode(), dtype=np.uint8), **{name: getattr(self, name) for name in _ARRAYS}
+            data, meta=np.frombuffer(meta.encode(), dtype=np.uint8), **{name: getattr(self, name) for name in names}
         )
         write_atomically(path, data.getvalue())
 
@@ -116,8 +120,11 @@ class PsdsClips:
         if not path.is_file():
             raise DataError(f"{path}: no such file; a finished detection run with evaluation.back_end=exact has one")
         try:
-            stored, *arrays = read_arrays(path.read_bytes(), ("meta", *_ARRAYS))
+            content = path.read_bytes()
+            stored, *arrays = read_arrays(content, ("meta", *_ARRAYS))
             meta = parse_json(stored.tobytes())
+            if meta["variant"].get("alpha_ct"):
+                arrays += read_arrays(content, _CROSS_ARRAYS)
             clips = cls(tuple(meta["classes"]), tuple(meta["clip_ids"]), meta["variant"], *arrays)
             clips._check()
         except (OSError, ValueError, LookupError, TypeError) as error:
@@ -132,11 +139,13 @@ class PsdsClips:
         num_clips, num_classes = len(self.clip_ids), len(self.classes)
         num_entries, num_pairs = len(self.scores), len(self.event_clip)
         lengths = (num_clips, num_classes + 1, *[num_entries] * 4, *[num_pairs] * 3, num_classes)
-        if any(getattr(self, name).shape != (length,) for name, length in zip(_ARRAYS, lengths, strict=True)):
+        cross_lengths = (num_entries, num_pairs) if self._has_cross_triggers else (0, 0)
+        expected = zip((*_ARRAYS, *_CROSS_ARRAYS), (*lengths, *cross_lengths), strict=True)
+        if any(getattr(self, name).shape != (length,) for name, length in expected):
             raise ValueError("its arrays do not fit together")
         if any(
-            getattr(self, name).dtype.kind != ("f" if name in ("durations", "scores", "cuts") else "i")
-            for name in _ARRAYS
+            getattr(self, name).dtype.kind != ("f" if name in ("durations", "scores", "cuts", "event_seconds") else "i")
+            for name in (*_ARRAYS, *_CROSS_ARRAYS)
         ):
             raise ValueError("its counts are not whole numbers, or its scores no numbers")
         if not (np.isfinite(self.durations).all() and (self.durations > 0).all()):
@@ -148,44 +157,49 @@ class PsdsClips:
             (self.clips, num_clips),
             (self.event_clip, num_clips),
             (self.event_class, num_classes),
+            (self.on + 1, num_classes + 1),
         )
         if any(((index < 0) | (index >= end)).any() for index, end in indices) or (np.diff(self.first_entry) < 0).any():
             raise ValueError("an index is out of range")
         if not self.variant["max_efpr"] > 0:
             raise ValueError(f"max_efpr is {self.variant['max_efpr']}")
 
-    def macro(self, weights: np.ndarray | None = None) -> float:
-        """Plain mean over classes of the single-class PSDS1 where clip i was drawn weights[i] times.
+    def class_values(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Single-class PSDS of each class where clip i was drawn weights[i] times, (classes,).
 
-        By default every clip once.
-
-        Equals scoring the drawn clips from scratch: each copy counts as a clip, and classes that occur in none are left
-        out.
+        By default every clip once; weights of 0 and 1 score a fold. Equals scoring the drawn clips from scratch: each
+        copy counts as a clip, and classes that occur in none are NaN.
 
         Raises:
             DataError: If the draw holds no event, or needs entries that were left out.
         """
-        from efficient_sed.metrics.psds._draws import draw_classes
+        from efficient_sed.metrics.psds._rates import class_areas
 
-        weights = np.ones(len(self.clip_ids), np.int64) if weights is None else weights
-        num_events = np.bincount(
-            self.event_class, weights[self.event_clip] * self.event_count, len(self.classes)
-        ).astype(np.int64)
+        drawn = np.ones(len(self.clip_ids), np.int64) if weights is None else np.asarray(weights, np.int64)
+        num_classes, drawn_pairs = len(self.classes), drawn[self.event_clip]
+        num_events = np.bincount(self.event_class, drawn_pairs * self.event_count, num_classes).astype(np.int64)
         if not num_events.any():
             raise DataError(NO_EVENTS)
-        duration_s, max_efpr = float(weights @ self.durations), float(self.variant["max_efpr"])
-        values = np.zeros(len(self.classes))
-        is_last_of_ties, is_floor, most_alarms = self._marks
-        lacking = draw_classes(
-            weights, duration_s, max_alarms(duration_s, max_efpr), max_efpr, num_events, self.first_entry,
-            is_last_of_ties, self.clips, self.hits, self.alarms, is_floor, self.cuts == LOWEST, most_alarms, values,
+        duration_s, max_efpr = float(drawn @ self.durations), float(self.variant["max_efpr"])
+        costs = np.zeros(0)
+        if self._has_cross_triggers:
+            seconds = np.bincount(self.event_class, drawn_pairs * self.event_seconds, num_classes)
+            costs = cross_costs(seconds, duration_s, float(self.variant["alpha_ct"]))
+        values = np.full(num_classes, np.nan)
+        lacking = class_areas(
+            self.first_entry, self.scores, self.clips, self.hits, self.alarms, self.on, self._floors, drawn, costs,
+            max_alarms(duration_s, max_efpr), duration_s, max_efpr, num_events, self.cuts == LOWEST, values,
         )  # fmt: skip
         if lacking >= 0:
             raise DataError(
                 f"class {self.classes[lacking]!r}: this draw of clips needs counts at scores below "
                 f"{self.cuts[lacking]:g}, which were left out"
             )
-        return float(values[num_events > 0].mean())
+        return values
+
+    def macro(self, weights: np.ndarray | None = None) -> float:
+        """Plain mean of `class_values` over the classes that occur."""
+        return float(np.nanmean(self.class_values(weights)))
 
     def draw(self, replicate: int, seed: int = SEED) -> np.ndarray:
         """How often each clip is drawn, as many in all as there are; drawn anew until one has an event."""
@@ -204,36 +218,35 @@ class PsdsClips:
         """
         return np.array([self.macro(self.draw(replicate, seed)) for replicate in range(num_replicates)])
 
+    @property
+    def _has_cross_triggers(self) -> bool:
+        return bool(self.variant.get("alpha_ct"))
+
     @cached_property
-    def _marks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What `draw_classes` takes.
+    def _floors(self) -> np.ndarray:
+        """Entries by which a clip without events of the class enters."""
+        from efficient_sed.metrics.psds._rates import mark_floors
 
-        The last entries of equal score, those by which a clip without events enters, and bounds on the alarms.
-        """
-        is_last, is_floor = np.zeros(len(self.scores), bool), np.zeros(len(self.scores), bool)
-        most_alarms = np.zeros(len(self.classes), np.int64)
-        for column, (first, last) in enumerate(itertools.pairwise(self.first_entry)):
-            own = slice(first, last)
-            is_last[own] = np.append(self.scores[own][1:] != self.scores[own][:-1], True)[: last - first]
-            clips, entered = np.unique(self.clips[own], return_index=True)
-            is_floor[first + entered[~np.isin(clips, self.event_clip[self.event_class == column])]] = True
-            most_alarms[column] = np.maximum(self.alarms[own], 0).sum(dtype=np.int64)
-        return is_last, is_floor, most_alarms
+        order = np.argsort(self.event_class, kind="stable")
+        pairs = self.event_class[order], self.event_clip[order]
+        return mark_floors(self.first_entry, self.clips, *pairs, len(self.clip_ids))
 
 
-def report_psds(accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+def report_psds(
+    accumulator: PsdsAccumulator, variant: Mapping[str, Any], folder: Path | None, clips_file: str, roc_file: str
+) -> dict[str, Any]:
     """Confidence interval of macro PSDS, as a result carries it.
 
     Counts by clip and, with matplotlib, the PSD-ROC go into the folder.
     """
     clips = PsdsClips.collect(accumulator, variant)
     if folder is not None:
-        clips.save(folder / CLIPS_FILE)
+        clips.save(folder / clips_file)
         if importlib.util.find_spec("matplotlib") is not None:
             try:
-                draw_psd_roc(accumulator.compute(), folder / ROC_FILE)
+                draw_psd_roc(accumulator.compute(), folder / roc_file)
             except Exception as error:  # a picture is worth no training
-                logger.warning("%s: could not be drawn (%s)", folder / ROC_FILE, one_line(error))
+                logger.warning("%s: could not be drawn (%s)", folder / roc_file, one_line(error))
     key = f"{accumulator.parameters.name}_macro_ci95"
     return {key: list(interval(clips.bootstrap())), "bootstrap": {"replicates": NUM_REPLICATES, "seed": SEED}}
 

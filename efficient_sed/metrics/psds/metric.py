@@ -11,30 +11,36 @@ import numpy as np
 from efficient_sed.data.events import Event
 from efficient_sed.metrics.contracts import METRICS, ClipMetric, Score, Setting
 from efficient_sed.metrics.psds.back_ends import PsdsBackEnd, create_back_end
-from efficient_sed.metrics.psds.clips import report_psds
+from efficient_sed.metrics.psds.clips import CLIPS_FILE, report_psds
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
-from efficient_sed.metrics.psds.parameters import PsdsParameters
+from efficient_sed.metrics.psds.parameters import PSDS2, PsdsParameters
+from efficient_sed.metrics.psds.plot import ROC_FILE
 
 
-def _scores(key: str, name: str, title: str) -> tuple[Score, Score]:
+def _scores(
+    key: str, name: str, title: str, column: str = "with alpha_st", tuned_column: str = "tuned"
+) -> tuple[Score, Score]:
     """The plain mean over classes, and the value with the penalty for unequal classes."""
     penalised = (
         f"{title} with penalty for unequal classes" if key != "psds" else f"{title} and penalty for unequal classes"
     )
     return (
-        Score(f"{key}_macro", f"{name} macro", f"{title}, macro", most=1.0, lead=1),
-        Score(key, name, penalised, most=1.0, column="with alpha_st"),
+        Score(f"{key}_macro", f"{name} macro", f"{title}, macro", most=1.0, tuned_column=tuned_column, lead=1),
+        Score(key, name, penalised, most=1.0, column=column),
     )
+
+
+_PSDS2_SCORES = _scores("psds2", "PSDS2", "PSDS2", column="PSDS2", tuned_column="")
 
 
 @METRICS.register("psds")
 class PsdsMetric(ClipMetric):
-    """Polyphonic sound detection score; its entries are named by its parameters: psds1, psds2, else psds."""
+    """Polyphonic sound detection score by a run's parameters: entries are named psds1 with DCASE's, else psds."""
 
     rank = 1
     scores = (
         *_scores("psds1", "PSDS1", "PSDS1"),
-        *_scores("psds2", "PSDS2", "PSDS2"),
+        *_PSDS2_SCORES,  # keeps its column's place
         *_scores("psds", "PSDS", "PSDS with other parameters"),
     )
 
@@ -48,10 +54,7 @@ class PsdsMetric(ClipMetric):
         Raises:
             MissingDependencyError: If its package is not installed.
         """
-        config = setting.config
-        parameters, hop_s = PsdsParameters.of(config), setting.grid.hop_s
-        arguments = (setting.classes, setting.durations, hop_s, parameters)
-        return cls(create_back_end(config.back_end, *arguments, keeps_clips=setting.keeps_clips))
+        return cls(_back_end(setting, PsdsParameters.of(setting.config)))
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
         """Take in a clip: scores (frames, classes), its events and length in seconds."""
@@ -71,4 +74,51 @@ class PsdsMetric(ClipMetric):
 
     def report(self, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
         """Confidence interval of the plain mean; counts by clip and the PSD-ROC go into the folder."""
-        return report_psds(self.back_end, variant, folder) if isinstance(self.back_end, PsdsAccumulator) else {}
+        if not isinstance(self.back_end, PsdsAccumulator):
+            return {}
+        return report_psds(self.back_end, variant, folder, CLIPS_FILE, ROC_FILE)
+
+
+@METRICS.register("psds2")
+class Psds2Metric(PsdsMetric):
+    """PSDS2 of DCASE beside it: which sounds are there, hardly when, and taking one class for another costs."""
+
+    rank = 2
+    scores = _PSDS2_SCORES
+
+    @classmethod
+    def create(cls, setting: Setting) -> Self:
+        """An empty one by the run's back end.
+
+        Raises:
+            MissingDependencyError: If its package is not installed.
+        """
+        return cls(_back_end(setting, PSDS2))
+
+    def metrics(self) -> dict[str, Any]:
+        """PSDS2, its plain mean over classes, and the value of each class.
+
+        Raises:
+            DataError: If there is no event in the ground truth.
+        """
+        result = self.back_end.compute()
+        computed_by = f"{result.variant['back_end']}, {result.variant['back_end_version']}"
+        return {
+            "psds2_macro": result.macro,
+            "psds2": result.psds,
+            "psds2_per_class": dict(result.per_class),
+            "variant": {"psds2": computed_by},
+        }
+
+    def report(self, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+        """Confidence interval of the plain mean; counts by clip and the PSD-ROC go into the folder."""
+        del variant  # its parameters are the run's
+        if not isinstance(self.back_end, PsdsAccumulator):
+            return {}
+        own = self.back_end.compute().variant
+        return report_psds(self.back_end, own, folder, "psds2_clips.npz", "psds2_roc.png")
+
+
+def _back_end(setting: Setting, parameters: PsdsParameters) -> PsdsBackEnd:
+    arguments = (setting.classes, setting.durations, setting.grid.hop_s, parameters)
+    return create_back_end(setting.config.back_end, *arguments, keeps_clips=setting.keeps_clips)

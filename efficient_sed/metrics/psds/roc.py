@@ -53,18 +53,17 @@ def rate(alarms: int, duration_s: float) -> float:
     return alarms / duration_s * HOUR_S
 
 
-def class_curve(
-    scores: np.ndarray, hits: np.ndarray, alarms: np.ndarray, num_events: int, duration_s: float, max_efpr: float
-) -> Curve:
-    """Best rate of true positives within each rate of false positives, from a class's entries by descending score."""
-    last_of_ties = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
-    found, false = np.cumsum(hits, dtype=np.int64)[last_of_ties], np.cumsum(alarms, dtype=np.int64)[last_of_ties]
-    is_within = false <= max_alarms(duration_s, max_efpr)
-    found, false = np.append(0, found[is_within]), np.append(0, false[is_within])
-    order = np.lexsort((found, false))
-    found, false = np.maximum.accumulate(found[order]), false[order]
-    is_last = np.append(false[1:] != false[:-1], True)
-    return Curve(false[is_last] / duration_s * HOUR_S, found[is_last] / num_events)
+def class_curve(fewest: np.ndarray, duration_s: float, max_efpr: float) -> Curve:
+    """Best rate of true positives within each effective rate of false positives.
+
+    Args:
+        fewest: Fewest false alarms at which so many events or more are found, of 0 events to all of the class.
+        duration_s: Length of all clips.
+        max_efpr: False positives an hour at which the curve is cut.
+    """
+    efpr = fewest / duration_s * HOUR_S
+    is_last = np.append(efpr[1:] != efpr[:-1], True) & (efpr <= max_efpr)
+    return Curve(efpr[is_last], np.flatnonzero(is_last) / (len(fewest) - 1))
 
 
 def area(curve: Curve, max_efpr: float) -> float:

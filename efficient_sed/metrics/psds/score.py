@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+from efficient_sed.data.scores.tables import open_scores, to_array
+from efficient_sed.data.scores.truth import read_durations, read_ground_truth
 from efficient_sed.errors import DataError
 from efficient_sed.metrics.psds._checks import check_columns, check_duration
 from efficient_sed.metrics.psds.back_ends import BackEnd, create_back_end
-from efficient_sed.metrics.psds.inputs import open_scores, read_durations, read_ground_truth, to_array
 from efficient_sed.metrics.psds.parameters import PSDS1, PsdsParameters
 from efficient_sed.metrics.psds.result import PsdsResult
 
@@ -52,12 +53,12 @@ def psds1(
         cttc: Cross-trigger tolerance criterion, with `alpha_ct` for PSDS2 (0.3 and 0.5, with dtc and gtc 0.1), whose
             results are called psds2; default None: cross-triggers cost nothing.
         alpha_ct: Cost of cross-triggers.
-        back_end: "exact"; sed_scores_eval (equal, slower, knows cross-triggers) and psds_eval (50 thresholds) are
-            packages of the extra [eval].
+        back_end: "exact"; sed_scores_eval (equal, slower) and psds_eval (50 thresholds) are packages of the extra
+            [eval].
 
     Raises:
         DataError: If clips, shapes, labels or times make no sense; the message names clip and value.
-        ConfigError: If a parameter is out of range, or the back end knows no cross-triggers.
+        ConfigError: If a parameter is out of range.
         MissingDependencyError: If the back end is not installed.
     """
     tables = open_scores(scores)
@@ -75,6 +76,6 @@ def psds1(
     announced = [lengths[clip_id] for clip_id in clip_ids]
     accumulator = create_back_end(back_end, classes, announced, frame_hop_s, parameters)
     for clip_id in clip_ids:
-        array = to_array(clip_id, tables[clip_id], classes, frame_hop_s, lengths[clip_id])
+        array = to_array(clip_id, tables[clip_id], classes, frame_hop_s)
         accumulator.update(clip_id, array, truth[clip_id], lengths[clip_id])
     return accumulator.compute()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,6 @@ def provenance_from_header(header: Mapping[str, Any], path: Path) -> Provenance:
         CheckpointError: If it says nothing of it.
     """
     try:
-        values = dict(header["provenance"])
-        notes = values.pop("notes", {})
-        if not isinstance(notes, Mapping):
-            raise TypeError(f"notes={notes!r} is no table")
-        return replace(from_dict(Provenance, values, "provenance"), notes=notes)
+        return from_dict(Provenance, header["provenance"], "provenance")
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its header does not say where the weights come from ({error})") from error

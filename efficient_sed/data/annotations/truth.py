@@ -1,0 +1,38 @@
+"""True events of one recording from a file of annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from efficient_sed.data.annotations.contract import reading_format
+from efficient_sed.data.spelling import canonical
+from efficient_sed.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
+
+
+def read_truth(path: Path, recording: str, duration_s: float) -> tuple[Event, ...]:
+    """Events of a recording, whose row names its path, or its file name alone.
+
+    Args:
+        path: Annotations in any format that is read.
+        recording: Path of the recording.
+        duration_s: Its length in seconds.
+
+    Raises:
+        DataError: If the file cannot be read, has not exactly one such recording, or an event lies behind its end.
+    """
+    from efficient_sed.data.events import clip_events  # help lists the formats beside this file without numpy
+
+    by_name = reading_format(path).parse(path)
+    wanted = PurePosixPath(canonical(recording))
+    found = [name for name in by_name if PurePosixPath(name) == wanted]
+    found = found or [name for name in by_name if PurePosixPath(name).name == wanted.name]
+    if len(found) > 1:
+        raise DataError(f"{path}: {wanted.name!r} is in it {len(found)} times, such as {found[0]!r} and {found[1]!r}")
+    if not found:
+        advice = "if it has no events, add a row with its filename and nothing else"
+        raise DataError(f"{path}: {wanted.name!r} is no recording in it; {nearest(wanted.name, by_name)}; {advice}")
+    return clip_events(by_name[found[0]], duration_s)[0]

@@ -1,0 +1,1 @@
+"""Post-processing chosen on validation scores."""
