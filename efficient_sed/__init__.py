@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from efficient_sed.benchmark.macs import count_macs as count_macs
     from efficient_sed.benchmark.model_list import list_models as list_models
     from efficient_sed.data.events import Event as Event
+    from efficient_sed.data.scores.clips import ScoreTables as ScoreTables
+    from efficient_sed.experiment.score_tables import score_tables as score_tables
     from efficient_sed.inference.detect import detect as detect
     from efficient_sed.inference.stream import Stream as Stream
     from efficient_sed.metrics.psds.score import psds1 as psds1
@@ -17,11 +20,16 @@ if TYPE_CHECKING:
     from efficient_sed.models.fuse import fuse as fuse
     from efficient_sed.models.weights.checkpoint import load_model as load_model
     from efficient_sed.models.weights.checkpoint import save_model as save_model
+    from efficient_sed.postprocessing.carried import Postprocessing as Postprocessing
 
 __version__ = "0.1.0"
+# ONNX Runtime 1.31 sends reports from a thread of every process that imports it, which Lightning does; =0 lets it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",
+    "Postprocessing": "efficient_sed.postprocessing.carried",
+    "ScoreTables": "efficient_sed.data.scores.clips",
     "Stream": "efficient_sed.inference.stream",
     "count_macs": "efficient_sed.benchmark.macs",
     "create_model": "efficient_sed.models.factory",
@@ -32,6 +40,7 @@ _PUBLIC = {
     "psds1": "efficient_sed.metrics.psds.score",
     "replace_depthwise": "efficient_sed.models.dcls",
     "save_model": "efficient_sed.models.weights.checkpoint",
+    "score_tables": "efficient_sed.experiment.score_tables",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names are strings)
 

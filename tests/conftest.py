@@ -19,7 +19,8 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.models.weights import cards
 
-settings.register_profile("suite", deadline=None)  # speed is measured in benchmarks/, never asserted here
+# Speed is measured in benchmarks/, never asserted here.
+settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -29,6 +30,12 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that have slow tests: one that comes last is waited for by a process that has no other."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ import soundfile
 
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.io import audio_info, read_audio
-from efficient_sed.inference.detect import DetectOptions
 from efficient_sed.inference.detect_one import Task, detect_one
+from efficient_sed.inference.detect_options import DetectOptions
 from efficient_sed.inference.recordings import Recording
 from reliability.inputs import Kind, check_events, check_samples, demand
 from reliability.mutations import EXTREMES, damage

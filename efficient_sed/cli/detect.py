@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import functools
 import signal
 import sys
@@ -12,21 +11,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from efficient_sed.cli.detect_results import plot_found, report_found, write_all, write_own
+from efficient_sed.cli.detect_targets import (
+    SCORES,
+    TABLE,
+    check_targets,
+    formats_of_one_recording,
+    output_files,
+    results_folder,
+    text_format_of,
+)
 from efficient_sed.cli.options import add_detector, chosen_model
 from efficient_sed.cli.parser import Commands
-from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError, PreemptedError
-from efficient_sed.inference.engines.contract import is_exported
+from efficient_sed.postprocessing.thresholds import AUTO
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
-    from efficient_sed.inference.detect import DetectOptions
     from efficient_sed.inference.detect_one import Found
+    from efficient_sed.inference.detect_options import DetectOptions
     from efficient_sed.inference.recordings import Recording
 
-TABLE, SCORES = "table", "npz"
-"""Formats beside those of annotations: a table on the terminal, and scores of every frame."""
 EXIT_UNREADABLE = 2
 
 
@@ -41,15 +47,6 @@ def add_parser(commands: Commands) -> None:
             "detect street.wav --model fmn10+tf-256_strong --report street.html --truth annotations.tsv",
             "detect recordings --model fmn04_strong --format audacity --output labels --jobs 2",
         ),
-    )
-    parser.set_defaults(
-        option_of={
-            "threshold": "--threshold",
-            "median_frames": "--median",
-            "hop_s": "--hop",
-            "report": "--report",
-            "channel": "--channel",
-        }
     )
     parser.add_argument(
         "files",
@@ -72,7 +69,7 @@ def add_parser(commands: Commands) -> None:
         "--format",
         choices=(TABLE, *ANNOTATION_FORMATS.names(), SCORES),
         default=TABLE,
-        help=f"{', '.join(_formats_of_one_recording())} and {SCORES} (scores of every frame) "
+        help=f"{', '.join(formats_of_one_recording())} and {SCORES} (scores of every frame) "
         "write a file for each recording",
     )
     parser.add_argument(
@@ -96,18 +93,9 @@ def add_parser(commands: Commands) -> None:
     )
 
 
-def _formats_of_one_recording() -> list[str]:
-    return [name for name in ANNOTATION_FORMATS.names() if not ANNOTATION_FORMATS.get(name).holds_many]
-
-
-def _is_of_one_recording(format_name: str) -> bool:
-    """Whether each recording has a file of its own."""
-    return format_name in (SCORES, *_formats_of_one_recording())
-
-
 def run(options: argparse.Namespace) -> int:
     """Detect events in all recordings; those that cannot be read are named, and the others kept."""
-    from efficient_sed.inference.detect import DetectOptions
+    from efficient_sed.inference.detect_options import DetectOptions
     from efficient_sed.inference.recordings import check_outputs
 
     if options.overwrite and not (options.output or options.plot or options.report):
@@ -116,17 +104,19 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--truth belongs to --report")
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
-    detect_options = DetectOptions(options.threshold, options.median, options.hop, options.channel)
+    detect_options = DetectOptions(
+        options.threshold, options.median, options.hop, options.channel, options.postprocessing
+    )
     with contextlib.ExitStack() as stack:
         recordings, unreadable = _recordings(options.files, stack)
         for message in unreadable:
             print(f"efficient-sed: {message}", file=sys.stderr)
         if not recordings:
             return EXIT_UNREADABLE
-        folder = _folder(options, recordings)
+        folder = results_folder(options, recordings)
         if folder is not None:
             check_outputs(recordings)
-        _check_targets(options, recordings, folder)
+        check_targets(options, recordings, folder)
         truth = _truth(options, recordings[0])
         options.model = chosen_model(options.model)
         finished = _finished(recordings, options, detect_options, folder)
@@ -136,9 +126,9 @@ def run(options: argparse.Namespace) -> int:
             waiting = [recording for recording in recordings if recording not in finished]
         found = _detect(waiting, options, detect_options, folder, finished) if waiting else []
         if options.plot and found[0].error is None:
-            _plot(found[0], options)
+            plot_found(found[0], options)
         if options.report and found[0].error is None:
-            _report(found[0], options, truth)
+            report_found(found[0], options, truth)
     damaged = [each.error for each in found if each.error is not None]
     for message in damaged:
         print(f"efficient-sed: {message}", file=sys.stderr)
@@ -160,45 +150,6 @@ def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Re
     return [stack.enter_context(spooled_stdin())], []
 
 
-def _check_targets(options: argparse.Namespace, recordings: list[Recording], folder: Path | None) -> None:
-    """Check before the detection that every result can be written and destroys nothing.
-
-    Results replace only files of their kind, unless `--overwrite` is given: annotations, pictures and pages of the same
-    name stay. Nothing replaces one of the recordings.
-
-    Raises:
-        ConfigError: If a result cannot be written, or would destroy something.
-    """
-    from efficient_sed.data.annotations.contract import check_names, find_format
-    from efficient_sed.data.spelling import check_spellings
-    from efficient_sed.files.atomic import check_replaceable, check_writable, names_program
-
-    names = [recording.name for recording in recordings]
-    if (text_format := _text_format(options)) is None:
-        check_spellings(names)
-    else:
-        check_names(names, text_format)
-    if folder is not None:
-        targets = [("--output", path) for path in _outputs(options, recordings, folder)]
-    else:
-        targets = [("--output", options.output)]
-    inputs = {recording.path.resolve() for recording in recordings}
-    for option, path in [*targets, ("--plot", options.plot), ("--report", options.report)]:
-        if path is None:
-            continue
-        if path.resolve() in inputs:
-            raise ConfigError(f"{option} {path}: is one of the recordings, and would be lost; give another name")
-        try:
-            if options.overwrite or (option == "--output" and (folder is not None or text_format is None)):
-                check_writable(path)
-            elif option == "--output":
-                check_replaceable(path, find_format(str(text_format)).is_detections)
-            else:
-                check_replaceable(path, names_program)
-        except OSError as error:
-            raise ConfigError(f"{option} {path}: cannot be written ({error.strerror})") from error
-
-
 def _check_model(options: argparse.Namespace) -> None:
     """Raise an error now, before results are begun, if the model is neither a file nor a released detector."""
     from efficient_sed.inference.detect import open_detector
@@ -207,14 +158,6 @@ def _check_model(options: argparse.Namespace) -> None:
     card = list_cards().get(options.model)
     if not Path(options.model).is_file() and (card is None or card.task != "detection"):
         open_detector(options.model, engine=options.engine)
-
-
-def _outputs(options: argparse.Namespace, recordings: list[Recording], folder: Path) -> dict[Path, Recording]:
-    """Recording of each file of results in a folder."""
-    from efficient_sed.inference.detect_one import SCORES_SUFFIX
-
-    ending = SCORES_SUFFIX if options.format == SCORES else ANNOTATION_FORMATS.get(options.format).ending
-    return {folder / f"{recording.output}{ending}": recording for recording in recordings}
 
 
 def _finished(
@@ -226,19 +169,15 @@ def _finished(
     if folder is None:
         return set()
     _check_model(options)
-    settings = {"model": identify_model(options.model), **dataclasses.asdict(detect_options)}
+    settings = {"model": identify_model(options.model)}
+    settings |= {key: getattr(detect_options, key) for key in ("threshold", "median_frames", "hop_s", "channel")}
     if options.format == SCORES:  # scores know no threshold
         del settings["threshold"]
-    outputs = _outputs(options, recordings, folder)
+    if options.postprocessing != AUTO:
+        settings["postprocessing"] = identify_model(options.postprocessing)
+    outputs = output_files(options, recordings, folder)
     finished = start_results(outputs, folder, options.format, settings, overwrite=options.overwrite)
     return {outputs[path] for path in finished}
-
-
-def _text_format(options: argparse.Namespace) -> str | None:
-    """Annotation format that is written, None for scores and for a table on the terminal; a file gets that as tsv."""
-    if options.format == TABLE:
-        return None if options.output is None else "tsv"
-    return None if options.format == SCORES else str(options.format)
 
 
 def _detect(
@@ -254,7 +193,7 @@ def _detect(
     from efficient_sed.inference.detect_one import Task
     from efficient_sed.machine.progress import progress
 
-    text_format = _text_format(options)
+    text_format = text_format_of(options)
     check = functools.partial(check_labels, format_name=text_format) if text_format else None
     found: list[Found] = []
     try:
@@ -273,13 +212,16 @@ def _detect(
             ):
                 found.append(each)
                 if folder is not None and each.error is None and each.recording not in finished:
-                    _write_own(each, options.format, folder)
+                    write_own(each, options.format, folder)
     finally:
         places = {recording.name: index for index, recording in enumerate(recordings)}
         found.sort(key=lambda each: places[each.recording.name])
         whole = [each for each in found if each.error is None]
         if folder is None and whole:
-            _write_all(whole, options, is_partial=len(found) < len(recordings))
+            write_all(whole, options, is_partial=len(found) < len(recordings))
+    note = found[0].rule.note
+    if note and (options.format != SCORES or options.report):  # scores know no threshold
+        print(f"efficient-sed: {note}", file=sys.stderr)
     return found
 
 
@@ -297,135 +239,8 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _folder(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
-    """Where a file for each recording goes; None if there is one text for all.
-
-    Raises:
-        ConfigError: If the options do not go together.
-    """
-    output: Path | None = options.output
-    num_given = max(len(options.files), len(recordings))
-    for option, value, verb in (("--plot", options.plot, "draws"), ("--report", options.report, "is about")):
-        if value and num_given > 1:
-            raise ConfigError(f"{option} {verb} one file, got {num_given}; give them one at a time")
-    if options.plot:
-        _check_plot(options)
-    if options.report:
-        _check_report(options, recordings)
-    is_folder_meant = num_given > 1 or options.format == SCORES or any(path.is_dir() for path in options.files)
-    if _is_of_one_recording(options.format) and is_folder_meant:
-        if output is None:
-            raise ConfigError(
-                f"--format {options.format} writes a file for each recording, got {num_given}; "
-                "give a folder as --output DIR"
-            )
-        if output.exists() and not output.is_dir():
-            raise ConfigError(
-                f"--output {output}: --format {options.format} writes a file for each recording into a folder, "
-                "and this is none"
-            )
-        return output
-    if (
-        _is_of_one_recording(options.format)
-        and output is not None
-        and (output.is_dir() or not (output.suffix or output.exists()))
-    ):
-        return output
-    if output is not None and output.is_dir():
-        raise ConfigError(
-            f"--output {output}: a folder; --format {options.format} writes one file, "
-            f"such as --output {output / 'events'}.{options.format}"
-        )
-    return None
-
-
-def _check_plot(options: argparse.Namespace) -> None:
-    """Raise a ConfigError now, not after the detection, if there can be no picture."""
-    if options.plot.suffix.lower() != ".png":
-        raise ConfigError(f"--plot {options.plot} is not allowed: a file that ends in .png")
-    if options.model is not None and is_exported(options.model):
-        raise ConfigError(
-            f"--plot needs the spectrogram, which {options.model} does not give; "
-            "give the model that it was exported from"
-        )
-
-
-def _check_report(options: argparse.Namespace, recordings: list[Recording]) -> None:
-    """The same for the page."""
-    from efficient_sed.inference.report import check_report
-
-    for recording in recordings:
-        check_report(options.report, recording.duration_s)
-
-
-def _write_own(found: Found, output_format: str, folder: Path) -> None:
-    if output_format != SCORES:  # which are written while they are made
-        ending = ANNOTATION_FORMATS.get(output_format).ending
-        _write(folder / f"{found.recording.output}{ending}", _text([found], output_format))
-
-
-def _write_all(found: list[Found], options: argparse.Namespace, *, is_partial: bool) -> None:
-    """One text for all recordings, or a table on the terminal; a partial text replaces no earlier one."""
-    text_format = _text_format(options)
-    if text_format is None:
-        from efficient_sed.cli.event_tables import events_table
-
-        print_table(events_table(_events(found)))
-    elif options.output is not None:
-        output: Path = options.output
-        if is_partial and output.is_file() and output.stat().st_size:
-            output = output.with_name(f"{output.stem}.partial{output.suffix}")
-        _write(output, _text(found, text_format))
-        if is_partial:
-            print(f"efficient-sed: stopped early: {output} holds {len(found)} recordings", file=sys.stderr)
-    else:
-        print_text(_text(found, text_format))
-
-
-def _text(found: list[Found], output_format: str) -> str:
-    from efficient_sed.data.annotations.contract import format_events
-
-    return format_events(
-        _events(found), output_format, {each.recording.name: each.recording.duration_s for each in found}
-    )
-
-
-def _events(found: list[Found]) -> dict[str, list[Event]]:
-    return {each.recording.name: each.events for each in found}
-
-
-def _write(path: Path, text: str) -> None:
-    from efficient_sed.files.atomic import write_atomically
-
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise ConfigError(f"--output {path}: cannot be written ({error.strerror})") from error
-
-
-def _plot(found: Found, options: argparse.Namespace) -> None:
-    from efficient_sed.inference.plot import plot_detections
-    from efficient_sed.inference.torch_detector import ready_model
-
-    plot_detections(
-        found.recording.path, ready_model(options.model), found.events, options.plot, channel=options.channel
-    )
-
-
 def _truth(options: argparse.Namespace, recording: Recording) -> tuple[Event, ...] | None:
     """True events of the recording that the page is about."""
     from efficient_sed.data.annotations.truth import read_truth
 
     return None if options.truth is None else read_truth(options.truth, recording.name, recording.duration_s)
-
-
-def _report(found: Found, options: argparse.Namespace, truth: tuple[Event, ...] | None) -> None:
-    from efficient_sed.inference.report import write_report
-
-    recording, scores = found.recording, found.scores
-    if scores is not None:
-        write_report(
-            options.report, recording.path, *scores, options.threshold,
-            name=recording.name, duration_s=recording.duration_s, model=options.model, channel=options.channel,
-            truth=truth,
-        )  # fmt: skip

@@ -7,17 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.cli.options import PARTS, add_engine, add_overrides
+from efficient_sed.cli.options import PARTS, add_engine, add_overrides, check_scoring_overrides
 from efficient_sed.cli.parser import Commands
+from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
 
 if TYPE_CHECKING:
     from efficient_sed.config.run import RunConfig
     from efficient_sed.inference.error_report.collected import ErrorReport
-
-TRAINING_GROUPS = ("backbone", "seq", "model", "train", "benchmark")
-SCORING_KEYS = ("train.batch_size", "train.accelerator")
-"""Keys of those groups that scoring uses."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -47,22 +44,17 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the scores as JSON."""
+    """Print the scores as JSON, and a table for each class on the standard error."""
+    from efficient_sed.cli.class_table import class_table
     from efficient_sed.experiment.compose import compose_run
-    from efficient_sed.experiment.keys import key_of
     from efficient_sed.experiment.score import score_checkpoint
 
-    config = compose_run(options.overrides)
-    typed = {key_of(override): override for override in options.overrides}
-    for key, override in typed.items():
-        if key.split(".")[0] in TRAINING_GROUPS and key not in SCORING_KEYS:
-            raise ConfigError(
-                f"{override}: evaluate takes the model as it is; "
-                f"allowed: data=…, data.KEY, evaluation.KEY, task, {', '.join(SCORING_KEYS)}"
-            )
+    config, typed = compose_run(options.overrides), check_scoring_overrides("evaluate", options.overrides)
     report = _report(options, config)
-    metrics = score_checkpoint(options.model, config, options.part, set(typed), options.engine, report)
+    metrics = score_checkpoint(options.model, config, options.part, typed, options.engine, report)
     print(json.dumps({"model": options.model, "part": options.part, **metrics}, indent=1))
+    if config.task == "detection":
+        print_table(class_table(metrics, options.model), is_error=True)
     return 0
 
 

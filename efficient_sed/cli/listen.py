@@ -35,15 +35,6 @@ def add_parser(commands: Commands) -> None:
         "Print sound events while they happen, from raw samples on the standard input or a microphone.",
         examples=("listen --microphone", "listen --model fmn10+tf-256_strong --rate 48000 --channels 2 < samples.raw"),
     )
-    parser.set_defaults(
-        option_of={
-            "threshold": "--threshold",
-            "median_frames": "--median",
-            "hop_s": "--hop",
-            "lookahead_s": "--lookahead",
-            "sample_rate": "--rate",
-        }
-    )
     add_detector(parser)
     parser.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the sound (default: the model's)")
     parser.add_argument("--channels", type=int, default=1, help="channels of the standard input, sample by sample")
@@ -78,29 +69,34 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print onset, offset, label and score of each event, tab-separated, as soon as it has ended."""
     from efficient_sed.inference.detect import open_detector
+    from efficient_sed.inference.detect_options import DetectOptions
     from efficient_sed.inference.stream import Stream
 
     channel = _check(options)
+    chosen = DetectOptions(options.threshold, options.median, postprocessing=options.postprocessing)
     stream = Stream(
         open_detector(chosen_model(options.model), engine=options.engine),
         sample_rate=options.rate,
         hop_s=options.hop,
         lookahead_s=options.lookahead,
     )
+    rule = chosen.rule(stream.detector)
     chunks = (
         microphone(stream.sample_rate)
         if options.microphone
         else read_samples(sys.stdin.buffer, stream.sample_rate, options.channels, options.samples, channel)
     )
-    median_s = (options.median or stream.detector.median_frames) // 2 * stream.detector.grid.hop_s
-    late_s = stream.latency_s + median_s + BLOCK_S
+    late_s = stream.latency_s + rule.chain.look_ahead_s(stream.detector.grid.hop_s) + BLOCK_S
     print(
         f"listening at {stream.sample_rate} Hz; "
         f"an event is printed {late_s:.2f} s after its end at the latest, computing left out",
         file=sys.stderr,
     )
+    if rule.note:
+        print(rule.note, file=sys.stderr)
     with ended_by_interrupt() as is_ended:
-        for event in stream.events(takewhile(lambda _: not is_ended(), chunks), options.threshold, options.median):
+        heard = takewhile(lambda _: not is_ended(), chunks)
+        for event in stream.events(heard, chosen.threshold, chosen.median_frames, chosen.postprocessing):
             print(f"{event.onset_s:.2f}\t{event.offset_s:.2f}\t{event.label}\t{event.score:.4f}", flush=True)
     if stream.heard_s:
         print(

@@ -24,6 +24,7 @@ from efficient_sed.cli import (
     score,
     sweep,
     train,
+    tune,
     verify,
 )
 from efficient_sed.cli.parser import PROGRAM, Commands, HelpFormatter, Parser
@@ -41,7 +42,8 @@ from efficient_sed.machine.allocator import keep_freed_memory
 from efficient_sed.machine.memory import explain
 
 COMMANDS = (
-    train, sweep, evaluate, score, compare, benchmark, plot, detect, listen, data, pseudo_label, export, models, verify,
+    train, sweep, evaluate, tune, score, compare, benchmark, plot, detect, listen, data, pseudo_label, export, models,
+    verify,
 )  # fmt: skip
 
 

@@ -4,16 +4,49 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
+from efficient_sed.errors import ConfigError
 from efficient_sed.inference.engines.contract import engines_for, exported_suffixes
+from efficient_sed.postprocessing.thresholds import AUTO
 
 OVERRIDES_HELP = "settings of the run, such as: seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
+OPTION_OF = {
+    "threshold": "--threshold",
+    "median_frames": "--median",
+    "postprocessing": "--postprocessing",
+    "hop_s": "--hop",
+    "lookahead_s": "--lookahead",
+    "sample_rate": "--rate",
+    "channel": "--channel",
+    "report": "--report",
+}
+"""Options of a detection by the key that messages speak of."""
 PARTS = ("train", "validation", "test")
+TRAINING_GROUPS = ("backbone", "seq", "model", "train", "benchmark")
+SCORING_KEYS = ("train.batch_size", "train.accelerator")
+"""Keys of those groups that scoring uses."""
 
 
 def add_overrides(parser: argparse.ArgumentParser, text: str, metavar: str = "key=value") -> None:
     """Add the `key=value` words of a command."""
     parser.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=text)
+
+
+def check_scoring_overrides(command: str, overrides: Sequence[str]) -> set[str]:
+    """Keys that were typed for a command that takes a model as it is.
+
+    Raises:
+        ConfigError: If one is of the training.
+    """
+    from efficient_sed.experiment.keys import key_of
+
+    typed = {key_of(override): override for override in overrides}
+    for key, override in typed.items():
+        if key.split(".")[0] in TRAINING_GROUPS and key not in SCORING_KEYS:
+            allowed = f"data=…, data.KEY, evaluation.KEY, task, {', '.join(SCORING_KEYS)}"
+            raise ConfigError(f"{override}: {command} takes the model as it is; allowed: {allowed}")
+    return set(typed)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +69,29 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
         help="released name, checkpoint file or exported model (default: the detector shipped with the package)",
     )
     add_engine(parser)
-    parser.add_argument("--threshold", type=float, default=0.5, help="score from which a frame is active")
     parser.add_argument(
-        "--median",
-        type=int,
-        metavar="FRAMES",
-        help="length of the median filter that smooths the scores (default: the model's own)",
+        "--threshold",
+        type=number_or_text,
+        default=AUTO,
+        help="score from which a frame is active: one for all classes; some by label, such as dog=0.3,default=0.5; "
+        "auto takes those that the model was tuned to, or 0.5",
     )
+    parser.add_argument(
+        "--postprocessing",
+        default=AUTO,
+        metavar="{auto,none,FILE}",
+        help="what turns scores into events: the model's own, nothing, or a file of efficient-sed tune --output",
+    )
+    parser.add_argument("--median", type=int, metavar="FRAMES", help="a median filter of this length in its place")
+    parser.set_defaults(option_of=OPTION_OF)
+
+
+def number_or_text(typed: str) -> float | str:
+    """A number where it is one."""
+    try:
+        return float(typed)
+    except ValueError:
+        return typed
 
 
 def chosen_model(name: str | None) -> str:

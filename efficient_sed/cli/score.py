@@ -46,7 +46,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--postprocessing",
         default="none",
-        metavar="FILE.json",
+        metavar="FILE.json|none",
         help="post-processing whose scores are given beside those of the tables as they are",
     )
     parser.add_argument(
@@ -68,7 +68,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the scores, and write the result if asked for."""
-    from efficient_sed.cli.score_tables import class_table, metrics_table
+    from efficient_sed.cli.class_table import class_table
+    from efficient_sed.cli.score_tables import metrics_table
     from efficient_sed.experiment.compose import compose_run
     from efficient_sed.experiment.score_tables import (
         Costs,
@@ -95,7 +96,9 @@ def run(options: argparse.Namespace) -> int:
     details: dict[str, Any] = {"name": name, "data": options.truth.stem, "source": source, "tuning": tuning}
     result = describe_result(tables, metrics, config, costs=costs, **details)
     print_table(metrics_table(result))
-    print_table(class_table(result, tables))
+    print_table(class_table(result["metrics"], result["model"]))
+    clips, hop_s = f"{len(tables):,} clips, {len(tables.classes)} classes", tables.grid.hop_s
+    print(f"{clips}, frames of {hop_s:g} s; ground truth {result['data']['manifest_hash']}")
     if folder is not None:
         write_tables_result(folder, result)
         print(f"wrote {folder / RESULT}")
@@ -132,12 +135,17 @@ def _postprocessing(
     options: argparse.Namespace, tables: ScoreTables, config: EvaluationConfig
 ) -> tuple[Postprocessing | None, dict[str, Any] | None]:
     """What is applied to the scores, and the report of its tuning."""
-    from efficient_sed.experiment.score_tables import tune_on
-
     if options.tune_on:
+        from efficient_sed.experiment.score_tables import tune_on
+
         validation = _open(options.tune_on, options.tune_truth, options.tune_durations, options.classes)
         return tune_on(validation, config, tables)
-    return None, None
+    if options.postprocessing == "none":
+        return None, None
+    from efficient_sed.postprocessing.file import read_postprocessing
+
+    read = read_postprocessing(options.postprocessing).for_model(tables.all_classes, tables.grid.hop_s)
+    return read.select([tables.all_classes.index(label) for label in tables.classes]), None
 
 
 def _source(options: argparse.Namespace) -> dict[str, str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from efficient_sed.cli.options import OVERRIDES_HELP, add_overrides
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.plot import check_output, report_runs
+from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import EXIT_FAILED
 from efficient_sed.registry import LAUNCHERS
 
@@ -61,4 +63,16 @@ def run(options: argparse.Namespace) -> int:
         print(f"efficient-sed: {status.point.folder} failed: {status.message}", file=sys.stderr)
     if finished := [status.point.folder for status in statuses if status.state is State.FINISHED]:
         report_runs(finished, options.plot, is_split=True)
+        _report_classes(finished)
     return EXIT_FAILED if failed else 0
+
+
+def _report_classes(folders: Sequence[Path]) -> None:
+    """Print a table for each class of the run with the best score of detection."""
+    from efficient_sed.cli.class_table import class_table
+    from efficient_sed.experiment.result_file import main_score, read_result
+
+    results = [result for folder in folders if (result := read_result(folder)) and result["task"] == "detection"]
+    if results:
+        best = max(results, key=lambda result: float(result["metrics"][main_score(result).key]))
+        print_table(class_table(best["metrics"], best["model"]))

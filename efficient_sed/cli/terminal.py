@@ -28,8 +28,14 @@ def print_text(text: str) -> None:
     sys.stdout.write(text)
 
 
-def print_table(table: Any) -> None:
-    """Print a table of rich, as wide as the terminal; brackets in it are text, not markup."""
+def print_table(table: Any, *, is_error: bool = False) -> None:
+    """Print a table of rich, as wide as the terminal; brackets in it are text, not markup.
+
+    Args:
+        table: The table.
+        is_error: Print it on the standard error.
+    """
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, emoji=False).print(table)
+    width = None if (sys.stderr if is_error else sys.stdout).isatty() else PIPE_WIDTH
+    Console(width=width, markup=False, emoji=False, stderr=is_error).print(table)

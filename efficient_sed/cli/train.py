@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
         print(commented_yaml(config) if sys.stdout.isatty() else json.dumps(to_dict(config), indent=1))
         return 0
+    from efficient_sed.cli.class_table import class_table
     from efficient_sed.cli.tables import result_table
     from efficient_sed.experiment.folders import run_folder
     from efficient_sed.experiment.run import run_experiment
@@ -71,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
     with _hidden_gpus() if is_cpu_only else contextlib.nullcontext():
         result = run_experiment(config, show_progress=not options.quiet and sys.stderr.isatty())
     print_table(result_table([result]))
+    if result["task"] == "detection":
+        print_table(class_table(result["metrics"], result["model"]))
     print(f"everything about this run: {run_folder(config, result['data']['manifest_hash'])}")
     return 0
 

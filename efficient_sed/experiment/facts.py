@@ -78,5 +78,6 @@ def save_run_model(model: SedModel, config: RunConfig, folder: Path, result: Map
         "manifest_hash": result["data"]["manifest_hash"],
         "commit": result["environment"]["commit"],
     }
-    model.provenance = dataclasses.replace(model.provenance, notes=notes)
+    tuned = (result.get("tuning") or {}).get("postprocessing", {})
+    model.provenance = dataclasses.replace(model.provenance, notes=notes, postprocessing=tuned)
     save_model(model, folder / MODEL_FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +23,10 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.checks import check_length
-from efficient_sed.experiment.facts import describe_measuring
+from efficient_sed.experiment.facts import describe_measuring, save_run_model
 from efficient_sed.experiment.result_file import write_result
 from efficient_sed.experiment.score import score_part
+from efficient_sed.experiment.tune import tune_part
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
 from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import parse_name
@@ -68,9 +70,26 @@ def evaluate_again(
         words = "%s: scored again with other values of evaluation.*; its epoch stays the one that %s chose"
         logger.info(words, folder, result["training"].get("monitor", "the validation score"))
     device = choose_device(config.train.accelerator, "train.accelerator")
-    metrics = score_part(model.to(device), splits, config, "test", folder)
+    tuning = tune_run(model.to(device), splits, config)
+    metrics = score_part(model, splits, config, "test", folder)
     environment = describe_environment(device_name(device))
-    return _updated(result, "evaluation", config.evaluation, environment, folder, metrics=metrics)
+    save_run_model(model, config, folder, {**result, "tuning": tuning})
+    return _updated(result, "evaluation", config.evaluation, environment, folder, metrics=metrics, tuning=tuning)
+
+
+def tune_run(model: SedModel, splits: Splits, config: RunConfig) -> dict[str, Any] | None:
+    """Choose a trained model's post-processing on the validation part; the model carries it from then on.
+
+    Returns:
+        What a result says of it; None where nothing is tuned.
+    """
+    if config.task != "detection" or config.evaluation.tune == "none":
+        model.provenance = dataclasses.replace(model.provenance, postprocessing={})
+        return None
+    logger.info("choosing post-processing for evaluation.tune=%s on the validation part", config.evaluation.tune)
+    chosen, report = tune_part(model, splits, config)
+    model.provenance = dataclasses.replace(model.provenance, postprocessing=chosen.to_dict())
+    return report
 
 
 def benchmark_again(model: SedModel, config: RunConfig, folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from efficient_sed.experiment.measure import (
     needs_benchmark,
     needs_evaluation,
     speed_device,
+    tune_run,
 )
 from efficient_sed.experiment.result_file import read_result, write_result
 from efficient_sed.experiment.score import score_part
@@ -79,11 +80,13 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     costs = count_costs(model, config.benchmark)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
     _draw_curves(folder)
+    tuning = tune_run(model, splits, config)
     metrics = score_part(model, splits, config, "test", folder)
     facts = describe_run(config, splits, training, next(model.parameters()).device)
     result = {
         **facts,
         "metrics": metrics,
+        "tuning": tuning,
         "complexity": {**costs, **unmeasured("not measured yet")},
         "measured": {"evaluation": describe_measuring(config.evaluation, facts["environment"])},
     }

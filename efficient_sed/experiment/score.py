@@ -15,7 +15,7 @@ from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
 from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.inference.error_report.collected import ErrorReport
-from efficient_sed.inference.evaluate import ClipScores, evaluate_model
+from efficient_sed.inference.evaluate import ClipScores, evaluate_model, evaluated
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.sed import Provenance, SedModel
@@ -44,27 +44,46 @@ def score_part(
         report: A page about the errors; default None, none.
     """
 
-    def windows(part: str) -> EvaluationWindows:
-        clips, seconds = getattr(splits, part), config.data.clip_seconds
-        return EvaluationWindows(clips, splits.classes, model.grid, seconds, splits.evaluated_classes)
-
     def write_report(collected: ClipScores) -> None:
         if report is not None:
-            report.write(collected, Postprocessing.untuned(config.data.median_frames), config.evaluation)
+            own = _tuned(model, splits, config) or Postprocessing.untuned(config.data.median_frames)
+            report.write(collected, own, config.evaluation)
 
     return evaluate_model(
         model,
-        windows(part),
+        windows_of(model, splits, config, part),
         task=config.task,
         config=config.evaluation,
         median_frames=config.data.median_frames,
         batch_size=config.train.batch_size,
-        num_workers=0 if isinstance(model, ExportedModel) and not model.can_fork else config.data.num_workers,
+        num_workers=num_workers(model, config),
         on_error=config.data.on_error,
-        tuning=windows("validation") if config.has_event_scores else None,
+        tuning=windows_of(model, splits, config, "validation") if config.has_event_scores else None,
         folder=folder,
+        postprocessing=_tuned(model, splits, config),
         inspect=None if report is None else write_report,
     )
+
+
+def _tuned(model: SedModel | ExportedModel, splits: Splits, config: RunConfig) -> Postprocessing | None:
+    """What a model was tuned to, for the evaluated classes; None where it was not, or it is not wanted."""
+    stored = _provenance(model).postprocessing
+    if not stored or config.task != "detection" or config.evaluation.tune == "none":
+        return None
+    own = Postprocessing.of(stored, config.data.median_frames, len(model.classes), model.grid.hop_s)
+    _, columns = evaluated(windows_of(model, splits, config, "test"))
+    return own.select(columns)
+
+
+def windows_of(model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str) -> EvaluationWindows:
+    """One part of a data set as a model scores it."""
+    clips, seconds = getattr(splits, part), config.data.clip_seconds
+    return EvaluationWindows(clips, splits.classes, model.grid, seconds, splits.evaluated_classes)
+
+
+def num_workers(model: SedModel | ExportedModel, config: RunConfig) -> int:
+    """Processes that decode while a model scores."""
+    return 0 if isinstance(model, ExportedModel) and not model.can_fork else config.data.num_workers
 
 
 def score_checkpoint(
@@ -88,16 +107,19 @@ def score_checkpoint(
     Raises:
         ConfigError: If an engine is given for a model that is not exported, or see `own_data`.
     """
-    model: SedModel | ExportedModel
-    if is_exported(name):
-        model = ExportedModel(name, engine=engine)
-    elif engine is not None:
-        advice = f"make one by: efficient-sed export {name} --format onnx"
-        raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")
-    else:
-        model = load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
+    model = load_scored(name, config, engine)
     config, splits = own_data(model, name, config, part, typed)
     return {"data": describe_data(config, splits), **score_part(model, splits, config, part, report=report)}
+
+
+def load_scored(name: str, config: RunConfig, engine: str | None = None) -> SedModel | ExportedModel:
+    """A model to be scored; arguments and errors as for `score_checkpoint`."""
+    if is_exported(name):
+        return ExportedModel(name, engine=engine)
+    if engine is not None:
+        advice = f"make one by: efficient-sed export {name} --format onnx"
+        raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")
+    return load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
 
 
 def own_data(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -19,15 +17,16 @@ from efficient_sed.audio.encoded import EncodedAudio, parse_channel
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.audio.io import AudioReader, audio_info
 from efficient_sed.audio.waveform_checks import MAX_PEAK
-from efficient_sed.config.data import require_median
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.windows import Window, cut_windows, join_windows
-from efficient_sed.errors import CheckpointError, ConfigError, DataError, require
+from efficient_sed.errors import CheckpointError, ConfigError, DataError
+from efficient_sed.inference.detect_options import DetectOptions, PostprocessingChoice
 from efficient_sed.inference.detector import Detector, check_task
 from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.postprocessing.events import decode_stream
-from efficient_sed.postprocessing.stream import smooth_stream
+from efficient_sed.postprocessing.stream import FILE_CONTEXT_S, smooth_stream
+from efficient_sed.postprocessing.thresholds import AUTO, ThresholdChoice
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
@@ -36,42 +35,14 @@ logger = logging.getLogger(__name__)
 ROUNDING_S = 0.001  # a few samples at any rate
 
 
-@dataclass(frozen=True)
-class DetectOptions:
-    """How events are found.
-
-    Raises:
-        ConfigError: If a value is not allowed.
-    """
-
-    threshold: float = 0.5
-    """A frame is active from this probability on, in (0, 1)."""
-    median_frames: int | None = None
-    """Window of the median filter on scores in frames, odd, 1 for no filter; default None, the model's own."""
-    hop_s: float | None = None
-    """Seconds from one window of a long file to the next, half a window to a whole one; where windows overlap, their
-    scores are cross-faded. Default None, four fifths of a window."""
-    channel: str | int = "mix"
-    """Channel of the file: mix (the mean of all), first, or a number from 1."""
-
-    def __post_init__(self) -> None:
-        parse_channel(self.channel)
-        is_probability = isinstance(self.threshold, Real) and 0 < self.threshold < 1
-        require(is_probability, "threshold", self.threshold, "a probability between 0 and 1, both excluded")
-        if self.median_frames is not None:
-            is_whole = isinstance(self.median_frames, Integral)
-            require(is_whole, "median_frames", self.median_frames, "a whole number of frames")
-            require_median("median_frames", self.median_frames)
-        require(self.hop_s is None or isinstance(self.hop_s, Real), "hop_s", self.hop_s, "a number of seconds")
-
-
 def detect(
     path: str | Path,
     model: SedModel | Detector | str | Path,
-    threshold: float = 0.5,
+    threshold: ThresholdChoice = AUTO,
     median_frames: int | None = None,
     hop_s: float | None = None,
     channel: str | int = "mix",
+    postprocessing: PostprocessingChoice = AUTO,
 ) -> list[Event]:
     """Find the events in an audio file of any length.
 
@@ -79,15 +50,18 @@ def detect(
         path: The file.
         model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an
             exported one too.
-        threshold: A frame is active from this probability on, in (0, 1).
-        median_frames: Window of the median filter on scores in frames, odd, 1 for no filter; default None, the one
-            that the model was evaluated with.
+        threshold: A frame is active from this probability on, in (0, 1): one for all classes, or some by label, with
+            "default" for the others; default "auto": those that the model was tuned to, 0.5 where it was not.
+        median_frames: Window of a median filter in frames, odd, 1 for no filter, which takes the place of the model's
+            post-processing and of its thresholds; default None, the model's own.
         hop_s: Seconds from one window of a long file to the next; default None, four fifths of the length that the
             model was trained on.
         channel: Channel of the file: mix (the mean of all), first, or a number from 1.
+        postprocessing: From scores to events: "auto", the model's own; "none", scores as they are; a `Postprocessing`;
+            or a file that `efficient-sed tune --output` wrote.
 
     Returns:
-        Events in order of onset; an event's score is the highest one inside it.
+        Events in order of onset; an event's score is the highest one inside it, after post-processing.
 
     Raises:
         TypeError: If `path` is no path, or `model` no model.
@@ -95,7 +69,7 @@ def detect(
         ConfigError: If an option is not allowed, or the model's frame scores are untrained.
         CheckpointError: If `model` is a name or a file without usable weights.
     """
-    return sorted(iterate_events(path, model, DetectOptions(threshold, median_frames, hop_s, channel)))
+    return sorted(iterate_events(path, model, DetectOptions(threshold, median_frames, hop_s, channel, postprocessing)))
 
 
 def iterate_events(
@@ -124,8 +98,9 @@ def iterate_events(
         raise TypeError(f"path must be that of an audio file, got {given}; {advice}")
     duration_s = audio_info(path).duration_s
     detector = open_detector(model)
+    rule = options.rule(detector)
     pieces = score_file(path, detector, options, duration_s=duration_s)
-    return decode_stream(pieces, detector.classes, detector.grid, options.threshold, duration_s)
+    return decode_stream(pieces, detector.classes, detector.grid, rule.thresholds, duration_s)
 
 
 def open_detector(
@@ -181,19 +156,19 @@ def score_file(
     Args:
         path: The file.
         detector: What scores it.
-        options: How windows are cut and scores smoothed.
+        options: How windows are cut, and what is applied to scores.
         progress: Called after each window with the seconds that were scored since the call before.
         duration_s: Where to stop; default None, at the end, which moves on while the file is recorded.
 
     Yields:
-        Smoothed probabilities (frames, classes) in consecutive pieces.
+        Scores (frames, classes) after post-processing, in consecutive pieces.
 
     Raises:
         DataError: If the file cannot be decoded, or a score is not a number.
     """
     duration_s = audio_info(path).duration_s if duration_s is None else duration_s
-    median_frames = detector.median_frames if options.median_frames is None else options.median_frames
-    return smooth_stream(join_windows(_score_windows(path, detector, options, progress, duration_s)), median_frames)
+    pieces = join_windows(_score_windows(path, detector, options, progress, duration_s))
+    return smooth_stream(pieces, options.rule(detector).chain, detector.grid.hop_s, FILE_CONTEXT_S)
 
 
 def read_windows(

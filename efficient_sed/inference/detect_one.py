@@ -12,7 +12,8 @@ import numpy as np
 from efficient_sed.data.events import Event
 from efficient_sed.data.windows import cut_windows
 from efficient_sed.errors import DataError, printable
-from efficient_sed.inference.detect import DetectOptions, score_file
+from efficient_sed.inference.detect import score_file
+from efficient_sed.inference.detect_options import DetectOptions, EventRule
 from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.recordings import Recording
 from efficient_sed.inference.score_files import FrameScores, keep_scores, write_scores
@@ -25,6 +26,8 @@ class Found(NamedTuple):
     """What was detected in a recording."""
 
     recording: Recording
+    rule: EventRule
+    """How its scores became events."""
     events: list[Event]
     error: str | None = None
     """Why it could not be read to its end; it has no events then."""
@@ -54,7 +57,7 @@ def detect_one(
         task: What is done with it.
         progress: Called after each window with the seconds that were scored since the call before.
     """
-    grid, classes = detector.grid, detector.classes
+    grid, classes, rule = detector.grid, detector.classes, task.options.rule(detector)
     pieces = score_file(recording.path, detector, task.options, progress, recording.duration_s)
     kept: list[np.ndarray] = []
     try:
@@ -64,9 +67,10 @@ def detect_one(
             last = cut_windows(recording.duration_s, detector.clip_seconds, grid, task.options.hop_s)[-1]
             num_frames = round(last.start_s / grid.hop_s) + last.last
             path = task.scores_folder / f"{recording.output}{SCORES_SUFFIX}"
-            pieces = write_scores(path, pieces, num_frames, classes, grid.hop_s)
-        events = sorted(decode_stream(pieces, classes, grid, task.options.threshold, recording.duration_s))
+            pieces = write_scores(path, pieces, num_frames, classes, grid.hop_s, rule.chain.to_list())
+        events = sorted(decode_stream(pieces, classes, grid, rule.thresholds, recording.duration_s))
     except DataError as error:
-        return Found(recording, [], str(error).replace(printable(str(recording.path)), printable(recording.name)))
+        message = str(error).replace(printable(str(recording.path)), printable(recording.name))
+        return Found(recording, rule, [], error=message)
     scores = FrameScores(np.concatenate(kept), classes, grid.hop_s) if task.has_scores else None
-    return Found(recording, events, scores=scores)
+    return Found(recording, rule, events, scores=scores)

@@ -24,7 +24,10 @@ from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics,
 from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
+from efficient_sed.postprocessing.carried import Postprocessing as TunedPostprocessing
 from efficient_sed.postprocessing.median import smooth_scores
+from efficient_sed.tuning.clips import ScoredClip, ScoredClips
+from efficient_sed.tuning.scores import TunedScores
 
 NO_FRAMES = np.empty((0, 0), np.float32)
 
@@ -38,6 +41,7 @@ class ClipScores:
             clip logits of the clip's windows.
         median_frames: Window of the filter, in frames.
         keeps_scores: Keep the scores of the evaluated classes before the filter; else they are dropped with their clip.
+        tuned: Gains from tuned post-processing; default None: there is none.
     """
 
     def __init__(
@@ -47,9 +51,10 @@ class ClipScores:
         *,
         median_frames: int = 1,
         keeps_scores: bool = False,
+        tuned: TunedScores | None = None,
     ) -> None:
         self.dataset, self.metrics = dataset, list(metrics)
-        self.median_frames, self.keeps_scores = median_frames, keeps_scores
+        self.median_frames, self.keeps_scores, self.tuned = median_frames, keeps_scores, tuned
         self.classes, self._columns = evaluated(dataset)
         self._needs_frames = keeps_scores or any(metric.task == "detection" for metric in self.metrics)
         self._pieces: dict[int, dict[int, np.ndarray]] = {}  # of clips that are not whole yet, by window
@@ -130,6 +135,8 @@ class ClipScores:
         del self._pieces[index]
         for metric in self.metrics:
             metric.update(clip.id, of_task[metric.task], events, clip.duration_s)
+        if self.tuned is not None:
+            self.tuned.update(ScoredClip(clip.id, scores, events, clip.duration_s))
 
     def _events(self, clip: Clip) -> list[Event]:
         allowed = frozenset(self.classes)
@@ -154,6 +161,7 @@ def start_scores(
     *,
     keeps_scores: bool = False,
     keeps_clips: bool = False,
+    postprocessing: TunedPostprocessing | None = None,
 ) -> ClipScores:
     """Empty scores with the metrics of a task.
 
@@ -164,6 +172,7 @@ def start_scores(
         median_frames: Window of the filter on frame scores, in frames.
         keeps_scores: For event scores.
         keeps_clips: For confidence intervals.
+        postprocessing: Tuned, of the evaluated classes, for metrics that are taken once more; default None: once.
 
     Raises:
         MissingDependencyError: If the back end of PSDS is not installed.
@@ -172,7 +181,10 @@ def start_scores(
     lengths = durations(dataset.clips).tolist()
     setting = Setting(tuple(classes), lengths, dataset.grid, config, keeps_clips=keeps_clips)
     metrics = create_metrics(task, setting)
-    return ClipScores(dataset, metrics, median_frames=median_frames, keeps_scores=keeps_scores)
+    tuned = (
+        None if postprocessing is None or task != "detection" else TunedScores(setting, postprocessing, median_frames)
+    )
+    return ClipScores(dataset, metrics, median_frames=median_frames, keeps_scores=keeps_scores, tuned=tuned)
 
 
 def collected_event_metrics(
@@ -201,6 +213,7 @@ def evaluate_model(
     on_error: str,
     tuning: EvaluationWindows | None = None,
     folder: Path | None = None,
+    postprocessing: TunedPostprocessing | None = None,
     inspect: Callable[[ClipScores], None] | None = None,
 ) -> dict[str, Any]:
     """Metrics of a task on a data set, with what they were computed on.
@@ -216,13 +229,16 @@ def evaluate_model(
         on_error: What an unreadable file does: "raise" or "skip".
         tuning: Clips on which the postprocessing of event scores is chosen; default None: no event scores.
         folder: Where PSDS's counts by clip and its picture are written; default None: nowhere.
+        postprocessing: Of the evaluated classes, tuned; metrics are taken once more with it. Default None: once.
         inspect: Gets all scores at the end; default None: they are not kept.
 
     Raises:
         DataError: If a file cannot be read and `on_error` is not "skip".
     """
     keeps_scores = tuning is not None or inspect is not None
-    collected = start_scores(dataset, task, config, median_frames, keeps_scores=keeps_scores, keeps_clips=True)
+    collected = start_scores(
+        dataset, task, config, median_frames, keeps_scores=keeps_scores, keeps_clips=True, postprocessing=postprocessing
+    )
     unreadable = _score_windows(model, collected, batch_size, num_workers, on_error)
     metrics = {
         "coverage": {
@@ -234,6 +250,8 @@ def evaluate_model(
     }
     for metric in collected.metrics:
         metrics |= metric.report(metrics["variant"], folder)
+    if collected.tuned is not None:
+        metrics |= collected.tuned.entries(collected.metrics)
     if tuning is not None:
         tuned = collected
         if tuning.clips != dataset.clips:
@@ -244,6 +262,28 @@ def evaluate_model(
     if inspect is not None:
         inspect(collected)
     return metrics
+
+
+def score_clips(
+    model: SedModel | ExportedModel, dataset: EvaluationWindows, *, batch_size: int, num_workers: int, on_error: str
+) -> ScoredClips:
+    """Unfiltered scores of the evaluated classes with their ground truth, to tune post-processing on.
+
+    Args:
+        model: What scores; of the same classes as the data.
+        dataset: Windows of the clips.
+        batch_size: As for `evaluate_model`, as the next two.
+        num_workers: Processes that decode.
+        on_error: What an unreadable file does.
+
+    Raises:
+        DataError: If a file cannot be read and `on_error` is not "skip".
+    """
+    collected = ClipScores(dataset, keeps_scores=True)
+    _score_windows(model, collected, batch_size, num_workers, on_error)
+    truth, scores = collected.events_and_scores()
+    clips = [ScoredClip(clip.id, scores[clip.id], truth[clip.id], clip.duration_s) for clip in collected.clips()]
+    return ScoredClips(tuple(collected.classes), dataset.grid, clips)
 
 
 def _score_windows(

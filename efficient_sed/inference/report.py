@@ -23,7 +23,7 @@ from efficient_sed.data.labels import warning_about
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.files.pages import write_html
-from efficient_sed.inference.detect import DetectOptions
+from efficient_sed.inference.detect_options import DetectOptions
 from efficient_sed.inference.page_sound import PAGE, TRACKS, check_page, deflated, frequency_marks, sound_data
 
 SCRIPTS = ("report.js",)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,12 +32,18 @@ def keep_scores(pieces: Iterable[np.ndarray], kept: list[np.ndarray]) -> Iterato
 
 
 def write_scores(
-    path: Path, pieces: Iterable[np.ndarray], num_frames: int, classes: Sequence[str], hop_s: float
+    path: Path,
+    pieces: Iterable[np.ndarray],
+    num_frames: int,
+    classes: Sequence[str],
+    hop_s: float,
+    applied: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[np.ndarray]:
     """Pass consecutive scores on, and write them into an npz file.
 
-    The file holds `scores` (frames, classes) in float32, `classes`, and `hop_s`, the seconds of a frame. It replaces
-    an earlier one after the last piece only.
+    The file holds `scores` (frames, classes) in float32, `classes`, `hop_s`, the seconds of a frame, and
+    `postprocessing`, what was applied to the scores, as JSON: a list of methods with their parameters. It replaces an
+    earlier one after the last piece only.
 
     Args:
         path: The file.
@@ -44,6 +51,7 @@ def write_scores(
         num_frames: Of the whole recording; the file states it in front of the scores.
         classes: Labels in the order of the scores.
         hop_s: Seconds of a frame.
+        applied: What was applied to the scores, as `Chain.to_list` gives it; default, nothing.
 
     Yields:
         The pieces.
@@ -60,8 +68,9 @@ def write_scores(
                 for piece in pieces:
                     file.write(np.ascontiguousarray(piece, dtype="<f4").tobytes())
                     yield piece
-            for name, array in (("classes", np.array(classes)), ("hop_s", np.array(hop_s))):
+            facts = {"classes": classes, "hop_s": hop_s, "postprocessing": json.dumps(applied)}
+            for name, value in facts.items():
                 with archive.open(f"{name}.npy", "w") as file:
-                    np.lib.format.write_array(file, array)  # type: ignore[no-untyped-call]
+                    np.lib.format.write_array(file, np.array(value))  # type: ignore[no-untyped-call]
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -19,10 +19,12 @@ from efficient_sed.audio.waveform_checks import MAX_PEAK, wrong_samples
 from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
-from efficient_sed.inference.detect import DetectOptions, open_detector
+from efficient_sed.inference.detect import open_detector
+from efficient_sed.inference.detect_options import DetectOptions, PostprocessingChoice
 from efficient_sed.inference.detector import Detector, ScoreNew
 from efficient_sed.postprocessing.events import decode_stream
 from efficient_sed.postprocessing.stream import smooth_stream
+from efficient_sed.postprocessing.thresholds import AUTO, ThresholdChoice
 
 if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
@@ -33,11 +35,12 @@ logger = logging.getLogger(__name__)
 class Stream:
     """Takes chunks of sound of any size and returns scores (frames, classes) as soon as enough sound has followed.
 
-    After each further `hop_s` of sound the model scores the last window, as long as the clips that it was trained on,
-    and the frames that end `lookahead_s` before the present are returned: a score comes at most `latency_s` after its
-    sound, computing left out. Scores do not depend on how the sound is cut into chunks. In PyTorch a causal sequence
-    head continues from its state, so it has seen everything before, as on the whole recording; other heads, and all
-    exported models, see the window. Scores differ from those of `detect`, whose windows have more sound after a frame.
+    After each further `hop_s` of sound the model scores the last window, as long as the clips that it was trained
+    on, and the frames that end `lookahead_s` before the present are returned: a score comes at most `latency_s`
+    after its sound, computing left out, and an event later by `Chain.look_ahead_s` of its post-processing. Scores
+    do not depend on how the sound is cut into chunks. In PyTorch a causal sequence head continues from its state,
+    so it has seen everything before, as on the whole recording; other heads, and all exported models, see the
+    window. Scores differ from those of `detect`, whose windows have more sound after a frame.
 
     Args:
         model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an
@@ -129,29 +132,34 @@ class Stream:
         return self._joined([self._pass(total, total)] if total > self._given else [])
 
     def events(
-        self, chunks: Iterable[np.ndarray], threshold: float = 0.5, median_frames: int | None = None
+        self,
+        chunks: Iterable[np.ndarray],
+        threshold: ThresholdChoice = AUTO,
+        median_frames: int | None = None,
+        postprocessing: PostprocessingChoice = AUTO,
     ) -> Iterator[Event]:
         """Find events in sound that comes in chunks.
 
         Args:
             chunks: As for `push`.
-            threshold: A frame is active from this probability on, in (0, 1).
-            median_frames: Window of the median filter in frames, odd; default None, the model's own.
+            threshold: As for `detect`.
+            median_frames: As for `detect`.
+            postprocessing: As for `detect`.
 
         Yields:
-            Each event soon after it has ended, the last ones when the chunks end.
+            Each event, `latency_s` and the look-ahead of its post-processing after its end at the latest, computing
+            left out; the last ones when the chunks end.
 
         Raises:
-            ConfigError: If threshold or median_frames is not allowed.
+            ConfigError: If an option is not allowed.
             ValueError: If the stream was given sound before.
         """
-        DetectOptions(threshold, median_frames)
+        rule = DetectOptions(threshold, median_frames, postprocessing=postprocessing).rule(self.detector)
         if self.heard_s or self._is_finished:
             raise ValueError("events are those of a stream from its beginning; make another one")
-        smoothed = smooth_stream(
-            filter(len, self._scores(chunks)), self.detector.median_frames if median_frames is None else median_frames
-        )
-        events = decode_stream(smoothed, self.detector.classes, self.detector.grid, threshold, float("inf"))
+        grid = self.detector.grid
+        smoothed = smooth_stream(filter(len, self._scores(chunks)), rule.chain, grid.hop_s)
+        events = decode_stream(smoothed, self.detector.classes, grid, rule.thresholds, float("inf"))
         return (event._replace(offset_s=min(event.offset_s, round(self.heard_s, 6))) for event in events)
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -23,6 +23,8 @@ from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.registry import Registry
 
 Task = Literal["detection", "tagging"]
+TUNED = "_tuned"
+"""Behind the key of an entry that was taken after tuned post-processing."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Score:
     column: str = ""
     """Heading of its column in the terminal's table, shared by scores of which a run has one; such scores have a column
     of the CSV, too. Empty: in result.json, on the page and as an axis alone."""
+    tuned_column: str = ""
+    """The same of the score after tuned post-processing."""
     lead: int = 0
     """Above 0: tables and pictures lead with it; of several that a result has, with the highest."""
 
@@ -60,6 +64,11 @@ class Score:
         if math.isinf(self.most):
             return "a number" if math.isinf(self.least) else f"a number from {self.least:g}"
         return f"{self.least:g} to {self.most:g}"
+
+    def tuned(self) -> Score:
+        """The same score after tuned post-processing."""
+        key, name, title = f"{self.key}{TUNED}", f"{self.name} tuned", f"{self.title}, tuned"
+        return replace(self, key=key, name=name, title=title, column=self.tuned_column, lead=0)
 
     def show(self, value: float | None) -> str:
         """A value as a table shows it; empty for None."""
@@ -91,6 +100,9 @@ class ClipMetric(ABC):
     use: ClassVar[Literal["default", "request", "data"]] = "default"
     """When a run of detection computes it: unless `evaluation.metrics` leaves it out, only if that names it, or
     whenever its data ask for it."""
+    is_of_events: ClassVar[bool] = False
+    """Whether it looks at events, and not at scores over all thresholds: tuned runs have a post-processing of its own
+    for either."""
     rank: ClassVar[int] = 100
     """Place among the metrics, the lowest first: the order of entries, columns and choices."""
     scores: ClassVar[tuple[Score, ...]] = ()
@@ -186,7 +198,13 @@ def join_metrics(metrics: Sequence[ClipMetric]) -> dict[str, Any]:
 
 def all_scores(task: str | None = None) -> dict[str, Score]:
     """Declared scores of a task, or of all, by their keys and in order."""
-    return {score.key: score for metric in all_metrics() if task in (None, metric.task) for score in metric.scores}
+    return {score.key: score for metric in all_metrics() if task in (None, metric.task) for score in _declared(metric)}
+
+
+def _declared(metric: type[ClipMetric]) -> list[Score]:
+    """Scores of a metric, those of detection also after tuned post-processing."""
+    tuned = [score.tuned() for score in metric.scores] if metric.task == "detection" and metric.use != "data" else []
+    return [*metric.scores, *tuned]
 
 
 def leading_score(task: str, metrics: Mapping[str, Any]) -> Score:

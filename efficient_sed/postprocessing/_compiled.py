@@ -58,14 +58,14 @@ def find_runs(
 
     Args:
         scores: The next frames, shape (frames, classes).
-        thresholds: Ascending, so that runs nest: where a lower one is not reached, no higher one is.
+        thresholds: Shape (levels, classes), ascending in each class, so that runs nest: where a lower one is not
+            reached, no higher one is.
         first: Number of the first frame.
-        onset: Frames in which the runs still open began, shape (thresholds, classes), -1 for no run; carried
-            on.
+        onset: Frames in which the runs still open began, shape (levels, classes), -1 for no run; carried on.
         peak: Highest scores in them; carried on.
 
     Returns:
-        Rows (threshold, class, first frame, frame behind the last), and the highest score of each.
+        Rows (level, class, first frame, frame behind the last), and the highest score of each.
     """
     count = 0
     runs, peaks = np.empty((256, 4), np.int64), np.empty(256, scores.dtype)
@@ -74,7 +74,7 @@ def find_runs(
             score = scores[frame, column]
             for level in range(len(thresholds)):
                 begin = onset[level, column]
-                if score >= thresholds[level]:
+                if score >= thresholds[level, column]:
                     if begin < 0:
                         onset[level, column], peak[level, column] = first + frame, score
                     elif score > peak[level, column]:

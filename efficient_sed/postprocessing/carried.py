@@ -58,9 +58,7 @@ class Postprocessing:
         if not stored:
             return cls.untuned(median_frames)
         own = cls.from_dict(stored)
-        own.check(num_classes)
-        is_on_grid = hop_s is None or own.hop_s is None or math.isclose(own.hop_s, hop_s, rel_tol=1e-6)
-        require(is_on_grid, "hop_s", own.hop_s, f"{hop_s} s, the model's frame; tune it on this model's scores")
+        own.check(num_classes, hop_s)
         return own
 
     @classmethod
@@ -82,8 +80,10 @@ class Postprocessing:
         chains = (Chain.from_list(stored.get(key, ())) for key in ("scores", "events"))
         return cls(*chains, None if thresholds is None else tuple(thresholds), hop_s, notes)
 
-    def check(self, num_classes: int) -> None:
-        """Raise a ConfigError unless parameters fit a model's number of classes."""
+    def check(self, num_classes: int, hop_s: float | None = None) -> None:
+        """Raise a ConfigError unless parameters fit a model's number of classes, and its frame if that is given."""
+        is_on_grid = None in (hop_s, self.hop_s) or math.isclose(self.hop_s, hop_s, rel_tol=1e-6)
+        require(is_on_grid, "hop_s", self.hop_s, f"{hop_s} s, the model's frame")
         self.scores.check(num_classes)
         self.events.check(num_classes)
         num = num_classes if self.thresholds is None else len(self.thresholds)

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from efficient_sed.postprocessing.contract import Method, Value
-from efficient_sed.postprocessing.events import compilable
 from efficient_sed.postprocessing.stream import LIVE_CONTEXT_S
 from efficient_sed.registry import POSTPROCESSING
 
@@ -81,7 +80,7 @@ class ChangePoints(Method):
         return max(self.step_s if isinstance(self.step_s, tuple) else (self.step_s,)) / 2 + LIVE_CONTEXT_S
 
     @classmethod
-    def grid(cls, hop_s: float) -> list[Self]:
+    def grid(cls, hop_s: float) -> list[Self]:  # noqa: ARG003 (candidates are in seconds)
         """As `Method.grid`: the paper's."""
         limits = [(math.inf, relative) for relative in RELATIVE] + [(absolute, math.inf) for absolute in ABSOLUTE]
         return [cls(step_s, *limit) for step_s, limit in itertools.product(STEPS_S, limits)]
@@ -90,7 +89,7 @@ class ChangePoints(Method):
         from efficient_sed.postprocessing._change_points import PARTS, cut_segments
 
         halves = np.rint(self.by_class("step_s", scores.shape[1]) * (PARTS / 2 / hop_s)).astype(np.int64)
-        segments: tuple[Any, ...] = cut_segments(compilable(scores.T), halves)
+        segments: tuple[Any, ...] = cut_segments(np.ascontiguousarray(scores.T, dtype=np.float64), halves)
         return segments
 
     def _merge(self, segments: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -66,6 +66,11 @@ class Method(ABC):
             },
         )
 
+    def of_class(self, column: int) -> Self:
+        """The parameters of one class, each one value."""
+        own = {name: value[column] for name, value in self.values().items() if isinstance(value, tuple)}
+        return dataclasses.replace(self, **own)
+
     def values(self) -> dict[str, Value]:
         """Parameters by name."""
         return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
@@ -131,6 +136,21 @@ class Chain:
     def select(self, columns: Sequence[int]) -> Chain:
         """The parameters of some classes."""
         return Chain(tuple(step.select(columns) for step in self.steps))
+
+    def spread(self, shared: Chain, columns: Sequence[int], num_classes: int) -> Chain:
+        """The parameters of all classes, from those of some and those that classes share; inverse of `select`.
+
+        Args:
+            shared: The same methods with one value a parameter, for the other classes.
+            columns: Of the classes that have their own.
+            num_classes: Of all.
+        """
+        place = {column: index for index, column in enumerate(columns)}
+        steps = []
+        for own, common in zip(self.steps, shared.steps, strict=True):
+            choices = [own.of_class(place[c]) if c in place else common for c in range(num_classes)]
+            steps.append(join_classes(choices))
+        return Chain(tuple(steps))
 
     def describe(self) -> str:
         """Names of the methods, as options give them."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
+
+Threshold: TypeAlias = float | Sequence[float] | np.ndarray
+"""One for all classes, or one a class in the order of the scores' columns."""
 
 
 class Runs(NamedTuple):
@@ -35,10 +38,15 @@ class Runs(NamedTuple):
 
 
 class RunFinder:
-    """Finds runs in consecutive pieces of scores (frames, classes), at ascending thresholds in one pass."""
+    """Finds runs in consecutive pieces of scores (frames, classes), at ascending thresholds in one pass.
 
-    def __init__(self, thresholds: Sequence[float], num_classes: int) -> None:
-        self.thresholds = thresholds
+    Args:
+        thresholds: Ascending levels; each is one threshold for all classes, or one a class.
+        num_classes: Columns of the scores.
+    """
+
+    def __init__(self, thresholds: Sequence[Threshold] | np.ndarray, num_classes: int) -> None:
+        self.thresholds = np.stack([np.broadcast_to(level, num_classes) for level in thresholds])
         self._num_frames = 0
         self._onset = np.full((len(thresholds), num_classes), -1)
         self._peak = np.zeros((len(thresholds), num_classes))
@@ -47,7 +55,7 @@ class RunFinder:
         """Runs that end in the next piece."""
         from efficient_sed.postprocessing._compiled import find_runs
 
-        levels = np.asarray(self.thresholds, dtype=scores.dtype)  # 0.7 is reached by the score nearest to it
+        levels = self.thresholds.astype(scores.dtype)  # 0.7 is reached by the score nearest to it
         runs, peaks = find_runs(compilable(scores), compilable(levels), self._num_frames, self._onset, self._peak)
         self._num_frames += len(scores)
         level, column, first, last = runs.T
@@ -58,8 +66,8 @@ class RunFinder:
         return self.add(np.full((1, self._onset.shape[1]), -np.inf, dtype=np.float32))
 
 
-def find_all_runs(scores: np.ndarray, thresholds: Sequence[float]) -> Runs:
-    """Runs at ascending thresholds in whole scores (frames, classes), by their begin."""
+def find_all_runs(scores: np.ndarray, thresholds: Sequence[Threshold] | np.ndarray) -> Runs:
+    """Runs at ascending thresholds, as for `RunFinder`, in whole scores (frames, classes), by their begin."""
     finder = RunFinder(thresholds, scores.shape[1])
     runs = Runs(*map(np.concatenate, zip(finder.add(scores), finder.close(), strict=True)))
     return runs.select(np.argsort(runs.first, kind="stable"))
@@ -81,16 +89,16 @@ def decode_thresholds(
 
 
 def decode_events(
-    scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float
+    scores: np.ndarray, classes: Sequence[str], grid: FrameGrid, threshold: Threshold, duration_s: float
 ) -> list[Event]:
-    """`decode_thresholds` for a single one."""
-    return decode_thresholds(scores, classes, grid, [threshold], duration_s)[threshold]
+    """`decode_thresholds` for a single one, of all classes or of each."""
+    return sorted(runs_to_events(find_all_runs(scores, [threshold]), classes, grid, duration_s))
 
 
 def decode_stream(
-    pieces: Iterable[np.ndarray], classes: Sequence[str], grid: FrameGrid, threshold: float, duration_s: float
+    pieces: Iterable[np.ndarray], classes: Sequence[str], grid: FrameGrid, threshold: Threshold, duration_s: float
 ) -> Iterator[Event]:
-    """Events from consecutive pieces of scores (frames, classes), each yielded once it has ended.
+    """`decode_events` of consecutive pieces of scores (frames, classes), each event yielded once it has ended.
 
     Memory does not grow with length.
     """

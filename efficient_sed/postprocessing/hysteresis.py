@@ -52,11 +52,9 @@ class Hysteresis(Method):
         return max(gaps) + max(events) + (LIVE_CONTEXT_S if min(lows) < 1 else 0)
 
     @classmethod
-    def grid(cls, hop_s: float) -> list[Self]:
+    def grid(cls, hop_s: float) -> list[Self]:  # noqa: ARG003 (candidates are in seconds)
         """As `Method.grid`."""
-        return [
-            cls(*values) for values in itertools.product((1.0, 0.75, 0.5, 0.25), (0.0, 0.12, 0.24), (0.0, 0.2, 0.4))
-        ]
+        return [cls(*values) for values in itertools.product((1.0, 0.7, 0.4), (0.0, 0.12, 0.24), (0.0, 0.2, 0.4))]
 
     def _frames(self, num_classes: int, hop_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Frames of the largest gap and of the shortest event, rounded at a millionth of a frame."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import logging
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,6 +16,8 @@ METRICS_FILE, CURVES_FILE = "metrics.csv", "curves.png"
 Curves = dict[str, list[tuple[int, float]]]
 PANELS = (("losses", ("train/loss", "val/loss")), ("validation", ("val/",)), ("learning rate", ("lr-",)))
 NOT_DRAWN = ("_step", "error_rate", "dprime")  # the latter two have no upper bound and would flatten the scores
+LOSS = "train/loss"
+ROUNDING = 1e-5  # relative, of sums of single precision
 MAX_LABELS = 8  # a group for each backbone stage: the last ones stand for the rest
 
 
@@ -35,9 +38,24 @@ def read_curves(run_folder: Path) -> Curves:
     return {name: sorted(values.items()) for name, values in curves.items()}
 
 
+def trained_on(curves: Curves) -> Curves:
+    """Leave out parts of the loss that did not count: those that are 0, and all of them if one is the whole loss."""
+    parts = {name for name in curves if name.startswith(f"{LOSS}_") and name not in (f"{LOSS}_epoch", f"{LOSS}_step")}
+    unused = {name for name in parts if not any(value for _, value in curves[name])}
+    if any(_are_equal(curves[name], curves.get(f"{LOSS}_{name.rpartition('_')[2]}", [])) for name in parts):
+        unused = parts
+    return {name: values for name, values in curves.items() if name not in unused}
+
+
+def _are_equal(some: list[tuple[int, float]], others: list[tuple[int, float]]) -> bool:
+    return len(some) == len(others) and all(
+        math.isclose(one, other, rel_tol=ROUNDING) for (_, one), (_, other) in zip(some, others, strict=True)
+    )
+
+
 def draw_curves(run_folder: Path) -> Path | None:
     """Draw `curves.png` beside `metrics.csv`; none if there is nothing to draw or matplotlib is not installed."""
-    curves = read_curves(run_folder)
+    curves = trained_on(read_curves(run_folder))
     if not curves or importlib.util.find_spec("matplotlib") is None:
         logger.debug("%s: no curves drawn", run_folder)
         return None

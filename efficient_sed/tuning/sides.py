@@ -24,6 +24,10 @@ class Side(Protocol):
     key: str
     """Of the score in a result."""
 
+    @property
+    def has_events(self) -> np.ndarray:
+        """Which clips have events, (clips,), in the order of weights."""
+
     def add(self, clip: ScoredClip, scores: np.ndarray, thresholds: np.ndarray) -> None:
         """Add a clip with its post-processed scores (frames, classes) and the thresholds (classes,)."""
 
@@ -35,18 +39,20 @@ class PsdsSide:
     """PSDS of clips; thresholds have no part in it.
 
     Args:
-        classes: Labels of the score columns.
-        durations: Seconds of the clips that may come.
-        hop_s: Seconds of a frame.
-        parameters: Of the PSDS.
+        counts: An accumulator that keeps clips apart.
     """
 
-    def __init__(
-        self, classes: tuple[str, ...], durations: list[float], hop_s: float, parameters: PsdsParameters
-    ) -> None:
-        self.key = f"{parameters.name}_macro"
-        self._counts = PsdsAccumulator(classes, durations, frame_hop_s=hop_s, parameters=parameters, keeps_clips=True)
+    def __init__(self, counts: PsdsAccumulator) -> None:
+        self.key = f"{counts.parameters.name}_macro"
+        self._counts = counts
         self._clips: PsdsClips | None = None
+
+    @classmethod
+    def start(
+        cls, classes: tuple[str, ...], durations: list[float], hop_s: float, parameters: PsdsParameters
+    ) -> PsdsSide:
+        """An empty one for clips of these lengths in seconds."""
+        return cls(PsdsAccumulator(classes, durations, frame_hop_s=hop_s, parameters=parameters, keeps_clips=True))
 
     def add(self, clip: ScoredClip, scores: np.ndarray, thresholds: np.ndarray) -> None:
         """As `Side.add`."""
@@ -58,6 +64,11 @@ class PsdsSide:
         if self._clips is None:
             self._clips = PsdsClips.collect(self._counts, self._counts.compute().variant)
         return self._clips
+
+    @property
+    def has_events(self) -> np.ndarray:
+        """As `Side.has_events`, in the order of the clips' ids."""
+        return np.isin(np.arange(len(self.clips.clip_ids)), self.clips.event_clip)
 
     def class_values(self, weights: np.ndarray) -> np.ndarray:
         """PSDS of each class, (classes,), NaN for those that do not occur; weights in the order of the clips' ids."""
@@ -78,9 +89,16 @@ class EventSide:
 
     def __init__(self, classes: tuple[str, ...], grid: FrameGrid, config: EvaluationConfig) -> None:
         self._curves = EventCurves(classes, grid, collar_s=config.collar_s, offset_share=config.offset_share)
+        self._has_events: list[bool] = []
+
+    @property
+    def has_events(self) -> np.ndarray:
+        """As `Side.has_events`, in the order in which clips came."""
+        return np.array(self._has_events)
 
     def add(self, clip: ScoredClip, scores: np.ndarray, thresholds: np.ndarray) -> None:
         """As `Side.add`."""
+        self._has_events.append(bool(clip.events))
         active = (scores >= thresholds.astype(scores.dtype)).astype(np.float32)
         self._curves.add(clip.id, active, clip.events, clip.duration_s)
 
@@ -89,15 +107,15 @@ class EventSide:
         return self._curves.f1_at(0.5, weights).macro_f1
 
 
-def gain(untuned: Side, tuned: Side, has_events: np.ndarray) -> dict[str, Any]:
+def gain(untuned: Side, tuned: Side) -> dict[str, Any]:
     """Scores of two sides on the same clips, their difference, and its 95 % interval over clips drawn again.
 
     Args:
         untuned: Side before.
-        tuned: Side after; its clips came in the same order.
-        has_events: Clips with events, (clips,), in the order in which the sides keep them.
+        tuned: Side after; the same clips came to it in the same order.
     """
     before, after = untuned.macro(), tuned.macro()
+    has_events = untuned.has_events
     rng, num_clips = np.random.default_rng(SEED), len(has_events)
     differences = []
     for _ in range(NUM_REPLICATES):

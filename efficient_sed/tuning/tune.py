@@ -34,6 +34,23 @@ class Tuning(NamedTuple):
     report: dict[str, Any]
     """For result.json: what was tuned for, on how many clips, with which gain."""
 
+    def spread(self, columns: Sequence[int], num_classes: int) -> Postprocessing:
+        """Parameters for all classes of a model; those without scores have the shared ones.
+
+        Args:
+            columns: Of the classes of the validation scores.
+            num_classes: Of the model.
+        """
+        own, shared = self.postprocessing, self.shared
+        scores, events = (
+            getattr(own, name).spread(getattr(shared, name), columns, num_classes) for name in ("scores", "events")
+        )
+        thresholds = None
+        if own.thresholds is not None and shared.thresholds is not None:
+            by_column = dict(zip(columns, own.thresholds, strict=True))
+            thresholds = tuple(by_column.get(column, shared.thresholds[0]) for column in range(num_classes))
+        return replace(own, scores=scores, events=events, thresholds=thresholds)
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -75,10 +92,12 @@ def tune(clips: ScoredClips, config: EvaluationConfig, median_frames: int) -> Tu
     few = [label for label, num in zip(clips.classes, clips.num_events, strict=True) if num < config.min_events]
     report |= {"events": events.report, "classes_with_few_events": few}
     hop_s, notes = clips.grid.hop_s, {"tuned_for": config.tune}
-    own, shared = scores.choice, events.choice
+    by_class, common = None, None
+    if events.is_tuned:
+        by_class, common = tuple(map(float, events.choice.thresholds)), (events.choice.shared_threshold,)
     return Tuning(
-        Postprocessing(own.chain, shared.chain, tuple(map(float, shared.thresholds)), hop_s, notes),
-        Postprocessing(own.shared_chain, shared.shared_chain, (shared.shared_threshold,), hop_s, notes),
+        Postprocessing(scores.choice.chain, events.choice.chain, by_class, hop_s, notes),
+        Postprocessing(scores.choice.shared_chain, events.choice.shared_chain, common, hop_s, notes),
         report,
     )
 
@@ -87,6 +106,8 @@ class Found(NamedTuple):
     """The best choice for an objective."""
 
     choice: Choice
+    is_tuned: bool
+    """Whether anything is better than no change."""
     report: dict[str, Any]
 
 
@@ -113,8 +134,7 @@ class _Search:
                 if side.macro() > after.macro():
                     found, after = table.choose(-1, is_own), side
                     label = {"method": name, "per_class": bool(is_own.any())}
-        has_events = np.array([bool(clip.events) for clip in self._clips.clips])
-        return Found(found, {**label, **gain(before, after, has_events)})
+        return Found(found, after is not before, {**label, **gain(before, after)})
 
     def _side(self, objective: Objective, choices: Sequence[Choice]) -> Side:
         """Every clip under the choice that its own fold had no part in."""
@@ -129,7 +149,7 @@ def _psds_objective(clips: ScoredClips, parameters: PsdsParameters, weights: np.
     durations = [clip.duration_s for clip in clips.clips]
     return Objective(
         lambda candidates: psds_table(candidates, clips, weights, parameters),
-        lambda: PsdsSide(clips.classes, durations, clips.grid.hop_s, parameters),
+        lambda: PsdsSide.start(clips.classes, durations, clips.grid.hop_s, parameters),
     )
 
 

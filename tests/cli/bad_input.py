@@ -165,6 +165,18 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{d}/silent.wav --model {model}", "{d}/silent.wav: the audio file is empty (0 samples)"),
         ("{d}/c.wav {d}/a.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
         ("{d}/a.wav --threshold 2 --model {model}", "--threshold 2.0 is not allowed"),
+        (
+            "{d}/a.wav --threshold loud",
+            "--threshold loud is not allowed: a probability between 0 and 1, both excluded; ",
+        ),
+        (
+            "{d}/a.wav --threshold dgo=0.3,default=0.5 --model {model}",
+            "--threshold dgo=0.3 is not allowed: no such class; did you mean 'dog'? allowed: default, dog, siren",
+        ),
+        ("{d}/a.wav --threshold dog=2 --model {model}", "--threshold dog=2.0 is not allowed: a probability between"),
+        ("{d}/a.wav --postprocessing {d}/absent.json", "{d}/absent.json: cannot be read (No such file"),
+        ("{d}/a.wav --postprocessing {d}/table.csv", "{d}/table.csv: is no file of efficient-sed tune --output ("),
+        ("{d}/a.wav --postprocessing none --median 3", "--median 3 is not allowed: it is a post-processing itself"),
         ("{d}/a.wav --output {d}/b.wav/x.tsv --model {model}", "--output {d}/b.wav/x.tsv: cannot be written"),
         ("{d}/a.wav {d}/b.wav --plot x.png --model {model}", "--plot draws one file, got 2"),
         (
@@ -322,7 +334,6 @@ USAGE: list[tuple[str, str]] = [
     ("trian", "invalid choice: 'trian'"),
     ("train --quite", "--quite"),
     ("detect", "the following arguments are required: FILE"),
-    ("detect a.wav --threshold loud", "argument --threshold: invalid float value: 'loud'"),
     ("detect a.wav --format cvs", "argument --format: invalid choice: 'cvs'"),
     ("models --sort size", "argument --sort: invalid choice: 'size'"),
     ("verify fmn10_strong", "the following arguments are required: --data"),

@@ -14,6 +14,10 @@ import pytest
 from command import Run
 
 import efficient_sed as es
+from efficient_sed.postprocessing.carried import Postprocessing
+from efficient_sed.postprocessing.contract import Chain
+from efficient_sed.postprocessing.file import write_postprocessing
+from efficient_sed.postprocessing.median import Median
 
 
 def test_detect_in_all_formats(run: Run, here: dict[str, str], tmp_path: Path) -> None:
@@ -90,7 +94,8 @@ def test_standard_output_by_its_name(here: dict[str, str], tmp_path: Path) -> No
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_kept(run: Run, here: dict[str, str]) -> None:
-    status, out, err = run("detect {d}/a.wav {d}/absent.wav {d}/empty.wav {d}/b.wav --format tsv --model {model}")
+    files = "{d}/a.wav {d}/absent.wav {d}/empty.wav {d}/b.wav"
+    status, out, err = run(f"detect {files} --format tsv --model {{model}} --threshold 0.5")
     assert status == 2
     assert {line.split("\t")[0] for line in out.splitlines()[1:]} == {f"{here['d']}/a.wav", f"{here['d']}/b.wav"}
     assert err.splitlines() == [
@@ -159,3 +164,23 @@ def test_an_exported_model_detects_the_same_without_pytorch(run: Run, here: dict
     assert expected.count("\n") > 2
     status, _, err = run("detect {d}/a.wav --model {d}/text.onnx")
     assert (status, err.count("\n")) == (2, 1)
+
+
+def test_a_file_of_post_processing(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    """Options, table, page and the terminal agree on a window and a threshold for each class."""
+    tuned = Postprocessing(Chain(), Chain((Median((3, 5)),)), (0.05, 0.06), 0.04)
+    write_postprocessing(tmp_path / "tuned.json", tuned, ["dog", "siren"])
+    options = "--model {model} --postprocessing tuned.json"
+    status, out, err = run(f"detect {{d}}/a.wav {options} --format tsv --report page.html")
+    assert (status, err) == (0, "efficient-sed: thresholds tuned for event F1: 0.05 to 0.06\n")
+    events = es.detect(f"{here['d']}/a.wav", here["model"], postprocessing=tmp_path / "tuned.json")
+    found = list(csv.DictReader(out.splitlines(), delimiter="\t"))
+    assert [(float(row["onset"]), row["event_label"]) for row in found] == [(e.onset_s, e.label) for e in events]
+    assert {e.label for e in events} == {"dog", "siren"}
+    (data,) = re.findall(r'id="data">(.*?)</script>', (tmp_path / "page.html").read_text(), re.DOTALL)
+    assert (json.loads(data)["classes"], json.loads(data)["thresholds"]) == (["dog", "siren"], [0.05, 0.06])
+    status, _, err = run(f"detect {{d}}/a.wav {options} --threshold dog=0.5 --format tsv")
+    assert (status, err) == (0, "efficient-sed: other classes: thresholds tuned for event F1: 0.06\n")
+    assert run(f"detect {{d}}/a.wav {options} --format npz --output out").err == "wrote 1 files into out\n"
+    again = run("detect {d}/a.wav --model {model} --format npz --output out")
+    assert (again.status, "was made with postprocessing=tuned.json (" in again.err) == (2, True)

@@ -39,9 +39,9 @@ def test_results_take_the_place_of_results(run: Run, tmp_path: Path, format_: st
 
 @pytest.mark.parametrize(("format_", "suffix"), [("audacity", ".txt"), ("jams", ".jams"), ("npz", ".npz")])
 def test_a_folder_of_results_is_gone_on_with(run: Run, tmp_path: Path, format_: str, suffix: str) -> None:
-    command = f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} --format {format_} --output out"
+    command = f"detect {{d}}/a.wav {{d}}/b.wav --model {{model}} --threshold 0.5 --format {format_} --output out"
     assert (
-        run(f"detect {{d}}/a.wav --model {{model}} --format {format_} --output out/").status == 0
+        run(f"detect {{d}}/a.wav --model {{model}} --threshold 0.5 --format {format_} --output out/").status == 0
     )  # as if stopped before the second
     first = visible(tmp_path / "out")
     assert run(f"{command} --jobs 2") == (
@@ -71,7 +71,7 @@ def test_results_are_not_mixed(run: Run, here: dict[str, str], tmp_path: Path) -
     for command, reason in (
         (
             f"detect {{d}}/a.wav --model {{model}} {base} --threshold 0.3",
-            "out/a.txt: was made with threshold=0.5, now 0.3",
+            "out/a.txt: was made with threshold=auto, now 0.3",
         ),
         (
             f"detect {{d}}/a.wav --model {{model}} {base} --median 1",

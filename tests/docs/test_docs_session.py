@@ -1,20 +1,25 @@
 """README and tutorials are typed from the first line to the last; what they show as output comes out.
 
 A command runs as it is written, but for what LONGER lists: there a few options are added that make it short.
+On Linux all those of a page come out of one process that has imported everything, which is started once as a
+reader would start it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docs_pages import README, ROOT, TUTORIALS, Block, blocks, is_shown, shell_lines
+from preloaded import preloaded
 
 NOT_RUN = {
     "make test": "it would run itself",
@@ -22,15 +27,21 @@ NOT_RUN = {
     "pip install --no-deps . && pip install numpy soundfile numba rich onnxruntime": "tests install nothing",
     "efficient-sed listen --microphone --model detector.onnx": "there is no microphone; test_docs_names.py parses it",
 }
-SHORT = "train.epochs=1 benchmark.seconds=1 benchmark.modes=eager benchmark.repeats=3 benchmark.batches=[1]"
+QUICK = "benchmark.seconds=1 benchmark.modes=eager benchmark.repeats=3 benchmark.batches=[1]"
+SHORT = f"train.epochs=1 {QUICK}"
 FEW = f"{SHORT} data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3"
 TEACH = "efficient-sed train experiment=finetune data=folder data.root=my_sounds"
+FIRST = (
+    "efficient-sed train experiment=finetune backbone=fmn04 seq=none train.epochs=2 output_dir=first_runs "
+    "data.num_train=48 data.num_validation=12 data.num_test=12 data.scene_seconds=5 data.clip_seconds=5"
+)
 OWN = "data.clip_seconds=5 data.median_frames=5 output_dir=my_runs"
 LONGER = {
     "make sweep SEQ=tf HIDDEN=256": f"make sweep SEQ=tf HIDDEN=256 ARGS='{FEW}'",
     "make sweep SEQ=none,tf,gru HIDDEN=64,128 BACKBONE=fmn04": (
         f"make sweep SEQ=none,gru HIDDEN=64 BACKBONE=fmn04 ARGS='{FEW}'"
     ),
+    FIRST: f"{FIRST} {QUICK}",
     TEACH: f"{TEACH} backbone=fmn04 {SHORT}",
     f"{TEACH} {OWN}": f"{TEACH} {OWN} backbone=fmn04 {SHORT}",
     "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128": (
@@ -41,28 +52,36 @@ LONGER = {
     ),
 }
 SOUNDS = "efficient-sed data check data=synthetic data.num_train=24 data.num_validation=12 data.num_test=12"
+MOST_S = 300  # of one command; pytest's timeout ends the page
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a shell finds `efficient-sed`."""
+    installed, folder = Path(sys.executable).parent, tmp_path_factory.mktemp("programs")
+    assert subprocess.run([installed / "efficient-sed", "--version"], check=True, capture_output=True).stdout
+    with preloaded(folder) if sys.platform == "linux" else contextlib.nullcontext():
+        yield os.pathsep.join([str(folder), str(installed), os.environ["PATH"]])
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_readme(tmp_path: Path) -> None:
-    type_line(SOUNDS, tmp_path)
+def test_readme(tmp_path: Path, programs: str) -> None:
+    type_line(SOUNDS, tmp_path, programs)
     (data,) = (tmp_path / "datasets").iterdir()
     shutil.copytree(data, tmp_path / "my_sounds")
     shutil.copytree(data / "audio" / "test", tmp_path / "recordings")
     shutil.copy(data / "audio" / "test" / "000000.flac", tmp_path / "scene.flac")
-    assert type_page(README, tmp_path) >= 10
+    assert type_page(README, tmp_path, programs) >= 10
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_tutorials(tmp_path: Path) -> None:
+def test_tutorials(tmp_path: Path, programs: str) -> None:
     """One after the other in one folder, as a reader would: the later ones take what the first one made."""
     first, second, third = TUTORIALS
-    assert type_page(first, tmp_path) >= 8
-    assert type_page(second, tmp_path) >= 4
+    assert type_page(first, tmp_path, programs) >= 8
+    assert type_page(second, tmp_path, programs) >= 4
     shutil.copytree(tmp_path / "my_sounds" / "audio" / "test", tmp_path / "recordings")  # those on the board
-    assert type_page(third, tmp_path) >= 6
+    assert type_page(third, tmp_path, programs) >= 6
     check_result_page(json.loads(next(tmp_path.glob("first_runs/*/result.json")).read_text(encoding="utf-8")))
 
 
@@ -78,16 +97,16 @@ def test_lists_are_about_commands_that_are_shown() -> None:
     assert set(NOT_RUN) | set(LONGER) <= shown
 
 
-def type_page(page: Path, folder: Path) -> int:
+def type_page(page: Path, folder: Path, programs: str) -> int:
     """Run all shell and Python blocks of a page in a folder; returns how many commands that were."""
     shown = blocks(page)
     num_run = 0
     for block, after in zip(shown, [*shown[1:], Block("", "", "")], strict=True):
         if block.language == "python":
-            type_line(f"{sys.executable} -c '{block.text}'", folder)
+            type_line(f"{sys.executable} -c '{block.text}'", folder, programs)
         elif block.language == "sh":
             lines = [line for line in shell_lines(block.text) if line not in NOT_RUN]
-            output = "".join(type_line(LONGER.get(line, line), folder) for line in lines)
+            output = "".join(type_line(LONGER.get(line, line), folder, programs) for line in lines)
             num_run += len(lines)
             if after.language == "text" and not after.title:
                 missing = [line for line in after.text.splitlines() if not is_shown(line, output)]
@@ -95,18 +114,25 @@ def type_page(page: Path, folder: Path) -> int:
     return num_run
 
 
-def type_line(line: str, folder: Path) -> str:
+def type_line(line: str, folder: Path, programs: str) -> str:
     """Run a command in a shell and return its output; a Make target is run as the command that Make would run."""
     if line.startswith("make "):
         dry = f"make --no-print-directory --dry-run --directory {ROOT} VENV={sys.prefix} {line.removeprefix('make ')}"
         process = subprocess.run(["bash", "-c", dry], capture_output=True, text=True, check=False)
         assert process.returncode == 0, process.stderr
-        line = process.stdout.strip().splitlines()[-1]
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        line = process.stdout.strip().splitlines()[-1].removeprefix(f"{sys.prefix}/bin/")
     libraries = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PATH": programs, "PYTHONPATH": libraries, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    sys.stdout.write(f"{line}\n")  # so that a report of a timeout names it
     process = subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+        ["bash", "-c", line],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=MOST_S,
     )
     assert process.returncode == 0, f"{line}\n{process.stdout[-2000:]}\n{process.stderr[-4000:]}"
     return process.stdout

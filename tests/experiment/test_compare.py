@@ -23,7 +23,7 @@ from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment.compare import MAX_P, compare_runs
 from efficient_sed.metrics.psds.clips import CLIPS_FILE, PsdsClips, interval, p_value
 from efficient_sed.metrics.psds.parameters import PSDS2
-from efficient_sed.metrics.psds.plot import draw_psd_roc
+from efficient_sed.metrics.psds.plot import draw_psd_roc, labelled_classes
 from efficient_sed.metrics.psds.score import psds1
 
 
@@ -180,6 +180,14 @@ def test_the_curve_is_drawn(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ConfigError, match=r"a file that ends in \.png$"):
         draw_psd_roc(noise(30).by_psds1(), tmp_path / "psd_roc.pdf")
+
+
+def test_the_curve_names_classes() -> None:
+    few, many = ({f"class {number}": number / 50 for number in range(count)} for count in (20, 21))
+    assert list(labelled_classes(few))[:2] == ["class 19", "class 18"]
+    assert len(labelled_classes(few)) == 20
+    assert labelled_classes(many) == {"class 20": "best, class 20: 0.400", "class 0": "worst, class 0: 0.000"}
+    assert labelled_classes({"w" * 100: 1.0, "_": 0.5}) == {"w" * 100: f"{'w' * 27}…: 1.000", "_": " _: 0.500"}
 
 
 def write_run(folder: Path, case: Case, changes: Mapping[str, Any] | None = None) -> Path:

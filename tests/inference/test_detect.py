@@ -23,7 +23,8 @@ from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
-from efficient_sed.inference.detect import DetectOptions, detect, iterate_events
+from efficient_sed.inference.detect import detect, iterate_events
+from efficient_sed.inference.detect_options import DetectOptions
 from efficient_sed.inference.plot import MAX_COLUMNS, plot_detections, pool_spectrogram
 from efficient_sed.models.factory import create_model
 from efficient_sed.models.fuse import fuse

@@ -21,9 +21,10 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.errors import CheckpointError, DataError
-from efficient_sed.inference.detect import DetectOptions, open_detector, score_file
+from efficient_sed.inference.detect import open_detector, score_file
 from efficient_sed.inference.detect_files import detect_files
 from efficient_sed.inference.detect_one import Task, detect_one
+from efficient_sed.inference.detect_options import DetectOptions
 from efficient_sed.inference.recordings import check_outputs, find_recordings, spooled_stdin
 from efficient_sed.inference.score_files import write_scores
 

@@ -158,7 +158,16 @@ def test_events_are_decoded_from_scores() -> None:
     values = whole.metrics()
     assert parts[0].metrics() == values
     assert values.pop("variant") == {"event_threshold": 0.5, "event_collar_s": 0.2, "event_offset_share": 0.2}
+    per_class = values.pop("per_class_events")
     assert tuple(values.values()) == (*hits[0].f1(), *hits[1].f1())
+    for column, (label, own) in enumerate(per_class.items()):
+        found, num_true, num_detected = hits[0].counts[:, column].tolist()
+        assert (label, own["events"], own["found"], own["threshold"]) == (CLASSES[column], num_true, found, 0.5)
+        assert (own["missed"], own["false_alarms"]) == (num_true - found, num_detected - found)
+        assert own["false_alarms_per_hour"] == pytest.approx((num_detected - found) / 60 * 3600)
+        assert own["precision"] == pytest.approx(found / num_detected)
+        assert own["recall"] == pytest.approx(found / num_true)
+        assert own["f1"] == pytest.approx(2 * found / (num_true + num_detected))
     assert list(values) == ["event_f1", "event_f1_macro", "event_onset_f1", "event_onset_f1_macro"]
     assert values["event_onset_f1"] > values["event_f1"] > 0
 
@@ -171,3 +180,27 @@ def test_perfect_and_empty() -> None:
         counts.f1()
     counts.add(truth, truth)
     assert counts.f1() == (1.0, 1.0)
+
+
+def test_a_threshold_and_collars_of_its_own() -> None:
+    """A threshold of 0.7 is reached by the score of single precision nearest to it."""
+    scores = np.zeros((50, 4), np.float32)
+    scores[10:20, 0], scores[10:20, 1], scores[30:34, 3] = 0.6, 0.7, 0.3
+    truth = [Event(0.4, 0.8, "cough"), Event(0.7, 0.8, "keys")]
+    counts = CollarCounts(CLASSES, GRID, (0.65, 0.7, 0.5, 0.2), collar_s=0.31)
+    counts.update("clip", scores, truth, 2.0)
+    values = counts.metrics()
+    assert values["variant"] == {
+        "event_threshold": "per class",
+        "event_collar_s": 0.31,
+        "event_offset_share": 0.2,
+    }
+    assert {label: list(own.values()) for label, own in values["per_class_events"].items()} == {
+        "cough": [1, 0, 1, 0, 0.0, None, 0.0, 0.0, 0.65],
+        "keys": [1, 1, 0, 0, 0.0, 1.0, 1.0, 1.0, 0.7],
+        "knock": [0, 0, 0, 0, 0.0, None, None, None, 0.5],
+        "phone": [0, 0, 0, 1, 1800.0, 0.0, None, None, 0.2],
+    }
+    narrow = CollarCounts(CLASSES, GRID, (0.65, 0.7, 0.5, 0.2))
+    narrow.update("clip", scores, truth, 2.0)
+    assert narrow.metrics()["event_f1"] == 0

@@ -133,9 +133,10 @@ def test_columns_and_order_of_files_written_before() -> None:
 
 def test_declarations_are_whole() -> None:
     metrics = all_metrics()
-    assert [metric.name for metric in metrics] == ["psds", "segment", "frame", "event", "hear", "tagging"]
+    names = ["psds", "psds2", "segment", "frame", "event", "hear", "tagging", "intersection", "event_best"]
+    assert [metric.name for metric in metrics] == names
     scores = [score for metric in metrics for score in metric.scores]
-    assert len({score.key for score in scores}) == len(scores) == 21
+    assert len({score.key for score in scores}) == len(scores) == 27
     for score in scores:
         assert score.name and score.title and score.least < score.most  # noqa: PT018
     for metric in metrics:

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.metrics.segment.metric import MAX_FPR, SegmentScores
-from efficient_sed.metrics.segment.score import partial_auroc
+from efficient_sed.metrics.segment.score import best_threshold, partial_auroc
+from efficient_sed.postprocessing.events import decode_events
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs
+    import sed_eval
     from sed_scores_eval import segment_based
     from sed_scores_eval.base_modules.scores import create_score_dataframe
 
@@ -57,8 +60,48 @@ def test_equal_to_sed_scores_eval(seed: int, hop_s: float, levels: int) -> None:
     expected, _ = segment_based.auroc(frames, truth, durations, segment_length=1.0, max_fpr=MAX_FPR)
     mean = expected.pop("mean")
     assert ours.by_class() == pytest.approx(expected, abs=1e-12)
-    assert ours.metrics() == VARIANT | {"segment_pauroc": pytest.approx(mean, abs=1e-12)}
+    values = ours.metrics()
+    assert values["segment_pauroc"] == pytest.approx(mean, abs=1e-12)
+    assert values["variant"] == VARIANT["variant"]
     assert 0 < mean < 1
+
+
+@pytest.mark.parametrize(("seed", "segment_s", "levels"), [(0, 1.0, 4), (1, 0.5, 40), (2, 0.3, 1_000_000)])
+def test_whole_area_and_best_f1_equal_to_sed_scores_eval(seed: int, segment_s: float, levels: int) -> None:
+    """At other lengths, too; at their best threshold sed_eval gives the same F1."""
+    clips = random_clips(seed, 0.04, levels)
+    clips = {clip: (scores + np.float32(1e-3), events, seconds) for clip, (scores, events, seconds) in clips.items()}
+    ours = SegmentScores(CLASSES, 0.04, segment_s)
+    frames, truth, durations = {}, {}, {}
+    for clip, (scores, events, duration_s) in clips.items():
+        ours.update(clip, scores, events, duration_s)
+        borders = np.minimum(np.round(np.arange(len(scores) + 1) * 0.04, 6), duration_s)
+        frames[clip] = create_score_dataframe(scores, borders, list(CLASSES))
+        truth[clip], durations[clip] = [tuple(event[:3]) for event in events], duration_s
+    expected, _ = segment_based.auroc(frames, truth, durations, segment_length=segment_s, max_fpr=None)
+    f1, precision, recall, _, counts = segment_based.best_fscore(frames, truth, durations, segment_length=segment_s)
+    values, best = ours.metrics(), ours.best()
+    assert values["segment_mauc"] == pytest.approx(expected["mean"], abs=1e-12)
+    assert values["segment_best_f1_macro"] == pytest.approx(f1["macro_average"], abs=1e-12)
+    for column, (label, own) in enumerate(values["segment_best"].items()):
+        if best.hits[column] == counts[label]["tps"]:  # of thresholds with equal F1 they may choose another
+            assert (own["precision"], own["recall"]) == pytest.approx((precision[label], recall[label]), abs=1e-12)
+    segments = sed_eval.sound_event.SegmentBasedMetrics(list(CLASSES), time_resolution=segment_s)
+    for scores, events, duration_s in clips.values():
+        found = [
+            event
+            for label, own in values["segment_best"].items()
+            for event in decode_events(scores, CLASSES, FrameGrid(), own["threshold"], duration_s)
+            if event.label == label
+        ]
+        lists = [
+            [{"event_label": e.label, "onset": e.onset_s, "offset": e.offset_s, "file": "clip"} for e in some]
+            for some in (events, found)
+        ]
+        segments.evaluate(*lists, evaluated_length_seconds=duration_s)
+    theirs = segments.results_class_wise_metrics()
+    for label, own in values["segment_best"].items():
+        assert own["f1"] == pytest.approx(theirs[label]["f_measure"]["f_measure"], abs=1e-12)
 
 
 def slow_area(positives: list[int], negatives: list[int], max_fpr: float) -> float:
@@ -103,11 +146,22 @@ def test_merging_equals_one_pass() -> None:
         parts[index % 2].update(f"clip{index}", *clip)
     parts[0].merge(parts[1])
     assert parts[0].by_class() == whole.by_class()
+    assert parts[0].metrics() == whole.metrics()
+
+
+def test_a_class_that_is_never_found() -> None:
+    assert best_threshold(np.array([0.9, 0.2, 0.6, 0.0], np.float32), np.zeros(4, bool)) == (0.5, 0, 2)
+    assert best_threshold(np.array([0.0, 0.2], np.float32), np.array([True, False])) == (0.5, 0, 0)
+    threshold, *counts = best_threshold(np.array([0.5, 0.25, 0.0], np.float32), np.array([True, False, True]))
+    assert (threshold, counts) == (0.375, [1, 1])
 
 
 def test_classes_without_two_kinds_of_segments() -> None:
     scores = SegmentScores(CLASSES, 0.04)
     scores.update("clip", np.random.default_rng(0).random((25, 4)), [Event(0.0, 1.0, "cough")], 1.0)
-    assert scores.metrics() == VARIANT | {"segment_pauroc": None}
+    values = scores.metrics()
+    assert (values["segment_pauroc"], values["segment_mauc"]) == (None, None)
+    assert list(values["segment_best"]) == ["cough"]
+    assert values["segment_best_f1_macro"] == 1.0
     scores.update("clip", np.random.default_rng(1).random((25, 4)), [], 1.0)
     assert list(scores.by_class()) == ["cough"]

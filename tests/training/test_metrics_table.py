@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from efficient_sed.training.curves import read_curves
+from efficient_sed.training.curves import read_curves, trained_on
 from efficient_sed.training.metrics_table import MetricsTable
 
 FIRST, SECOND = {"train/loss": [(5, 0.5), (10, 0.25)]}, {"val/loss": [(10, 0.75)]}
@@ -46,3 +46,16 @@ def test_a_cut_line_counts_for_nothing(tmp_path: Path) -> None:
         path.rename(tmp_path / "kept")
         assert read_curves(tmp_path) == {"train/loss": [(5, 0.5)], "val/loss": [(5, 0.75)]}
         (tmp_path / "kept").rename(path)
+
+
+def test_parts_of_the_loss_that_did_not_count_are_not_drawn() -> None:
+    def curves(**values: list[float]) -> dict[str, list[tuple[int, float]]]:
+        return {f"train/{name}": list(enumerate(own)) for name, own in values.items()}
+
+    total, other = [0.9, 0.5], [0.3, 0.2]
+    rest = {"val/loss": [(0, 0.9)]}
+    alone = curves(loss_epoch=total, loss_supervised_epoch=[0.9000001, 0.5], loss_distillation_epoch=other) | rest
+    assert trained_on(alone) == curves(loss_epoch=total) | rest
+    both = curves(loss_epoch=total, loss_supervised_epoch=other, loss_distillation_epoch=[0.0, 1.2])
+    assert trained_on(both) == both
+    assert trained_on(both | curves(loss_distillation_weak_epoch=[0.0, 0.0])) == both

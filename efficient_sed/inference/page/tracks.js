@@ -86,7 +86,7 @@ function drawRoll(box, classes, events, view, truth) {
       ...own.filter(isSeen).map((event) => eventBar(event, "found", top, height, `${group.label}: ${event.onset} to ${event.offset} s, ${event.score.toFixed(2)}`)),
     ];
     const count = `${own.length} ${own.length === 1 ? "event" : "events"}`;
-    const note = truth ? `× ${own.length} of ${wanted.length}` : `× ${own.length}`;
+    const note = truth ? `${own.length}, truth ${wanted.length}` : `× ${own.length}`;
     return drawTrack("event", group, note, `${group.label}: ${count}${truth ? `, ${wanted.length} in the truth` : ""}`, view, ...shapes);
   });
   box.replaceChildren(...(rows.length ? rows : [htmlElement("p", { className: "soft", textContent: "No events at this threshold." })]));

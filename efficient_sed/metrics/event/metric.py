@@ -32,10 +32,18 @@ class CollarCounts(ClipMetric):
         offset_share: An offset may be off by this share of the event's length, where that is more.
     """
 
+    is_of_events = True
     rank = 4
     scores = (
         Score("event_f1", "event F1", "F1 of events, onset and offset", most=1.0),
-        Score("event_f1_macro", "event F1 macro", "F1 of events, mean over classes", most=1.0),
+        Score(
+            "event_f1_macro",
+            "event F1 macro",
+            "F1 of events, mean over classes",
+            most=1.0,
+            column="event F1",
+            tuned_column="event F1 tuned",
+        ),
         Score("event_onset_f1", "onset F1", "F1 of events, onset alone", most=1.0),
         Score("event_onset_f1_macro", "onset F1 macro", "F1 of events, onset alone, mean over classes", most=1.0),
     )
@@ -138,6 +146,7 @@ class CollarCounts(ClipMetric):
 class BestEventScores(ClipMetric):
     """Event F1 at the best threshold of each class; memory grows by 16 bytes for each rise and fall of a score."""
 
+    is_of_events = True
     use = "request"
     rank = 21
     scores = (

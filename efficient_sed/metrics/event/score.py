@@ -95,8 +95,8 @@ def count_hits(
 ) -> int:
     """Pairs in the largest one-to-one matching of events that are within the collars.
 
-    As in sed_eval, floats decide whether an onset is within that is off by exactly a collar: 1.2 s finds 1.0 s, and 1.6 s
-    does not find 1.4 s. sed_scores_eval rounds first, to six decimals by default.
+    As in sed_eval, floats decide where an onset is off by exactly a collar: 1.2 s finds 1.0 s, and 1.6 s does not find
+    1.4 s. sed_scores_eval rounds first, to six decimals by default.
 
     Args:
         truth: True events of one class.

@@ -17,28 +17,28 @@ from efficient_sed.data.score_checks import check_labels, check_scores
 from efficient_sed.errors import DataError
 from efficient_sed.metrics.contracts import METRICS, ClipMetric, Score, Setting
 from efficient_sed.metrics.frame.score import count_errors
-
-THRESHOLD = 0.5
+from efficient_sed.metrics.thresholds import THRESHOLD, describe_thresholds
 
 
 @METRICS.register("frame")
 class FrameCounts(ClipMetric):
     """Counts hits and errors of frames clip by clip. A frame of the ground truth is active if an event touches it."""
 
+    is_of_events = True
     rank = 3
     scores = (
         Score("frame_f1", "frame F1", "F1 of frames", most=1.0),
         Score("frame_error_rate", "frame error rate", "error rate of frames", is_higher_better=False),
     )
 
-    def __init__(self, classes: Sequence[str], grid: FrameGrid) -> None:
-        self.classes, self.grid = classes, grid
+    def __init__(self, classes: Sequence[str], grid: FrameGrid, thresholds: Sequence[float] | None = None) -> None:
+        self.classes, self.grid, self.thresholds = classes, grid, thresholds
         self.num_hits = self.num_true = self.num_detected = self.num_errors = 0
 
     @classmethod
     def create(cls, setting: Setting) -> Self:
         """An empty one for a run."""
-        return cls(setting.classes, setting.grid)
+        return cls(setting.classes, setting.grid, setting.thresholds)
 
     def update(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
         """Add a clip: scores (frames, classes) and its events; its length is that of its scores.
@@ -51,7 +51,7 @@ class FrameCounts(ClipMetric):
         labels = sorted({event.label for event in events})
         columns = [self.classes.index(label) for label in labels]
         truth = encode_events(events, labels, self.grid, len(scores)).T > 0
-        active = scores >= THRESHOLD
+        active = scores >= np.asarray(THRESHOLD if self.thresholds is None else self.thresholds, scores.dtype)
         hits, num_true, num_detected = (truth & active[:, columns]).sum(axis=1), truth.sum(axis=1), active.sum(axis=1)
         self.num_hits += int(hits.sum())
         self.num_true += int(num_true.sum())
@@ -75,5 +75,5 @@ class FrameCounts(ClipMetric):
         return {
             "frame_f1": f1,
             "frame_error_rate": self.num_errors / self.num_true,
-            "variant": {"frame_threshold": THRESHOLD},
+            "variant": {"frame_threshold": describe_thresholds(self.thresholds)},
         }

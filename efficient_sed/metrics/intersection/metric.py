@@ -17,6 +17,7 @@ from efficient_sed.metrics.thresholds import describe_thresholds, number
 class IntersectionScores(ClipMetric):
     """Sweeps clips over all thresholds; memory grows by 16 bytes for each rise and fall of a score."""
 
+    is_of_events = True
     rank = 20
     use = "request"
     scores = (

@@ -17,18 +17,20 @@ from efficient_sed.metrics.psds.parameters import PSDS2, PsdsParameters
 from efficient_sed.metrics.psds.plot import ROC_FILE
 
 
-def _scores(key: str, name: str, title: str, column: str = "with alpha_st") -> tuple[Score, Score]:
+def _scores(
+    key: str, name: str, title: str, column: str = "with alpha_st", tuned_column: str = "tuned"
+) -> tuple[Score, Score]:
     """The plain mean over classes, and the value with the penalty for unequal classes."""
     penalised = (
         f"{title} with penalty for unequal classes" if key != "psds" else f"{title} and penalty for unequal classes"
     )
     return (
-        Score(f"{key}_macro", f"{name} macro", f"{title}, macro", most=1.0, lead=1),
+        Score(f"{key}_macro", f"{name} macro", f"{title}, macro", most=1.0, tuned_column=tuned_column, lead=1),
         Score(key, name, penalised, most=1.0, column=column),
     )
 
 
-_PSDS2_SCORES = _scores("psds2", "PSDS2", "PSDS2", column="PSDS2")
+_PSDS2_SCORES = _scores("psds2", "PSDS2", "PSDS2", column="PSDS2", tuned_column="")
 
 
 @METRICS.register("psds")
