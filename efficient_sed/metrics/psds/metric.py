@@ -96,18 +96,16 @@ class Psds2Metric(PsdsMetric):
         return cls(_back_end(setting, PSDS2))
 
     def metrics(self) -> dict[str, Any]:
-        """PSDS2, its plain mean over classes, and the value of each class.
+        """PSDS2, its plain mean over classes, and the value of each class; variant is that of `psds`.
 
         Raises:
             DataError: If there is no event in the ground truth.
         """
         result = self.back_end.compute()
-        computed_by = f"{result.variant['back_end']}, {result.variant['back_end_version']}"
         return {
             "psds2_macro": result.macro,
             "psds2": result.psds,
             "psds2_per_class": dict(result.per_class),
-            "variant": {"psds2": computed_by},
         }
 
     def report(self, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
