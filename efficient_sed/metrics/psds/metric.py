@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class PsdsMetric(ClipMetric):
     """Polyphonic sound detection score by a run's parameters: entries are named psds1 with DCASE's, else psds."""
 
     rank = 1
-    scores = (
+    scores: ClassVar[tuple[Score, ...]] = (
         *_scores("psds1", "PSDS1", "PSDS1"),
         *_PSDS2_SCORES,  # keeps its column's place
         *_scores("psds", "PSDS", "PSDS with other parameters"),
