@@ -25,7 +25,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "action",
         choices=("check", "pack"),
-        help="check: what is here of what is expected, events per class; decodes every file. pack: write a 16 kHz copy",
+        help="check: what is here of what is expected, events per class and how long they are; decodes every file. "
+        "pack: write a 16 kHz copy",
     )
     parser.add_argument(
         "words",
@@ -62,8 +63,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from efficient_sed.cli.data_tables import coverage_table, data_table
+    from efficient_sed.cli.data_tables import coverage_table, data_table, lengths_table
     from efficient_sed.data.check import check_data, check_manifest_place, write_manifest
+    from efficient_sed.data.check_lengths import event_lengths, propose
     from efficient_sed.data.events import overhang_notes
     from efficient_sed.experiment.compose import compose_run
     from efficient_sed.experiment.keys import key_of
@@ -75,9 +77,14 @@ def _check(options: argparse.Namespace) -> int:
         check_manifest_place(options.manifest)
     config = compose_run(options.words)
     names_model = any(key_of(word).split(".")[0] in ("backbone", "model", "experiment") for word in options.words)
-    report = check_data(config.data, frame_grid(config.backbone) if names_model else None)
+    grid = frame_grid(config.backbone)
+    report = check_data(config.data, grid if names_model else None)
     print_table(coverage_table(report))
     print_table(data_table(report.splits, is_whole=options.classes))
+    if lengths := event_lengths(report.splits.train, report.splits.classes):
+        print_table(lengths_table(lengths, is_whole=options.classes))
+    for proposal in propose(report.splits.train, lengths, grid.hop_s):
+        print(proposal.line())
     for note in overhang_notes(report.splits):
         print(note)
     print(f"manifest hash {report.splits.manifest_hash}; unreadable files: {len(report.problems)}")

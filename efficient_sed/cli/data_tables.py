@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.table import Table
 
 from efficient_sed.data.check import DataReport, summarise
+from efficient_sed.data.check_lengths import Lengths
 from efficient_sed.data.events import PARTS, Splits
 
 MAX_ROWS, SHOWN_ROWS = 40, 10  # of more classes than that the ten commonest and the ten rarest are shown
@@ -31,11 +34,9 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
     """
     summaries = {part: summarise(getattr(splits, part), splits.classes) for part in PARTS}
     counts = summaries["train"].events
-    labels = list(splits.classes)
+    labels = _shown(splits.classes, counts, is_whole=is_whole)
     table = Table(title="Events per class", title_justify="left", caption_justify="left")
-    if len(labels) > MAX_ROWS and not is_whole:
-        ordered = sorted(labels, key=lambda label: -counts[label])
-        labels = [*ordered[:SHOWN_ROWS], *ordered[-SHOWN_ROWS:]]
+    if len(labels) < len(splits.classes):
         absent = sum(count == 0 for count in counts.values())
         table.caption = (
             f"the {SHOWN_ROWS} commonest and the {SHOWN_ROWS} rarest of {len(splits.classes)} classes; "
@@ -51,3 +52,28 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
             end_section=len(labels) < len(splits.classes) and row == SHOWN_ROWS - 1,
         )
     return table
+
+
+def lengths_table(lengths: Mapping[str, Lengths], *, is_whole: bool = False) -> Table:
+    """How long events of the training part are, by class; of a long list the commonest and the rarest.
+
+    Args:
+        lengths: By class.
+        is_whole: Show every class.
+    """
+    table = Table(title="Seconds of an event in training", title_justify="left")
+    for column in ("class", "events", "10 % are shorter than", "median", "10 % are longer than"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    counts = {label: own.count for label, own in lengths.items()}
+    for label in _shown(list(lengths), counts, is_whole=is_whole):
+        own = lengths[label]
+        table.add_row(label, f"{own.count:,}", *(f"{value:.2f}" for value in own[1:]))
+    return table
+
+
+def _shown(labels: Sequence[str], counts: Mapping[str, int], *, is_whole: bool) -> list[str]:
+    """All labels, or of a long list the commonest and the rarest."""
+    if len(labels) <= MAX_ROWS or is_whole:
+        return list(labels)
+    ordered = sorted(labels, key=lambda label: -counts[label])
+    return [*ordered[:SHOWN_ROWS], *ordered[-SHOWN_ROWS:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,23 +11,20 @@ import numpy as np
 
 from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.config.values import to_dict
-from efficient_sed.data.scores.clips import ScoreTables, TableClip
+from efficient_sed.data.scores.clips import ScoreTables
 from efficient_sed.errors import DataError, require
 from efficient_sed.experiment.result_file import RESULT_FILE, SCORED_FROM, write_result
 from efficient_sed.files.atomic import check_replaceable
 from efficient_sed.machine.environment import cpu_name, describe_environment
-from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics, join_metrics
+from efficient_sed.metrics.contracts import Setting, create_metrics, join_metrics
 from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.tuning.clips import ScoredClip, ScoredClips
+from efficient_sed.tuning.scores import TunedScores
 from efficient_sed.tuning.tune import tune
 
-TUNED = "_tuned"
-"""Behind the key of a score that was taken after post-processing."""
 ELSEWHERE = "elsewhere"
 DEFAULTS = EvaluationConfig()
 AXIS_SECONDS = 10.0  # of sound, which given MACs refer to
-OVER_THRESHOLDS = ("psds", "psds2", "segment")
-"""Metrics that take the scores of a post-processing; the others take its events."""
 
 
 class Costs(NamedTuple):
@@ -58,7 +55,7 @@ def score_tables(
     postprocessing: Postprocessing | None = None,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """Metrics of detection as a run's result carries them, each once more behind `_tuned` after a post-processing.
+    """Metrics of detection as a run's result carries them; after a post-processing keys have `_tuned` behind them.
 
     Args:
         tables: Scores and ground truth.
@@ -70,24 +67,23 @@ def score_tables(
         DataError: If a score is not a number, or a table does not fit; the message names the clip.
         MissingDependencyError: If the back end of PSDS is not installed.
     """
-    metrics, tuned = _create(tables, config), []
-    if postprocessing is not None:
-        tuned = _create(tables, config, postprocessing.thresholds)
+    lengths = list(tables.durations.values())
+    setting = Setting(tables.classes, lengths, tables.grid, config, keeps_clips=True)
+    metrics = create_metrics("detection", setting)
+    tuned = None if postprocessing is None else TunedScores(setting, postprocessing, median_frames=1)
     digest = hashlib.sha256(repr((tables.classes, tables.grid)).encode())
     for clip in tables:
         digest.update(repr((clip.id, clip.scores.shape)).encode() + np.ascontiguousarray(clip.scores).tobytes())
-        _update(metrics, clip, clip.scores, clip.scores)
-        if postprocessing is not None:
-            chains, hop_s = (postprocessing.scores, postprocessing.events), tables.grid.hop_s
-            _update(tuned, clip, *(chain.apply(clip.scores, hop_s) for chain in chains))
+        for metric in metrics:
+            metric.update(*clip)
+        if tuned is not None:
+            tuned.update(ScoredClip(*clip))
     coverage = {"clips_expected": len(tables), "clips_scored": len(tables), "unreadable": []}
     entries = {"coverage": coverage, **join_metrics(metrics)}
     for metric in metrics:
         entries |= metric.report(entries["variant"], folder)
-    after = join_metrics(tuned)
-    for metric in tuned:
-        after |= metric.report(after["variant"], None)
-    entries |= {_tuned_key(key): value for key, value in after.items() if key not in ("variant", "bootstrap")}
+    if tuned is not None:
+        entries |= tuned.entries(metrics)
     return {**entries, "scores_hash": digest.hexdigest()[:16]}
 
 
@@ -180,22 +176,3 @@ def write_tables_result(folder: Path, result: Mapping[str, Any]) -> None:
         write_result(folder, result)
     except OSError as error:
         raise DataError(f"--output {folder}: cannot be written ({error.strerror})") from error
-
-
-def _create(
-    tables: ScoreTables, config: EvaluationConfig, thresholds: tuple[float, ...] | None = None
-) -> list[ClipMetric]:
-    lengths = list(tables.durations.values())
-    setting = Setting(tables.classes, lengths, tables.grid, config, keeps_clips=True, thresholds=thresholds)
-    return create_metrics("detection", setting)
-
-
-def _update(metrics: Iterable[ClipMetric], clip: TableClip, scores: np.ndarray, events: np.ndarray) -> None:
-    for metric in metrics:
-        given = scores if metric.name in OVER_THRESHOLDS else events
-        metric.update(clip.id, given, clip.events, clip.duration_s)
-
-
-def _tuned_key(key: str) -> str:
-    end = "_ci95" if key.endswith("_ci95") else ""
-    return f"{key.removesuffix(end)}{TUNED}{end}"

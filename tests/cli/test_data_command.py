@@ -16,12 +16,13 @@ def test_data_check(run: Run, tiny_data: Splits) -> None:
     assert (status, err) == (0, "")
     assert f"manifest hash {tiny_data.manifest_hash}; unreadable files: 0" in out
     assert "8 clips" in out
+    assert "data.clip_seconds=3 suits these events" in out
     for label in tiny_data.classes:
         total = [
             sum(event.label == label for clip in part for event in clip.events)
             for part in (tiny_data.train, tiny_data.validation, tiny_data.test)
         ]
-        (line,) = [line for line in out.splitlines() if re.search(rf"\b{label}\b", line)]
+        line = next(line for line in out.splitlines() if re.search(rf"\b{label}\b", line))
         assert [int(number) for number in re.findall(r"\d+", line)] == total
 
 

@@ -177,7 +177,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"truth": truth_table().drop(columns="onset")},
         "ground_truth: the column 'onset' is missing; found: filename, offset, event_label",
     ),
-    "truth name": ({"truth": truth_table("x")}, "ground_truth names the file 'clip1x', of which there are no scores"),
+    "truth name": (
+        {"truth": truth_table("x")},
+        "ground_truth names 3 files, of which there are no scores, such as 'clip1x'",
+    ),
     "truth times": (
         {"truth": truth_table()[:-1].assign(onset="soon")},
         "clip 'clip1': event 'dog' has onset 'soon' and offset 0.5; needed: seconds as numbers",
