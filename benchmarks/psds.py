@@ -1,6 +1,6 @@
-"""Time of the exact PSDS1 against sed_scores_eval's, and its time and memory at the size of AudioSet Strong.
+"""Time of the exact PSDS against sed_scores_eval's, and its time and memory at the size of AudioSet Strong.
 
-python benchmarks/psds.py [--sizes CLIPSxCLASSES …] [--rounds N] [--full]
+python benchmarks/psds.py [--sizes CLIPSxCLASSES …] [--psds2-sizes CLIPSxCLASSES …] [--rounds N] [--full]
 
 Both take turns in one process on one thread.
 """
@@ -22,6 +22,7 @@ import torch
 from efficient_sed.machine.environment import device_name
 from efficient_sed.machine.memory import process_peak_mb
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
+from efficient_sed.metrics.psds.parameters import PSDS1, PSDS2, PsdsParameters
 
 FRAMES, HOP_S, DURATION_S = 250, 0.04, 10.0
 FULL = (16_935, 407)
@@ -43,15 +44,15 @@ def make_clips(num_clips: int, classes: list[str], seed: int = 0) -> Iterator[Cl
         yield f"clip{index}", 1 / (1 + np.exp(-steps)), events
 
 
-def score_exactly(clips: list[Clip], classes: list[str]) -> float:
+def score_exactly(clips: list[Clip], classes: list[str], parameters: PsdsParameters = PSDS1) -> float:
     """Plain mean over classes by this project."""
-    accumulator = PsdsAccumulator(classes, [DURATION_S] * len(clips), frame_hop_s=HOP_S)
+    accumulator = PsdsAccumulator(classes, [DURATION_S] * len(clips), frame_hop_s=HOP_S, parameters=parameters)
     for clip, scores, events in clips:
         accumulator.update(clip, scores, events, DURATION_S)
     return accumulator.compute().macro
 
 
-def library_scorer(clips: list[Clip], classes: list[str]) -> Callable[[], float]:
+def library_scorer(clips: list[Clip], classes: list[str], parameters: PsdsParameters = PSDS1) -> Callable[[], float]:
     """The same by sed_scores_eval in one process; its tables are built beforehand."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -71,9 +72,10 @@ def library_scorer(clips: list[Clip], classes: list[str]) -> Callable[[], float]
 
     def score() -> float:
         per_class = intersection_based.psds(
-            scores=tables, ground_truth=truth, audio_durations=dict.fromkeys(tables, DURATION_S), dtc_threshold=0.7,
-            gtc_threshold=0.7,
-            cttc_threshold=None, alpha_ct=0.0, alpha_st=1.0, max_efpr=100.0, unit_of_time="hour", num_jobs=1,
+            scores=tables, ground_truth=truth, audio_durations=dict.fromkeys(tables, DURATION_S),
+            dtc_threshold=parameters.dtc, gtc_threshold=parameters.gtc, cttc_threshold=parameters.cttc,
+            alpha_ct=parameters.alpha_ct, alpha_st=parameters.alpha_st, max_efpr=parameters.max_efpr,
+            unit_of_time="hour", num_jobs=1,
         )[1]  # fmt: skip
         return float(np.mean(list(per_class.values())))
 
@@ -87,22 +89,23 @@ def timed(call: Callable[[], float]) -> tuple[float, float]:
     return value, time.process_time() - start
 
 
-def compare(num_clips: int, num_classes: int, rounds: int) -> None:
+def compare(size: str, rounds: int, parameters: PsdsParameters) -> None:
     """One row of the table."""
+    num_clips, num_classes = map(int, size.split("x"))
     classes = [f"class{index:03}" for index in range(num_classes)]
     clips = list(make_clips(num_clips, classes))
-    library = library_scorer(clips, classes)
-    own_s, library_s, difference = [], [], 0.0
+    library = library_scorer(clips, classes, parameters)
+    own_s, library_s, differences = [], [], []
     for _ in range(rounds):
-        own, seconds = timed(lambda: score_exactly(clips, classes))
+        own, seconds = timed(lambda: score_exactly(clips, classes, parameters))
         own_s.append(seconds)
         other, seconds = timed(library)
         library_s.append(seconds)
-        difference = max(difference, abs(own - other))
+        differences.append(abs(own - other))
     ratio = statistics.median(slow / fast for slow, fast in zip(library_s, own_s, strict=True))
     print(
-        f"| {num_clips} x {num_classes} | {rounds} | {statistics.median(library_s):.2f} | "
-        f"{statistics.median(own_s):.3f} | {ratio:.0f} | {difference:.0e} |",
+        f"| {parameters.name.upper()} | {num_clips} x {num_classes} | {rounds} | {statistics.median(library_s):.2f} | "
+        f"{statistics.median(own_s):.3f} | {ratio:.0f} | {np.max(differences):.0e} |",
         flush=True,
     )
 
@@ -128,13 +131,17 @@ def measure_full() -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="*", default=["200x50", "400x407", "2000x407"], help="clips x classes")
+    parser.add_argument(
+        "--sizes", nargs="*", default=["1168x10", "200x50", "400x407", "2000x407"], help="clips x classes"
+    )
+    parser.add_argument("--psds2-sizes", nargs="*", default=["1168x10", "200x50"], help="the same for PSDS2")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--full", action="store_true", help="only the full size, without the library")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warm = [f"class{index}" for index in range(3)]
-    score_exactly(list(make_clips(3, warm)), warm)  # compiles
+    for parameters in (PSDS1, PSDS2):
+        score_exactly(list(make_clips(3, warm)), warm, parameters)  # compiles
     if options.full:
         measure_full()
         return
@@ -146,13 +153,13 @@ def main() -> None:
         f"sed_scores_eval {version('sed_scores_eval')}\n"
     )
     print(
-        "| clips x classes | rounds | sed_scores_eval s | exact s | ratio | largest difference "
-        "|\n|---|---:|---:|---:|---:|---:|",
+        "| | clips x classes | rounds | sed_scores_eval s | exact s | ratio | largest difference "
+        "|\n|---|---|---:|---:|---:|---:|---:|",
         flush=True,
     )
-    for size in options.sizes:
-        num_clips, num_classes = map(int, size.split("x"))
-        compare(num_clips, num_classes, options.rounds)
+    for sizes, parameters in ((options.sizes, PSDS1), (options.psds2_sizes, PSDS2)):
+        for size in sizes:
+            compare(size, options.rounds, parameters)
 
 
 if __name__ == "__main__":

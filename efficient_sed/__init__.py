@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from efficient_sed.models.fuse import fuse as fuse
     from efficient_sed.models.weights.checkpoint import load_model as load_model
     from efficient_sed.models.weights.checkpoint import save_model as save_model
+    from efficient_sed.postprocessing.carried import Postprocessing as Postprocessing
 
 __version__ = "0.1.0"
 # ONNX Runtime 1.31 sends reports from a thread of every process that imports it, which Lightning does; =0 lets it.
@@ -27,6 +28,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",
+    "Postprocessing": "efficient_sed.postprocessing.carried",
     "ScoreTables": "efficient_sed.data.scores.clips",
     "Stream": "efficient_sed.inference.stream",
     "count_macs": "efficient_sed.benchmark.macs",

@@ -101,6 +101,6 @@ def _note(own: Postprocessing, left: list[float], num_classes: int) -> str:
     which = "" if len(left) == num_classes else "other classes: "
     if own.thresholds is None:
         return f"{which or 'all classes: '}threshold {DEFAULT_THRESHOLD:g}, since none were tuned"
-    data = f" on {own.notes['tuned_on']}" if "tuned_on" in own.notes else ""
+    data = " on {data}/{part}".format_map(own.notes) if {"data", "part"} <= own.notes.keys() else ""
     span = " to ".join(dict.fromkeys(f"{level:.2g}" for level in (min(left), max(left))))
     return f"{which}thresholds tuned for event F1{data}: {span}"

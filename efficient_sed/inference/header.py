@@ -16,7 +16,6 @@ from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
-from efficient_sed.postprocessing.carried import Postprocessing
 
 FORMAT = "efficient_sed_onnx/1"
 FORMAT_KEY = "format"
@@ -113,6 +112,8 @@ class Header:
         )
         require(0 < self.threshold < 1, "metadata.threshold", self.threshold, "above 0, below 1")
         require(self.task in ("detection", "tagging"), "metadata.task", self.task, "detection or tagging")
+        from efficient_sed.postprocessing.carried import Postprocessing  # numpy is not needed for help
+
         Postprocessing.of(self.postprocessing, self.median_frames, len(self.classes), self.grid.hop_s)
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)

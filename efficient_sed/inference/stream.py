@@ -35,11 +35,12 @@ logger = logging.getLogger(__name__)
 class Stream:
     """Takes chunks of sound of any size and returns scores (frames, classes) as soon as enough sound has followed.
 
-    After each further `hop_s` of sound the model scores the last window, as long as the clips that it was trained on,
-    and the frames that end `lookahead_s` before the present are returned: a score comes at most `latency_s` after its
-    sound, computing left out. Scores do not depend on how the sound is cut into chunks. In PyTorch a causal sequence
-    head continues from its state, so it has seen everything before, as on the whole recording; other heads, and all
-    exported models, see the window. Scores differ from those of `detect`, whose windows have more sound after a frame.
+    After each further `hop_s` of sound the model scores the last window, as long as the clips that it was trained
+    on, and the frames that end `lookahead_s` before the present are returned: a score comes at most `latency_s`
+    after its sound, computing left out, and an event later by `Chain.look_ahead_s` of its post-processing. Scores
+    do not depend on how the sound is cut into chunks. In PyTorch a causal sequence head continues from its state,
+    so it has seen everything before, as on the whole recording; other heads, and all exported models, see the
+    window. Scores differ from those of `detect`, whose windows have more sound after a frame.
 
     Args:
         model: A model, which is put in evaluation mode; the name of a released one; or a file that holds one, an

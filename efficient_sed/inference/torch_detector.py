@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.detector import ScoreNew, check_task
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.contracts import CausalHead, State
@@ -68,12 +69,16 @@ def load_detector(name: str, num_threads: int | None = None) -> TorchDetector:
         num_threads: Of this process on a CPU; default None, as they are.
 
     Raises:
-        CheckpointError: If there are no such weights.
+        CheckpointError: If there are no such weights, or the post-processing that they carry is damaged.
         ConfigError: If its frame scores are untrained.
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    return TorchDetector(ready_model(name))
+    model = ready_model(name)
+    try:
+        return TorchDetector(model)
+    except ConfigError as error:
+        raise CheckpointError(f"{name}: its post-processing is damaged ({error})") from error
 
 
 def ready_model(model: SedModel | str | Path) -> SedModel:

@@ -69,12 +69,27 @@ def best_thresholds(
 @compiled
 def counts_at(
     first_entry: np.ndarray, scores: np.ndarray, clips: np.ndarray, hits: np.ndarray, detected: np.ndarray,
-    weights: np.ndarray, thresholds: np.ndarray, out_hits: np.ndarray, out_detected: np.ndarray,
+    weights: np.ndarray, levels: np.ndarray, out_hits: np.ndarray, out_detected: np.ndarray,
 ) -> None:  # fmt: skip
-    """Add up what each class finds and detects at its threshold; arguments as above."""
-    for c in range(len(thresholds)):
-        for entry in range(first_entry[c], first_entry[c + 1]):
-            if scores[entry] < thresholds[c]:
-                break
-            out_hits[c] += weights[clips[entry]] * hits[entry]
-            out_detected[c] += weights[clips[entry]] * detected[entry]
+    """Write what each class finds and detects at several thresholds of its own.
+
+    Args:
+        first_entry: Entries of class c, by descending score, are first_entry[c] to first_entry[c + 1].
+        scores: Score from which each entry holds downwards.
+        clips: Clip of each entry.
+        hits: Change of the events found by it.
+        detected: Change of the events detected by it.
+        weights: How often each clip counts.
+        levels: Thresholds from the highest down, shape (levels, classes).
+        out_hits: Shape (levels, classes), written over.
+        out_detected: Likewise.
+    """
+    for c in range(levels.shape[1]):
+        found = raised = 0.0
+        entry = first_entry[c]
+        for level in range(len(levels)):
+            while entry < first_entry[c + 1] and scores[entry] >= levels[level, c]:
+                found += weights[clips[entry]] * hits[entry]
+                raised += weights[clips[entry]] * detected[entry]
+                entry += 1
+            out_hits[level, c], out_detected[level, c] = found, raised

@@ -25,6 +25,8 @@ class RunCurves(ThresholdCounts):
         super().__init__(len(classes))
         self.classes, self.grid = tuple(classes), grid
         self._column = {label: column for column, label in enumerate(classes)}
+        self._columns = np.arange(len(classes) + 1, dtype=np.float64)
+        self._last_borders: tuple[int, float, np.ndarray] = (-1, 0.0, np.zeros(0))
 
     def add(self, clip_id: str, scores: np.ndarray, events: Sequence[Event], duration_s: float) -> None:
         """Add a clip: scores (frames, classes) in [0, 1], taken in single precision, its events, its length.
@@ -36,14 +38,22 @@ class RunCurves(ThresholdCounts):
         """
         check_scores(f"clip {clip_id!r}", scores, self.classes)
         check_labels(f"clip {clip_id!r}", (event.label for event in events), self.classes)
-        frames = np.ascontiguousarray(scores, np.float32)
-        borders = np.round(np.minimum(np.arange(len(frames) + 1) * self.grid.hop_s, duration_s), 6)
         triples = sorted((self._column[label], onset, offset) for onset, offset, label, _ in merge_overlapping(events))
         columns, onsets, offsets = np.array(triples, np.float64).reshape(-1, 3).T.copy()
-        num_true = np.bincount(columns.astype(np.int64), minlength=self.num_classes)
+        first_event = np.searchsorted(columns, self._columns)
+        frames = np.ascontiguousarray(scores, np.float32)
         entries, filled = self.room(frames.size)
-        filled = self._sweep(frames, borders, np.append(0, np.cumsum(num_true)), onsets, offsets, entries, filled)
-        self.close_clip(clip_id, filled, num_true)
+        filled = self._sweep(
+            frames, self._borders(len(frames), duration_s), first_event, onsets, offsets, entries, filled
+        )
+        self.close_clip(clip_id, filled, np.diff(first_event))
+
+    def _borders(self, num_frames: int, duration_s: float) -> np.ndarray:
+        """Times of the frames' borders; those of the last clip are kept, as most clips have one length."""
+        if self._last_borders[:2] != (num_frames, duration_s):
+            borders = np.round(np.minimum(np.arange(num_frames + 1) * self.grid.hop_s, duration_s), 6)
+            self._last_borders = num_frames, duration_s, borders
+        return self._last_borders[2]
 
     @abstractmethod
     def _sweep(

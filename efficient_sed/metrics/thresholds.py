@@ -119,7 +119,8 @@ class ThresholdCounts:
         self.num_classes = num_classes
         self.clip_ids: list[str] = []
         """In the order of the weights."""
-        self._true: list[np.ndarray] = []  # rows (clip, class, events)
+        self._true: list[np.ndarray] = []  # events of each class, by clip
+        self._true_table: np.ndarray | None = None  # the same as a table, once it was asked for
         self._chunks: list[Entries] = []
         self._filled = 0  # entries of the last chunk that are in use
         self._sorted: tuple[np.ndarray, Entries] | None = None
@@ -135,9 +136,7 @@ class ThresholdCounts:
     def close_clip(self, clip_id: str, filled: int, num_true: np.ndarray) -> None:
         """Give the entries since the last clip to this one, of which `num_true` (classes,) events are true."""
         self._chunks[-1].clips[self._filled : filled] = len(self.clip_ids)
-        occurring = np.flatnonzero(num_true)
-        own = np.full(len(occurring), len(self.clip_ids))
-        self._true.append(np.stack([own, occurring, num_true[occurring]], axis=1))
+        self._true.append(num_true.astype(np.int32))
         self.clip_ids.append(clip_id)
         self._filled, self._sorted = filled, None
 
@@ -147,15 +146,16 @@ class ThresholdCounts:
         other._seal()
         shift = len(self.clip_ids)
         self._chunks += [chunk._replace(clips=chunk.clips + np.int32(shift)) for chunk in other._chunks]
-        self._true += [rows + np.array([shift, 0, 0]) for rows in other._true]
+        self._true += other._true
         self.clip_ids += other.clip_ids
         self._sorted = None
         self._filled = len(self._chunks[-1].classes) if self._chunks else 0
 
     def num_true(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Events of each class in the ground truth, (classes,)."""
-        rows = np.concatenate([np.zeros((0, 3), np.int64), *self._true])
-        return np.bincount(rows[:, 1], self._weights(weights)[rows[:, 0]] * rows[:, 2], self.num_classes)
+        if self._true_table is None or len(self._true_table) != len(self._true):
+            self._true_table = np.array(self._true, np.float64).reshape(-1, self.num_classes)
+        return np.asarray(self._weights(weights) @ self._true_table)
 
     def curve(self, column: int, weights: np.ndarray | None = None) -> Curve:
         """Counts of a class at every threshold that changes them; arguments as for `best`."""
@@ -199,15 +199,27 @@ class ThresholdCounts:
             thresholds: Above 0, shape (classes,), or one for all; None: 0.5.
             weights: How often each clip counts; default None: once.
         """
+        levels = np.broadcast_to(THRESHOLD if thresholds is None else thresholds, self.num_classes)
+        return self._at(levels[None], weights)[0]
+
+    def f1_at_each(self, levels: Sequence[float], weights: np.ndarray | None = None) -> list[BestThresholds]:
+        """`f1_at` for several thresholds that all classes share, in one pass."""
+        order = np.argsort(-np.asarray(levels), kind="stable")
+        shared = np.asarray(levels)[order][:, None].repeat(self.num_classes, axis=1)
+        by_level = dict(zip(order.tolist(), self._at(shared, weights), strict=True))
+        return [by_level[index] for index in range(len(order))]
+
+    def _at(self, levels: np.ndarray, weights: np.ndarray | None) -> list[BestThresholds]:
+        """Counts at thresholds (levels, classes), each class's from the highest down."""
         from efficient_sed.metrics._thresholds import counts_at
 
-        levels = np.broadcast_to(
-            np.asarray(THRESHOLD if thresholds is None else thresholds, np.float32), self.num_classes
-        )
-        hits, detected = np.zeros((2, self.num_classes))
+        levels = np.ascontiguousarray(levels, np.float32)
+        hits, detected = np.zeros((2, *levels.shape))
         first_entry, entries = self._by_class()
         counts_at(first_entry, *entries[1:], self._weights(weights), levels, hits, detected)
-        return BestThresholds(levels.astype(np.float64), hits, detected, self.num_true(weights))
+        num_true = self.num_true(weights)
+        rows = zip(levels.astype(np.float64), hits, detected, strict=True)
+        return [BestThresholds(*row, num_true) for row in rows]
 
     def _weights(self, weights: np.ndarray | None) -> np.ndarray:
         if weights is None:

@@ -6,9 +6,17 @@ import numpy as np
 
 from efficient_sed.machine.compile import compiled
 
-PARTS = 1024  # in which a frame is cut: times are whole numbers of them
+SHIFT = 10
+PARTS = 1 << SHIFT  # in which a frame is cut: times are whole numbers of them
 UNIT = 1 << 30  # in which a score is cut
 LEVEL_OFFSET = 1e-3  # added to scores before they are divided
+
+
+@compiled
+def _area(total: np.ndarray, units: np.ndarray, time: int) -> int:
+    """Sum of scores before a time."""
+    frame = time >> SHIFT
+    return total[frame] + units[frame] * (time & (PARTS - 1))
 
 
 @compiled
@@ -29,43 +37,58 @@ def cut_segments(scores: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np
     total, units = np.zeros(num_frames + 1, np.int64), np.zeros(num_frames + 1, np.int64)
     for column in range(num_classes):
         for frame in range(num_frames):
-            units[frame] = round(UNIT * min(max(scores[column, frame], 0.0), 1.0))
+            units[frame] = np.int64(UNIT * min(max(scores[column, frame], 0.0), 1.0) + 0.5)
             total[frame + 1] = total[frame] + units[frame] * PARTS
-        half, length = halves[column], num_frames * PARTS
-        rest = half % PARTS
-        low, high = min(rest, PARTS - rest), max(rest, PARTS - rest)
-        time, begin, last_time = 0, -1, 0
-        sum_begin = last_sum = previous = np.int64(0)
-        while time <= length:
-            ahead, behind = min(time + half, length), max(time - half, 0)
-            here = total[time // PARTS] + units[time // PARTS] * (time % PARTS)
-            output = (
-                (total[ahead // PARTS] + units[ahead // PARTS] * (ahead % PARTS))
-                + (total[behind // PARTS] + units[behind // PARTS] * (behind % PARTS))
-                - 2 * here
-            )
-            if time > 0:
-                rises = output > previous
-                if not rises and begin < 0:
-                    begin, sum_begin = last_time, last_sum
-                if begin >= 0 and (rises or time == length):
-                    if count == len(times):
-                        times = np.concatenate((times, np.empty_like(times)))
-                        sums = np.concatenate((sums, np.empty_like(sums)))
-                    times[count, 0], sums[count, 0] = begin, sum_begin
-                    times[count, 1], sums[count, 1] = (last_time, last_sum) if rises else (time, here)
-                    begin = -1
-                    count += 1
-            previous, last_time, last_sum = output, time, here
-            within = time % PARTS
-            if low > 0 and within < low:
-                time += low - within
-            elif low > 0 and within < high:
-                time += high - within
-            else:
-                time += PARTS - within
+        moments = _moments(num_frames, halves[column])
+        edges = _edges(total, units, moments, halves[column])
+        if count + len(edges) > len(times):
+            more = np.empty((len(times) + len(edges), 2), np.int64)
+            times, sums = np.concatenate((times, more)), np.concatenate((sums, more))
+        for k in range(len(edges) // 2):
+            for side in range(2):
+                time = moments[edges[2 * k + side]]
+                times[count, side], sums[count, side] = time, _area(total, units, time)
+            count += 1
         bounds[column + 1] = count
     return bounds, times[:count], sums[:count], _levels(scores, bounds, times)
+
+
+@compiled
+def _moments(num_frames: int, half: int) -> np.ndarray:
+    """Times within the clip at which an end or the middle of the filter meets a frame's border; extremes lie there."""
+    rest = half & (PARTS - 1)
+    low, high = min(rest, PARTS - rest), max(rest, PARTS - rest)
+    num = 1 if low == 0 else 2 if low == high else 3  # in a frame
+    moments = np.empty(num_frames * num + 1, np.int64)
+    for frame in range(num_frames):
+        for k in range(num):
+            moments[frame * num + k] = frame * PARTS + (0 if k == 0 else low if k == 1 else high)
+    moments[-1] = num_frames * PARTS
+    return moments
+
+
+@compiled
+def _edges(total: np.ndarray, units: np.ndarray, moments: np.ndarray, half: int) -> np.ndarray:
+    """Numbers of the moments at which a candidate begins and ends, in turn."""
+    edges, count, has_risen = np.empty(len(moments) + 1, np.int64), 0, True
+    outputs, last = np.empty(len(moments), np.int64), moments[-1]
+    for k in range(len(moments)):
+        time = moments[k]
+        ahead, behind = _area(total, units, min(time + half, last)), _area(total, units, max(time - half, 0))
+        outputs[k] = ahead + behind - 2 * _area(total, units, time)
+    for k in range(len(moments) - 1):  # without a branch
+        rises = outputs[k + 1] > outputs[k]
+        edges[count] = k
+        count += rises != has_risen
+        has_risen = rises
+    edges[count] = len(moments) - 1
+    return edges[: count + count % 2]
+
+
+@compiled
+def _frame_behind(time: int) -> int:
+    """The first frame that begins no earlier than a time."""
+    return (time + PARTS - 1) >> SHIFT
 
 
 @compiled
@@ -75,10 +98,10 @@ def _levels(scores: np.ndarray, bounds: np.ndarray, times: np.ndarray) -> np.nda
         row = scores[column]
         for k in range(bounds[column], bounds[column + 1]):
             largest, least = -np.inf, np.inf
-            for frame in range(times[k, 0] // PARTS, -(-times[k, 1] // PARTS)):
+            for frame in range(times[k, 0] >> SHIFT, _frame_behind(times[k, 1])):
                 largest = max(largest, row[frame])
             if k + 1 < bounds[column + 1]:
-                for frame in range(times[k, 1] // PARTS, -(-times[k + 1, 0] // PARTS)):
+                for frame in range(times[k, 1] >> SHIFT, _frame_behind(times[k + 1, 0])):
                     least = min(least, row[frame])
             levels[k, 0], levels[k, 1] = largest, least
     return levels
@@ -125,7 +148,7 @@ def merge_segments(
 @compiled
 def _first_centre(time: int) -> int:
     """The first frame whose centre is not before a time."""
-    return (time + PARTS // 2 - 1) // PARTS
+    return (time + PARTS // 2 - 1) >> SHIFT
 
 
 @compiled

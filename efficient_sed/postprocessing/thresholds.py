@@ -84,4 +84,4 @@ def parse_thresholds(text: str, classes: Sequence[str]) -> dict[str, float]:
 
 
 def _is_probability(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < 1
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1

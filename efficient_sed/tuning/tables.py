@@ -16,7 +16,7 @@ from efficient_sed.postprocessing.contract import Chain, join_classes, parse_cha
 from efficient_sed.tuning.clips import ScoredClips
 from efficient_sed.tuning.sides import PsdsSide
 
-LEVELS = np.arange(1, 20) / 20
+LEVELS = [level / 20 for level in range(1, 20)]
 """Candidates for a threshold that classes share."""
 
 
@@ -112,7 +112,7 @@ def event_table(
         for fold, row in enumerate(weights):
             best = curves.best(row)
             values[index, fold], thresholds[index, fold] = best.f1, best.thresholds
-            at_levels = [curves.f1_at(level, row) for level in LEVELS]
+            at_levels = curves.f1_at_each(LEVELS, row)
             shared = int(np.argmax([counts.macro_f1 for counts in at_levels]))
             shared_values[index, fold], shared_thresholds[index, fold] = at_levels[shared].f1, LEVELS[shared]
     return Table(candidates, values, thresholds, shared_values, shared_thresholds)

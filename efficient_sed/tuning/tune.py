@@ -92,10 +92,12 @@ def tune(clips: ScoredClips, config: EvaluationConfig, median_frames: int) -> Tu
     few = [label for label, num in zip(clips.classes, clips.num_events, strict=True) if num < config.min_events]
     report |= {"events": events.report, "classes_with_few_events": few}
     hop_s, notes = clips.grid.hop_s, {"tuned_for": config.tune}
-    own, shared = scores.choice, events.choice
+    by_class, common = None, None
+    if events.is_tuned:
+        by_class, common = tuple(map(float, events.choice.thresholds)), (events.choice.shared_threshold,)
     return Tuning(
-        Postprocessing(own.chain, shared.chain, tuple(map(float, shared.thresholds)), hop_s, notes),
-        Postprocessing(own.shared_chain, shared.shared_chain, (shared.shared_threshold,), hop_s, notes),
+        Postprocessing(scores.choice.chain, events.choice.chain, by_class, hop_s, notes),
+        Postprocessing(scores.choice.shared_chain, events.choice.shared_chain, common, hop_s, notes),
         report,
     )
 
@@ -104,6 +106,8 @@ class Found(NamedTuple):
     """The best choice for an objective."""
 
     choice: Choice
+    is_tuned: bool
+    """Whether anything is better than no change."""
     report: dict[str, Any]
 
 
@@ -130,7 +134,7 @@ class _Search:
                 if side.macro() > after.macro():
                     found, after = table.choose(-1, is_own), side
                     label = {"method": name, "per_class": bool(is_own.any())}
-        return Found(found, {**label, **gain(before, after)})
+        return Found(found, after is not before, {**label, **gain(before, after)})
 
     def _side(self, objective: Objective, choices: Sequence[Choice]) -> Side:
         """Every clip under the choice that its own fold had no part in."""

@@ -13,7 +13,7 @@ import torch
 
 import efficient_sed as es
 from efficient_sed.data.events import Event
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.experiment.score import _provenance
 from efficient_sed.export.write import export_model
 from efficient_sed.files.npz import read_arrays
@@ -60,7 +60,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     levels = [round(float(level), 3) for level in np.median(scores, axis=0)]
     tuned = Postprocessing(
         Chain((Median(5),)), Chain((Median((1, 3, 9)),)), tuple(levels), 0.04,
-        {"tuned_for": "psds1", "tuned_on": "synthetic/validation"},
+        {"tuned_for": "psds1", "data": "synthetic", "part": "validation"},
     )  # fmt: skip
     model.provenance = Provenance(clip_seconds=2.0, median_frames=3, postprocessing=tuned.to_dict())
     es.save_model(model, folder / "tuned.safetensors")
@@ -83,6 +83,15 @@ def test_it_travels(files: Files) -> None:
     assert times(es.detect(files.recording, files.exported)) == times(by_file)
     assert files.exported.postprocessing == postprocessing_of(files.tuned) == files.postprocessing
     assert _provenance(files.exported).postprocessing == files.postprocessing.to_dict()
+
+
+def test_a_file_that_carries_something_else(files: Files, tmp_path: Path) -> None:
+    model = es.create_model("fmn04", classes=CLASSES)
+    model.provenance = Provenance(postprocessing={"thresholds": [0.5]})
+    es.save_model(model, tmp_path / "a.safetensors")
+    words = r"a\.safetensors: its post-processing is damaged \(thresholds=1 values is not allowed: one for each of 3"
+    with pytest.raises(CheckpointError, match=words):
+        es.detect(files.recording, tmp_path / "a.safetensors")
 
 
 def test_what_is_taken_in_its_place(files: Files) -> None:

@@ -16,6 +16,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import ConfigError, DataError
@@ -25,7 +26,8 @@ from efficient_sed.inference.error_report.write import write_error_report
 from efficient_sed.metrics.event.score import count_hits, match_events
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
 
-HOP_S = 0.04
+GRID = FrameGrid()
+HOP_S = GRID.hop_s
 MARKUP = "<img src=x onerror=alert(1)>"
 CLASSES = ("dog", "siren", MARKUP)
 THRESHOLDS = (0.5, 0.3, 0.7)
@@ -55,7 +57,7 @@ def short(error: Error) -> tuple[Any, ...]:
 
 
 def test_errors_of_known_events() -> None:
-    found = analyse(SECONDS, TRUTH, make_scores(), THRESHOLDS, CLASSES, HOP_S)
+    found = analyse(SECONDS, TRUTH, make_scores(), THRESHOLDS, CLASSES, GRID)
     assert found.counts.tolist() == [[2, 2, 1], [2, 1, 1], [1, 2, 0]]
     assert [short(error) for error in found.errors] == [
         (FALSE_ALARM, "a", 0, 5.0, 1, 0.8),  # a dog where only the siren was on
@@ -66,8 +68,9 @@ def test_errors_of_known_events() -> None:
         (MISS, "c", 1, 10.0, NOTHING, 0.01),
     ]
     assert found.confusion(FALSE_ALARM) == {(0, 1): 1, (2, 2): 1, (2, NOTHING): 1}
-    level_of_half = found.level_counts[:, 11]  # where the dog that was missed is not found, the siren nowhere
-    assert level_of_half.tolist() == [[2, 1], [0, 0], [2, 0]]
+    dogs = found.curves.curve(0)
+    assert dogs.scores[:3] == pytest.approx([0.9, 0.8, 0.45])
+    assert [dogs.hits[:3].tolist(), dogs.detected[:3].tolist()] == [[1, 1, 2], [1, 2, 3]]
 
 
 times = st.integers(0, 20).map(lambda step: step / 10)
@@ -129,7 +132,7 @@ def file(clips: list[Clip], tmp_path_factory: pytest.TempPathFactory) -> Path:
     for clip in clips:
         psds.update(clip.id, scores[clip.id], TRUTH[clip.id], clip.duration_s)
     title = f"{MARKUP} on synthetic"
-    write_error_report(path, clips, TRUTH, scores, THRESHOLDS, CLASSES, HOP_S, psds=psds.compute(), title=title)
+    write_error_report(path, clips, TRUTH, scores, THRESHOLDS, CLASSES, GRID, psds=psds.compute(), title=title)
     return path
 
 
@@ -157,7 +160,8 @@ def test_in_a_browser(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.locator("img").count() == 0
     dog = page.locator("#classes tbody tr", has_text="dog").locator("td").all_inner_texts()
-    assert dog[:9] == ["dog", "2", "1", "1", "1", "81.8", "0.500", "0.500", "0.500"]
+    assert dog[:10] == ["dog", "0.5", "2", "1", "1", "1", "81.8", "0.500", "0.500", "0.500"]
+    assert dog[-1].startswith("0.80 at 0.")
     assert page.locator("#roc path.line").count() == 4  # a class each, and their mean
     assert page.locator("#precision-recall circle").count() == 3
     assert page.locator("#confusion tbody button").all_inner_texts() == ["1", "1", "1"]
@@ -213,13 +217,13 @@ def test_what_is_left_out_is_said(
     open_page: Callable[..., AbstractContextManager[Any]], clips: list[Clip], tmp_path: Path
 ) -> None:
     output = tmp_path / "a.html"
-    write_error_report(output, clips, TRUTH, make_scores(), THRESHOLDS, CLASSES, HOP_S, max_errors=4)
+    write_error_report(output, clips, TRUTH, make_scores(), THRESHOLDS, CLASSES, GRID, max_errors=4)
     with open_page(output) as page:
         page.wait_for_selector("#curves .curve")
         assert page.inner_text("#summary").startswith("4 of 4 errors. 2 of all 6 errors are not on this page")
         assert not page.locator("#roc-figure").is_visible()  # no PSDS was given
-    flawless = {"b": [], "a": [], "c": []}
-    write_error_report(output, clips, flawless, make_scores(), [0.999] * 3, CLASSES, HOP_S)
+    flawless: dict[str, list[Event]] = {"b": [], "a": [], "c": []}
+    write_error_report(output, clips, flawless, make_scores(), [0.999] * 3, CLASSES, GRID)
     with open_page(output) as page:
         assert page.inner_text("#summary") == "0 of 0 errors."
 
@@ -235,12 +239,12 @@ def test_the_page_is_small_and_holds_no_markup(file: Path) -> None:
 def test_what_does_not_go_together(clips: list[Clip], tmp_path: Path) -> None:
     scores, output = make_scores(), tmp_path / "a.html"
     with pytest.raises(ConfigError, match=r"a\.htm is not allowed: a file that ends in \.html$"):
-        write_error_report(tmp_path / "a.htm", clips, TRUTH, scores, THRESHOLDS, CLASSES, HOP_S)
+        write_error_report(tmp_path / "a.htm", clips, TRUTH, scores, THRESHOLDS, CLASSES, GRID)
     with pytest.raises(ConfigError, match=r"^max_errors=0 is not allowed: 1 to 2000"):
-        write_error_report(output, clips, TRUTH, scores, THRESHOLDS, CLASSES, HOP_S, max_errors=0)
+        write_error_report(output, clips, TRUTH, scores, THRESHOLDS, CLASSES, GRID, max_errors=0)
     with pytest.raises(DataError, match=r"^clip 'b' has no scores"):
-        write_error_report(output, clips, TRUTH, {"a": scores["a"], "c": scores["c"]}, THRESHOLDS, CLASSES, HOP_S)
+        write_error_report(output, clips, TRUTH, {"a": scores["a"], "c": scores["c"]}, THRESHOLDS, CLASSES, GRID)
     scores["c"][3, 1] = np.nan
     with pytest.raises(DataError, match=r"^clip 'c': a score of class 'siren' is not a number \(nan in frame 3\)$"):
-        write_error_report(output, clips, TRUTH, scores, THRESHOLDS, CLASSES, HOP_S)
+        write_error_report(output, clips, TRUTH, scores, THRESHOLDS, CLASSES, GRID)
     assert not output.exists()

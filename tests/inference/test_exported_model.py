@@ -25,6 +25,7 @@ from efficient_sed.export.write import export_model
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.sed import Provenance, SedModel
+from efficient_sed.postprocessing.carried import Postprocessing
 
 ALONE = """
 import json, sys
@@ -115,6 +116,7 @@ def change(source: Path, target: Path, metadata: dict[str, str | None]) -> Path:
             {"stride": "4.5"},
             "its metadata does not describe a model of this version (metadata.stride=4.5 must be a whole number)",
         ),
+        ({"postprocessing": '{"thresholds": [0.5]}'}, "thresholds=1 values is not allowed: one for each of 2 classes"),
         ({"input": "mel"}, "takes spectrograms, not recordings; export fmn04 with --input waveform"),
     ],
     ids=lambda value: next(iter(value.items())) if isinstance(value, dict) else "",
@@ -128,8 +130,9 @@ def test_files_of_others(exported: Path, tmp_path: Path, metadata: dict[str, str
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_metadata_are_passed_over(exported: Path, tmp_path: Path) -> None:
-    assert ExportedModel(change(exported, tmp_path / "more.onnx", {"author": "me"})).classes == ["dog", "siren"]
+def test_metadata_of_other_versions(exported: Path, tmp_path: Path) -> None:
+    other = ExportedModel(change(exported, tmp_path / "more.onnx", {"author": "me", "postprocessing": None}))
+    assert (other.classes, other.postprocessing) == (["dog", "siren"], Postprocessing.untuned(9))
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph" * 100, None], ids=["empty", "text", "cut"])

@@ -19,7 +19,6 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, DataError
-from efficient_sed.inference import page_sound
 from efficient_sed.inference.report import check_report, write_report
 from efficient_sed.postprocessing.events import decode_stream
 
@@ -370,7 +369,7 @@ def test_what_cannot_be_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
         r"cut it, or take --format npz for its scores$",
     ):
         check_report(Path("a.html"), 4500.0)
-    monkeypatch.setattr(page_sound.soundfile, "available_formats", dict)
+    monkeypatch.setattr(soundfile, "available_formats", dict)
     with pytest.raises(
         ConfigError,
         match=r"^a report stores sound as MP3, which libsndfile [\d.]+ cannot write; "

@@ -17,7 +17,7 @@ from efficient_sed.metrics.event.score import HitCounts
 from efficient_sed.metrics.event.sweep import EventCurves
 from efficient_sed.metrics.intersection.sweep import IntersectionCurves
 from efficient_sed.metrics.run_curves import RunCurves
-from efficient_sed.postprocessing.median import decode_events
+from efficient_sed.postprocessing.events import decode_events
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs
@@ -152,5 +152,9 @@ def test_merging_equals_one_pass() -> None:
     weights = rng.integers(0, 3, 9)
     for ours, expected in zip(vars(left.best(weights)).values(), vars(whole.best(weights)).values(), strict=True):
         assert np.array_equal(ours, expected)
+    levels = [0.2, 0.9, 0.5]
+    for level, ours in zip(levels, whole.f1_at_each(levels, weights), strict=True):
+        for own, expected in zip(vars(ours).values(), vars(whole.f1_at(level, weights)).values(), strict=True):
+            assert np.array_equal(own, expected)
     curve, best = whole.curve(0, weights), whole.best(weights)
     assert (2 * curve.hits / (curve.num_true + curve.detected)).max() == pytest.approx(best.f1[0])

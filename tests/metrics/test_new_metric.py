@@ -133,7 +133,7 @@ def test_columns_and_order_of_files_written_before() -> None:
 
 def test_declarations_are_whole() -> None:
     metrics = all_metrics()
-    names = ["psds", "segment", "frame", "event", "hear", "tagging", "intersection", "event_best"]
+    names = ["psds", "psds2", "segment", "frame", "event", "hear", "tagging", "intersection", "event_best"]
     assert [metric.name for metric in metrics] == names
     scores = [score for metric in metrics for score in metric.scores]
     assert len({score.key for score in scores}) == len(scores) == 27

@@ -13,7 +13,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.metrics.segment.metric import MAX_FPR, SegmentScores
 from efficient_sed.metrics.segment.score import best_threshold, partial_auroc
-from efficient_sed.postprocessing.median import decode_events
+from efficient_sed.postprocessing.events import decode_events
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it needs

@@ -24,7 +24,7 @@ Box = tuple[float, float, float]
 def boxes_slowly(row: list[float], hop_s: float, step_s: float, absolute: float, relative: float) -> list[Box]:
     """(begin, end, mean) in frames, from the paper's definition."""
     length, half = len(row), Fraction(round(step_s / 2 / hop_s * 1024), 1024)
-    exact = [Fraction(round(value * 2**30), 2**30) for value in row]
+    exact = [Fraction(math.floor(value * 2**30 + 0.5), 2**30) for value in row]
 
     def area(begin: Fraction, end: Fraction) -> Fraction:
         first, last = max(0, math.floor(begin)), min(length, math.ceil(end))

@@ -211,6 +211,10 @@ def test_hdf5_bombs(tmp_path: Path) -> None:
         ({"seq": {"name": "gru", "hidden": 8192, "num_layers": 100}}, "describes a model that is far larger than"),
         ({"classes": ["\x1b[31m"]}, r"label '\\x1b\[31m' is not text on one line"),
         ({"provenance": {"clip_seconds": 1e12}}, "clip_seconds=1000000000000.0 is not allowed"),
+        (
+            {"provenance": {"postprocessing": [3]}},
+            r"provenance.postprocessing=\[3\] must be a table",
+        ),
     ],
 )
 def test_headers_of_checkpoints(tmp_path: Path, change: dict[str, Any], reason: str) -> None:

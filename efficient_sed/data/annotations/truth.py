@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from efficient_sed.data.annotations.contract import reading_format
-from efficient_sed.data.events import Event, clip_events
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
 
 
 def read_truth(path: Path, recording: str, duration_s: float) -> tuple[Event, ...]:
@@ -21,6 +24,8 @@ def read_truth(path: Path, recording: str, duration_s: float) -> tuple[Event, ..
     Raises:
         DataError: If the file cannot be read, has not exactly one such recording, or an event lies behind its end.
     """
+    from efficient_sed.data.events import clip_events  # help lists the formats beside this file without numpy
+
     by_name = reading_format(path).parse(path)
     wanted = PurePosixPath(canonical(recording))
     found = [name for name in by_name if PurePosixPath(name) == wanted]

@@ -33,16 +33,16 @@ class ErrorReport:
             config: Its collars tell which detected events count as found.
         """
         truth, scores = collected.events_and_scores()
-        hop_s = collected.dataset.grid.hop_s
+        grid = collected.dataset.grid
         metrics = (metric for metric in collected.metrics if isinstance(metric, PsdsMetric))
         write_error_report(
             self.output,
             collected.clips(),
             truth,
-            {clip: postprocessing.events.apply(array, hop_s) for clip, array in scores.items()},
+            {clip: postprocessing.events.apply(array, grid.hop_s) for clip, array in scores.items()},
             postprocessing.thresholds or [DEFAULT_THRESHOLD] * len(collected.classes),
             collected.classes,
-            hop_s,
+            grid,
             psds=next((metric.back_end.compute() for metric in metrics), None),
             collar=Collar(config.collar_s, config.offset_share),
             title=self.title,

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event, merge_overlapping
 from efficient_sed.metrics.event.score import COLLAR_S, OFFSET_SHARE, match_events
-from efficient_sed.postprocessing.events import find_all_runs
+from efficient_sed.metrics.event.sweep import EventCurves
+from efficient_sed.postprocessing.events import decode_events
 
 Kind = Literal["miss", "false alarm"]
 MISS: Kind = "miss"
 FALSE_ALARM: Kind = "false alarm"
 NOTHING = -1
 """In place of a class."""
-LEVELS = (0.01, 0.02, *(round(0.05 * step, 2) for step in range(1, 20)), 0.98, 0.99)
-"""Thresholds of precision-recall curves."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,13 @@ class ClipEvents(NamedTuple):
 
 @dataclass
 class Analysis:
-    """Counts, curves and errors of some clips."""
+    """Counts and errors of some clips."""
 
     classes: Sequence[str]
     counts: np.ndarray
     """True, detected and found events, shape (classes, 3)."""
-    level_counts: np.ndarray
-    """Detected and found events at each of LEVELS, shape (classes, levels, 2)."""
+    curves: EventCurves
+    """The same at every threshold."""
     events: dict[str, ClipEvents] = field(default_factory=dict)
     """By clip."""
     errors: list[Error] = field(default_factory=list)
@@ -85,7 +84,7 @@ def analyse(
     scores: Mapping[str, np.ndarray],
     thresholds: Sequence[float],
     classes: Sequence[str],
-    hop_s: float,
+    grid: FrameGrid,
     collar: Collar = USUAL_COLLAR,
 ) -> Analysis:
     """Find all errors, clip by clip.
@@ -96,17 +95,20 @@ def analyse(
         scores: Post-processed scores of the clips, shape (frames, classes).
         thresholds: What each class's scores must reach.
         classes: Labels in the order of the scores.
-        hop_s: Seconds of a frame.
+        grid: From frames to seconds.
         collar: Which detected events count as found.
     """
-    found = Analysis(classes, np.zeros((len(classes), 3), int), np.zeros((len(classes), len(LEVELS), 2), int))
+    curves = EventCurves(classes, grid, collar_s=collar.collar_s, offset_share=collar.offset_share)
+    found = Analysis(classes, np.zeros((len(classes), 3), int), curves)
     for clip, duration_s in durations_s.items():
-        true, array = _by_column(merge_overlapping(truth[clip]), classes), scores[clip]
+        array = scores[clip]
         # what reaches the threshold of its class reaches 0
         reached = np.where(array >= np.asarray(thresholds, array.dtype), array, -np.inf)
-        ((_, detected),) = _decoded(reached, (0.0,), hop_s, duration_s, classes)
-        _count_levels(found, true, array, hop_s, duration_s, collar)
-        _add_errors(found, clip, true, detected, array, hop_s, collar)
+        detected = tuple(decode_events(reached, classes, grid, 0.0, duration_s))
+        events = ClipEvents(merge_overlapping(truth[clip]), detected)
+        found.events[clip] = events
+        curves.add(clip, array, events.truth, duration_s)
+        _add_errors(found, clip, events, array, grid, collar)
     return found
 
 
@@ -121,32 +123,10 @@ def _by_column(events: Iterable[Event], classes: Sequence[str]) -> _Columns:
     return by_column
 
 
-def _decoded(
-    scores: np.ndarray, levels: Sequence[float], hop_s: float, duration_s: float, classes: Sequence[str]
-) -> Iterable[tuple[int, _Columns]]:
-    """Events by class, at ascending thresholds."""
-    runs = find_all_runs(scores, levels)
-    for level in range(len(levels)):
-        own = runs.select(runs.level == level)
-        yield (
-            level,
-            _by_column(own.to_events(own.first * hop_s, np.minimum(own.last * hop_s, duration_s), classes), classes),
-        )
-
-
-def _count_levels(
-    found: Analysis, true: _Columns, scores: np.ndarray, hop_s: float, duration_s: float, collar: Collar
-) -> None:
-    for level, detected in _decoded(scores, LEVELS, hop_s, duration_s, found.classes):
-        for column, events in detected.items():
-            hits = _match(true.get(column, []), events, collar) >= 0
-            found.level_counts[column, level] += len(events), hits.sum()
-
-
 def _add_errors(
-    found: Analysis, clip: str, true: _Columns, detected: _Columns, scores: np.ndarray, hop_s: float, collar: Collar
+    found: Analysis, clip: str, both: ClipEvents, scores: np.ndarray, grid: FrameGrid, collar: Collar
 ) -> None:
-    found.events[clip] = ClipEvents(*(tuple(sorted(chain.from_iterable(side.values()))) for side in (true, detected)))
+    true, detected = _by_column(both.truth, found.classes), _by_column(both.detected, found.classes)
     for column in sorted(true.keys() | detected.keys()):
         wanted, events = true.get(column, []), detected.get(column, [])
         matched = _match(wanted, events, collar)
@@ -155,7 +135,7 @@ def _add_errors(
         false = [event for index, event in enumerate(events) if index not in matched]
         for kind, errors, others in ((MISS, missed, detected), (FALSE_ALARM, false, true)):
             for event in errors:
-                score, peak_s = _peak(scores[:, column], event, hop_s)
+                score, peak_s = _peak(scores[:, column], event, grid)
                 other = _overlapping(event, column, others)
                 found.errors.append(Error(kind, clip, column, event.onset_s, event.offset_s, score, peak_s, other))
 
@@ -164,12 +144,12 @@ def _match(truth: list[Event], detected: list[Event], collar: Collar) -> np.ndar
     return match_events(truth, detected, has_offsets=True, collar_s=collar.collar_s, offset_share=collar.offset_share)
 
 
-def _peak(scores: np.ndarray, event: Event, hop_s: float) -> tuple[float, float]:
+def _peak(scores: np.ndarray, event: Event, grid: FrameGrid) -> tuple[float, float]:
     """Highest score inside an event, and the middle of its frame in seconds."""
-    first = min(int(np.floor(round(event.onset_s / hop_s, 6))), len(scores) - 1)
-    last = max(first + 1, int(np.ceil(round(event.offset_s / hop_s, 6))))
+    first = min(grid.onset_frame(event.onset_s), len(scores) - 1)
+    last = max(first + 1, grid.offset_frame(event.offset_s))
     frame = first + int(scores[first:last].argmax())
-    return float(scores[frame]), (frame + 0.5) * hop_s
+    return float(scores[frame]), (frame + 0.5) * grid.hop_s
 
 
 def _overlapping(event: Event, column: int, others: _Columns) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed import __version__
-from efficient_sed.audio.grid import SAMPLE_RATE
+from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.labels import warning_about
 from efficient_sed.data.score_checks import check_scores
@@ -19,7 +19,6 @@ from efficient_sed.files.pages import write_html
 from efficient_sed.inference.error_report.choose import Span, choose_errors, spans
 from efficient_sed.inference.error_report.find import (
     FALSE_ALARM,
-    LEVELS,
     MISS,
     USUAL_COLLAR,
     Analysis,
@@ -31,12 +30,13 @@ from efficient_sed.inference.error_report.find import (
 from efficient_sed.inference.page_sound import TRACKS, check_page, frequency_marks, sound_data
 from efficient_sed.metrics.psds.result import PsdsResult
 from efficient_sed.metrics.psds.roc import HOUR_S, Curve
+from efficient_sed.metrics.thresholds import BestThresholds
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("charts.js", "confusion.js", "list.js", "errors.js")
 MAX_ERRORS, MOST_ERRORS = 300, 2000
 MAX_COLUMNS = 400  # of an excerpt's spectrogram
-MAX_POINTS = 200  # of a PSD-ROC: more than a small chart shows
+MAX_POINTS = 200  # of a curve: more than a small chart shows
 SCORE_STEPS = 1000  # that curves of excerpts are rounded to
 
 
@@ -47,7 +47,7 @@ def write_error_report(
     scores: Mapping[str, np.ndarray],
     thresholds: Sequence[float],
     classes: Sequence[str],
-    hop_s: float,
+    grid: FrameGrid,
     *,
     psds: PsdsResult | None = None,
     collar: Collar = USUAL_COLLAR,
@@ -63,7 +63,7 @@ def write_error_report(
         scores: Post-processed scores by the clip's id, shape (frames, classes).
         thresholds: What each class's scores must reach in an event.
         classes: Labels in the order of the scores.
-        hop_s: Seconds of a frame.
+        grid: From frames to seconds.
         psds: Whose curves and values are shown, too; default None, none.
         collar: Which detected events count as found.
         title: Said in the page's head: model and data.
@@ -81,7 +81,8 @@ def write_error_report(
     for clip in clips:
         check_scores(f"clip {clip.id!r}", scores[clip.id], classes)
     durations_s = {clip.id: clip.duration_s for clip in clips}
-    analysis = analyse(durations_s, truth, scores, thresholds, classes, hop_s, collar)
+    analysis = analyse(durations_s, truth, scores, thresholds, classes, grid, collar)
+    best = analysis.curves.best()
     listed = choose_errors(analysis.errors, max_errors)
     data = {
         "version": __version__,
@@ -92,13 +93,13 @@ def write_error_report(
         "hours": sum(durations_s.values()) / HOUR_S,
         "collar": collar.collar_s,
         "offsetShare": collar.offset_share,
-        "hop": hop_s,
+        "hop": grid.hop_s,
         "numErrors": {kind: sum(error.kind == kind for error in analysis.errors) for kind in (MISS, FALSE_ALARM)},
         "psds": None if psds is None else _psds(psds),
-        "classes": [_class(analysis, column, thresholds[column], psds) for column in range(len(classes))],
+        "classes": [_class(analysis, column, thresholds[column], best, psds) for column in range(len(classes))],
         "confusion": {kind: _confusion(analysis, kind) for kind in (MISS, FALSE_ALARM)},
         "frequencies": frequency_marks(),
-        "errors": list(_listed(listed, analysis, clips, scores, hop_s)),
+        "errors": list(_listed(listed, analysis, clips, scores, grid.hop_s)),
     }
     write_html(PAGE, SCRIPTS, data, Path(output), TRACKS)
 
@@ -127,15 +128,12 @@ def _psds(psds: PsdsResult) -> dict[str, Any]:
     }
 
 
-def _class(analysis: Analysis, column: int, threshold: float, psds: PsdsResult | None) -> dict[str, Any]:
-    """Counts of a class, its precision and recall at rising thresholds, and its PSD-ROC."""
+def _class(
+    analysis: Analysis, column: int, threshold: float, best: BestThresholds, psds: PsdsResult | None
+) -> dict[str, Any]:
+    """Counts of a class, its precision and recall at falling thresholds, its best F1 and threshold, and its PSD-ROC."""
     label = analysis.classes[column]
     num_true, num_detected, num_found = analysis.counts[column].tolist()
-    points = [
-        [level, found / detected, found / num_true]
-        for level, (detected, found) in zip(LEVELS, analysis.level_counts[column].tolist(), strict=True)
-        if detected and num_true
-    ]
     value, roc = None, None
     if psds is not None and label in psds.per_class:
         value, roc = psds.per_class[label], _thinned(psds.roc.per_class[label], float(psds.variant["max_efpr"]))
@@ -145,10 +143,22 @@ def _class(analysis: Analysis, column: int, threshold: float, psds: PsdsResult |
         "events": num_true,
         "detected": num_detected,
         "found": num_found,
-        "precisionRecall": points,
+        "precisionRecall": _precision_recall(analysis, column) if num_true else [],
+        "best": [best.f1[column], best.thresholds[column]] if num_true else None,
         "psds": value,
         "roc": roc,
     }
+
+
+def _precision_recall(analysis: Analysis, column: int) -> list[list[float]]:
+    """Recall and precision at falling thresholds; the more are detected, the fewer of them are kept."""
+    curve = analysis.curves.curve(column)
+    if not len(curve.scores):
+        return []
+    kept = np.unique(np.geomspace(1, len(curve.scores), MAX_POINTS).astype(int)) - 1
+    kept = kept[curve.detected[kept] > 0]
+    points = np.stack([curve.hits[kept] / curve.num_true, curve.hits[kept] / curve.detected[kept]], axis=1)
+    return np.round(points, 4).tolist()  # type: ignore[no-any-return]
 
 
 def _thinned(curve: Curve, max_efpr: float) -> list[list[float]]:

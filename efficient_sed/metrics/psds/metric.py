@@ -30,7 +30,7 @@ def _scores(
     )
 
 
-_PSDS2_SCORES = _scores("psds2", "PSDS2", "PSDS2", column="PSDS2", tuned_column="PSDS2 tuned")
+_PSDS2_SCORES = _scores("psds2", "PSDS2", "PSDS2", column="PSDS2", tuned_column="")
 
 
 @METRICS.register("psds")

@@ -51,7 +51,7 @@ function drawRoc(svg, { psds, classes }, chosen) {
 function drawPrecisionRecall(svg, { classes }, chosen) {
   const drawn = chosenLast(classes, chosen).filter((column) => classes[column].events);
   const kind = (column) => (column === chosen ? "chosen" : "");
-  const lines = drawn.map((column) => ({ points: classes[column].precisionRecall.map(([, precision, recall]) => [recall, precision]), kind: kind(column), title: classes[column].label }));
+  const lines = drawn.map((column) => ({ points: classes[column].precisionRecall, kind: kind(column), title: classes[column].label }));
   const marks = drawn.filter((column) => classes[column].detected).map((column) => {
     const { label, threshold } = classes[column];
     const [x, y] = [recallOf(classes[column]), precisionOf(classes[column])];

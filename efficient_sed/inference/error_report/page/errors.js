@@ -11,6 +11,7 @@ const count = (number, word, words = `${word}s`) => `${number} ${number === 1 ? 
 const perHour = ({ detected, found }) => (detected - found) / DATA.hours;
 const CLASS_COLUMNS = [
   { key: "label", label: "class", isText: true, value: (own) => own.label },
+  { key: "threshold", label: "thresh.", value: (own) => own.threshold, shown: (own) => String(Number(own.threshold.toFixed(3))) },
   { key: "events", label: "events", value: (own) => own.events },
   { key: "found", label: "found", value: (own) => own.found },
   { key: "missed", label: "missed", value: (own) => own.events - own.found },
@@ -20,7 +21,7 @@ const CLASS_COLUMNS = [
   { key: "recall", label: "recall", value: recallOf, shown: (own) => share(recallOf(own)) },
   { key: "f1", label: "F1", value: f1Of, shown: (own) => share(f1Of(own)) },
   ...(DATA.psds ? [{ key: "psds", label: DATA.psds.name, value: (own) => own.psds, shown: (own) => share(own.psds) }] : []),
-  { key: "threshold", label: "threshold", value: (own) => own.threshold, shown: (own) => String(Number(own.threshold.toFixed(3))) },
+  { key: "best", label: "best F1", value: ({ best }) => best && best[0], shown: ({ best }) => (best ? `${best[0].toFixed(2)} at ${best[1].toFixed(2)}` : "") },
 ];
 
 function describePage() {
