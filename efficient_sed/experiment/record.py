@@ -34,9 +34,11 @@ def table_scores() -> tuple[Score, ...]:
 
 def result_columns() -> tuple[str, ...]:
     """Columns of a CSV of results."""
-    keys = [score.key for score in table_scores()]
-    spreads = [f"{key}_sd" for key in ("score", *keys)]
-    return ("model", "score", "metric", *keys, "num_runs", *spreads, *RUN_COLUMNS, *COMPLEXITY_COLUMNS[1:])
+    first = [score.key for score in table_scores() if not score.is_last_in_csv]
+    last = [score.key for score in table_scores() if score.is_last_in_csv]
+    spreads = [f"{key}_sd" for key in ("score", *first)]
+    columns = ("model", "score", "metric", *first, "num_runs", *spreads, *RUN_COLUMNS, *COMPLEXITY_COLUMNS[1:])
+    return (*columns, *last, *(f"{key}_sd" for key in last))
 
 
 def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:

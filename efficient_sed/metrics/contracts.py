@@ -50,6 +50,8 @@ class Score:
     of the CSV, too. Empty: in result.json, on the page and as an axis alone."""
     tuned_column: str = ""
     """The same of the score after tuned post-processing."""
+    is_last_in_csv: bool = False
+    """Its columns of the CSV stand behind all others, so that scripts that read files by place go on to."""
     lead: int = 0
     """Above 0: tables and pictures lead with it; of several that a result has, with the highest."""
 
@@ -68,7 +70,7 @@ class Score:
     def tuned(self) -> Score:
         """The same score after tuned post-processing."""
         key, name, title = f"{self.key}{TUNED}", f"{self.name} tuned", f"{self.title}, tuned"
-        return replace(self, key=key, name=name, title=title, column=self.tuned_column, lead=0)
+        return replace(self, key=key, name=name, title=title, column=self.tuned_column, lead=0, is_last_in_csv=True)
 
     def show(self, value: float | None) -> str:
         """A value as a table shows it; empty for None."""

@@ -127,7 +127,9 @@ def test_columns_and_order_of_files_written_before() -> None:
         "model,score,metric,psds1,psds2,psds,onset_f,segment_error_rate,num_runs,score_sd,psds1_sd,psds2_sd,psds_sd,"
         "onset_f_sd,segment_error_rate_sd,seed,fold,signature,data,manifest_hash,clips_scored,median_frames,epochs,"
         "steps,trained_on,params,macs,macs_deepspeed,macs_published,macs_note,macs_frontend,seconds,clips_per_s,"
-        "clips_per_s_q1,clips_per_s_q3,batch_size,latency_ms,peak_memory_mb,precision,device,torch,commit,created"
+        "clips_per_s_q1,clips_per_s_q3,batch_size,latency_ms,peak_memory_mb,precision,device,torch,commit,created,"
+        "psds1_macro_tuned,psds_macro_tuned,event_f1_macro,event_f1_macro_tuned,psds1_macro_tuned_sd,"
+        "psds_macro_tuned_sd,event_f1_macro_sd,event_f1_macro_tuned_sd"
     )
 
 

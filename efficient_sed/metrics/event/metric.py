@@ -43,6 +43,7 @@ class CollarCounts(ClipMetric):
             "F1 of events, mean over classes",
             most=1.0,
             column="event F1",
+            is_last_in_csv=True,
             tuned_column="event F1 tuned",
         ),
         Score("event_onset_f1", "onset F1", "F1 of events, onset alone", most=1.0),
