@@ -68,9 +68,9 @@ def parse_thresholds(text: str, classes: Sequence[str]) -> dict[str, float]:
     while True:
         label = next((label for label in labels if rest.startswith(f"{label}=")), None)
         if label is None:
-            typed, _, value = rest.partition("=")
-            problem = f"no such class; {nearest(typed, labels)}" if value else "LABEL=THRESHOLD, joined by commas"
-            raise ConfigError(f"threshold={rest} is not allowed: {problem}")
+            typed, equals, value = rest.partition("=")
+            problem = f"no such class; {nearest(typed, labels)}" if equals else "LABEL=THRESHOLD, joined by commas"
+            raise ConfigError(f"threshold={typed}{equals}{value.partition(',')[0]} is not allowed: {problem}")
         require(label not in found, "threshold", text, f"each class once, and {label} is there twice")
         value, comma, rest = rest[len(label) + 1 :].partition(",")
         try:
