@@ -25,7 +25,6 @@ def add_parser(commands: Commands) -> None:
         "Score a trained model on the test part of a data set.",
         examples=(
             "evaluate fmn04_synthetic data=synthetic",
-            "evaluate mine.safetensors data=folder data.root=my_sounds --part validation",
             "evaluate mine.safetensors data=folder data.root=my_sounds --report errors.html",
         ),
     )

@@ -23,7 +23,7 @@ def add_parser(commands: Commands) -> None:
         "Choose windows, change points and thresholds of a trained model on the validation part of a data set.",
         examples=(
             "tune fmn04+tf-128_synthetic data=synthetic --output tuned.json",
-            "tune runs/mine/model.safetensors data=folder data.root=my_sounds --output tuned.safetensors",
+            "tune runs/mine/model.safetensors data=synthetic --output tuned.safetensors",
         ),
     )
     parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")
