@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from efficient_sed.models.weights import cards
 # Speed is measured in benchmarks/, never asserted here.
 settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred commands that tests start would compile all of it again
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that have slow tests: one that comes last is waited for by a process that has no other."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -64,10 +64,10 @@ def lengths_table(lengths: Mapping[str, Lengths], *, is_whole: bool = False) -> 
     table = Table(title="Seconds of an event in training", title_justify="left")
     for column in ("class", "events", "10 % are shorter than", "median", "10 % are longer than"):
         table.add_column(column, justify="left" if column == "class" else "right")
-    counts = {label: own.count for label, own in lengths.items()}
+    counts = {label: own.num_events for label, own in lengths.items()}
     for label in _shown(list(lengths), counts, is_whole=is_whole):
         own = lengths[label]
-        table.add_row(label, f"{own.count:,}", *(f"{value:.2f}" for value in own[1:]))
+        table.add_row(label, f"{own.num_events:,}", *(f"{value:.2f}" for value in own[1:]))
     return table
 
 

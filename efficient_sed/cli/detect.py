@@ -219,7 +219,7 @@ def _detect(
         whole = [each for each in found if each.error is None]
         if folder is None and whole:
             write_all(whole, options, is_partial=len(found) < len(recordings))
-    note = found[0].rule.note
+    note = whole[0].rule.note if whole else ""
     if note and (options.format != SCORES or options.report):  # scores know no threshold
         print(f"efficient-sed: {note}", file=sys.stderr)
     return found

@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
         "Score what any model wrote: PSDS, F1, pAUROC of a folder of score tables.",
         examples=(
             "score scores --truth truth.tsv --durations durations.tsv",
-            "score scores --truth truth.tsv --durations durations.tsv --output results/mine --params 1.1e6 --macs 9e8",
+            "score scores --truth truth.tsv --durations durations.tsv --output runs/mine",
         ),
     )
     parser.add_argument(

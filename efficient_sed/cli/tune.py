@@ -24,7 +24,6 @@ def add_parser(commands: Commands) -> None:
         examples=(
             "tune fmn04+tf-128_synthetic data=synthetic --output tuned.json",
             "tune runs/mine/model.safetensors data=folder data.root=my_sounds --output tuned.safetensors",
-            "tune fmn10+tf-256_strong data=folder data.root=my_sounds evaluation.tune=event_f1 --output tuned.json",
         ),
     )
     parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")

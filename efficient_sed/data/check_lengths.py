@@ -22,7 +22,7 @@ SHORT_CLIP_S = 10.0
 class Lengths(NamedTuple):
     """Lengths of the events of a class in seconds."""
 
-    count: int
+    num_events: int
     short_s: float
     """A tenth of them are shorter."""
     median_s: float
@@ -70,7 +70,7 @@ def propose(clips: Sequence[Clip], lengths: Mapping[str, Lengths], hop_s: float)
     """
     if not lengths:
         return []
-    many = {label: own for label, own in lengths.items() if own.count >= FEW_EVENTS} or lengths
+    many = {label: own for label, own in lengths.items() if own.num_events >= FEW_EVENTS} or lengths
     short, short_s = min(((label, own.short_s) for label, own in many.items()), key=lambda pair: pair[1])
     frames = 2 * math.floor((short_s / hop_s - 1) / 2 + 1e-9) + 1
     frames = min(max(1, frames), MAX_MEDIAN_FRAMES)

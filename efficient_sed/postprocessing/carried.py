@@ -77,12 +77,12 @@ class Postprocessing:
         require(thresholds is None or isinstance(thresholds, list | tuple), "thresholds", thresholds, "a list, or null")
         require(hop_s is None or (_is_number(hop_s) and hop_s > 0), "hop_s", hop_s, "seconds above 0, or null")
         require(isinstance(notes, Mapping), "notes", notes, "a table")
-        chains = (Chain.from_list(stored.get(key, ())) for key in ("scores", "events"))
-        return cls(*chains, None if thresholds is None else tuple(thresholds), hop_s, notes)
+        scores, events = (Chain.from_list(stored.get(key, ())) for key in ("scores", "events"))
+        return cls(scores, events, None if thresholds is None else tuple(thresholds), hop_s, notes)
 
     def check(self, num_classes: int, hop_s: float | None = None) -> None:
         """Raise a ConfigError unless parameters fit a model's number of classes, and its frame if that is given."""
-        is_on_grid = None in (hop_s, self.hop_s) or math.isclose(self.hop_s, hop_s, rel_tol=1e-6)
+        is_on_grid = hop_s is None or self.hop_s is None or math.isclose(self.hop_s, hop_s, rel_tol=1e-6)
         require(is_on_grid, "hop_s", self.hop_s, f"{hop_s} s, the model's frame")
         self.scores.check(num_classes)
         self.events.check(num_classes)

@@ -150,6 +150,10 @@ def emptied(folder: Path) -> None:
         path.unlink()
 
 
+def another_file(folder: Path) -> None:
+    (folder / "scores" / "a.txt").touch()
+
+
 def other_hop(folder: Path) -> None:
     write_table(folder / "scores" / "clip4.tsv", np.zeros((50, 3)), np.arange(51) * 0.04)
 
@@ -172,7 +176,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "empty": (emptied, "", "scores={own}/scores: holds no TSV or npz file of scores"),
     "no table": (replaced("scores/clip1.tsv", "0.02\t", "loud\t"), "", "clip1.tsv: not a table of scores ("),
     "other file": (
-        lambda folder: (folder / "scores" / "a.txt").write_text("") and None,
+        another_file,
         "",
         "holds a.txt, which is no TSV or npz file of scores",
     ),

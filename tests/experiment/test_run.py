@@ -38,6 +38,7 @@ from efficient_sed.experiment.score import score_part
 from efficient_sed.frontier.points import run_points
 from efficient_sed.frontier.runs import read_results
 from efficient_sed.metrics.psds.clips import PsdsClips
+from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 QUICK = BenchmarkConfig(seconds=1.0, repeats=3)
@@ -190,6 +191,33 @@ def test_other_options_of_the_evaluation_score_the_kept_model(copied: Finished) 
     assert result["measured"]["evaluation"]["created"] >= copied.result["measured"]["evaluation"]["created"]
     assert result["complexity"] == copied.result["complexity"]
     back = run_experiment(copied.config, show_progress=False)
+    assert back["metrics"] == copied.result["metrics"]
+
+
+def test_post_processing_is_tuned_on_validation_and_travels(finished: Finished, tiny_data: Splits) -> None:
+    tuning, metrics = finished.result["tuning"], finished.result["metrics"]
+    assert (tuning["for"], tuning["part"], tuning["data"], tuning["clips"]) == ("psds1", "validation", "synthetic", 4)
+    assert tuning["manifest_hash"] == tiny_data.manifest_hash
+    model = es.load_model(str(finished.folder / "model.safetensors"))
+    assert model.provenance.postprocessing == tuning["postprocessing"]
+    own = Postprocessing.of(model.provenance.postprocessing, 1, len(model.classes), model.grid.hop_s)
+    assert own.notes["manifest_hash"] == tiny_data.manifest_hash
+    for part in ("scores", "events"):
+        gain = metrics["gain_of_tuning"][part]
+        assert gain["untuned"] == pytest.approx(metrics[gain["metric"]], abs=1e-12)
+        assert gain["tuned"] == pytest.approx(metrics[f"{gain['metric']}_tuned"], abs=1e-12)
+
+
+def test_other_tuning_leaves_the_training(copied: Finished) -> None:
+    none = run_experiment(replace(copied.config, evaluation=EvaluationConfig(tune="none")), show_progress=False)
+    assert none["tuning"] is None
+    assert not [key for key in none["metrics"] if "tun" in key]
+    model = es.load_model(str(copied.folder / "model.safetensors"))
+    assert not model.provenance.postprocessing
+    kept = [key for key in copied.result["metrics"] if "tun" not in key]
+    assert {key: none["metrics"][key] for key in kept} == {key: copied.result["metrics"][key] for key in kept}
+    back = run_experiment(copied.config, show_progress=False)
+    assert back["tuning"] == copied.result["tuning"]
     assert back["metrics"] == copied.result["metrics"]
 
 

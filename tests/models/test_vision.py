@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+from functools import cache
 
 import pytest
 import torch
@@ -48,6 +49,7 @@ def create(name: str, num_classes: int = 5) -> SedModel:
     return model.eval()
 
 
+@cache
 def on_meta(name: str, num_classes: int = 527) -> SedModel:
     with torch.device("meta"):
         return es.create_model(name, num_classes).eval()
@@ -168,7 +170,7 @@ def test_tagging_head_is_timms(name: str) -> None:
     """The clip's logits are those of timm's own pooling, norm and classifier with the same weights."""
     import timm
 
-    model = on_meta(name, 7).to_empty(device="cpu")
+    model = copy.deepcopy(on_meta(name, 7)).to_empty(device="cpu")
     torch.manual_seed(0)
     for parameter in model.classifier.parameters():
         nn.init.normal_(parameter, 0, 0.1)

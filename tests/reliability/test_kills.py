@@ -8,7 +8,7 @@ from reliability.kills import SHARES, main
 
 @pytest.mark.slow
 def test_killed_and_typed_again(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["--kind", "pseudo-label,data pack,convert,download", "--count", "8", "--seed", "1"]) == 0
+    assert main(["--kind", "pseudo-label,data pack,convert,download", "--count", "5", "--seed", "1"]) == 0
     assert "| convert | 1 |" in capfd.readouterr().out
 
 

@@ -132,7 +132,7 @@ def test_failed_killed_and_started_again(
     sweep = subprocess.Popen(
         [sys.executable, "-m", "efficient_sed", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (second / "last.ckpt").is_file() and sweep.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     sweep.kill()  # its run notices

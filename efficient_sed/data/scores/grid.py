@@ -82,7 +82,7 @@ def count_frames(where: str, rows: Rows, hop_s: float) -> np.ndarray:
     is_right = (np.abs(rows.onsets_s - begins * hop_s) <= MAX_TIME_ERROR_S) & (ends > begins)
     is_right[:-1] &= np.abs(rows.offsets_s - ends * hop_s)[:-1] <= MAX_TIME_ERROR_S
     if is_right.all():
-        return (ends - begins).astype(np.int64)
+        return np.asarray(ends - begins, np.int64)
     row = int(np.argmin(is_right))
     onset_s, offset_s, begin_s = rows.onsets_s[row], rows.offsets_s[row], begins[row] * hop_s
     meant = f"; is frame_hop_s={offset_s:g} meant?" if row == 0 and onset_s == 0 < offset_s else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -58,7 +59,8 @@ class CollarCounts(ClipMetric):
         offset_share: float = OFFSET_SHARE,
     ) -> None:
         self.classes, self.grid, self.thresholds = classes, grid, thresholds
-        self.collar_s, self.offset_share, self.duration_s = collar_s, offset_share, 0.0
+        self.collar_s, self.offset_share = collar_s, offset_share
+        self._durations: list[float] = []
         self._column = {label: column for column, label in enumerate(classes)}
         self._both, self._onsets = (
             HitCounts(classes, has_offsets=has_offsets, collar_s=collar_s, offset_share=offset_share)
@@ -88,11 +90,11 @@ class CollarCounts(ClipMetric):
         for counts in (self._both, self._onsets):
             counts.add(events, detected)
             counts.add_detected(num_others)
-        self.duration_s += duration_s
+        self._durations.append(duration_s)
 
     def merge(self, other: CollarCounts) -> None:
         """Take over the counts of another process."""
-        self.duration_s += other.duration_s
+        self._durations += other._durations
         self._both.merge(other._both)
         self._onsets.merge(other._onsets)
 
@@ -123,6 +125,7 @@ class CollarCounts(ClipMetric):
         Shares are None where there is nothing to take them of.
         """
         hits, num_true, num_detected = self._both.counts
+        hours = math.fsum(self._durations) / HOUR_S  # exact, so that the order of clips does not matter
         levels = np.broadcast_to(THRESHOLD if self.thresholds is None else self.thresholds, len(self.classes))
         counts = BestThresholds(levels, hits, num_detected, num_true)
         precision, recall, f1 = (list(map(number, share)) for share in (counts.precision, counts.recall, counts.f1))
@@ -132,7 +135,7 @@ class CollarCounts(ClipMetric):
                 "found": int(hits[c]),
                 "missed": int(num_true[c] - hits[c]),
                 "false_alarms": int(num_detected[c] - hits[c]),
-                "false_alarms_per_hour": float((num_detected[c] - hits[c]) / self.duration_s * HOUR_S),
+                "false_alarms_per_hour": float((num_detected[c] - hits[c]) / hours),
                 "precision": precision[c],
                 "recall": recall[c],
                 "f1": f1[c],

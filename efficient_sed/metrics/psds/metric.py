@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class PsdsMetric(ClipMetric):
     """Polyphonic sound detection score by a run's parameters: entries are named psds1 with DCASE's, else psds."""
 
     rank = 1
-    scores = (
+    scores: ClassVar[tuple[Score, ...]] = (
         *_scores("psds1", "PSDS1", "PSDS1"),
         *_PSDS2_SCORES,  # keeps its column's place
         *_scores("psds", "PSDS", "PSDS with other parameters"),
@@ -96,18 +96,16 @@ class Psds2Metric(PsdsMetric):
         return cls(_back_end(setting, PSDS2))
 
     def metrics(self) -> dict[str, Any]:
-        """PSDS2, its plain mean over classes, and the value of each class.
+        """PSDS2, its plain mean over classes, and the value of each class; variant is that of `psds`.
 
         Raises:
             DataError: If there is no event in the ground truth.
         """
         result = self.back_end.compute()
-        computed_by = f"{result.variant['back_end']}, {result.variant['back_end_version']}"
         return {
             "psds2_macro": result.macro,
             "psds2": result.psds,
             "psds2_per_class": dict(result.per_class),
-            "variant": {"psds2": computed_by},
         }
 
     def report(self, variant: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:

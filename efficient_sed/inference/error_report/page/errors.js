@@ -17,7 +17,7 @@ const CLASS_COLUMNS = [
   { key: "missed", label: "missed", value: (own) => own.events - own.found },
   { key: "false", label: "false", value: (own) => own.detected - own.found },
   { key: "rate", label: "false/h", value: perHour, shown: (own) => perHour(own).toFixed(1) },
-  { key: "precision", label: "precision", value: precisionOf, shown: (own) => share(precisionOf(own)) },
+  { key: "precision", label: "prec.", value: precisionOf, shown: (own) => share(precisionOf(own)) },
   { key: "recall", label: "recall", value: recallOf, shown: (own) => share(recallOf(own)) },
   { key: "f1", label: "F1", value: f1Of, shown: (own) => share(f1Of(own)) },
   ...(DATA.psds ? [{ key: "psds", label: DATA.psds.name, value: (own) => own.psds, shown: (own) => share(own.psds) }] : []),
