@@ -7,24 +7,27 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from efficient_sed.benchmark.model_list import Row, leading_score
+from efficient_sed.benchmark.model_list import Row
 
 
 def released_table(rows: Sequence[Row]) -> Table:
     """Released weights for a terminal of 80 columns."""
-    table = _table("Released weights (MACs of a 10 s clip)", ("name", "task", "params", "MACs", "score", "here"))
+    table = _table(
+        "Released weights (MACs of a 10 s clip)", ("name", "task", "params", "MACs", "score", "tuned", "here")
+    )
     for row in rows:
-        score = f"{leading_score(row):.3f}" if row["scores"] else ""
+        score = row["scores"][0] if row["scores"] else {"value": None, "tuned": None}
         table.add_row(
             row["name"],
             row["task"],
             _millions(row["params"]),
             _millions(row["macs"]),
-            score,
+            *("" if score[key] is None else f"{score[key]:.3f}" for key in ("value", "tuned")),
             "yes" if row["path"] else "no",
         )
     table.caption = (
-        "score: macro PSDS1 for detection, mAP else; on different data they do not compare. "
+        "score: macro PSDS1 for detection, mAP else; on different data they do not compare; "
+        "tuned: with the post-processing that the file carries. "
         "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME. "
         "Others are composed: efficient-sed models --composable"
     )
@@ -47,10 +50,9 @@ def card_table(row: Row) -> Table:
     for key, value in row.items():
         if key == "scores":
             for score in value:
-                table.add_row(
-                    score["metric"],
-                    Text(f"{score['value']:.4g} on {score['evaluated_on']}{_conditions(score)}; {score['source']}"),
-                )
+                tuned = "" if score["tuned"] is None else f", tuned {score['tuned']:.4g},"
+                where = f"on {score['evaluated_on']}{_conditions(score)}; {score['source']}"
+                table.add_row(score["metric"], Text(f"{score['value']:.4g}{tuned} {where}"))
         elif key == "input":
             table.add_row(
                 key, ", ".join(f"{name} {number}" for name, number in value.items()) if value else "not sound"

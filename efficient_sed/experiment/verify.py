@@ -49,6 +49,23 @@ class DataFacts:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A score here and on the card."""
+
+    metric: str
+    expected: float
+    measured: float | None
+    """None if the data do not compare: then nothing is computed."""
+
+    def line(self, tolerance: float) -> str:
+        """The same for a terminal."""
+        if self.measured is None:
+            return f"  {self.metric}: {self.expected:.4f} on the card"
+        difference = f"difference {self.measured - self.expected:+.4f}, allowed {tolerance:g}"
+        return f"  {self.metric}: {self.measured:.4f} here, {self.expected:.4f} on the card: {difference}"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A comparison and what it rests on."""
 
@@ -57,9 +74,11 @@ class Verdict:
     reason: str | None
     """Why the data do not compare."""
     metric: str
+    """The first of the compared scores, as the next two."""
     expected: float
     measured: float | None
-    """None if the data do not compare: then nothing is computed."""
+    scores: tuple[Compared, ...]
+    """All that were compared: of several metrics, without and with tuned post-processing."""
     tolerance: float
     clips_found: int
     clips_expected: int | None
@@ -70,15 +89,14 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """The same for a terminal."""
-        if self.measured is None:
-            advice = "`efficient-sed evaluate` does so on any data with the model's classes"
-            values = f"{self.expected:.4f} on the card, not computed here: {advice}"
-        else:
-            difference = f"difference {self.measured - self.expected:+.4f}, allowed {self.tolerance:g}"
-            values = f"{self.measured:.4f} here, {self.expected:.4f} on the card: {difference}"
         return [
             f"{self.model}: {self.outcome}" + (f": {self.reason}" if self.reason else ""),
-            f"  {self.metric}: {values}",
+            *[compared.line(self.tolerance) for compared in self.scores],
+            *(
+                ["  nothing was computed; `efficient-sed evaluate` scores any data with the model's classes"]
+                if self.measured is None
+                else []
+            ),
             f"  clips: {_of(self.clips_found, self.clips_expected)}; classes: "
             f"{_of(self.classes_in_common, self.classes_expected)}",
             f"  card: {self.evaluated_on}; {self.source}",
@@ -126,32 +144,47 @@ def verify_model(name: str, data: str, overrides: Sequence[str], tolerance: floa
     score = choose_score(card, facts)
     reason = reason or why_not_comparable(card, score, facts)
     if reason is not None:
-        return judge(card, score, facts, tolerance, None, reason)
+        return judge(card, score, facts, tolerance, {}, reason)
     from efficient_sed.experiment.score import score_checkpoint
 
     metrics = score_checkpoint(name, config, "test", set())
-    measured = metrics[next(own.key for own in all_scores().values() if own.name == score.metric)]
-    if not math.isfinite(measured):
-        raise DataError(f"{name}: the score on these data is {measured}; are there events in the test part?")
+    measured = {
+        own.name: metrics[own.key] for own in all_scores(card.task).values() if own.name in card.values_beside(score)
+    }
+    if lost := [metric for metric, value in measured.items() if not math.isfinite(value)]:
+        number = f"{lost[0]} on these data is {measured[lost[0]]}"
+        raise DataError(f"{name}: {number}; are there events in the test part?")
     facts = replace(facts, num_clips=metrics["coverage"]["clips_scored"])  # data.on_error=skip may have left some out
     return judge(card, score, facts, tolerance, measured, why_not_comparable(card, score, facts))
 
 
 def judge(
-    card: Card, score: Score, facts: DataFacts, tolerance: float, measured: float | None, reason: str | None
+    card: Card, score: Score, facts: DataFacts, tolerance: float, measured: Mapping[str, float], reason: str | None
 ) -> Verdict:
-    """Put measured and published score side by side; `reason` says why they do not compare, if so."""
-    if reason is not None or measured is None:
+    """Put measured and published scores side by side.
+
+    Args:
+        card: Of the model.
+        score: What it is compared with, with the card's others of the same data.
+        facts: Of the data here.
+        tolerance: Largest absolute difference that passes, of each.
+        measured: By the names of scores; empty where nothing was computed.
+        reason: Why the data do not compare, if so.
+    """
+    scores = tuple(Compared(name, value, measured.get(name)) for name, value in card.values_beside(score).items())
+    if reason is not None or not measured:
         outcome = Outcome.NOT_COMPARABLE
     else:
-        outcome = Outcome.PASS if round(abs(measured - score.value), 9) <= tolerance else Outcome.FAIL
+        is_close = [c.measured is not None and round(abs(c.measured - c.expected), 9) <= tolerance for c in scores]
+        outcome = Outcome.PASS if all(is_close) else Outcome.FAIL
     return Verdict(
         model=card.name,
         outcome=outcome,
         reason=reason,
         metric=score.metric,
         expected=score.value,
-        measured=measured,
+        measured=scores[0].measured,
+        scores=scores,
         tolerance=tolerance,
         clips_found=facts.num_clips,
         clips_expected=score.clips_in_part,
@@ -227,7 +260,7 @@ def why_not_made(card: Card, config: RunConfig) -> tuple[str | None, DataFacts]:
     made = [compose_run([f"data={data.name}", *score.settings]).data.identity() for score in hashed]
     if any(all(data.identity()[key] == settings[key] for key in data.SCENE_KEYS) for settings in made):
         return None, facts
-    own = " or ".join(f"{' '.join(score.settings) or 'the defaults'}" for score in hashed)
+    own = " or ".join(dict.fromkeys(" ".join(score.settings) or "the defaults" for score in hashed))
     return why_other_clips(card, facts) or f"the data would be made with other settings than the card's: {own}", facts
 
 

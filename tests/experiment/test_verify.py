@@ -28,7 +28,7 @@ STRONG, WEAK, OWN = CARDS["fmn10+tf-256_strong"], CARDS["fmn10_weak"], CARDS[DEF
 LABELS = frozenset(audioset_labels("strong"))
 SOME = frozenset(sorted(LABELS)[:407])
 SOUNDS = frozenset(SOUND_CLASSES)
-HASHES = [score.manifest_hash for score in OWN.scores]
+HASHES = list(dict.fromkeys(score.manifest_hash for score in OWN.scores))
 
 COMPARABLE = [
     (STRONG, DataFacts(LABELS, SOME, 16_935), None),
@@ -84,7 +84,7 @@ def test_the_score_of_these_very_data_is_chosen() -> None:
 def test_outcomes(measured: float, tolerance: float, outcome: Outcome) -> None:
     assert STRONG.score is not None
     facts = DataFacts(LABELS, SOME, 16_000)
-    verdict = judge(STRONG, STRONG.score, facts, tolerance, measured, None)
+    verdict = judge(STRONG, STRONG.score, facts, tolerance, {"PSDS1 macro": measured}, None)
     assert verdict.outcome is outcome
     assert (verdict.clips_found, verdict.clips_expected, verdict.classes_in_common, verdict.classes_expected) == (
         16_000,
@@ -93,7 +93,21 @@ def test_outcomes(measured: float, tolerance: float, outcome: Outcome) -> None:
         407,
     )
     assert verdict.lines()[0] == f"fmn10+tf-256_strong: {outcome}"
-    assert judge(STRONG, STRONG.score, facts, tolerance, measured, "other data").outcome is Outcome.NOT_COMPARABLE
+    other = judge(STRONG, STRONG.score, facts, tolerance, {"PSDS1 macro": measured}, "other data")
+    assert other.outcome is Outcome.NOT_COMPARABLE
+
+
+@pytest.mark.parametrize("wrong", [None, "PSDS1 macro", "PSDS1 macro tuned", "event F1 macro", "event F1 macro tuned"])
+def test_every_score_of_the_same_data_is_compared(wrong: str | None) -> None:
+    assert OWN.score is not None
+    expected = OWN.values_beside(OWN.score)
+    assert list(expected) == ["PSDS1 macro", "PSDS1 macro tuned", "event F1 macro", "event F1 macro tuned"]
+    measured = {metric: value - 0.006 * (metric == wrong) for metric, value in expected.items()}
+    verdict = judge(OWN, OWN.score, DataFacts(SOUNDS, SOUNDS, 200, HASHES[0]), 0.005, measured, None)
+    assert verdict.outcome is (Outcome.PASS if wrong is None else Outcome.FAIL)
+    lines = [line for line in verdict.lines() if "on the card" in line]
+    assert [line.split(":")[0].strip() for line in lines] == list(expected)
+    assert ["-0.0060" in line for line in lines] == [metric == wrong for metric in expected]
 
 
 def test_facts_of_a_data_set(tiny_data: Splits) -> None:
@@ -122,7 +136,11 @@ def test_end_to_end(
     assert (other["outcome"], other["measured"], other["clips_found"]) == ("not comparable", None, 4)
 
     card = replace(
-        OWN, scores=(replace(OWN.score, value=1.0, manifest_hash=tiny_data.manifest_hash, clips=4, clips_in_part=4),)
+        OWN,
+        scores=tuple(
+            replace(score, value=1.0, manifest_hash=tiny_data.manifest_hash, clips=4, clips_in_part=4)
+            for score in OWN.scores[:2]
+        ),
     )
     monkeypatch.setattr(verify, "get_card", lambda _: card)
     assert main(command) == 1
@@ -130,7 +148,13 @@ def test_end_to_end(
     assert failed["outcome"] == "fail"
     assert 0 < failed["measured"] < 1
 
-    card = replace(card, scores=(replace(card.scores[0], value=round(failed["measured"], 3)),))
+    found = {compared["metric"]: round(compared["measured"], 3) for compared in failed["scores"]}
+    card = replace(
+        card,
+        scores=tuple(
+            replace(score, value=found[score.metric], tuned=found[f"{score.metric} tuned"]) for score in card.scores
+        ),
+    )
     assert main([word for word in command if word != "--json"]) == 0
     assert capsys.readouterr().out.startswith(f"{OWN.name}: pass\n  PSDS1 macro: {failed['measured']:.4f} here, ")
 

@@ -40,9 +40,9 @@ class InputContract:
 class Score:
     """A score with its conditions."""
 
-    metric: Literal["PSDS1 macro", "mAP"]
+    metric: Literal["PSDS1 macro", "event F1 macro", "mAP"]
     value: float
-    """In [0, 1]."""
+    """In [0, 1], without tuned post-processing."""
     data: Literal["audioset_strong", "audioset_weak", "synthetic"]
     evaluated_on: str
     source: str
@@ -57,6 +57,14 @@ class Score:
     """Hash of the very data, where they can be made again."""
     settings: tuple[str, ...] = ()
     """`key=value` that make them, empty for the defaults."""
+    tuned: float | None = None
+    """The same with the post-processing that the file carries, None where it carries none."""
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What a run that compares has, by the names of its scores."""
+        tuned = {} if self.tuned is None else {f"{self.metric} tuned": self.tuned}
+        return {self.metric: self.value, **tuned}
 
 
 @dataclass(frozen=True)
@@ -113,9 +121,9 @@ class Card:
         )
         require(self.params > 0 and self.macs > 0, "params and macs", f"{self.params} and {self.macs}", "above 0")
         require(
-            all(0 <= score.value <= 1 for score in self.scores),
+            all(0 <= value <= 1 for score in self.scores for value in score.values.values()),
             "scores",
-            [score.value for score in self.scores],
+            [value for score in self.scores for value in score.values.values()],
             "0 to 1",
         )
 
@@ -123,6 +131,11 @@ class Card:
     def score(self) -> Score | None:
         """The score that tables show."""
         return self.scores[0] if self.scores else None
+
+    def values_beside(self, score: Score) -> dict[str, float]:
+        """A score's values and those of the others that were made on the very same data, by the names of scores."""
+        same = [other for other in self.scores if score.manifest_hash and other.manifest_hash == score.manifest_hash]
+        return {name: value for own in (score, *same) for name, value in own.values.items()}
 
 
 @cache

@@ -95,7 +95,7 @@ def test_a_card_is_true_of_its_model(name: str) -> None:
     assert card.summary.endswith(".")
     assert "\n" not in card.summary
     assert card.licence == "MIT"
-    assert all(0 < score.value < 1 and score.source for score in card.scores)
+    assert all(0 < value < 1 and score.source for score in card.scores for value in score.values.values())
     assert (card.num_classes, card.class_list) == {
         "detection": (447, "audioset_strong") if card.url else (16, "synthetic"),
         "tagging": (527, "audioset_weak") if card.url else (16, "synthetic"),
@@ -169,6 +169,16 @@ def test_own_weights_are_those_of_the_card(name: str) -> None:
         card.input.clip_seconds,
         tuple(SOUND_CLASSES),
     )
+    is_tuned = bool(model.provenance.postprocessing)
+    assert is_tuned == (card.task == "detection")
+    assert [score.tuned is not None for score in card.scores] == [is_tuned] * len(card.scores)
+    if is_tuned:
+        tuned_on = model.provenance.postprocessing["notes"]["manifest_hash"]
+        assert tuned_on not in [
+            model.provenance.notes["manifest_hash"],
+            *(score.manifest_hash for score in card.scores),
+        ]
+        assert any(tuned_on in line for line in card.recipe)
     with torch.inference_mode():
         output = model(model.frontend(torch.randn(1, 16_000 * 5)))
     assert all(torch.isfinite(logits).all() for logits in output)
