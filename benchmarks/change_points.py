@@ -12,6 +12,7 @@ other.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -100,7 +101,7 @@ def main() -> None:
     for method in (grid[0], grid[-1]):
         if not is_equal(ours(method), theirs(method), labels):
             raise SystemExit(f"{method}: the boxes differ")
-        mine, other, ratio = compare(lambda one=method: ours(one), lambda one=method: theirs(one), options.rounds)
+        mine, other, ratio = compare(functools.partial(ours, method), functools.partial(theirs, method), options.rounds)
         limits = f"absolute {method.absolute:g}, relative {method.relative:g}"
         count = sum(len(boxes.column) for boxes in ours(method))
         print(

@@ -16,7 +16,8 @@ LEVEL_OFFSET = 1e-3  # added to scores before they are divided
 def _area(total: np.ndarray, units: np.ndarray, time: int) -> int:
     """Sum of scores before a time."""
     frame = time >> SHIFT
-    return total[frame] + units[frame] * (time & (PARTS - 1))
+    area: int = total[frame] + units[frame] * (time & (PARTS - 1))
+    return area
 
 
 @compiled

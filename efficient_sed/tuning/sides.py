@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from efficient_sed.metrics.event.sweep import EventCurves
 from efficient_sed.metrics.psds.clips import PsdsClips, interval
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
 from efficient_sed.metrics.psds.parameters import PsdsParameters
+from efficient_sed.metrics.psds.result import PsdsResult
 from efficient_sed.tuning.clips import SEED, ScoredClip
 
 NUM_REPLICATES = 300
@@ -45,7 +47,6 @@ class PsdsSide:
     def __init__(self, counts: PsdsAccumulator) -> None:
         self.key = f"{counts.parameters.name}_macro"
         self._counts = counts
-        self._clips: PsdsClips | None = None
 
     @classmethod
     def start(
@@ -58,12 +59,15 @@ class PsdsSide:
         """As `Side.add`."""
         self._counts.update(clip.id, scores, clip.events, clip.duration_s)
 
-    @property
+    @cached_property
+    def result(self) -> PsdsResult:
+        """PSDS of all clips, with its curves."""
+        return self._counts.compute()
+
+    @cached_property
     def clips(self) -> PsdsClips:
         """Counts apart by clip, in the order of their ids."""
-        if self._clips is None:
-            self._clips = PsdsClips.collect(self._counts, self._counts.compute().variant)
-        return self._clips
+        return PsdsClips.collect(self._counts, self.result.variant)
 
     @property
     def has_events(self) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.metrics.event.sweep import EventCurves
 from efficient_sed.metrics.psds.parameters import PsdsParameters
+from efficient_sed.metrics.psds.pi import pi_psds
 from efficient_sed.postprocessing.carried import DEFAULT_THRESHOLD
 from efficient_sed.postprocessing.contract import Chain, join_classes, parse_chain
 from efficient_sed.tuning.clips import ScoredClips
@@ -43,6 +44,8 @@ class Table(NamedTuple):
     """Score of a class at the threshold that classes share, of the same shape."""
     shared_thresholds: np.ndarray
     """These thresholds, shape (candidates, folds + 1)."""
+    bound: float | None = None
+    """Macro piPSDS of all clips, which no choice of one of these candidates for each class exceeds; None for events."""
 
     def choose(self, fold: int, is_own: np.ndarray) -> Choice:
         """The best parameters by the clips outside of a fold.
@@ -89,13 +92,15 @@ def psds_table(
     """
     durations, unused = [clip.duration_s for clip in clips.clips], np.zeros(len(clips.classes))
     values = np.empty((len(candidates), len(weights), len(clips.classes)))
+    results = []
     for index, chain in enumerate(candidates):
         side = PsdsSide.start(clips.classes, durations, clips.grid.hop_s, parameters)
         for clip in clips.clips:
             side.add(clip, chain.apply(clip.scores, clips.grid.hop_s), unused)
         values[index] = [side.class_values(row) for row in weights]
+        results.append(side.result)
     thresholds = np.full(values.shape, DEFAULT_THRESHOLD)
-    return Table(candidates, values, thresholds, values, thresholds[:, :, 0])
+    return Table(candidates, values, thresholds, values, thresholds[:, :, 0], pi_psds(results).macro)
 
 
 def event_table(

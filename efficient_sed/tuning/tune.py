@@ -127,14 +127,17 @@ class _Search:
         unchanged = Choice(self._untuned, np.full(num_classes, DEFAULT_THRESHOLD), self._untuned, DEFAULT_THRESHOLD)
         before = self._side(objective, [unchanged] * self._num_folds)
         found, after, label = unchanged, before, {"method": "untuned", "per_class": False}
+        bounds = []
         for name in names:
             table = objective.measure(candidates_of(name, hop_s))
+            bounds += [] if table.bound is None else [table.bound]
             for is_own in (np.zeros(num_classes, bool), self._has_many):
                 side = self._side(objective, [table.choose(fold, is_own) for fold in range(self._num_folds)])
                 if side.macro() > after.macro():
                     found, after = table.choose(-1, is_own), side
                     label = {"method": name, "per_class": bool(is_own.any())}
-        return Found(found, after is not before, {**label, **gain(before, after)})
+        report = {**label, **gain(before, after), **({"pi_psds": max(bounds)} if bounds else {})}
+        return Found(found, after is not before, report)
 
     def _side(self, objective: Objective, choices: Sequence[Choice]) -> Side:
         """Every clip under the choice that its own fold had no part in."""

@@ -65,6 +65,8 @@ def test_windows_suit_each_class(tuned: Tuning) -> None:
     assert tuned.report["classes_with_few_events"] == ["rare"]
     assert tuned.report["scores"]["per_class"]
     assert tuned.report["scores"]["metric"] == "psds1_macro"
+    assert tuned.report["scores"]["pi_psds"] >= tuned.report["scores"]["tuned"]
+    assert "pi_psds" not in tuned.report["events"]
     assert tuned.report["events"]["metric"] == "event_f1_macro"
 
 
