@@ -43,8 +43,7 @@ def add_parser(commands: Commands) -> None:
         run,
         "Find sound events in recordings of any length.",
         examples=(
-            "detect street.wav --model fmn10+tf-256_strong --threshold 0.3 --report street.html",
-            "detect street.wav --model fmn10+tf-256_strong --report street.html --truth annotations.tsv",
+            "detect street.wav --threshold 0.3 --report street.html --truth annotations.tsv",
             "detect recordings --model fmn04_strong --format audacity --output labels --jobs 2",
         ),
     )
