@@ -79,7 +79,9 @@ def _millions(number: int) -> str:
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in columns:
         is_text = column in ("name", "task", "here")
         table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "name", overflow="fold")
