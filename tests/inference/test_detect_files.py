@@ -300,7 +300,6 @@ def test_ctrl_c_leaves_no_process_and_keeps_what_is_finished(model: Path, tmp_pa
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("efficient-sed: interrupted")  # on a slow machine progress comes before
-    assert err.count("\n") == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".detect-audacity.json", "a.txt"]
     assert (tmp_path / "out" / "a.txt").read_text().count("\t") >= 2
 
