@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
 from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.inference.error_report.collected import ErrorReport
-from efficient_sed.inference.evaluate import ClipScores, evaluate_model, evaluated
+from efficient_sed.inference.evaluate import evaluate_model, evaluated
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.sed import Provenance, SedModel
@@ -43,12 +44,6 @@ def score_part(
         folder: Where the counts behind PSDS are written; default None, nowhere.
         report: A page about the errors; default None, none.
     """
-
-    def write_report(collected: ClipScores) -> None:
-        if report is not None:
-            own = _tuned(model, splits, config) or Postprocessing.untuned(config.data.median_frames)
-            report.write(collected, own, config.evaluation)
-
     return evaluate_model(
         model,
         windows_of(model, splits, config, part),
@@ -61,7 +56,7 @@ def score_part(
         tuning=windows_of(model, splits, config, "validation") if config.has_event_scores else None,
         folder=folder,
         postprocessing=_tuned(model, splits, config),
-        inspect=None if report is None else write_report,
+        inspect=None if report is None else partial(report.write, config=config.evaluation),
     )
 
 

@@ -17,6 +17,8 @@ from efficient_sed.postprocessing.contract import Chain, join_classes, parse_cha
 from efficient_sed.tuning.clips import ScoredClips
 from efficient_sed.tuning.sides import PsdsSide
 
+HIGHEST = float(np.nextafter(np.float32(1), np.float32(0)))
+"""The highest threshold; saturated scores of 1 reach it."""
 LEVELS = [level / 20 for level in range(1, 20)]
 """Candidates for a threshold that classes share."""
 
@@ -79,6 +81,12 @@ def candidates_of(names: str, hop_s: float) -> list[Chain]:
     return [Chain(steps) for steps in itertools.product(*(method.grid(hop_s) for method in parse_chain(names)))]
 
 
+def check_candidates(config: EvaluationConfig) -> None:
+    """Raise a ConfigError now, not after a training, if one of the candidates is no method."""
+    for names in (*config.postprocessing, *config.event_postprocessing) if config.tune != "none" else ():
+        parse_chain(names)
+
+
 def psds_table(
     candidates: Sequence[Chain], clips: ScoredClips, weights: np.ndarray, parameters: PsdsParameters
 ) -> Table:
@@ -116,7 +124,7 @@ def event_table(
             curves.add(clip.id, chain.apply(clip.scores, clips.grid.hop_s), clip.events, clip.duration_s)
         for fold, row in enumerate(weights):
             best = curves.best(row)
-            values[index, fold], thresholds[index, fold] = best.f1, best.thresholds
+            values[index, fold], thresholds[index, fold] = best.f1, np.minimum(best.thresholds, HIGHEST)
             at_levels = curves.f1_at_each(LEVELS, row)
             shared = int(np.argmax([counts.macro_f1 for counts in at_levels]))
             shared_values[index, fold], shared_thresholds[index, fold] = at_levels[shared].f1, LEVELS[shared]

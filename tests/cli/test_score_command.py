@@ -103,8 +103,15 @@ def test_npz_and_rows_of_unequal_length_are_the_same_scores(
         scores = np.round(pd.read_csv(path, sep="\t")[CLASSES].to_numpy(), 1).repeat(2, axis=0)[:100].astype(np.float32)
         steps[path.stem] = scores
         path.unlink()
-        np.savez(own / "scores" / f"{path.stem}.npz", scores=scores, classes=CLASSES, hop_s=HOP_S)
+        applied = json.dumps([{"name": "median", "window": 3}])
+        archive = own / "scores" / f"{path.stem}.npz"
+        np.savez(archive, scores=scores, classes=CLASSES, hop_s=HOP_S, postprocessing=applied)
     expected = value()
+    (tmp_path / "again.json").write_text(json.dumps({"classes": CLASSES, "scores": [{"name": "median", "window": 3}]}))
+    assert (
+        "these scores went through median already; write raw ones"
+        in score(f"--postprocessing {tmp_path}/again.json").err
+    )
     for name, scores in steps.items():
         (own / "scores" / f"{name}.npz").unlink()
         starts = np.append(0, 1 + np.flatnonzero((np.diff(scores, axis=0) != 0).any(axis=1)))

@@ -21,7 +21,7 @@ from efficient_sed.postprocessing.median import Median
 from efficient_sed.tuning.clips import ScoredClip, ScoredClips
 from efficient_sed.tuning.scores import TunedScores
 from efficient_sed.tuning.sides import EventSide, PsdsSide, gain
-from efficient_sed.tuning.tables import candidates_of, event_table, psds_table
+from efficient_sed.tuning.tables import HIGHEST, candidates_of, event_table, psds_table
 from efficient_sed.tuning.tune import Tuning, tune
 
 CLASSES, GRID = ("short", "long", "rare"), FrameGrid()
@@ -149,6 +149,29 @@ def test_clips_without_events_are_nothing_to_tune_on(clips: ScoredClips) -> None
     found = tune(dataclasses.replace(clips, clips=silent), MEDIANS, 1)
     assert found.postprocessing == Postprocessing.untuned(1)
     assert "24 validation clips with 0 events" in found.report["missing"]
+
+
+def test_events_in_one_fold_are_nothing_to_tune_on(clips: ScoredClips) -> None:
+    """Without that fold there would be no events to choose by."""
+    few = [clip if index == 7 else clip._replace(events=[]) for index, clip in enumerate(clips.clips)]
+    found = tune(dataclasses.replace(clips, clips=few), MEDIANS, 1)
+    assert found.postprocessing == Postprocessing.untuned(1)
+    assert "24 validation clips with 2 events" in found.report["missing"]
+
+
+def test_saturated_scores_have_a_threshold_below_one(clips: ScoredClips) -> None:
+    """Sigmoids in single precision reach 1; a threshold between that and the next number would be 1, too."""
+    saturated = []
+    for clip in clips.clips:
+        scores = np.full(clip.scores.shape, np.nextafter(np.float32(1), np.float32(0)), np.float32)
+        for event in clip.events:
+            first, last = round(event.onset_s / GRID.hop_s), round(event.offset_s / GRID.hop_s)
+            scores[first:last, CLASSES.index(event.label)] = 1
+        saturated.append(clip._replace(scores=scores))
+    few = np.array([[index % 4 != fold for index in range(24)] for fold in range(5)]).astype(np.int64)
+    table = event_table([Chain()], dataclasses.replace(clips, clips=saturated), few, MEDIANS)
+    assert table.values.min() == 1
+    assert Postprocessing(thresholds=tuple(table.thresholds[0, -1])).thresholds == (HIGHEST,) * 3
 
 
 def test_scores_without_worth_stay_as_they_are(clips: ScoredClips) -> None:

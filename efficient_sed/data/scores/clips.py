@@ -50,6 +50,8 @@ class ScoreTables:
         if not clip_ids:
             raise DataError("scores: there is no clip")
         self.all_classes = table_classes(clip_ids[0], self._tables[clip_ids[0]])
+        self.applied: str = getattr(self._tables[clip_ids[0]], "applied", "")
+        """Names of the methods that the scores say they went through, such as "median"; empty for raw ones."""
         self.classes = self.all_classes if classes is None else _chosen(classes, self.all_classes)
         self.durations = _durations(durations, clip_ids)
         self.events = self._read_events(ground_truth, clip_ids)

@@ -6,6 +6,7 @@ needed.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from efficient_sed.data.scores.grid import Rows, count_frames
 from efficient_sed.data.spelling import by_spelling, canonical
 from efficient_sed.errors import DataError
 from efficient_sed.files.folders import walk_files
+from efficient_sed.files.json import parse_json
 from efficient_sed.files.npz import read_arrays
 
 TIMES = ("onset", "offset")
@@ -125,10 +127,10 @@ def _refuse(error: OSError) -> None:
 
 
 class _Table:
-    """The least that a table is."""
+    """The least that a table is, and the names of the methods that its scores went through."""
 
-    def __init__(self, columns: Sequence[str], values: np.ndarray) -> None:
-        self.columns, self._values = columns, values
+    def __init__(self, columns: Sequence[str], values: np.ndarray, applied: str = "") -> None:
+        self.columns, self._values, self.applied = columns, values, applied
 
     def to_numpy(self) -> np.ndarray:
         return self._values
@@ -198,11 +200,21 @@ def _read_tsv(path: Path) -> _Table:
 def _read_npz(path: Path) -> _Table:
     """A file of `score_files.write_scores`."""
     try:
-        scores, classes, hop_s = read_arrays(path.read_bytes(), ("scores", "classes", "hop_s"))
+        content = path.read_bytes()
+        scores, classes, hop_s = read_arrays(content, ("scores", "classes", "hop_s"))
         times_s = np.arange(len(scores) + 1) * float(hop_s)
-        return _Table(["onset", "offset", *map(str, classes)], np.column_stack([times_s[:-1], times_s[1:], scores]))
+        values = np.column_stack([times_s[:-1], times_s[1:], scores])
+        return _Table(["onset", "offset", *map(str, classes)], values, _applied(content))
     except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a file of scores ({error})") from error
+
+
+def _applied(content: bytes) -> str:
+    """Names of the methods that an npz file says its scores went through; files of before say nothing."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        (stored,) = read_arrays(content, ("postprocessing",))
+        return "+".join(str(method["name"]) for method in parse_json(str(stored)))
+    return ""
 
 
 _READERS: Mapping[str, Callable[[Path], _Table]] = {".tsv": _read_tsv, ".npz": _read_npz}
