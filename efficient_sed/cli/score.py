@@ -38,7 +38,7 @@ def add_parser(commands: Commands) -> None:
         type=Path,
         metavar="SCORES",
         help="folder with a file a clip: TSV with the columns onset, offset and one a class, as sed_scores_eval writes "
-        "it, or npz of: efficient-sed detect --format npz",
+        "it, or npz of: efficient-sed detect --format npz --postprocessing none",
     )
     parser.add_argument("--truth", type=Path, required=True, metavar="TSV", help=TRUTH_HELP)
     parser.add_argument("--durations", type=Path, required=True, metavar="TSV", help=DURATIONS_HELP)
@@ -168,4 +168,5 @@ def _check_raw(options: argparse.Namespace, scores: Path, tables: ScoreTables) -
     """Raise a ConfigError for scores that are to be post-processed a second time."""
     if tables.applied and (options.tune_on or options.postprocessing != "none"):
         advice = "write raw ones by: efficient-sed detect … --format npz --postprocessing none"
-        raise ConfigError(f"{scores}: these scores went through {tables.applied} already; {advice}")
+        methods = ", ".join(tables.applied)
+        raise ConfigError(f"{scores}: these scores went through {methods} already; {advice}")
