@@ -96,8 +96,10 @@ def tune_on(tables: ScoreTables, config: EvaluationConfig, like: ScoreTables) ->
         like: The scores that it is for.
 
     Raises:
+        ConfigError: If nothing is to be tuned.
         DataError: If the two have other classes or frames.
     """
+    require(config.tune != "none", "evaluation.tune", config.tune, "what --tune-on tunes for, such as psds1")
     if tables.classes != like.classes:
         label = min(set(tables.classes) ^ set(like.classes), default=tables.classes[0])
         raise DataError(f"--tune-on: its tables have other classes, or another order of them, such as {label!r}")

@@ -21,10 +21,10 @@ from efficient_sed.data.windows import join_windows
 from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.metrics.contracts import ClipMetric, Setting, create_metrics, join_metrics
-from efficient_sed.metrics.event.hear import Postprocessing, event_metrics
+from efficient_sed.metrics.event.hear import OnsetPostprocessing, event_metrics
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
-from efficient_sed.postprocessing.carried import Postprocessing as TunedPostprocessing
+from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.postprocessing.median import smooth_scores
 from efficient_sed.tuning.clips import ScoredClip, ScoredClips
 from efficient_sed.tuning.scores import TunedScores
@@ -161,7 +161,7 @@ def start_scores(
     *,
     keeps_scores: bool = False,
     keeps_clips: bool = False,
-    postprocessing: TunedPostprocessing | None = None,
+    postprocessing: Postprocessing | None = None,
 ) -> ClipScores:
     """Empty scores with the metrics of a task.
 
@@ -188,7 +188,7 @@ def start_scores(
 
 
 def collected_event_metrics(
-    collected: ClipScores, frame_hop_s: float, postprocessing: Postprocessing | None = None
+    collected: ClipScores, frame_hop_s: float, postprocessing: OnsetPostprocessing | None = None
 ) -> dict[str, Any]:
     """Event scores of the evaluated classes.
 
@@ -213,7 +213,7 @@ def evaluate_model(
     on_error: str,
     tuning: EvaluationWindows | None = None,
     folder: Path | None = None,
-    postprocessing: TunedPostprocessing | None = None,
+    postprocessing: Postprocessing | None = None,
     inspect: Callable[[ClipScores], None] | None = None,
 ) -> dict[str, Any]:
     """Metrics of a task on a data set, with what they were computed on.
@@ -257,7 +257,7 @@ def evaluate_model(
         if tuning.clips != dataset.clips:
             tuned = ClipScores(tuning, keeps_scores=True)
             _score_windows(model, tuned, batch_size, num_workers, on_error)
-        chosen = Postprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
+        chosen = OnsetPostprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
         metrics |= collected_event_metrics(collected, model.grid.hop_s, chosen)
     if inspect is not None:
         inspect(collected)

@@ -35,18 +35,11 @@ class ProcessedMetrics:
             for metric in metrics:
                 metric.update(clip_id, processed, events, duration_s)
 
-    def merge(self, other: ProcessedMetrics) -> None:
-        """Take over the clips of another process."""
-        for metric, another in zip(self.metrics, other.metrics, strict=True):
-            metric.merge(another)
-
-    def entries(self, suffix: str = "") -> dict[str, Any]:
-        """Entries of a result, with something behind their keys, such as "_tuned"."""
-        entries = join_metrics(self.metrics)
-        how = self.postprocessing
-        if suffix == TUNED:
-            entries["variant"] |= {
-                "postprocessing": how.scores.describe(),
-                "event_postprocessing": how.events.describe(),
-            }
-        return {f"{key}{suffix}": value for key, value in entries.items()}
+    def entries(self) -> dict[str, Any]:
+        """Entries of a result, with "_tuned" behind their keys."""
+        entries, how = join_metrics(self.metrics), self.postprocessing
+        entries["variant"] |= {
+            "postprocessing": how.scores.describe(),
+            "event_postprocessing": how.events.describe(),
+        }
+        return {f"{key}{TUNED}": value for key, value in entries.items()}

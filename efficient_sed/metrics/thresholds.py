@@ -17,7 +17,7 @@ import numpy as np
 THRESHOLD = 0.5
 """Of a class of which no threshold finds an event, and of runs without tuned ones."""
 CHUNK = 2**18  # entries
-DTYPES = (np.int32, np.float32, np.int32, np.int16, np.int16)
+DTYPES = (np.int32, np.float32, np.int32, np.int16, np.int32)  # an hour has more runs than 2^15
 
 
 class Entries(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from efficient_sed.metrics.contracts import TUNED, ClipMetric, Setting
+from efficient_sed.metrics.contracts import ClipMetric, Setting
 from efficient_sed.metrics.processed import ProcessedMetrics
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
 from efficient_sed.metrics.psds.metric import PsdsMetric
@@ -51,7 +51,7 @@ class TunedScores:
         pair = [_psds_counts(metrics, name) for metrics in (untuned, self.metrics.metrics)]
         if all(isinstance(counts, PsdsAccumulator) and counts.keeps_clips for counts in pair):
             gains["scores"] = gain(*(PsdsSide(counts) for counts in pair))
-        return {**self.metrics.entries(TUNED), "gain_of_tuning": gains}
+        return {**self.metrics.entries(), "gain_of_tuning": gains}
 
 
 def _psds_counts(metrics: Sequence[ClipMetric], name: str) -> Any:

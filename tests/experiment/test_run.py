@@ -209,6 +209,16 @@ def test_post_processing_is_tuned_on_validation_and_travels(finished: Finished, 
         assert gain["tuned"] == pytest.approx(metrics[f"{gain['metric']}_tuned"], abs=1e-12)
 
 
+def test_scores_on_what_was_tuned_on_are_warned_of(
+    finished: Finished, tiny_data: Splits, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = es.load_model(str(finished.folder / "model.safetensors"))
+    score_part(model, tiny_data, finished.config, "test")
+    assert "too good" not in caplog.text
+    score_part(model, tiny_data, finished.config, "validation")
+    assert "the validation part of data=synthetic is what the post-processing was tuned on" in caplog.text
+
+
 def test_nothing_is_tuned_on_the_test_part(finished: Finished, tiny_data: Splits) -> None:
     """Some data sets, as AudioSet, choose the best epoch on it."""
     model = es.load_model(str(finished.folder / "model.safetensors"))

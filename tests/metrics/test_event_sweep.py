@@ -158,3 +158,11 @@ def test_merging_equals_one_pass() -> None:
             assert np.array_equal(own, expected)
     curve, best = whole.curve(0, weights), whole.best(weights)
     assert (2 * curve.hits / (curve.num_true + curve.detected)).max() == pytest.approx(best.f1[0])
+
+
+def test_more_runs_at_one_score_than_sixteen_bits_count() -> None:
+    """As in hours of sound whose scores have few levels."""
+    scores = np.tile(np.array([[0.8], [0.1]], np.float32), (33_000, 1))
+    curves = EventCurves(["dog"], FrameGrid())
+    curves.add("long", scores, [Event(0.0, 0.04, "dog")], 66_000 * 0.04)
+    assert curves.f1_at(0.5).detected.tolist() == [33_000]

@@ -19,7 +19,7 @@ from efficient_sed.errors import DataError
 from efficient_sed.inference.evaluate import ClipScores, collected_event_metrics, evaluate_model
 from efficient_sed.metrics.event.hear import (
     HEAR_GRID,
-    Postprocessing,
+    OnsetPostprocessing,
     choose_postprocessing,
     cut_events,
     event_metrics,
@@ -109,7 +109,7 @@ def hear_events(scores: np.ndarray, median_ms: float, min_duration_ms: float) ->
 def test_events_are_cut_as_in_hear(median_ms: float, min_duration_ms: float) -> None:
     rng = np.random.default_rng(1)
     scores = np.clip(0.5 + np.cumsum(rng.normal(0, 0.1, (400, 4)), axis=0) % 0.6 - 0.3, 0, 1)
-    found = cut_events(scores, CLASSES, HOP_S, Postprocessing(median_ms / 1000, min_duration_ms / 1000, 0.5))
+    found = cut_events(scores, CLASSES, HOP_S, OnsetPostprocessing(median_ms / 1000, min_duration_ms / 1000, 0.5))
     expected = hear_events(scores, median_ms, min_duration_ms)
     assert len(expected) > 20
     assert [(e.onset_s, e.offset_s, e.label) for e in found] == [
@@ -126,7 +126,7 @@ def blocks(*frames: tuple[int, int], total: int = 250) -> np.ndarray:
 
 def test_the_grid_is_searched_by_onsets() -> None:
     short, long = HEAR_GRID
-    assert (short, long) == (Postprocessing(0.25, 0.125, 0.5), Postprocessing(0.25, 0.25, 0.5))
+    assert (short, long) == (OnsetPostprocessing(0.25, 0.125, 0.5), OnsetPostprocessing(0.25, 0.25, 0.5))
     scores = {"clip": blocks((20, 26), (50, 98))}  # 200 ms between the centres of the first one's outer frames
     both, one = {"clip": [Event(0.8, 1.0, "knock"), Event(2.0, 4.0, "knock")]}, {"clip": [Event(2.0, 4.0, "knock")]}
     assert choose_postprocessing(both, scores, ["knock"], HOP_S) == short

@@ -48,7 +48,7 @@ Events = Mapping[str, Sequence[Event]]
 
 
 @dataclass(frozen=True)
-class Postprocessing:
+class OnsetPostprocessing:
     """How frame scores become events."""
 
     median_s: float
@@ -59,7 +59,7 @@ class Postprocessing:
     """A frame is active above this probability."""
 
 
-HEAR_GRID = tuple(Postprocessing(0.25, min_duration_s, 0.5) for min_duration_s in (0.125, 0.25))
+HEAR_GRID = tuple(OnsetPostprocessing(0.25, min_duration_s, 0.5) for min_duration_s in (0.125, 0.25))
 
 
 class EventScores(NamedTuple):
@@ -80,7 +80,7 @@ def cut_events(
     scores: np.ndarray,
     classes: Sequence[str],
     hop_s: float,
-    postprocessing: Postprocessing,
+    postprocessing: OnsetPostprocessing,
     clip_id: str | None = None,
 ) -> list[Event]:
     """Events by onset from scores (frames, classes), from the centre of the first active frame to that of the last.
@@ -123,8 +123,8 @@ def choose_postprocessing(
     scores: Mapping[str, np.ndarray],
     classes: Sequence[str],
     hop_s: float,
-    grid: Sequence[Postprocessing] = HEAR_GRID,
-) -> Postprocessing:
+    grid: Sequence[OnsetPostprocessing] = HEAR_GRID,
+) -> OnsetPostprocessing:
     """That of the grid with the highest onset F-measure, the earlier of equals; `scores` (frames, classes) by clip."""
     values = [score_events(truth, _cut_all(scores, classes, hop_s, entry), classes).onset_f for entry in grid]
     return grid[int(np.argmax(values))]
@@ -135,7 +135,7 @@ def event_metrics(
     scores: Mapping[str, np.ndarray],
     classes: Sequence[str],
     hop_s: float,
-    postprocessing: Postprocessing | None = None,
+    postprocessing: OnsetPostprocessing | None = None,
 ) -> dict[str, Any]:
     """Event scores as a result carries them; without a postprocessing, with the best one on these very clips."""
     chosen = postprocessing or choose_postprocessing(truth, scores, classes, hop_s)
@@ -143,7 +143,9 @@ def event_metrics(
     return {**score_events(truth, found, classes)._asdict(), "postprocessing": asdict(chosen)}
 
 
-def _cut_all(scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, how: Postprocessing) -> Events:
+def _cut_all(
+    scores: Mapping[str, np.ndarray], classes: Sequence[str], hop_s: float, how: OnsetPostprocessing
+) -> Events:
     return {clip: cut_events(array, classes, hop_s, how, clip) for clip, array in scores.items()}
 
 

@@ -148,7 +148,7 @@ class CollarCounts(ClipMetric):
 
 @METRICS.register("event_best")
 class BestEventScores(ClipMetric):
-    """Event F1 at the best threshold of each class; memory grows by 16 bytes for each rise and fall of a score."""
+    """Event F1 at the best threshold of each class; memory grows by 18 bytes for each rise and fall of a score."""
 
     is_of_events = True
     use = "request"

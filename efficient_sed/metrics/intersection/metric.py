@@ -15,7 +15,7 @@ from efficient_sed.metrics.thresholds import describe_thresholds, number
 
 @METRICS.register("intersection")
 class IntersectionScores(ClipMetric):
-    """Sweeps clips over all thresholds; memory grows by 16 bytes for each rise and fall of a score."""
+    """Sweeps clips over all thresholds; memory grows by 18 bytes for each rise and fall of a score."""
 
     is_of_events = True
     rank = 20
