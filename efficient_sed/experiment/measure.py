@@ -26,7 +26,7 @@ from efficient_sed.experiment.checks import check_length
 from efficient_sed.experiment.facts import describe_measuring, save_run_model
 from efficient_sed.experiment.result_file import write_result
 from efficient_sed.experiment.score import score_part
-from efficient_sed.experiment.tune import tune_part
+from efficient_sed.experiment.tune import tune_part, why_not_tuned
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
 from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import parse_name
@@ -86,6 +86,10 @@ def tune_run(model: SedModel, splits: Splits, config: RunConfig) -> dict[str, An
     if config.task != "detection" or config.evaluation.tune == "none":
         model.provenance = dataclasses.replace(model.provenance, postprocessing={})
         return None
+    if problem := why_not_tuned(splits, "validation"):
+        logger.warning("data=%s: %s; scores and thresholds stay as they are", config.data.name, problem)
+        model.provenance = dataclasses.replace(model.provenance, postprocessing={})
+        return {"for": config.evaluation.tune, "data": config.data.name, "part": "validation", "missing": problem}
     logger.info("choosing post-processing for evaluation.tune=%s on the validation part", config.evaluation.tune)
     chosen, report = tune_part(model, splits, config)
     model.provenance = dataclasses.replace(model.provenance, postprocessing=chosen.to_dict())

@@ -37,6 +37,7 @@ from efficient_sed.training.curves import draw_curves
 from efficient_sed.training.guards import is_first_process
 from efficient_sed.training.run_files import kept_checkpoint
 from efficient_sed.training.train import fit
+from efficient_sed.tuning.tables import check_candidates
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     if config.task == "detection":
         require_back_end(config.evaluation.back_end)  # now, not after the first epoch
         chosen_metrics(config.evaluation.metrics)
+        check_candidates(config.evaluation)
     splits = config.data.load()
     check_events(config, splits)
     folder = run_folder(config, splits.manifest_hash)

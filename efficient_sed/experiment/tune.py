@@ -8,12 +8,21 @@ from typing import Any
 
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
+from efficient_sed.errors import DataError
 from efficient_sed.experiment.score import load_scored, num_workers, own_data, windows_of
 from efficient_sed.inference.evaluate import evaluated, score_clips
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.sed import SedModel
 from efficient_sed.postprocessing.carried import Postprocessing
+from efficient_sed.tuning.tables import check_candidates
 from efficient_sed.tuning.tune import tune
+
+
+def why_not_tuned(splits: Splits, part: str) -> str | None:
+    """Why nothing may be tuned on a part of a data set: results are taken of its clips; None if it may be."""
+    if part != "validation" or splits.validation != splits.test:
+        return None
+    return "its validation part is its test part, on which nothing may be tuned"
 
 
 def tune_part(
@@ -29,7 +38,13 @@ def tune_part(
 
     Returns:
         The parameters, and the report for result.json.
+
+    Raises:
+        DataError: If results are taken of these very clips.
     """
+    if problem := why_not_tuned(splits, part):
+        advice = "hold some of the training part out, as data.validation_share=0.05 does for AudioSet, or --part train"
+        raise DataError(f"data={config.data.name}: {problem}; {advice}")
     windows = windows_of(model, splits, config, part)
     clips = score_clips(
         model,
@@ -50,6 +65,7 @@ def tune_checkpoint(
     name: str, config: RunConfig, part: str, typed: Set[str], engine: str | None = None
 ) -> tuple[SedModel | ExportedModel, Postprocessing, dict[str, Any]]:
     """The same for trained weights or an exported model; arguments and errors as for `score_checkpoint`."""
+    check_candidates(config.evaluation)
     model = load_scored(name, config, engine)
     config, splits = own_data(model, name, config, part, typed)
     return model, *tune_part(model, splits, config, part)

@@ -15,6 +15,7 @@ from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
 from efficient_sed.models.weights.initial import load_initial, load_initial_model
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.teachers.model import ModelConfig
+from efficient_sed.tuning.tables import check_candidates
 
 
 def check_points(points: Sequence[GridPoint]) -> list[GridPoint]:
@@ -32,6 +33,8 @@ def check_points(points: Sequence[GridPoint]) -> list[GridPoint]:
         require_back_end(back_end)
     for names in sorted({config.evaluation.metrics for config in detections}):
         chosen_metrics(names)
+    for config in detections:
+        check_candidates(config.evaluation)
     if detections:
         require_package("the plot", "matplotlib", "plot")
     for backbone in dict.fromkeys(point.config.backbone for point in points):

@@ -17,6 +17,9 @@ from efficient_sed.postprocessing.contract import Chain, join_classes, parse_cha
 from efficient_sed.tuning.clips import ScoredClips
 from efficient_sed.tuning.sides import PsdsSide
 
+MAX_ALARMS = 19
+HIGHEST = float(np.nextafter(np.float32(1), np.float32(0)))
+"""The highest threshold; saturated scores of 1 reach it."""
 LEVELS = [level / 20 for level in range(1, 20)]
 """Candidates for a threshold that classes share."""
 
@@ -79,6 +82,12 @@ def candidates_of(names: str, hop_s: float) -> list[Chain]:
     return [Chain(steps) for steps in itertools.product(*(method.grid(hop_s) for method in parse_chain(names)))]
 
 
+def check_candidates(config: EvaluationConfig) -> None:
+    """Raise a ConfigError now, not after a training, if one of the candidates is no method."""
+    for names in (*config.postprocessing, *config.event_postprocessing) if config.tune != "none" else ():
+        parse_chain(names)
+
+
 def psds_table(
     candidates: Sequence[Chain], clips: ScoredClips, weights: np.ndarray, parameters: PsdsParameters
 ) -> Table:
@@ -95,8 +104,8 @@ def psds_table(
     results = []
     for index, chain in enumerate(candidates):
         side = PsdsSide.start(clips.classes, durations, clips.grid.hop_s, parameters)
-        for clip in clips.clips:
-            side.add(clip, chain.apply(clip.scores, clips.grid.hop_s), unused)
+        for clip, scores in clips.processed(chain):
+            side.add(clip, scores, unused)
         values[index] = [side.class_values(row) for row in weights]
         results.append(side.result)
     thresholds = np.full(values.shape, DEFAULT_THRESHOLD)
@@ -106,18 +115,44 @@ def psds_table(
 def event_table(
     candidates: Sequence[Chain], clips: ScoredClips, weights: np.ndarray, config: EvaluationConfig
 ) -> Table:
-    """Best F1 of the events of classes under every candidate; arguments as for `psds_table`."""
+    """Best F1 of the events of classes under every candidate; arguments as for `psds_table`.
+
+    Where a class has a false alarm in `MAX_ALARMS` clips or more for each of its events, F1 is at most 0.1. Only
+    `LEVELS` are looked at from there down, which saves most of the time and memory where classes are many.
+    """
+    from efficient_sed.tuning._coarsen import coarsen
+
+    levels = np.array(LEVELS, np.float32)
     shape = (len(candidates), len(weights), len(clips.classes))
     values, thresholds, shared_values = np.empty((3, *shape))
     shared_thresholds = np.empty(shape[:2])
     for index, chain in enumerate(candidates):
         curves = EventCurves(clips.classes, clips.grid, collar_s=config.collar_s, offset_share=config.offset_share)
-        for clip in clips.clips:
-            curves.add(clip.id, chain.apply(clip.scores, clips.grid.hop_s), clip.events, clip.duration_s)
+        processed = list(clips.processed(chain))
+        floors = _floors(clips, np.array([scores.max(axis=0) for _, scores in processed], np.float32))
+        for clip, scores in processed:
+            curves.add(clip.id, coarsen(scores, floors, levels), clip.events, clip.duration_s)
         for fold, row in enumerate(weights):
             best = curves.best(row)
-            values[index, fold], thresholds[index, fold] = best.f1, best.thresholds
+            values[index, fold], thresholds[index, fold] = best.f1, np.minimum(best.thresholds, HIGHEST)
             at_levels = curves.f1_at_each(LEVELS, row)
             shared = int(np.argmax([counts.macro_f1 for counts in at_levels]))
             shared_values[index, fold], shared_thresholds[index, fold] = at_levels[shared].f1, LEVELS[shared]
     return Table(candidates, values, thresholds, shared_values, shared_thresholds)
+
+
+def _floors(clips: ScoredClips, maxima: np.ndarray) -> np.ndarray:
+    """Of each class the score that `MAX_ALARMS` clips without it reach for each of its events; 0 where fewer do.
+
+    Args:
+        clips: For their events.
+        maxima: Highest score of each class in each clip, (clips, classes).
+    """
+    is_absent = np.ones(maxima.shape, bool)
+    column = {label: index for index, label in enumerate(clips.classes)}
+    for index, clip in enumerate(clips.clips):
+        is_absent[index, [column[event.label] for event in clip.events]] = False
+    ordered = -np.sort(-np.where(is_absent, maxima, 0), axis=0)
+    ranks = MAX_ALARMS * clips.num_events
+    has_so_many = (ranks > 0) & (ranks <= len(ordered))
+    return np.where(has_so_many, ordered[np.where(has_so_many, ranks, 1) - 1, np.arange(len(ranks))], np.float32(0))

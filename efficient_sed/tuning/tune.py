@@ -76,12 +76,13 @@ def tune(clips: ScoredClips, config: EvaluationConfig, median_frames: int) -> Tu
     clips = replace(clips, clips=sorted(clips.clips, key=lambda clip: clip.id))
     untuned = Postprocessing.untuned(median_frames)
     num_folds = min(config.tune_folds, len(clips.clips))
+    search = _Search(clips, config, untuned.scores, num_folds)
+    has_events = np.array([bool(clip.events) for clip in clips.clips], bool)
     report: dict[str, Any] = {"for": config.tune, "clips": len(clips.clips), "folds": num_folds}
-    if num_folds < 2 or not clips.num_events.any():
+    if num_folds < 2 or not search.weights[:, has_events].any(axis=1).all():  # a fold may hold all that have events
         problem = f"{len(clips.clips)} validation clips with {clips.num_events.sum()} events are too few to tune on"
         logger.warning("%s; scores and thresholds stay as they are", problem)
         return Tuning(untuned, untuned, {**report, "missing": problem})
-    search = _Search(clips, config, untuned.scores, num_folds)
     events = search.best(_event_objective(clips, config, search.weights), config.event_postprocessing)
     if config.tune == "event_f1":
         scores = events

@@ -109,6 +109,10 @@ def test_npz_and_rows_of_unequal_length_are_the_same_scores(
     expected = value()
     assert "scores: were post-processed when they were written (median); " in caplog.text
     caplog.clear()
+    (tmp_path / "again.json").write_text(json.dumps({"classes": CLASSES, "scores": [{"name": "median", "window": 3}]}))
+    err = score(f"--postprocessing {tmp_path}/again.json").err
+    assert "these scores went through median already; write raw ones" in err
+    caplog.clear()
     for name, scores in steps.items():
         (own / "scores" / f"{name}.npz").unlink()
         starts = np.append(0, 1 + np.flatnonzero((np.diff(scores, axis=0) != 0).any(axis=1)))

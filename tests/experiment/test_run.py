@@ -26,15 +26,16 @@ from efficient_sed.config.training import TrainConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
-from efficient_sed.errors import CheckpointError, DataError
+from efficient_sed.errors import CheckpointError, ConfigError, DataError
 from efficient_sed.experiment import run as runner
 from efficient_sed.experiment.checks import warn_of_mistakes
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.folders import run_folder, signature
-from efficient_sed.experiment.measure import benchmark_model
+from efficient_sed.experiment.measure import benchmark_model, tune_run
 from efficient_sed.experiment.result_file import read_result
 from efficient_sed.experiment.run import run_experiment
 from efficient_sed.experiment.score import score_part
+from efficient_sed.experiment.tune import tune_part
 from efficient_sed.frontier.points import run_points
 from efficient_sed.frontier.runs import read_results
 from efficient_sed.metrics.psds.clips import PsdsClips
@@ -206,6 +207,25 @@ def test_post_processing_is_tuned_on_validation_and_travels(finished: Finished, 
         gain = metrics["gain_of_tuning"][part]
         assert gain["untuned"] == pytest.approx(metrics[gain["metric"]], abs=1e-12)
         assert gain["tuned"] == pytest.approx(metrics[f"{gain['metric']}_tuned"], abs=1e-12)
+
+
+def test_nothing_is_tuned_on_the_test_part(finished: Finished, tiny_data: Splits) -> None:
+    """Some data sets, as AudioSet, choose the best epoch on it."""
+    model = es.load_model(str(finished.folder / "model.safetensors"))
+    splits = replace(tiny_data, validation=tiny_data.test)
+    report = tune_run(model, splits, finished.config)
+    assert report is not None
+    assert "its validation part is its test part" in report["missing"]
+    assert not model.provenance.postprocessing
+    with pytest.raises(DataError, match=r"data=synthetic: its validation part is its test part, .* or --part train"):
+        tune_part(model, splits, finished.config)
+
+
+def test_candidates_are_looked_at_before_the_training(tiny_config: SyntheticConfig) -> None:
+    evaluation = EvaluationConfig(event_postprocessing=("medain",))
+    config = RunConfig(BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")(), tiny_config, evaluation=evaluation)
+    with pytest.raises(ConfigError, match="unknown post-processing method 'medain'"):
+        run_experiment(config, show_progress=False)
 
 
 def test_other_tuning_leaves_the_training(copied: Finished) -> None:

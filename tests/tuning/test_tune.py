@@ -16,12 +16,14 @@ from efficient_sed.metrics.event.sweep import EventCurves
 from efficient_sed.metrics.psds.parameters import PSDS1
 from efficient_sed.metrics.psds.score import psds1
 from efficient_sed.postprocessing.carried import Postprocessing
+from efficient_sed.postprocessing.change_points import ChangePoints
 from efficient_sed.postprocessing.contract import Chain
 from efficient_sed.postprocessing.median import Median
+from efficient_sed.tuning._coarsen import coarsen
 from efficient_sed.tuning.clips import ScoredClip, ScoredClips
 from efficient_sed.tuning.scores import TunedScores
 from efficient_sed.tuning.sides import EventSide, PsdsSide, gain
-from efficient_sed.tuning.tables import candidates_of, event_table, psds_table
+from efficient_sed.tuning.tables import HIGHEST, LEVELS, _floors, candidates_of, event_table, psds_table
 from efficient_sed.tuning.tune import Tuning, tune
 
 CLASSES, GRID = ("short", "long", "rare"), FrameGrid()
@@ -47,6 +49,15 @@ def clips() -> ScoredClips:
             events.append(Event(round(first * 0.04, 6), round(last * 0.04, 6), label))
         made.append(ScoredClip(f"clip{number:02}", scores.astype(np.float32), events, 10.0))
     return ScoredClips(CLASSES, GRID, made)
+
+
+def _perfect(clip: ScoredClip, score: float, elsewhere: float = 0.01) -> np.ndarray:
+    """Scores that find every event."""
+    scores = np.full(clip.scores.shape, elsewhere, np.float32)
+    for event in clip.events:
+        first, last = round(event.onset_s / GRID.hop_s), round(event.offset_s / GRID.hop_s)
+        scores[first:last, CLASSES.index(event.label)] = score
+    return scores
 
 
 @pytest.fixture(scope="module")
@@ -151,15 +162,27 @@ def test_clips_without_events_are_nothing_to_tune_on(clips: ScoredClips) -> None
     assert "24 validation clips with 0 events" in found.report["missing"]
 
 
+def test_events_in_one_fold_are_nothing_to_tune_on(clips: ScoredClips) -> None:
+    """Without that fold there would be no events to choose by."""
+    few = [clip if index == 7 else clip._replace(events=[]) for index, clip in enumerate(clips.clips)]
+    found = tune(dataclasses.replace(clips, clips=few), MEDIANS, 1)
+    assert found.postprocessing == Postprocessing.untuned(1)
+    assert "24 validation clips with 2 events" in found.report["missing"]
+
+
+def test_saturated_scores_have_a_threshold_below_one(clips: ScoredClips) -> None:
+    """Sigmoids in single precision reach 1; a threshold between that and the next number would be 1, too."""
+    below = np.nextafter(np.float32(1), np.float32(0))
+    saturated = [clip._replace(scores=_perfect(clip, 1.0, below)) for clip in clips.clips]
+    few = np.array([[index % 4 != fold for index in range(24)] for fold in range(5)]).astype(np.int64)
+    table = event_table([Chain()], dataclasses.replace(clips, clips=saturated), few, MEDIANS)
+    assert table.values.min() == 1
+    assert Postprocessing(thresholds=tuple(table.thresholds[0, -1])).thresholds == (HIGHEST,) * 3
+
+
 def test_scores_without_worth_stay_as_they_are(clips: ScoredClips) -> None:
     """Where cross-validation finds nothing better, nothing is changed."""
-    perfect = []
-    for clip in clips.clips:
-        scores = np.full(clip.scores.shape, 0.01, np.float32)
-        for event in clip.events:
-            first, last = round(event.onset_s / GRID.hop_s), round(event.offset_s / GRID.hop_s)
-            scores[first:last, CLASSES.index(event.label)] = 0.99
-        perfect.append(clip._replace(scores=scores))
+    perfect = [clip._replace(scores=_perfect(clip, 0.99)) for clip in clips.clips]
     found = tune(dataclasses.replace(clips, clips=perfect), MEDIANS, 1)
     assert found.postprocessing.scores == found.postprocessing.events == Chain()
     assert found.postprocessing.thresholds is None
@@ -222,3 +245,38 @@ def test_tuned_scores_of_other_clips(tuned: Tuning, clips: ScoredClips) -> None:
     assert entries["gain_of_tuning"]["scores"]["tuned"] == pytest.approx(side.macro(), abs=1e-12)
     assert entries["per_class_events_tuned"]["short"]["threshold"] == tuned.postprocessing.thresholds[0]  # type: ignore[index]
     assert entries["variant_tuned"]["postprocessing"] == "median"
+
+
+@pytest.mark.parametrize("chain", [Chain((Median(31),)), Chain((ChangePoints(),))])
+def test_clips_side_by_side(clips: ScoredClips, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one after the other, also where lengths differ."""
+    monkeypatch.setattr("efficient_sed.tuning.clips.MAX_COLUMNS", 3 * len(CLASSES) + 1)
+    some = [clip._replace(scores=clip.scores[: 100 if index < 4 else 250]) for index, clip in enumerate(clips.clips)]
+    found = list(dataclasses.replace(clips, clips=some).processed(chain))
+    assert [clip.id for clip, _ in found] == [clip.id for clip in some]
+    for clip, scores in found:
+        assert np.array_equal(scores, chain.apply(clip.scores, GRID.hop_s))
+
+
+def test_low_thresholds_are_looked_at_on_levels(clips: ScoredClips) -> None:
+    """Where clips without a class are many, F1 at its best threshold and at every level is what it was."""
+    rng, levels = np.random.default_rng(3), np.array(LEVELS, np.float32)
+    noise = [rng.uniform(0, 1, (250, 3)).astype(np.float32) ** 40 for _ in range(60)]
+    many = [clip._replace(scores=_perfect(clip, 0.6)) for clip in clips.clips]
+    many += [ScoredClip(f"noise{number}", scores, [], 10.0) for number, scores in enumerate(noise)]
+    more = dataclasses.replace(clips, clips=many)
+    table, curves = event_table([Chain()], more, np.ones((1, len(many)), np.int64), MEDIANS), EventCurves(CLASSES, GRID)
+    for clip in many:
+        curves.add(clip.id, clip.scores, clip.events, clip.duration_s)
+    best, at_levels = curves.best(), max(curves.f1_at_each(LEVELS), key=lambda counts: counts.macro_f1)
+    assert 0.1 < best.f1[:2].max() < 0.9
+    assert table.values[0, 0, :2] == pytest.approx(best.f1[:2], abs=1e-12)
+    assert table.shared_values[0, 0] == pytest.approx(at_levels.f1, abs=1e-12)
+    floors = _floors(more, np.array([clip.scores.max(axis=0) for clip in many]))
+    assert (floors[:2] == 0).all()
+    assert floors[2] == sorted(scores[:, 2].max() for scores in noise)[-38]  # it has two events
+    joined = np.concatenate(noise)
+    lowered = coarsen(joined, floors, levels)
+    assert len(np.unique(lowered)) < len(np.unique(joined))
+    for threshold in [*levels, floors[2], np.float32(0.97)]:
+        assert ((lowered >= threshold) == (joined >= threshold)).all()

@@ -82,6 +82,7 @@ class PsdsEntries:
         self._buffer: np.ndarray | None = None
         self._filled = 0
         self._is_single = True  # what lies in the buffer are numbers of float32
+        self._sorted: tuple[Entries, np.ndarray] | None = None  # `by_class`, until another clip comes
 
     @property
     def num_clips(self) -> int:
@@ -106,6 +107,7 @@ class PsdsEntries:
         if self._num_maxima == len(self._maxima):
             self._maxima = np.concatenate([self._maxima, np.empty((max(MIN_REFRESH, self._num_maxima // 4), C))])
         maxima = self._maxima[self._num_maxima]
+        self._sorted = None
         before, begin, clip = self._filled, 0, len(self.events)
         while begin < C:
             begin, self._filled = sweep_clip(
@@ -126,6 +128,7 @@ class PsdsEntries:
 
     def merge(self, other: PsdsEntries) -> None:
         """Take over what another one holds."""
+        self._sorted = None
         self._chunks += [chunk._replace(clips=chunk.clips + self.num_clips) for chunk in other.chunks()]
         self.events += other.events
         self._maxima = np.concatenate([self._maxima[: self._num_maxima], other._maxima[: other._num_maxima]])
@@ -139,6 +142,8 @@ class PsdsEntries:
 
     def by_class(self) -> tuple[Entries, np.ndarray]:
         """All entries, class after class and by descending score, and the first of each class, (classes + 1,)."""
+        if self._sorted is not None:
+            return self._sorted
         chunks = self.chunks() or [
             Entries(*(np.zeros(0, dtype) for dtype in (np.int32, np.float32, np.int8, np.int8, np.int32)))
         ]
@@ -149,7 +154,9 @@ class PsdsEntries:
         for first, last in itertools.pairwise(firsts):
             own = order[first:last]
             order[first:last] = own[np.argsort(-joined.scores[own])]
-        return Entries(*(array[order] for array in joined)), firsts
+        self._sorted = Entries(*(array[order] for array in joined)), firsts
+        self._chunks = [self._sorted[0]]
+        return self._sorted
 
     def occurrences(self) -> Occurrences:
         """Classes by clip, in order of both."""
