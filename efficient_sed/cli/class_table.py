@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from efficient_sed.metrics.contracts import TUNED
+from efficient_sed.postprocessing.carried import DEFAULT_THRESHOLD
 
 COUNTS = {
     "events": ("events", "d"),
@@ -45,7 +46,8 @@ def class_table(metrics: Mapping[str, Any], title: str) -> Table:
         table.add_row(label, *areas, *own)
     left_out = len(labels) - len(shown)
     rest = f"; {left_out} classes with fewer events are left out here, the result has them" if left_out else ""
-    how = "tuned on validation" if sides[-1] == TUNED else "of 0.5"
+    is_fixed = {own.get("threshold") for own in counts.values()} <= {DEFAULT_THRESHOLD}
+    how = f"of {DEFAULT_THRESHOLD:g}" if is_fixed else "tuned on validation"
     table.caption = f"events within collars, at thresholds {how}{rest}" if counts else rest.removeprefix("; ")
     return table
 

@@ -64,6 +64,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--params", type=float, metavar="N", help="parameters of the model, for the frontier")
     parser.add_argument("--macs", type=float, metavar="M", help="its MACs for 10 s of sound, for the frontier")
     add_overrides(parser, "evaluation.KEY=VALUE, as for train")
+    parser.set_defaults(option_of={"params": "--params", "macs": "--macs"})
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
     _check(options)
     config = compose_run(options.overrides).evaluation
-    costs = None if options.macs is None else Costs(int(options.params), options.macs)
+    costs = None if options.macs is None else Costs(options.params, options.macs)
     if costs is not None:
         costs.to_dict()
     folder = options.output

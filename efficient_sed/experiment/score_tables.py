@@ -30,7 +30,7 @@ AXIS_SECONDS = 10.0  # of sound, which given MACs refer to
 class Costs(NamedTuple):
     """What a model costs, as its author says."""
 
-    params: int
+    params: float
     macs: float
     """For ten seconds of sound."""
 
@@ -38,13 +38,19 @@ class Costs(NamedTuple):
         """The form that results carry.
 
         Raises:
-            ConfigError: If one is not above 0.
+            ConfigError: If one is below 1, or no number.
         """
         for name, value in self._asdict().items():
-            require(0 < value < float("inf"), name, value, "above 0")
+            require(1 <= value < float("inf"), name, value, "a number from 1 on")
         note = "parameters and MACs as given with --params and --macs, not counted"
         parts = {"frontend": 0}
-        costs = {**self._asdict(), "macs_by_part": parts, "macs_note": note, "seconds": AXIS_SECONDS}
+        costs = {
+            "params": int(self.params),
+            "macs": self.macs,
+            "macs_by_part": parts,
+            "macs_note": note,
+            "seconds": AXIS_SECONDS,
+        }
         return {**costs, "throughput": None, "latency": None}
 
 

@@ -56,23 +56,17 @@ def _are_equal(some: list[tuple[int, float]], others: list[tuple[int, float]]) -
 def draw_curves(run_folder: Path) -> Path | None:
     """Draw `curves.png` beside `metrics.csv`; none if there is nothing to draw or matplotlib is not installed."""
     curves = trained_on(read_curves(run_folder))
-    if not curves or importlib.util.find_spec("matplotlib") is None:
+    if not any(_drawn(curves, *panel) for panel in PANELS) or importlib.util.find_spec("matplotlib") is None:
         logger.debug("%s: no curves drawn", run_folder)
         return None
     from io import BytesIO
 
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
-    for ax, (title, prefixes) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        names = [
-            name
-            for name in curves
-            if name.startswith(prefixes)
-            and not (title == "validation" and name == "val/loss")
-            and not name.endswith(NOT_DRAWN)
-        ]
-        for name in sorted(names)[-MAX_LABELS:]:
+    panels = {title: names for title, prefixes in PANELS if (names := _drawn(curves, title, prefixes))}
+    figure = Figure(figsize=(13 / len(PANELS) * len(panels), 4.4), layout="constrained")
+    for ax, (title, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name in names:
             ax.plot(
                 *zip(*curves[name], strict=True),
                 marker="." if len(curves[name]) < 50 else None,
@@ -81,12 +75,19 @@ def draw_curves(run_folder: Path) -> Path | None:
             )
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
         ax.set_xlabel("step")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(color="#EAEAEA", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
-        if names:
-            ax.legend(frameon=False, fontsize=7.5)
+        ax.legend(frameon=False, fontsize=7.5, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     figure.suptitle(run_folder.name, fontsize=9, color="#606060")
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=130)
     write_atomically(run_folder / CURVES_FILE, picture.getvalue())
     return run_folder / CURVES_FILE
+
+
+def _drawn(curves: Curves, title: str, prefixes: tuple[str, ...]) -> list[str]:
+    """Names of the curves of a panel: of scores with a mean over classes that mean alone."""
+    names = [name for name in curves if name.startswith(prefixes) and not name.endswith(NOT_DRAWN)]
+    names = [name for name in names if f"{name}_macro" not in curves]
+    return sorted(name for name in names if title != "validation" or name != "val/loss")[-MAX_LABELS:]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from efficient_sed.training.curves import read_curves, trained_on
+from efficient_sed.training.curves import CURVES_FILE, draw_curves, read_curves, trained_on
 from efficient_sed.training.metrics_table import MetricsTable
 
 FIRST, SECOND = {"train/loss": [(5, 0.5), (10, 0.25)]}, {"val/loss": [(10, 0.75)]}
@@ -59,3 +59,19 @@ def test_parts_of_the_loss_that_did_not_count_are_not_drawn() -> None:
     both = curves(loss_epoch=total, loss_supervised_epoch=other, loss_distillation_epoch=[0.0, 1.2])
     assert trained_on(both) == both
     assert trained_on(both | curves(loss_distillation_weak_epoch=[0.0, 0.0])) == both
+
+
+def test_panels_without_curves_are_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+
+    def draw(columns: str) -> Path | None:
+        values = ",".join("1" * len(columns.split(",")))
+        (tmp_path / "metrics.csv").write_text(f"epoch,step,{columns}\n0,5,{values}\n")
+        return draw_curves(tmp_path)
+
+    widths = []
+    for columns in ("train/loss", "train/loss,val/psds1"):
+        assert draw(columns) == tmp_path / CURVES_FILE
+        widths.append(int.from_bytes((tmp_path / CURVES_FILE).read_bytes()[16:20], "big"))
+    assert widths[1] == pytest.approx(2 * widths[0], abs=2)
+    assert draw("other") is None

@@ -57,7 +57,7 @@ def draw_psd_roc(result: PsdsResult, path: str | Path) -> Path:
         color="0.1",
         linestyle="--",
         linewidth=1.4,
-        label=f"less {result.variant['alpha_st']:g} standard deviations: {result.psds:.3f}",
+        label=f"less {result.variant['alpha_st']:g} of the standard deviation: {result.psds:.3f}",
     )
     for index, (label, text) in enumerate(labelled.items()):
         curve = roc.per_class[label]
