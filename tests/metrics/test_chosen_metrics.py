@@ -54,7 +54,7 @@ def test_every_metric_takes_the_run_thresholds_and_collars() -> None:
     for metric in create_metrics("detection", setting(metrics=["all"], collar_s=0.1, segment_s=0.5)):
         metric.update("clip", scores, EVENTS, 2.0)
         own = metric.metrics()
-        values |= own | {"variant": values.get("variant", {}) | own["variant"]}
+        values |= own | {"variant": values.get("variant", {}) | own.get("variant", {})}
     assert (values["event_f1"], values["intersection_f1"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
     assert (values["event_best_f1_macro"], values["intersection_best_f1_macro"]) == (1.0, 1.0)
     assert values["event_best"]["keys"]["threshold"] == pytest.approx(0.15)
