@@ -40,8 +40,8 @@ def random_clips(num_clips: int, num_classes: int, seconds: float, seed: int = 0
             length = int(rng.integers(num_frames // 25, num_frames // 2))
             first = int(rng.integers(num_frames - length))
             logits[first : first + length, column] += 5
-            times = (round(frame * GRID.hop_s, 6) for frame in (first, first + length))
-            events.append(Event(*times, classes[column]))
+            onset_s, offset_s = (round(frame * GRID.hop_s, 6) for frame in (first, first + length))
+            events.append(Event(onset_s, offset_s, classes[column]))
         clips.append(ScoredClip(f"clip {number:05}", 1 / (1 + np.exp(-logits)), events, seconds))
     return ScoredClips(classes, GRID, clips)
 

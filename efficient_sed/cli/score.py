@@ -38,7 +38,7 @@ def add_parser(commands: Commands) -> None:
         type=Path,
         metavar="SCORES",
         help="folder with a file a clip: TSV with the columns onset, offset and one a class, as sed_scores_eval writes "
-        "it, or npz of: efficient-sed detect --format npz",
+        "it, or npz of: efficient-sed detect --format npz --postprocessing none",
     )
     parser.add_argument("--truth", type=Path, required=True, metavar="TSV", help=TRUTH_HELP)
     parser.add_argument("--durations", type=Path, required=True, metavar="TSV", help=DURATIONS_HELP)
@@ -135,10 +135,12 @@ def _postprocessing(
     options: argparse.Namespace, tables: ScoreTables, config: EvaluationConfig
 ) -> tuple[Postprocessing | None, dict[str, Any] | None]:
     """What is applied to the scores, and the report of its tuning."""
+    _check_raw(options, options.scores, tables)
     if options.tune_on:
         from efficient_sed.experiment.score_tables import tune_on
 
         validation = _open(options.tune_on, options.tune_truth, options.tune_durations, options.classes)
+        _check_raw(options, options.tune_on, validation)
         return tune_on(validation, config, tables)
     if options.postprocessing == "none":
         return None, None
@@ -160,3 +162,11 @@ def _source(options: argparse.Namespace) -> dict[str, str]:
             words += [f"--{key.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
     paths = {key: str(getattr(options, key)) for key in ("scores", "truth", "durations")}
     return {**paths, "command": shlex.join([*words, *options.overrides])}
+
+
+def _check_raw(options: argparse.Namespace, scores: Path, tables: ScoreTables) -> None:
+    """Raise a ConfigError for scores that are to be post-processed a second time."""
+    if tables.applied and (options.tune_on or options.postprocessing != "none"):
+        advice = "write raw ones by: efficient-sed detect … --format npz --postprocessing none"
+        methods = ", ".join(tables.applied)
+        raise ConfigError(f"{scores}: these scores went through {methods} already; {advice}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
 from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.inference.error_report.collected import ErrorReport
-from efficient_sed.inference.evaluate import ClipScores, evaluate_model, evaluated
+from efficient_sed.inference.evaluate import evaluate_model, evaluated
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.sed import Provenance, SedModel
@@ -50,12 +51,6 @@ def score_part(
     if tuned is not None and _was_tuned_on(tuned, splits, config, part):
         words = "the %s part of data=%s is what the post-processing was tuned on: scores with it are too good there"
         logger.warning(words, part, config.data.name)
-
-    def write_report(collected: ClipScores) -> None:
-        if report is not None:
-            own = tuned or Postprocessing.untuned(config.data.median_frames)
-            report.write(collected, own, config.evaluation)
-
     return evaluate_model(
         model,
         windows_of(model, splits, config, part),
@@ -68,7 +63,7 @@ def score_part(
         tuning=windows_of(model, splits, config, "validation") if config.has_event_scores else None,
         folder=folder,
         postprocessing=tuned,
-        inspect=None if report is None else write_report,
+        inspect=None if report is None else partial(report.write, config=config.evaluation),
     )
 
 

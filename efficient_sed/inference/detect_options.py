@@ -80,7 +80,9 @@ class DetectOptions:
         others = own.thresholds or (DEFAULT_THRESHOLD,) * len(given)
         thresholds = tuple(other if value is None else value for value, other in zip(given, others, strict=True))
         left = [other for value, other in zip(given, others, strict=True) if value is None]
-        return EventRule(own.events, thresholds, _note(own, left, len(given)))
+        is_replaced = own.thresholds is None and postprocessing_of(detector).thresholds is not None
+        why = "the tuned ones belong to the model's own post-processing" if is_replaced else "none were tuned"
+        return EventRule(own.events, thresholds, _note(own, left, len(given), why))
 
     def _postprocessing(self, detector: Detector) -> Postprocessing:
         chosen = self.postprocessing
@@ -94,13 +96,13 @@ class DetectOptions:
         return Postprocessing() if chosen == NONE else postprocessing_of(detector)
 
 
-def _note(own: Postprocessing, left: list[float], num_classes: int) -> str:
+def _note(own: Postprocessing, left: list[float], num_classes: int, why_default: str) -> str:
     """Where the thresholds of the classes come from that were left to it."""
     if not left:
         return ""
     which = "" if len(left) == num_classes else "other classes: "
     if own.thresholds is None:
-        return f"{which or 'all classes: '}threshold {DEFAULT_THRESHOLD:g}, since none were tuned"
+        return f"{which or 'all classes: '}threshold {DEFAULT_THRESHOLD:g}, since {why_default}"
     data = " on {data}/{part}".format_map(own.notes) if {"data", "part"} <= own.notes.keys() else ""
     span = " to ".join(dict.fromkeys(f"{level:.2g}" for level in (min(left), max(left))))
     return f"{which}thresholds tuned for event F1{data}: {span}"

@@ -68,6 +68,7 @@ def parse_thresholds(text: str, classes: Sequence[str]) -> dict[str, float]:
     while True:
         label = next((label for label in labels if rest.startswith(f"{label}=")), None)
         if label is None:
+            require(bool(rest), "threshold", text, "LABEL=THRESHOLD behind each comma")
             typed, equals, value = rest.partition("=")
             problem = f"no such class; {nearest(typed, labels)}" if equals else "LABEL=THRESHOLD, joined by commas"
             raise ConfigError(f"threshold={typed}{equals}{value.partition(',')[0]} is not allowed: {problem}")

@@ -103,8 +103,16 @@ def test_npz_and_rows_of_unequal_length_are_the_same_scores(
         scores = np.round(pd.read_csv(path, sep="\t")[CLASSES].to_numpy(), 1).repeat(2, axis=0)[:100].astype(np.float32)
         steps[path.stem] = scores
         path.unlink()
-        np.savez(own / "scores" / f"{path.stem}.npz", scores=scores, classes=CLASSES, hop_s=HOP_S)
+        applied = json.dumps([{"name": "median", "window": 9}])
+        facts = {"classes": CLASSES, "hop_s": HOP_S, "postprocessing": applied}
+        np.savez(own / "scores" / f"{path.stem}.npz", scores=scores, **facts)
     expected = value()
+    assert "scores: were post-processed when they were written (median); " in caplog.text
+    caplog.clear()
+    (tmp_path / "again.json").write_text(json.dumps({"classes": CLASSES, "scores": [{"name": "median", "window": 3}]}))
+    err = score(f"--postprocessing {tmp_path}/again.json").err
+    assert "these scores went through median already; write raw ones" in err
+    caplog.clear()
     for name, scores in steps.items():
         (own / "scores" / f"{name}.npz").unlink()
         starts = np.append(0, 1 + np.flatnonzero((np.diff(scores, axis=0) != 0).any(axis=1)))
@@ -112,6 +120,7 @@ def test_npz_and_rows_of_unequal_length_are_the_same_scores(
     with caplog.at_level("INFO"):
         assert value() == pytest.approx(expected, abs=1e-12)
     assert "of 10 tables have rows of unequal length, expanded to frames of 0.04 s" in caplog.text
+    assert "post-processed" not in caplog.text
 
 
 def test_post_processing_that_is_tuned_on_other_scores(score: Callable[[str], Output], tmp_path: Path) -> None:

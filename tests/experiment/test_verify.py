@@ -21,7 +21,7 @@ from efficient_sed.data.sounds import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.experiment import verify
 from efficient_sed.experiment.verify import DataFacts, Outcome, choose_score, data_facts, judge, why_not_comparable
-from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, list_cards
+from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, Card, list_cards
 
 CARDS = list_cards()
 STRONG, WEAK, OWN = CARDS["fmn10+tf-256_strong"], CARDS["fmn10_weak"], CARDS[DEFAULT_DETECTOR]
@@ -61,7 +61,7 @@ COMPARABLE = [
 @pytest.mark.parametrize(
     ("card", "facts", "reason"), COMPARABLE, ids=[f"{row[0].name}: {row[2]}" for row in COMPARABLE]
 )
-def test_what_compares(card: verify.Card, facts: DataFacts, reason: str | None) -> None:
+def test_what_compares(card: Card, facts: DataFacts, reason: str | None) -> None:
     found = why_not_comparable(card, choose_score(card, facts), facts)
     assert (found is None) == (reason is None)
     assert (reason or "") in (found or "")

@@ -299,8 +299,7 @@ def test_ctrl_c_leaves_no_process_and_keeps_what_is_finished(model: Path, tmp_pa
     assert left == []
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
-    assert err.startswith("efficient-sed: interrupted")
-    assert err.count("\n") == 1
+    assert err.splitlines()[-1].startswith("efficient-sed: interrupted")  # on a slow machine progress comes before
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".detect-audacity.json", "a.txt"]
     assert (tmp_path / "out" / "a.txt").read_text().count("\t") >= 2
 

@@ -132,6 +132,12 @@ def test_what_is_said(files: Files, model: str, threshold: float | str, note: st
     assert bool(said) == bool(note)
 
 
+def test_why_thresholds_are_not_those_that_were_tuned(files: Files) -> None:
+    for options in (DetectOptions(median_frames=3), DetectOptions(postprocessing="none")):
+        words = "all classes: threshold 0.5, since the tuned ones belong to the model's own post-processing"
+        assert options.rule(files.tuned).note == words
+
+
 def test_scores_say_what_was_applied(files: Files, tmp_path: Path) -> None:
     (recording,), _ = find_recordings([files.recording])
     detect_one(recording, files.tuned, Task(DetectOptions(), tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections import Counter
@@ -13,18 +14,26 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.config.evaluation import EvaluationConfig
+from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.inference.error_report.choose import LONGEST_S, TOTAL_S, choose_errors, spans
+from efficient_sed.inference.error_report.collected import ErrorReport
 from efficient_sed.inference.error_report.find import FALSE_ALARM, MISS, NOTHING, Error, Kind, analyse
 from efficient_sed.inference.error_report.write import write_error_report
+from efficient_sed.inference.evaluate import start_scores, task_metrics
 from efficient_sed.metrics.event.score import count_hits, match_events
 from efficient_sed.metrics.psds.exact import PsdsAccumulator
+from efficient_sed.postprocessing.carried import Postprocessing
+from efficient_sed.postprocessing.contract import Chain
+from efficient_sed.postprocessing.median import Median
 
 GRID = FrameGrid()
 HOP_S = GRID.hop_s
@@ -226,6 +235,30 @@ def test_what_is_left_out_is_said(
     write_error_report(output, clips, flawless, make_scores(), [0.999] * 3, CLASSES, GRID)
     with open_page(output) as page:
         assert page.inner_text("#summary") == "0 of 0 errors."
+
+
+@pytest.mark.parametrize("is_tuned", [True, False])
+def test_the_page_has_the_psds_of_the_post_processing_that_its_events_have(
+    clips: list[Clip], tmp_path: Path, is_tuned: bool
+) -> None:
+    own = Postprocessing(Chain((Median(61),)), thresholds=THRESHOLDS) if is_tuned else None
+    known = [dataclasses.replace(clip, events=tuple(TRUTH[clip.id])) for clip in clips]
+    collected = start_scores(
+        EvaluationWindows(known, CLASSES, GRID, 30.0), "detection", EvaluationConfig(), 1,
+        keeps_scores=True, keeps_clips=True, postprocessing=own,
+    )  # fmt: skip
+    for position, array in enumerate(make_scores().values()):
+        collected.add(torch.tensor([position]), torch.from_numpy(array.T[None]), torch.zeros(1, len(CLASSES)))
+    ErrorReport(tmp_path / "a.html").write(collected, EvaluationConfig())
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    data = json.loads(*re.findall(r'id="data">(.*?)</script>', page, re.DOTALL))
+    macros = [task_metrics(collected, "detection")["psds1_macro"]]
+    if collected.tuned is not None:
+        macros.append(collected.tuned.entries(collected.metrics)["psds1_macro_tuned"])
+    assert len(set(macros)) == 1 + is_tuned
+    assert data["psds"]["macro"] == macros[-1]
+    assert [own["threshold"] for own in data["classes"]] == (list(THRESHOLDS) if is_tuned else [0.5] * 3)
+    assert data["postprocessing"] == ("with" if is_tuned else "without") + " tuned post-processing"
 
 
 def test_the_page_is_small_and_holds_no_markup(file: Path) -> None:

@@ -47,7 +47,7 @@ def test_labels_with_commas_are_read_again(thresholds: dict[str, float]) -> None
         ("bell=1", "threshold=bell=1.0 is not allowed: a probability"),
         ({"bell": True}, "threshold=bell=True is not allowed: a probability"),
         ("bell=0.1,bell=0.2", "threshold=bell=0.1,bell=0.2 is not allowed: each class once, and bell is there twice"),
-        ("bell=0.1,", "threshold= is not allowed: LABEL=THRESHOLD, joined by commas"),
+        ("bell=0.1,", "threshold=bell=0.1, is not allowed: LABEL=THRESHOLD behind each comma"),
         ("bell=0.1,0.5", "threshold=0.5 is not allowed: LABEL=THRESHOLD, joined by commas"),
         ("loud", "threshold=loud is not allowed: a probability between 0 and 1, both excluded; auto; or some by label"),
         (float("nan"), "threshold=nan is not allowed: "),

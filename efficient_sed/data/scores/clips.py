@@ -49,7 +49,15 @@ class ScoreTables:
         clip_ids = sorted(self._tables.keys())
         if not clip_ids:
             raise DataError("scores: there is no clip")
-        self.all_classes = table_classes(clip_ids[0], self._tables[clip_ids[0]])
+        first = self._tables[clip_ids[0]]
+        self.all_classes = table_classes(clip_ids[0], first)
+        self.applied: tuple[str, ...] = tuple(getattr(first, "applied", ()))
+        """Names of the methods that the scores say they went through; none for raw ones."""
+        if self.applied:
+            advice = "efficient-sed detect --postprocessing none --format npz writes them as the model gives them"
+            logger.warning(
+                "scores: were post-processed when they were written (%s); %s", ", ".join(self.applied), advice
+            )
         self.classes = self.all_classes if classes is None else _chosen(classes, self.all_classes)
         self.durations = _durations(durations, clip_ids)
         self.events = self._read_events(ground_truth, clip_ids)

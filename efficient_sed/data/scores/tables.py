@@ -6,21 +6,17 @@ needed.
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from efficient_sed.data.annotations.tables import read_text, split_rows
+from efficient_sed.data.scores.folder import ScoreFolder
 from efficient_sed.data.scores.grid import Rows, count_frames
 from efficient_sed.data.spelling import by_spelling, canonical
 from efficient_sed.errors import DataError
-from efficient_sed.files.folders import walk_files
-from efficient_sed.files.npz import read_arrays
 
 TIMES = ("onset", "offset")
 
@@ -86,54 +82,6 @@ def table_classes(clip_id: str, table: Any) -> tuple[str, ...]:
     return tuple(labels)
 
 
-class ScoreFolder(Mapping[str, Any]):
-    """Score files below a folder by their names without the ending, each read when it is asked for.
-
-    TSV files as sed_scores_eval writes them, or npz files as `efficient-sed detect --format npz` does.
-
-    Raises:
-        DataError: If there is no such folder, or it cannot be read, or holds something else, or nothing.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            kind = "a file" if folder.exists() else "no such folder"
-            wanted = "a folder with a TSV file a clip, whose columns are onset, offset and one a class"
-            raise DataError(f"scores={folder}: {kind}; needed: {wanted}")
-        files = sorted(path for path in walk_files(folder, _refuse) if path.is_file() and not path.name.startswith("."))
-        if other := next((path for path in files if path.suffix.lower() not in _READERS), None):
-            raise DataError(f"scores={folder}: holds {other.name}, which is no TSV or npz file of scores")
-        if not files:
-            raise DataError(f"scores={folder}: holds no TSV or npz file of scores")
-        self._files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
-        if len(self._files) < len(files):
-            raise DataError(f"scores={folder}: holds two files of one clip")
-
-    def __getitem__(self, clip_id: str) -> _Table:
-        path = self._files[clip_id]
-        return _READERS[path.suffix.lower()](path)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"scores={error.filename}: cannot be read ({error.strerror})") from error
-
-
-class _Table:
-    """The least that a table is."""
-
-    def __init__(self, columns: Sequence[str], values: np.ndarray) -> None:
-        self.columns, self._values = columns, values
-
-    def to_numpy(self) -> np.ndarray:
-        return self._values
-
-
 def is_table(value: Any) -> bool:
     """Whether a value is a table in memory."""
     return hasattr(value, "columns") and hasattr(value, "to_numpy")
@@ -175,34 +123,3 @@ def _values(where: str, table: Any) -> np.ndarray:
 
 def _rows(columns: list[Any], values: np.ndarray) -> Rows:
     return Rows(*(values[:, columns.index(name)] for name in TIMES))
-
-
-def _read_tsv(path: Path) -> _Table:
-    """A TSV file with a header and numbers."""
-    text = io.StringIO(read_text(path), newline=None)
-    line, header = next(split_rows(text, "\t"), (0, []))
-    text.seek(0)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
-        try:
-            values = np.loadtxt(text, delimiter="\t", skiprows=line, ndmin=2, comments=None)
-        except ValueError as error:
-            raise DataError(f"{path}: not a table of scores ({error})") from error
-    if values.size == 0:
-        return _Table(header, np.zeros((0, len(header))))
-    if values.shape[1] != len(header):
-        raise DataError(f"{path}: has {len(header)} names of columns for {values.shape[1]} columns")
-    return _Table(header, values)
-
-
-def _read_npz(path: Path) -> _Table:
-    """A file of `score_files.write_scores`."""
-    try:
-        scores, classes, hop_s = read_arrays(path.read_bytes(), ("scores", "classes", "hop_s"))
-        times_s = np.arange(len(scores) + 1) * float(hop_s)
-        return _Table(["onset", "offset", *map(str, classes)], np.column_stack([times_s[:-1], times_s[1:], scores]))
-    except (OSError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a file of scores ({error})") from error
-
-
-_READERS: Mapping[str, Callable[[Path], _Table]] = {".tsv": _read_tsv, ".npz": _read_npz}

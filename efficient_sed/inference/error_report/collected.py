@@ -12,6 +12,8 @@ from efficient_sed.inference.evaluate import ClipScores
 from efficient_sed.metrics.psds.metric import PsdsMetric
 from efficient_sed.postprocessing.carried import DEFAULT_THRESHOLD, Postprocessing
 
+TUNED, UNTUNED = "with tuned post-processing", "without tuned post-processing"
+
 
 @dataclass(frozen=True)
 class ErrorReport:
@@ -24,27 +26,31 @@ class ErrorReport:
     max_errors: int = MAX_ERRORS
     """That can be played."""
 
-    def write(self, collected: ClipScores, postprocessing: Postprocessing, config: EvaluationConfig) -> None:
-        """Write it, with the PSDS that was computed along.
+    def write(self, collected: ClipScores, config: EvaluationConfig) -> None:
+        """Write it, with the PSDS that was computed along: under tuned post-processing, as are the events, if there is.
 
         Args:
             collected: With kept scores.
-            postprocessing: Of the evaluated classes: makes events of the scores.
             config: Its collars tell which detected events count as found.
         """
         truth, scores = collected.events_and_scores()
-        grid = collected.dataset.grid
-        metrics = (metric for metric in collected.metrics if isinstance(metric, PsdsMetric))
+        grid, tuned = collected.dataset.grid, collected.tuned
+        if tuned is None:
+            metrics, how, about = collected.metrics, Postprocessing.untuned(collected.median_frames), UNTUNED
+        else:
+            metrics, how, about = tuned.metrics.metrics, tuned.metrics.postprocessing, TUNED
+        psds = (metric for metric in metrics if isinstance(metric, PsdsMetric))
         write_error_report(
             self.output,
             collected.clips(),
             truth,
-            {clip: postprocessing.events.apply(array, grid.hop_s) for clip, array in scores.items()},
-            postprocessing.thresholds or [DEFAULT_THRESHOLD] * len(collected.classes),
+            {clip: how.events.apply(array, grid.hop_s) for clip, array in scores.items()},
+            how.thresholds or [DEFAULT_THRESHOLD] * len(collected.classes),
             collected.classes,
             grid,
-            psds=next((metric.back_end.compute() for metric in metrics), None),
+            psds=next((metric.back_end.compute() for metric in psds), None),
             collar=Collar(config.collar_s, config.offset_share),
             title=self.title,
+            postprocessing=about,
             max_errors=self.max_errors,
         )

@@ -52,6 +52,7 @@ def write_error_report(
     psds: PsdsResult | None = None,
     collar: Collar = USUAL_COLLAR,
     title: str = "",
+    postprocessing: str = "",
     max_errors: int = MAX_ERRORS,
 ) -> None:
     """Write the page.
@@ -67,6 +68,7 @@ def write_error_report(
         psds: Whose curves and values are shown, too; default None, none.
         collar: Which detected events count as found.
         title: Said in the page's head: model and data.
+        postprocessing: Said there, too: what was applied to the scores; default, nothing is said.
         max_errors: That are listed and can be played; the page says how many are left out.
 
     Raises:
@@ -88,6 +90,7 @@ def write_error_report(
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="minutes"),
         "title": title,
+        "postprocessing": postprocessing,
         "warning": warning_about(classes),
         "numClips": len(clips),
         "hours": sum(durations_s.values()) / HOUR_S,

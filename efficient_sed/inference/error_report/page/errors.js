@@ -29,7 +29,7 @@ function describePage() {
   at("name").textContent = document.title;
   const sum = (key) => DATA.classes.reduce((total, own) => total + own[key], 0);
   const mean = DATA.classes.map(f1Of).filter((value) => value !== null);
-  const scores = [`F1 macro ${share(mean.length ? mean.reduce((a, b) => a + b) / mean.length : null)}`, ...(DATA.psds ? [`${DATA.psds.name} macro ${share(DATA.psds.macro)}`] : [])];
+  const scores = [`F1 macro ${share(mean.length ? mean.reduce((a, b) => a + b) / mean.length : null)}`, ...(DATA.psds ? [`${DATA.psds.name} macro ${share(DATA.psds.macro)}`] : []), ...(DATA.postprocessing ? [DATA.postprocessing] : [])];
   at("about").textContent = `${count(DATA.numClips, "clip")}, ${Number(DATA.hours.toPrecision(3))} hours, ${count(sum("events"), "event")}: ${sum("found")} found, ${DATA.numErrors.miss} missed, ${count(DATA.numErrors["false alarm"], "false alarm")}; ${scores.join(", ")}. An event is found if a detected one begins within ${DATA.collar} s of it and ends within ${DATA.collar} s or ${100 * DATA.offsetShare} % of its length. Written by efficient_sed ${DATA.version}, ${DATA.created}.`;
   at("warning").hidden = !DATA.warning;
   at("warning").textContent = DATA.warning;
