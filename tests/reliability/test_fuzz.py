@@ -15,7 +15,6 @@ from reliability.inputs import Kind, Wrong, check_events, check_samples
 from reliability.inputs_annotations import prepare_folder
 from reliability.inputs_containers import (
     CLASSES,
-    _prepare_hdf5,
     _prepare_index,
     _prepare_packed,
     _prepare_pseudo_labels,
@@ -184,17 +183,6 @@ def test_pseudo_labels_on_no_grid(tmp_path: Path) -> None:
         file.attrs["frame_hop_s"] = np.nan
     with pytest.raises(DataError, match="its frames last nan s"):
         PseudoLabels(tmp_path / "original.h5", CLASSES)
-
-
-def test_a_blank_place_in_hdf5_does_not_stop_the_world(tmp_path: Path) -> None:
-    """HDF5 2.0 itself never returns from it: an incomplete copy."""
-    _prepare_hdf5(tmp_path)
-    path = tmp_path / "eval_segments_mp3.hdf"
-    data = path.read_bytes()
-    place = data.index(b"GCOL") + 16
-    path.write_bytes(data[:place] + bytes(200) + data[place + 200 :])
-    with pytest.raises(DataError, match=r"damaged \(a value's place in the file is blank\)"):
-        compose_run(["data=audioset_strong", f"data.root={tmp_path}", "data.num_workers=1"]).data.load()
 
 
 def test_an_index_with_nonsense_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
