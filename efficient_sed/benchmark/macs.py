@@ -104,7 +104,7 @@ TIMM_FORMULAS: dict[str, _Formula] = {
 _ADVICE = "give the module a method `macs`, see efficient_sed.models.contracts.CountsMacs"
 _PRODUCT = re.compile(
     r"mm_?$|mv_?$|dot$|matmul|^linear$|einsum|^bilinear$|^_trilinear$|conv(olution|\d|_)|attention|"
-    r"gru|lstm|rnn|_fft_|stft|cdist"
+    r"gru|lstm|rnn|fft_|stft|cdist"
 )
 """Names of torch's operations that multiply tensors otherwise than element by element."""
 

@@ -230,7 +230,7 @@ class Extra(nn.Module):
         (lambda x: F.conv_transpose1d(x.mT, torch.ones(x.shape[2], 2, 3)), "conv_transpose1d"),
         (lambda x: F.conv2d(x[:, None], torch.ones(1, 1, 3, 3)), "conv2d"),
         (lambda x: F.scaled_dot_product_attention(x, x, x), "scaled_dot_product_attention"),
-        (lambda x: torch.fft.rfft(x, dim=1).abs(), "_fft_r2c"),
+        (lambda x: torch.fft.rfft(x, dim=1).abs(), "(_fft_r2c|fft_rfft)"),  # as a whole, or what it is made of
         (lambda x: torch.cdist(x, x), "cdist"),
     ],
 )
