@@ -24,7 +24,7 @@ import numpy as np
 from sebbs.csebbs import CSEBBsPredictor
 from sed_scores_eval.base_modules.scores import create_score_dataframe
 
-from efficient_sed.postprocessing.change_points import Boxes, ChangePoints, find_boxes
+from efficient_sed.postprocessing.change_points import Boxes, ChangePoints
 
 HOP_S = 0.04
 
@@ -108,10 +108,6 @@ def main() -> None:
             f"| step {method.step_s:g} s, {limits} | {mine:.0f} | {other:.0f} | {ratio:.0f} | {count}, same |",
             flush=True,
         )
-    mine, other, ratio = compare(
-        lambda: [find_boxes(table, HOP_S, grid) for table in scores], lambda: [theirs(one) for one in grid], 1
-    )
-    print(f"| the paper's {len(grid)} candidates | {mine:.0f} | {other:.0f} | {ratio:.0f} | |", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -98,19 +97,6 @@ class ChangePoints(Method):
         num_classes = len(segments[0]) - 1
         limits = (np.array(self.by_class(name, num_classes)) for name in ("absolute", "relative"))
         return merge_segments(*segments, *limits)
-
-
-def find_boxes(scores: np.ndarray, hop_s: float, candidates: Sequence[ChangePoints]) -> list[Boxes]:
-    """`ChangePoints.boxes` of many candidates; those of the same steps share their segments.
-
-    Args:
-        scores: Frame scores in [0, 1] without NaN, shape (frames, classes).
-        hop_s: Seconds of a frame.
-        candidates: Such as `ChangePoints.grid(hop_s)`.
-    """
-    segments = {method.step_s: method for method in candidates}
-    cut = {step_s: method._segments(scores, hop_s) for step_s, method in segments.items()}
-    return [_timed(*method._merge(cut[method.step_s]), hop_s) for method in candidates]
 
 
 def _timed(boxes: np.ndarray, means: np.ndarray, hop_s: float) -> Boxes:

@@ -1,7 +1,8 @@
 """Post-processing chosen on validation scores, by cross-validation within them.
 
 A class has parameters of its own where that is better on clips that had no part in the choice; else all classes share
-them, or nothing is changed. So a small validation part cannot make a detector worse by more than chance.
+them, or nothing is changed. The best of these is picked by the same scores, so its gain on validation is a little too
+high; that on the test part is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// Unpacks what the page stores, and finds events in scores as `decode_stream` in postprocessing/median.py does. The page is not touched.
+// Unpacks what the page stores, and finds events in scores as `decode_stream` in postprocessing/events.py does. The page is not touched.
 
 function unpack(text) {
   const characters = atob(text);
