@@ -50,9 +50,10 @@ class RunConfig:
 
     def _check_start(self) -> None:
         train, backbone = self.train, self.backbone
-        has_start = not train.is_backbone_frozen or backbone.init is not None or train.init_from is not None
+        has_start = backbone.init is not None or train.init_from is not None
         random = "only with backbone.init=NAME, else its features are random"
-        require(has_start, "train.is_backbone_frozen", True, random)
+        require(has_start or not train.is_backbone_frozen, "train.is_backbone_frozen", True, random)
+        require(has_start or train.frozen_stages == 0, "train.frozen_stages", train.frozen_stages, random)
         is_one = train.init_from is None or backbone.init is None
         beside = f"not beside backbone.init={backbone.init}; give backbone.init=null to start from the whole model"
         require(is_one, "train.init_from", train.init_from, beside)

@@ -79,6 +79,10 @@ class TrainConfig:
     model."""
     is_backbone_frozen: bool = False
     """Whether only head and classifier are trained, on the features of the initial backbone."""
+    frozen_stages: int = 0
+    """Stages of the backbone, from the input on, that are not trained, 0 or more: they cost a forward pass and no
+    backward pass, the first of them on the largest maps. fmn has 17; layer-wise decay gives the first a fifth of the
+    last one's rate. Default 0: all are trained."""
     is_batchnorm_frozen: bool = False
     """Whether the running statistics of BatchNorm stay as they are: for short trainings from pre-trained weights."""
     batchnorm_momentum: float = 0.01
@@ -143,7 +147,7 @@ class TrainConfig:
     def _check_rates(self) -> None:
         for name in ("lr_backbone", "lr_head"):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
-        for name in ("lr_positions_ratio", "weight_decay", "warmup_steps", "gradient_clip"):
+        for name in ("lr_positions_ratio", "weight_decay", "warmup_steps", "gradient_clip", "frozen_stages"):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "0 or more")
         for name in ("layer_decay", "batchnorm_momentum"):
             require(0 < getattr(self, name) <= 1, f"train.{name}", getattr(self, name), "above 0, at most 1")

@@ -88,6 +88,8 @@ class Backbone(_Part, abc.ABC):
     """Power of the layer-wise factor on the rate of its last stage; each stage before it has one more."""
     decays_vectors: ClassVar[bool] = True
     """Whether weight decay takes in biases and norms, tensors of one dimension."""
+    has_chained_stages: ClassVar[bool] = False
+    """Whether each of its stages runs on what the one before it returned, a tensor, and nothing runs before them."""
     is_altered: bool = False
     """Whether layers were replaced, so that its configuration no longer rebuilds it."""
 

@@ -183,9 +183,9 @@ def _map_sizes(backbone: Backbone, convs: Collection[nn.Conv2d], input_size: tup
         tensors = {
             name: tensor.to("meta") for name, tensor in [*backbone.named_parameters(), *backbone.named_buffers()]
         }
-        torch.func.functional_call(
-            backbone, tensors, (torch.empty(1, 1, *input_size, device="meta", dtype=next(backbone.parameters()).dtype),)
-        )
+        mel = torch.empty(1, 1, *input_size, device="meta", dtype=next(backbone.parameters()).dtype)
+        with torch.no_grad():  # training may pass the modules by
+            torch.func.functional_call(backbone, tensors, (mel,))
     finally:
         for hook in hooks:
             hook.remove()

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from efficient_sed.models.contracts import Backbone, Positioned
+from efficient_sed.models.conv_norm import ConvNormAct
 from efficient_sed.models.safe_conv import safe_conv2d
 from efficient_sed.models.sed import SedModel
 
@@ -67,7 +68,7 @@ def fuse_layers(module: nn.Module) -> nn.Module:
     if isinstance(module, Fusible):
         module = module.fused()
         return FusedConv2d(module) if _can_fuse(module) else module
-    if type(module) is nn.Sequential:  # one with a forward of its own may count on its layers
+    if _runs_in_order(module):
         module = nn.Sequential(*_join(_layers(module)))
     if _can_fuse(module):
         return FusedConv2d(module)
@@ -80,9 +81,14 @@ def _can_fuse(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 
+def _runs_in_order(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Whether it is a Sequential that does nothing else: one with a forward of its own may count on its layers."""
+    return type(module) is nn.Sequential or isinstance(module, ConvNormAct)
+
+
 def _layers(module: nn.Module) -> list[nn.Module]:
     """Those of a Sequential and of the Sequentials in it, in the order in which they run."""
-    return [layer for child in module for layer in _layers(child)] if type(module) is nn.Sequential else [module]
+    return [layer for child in module for layer in _layers(child)] if _runs_in_order(module) else [module]
 
 
 def _is_gate(layer: nn.Module | None) -> TypeGuard[Gate]:

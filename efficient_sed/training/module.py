@@ -21,10 +21,12 @@ from efficient_sed.inference.evaluate import (
 )
 from efficient_sed.metrics.psds.parameters import PsdsParameters
 from efficient_sed.models.contracts import SedOutput
+from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.header import model_header
 from efficient_sed.teachers.model import ModelConfig, is_alike
 from efficient_sed.training.augmentation import Augmented, augment_batch
+from efficient_sed.training.frozen_stages import FrozenStages
 from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
@@ -44,8 +46,10 @@ class SedModule(pl.LightningModule):
         self.model, self.config = model, config
         self.save_hyperparameters({"model": model_header(model)})  # makes a .ckpt loadable by load_model
         set_batchnorm(model, config.train.batchnorm_momentum)
-        if config.train.is_backbone_frozen:  # else what a network declares fixed stays so
-            model.backbone.requires_grad_(False)
+        train = config.train
+        self._frozen = FrozenStages(model.backbone, None if train.is_backbone_frozen else train.frozen_stages)
+        self._scorer: SedModel | None = None
+        """A faster copy of the model, for one validation."""
         self.teacher = (
             ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid)
             if config.train.teacher
@@ -74,12 +78,18 @@ class SedModule(pl.LightningModule):
         psds = PsdsParameters.of(self.config.evaluation).name
         return "val/map" if self.config.task == "tagging" else f"val/{psds}_macro"
 
+    def on_train_start(self) -> None:
+        """Run what is frozen in its faster form, from the weights of this start or of the checkpoint resumed from."""
+        self._frozen.start()
+
+    def teardown(self, stage: str) -> None:
+        """Leave the model as it was built."""
+        self._frozen.stop()
+
     def on_train_epoch_start(self) -> None:
         """Put what is frozen into evaluation mode."""
-        train = self.config.train
-        if train.is_backbone_frozen:
-            self.model.backbone.eval()
-        elif train.is_batchnorm_frozen:
+        self._frozen.eval()
+        if self.config.train.is_batchnorm_frozen:
             for module in self.model.modules():
                 if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):  # of several processes, too
                     module.eval()
@@ -187,6 +197,9 @@ class SedModule(pl.LightningModule):
         """Begin to collect scores."""
         config, dataset = self.config, cast(Any, self.trainer).datamodule.validation
         self._validation_loss = torch.zeros(2, device=self.device)
+        self._frozen.stop()  # a copy is made of the layers themselves
+        self._scorer = fuse(self.model)
+        self._frozen.start()
         self._collected = start_scores(
             dataset,
             config.task,
@@ -198,9 +211,9 @@ class SedModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect scores and loss of a batch."""
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
-        if len(batch.positions) == 0 or self._collected is None:
+        if len(batch.positions) == 0 or self._collected is None or self._scorer is None:
             return
-        output = self.model(self.model.frontend(batch.waveform))
+        output = self._scorer(self._scorer.frontend(batch.waveform))
         self._check_numbers(output)
         if self.config.has_single_labels:
             loss = single_label_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
@@ -232,6 +245,7 @@ class SedModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the epoch."""
+        self._scorer = None
         if self._collected is None or self.trainer.sanity_checking:
             return
         self._collected.gather()

@@ -31,6 +31,8 @@ def parameter_groups(model: SedModel, config: TrainConfig) -> list[dict[str, Any
             name, positions = f"backbone.{len(stages) - 1 - depth}", _positions(stage)
             others = _without(_trainable(stage), positions)
             vectors = [] if model.backbone.decays_vectors else [parameter for parameter in others if parameter.ndim < 2]
+            if not others and not positions:  # frozen
+                continue
             groups.append({"name": name, "params": _without(others, vectors), "lr": rate})
             if vectors:
                 groups.append({"name": f"{name}.vectors", "params": vectors, "lr": rate, "weight_decay": 0.0})

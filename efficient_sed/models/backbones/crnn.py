@@ -47,6 +47,7 @@ class CrnnBlocks(Backbone):
 
     time_stride = 1
     out_dim = CHANNELS
+    has_chained_stages = True
 
     def __init__(self, is_separable: bool, dropout: float) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from efficient_sed.config.model import BackboneConfig
 from efficient_sed.models.contracts import Backbone, check_mel
+from efficient_sed.models.conv_norm import ConvNormAct
 from efficient_sed.registry import BACKBONES
 
 
@@ -78,22 +79,6 @@ class SqueezeExcitation(nn.Module):
         return torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3))))))[:, :, None, None]
 
 
-def conv_norm_act(
-    channels_in: int,
-    channels_out: int,
-    kernel: int,
-    stride: tuple[int, int] = (1, 1),
-    groups: int = 1,
-    activation: type[nn.Module] | None = None,
-) -> nn.Sequential:
-    """Convolution without bias, BatchNorm and, if given, an activation."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(channels_in, channels_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(channels_out, eps=1e-3, momentum=0.01),
-    ]
-    return nn.Sequential(*layers, *([activation(inplace=True)] if activation else []))
-
-
 class InvertedResidual(nn.Module):
     """Expand, filter each channel, gate, project; with a shortcut where shapes agree."""
 
@@ -109,11 +94,11 @@ class InvertedResidual(nn.Module):
         stride = (block.stride_frequency, block.stride_time)
         layers: list[nn.Module] = []
         if expanded != channels_in:
-            layers.append(conv_norm_act(channels_in, expanded, 1, activation=activation))
-        layers.append(conv_norm_act(expanded, expanded, block.kernel, stride, groups=expanded, activation=activation))
+            layers.append(ConvNormAct(channels_in, expanded, 1, activation=activation))
+        layers.append(ConvNormAct(expanded, expanded, block.kernel, stride, groups=expanded, activation=activation))
         if block.has_squeeze_excitation:
             layers.append(SqueezeExcitation(expanded))
-        layers.append(conv_norm_act(expanded, channels_out, 1))
+        layers.append(ConvNormAct(expanded, channels_out, 1))
         self.block = nn.Sequential(*layers)
         self.has_shortcut = stride == (1, 1) and channels_in == channels_out
 
@@ -138,15 +123,16 @@ class FrameMobileNet(Backbone):
 
     RELEASED_NAMES = ((r"\.conc_se_layers\.0\.", "."),)
     time_stride = 4
+    has_chained_stages = True
 
     def __init__(self, width: float) -> None:
         super().__init__()
         channels_in, channels_last = _scaled(LARGE[0].channels_in, width), _scaled(LARGE[-1].channels_out, width)
         self.out_dim = 6 * channels_last
         self.features = nn.Sequential(
-            conv_norm_act(1, channels_in, 3, (2, 2), activation=nn.Hardswish),
+            ConvNormAct(1, channels_in, 3, (2, 2), activation=nn.Hardswish),
             *(InvertedResidual(block, width) for block in LARGE),
-            conv_norm_act(channels_last, self.out_dim, 1, activation=nn.Hardswish),
+            ConvNormAct(channels_last, self.out_dim, 1, activation=nn.Hardswish),
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -43,6 +43,8 @@ class VisionBackbone(Backbone):
         first_step_frames: Frames that the first step needs.
     """
 
+    has_chained_stages = True
+
     def __init__(
         self, stem: nn.Module, layers: list[nn.Module], out_dim: int, time_stride: int, first_step_frames: int
     ) -> None:

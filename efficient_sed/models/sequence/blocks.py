@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from efficient_sed.config.model import MAX_HIDDEN
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import SequenceHead
+from efficient_sed.models.dropout import Dropout, attend, dropout
 
 MAX_LAYERS, MAX_HEADS = 100, 256
 
@@ -188,9 +189,9 @@ class GatedAttention(nn.Module):
             split_heads(part, self.num_heads) for part in self.qkv(x).chunk(3, dim=-1)
         )  # each (B, heads, T, head_dim)
         q, k = self.rotary(q, k)
-        attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        attended = attend(q, k, v, self.dropout if self.training else 0.0)
         gated = attended * self.gates(x).sigmoid().transpose(1, 2).unsqueeze(-1)
-        return F.dropout(self.out(merge_heads(gated)), self.dropout, self.training)
+        return dropout(self.out(merge_heads(gated)), self.dropout, self.training)
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """See `contracts.CountsMacs`: queries by keys, and weights by values."""
@@ -200,12 +201,12 @@ class GatedAttention(nn.Module):
 class FeedForward(nn.Sequential):
     """Two layers on each step, four times as wide between them."""
 
-    def __init__(self, dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, rate: float) -> None:
         super().__init__(
             RMSNorm(dim),
             nn.Linear(dim, 4 * dim),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(rate),
             nn.Linear(4 * dim, dim),
-            nn.Dropout(dropout),
+            Dropout(rate),
         )

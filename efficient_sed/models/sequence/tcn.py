@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from efficient_sed.config.model import SequenceHeadConfig
 from efficient_sed.models.contracts import CausalHead, SequenceHead, State
+from efficient_sed.models.dropout import Dropout
 from efficient_sed.models.sequence.blocks import input_projection, require_layers, require_size
 from efficient_sed.models.weight_norm import WeightNormConv1d
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -45,7 +46,7 @@ class TcnStage(nn.Module):
         super().__init__()
         self.conv1 = normed_convolution(channels, dilation)
         self.conv2 = normed_convolution(channels, dilation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, tails: Iterator[Tensor] | None, new_tails: list[Tensor]) -> Tensor:
         """Filter x, shape (batch, channels, time).
