@@ -1,12 +1,11 @@
-"""Time of the input pipeline, the augmentations and a training step, against textbook forms.
+"""Time of the input pipeline and the augmentations, against textbook forms; `training_step.py` has the step.
 
-python benchmarks/training.py [--rounds 5] [--threads 1] [--clips 32] [--model fmn10+tf-256] [--device cpu]
+python benchmarks/training.py [--rounds 5] [--threads 1] [--clips 32] [--device cpu]
 
 Both take turns in one process, on the same generated clips. Time is CPU time of the process (on a GPU: wall time
 between synchronisations); a ratio is the median over rounds. The textbook: the published input pipeline in plain form
-(open the container, decode, first channel, resample, pad, targets by a loop over the rows of a table), augmentations
-clip by clip, and a training step in the default memory format with unfused Adam and a mel bank that is computed at each
-step.
+(open the container, decode, first channel, resample, pad, targets by a loop over the rows of a table) and
+augmentations clip by clip.
 """
 
 from __future__ import annotations
@@ -26,12 +25,10 @@ import soundfile
 import torch
 import torchaudio
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, pad
+from torch.nn.functional import pad
 
 from efficient_sed.audio.augment.time import draw_mixup, draw_time_shifts, mix, mix_waveforms, roll_in_time
-from efficient_sed.audio.frontends.mel import HIGH_HZ, LOW_HZ, mel_bank
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.dataset import TrainingClips
 from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import audioset_labels, audioset_vocabulary
@@ -40,8 +37,6 @@ from efficient_sed.data.storage.packing import pack_data
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.factory import create_model
-from efficient_sed.models.sed import SedModel
-from efficient_sed.training.optim import build_optimizer
 
 SECONDS, RATE, EVENTS = 10, 32_000, 8
 NUM_FRAMES, NUM_CLASSES = 250, 447
@@ -207,37 +202,12 @@ def measure_augmentations(rounds: int, device: torch.device, batch: int = 64) ->
     compare(f"waveform mix, {batch} clips", batch, "clips/s", mix_ours, mix_textbook, rounds, device)
 
 
-def make_step(model: SedModel, batch: int, device: torch.device, *, is_plain: bool) -> Callable[[], None]:
-    """One step from waveforms, with Adam."""
-    model = model.to(device).train()
-    if is_plain:
-        model.backbone.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        optimizer: torch.optim.Optimizer = torch.optim.Adam(model.parameters(), foreach=False)
-    else:
-        optimizer, _ = build_optimizer(model, TrainConfig(), total_steps=1000)
-    waveform, targets = (
-        torch.randn(batch, SECONDS * SAMPLE_RATE, device=device),
-        torch.rand(batch, NUM_CLASSES, NUM_FRAMES, device=device).round(),
-    )
-
-    def step() -> None:
-        mel = model.frontend(waveform, mel_bank(LOW_HZ, HIGH_HZ).to(device) if is_plain else None)
-        loss = binary_cross_entropy_with_logits(model(mel).frame_logits, targets)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-
-    return step
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clips", type=int, default=32)
-    parser.add_argument("--model", default="fmn10+tf-256")
-    parser.add_argument("--batch", type=int, default=16, help="of the training step")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -247,20 +217,6 @@ def main() -> None:
     print("|---|---|---:|---:|---:|")
     measure_pipeline(options.clips, options.rounds)
     measure_augmentations(options.rounds, device)
-    model, plain = create_model(options.model, NUM_CLASSES), create_model(options.model, NUM_CLASSES)
-    ours, theirs = (
-        make_step(model, options.batch, device, is_plain=False),
-        make_step(plain, options.batch, device, is_plain=True),
-    )
-    compare(
-        f"training step, {options.model}, batch {options.batch}",
-        options.batch,
-        "clips/s",
-        ours,
-        theirs,
-        options.rounds,
-        device,
-    )
 
 
 if __name__ == "__main__":
