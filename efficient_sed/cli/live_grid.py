@@ -12,7 +12,7 @@ from rich.table import Table
 
 from efficient_sed.machine.progress import clock
 from efficient_sed.sweep.launch import RunStatus, State
-from efficient_sed.training.callbacks import describe_progress
+from efficient_sed.training.progress import LOG_EVERY_S, describe_progress
 
 STYLES = {State.WAITING: "dim", State.RUNNING: "bold cyan", State.FINISHED: "green", State.FAILED: "bold red"}
 
@@ -27,7 +27,8 @@ class LiveGrid:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, markup=False, emoji=False)
         self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
-        self._printed: dict[str, object] = {}
+        self._printed: dict[str, tuple[object, ...]] = {}
+        self._printed_at: dict[str, float] = {}
 
     def __enter__(self) -> LiveGrid:
         if self._live:
@@ -41,15 +42,17 @@ class LiveGrid:
             self._live.stop()
 
     def show(self, statuses: Sequence[RunStatus]) -> None:
-        """Draw the table, or where there is no terminal print each change of a state or an epoch."""
+        """Draw the table, or where there is no terminal print changes of a state, and every ten seconds the step."""
         if self._live:
             self._live.update(grid_table(statuses), refresh=True)
             return
         for index, status in enumerate(statuses):
             progress = status.progress() if status.state is State.RUNNING else {}
-            news = (status.state, progress.get("epoch"))
-            if self._printed.get(status.point.signature) != news:
-                self._printed[status.point.signature] = news
+            name, now, news = status.point.signature, time.monotonic(), (status.state, progress.get("step"))
+            before = self._printed.get(name, (None,))
+            is_due = before != news and now - self._printed_at.get(name, 0.0) >= LOG_EVERY_S
+            if before[0] != news[0] or is_due:
+                self._printed[name], self._printed_at[name] = news, now
                 if status.state is not State.WAITING:
                     self.console.print(
                         f"[{index + 1}/{len(statuses)}] {status.point.folder.name}: {describe(status, progress)}",

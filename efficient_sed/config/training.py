@@ -30,6 +30,9 @@ class TrainConfig:
     draws_per_epoch: int | None = None
     """Clips in an epoch, over all processes and with the weak ones of train.weak_share; 1 or more. Default null: as
     many as there are strong clips. Published for AudioSet: 100,000."""
+    min_steps_per_epoch: int = 0
+    """Steps that an epoch has at least, 0 or more: where the data give fewer, their clips are drawn several times, each
+    time another excerpt, mix and roll; train.draws_per_epoch goes before it. Default 0: as many as the data give."""
     crop_seconds: float | None = None
     """Longest training excerpt in seconds, 1 or more, where it is shorter than data.clip_seconds, in which scores are
     computed. Default null: data.clip_seconds."""
@@ -147,7 +150,14 @@ class TrainConfig:
     def _check_rates(self) -> None:
         for name in ("lr_backbone", "lr_head"):
             require(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
-        for name in ("lr_positions_ratio", "weight_decay", "warmup_steps", "gradient_clip", "frozen_stages"):
+        for name in (
+            "lr_positions_ratio",
+            "weight_decay",
+            "warmup_steps",
+            "gradient_clip",
+            "frozen_stages",
+            "min_steps_per_epoch",
+        ):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "0 or more")
         for name in ("layer_decay", "batchnorm_momentum"):
             require(0 < getattr(self, name) <= 1, f"train.{name}", getattr(self, name), "above 0, at most 1")
@@ -172,6 +182,16 @@ class TrainConfig:
         require(is_looked_at, "train.patience", self.patience, last)
         epochs = f"a divisor of train.epochs={self.epochs}, so that the last epoch is validated"
         require(self.epochs % self.validate_every == 0, "train.validate_every", self.validate_every, epochs)
+
+    def draws(self, num_clips: int) -> int | None:
+        """Clips in an epoch over all processes, with the weak ones of train.weak_share; None for one pass.
+
+        Args:
+            num_clips: Strong training clips.
+        """
+        least = self.min_steps_per_epoch * self.accumulate * self.batch_size
+        is_enough = num_clips * self.batch_size >= least * (self.batch_size - self.weak_per_batch)
+        return self.draws_per_epoch if self.draws_per_epoch is not None or is_enough else least
 
     @property
     def weak_per_batch(self) -> int:

@@ -126,9 +126,10 @@ class SedDataModule(pl.LightningDataModule):
         """Batches of training clips."""
         rank, world_size = self._process()
         train, num_clips, own_batch = self.run.train, len(self.splits.train), self.run.train.batch_size // world_size
+        draws = train.draws(num_clips)
         sampler: EpochSampler | MixedSampler
         if self._weak_weights is None:
-            sampler = EpochSampler(num_clips, self.run.seed, train.draws_per_epoch, self._weights, rank, world_size)
+            sampler = EpochSampler(num_clips, self.run.seed, draws, self._weights, rank, world_size)
             if len(sampler) == 0:
                 raise DataError(
                     f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give "
@@ -138,10 +139,9 @@ class SedDataModule(pl.LightningDataModule):
             own_weak = train.weak_per_batch // world_size
             sampler = MixedSampler(
                 num_clips, self.run.seed, self._weak_weights, own_batch, own_weak,
-                train.draws_per_epoch, self._weights, rank, world_size,
+                draws, self._weights, rank, world_size,
             )  # fmt: skip
             if len(sampler) == 0:
-                draws = train.draws_per_epoch
                 epoch = f"one pass over {num_clips} strong clips" if draws is None else f"train.draws_per_epoch={draws}"
                 share = f"train.weak_share={train.weak_share}"
                 raise DataError(f"{epoch} and {share} do not fill a batch of {train.batch_size}; give a smaller one")

@@ -1,15 +1,11 @@
-"""What happens around training steps: checkpoints that survive a full disk, and progress for other processes."""
+"""What happens around training steps: checkpoints that survive a full disk, stops, averages, times."""
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
-import logging
 import signal
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from efficient_sed.errors import CheckpointError, PreemptedError
 from efficient_sed.files.atomic import write_atomically
-from efficient_sed.machine.progress import clock
-from efficient_sed.training.run_files import PROGRESS_FILE
 
-logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 5.0  # for a signal, where several processes have to agree
 READ_EVERY_S = 1.0  # what a progress bar or file shows of a GPU
 
@@ -223,59 +216,3 @@ class EpochTimer(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the seconds of epochs before an interruption."""
         self._seconds = list(state_dict["seconds"])
-
-
-class ProgressFile(pl.Callback):
-    """Writes step, loss, last validation score and remaining time into the run's folder, at most once a second.
-
-    Args:
-        monitor: Name of the score.
-        is_logged: Write the same to the log after every epoch.
-    """
-
-    def __init__(self, run_folder: Path, monitor: str, *, is_logged: bool = False) -> None:
-        self.path, self.monitor, self.is_logged = run_folder / PROGRESS_FILE, monitor, is_logged
-        self._started_at, self._first_step, self._written_at = 0.0, 0, 0.0
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock by which the remaining time is estimated."""
-        self._started_at, self._first_step = time.monotonic(), trainer.global_step
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Write the file, at most once a second."""
-        now = time.monotonic()
-        if now - self._written_at < READ_EVERY_S or not trainer.is_global_zero:
-            return
-        self._written_at = now
-        with contextlib.suppress(OSError):  # the next checkpoint reports a full disk; until then training goes on
-            write_atomically(self.path, json.dumps(self._progress(trainer, "train/loss_step")).encode())
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the progress, if that is wanted."""
-        if self.is_logged and trainer.is_global_zero:
-            logger.info(describe_progress(self._progress(trainer, "train/loss_epoch")))
-
-    def _progress(self, trainer: pl.Trainer, loss: str) -> dict[str, float | None]:
-        total, done = int(trainer.estimated_stepping_batches), trainer.global_step
-        seconds_per_step = (time.monotonic() - self._started_at) / max(1, done - self._first_step)
-        metrics = trainer.callback_metrics
-        return {
-            "step": done,
-            "steps": total,
-            "epoch": trainer.current_epoch + 1,
-            "epochs": trainer.max_epochs,
-            "loss": float(metrics[loss]) if loss in metrics else None,
-            "score": float(metrics[self.monitor]) if self.monitor in metrics else None,
-            "eta_s": round(seconds_per_step * (total - done)),
-        }
-
-
-def describe_progress(progress: Mapping[str, float | None]) -> str:
-    """Where a training stands, in a few words."""
-    score = "" if progress["score"] is None else f", last validation {progress['score']:.3f}"
-    loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
-    return (
-        f"epoch {progress['epoch']}/{progress['epochs']}{loss}{score}, {clock(progress['eta_s'] or 0)} of training left"
-    )

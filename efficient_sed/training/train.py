@@ -24,7 +24,6 @@ from efficient_sed.training.callbacks import (
     EpochTimer,
     MovableCheckpoint,
     Patience,
-    ProgressFile,
     StopOnSignal,
     TrainingBar,
 )
@@ -36,6 +35,7 @@ from efficient_sed.training.guards import (
     without_warnings,
 )
 from efficient_sed.training.module import SedModule
+from efficient_sed.training.progress import ProgressFile
 from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, check_checkpoints, kept_checkpoint
 from efficient_sed.training.trainer import build_trainer
 

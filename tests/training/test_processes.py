@@ -28,7 +28,7 @@ from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import LostProcessError, PreemptedError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.folders import run_folder
-from efficient_sed.training.callbacks import ProgressFile
+from efficient_sed.training.progress import ProgressFile
 from efficient_sed.training.run_files import LAST_CHECKPOINT
 from efficient_sed.training.shared_norm import SharedStatistics
 from efficient_sed.training.train import fit

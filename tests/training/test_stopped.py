@@ -19,7 +19,8 @@ from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import PreemptedError
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import callbacks
-from efficient_sed.training.callbacks import LOOK_EVERY_S, ProgressFile, StopOnSignal
+from efficient_sed.training.callbacks import LOOK_EVERY_S, StopOnSignal
+from efficient_sed.training.progress import ProgressFile
 from efficient_sed.training.run_files import LAST_CHECKPOINT
 from efficient_sed.training.train import fit
 

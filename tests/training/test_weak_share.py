@@ -29,9 +29,9 @@ from efficient_sed.experiment.compose import compose_run
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import augmentation
 from efficient_sed.training.augmentation import augment_batch
-from efficient_sed.training.callbacks import ProgressFile
 from efficient_sed.training.losses import half_weak_loss
 from efficient_sed.training.module import SedModule
+from efficient_sed.training.progress import ProgressFile
 from efficient_sed.training.run_files import LAST_CHECKPOINT
 from efficient_sed.training.train import build_model, fit
 
