@@ -24,6 +24,7 @@ from efficient_sed.experiment.measure import (
     speed_device,
     tune_run,
 )
+from efficient_sed.experiment.plan import announce
 from efficient_sed.experiment.result_file import read_result, write_result
 from efficient_sed.experiment.score import score_part
 from efficient_sed.files.atomic import write_atomically
@@ -73,6 +74,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     model = SedModel(ModelSpec(config.backbone, config.seq, splits.classes))
     check_lengths(model, config)
     warn_of_mistakes(model, config, splits)
+    announce(config, splits)
     try:
         write_atomically(folder / CONFIG_FILE, to_yaml(config).encode())
         write_atomically(folder / MANIFEST_FILE, splits.manifest_hash.encode())

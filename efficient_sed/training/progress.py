@@ -20,7 +20,8 @@ from efficient_sed.training.run_files import PROGRESS_FILE
 
 logger = logging.getLogger(__name__)
 WRITE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
-RECENT_STEPS = 25
+FIRST_STEPS, RECENT_STEPS = 5, 25
+ZERO_SCORE, PATIENT_VALIDATIONS = 0.005, 2
 VALIDATION_SHARE = 0.25
 """Time of a clip in a validation as a share of that in a step, until one is timed: a fused forward pass."""
 
@@ -47,18 +48,20 @@ class StepClock:
         """End a validation."""
         self._validation_s = time.monotonic() - self._since
 
-    def remaining(self, batches: int, validations: int, validation_batches: int) -> float:
+    def remaining(self, batches: int, validations: int, validation_batches: int) -> float | None:
         """Estimate the seconds that are left.
 
         Args:
             batches: Still to train on.
             validations: Still to come.
             validation_batches: Of one of them.
+
+        Returns:
+            None after the first steps of a process, which also fill caches and memory.
         """
-        if not self._steps:
-            return 0.0
-        # the first step of a process also fills caches and memory
-        step_s = statistics.median(list(self._steps)[1:] or self._steps)
+        if len(self._steps) < FIRST_STEPS:
+            return None
+        step_s = statistics.median(self._steps)
         guessed = VALIDATION_SHARE * step_s * validation_batches
         return batches * step_s + validations * (guessed if self._validation_s is None else self._validation_s)
 
@@ -121,6 +124,7 @@ class ProgressFile(pl.Callback):
         validations = epochs // every - trainer.current_epoch // every
         validation_batches = sum(int(count) for count in trainer.num_val_batches)
         left = (total - done) * trainer.accumulate_grad_batches
+        eta_s = self._clock.remaining(left, validations, validation_batches)
         return {
             "step": done,
             "steps": total,
@@ -128,15 +132,47 @@ class ProgressFile(pl.Callback):
             "epochs": epochs,
             "loss": float(metrics["train/loss_step"]) if "train/loss_step" in metrics else None,
             "score": float(metrics[self.monitor]) if self.monitor in metrics else None,
-            "eta_s": round(self._clock.remaining(left, validations, validation_batches)),
+            "eta_s": None if eta_s is None else round(eta_s),
         }
+
+
+class ZeroScores(pl.Callback):
+    """Warns once where the first two validations found nothing.
+
+    Args:
+        monitor: Name of the score.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self._num_validations = 0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count validations as long as all scores are zero."""
+        score = trainer.callback_metrics.get(self.monitor)
+        is_zero = score is not None and float(score) < ZERO_SCORE
+        self._num_validations = self._num_validations + 1 if is_zero else PATIENT_VALIDATIONS + 1
+        if self._num_validations == PATIENT_VALIDATIONS and trainer.is_global_zero:
+            logger.warning(
+                "two validations, and %s is still %.3f: more steps (train.epochs=N, train.min_steps_per_epoch=N), a "
+                "higher train.lr_backbone=R, train.is_batchnorm_frozen=false or another start (backbone.init=NAME) "
+                "may help; `efficient-sed data check` looks at the annotations",
+                self.monitor, float(score or 0),
+            )  # fmt: skip
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count, for a resume."""
+        return {"num_validations": self._num_validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the count over."""
+        self._num_validations = int(state_dict["num_validations"])
 
 
 def describe_progress(progress: Mapping[str, float | None]) -> str:
     """Where a training stands, in a few words."""
     score = "" if progress["score"] is None else f", last validation {progress['score']:.3f}"
     loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
-    return (
-        f"epoch {progress['epoch']}/{progress['epochs']}, step {progress['step']}/{progress['steps']}{loss}{score}, "
-        f"{clock(progress['eta_s'] or 0)} of training left"
-    )
+    left = "" if progress["eta_s"] is None else f", {clock(progress['eta_s'])} of training left"
+    step = f"step {progress['step']}/{progress['steps']}"
+    return f"epoch {progress['epoch']}/{progress['epochs']}, {step}{loss}{score}{left}"

@@ -35,7 +35,7 @@ from efficient_sed.training.guards import (
     without_warnings,
 )
 from efficient_sed.training.module import SedModule
-from efficient_sed.training.progress import ProgressFile
+from efficient_sed.training.progress import ProgressFile, ZeroScores
 from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, check_checkpoints, kept_checkpoint
 from efficient_sed.training.trainer import build_trainer
 
@@ -118,6 +118,7 @@ def _callbacks(
         last,
         StopOnSignal(run_folder / LAST_CHECKPOINT),
         ProgressFile(run_folder, module.monitor, is_logged=not show_progress),
+        ZeroScores(module.monitor),
         LearningRateMonitor("step"),
         timer,
         *([] if train.patience is None else [Patience(str(best.monitor), patience=train.patience, mode=best.mode)]),
