@@ -11,6 +11,8 @@ DATA     ?= synthetic
 PRESET   ?= finetune
 # local, slurm or ray; what it takes is launcher.key=value in ARGS
 LAUNCHER ?= local
+# cpu: a torch without CUDA, where the package index has one; auto: the same on machines without a GPU; cuda: as pip does
+TORCH    ?= auto
 # More key=value pairs, such as ARGS="train.epochs=20 seed=1"
 ARGS     ?=
 
@@ -21,11 +23,24 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Variables: BACKBONE=$(BACKBONE) SEQ=$(SEQ) HIDDEN=$(HIDDEN) DATA=$(DATA) PRESET=$(PRESET) LAUNCHER=$(LAUNCHER) ARGS=$(ARGS) PYTHON=$(PYTHON)'
 
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# torch and its companions at the versions of constraints.txt, built for CPUs alone
+CPU_TORCH := $(shell sed -n 's/^\(torch\(audio\|vision\)\{0,1\}==[0-9.]*\)$$/\1+cpu/p' constraints.txt)
+
 $(BIN)/efficient-sed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"PYTHON=$(PYTHON) is {sys.version.split()[0]}; efficient_sed needs 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	@echo 'installing torch and the rest into $(VENV): a few minutes'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,plot,dev,docs]'
+	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && ! command -v nvidia-smi >/dev/null; }; then \
+	  $(PIP) $(CPU_TORCH) 2>/dev/null && echo 'no GPU of NVIDIA: torch is the build for CPUs' || \
+	  echo 'the package index has no torch for CPUs alone; the one with CUDA runs on them too'; fi
+	@echo 'installing into $(VENV): without a torch for CPUs 3.1 GB are downloaded, 5.5 GB on disk, a few minutes'
+	$(PIP) --editable '.[plot,onnx]'
+	@touch $@
+
+# What tests, checks and documentation need, too
+$(VENV)/.development: $(BIN)/efficient-sed
+	@echo 'installing what development needs into $(VENV): 0.4 GB more'
+	$(PIP) --editable '.[eval,plot,dev,docs]'
 	@touch $@
 
 sweep: $(BIN)/efficient-sed ## train, evaluate, benchmark and plot a grid: make sweep SEQ=tf,gru HIDDEN=128,256
@@ -49,31 +64,31 @@ browser: ## install Chromium by apt, if there is none
 	{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 	echo 'no Chromium, and apt cannot install it here (it needs root): the test of the interactive page will be skipped'
 
-test: $(BIN)/efficient-sed ## run all tests, in two processes of one thread: small tensors gain nothing from a second one
+test: $(VENV)/.development ## run all tests, in two processes of one thread: small tensors gain nothing from a second one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
-test-gpu: $(BIN)/efficient-sed ## run the tests that need a GPU of NVIDIA
+test-gpu: $(VENV)/.development ## run the tests that need a GPU of NVIDIA
 	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
-check: $(BIN)/efficient-sed ## lint and type-check
+check: $(VENV)/.development ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(BIN)/efficient-sed ## build the documentation into site/; a broken link is an error
+docs: $(VENV)/.development ## build the documentation into site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-pictures: $(BIN)/efficient-sed ## draw the pictures of the documentation again, by the commands that they show
+pictures: $(VENV)/.development ## draw the pictures of the documentation again, by the commands that they show
 	$(BIN)/python docs/_pictures.py
 
-format: $(BIN)/efficient-sed ## format the code
+format: $(VENV)/.development ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-constraints: $(BIN)/efficient-sed ## the newest packages that fit together, into constraints.txt, and their licences, into licences.md
+constraints: $(VENV)/.development ## the newest packages that fit together, into constraints.txt, and their licences, into licences.md
 	$(BIN)/python .ci/constraints.py
 
-release: $(BIN)/efficient-sed ## build the wheel twice, try it in an empty environment, and list what that holds: all into dist/
+release: $(VENV)/.development ## build the wheel twice, try it in an empty environment, and list what that holds: all into dist/
 	$(BIN)/python .ci/release.py
 
 clean: ## remove the environment and caches; keeps datasets/ and runs/
