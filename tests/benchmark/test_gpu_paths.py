@@ -136,6 +136,7 @@ def nvml(**changes: Any) -> SimpleNamespace:
         "NVML_CLOCK_SM": 1,
         "NVML_CLOCK_MEM": 2,
         "nvmlInit": lambda: None,
+        "nvmlSystemGetDriverVersion": lambda: "580.1",
         "nvmlDeviceGetHandleByUUID": lambda uuid: uuid,
     }
     working |= {
@@ -177,7 +178,7 @@ def test_time_is_taken_whatever_nvml_says(
     monkeypatch.setitem(sys.modules, "pynvml", module)
     with fake_gpu("cuda") as device:
         sensors, variant = Sensors(device), throughput.Variant("fused", False)
-        times = throughput._time({variant: lambda: None}, 3, sensors)[variant]
+        times = throughput.time_modes({variant: lambda: None}, 3, sensors, 2, 1e-3)[variant]
         state = sensors.conditions()
     assert (len(times.latencies), len(times.paces)) == (3, 2)
     found = {"joules_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
