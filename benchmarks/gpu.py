@@ -172,7 +172,7 @@ def run_section(section: Section, options: argparse.Namespace) -> None:
             for batch in options.batch:
                 for name in options.models:
                     measure = partial(measure_model, section, name, precision, batch, modes)
-                    section.measure(measure, name, precision, f"batch {batch}")
+                    section.measure(measure, name, precision, str(batch))
     section.close()
 
 
@@ -217,7 +217,7 @@ def main(words: Sequence[str] | None = None) -> int:
         reason = "this machine has no GPU of NVIDIA that torch can use; give --device cpu for the same code on a CPU"
         print(f"--device cuda is not allowed: {reason}", file=sys.stderr)
         return 2
-    begun, device = time.perf_counter(), torch.device(options.device)
+    begun, device = time.perf_counter(), torch.device(options.device, 0)
     machine = Machine(device, Sensors(device))
     torch.backends.cudnn.benchmark = options.cudnn_search
     print_header(machine)
