@@ -31,7 +31,7 @@ from typing import Any
 
 import torch
 from gpu_section import BLOCK_S, BLOCKS, ENDS, Machine, Section, joules, ratio, share
-from gpu_training import run_loader, run_training
+from gpu_training import COMPILED, STEPS, run_loader, run_training
 from inference import Plain
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -49,7 +49,7 @@ from efficient_sed.models.sed import SedModel
 
 MODELS = ("fmn10", "fmn10+tf-256", "fmn04", "fmn10+gru-256", "fmn10+hybrid-256", "fmn20+tf-512")  # by importance
 MODES = {"inference": ("plain", "eager", "fused", "graphed"), "compiled": ("plain", "compiled", "compiled, graphed")}
-SKIPPED = {("cpu", "compiled")}
+SKIPPED = {("cpu", "compiled"), ("cpu", "compiled training")}
 COPY_MB, SIZE = {"cuda": 1024, "cpu": 64}, {"cuda": 8192, "cpu": 1024}
 REPEATS, FRAMES = 10, 1000  # single passes; clips of 10 s
 
@@ -161,8 +161,9 @@ def run_section(section: Section, options: argparse.Namespace) -> None:
         section.measure(partial(measure_copy, section), "copy")
         for precision in options.precision:
             section.measure(partial(measure_product, section, precision), f"product, {precision}")
-    elif section.name == "training":
-        run_training(section, options.training, options.training_batch)
+    elif section.name in ("training", "compiled training"):
+        steps = STEPS if section.name == "training" else COMPILED
+        run_training(section, steps, options.training, options.training_batch)
     elif section.name == "loader":
         section.measure(partial(run_loader, section, options.training_batch), "clips")
     else:
@@ -223,7 +224,7 @@ def main(words: Sequence[str] | None = None) -> int:
     print_header(machine)
     with exact_float32():
         for name in (name for name in ENDS if name in options.sections and (options.device, name) not in SKIPPED):
-            section = Section(name, machine, begun + ENDS[name] * options.seconds, options.csv)
+            section = Section(name, machine, begun + ENDS[name] * options.seconds, begun + options.seconds, options.csv)
             run_section(section, options)
     print(f"\n{time.perf_counter() - begun:.0f} s", flush=True)
     return 0

@@ -87,9 +87,9 @@ def measure_step(section: Section, name: str, batch: int, step: Step) -> None:
     )  # fmt: skip
 
 
-def run_training(section: Section, name: str, batch: int) -> None:
-    """Rows of all steps; those that take a minute to compile come last."""
-    for step in (*STEPS, *(COMPILED if section.machine.device.type == "cuda" else ())):
+def run_training(section: Section, steps: Sequence[Step], name: str, batch: int) -> None:
+    """Rows of training steps."""
+    for step in steps:
         section.measure(partial(measure_step, section, name, batch, step), str(step))
 
 

@@ -87,15 +87,16 @@ def test_what_fails_on_a_gpu_is_a_row_and_costs_no_other(
     """A make-believe one has no copies in place, CUDA graphs or gradients."""
     monkeypatch.setitem(gpu.MODES, "compiled", ("plain", "compiled, graphed"))
     with fake_gpu("cuda"):
-        sections = ["--sections", "chip", "inference", "training", "compiled"]
+        sections = ["--sections", "chip", "inference", "training", "compiled", "compiled training"]
         assert gpu.main([*sections, *SMALL, "--precision", "fp16"]) == 0
     found = tables(capsys.readouterr().out)
     failed = {name: [row[-1] for row in rows if row[-1].startswith("failed: ")] for name, rows in found.items()}
     assert {name: len(rows) for name, rows in failed.items()} == {
         "chip": 1,
         "inference": 1,
-        "training": len(gpu_training.STEPS + gpu_training.COMPILED),
+        "training": len(gpu_training.STEPS),
         "compiled": 1,
+        "compiled training": len(gpu_training.COMPILED),
     }
     assert found["inference"][0][:4] == ["fmn04", "fp16", "1", "graphed"]
     assert [row[3] for row in found["inference"][1:]] == ["plain", "eager", "fused"]
@@ -113,12 +114,16 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     )
 
 
+def in_a_minute() -> tuple[float, float]:
+    return time.perf_counter() + 60, time.perf_counter() + 60
+
+
 def fail() -> NoReturn:
     raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB | of 24")
 
 
 def test_rows_end_with_the_time_of_a_section(capsys: pytest.CaptureFixture[str]) -> None:
-    section = Section("chip", Machine(CPU, Sensors(CPU)), time.perf_counter() + 60, None)
+    section = Section("chip", Machine(CPU, Sensors(CPU)), *in_a_minute(), None)
     section.measure(fail, "copy")
     section.end = 0.0
     section.measure(lambda: section.row("never"), "product,", "fp16")
@@ -131,12 +136,18 @@ def test_rows_end_with_the_time_of_a_section(capsys: pytest.CaptureFixture[str])
 
 
 def test_what_would_take_longer_than_is_left_is_not_begun() -> None:
-    section = Section("chip", Machine(CPU, Sensors(CPU)), time.perf_counter() + 60, None)
+    section = Section("chip", Machine(CPU, Sensors(CPU)), *in_a_minute(), None)
     done: list[str] = []
     section.measure(lambda: done.append("first"), "first")
     section._longest = 61.0
     section.measure(lambda: done.append("second"), "second")
     assert done == ["first"]
+
+
+def test_what_is_not_done_in_time_is_broken_off(capsys: pytest.CaptureFixture[str]) -> None:
+    section = Section("chip", Machine(CPU, Sensors(CPU)), time.perf_counter() + 60, time.perf_counter() + 0.1, None)
+    section.measure(lambda: time.sleep(60), "copy")
+    assert capsys.readouterr().out.endswith("| copy | failed: TimeoutError: the time of all sections was over |\n")
 
 
 def lay_on_cuda(module: nn.Module, mode: FakeTensorMode, precision: torch.dtype) -> None:

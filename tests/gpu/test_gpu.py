@@ -93,7 +93,8 @@ def fail(*_: Any) -> NoReturn:
 
 def test_the_script_of_all_figures_has_no_row_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--models", "fmn04+tf-64", "fmn04+gru-64", "fmn04+hybrid-64", "--batch", "2", "--training-batch", "2"]
-    assert gpu.main([*small, "--training", "fmn04+tf-64", "--seconds", "300"]) == 0
+    sections = ["--sections", "chip", "inference", "training", "loader", "compiled"]
+    assert gpu.main([*small, *sections, "--training", "fmn04+tf-64", "--seconds", "400"]) == 0
     output = capsys.readouterr().out
     assert "failed: " not in output
     for mode in ("plain", "graphed", "compiled", "compiled, graphed"):
