@@ -69,11 +69,10 @@ def rms_norm(x: Tensor, gamma: Tensor) -> Tensor:
 
 def rotate(x: Tensor, freqs: Tensor) -> Tensor:
     """Rotate each pair of features, a complex number, by time times frequency; angles in float32, as published."""
-    angle = (torch.arange(x.shape[2], dtype=torch.float32)[:, None] * freqs.float()).to(x.dtype)
-    pairs = torch.complex(x[..., 0::2].contiguous(), x[..., 1::2].contiguous()) * torch.polar(
-        torch.ones_like(angle), angle
-    )
-    return torch.view_as_real(pairs).flatten(-2)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))  # complex numbers have no half precision
+    angle = (torch.arange(x.shape[2], device=x.device, dtype=torch.float32)[:, None] * freqs.float()).to(wide.dtype)
+    pairs = torch.view_as_complex(wide.unflatten(-1, (-1, 2)).contiguous())  # type: ignore[no-untyped-call]
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle)).flatten(-2).to(x.dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -212,11 +211,13 @@ def mingru_loop(hidden: Tensor, gate: Tensor) -> Tensor:
 
 
 def mingru_log_space(hidden: Tensor, gate: Tensor) -> Tensor:
-    """The same by cumulated logarithms (Heinsen 2023; Feng et al. 2024, appendix B)."""
+    """The same by cumulated logarithms (Heinsen 2023; Feng et al. 2024, appendix B), in float32 or better."""
+    precision = hidden.dtype
+    hidden, gate = (x.to(torch.promote_types(precision, torch.float32)) for x in (hidden, gate))
     log_decay, log_update = -F.softplus(gate), -F.softplus(-gate)
     log_candidate = torch.where(hidden >= 0, (F.relu(hidden) + 0.5).log(), -F.softplus(-hidden))
     total = log_decay.cumsum(1)
-    return (total + torch.logcumsumexp(log_update + log_candidate - total, dim=1)).exp()
+    return (total + torch.logcumsumexp(log_update + log_candidate - total, dim=1)).exp().to(precision)
 
 
 def hybrid(weights: Weights, x: Tensor, num_heads: int, scan: Scan) -> Tensor:

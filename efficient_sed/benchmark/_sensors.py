@@ -53,6 +53,7 @@ class Sensors:
             return {
                 "cuda": lambda: torch.version.cuda,
                 "cudnn": torch.backends.cudnn.version,
+                "driver": lambda: str(_nvml(self.device)[0].nvmlSystemGetDriverVersion()),
                 "sm_mhz": lambda: _clock_mhz(self.device, "NVML_CLOCK_SM"),
                 "memory_mhz": lambda: _clock_mhz(self.device, "NVML_CLOCK_MEM"),
             }

@@ -20,7 +20,7 @@ import logging
 import math
 import shutil
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from torch import Tensor
 from efficient_sed.benchmark._modes import Forward, Variant, captured, create_forward, create_plain_forward
 from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors
-from efficient_sed.benchmark.clock import WARM_UP, seconds_of, summarise, take_turns
+from efficient_sed.benchmark.clock import WARM_UP, Key, seconds_of, summarise, take_turns
 from efficient_sed.benchmark.cores import count_cores, only_cores
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.memory import memory_of
@@ -208,7 +208,8 @@ def _measure(
             runs[variant] = run
         del run
     runs = {variant: runs.get(variant) or create_forward(model, variant, precision, mel, x) for variant in variants}
-    times = _time({variant: partial(run, x) for variant, run in runs.items()}, config.repeats, sensors)
+    passes = {variant: partial(run, x) for variant, run in runs.items()}
+    times = time_modes(passes, config.repeats, sensors, BLOCKS, BLOCK_S)
     for variant, run in runs.items():
         compared = x if variant.mode in ("graphed", "compiled") else x[:COMPARED]  # which are made for one shape
         difference = float((_scores(run, compared)[:COMPARED] - reference).abs().max())
@@ -249,25 +250,35 @@ class Times:
     joules_per_pass: float | None = None
 
 
-def _time(runs: dict[Variant, Callable[[], object]], repeats: int, sensors: Sensors) -> dict[Variant, Times]:
-    """Time all modes in turn: single passes, and on a GPU also blocks of passes with their energy."""
+def time_modes(
+    runs: Mapping[Key, Callable[[], object]], repeats: int, sensors: Sensors, num_blocks: int, block_s: float
+) -> dict[Key, Times]:
+    """Time all modes in turn: single passes, and on a GPU also blocks of passes with their energy.
+
+    Args:
+        runs: Each makes one pass.
+        repeats: Single passes of each.
+        sensors: Of the device that the passes run on.
+        num_blocks: Blocks of each.
+        block_s: Seconds of a block.
+    """
     device = sensors.device
     latencies = take_turns(runs, repeats, device)
     sensors.joules()  # notes the reason where there is no such counter
     if device.type == "cpu":
-        return {variant: Times(seconds, seconds) for variant, seconds in latencies.items()}
-    times = {variant: Times(seconds, []) for variant, seconds in latencies.items()}
-    passes = {variant: math.ceil(BLOCK_S / seconds_of(run, device, FIRST_BLOCK)) for variant, run in runs.items()}
-    energy: dict[Variant, list[float | None]] = {variant: [] for variant in runs}
-    for _ in range(BLOCKS):
-        for variant, run in runs.items():
+        return {mode: Times(seconds, seconds) for mode, seconds in latencies.items()}
+    times = {mode: Times(seconds, []) for mode, seconds in latencies.items()}
+    passes = {mode: math.ceil(block_s / seconds_of(run, device, FIRST_BLOCK)) for mode, run in runs.items()}
+    energy: dict[Key, list[float | None]] = {mode: [] for mode in runs}
+    for _ in range(num_blocks):
+        for mode, run in runs.items():
             before = sensors.joules()
-            times[variant].paces.append(seconds_of(run, device, passes[variant]))
+            times[mode].paces.append(seconds_of(run, device, passes[mode]))
             after = sensors.joules()
-            energy[variant].append(None if before is None or after is None else (after - before) / passes[variant])
-    for variant, each in energy.items():
+            energy[mode].append(None if before is None or after is None else (after - before) / passes[mode])
+    for mode, each in energy.items():
         if known := [value for value in each if value is not None]:
-            times[variant].joules_per_pass = sensors.read("joules_per_clip", partial(_mean_energy, known))
+            times[mode].joules_per_pass = sensors.read("joules_per_clip", partial(_mean_energy, known))
     return times
 
 

@@ -294,7 +294,10 @@ def _score_windows(
     check_classes(model, dataset.classes)
     device = next(model.parameters()).device if isinstance(model, SedModel) else torch.device("cpu")
     unreadable: list[str] = []
-    loader: Iterable[Batch] = DataLoader(dataset, batch_size, collate_fn=collate, num_workers=num_workers)
+    is_pinned = device.type == "cuda"  # so that the next batch is read while the GPU is given this one
+    loader: Iterable[Batch] = DataLoader(
+        dataset, batch_size, collate_fn=collate, num_workers=num_workers, pin_memory=is_pinned
+    )
     score = _torch_scores(model) if isinstance(model, SedModel) else _exported_scores(model)
     with torch.inference_mode():
         for batch in loader:
@@ -302,10 +305,11 @@ def _score_windows(
             if len(batch.positions) == 0:
                 continue
             size = 1 if device.type == "cpu" else batch_size  # so that a CPU's batch never changes a score
-            for part in torch.split(torch.arange(len(batch.positions)), size):
-                positions = batch.positions[part]
+            for positions, waveform in zip(
+                *(torch.split(x, size) for x in (batch.positions, batch.waveform)), strict=True
+            ):
                 try:
-                    scores = score(batch.waveform[part].to(device))
+                    scores = score(waveform.to(device, non_blocking=is_pinned))
                 except CheckpointError as error:  # of an exported model, which looks at its scores itself
                     clip, _ = dataset.windows[int(positions[0])]
                     raise CheckpointError(f"clip {dataset.clips[clip].id!r}: {error}") from error

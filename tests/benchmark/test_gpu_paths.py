@@ -29,7 +29,7 @@ from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
-from efficient_sed.data.dataset import Batch
+from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment import measure
@@ -38,6 +38,7 @@ from efficient_sed.experiment.folders import run_folder
 from efficient_sed.experiment.measure import benchmark_model
 from efficient_sed.experiment.result_file import read_result
 from efficient_sed.experiment.run import run_experiment
+from efficient_sed.inference import evaluate
 from efficient_sed.machine.environment import choose_device, device_name
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.augmentation import augment_batch
@@ -136,6 +137,7 @@ def nvml(**changes: Any) -> SimpleNamespace:
         "NVML_CLOCK_SM": 1,
         "NVML_CLOCK_MEM": 2,
         "nvmlInit": lambda: None,
+        "nvmlSystemGetDriverVersion": lambda: "580.1",
         "nvmlDeviceGetHandleByUUID": lambda uuid: uuid,
     }
     working |= {
@@ -177,7 +179,7 @@ def test_time_is_taken_whatever_nvml_says(
     monkeypatch.setitem(sys.modules, "pynvml", module)
     with fake_gpu("cuda") as device:
         sensors, variant = Sensors(device), throughput.Variant("fused", False)
-        times = throughput._time({variant: lambda: None}, 3, sensors)[variant]
+        times = throughput.time_modes({variant: lambda: None}, 3, sensors, 2, 1e-3)[variant]
         state = sensors.conditions()
     assert (len(times.latencies), len(times.paces)) == (3, 2)
     found = {"joules_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
@@ -334,6 +336,30 @@ def test_only_a_pinned_copy_is_not_waited_for(kind: str, waits: bool, monkeypatc
         monkeypatch.setattr(torch.Tensor, "to", record)
         move_together([torch.ones(3)], device)
     assert seen == [not waits]
+
+
+@pytest.mark.parametrize(("kind", "is_pinned"), [("mps", False), ("cuda", True)])
+def test_windows_are_scored_while_the_next_ones_are_read(
+    kind: str, is_pinned: bool, tiny_config: SyntheticConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = es.create_model("fmn04", classes=tiny_config.load().classes).requires_grad_(False)
+    windows = EvaluationWindows(tiny_config.load().validation, model.classes, model.grid, 1.0)
+    copy_to, seen = torch.Tensor.to, list[Any]()
+
+    def load(dataset: EvaluationWindows, size: int, *, pin_memory: bool, **_: Any) -> Iterator[Batch]:
+        seen.append(pin_memory)
+        yield collate([dataset[index] for index in range(size)])
+
+    def record(tensor: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        seen.extend([options["non_blocking"]] if "non_blocking" in options else [])
+        return copy_to(tensor, *args, **options)
+
+    with fake_gpu(kind) as device:
+        model.to(device)
+        monkeypatch.setattr(evaluate, "DataLoader", load)
+        monkeypatch.setattr(torch.Tensor, "to", record)
+        evaluate._score_windows(model, evaluate.ClipScores(windows), 2, 0, "raise")
+    assert seen == [is_pinned, is_pinned]
 
 
 def test_a_run_on_the_cpu_opens_no_context_on_a_gpu(

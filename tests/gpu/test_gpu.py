@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import gpu
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -88,6 +89,16 @@ def test_every_mode_is_measured(head: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 def fail(*_: Any) -> NoReturn:
     raise OSError("Driver/library version mismatch")
+
+
+def test_the_script_of_all_figures_has_no_row_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--models", "fmn04+tf-64", "fmn04+gru-64", "fmn04+hybrid-64", "--batch", "2", "--training-batch", "2"]
+    sections = ["--sections", "chip", "inference", "training", "loader", "compiled"]
+    assert gpu.main([*small, *sections, "--training", "fmn04+tf-64", "--seconds", "400"]) == 0
+    output = capsys.readouterr().out
+    assert "failed: " not in output
+    for mode in ("plain", "graphed", "compiled", "compiled, graphed"):
+        assert f"| fmn04+tf-64 | fp16 | 2 | {mode} |" in output
 
 
 @pytest.mark.parametrize(
