@@ -48,8 +48,8 @@ class SedModule(pl.LightningModule):
         set_batchnorm(model, config.train.batchnorm_momentum)
         train = config.train
         self._frozen = FrozenStages(model.backbone, None if train.is_backbone_frozen else train.frozen_stages)
-        self._scorer: SedModel | None = None
-        """A faster copy of the model, for one validation."""
+        self._scorers: list[SedModel] = []
+        """A faster copy of the model during a validation, in a list so that it is no part of this module."""
         self.teacher = (
             ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid)
             if config.train.teacher
@@ -198,7 +198,7 @@ class SedModule(pl.LightningModule):
         config, dataset = self.config, cast(Any, self.trainer).datamodule.validation
         self._validation_loss = torch.zeros(2, device=self.device)
         self._frozen.stop()  # a copy is made of the layers themselves
-        self._scorer = fuse(self.model)
+        self._scorers = [fuse(self.model)]
         self._frozen.start()
         self._collected = start_scores(
             dataset,
@@ -211,9 +211,10 @@ class SedModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect scores and loss of a batch."""
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
-        if len(batch.positions) == 0 or self._collected is None or self._scorer is None:
+        if len(batch.positions) == 0 or self._collected is None:
             return
-        output = self._scorer(self._scorer.frontend(batch.waveform))
+        (scorer,) = self._scorers
+        output = scorer(scorer.frontend(batch.waveform))
         self._check_numbers(output)
         if self.config.has_single_labels:
             loss = single_label_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
@@ -245,7 +246,7 @@ class SedModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the epoch."""
-        self._scorer = None
+        self._scorers = []
         if self._collected is None or self.trainer.sanity_checking:
             return
         self._collected.gather()
