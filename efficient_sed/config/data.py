@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.config.values import MAX_CLIP_SECONDS, to_dict
 from efficient_sed.errors import require
+from efficient_sed.machine.processes import num_cores
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Splits
 
 MAX_WORKERS = 256
+MAX_POOL = 8  # by default: more gain little, and each process has its memory
 MAX_MEDIAN_FRAMES = 9999  # almost seven minutes of 40 ms
 
 
@@ -42,8 +44,10 @@ class DataConfig:
     median_frames: int = 9
     """Window of the median filter on the scores, in frames of the model's output (40 ms for fmn); an odd number, 1 for
     no filter. It erases events that are shorter than half of it, so it belongs to the data."""
-    num_workers: int = 2
-    """Processes that decode audio, 0 to 256; 0 decodes in the training process."""
+    num_workers: int | None = None
+    """Processes that decode audio for a training, and threads that look at files before it, 0 to 256; 0 decodes in the
+    training process. Default null: by measurement, none where decoding takes next to nothing of a step, else as many
+    as keep pace; elsewhere as many as there are cores, at most eight."""
     channel: str | None = None
     """Channel that is used: `mix` (the mean of all channels), `first`, or a number counted from 1. Default null: the
     first channel for AudioSet, as published, and the mean elsewhere."""
@@ -65,7 +69,8 @@ class DataConfig:
         require_median("data.median_frames", self.median_frames)
         if self.channel is not None:
             parse_channel(self.channel, "data.channel")
-        require(0 <= self.num_workers <= MAX_WORKERS, "data.num_workers", self.num_workers, f"0 to {MAX_WORKERS}")
+        is_number = self.num_workers is None or 0 <= self.num_workers <= MAX_WORKERS
+        require(is_number, "data.num_workers", self.num_workers, f"0 to {MAX_WORKERS}, or null")
         key = "clip_teacher" if self.clip_teacher_index is None else "clip_teacher_index"
         require(
             (self.clip_teacher is None) == (self.clip_teacher_index is None),
@@ -78,6 +83,11 @@ class DataConfig:
     def has_labels(self) -> bool:
         """Whether training clips have labels, or only what a teacher says of them."""
         return True
+
+    @property
+    def pool_size(self) -> int:
+        """Threads or processes that work on many files at once."""
+        return min(num_cores(), MAX_POOL) if self.num_workers is None else self.num_workers
 
     @property
     def channel_number(self) -> int | None:

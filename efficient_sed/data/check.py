@@ -79,7 +79,7 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
         clips: Sequence[Clip] = getattr(splits, part)
         # validation and test may be the same clips
         same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)
-        unreadable[part] = unreadable[same] if same else _undecodable(clips, part, config.num_workers)
+        unreadable[part] = unreadable[same] if same else _undecodable(clips, part, config.pool_size)
         problems |= dict.fromkeys(unreadable[part])
     coverage = {}
     for part in splits.parts:

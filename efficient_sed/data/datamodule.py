@@ -104,6 +104,8 @@ class SedDataModule(pl.LightningDataModule):
             splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes
         )
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
+        self.num_workers = self.config.pool_size
+        """Processes that decode; what trains may choose another number before it asks for a loader."""
         self._batches_done = 0
         self._sampler: EpochSampler | MixedSampler | None = None
         self._weights = WEIGHTS[run.task](splits.train, grid) if run.train.sampler == "balanced" else None
@@ -182,7 +184,7 @@ class SedDataModule(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
-        own_batch, workers = self.run.train.batch_size // self._process()[1], self.config.num_workers
+        own_batch, workers = self.run.train.batch_size // self._process()[1], self.num_workers
         # pinning opens a context on the GPU
         is_pinned = self.run.train.accelerator != "cpu" and torch.cuda.is_available()
         return DataLoader(

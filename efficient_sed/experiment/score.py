@@ -99,7 +99,7 @@ def windows_of(model: SedModel | ExportedModel, splits: Splits, config: RunConfi
 
 def num_workers(model: SedModel | ExportedModel, config: RunConfig) -> int:
     """Processes that decode while a model scores."""
-    return 0 if isinstance(model, ExportedModel) and not model.can_fork else config.data.num_workers
+    return 0 if isinstance(model, ExportedModel) and not model.can_fork else config.data.pool_size
 
 
 def score_checkpoint(

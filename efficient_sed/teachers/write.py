@@ -95,7 +95,7 @@ def write_pseudo_labels(
                 logger.info("going on with %s: %d of %d clips are there", unfinished, len(journal), len(clips))
             windows = EvaluationWindows(missing, splits.classes, grid, data.clip_seconds)
             loader: Iterable[Batch] = DataLoader(
-                windows, config.train.batch_size, collate_fn=collate, num_workers=data.num_workers
+                windows, config.train.batch_size, collate_fn=collate, num_workers=data.pool_size
             )
             with (
                 progress("clips", len(clips), len(journal), is_drawn=show_progress) as advance,

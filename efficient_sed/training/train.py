@@ -14,7 +14,7 @@ from efficient_sed.config.run import RunConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import CheckpointError, DataError
-from efficient_sed.machine.environment import device_name
+from efficient_sed.machine.environment import choose_device, device_name
 from efficient_sed.machine.memory import enough_memory
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.models.weights.checkpoint import load_model
@@ -34,10 +34,12 @@ from efficient_sed.training.guards import (
     without_cuda_seeding,
     without_warnings,
 )
+from efficient_sed.training.idle import IdleShare
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.progress import ProgressFile, ZeroScores
 from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, check_checkpoints, kept_checkpoint
 from efficient_sed.training.trainer import build_trainer
+from efficient_sed.training.workers import choose_workers
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +85,12 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     with enough_memory("while loading", advice):
         module = SedModule(build_model(config, splits.classes), config)
     data = SedDataModule(config, splits, module.model.grid)
+    if config.data.num_workers is None:
+        device = choose_device(config.train.accelerator, "train.accelerator")
+        data.num_workers = choose_workers(data.training, module.model, device, config.train.devices)
     check_checkpoints(run_folder)
-    best, timer = _best_checkpoint(module, run_folder), EpochTimer()
-    callbacks = _callbacks(module, run_folder, best, timer, show_progress=show_progress)
+    best, timer, idle = _best_checkpoint(module, run_folder), EpochTimer(), IdleShare()
+    callbacks = [*_callbacks(module, run_folder, best, timer, show_progress=show_progress), idle]
     with without_warnings():
         trainer = build_trainer(config, run_folder, callbacks, show_progress=show_progress)
         _train(trainer, module, data, run_folder)
@@ -94,7 +99,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     _check_validated(run_folder, best)
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
     model = load_model(str(kept_checkpoint(config, run_folder))).to(device)
-    return model, _facts(module, data, trainer, best, timer)
+    return model, _facts(module, data, trainer, best, timer) | {"idle_share": idle.idle_share}
 
 
 def _best_checkpoint(module: SedModule, run_folder: Path) -> MovableCheckpoint:
@@ -165,6 +170,7 @@ def _facts(
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "seconds_per_epoch": timer.seconds_per_epoch,
+        "num_workers": data.num_workers,
         "num_with_teacher": len(data.splits.train) if teacher else data.num_with_teacher,
         "num_weak": len(data.splits.weak) if train.weak_share else 0,
         "teacher": teacher.fingerprint if teacher else None,

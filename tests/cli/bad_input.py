@@ -51,7 +51,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("seq=dilated seq.dilation=1000000000 {tiny}", "seq.dilation=1000000000 is not allowed: 1 to 10000 steps"),
         ("train.epochs=1000000000000 {tiny}", "train.epochs=1000000000000 is not allowed: 1 to 1000000"),
         ("seq=gru seq.num_layers=1000000 {tiny}", "seq.num_layers=1000000 is not allowed: 1 to 100"),
-        ("{own} data.num_workers=100000", "data.num_workers=100000 is not allowed: 0 to 256"),
+        ("{own} data.num_workers=100000", "data.num_workers=100000 is not allowed: 0 to 256, or null"),
         ("data.num_train=100000000000000", "data.num_train=100000000000000 is not allowed: 1 to 1000000 scenes"),
         ("data.scene_seconds=1e12", "data.scene_seconds=1e+12 is not allowed: 3 to 3600 seconds"),
         ("{own} output_dir=", "output_dir= is not allowed: the name of a folder, such as runs"),

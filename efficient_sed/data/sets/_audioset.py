@@ -165,7 +165,7 @@ class AudioSetConfig(DataConfig, abc.ABC):
         logger.info(
             "%s: %s of %s clips of the %s part are here", self.root, f"{len(ids):,}", f"{self.OFFICIAL[side]:,}", side
         )
-        entries = _look_up_all({clip: located[clip] for clip in ids}, self.num_workers)
+        entries = _look_up_all({clip: located[clip] for clip in ids}, self.pool_size)
         problems: list[str] = []
         clips = gather(read())
         if problems and self.on_error == "raise":

@@ -75,7 +75,7 @@ class FoldsConfig(DataConfig):
             files,
             self.classes,
             self.on_error,
-            self.num_workers,
+            self.pool_size,
             may_be_empty,
             channel=self.channel_number,
         )

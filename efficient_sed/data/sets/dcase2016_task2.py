@@ -58,7 +58,7 @@ class Dcase2016Task2Config(DataConfig):
             events,
             classes,
             self.on_error,
-            self.num_workers,
+            self.pool_size,
             channel=self.channel_number,
         )
 

@@ -84,9 +84,9 @@ class FolderConfig(DataConfig):
         audio = names.path(self.audio)
         if self.annotations is None:
             files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
-            return read_folder(audio, files, classes, self.on_error, self.num_workers, channel=channel)
+            return read_folder(audio, files, classes, self.on_error, self.pool_size, channel=channel)
         annotations = names.path(self.annotations)
-        return read_folder(audio, annotations, classes, self.on_error, self.num_workers, self.split_column, channel)
+        return read_folder(audio, annotations, classes, self.on_error, self.pool_size, self.split_column, channel)
 
 
 def read_folder(

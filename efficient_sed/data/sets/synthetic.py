@@ -187,7 +187,7 @@ class SyntheticConfig(DataConfig):
             {part: self.folder / f"{part}.tsv" for part in PARTS},
             classes=tuple(SOUND_CLASSES),
             on_error=self.on_error,
-            num_workers=self.num_workers,
+            num_workers=self.pool_size,
         )
 
 
@@ -226,7 +226,7 @@ def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
             jobs = [(str(unfinished), config.stream, config.seed, part, index, scene) for index in numbers]
             shown = progress(f"soundscapes for {part}", len(jobs), is_drawn=sys.stderr.isatty())
             with (
-                ProcessPoolExecutor(max_workers=max(1, config.num_workers), initializer=end_with_parent) as pool,
+                ProcessPoolExecutor(max_workers=max(1, config.pool_size), initializer=end_with_parent) as pool,
                 shown as made,
             ):
                 rows = []

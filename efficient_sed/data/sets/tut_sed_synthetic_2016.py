@@ -80,7 +80,7 @@ class TutSedSynthetic2016Config(DataConfig):
             events,
             CLASSES,
             self.on_error,
-            self.num_workers,
+            self.pool_size,
             channel=self.channel_number,
         )
         short = [clip.id for part in PARTS for clip in getattr(splits, part) if clip.duration_s < self.clip_seconds]

@@ -120,7 +120,7 @@ def _write_samples(writer: PackedWriter, clips: DistinctClips, config: DataConfi
     unreadable: list[str] = []
     remaining = enumerate(clips)
     with (
-        ThreadPoolExecutor(max_workers=max(1, config.num_workers)) as pool,
+        ThreadPoolExecutor(max_workers=max(1, config.pool_size)) as pool,
         progress("clips packed", len(clips)) as advance,
     ):
         while block := list(itertools.islice(remaining, BLOCK)):
