@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 # ONNX Runtime 1.31 sends reports from a thread of every process that imports it, which Lightning does; =0 lets it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# PyTorch's threads wait in a loop for each other, for milliseconds: on a busy machine for one that does not run.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 _PUBLIC = {
     "Event": "efficient_sed.data.events",
