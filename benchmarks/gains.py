@@ -23,7 +23,13 @@ from efficient_sed.experiment.run import run_experiment
 
 TEACHER = "fmn04+tf-128_synthetic"  # trained with data.stream=pretraining data.seed=1
 SCENES = ["data.num_validation=20", "data.scene_seconds=5", "data.clip_seconds=5", "data.num_workers=0"]
-SHORT = ["train.batch_size=8", "train.select=last", "train.warmup_steps=20", "benchmark.repeats=3"]
+SHORT = [
+    "train.batch_size=8",
+    "train.min_steps_per_epoch=0",
+    "train.select=last",
+    "train.warmup_steps=20",
+    "benchmark.repeats=3",
+]
 FEW = {"distillation": "data.num_train=40", "finetuning": "data.num_train=60"}
 STUDENT = [
     "experiment=finetune",

@@ -28,12 +28,13 @@ NOT_RUN = {
     "efficient-sed listen --microphone --model detector.onnx": "there is no microphone; test_docs_names.py parses it",
 }
 QUICK = "benchmark.seconds=1 benchmark.modes=eager benchmark.repeats=3 benchmark.batches=[1]"
-SHORT = f"train.epochs=1 {QUICK}"
+SHORT = f"train.epochs=1 train.min_steps_per_epoch=0 {QUICK}"
 FEW = f"{SHORT} data.num_train=8 data.num_validation=4 data.num_test=4 data.scene_seconds=3 data.clip_seconds=3"
-TEACH = "efficient-sed train experiment=finetune data=folder data.root=my_sounds"
+TEACH = "efficient-sed train experiment=own data=folder data.root=my_sounds"
 FIRST = (
-    "efficient-sed train experiment=finetune backbone=fmn04 seq=none train.epochs=2 output_dir=first_runs "
-    "data.num_train=48 data.num_validation=12 data.num_test=12 data.scene_seconds=5 data.clip_seconds=5"
+    "efficient-sed train experiment=finetune backbone=fmn04 seq=none train.epochs=2 train.min_steps_per_epoch=0 "
+    "output_dir=first_runs data.num_train=48 data.num_validation=12 data.num_test=12 "
+    "data.scene_seconds=5 data.clip_seconds=5"
 )
 OWN = "data.clip_seconds=5 data.median_frames=5 output_dir=my_runs"
 LONGER = {

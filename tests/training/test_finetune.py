@@ -47,6 +47,7 @@ def train(recordings: Path, tmp_path: Path) -> Train:
             "data.clip_seconds=2",
             "data.num_workers=0",
             "train.epochs=1",
+            "train.min_steps_per_epoch=0",
             "train.batch_size=2",
             "train.accelerator=cpu",
             "benchmark.seconds=1",
