@@ -33,13 +33,13 @@ $(BIN)/efficient-sed: pyproject.toml constraints.txt
 	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && ! command -v nvidia-smi >/dev/null; }; then \
 	  $(PIP) $(CPU_TORCH) 2>/dev/null && echo 'no GPU of NVIDIA: torch is the build for CPUs' || \
 	  echo 'the package index has no torch for CPUs alone; the one with CUDA runs on them too'; fi
-	@echo 'installing into $(VENV): without a torch for CPUs 3.1 GB are downloaded, 5.5 GB on disk, a few minutes'
+	@echo 'installing into $(VENV): 5.5 GB on disk, of which 4.5 are torch and its libraries for GPUs; a few minutes'
 	$(PIP) --editable '.[plot,onnx]'
 	@touch $@
 
 # What tests, checks and documentation need, too
 $(VENV)/.development: $(BIN)/efficient-sed
-	@echo 'installing what development needs into $(VENV): 0.4 GB more'
+	@echo 'installing what development needs into $(VENV): 0.9 GB more'
 	$(PIP) --editable '.[eval,plot,dev,docs]'
 	@touch $@
 
