@@ -7,6 +7,7 @@ all for large kernels and without AVX-512; benchmarks/README.md has the figures.
 from __future__ import annotations
 
 import functools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -109,6 +110,10 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: Pair, padd
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="depthwise")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # the parent's threads do not go on in a child
 
 
 @functools.partial(compiled, contracts=True)

@@ -1,3 +1,5 @@
+import multiprocessing
+
 import pytest
 import torch
 from hypothesis import given
@@ -54,6 +56,22 @@ def test_gradients_of_a_layer_equal_those_of_torch(has_bias: bool, needs_input: 
         assert (grads[0][0] is None) == (not needs_input)
         for ours, theirs in zip(*grads, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _gradient_in_two_threads() -> float:
+    torch.set_num_threads(2)
+    x = torch.ones(2, MIN_CHANNELS, 8, 8).contiguous(memory_format=torch.channels_last)
+    return float(weight_gradient(x, x, 3, (1, 1), (1, 1))[0, 0, 1, 1])
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    before = torch.get_num_threads()
+    try:
+        expected = _gradient_in_two_threads()
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            assert pool.apply_async(_gradient_in_two_threads).get(timeout=60) == expected == 128
     finally:
         torch.set_num_threads(before)
 
