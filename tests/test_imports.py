@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -127,3 +129,14 @@ def test_private_modules_and_names_stay_in_their_folder() -> None:
             if is_private and not f"{item.importer}.".startswith(f"{own_folder}."):
                 outside.append(f"{item.place} imports {item.imported}.{name}")
     assert not outside, "\n".join(outside)
+
+
+def test_only_training_imports_lightning() -> None:
+    """It takes seconds; a sweep, a detection or an evaluation does without."""
+    modules = (
+        "cli.live_grid", "cli.plot", "data.check", "experiment.score", "experiment.tune", "inference.detect",
+        "sweep.grid", "sweep.launch", "sweep.preflight",
+    )  # fmt: skip
+    imported = "\n".join(f"import efficient_sed.{name}" for name in modules)
+    code = f"import sys\n{imported}\nassert 'pytorch_lightning' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

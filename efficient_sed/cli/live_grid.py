@@ -12,7 +12,7 @@ from rich.table import Table
 
 from efficient_sed.machine.progress import clock
 from efficient_sed.sweep.launch import RunStatus, State
-from efficient_sed.training.progress import LOG_EVERY_S, describe_progress
+from efficient_sed.training.run_files import LOG_EVERY_S, describe_progress
 
 STYLES = {State.WAITING: "dim", State.RUNNING: "bold cyan", State.FINISHED: "green", State.FAILED: "bold red"}
 

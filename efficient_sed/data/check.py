@@ -15,9 +15,9 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.storage.columns import iterate_blocks
+from efficient_sed.data.stored_teacher import stored_teacher
 from efficient_sed.errors import DataError
 from efficient_sed.files.atomic import check_replaceable, opened_atomically
 from efficient_sed.machine.progress import progress

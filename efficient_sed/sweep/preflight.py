@@ -6,8 +6,8 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from efficient_sed.data.datamodule import stored_teacher
 from efficient_sed.data.events import Splits
+from efficient_sed.data.stored_teacher import stored_teacher
 from efficient_sed.errors import require_package
 from efficient_sed.metrics.contracts import chosen_metrics
 from efficient_sed.metrics.psds.back_ends import require_back_end

@@ -8,18 +8,16 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from efficient_sed.files.atomic import write_atomically
-from efficient_sed.machine.progress import clock
-from efficient_sed.training.run_files import PROGRESS_FILE
+from efficient_sed.training.run_files import LOG_EVERY_S, PROGRESS_FILE, describe_progress
 
 logger = logging.getLogger(__name__)
-WRITE_EVERY_S, LOG_EVERY_S = 1.0, 10.0
+WRITE_EVERY_S = 1.0
 FIRST_STEPS, RECENT_STEPS = 5, 25
 ZERO_SCORE, PATIENT_VALIDATIONS = 0.005, 2
 VALIDATION_SHARE = 0.25
@@ -167,12 +165,3 @@ class ZeroScores(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the count over."""
         self._num_validations = int(state_dict["num_validations"])
-
-
-def describe_progress(progress: Mapping[str, float | None]) -> str:
-    """Where a training stands, in a few words."""
-    score = "" if progress["score"] is None else f", last validation {progress['score']:.3f}"
-    loss = "" if progress["loss"] is None else f", loss {progress['loss']:.3f}"
-    left = "" if progress["eta_s"] is None else f", {clock(progress['eta_s'])} of training left"
-    step = f"step {progress['step']}/{progress['steps']}"
-    return f"epoch {progress['epoch']}/{progress['epochs']}, {step}{loss}{score}{left}"

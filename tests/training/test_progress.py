@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from efficient_sed.training import progress
-from efficient_sed.training.progress import StepClock, ZeroScores, describe_progress
+from efficient_sed.training.progress import StepClock, ZeroScores
+from efficient_sed.training.run_files import describe_progress
 
 
 @pytest.fixture
