@@ -13,10 +13,10 @@ from efficient_sed.machine import compile as numba
 def test_no_place_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     njit = numba.njit
 
-    def without_cache(function: Callable[..., Any] | None = None, *, cache: bool = False) -> Any:
+    def without_cache(function: Callable[..., Any] | None = None, *, cache: bool = False, **options: Any) -> Any:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(function)
+        return njit(function, **options)
 
     monkeypatch.setattr(numba, "njit", without_cache)
 
