@@ -1,4 +1,4 @@
-"""The gradient of a depthwise convolution's weight as loops, compiled by numba; `depthwise.weight_gradient` runs them."""
+"""Loops for `depthwise.weight_gradient`, compiled by numba."""
 
 from __future__ import annotations
 

@@ -39,9 +39,8 @@ class ConvNormAct(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels_in, height, width) to (batch, channels_out, height', width')."""
         conv, norm, *activations = cast(tuple[nn.Conv2d, nn.BatchNorm2d, nn.Module], tuple(self))
-        if (
-            not self.training or type(conv) is not nn.Conv2d or not _is_trained()
-        ):  # another layer may have been put in its place
+        is_plain = type(conv) is nn.Conv2d  # another layer may have been put in its place
+        if not (self.training and is_plain and _is_trained()):
             return cast(Tensor, super().forward(x))  # type: ignore[no-untyped-call]
         weight, bias = (conv.weight, None) if norm.training else _folded(conv.weight, norm)
         output = conv2d(x, weight, bias, conv.stride, cast(Pair, conv.padding), conv.groups)

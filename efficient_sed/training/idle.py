@@ -65,3 +65,11 @@ class IdleShare(pl.Callback):
                 "training waits for data in %.0f %% of the time; a larger data.num_workers=N, or data that are packed "
             )
             logger.warning(words + "(efficient-sed data pack), may help", 100 * share)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The times, for a resume."""
+        return {"idle": self._idle, "total": self._total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the times before an interruption."""
+        self._idle, self._total = float(state_dict["idle"]), float(state_dict["total"])

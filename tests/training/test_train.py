@@ -76,7 +76,7 @@ def assert_same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Ten
 
 def untimed(facts: dict[str, Any]) -> dict[str, Any]:
     assert facts["seconds_per_epoch"] > 0
-    return {key: value for key, value in facts.items() if key != "seconds_per_epoch"}
+    return {key: value for key, value in facts.items() if key not in ("seconds_per_epoch", "idle_share")}
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
