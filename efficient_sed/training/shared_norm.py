@@ -27,8 +27,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             and self.num_batches_tracked is not None
             and self.momentum is not None
         ):
-            self.running_mean.lerp_(mean.detach(), self.momentum)
-            self.running_var.lerp_(variance.detach() * count / (count - 1), self.momentum)
+            with torch.no_grad():  # the count comes from a sum over processes, which has a gradient
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
         scale = torch.rsqrt(variance + self.eps) * self.weight
         shift = self.bias - mean * scale
