@@ -46,6 +46,7 @@ def make(
     return done.stdout, [line for line in log.read_text().splitlines() if "pip install" in line]
 
 
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
 def test_a_machine_without_a_gpu_gets_a_torch_for_cpus(checkout: Path) -> None:
     output, installs = make(checkout, ".venv/bin/efficient-sed")
     versions = dict(
