@@ -21,7 +21,7 @@ ARGS     ?=
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Variables: BACKBONE=$(BACKBONE) SEQ=$(SEQ) HIDDEN=$(HIDDEN) DATA=$(DATA) PRESET=$(PRESET) LAUNCHER=$(LAUNCHER) ARGS=$(ARGS) PYTHON=$(PYTHON)'
+	@echo 'Variables: BACKBONE=$(BACKBONE) SEQ=$(SEQ) HIDDEN=$(HIDDEN) DATA=$(DATA) PRESET=$(PRESET) LAUNCHER=$(LAUNCHER) TORCH=$(TORCH) ARGS=$(ARGS) PYTHON=$(PYTHON)'
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # torch and its companions at the versions of constraints.txt, built for CPUs alone
@@ -30,10 +30,10 @@ CPU_TORCH := $(shell sed -n 's/^\(torch\(audio\|vision\)\{0,1\}==[0-9.]*\)$$/\1+
 $(BIN)/efficient-sed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"PYTHON=$(PYTHON) is {sys.version.split()[0]}; efficient_sed needs 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && ! command -v nvidia-smi >/dev/null; }; then \
-	  $(PIP) $(CPU_TORCH) 2>/dev/null && echo 'no GPU of NVIDIA: torch is the build for CPUs' || \
-	  echo 'the package index has no torch for CPUs alone; the one with CUDA runs on them too'; fi
-	@echo 'installing into $(VENV): 5.5 GB on disk, of which 4.5 are torch and its libraries for GPUs; a few minutes'
+	@echo 'installing into $(VENV): a few minutes; 5.5 GB on disk, of which 3.3 are libraries for GPUs, which a torch for CPUs does without'
+	@if ! $(BIN)/python -c 'import torch' 2>/dev/null && { [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && ! command -v nvidia-smi >/dev/null; }; }; then \
+	  $(PIP) --retries 1 $(CPU_TORCH) 2>/dev/null && echo 'torch is the build for CPUs (TORCH=cuda takes the other)' || \
+	  echo 'no torch for CPUs alone can be had from this package index: the one with CUDA runs on them, too'; fi
 	$(PIP) --editable '.[plot,onnx]'
 	@touch $@
 

@@ -16,11 +16,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from training import NUM_CLASSES, SECONDS, write_audioset
 
 from efficient_sed.benchmark.clock import summarise
-from efficient_sed.benchmark.cores import count_cores
 from efficient_sed.benchmark.speed import time_modes
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.storage.packing import pack_data
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.machine.cores import count_cores
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.factory import create_model
 

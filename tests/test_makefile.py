@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FAKE = """#!/bin/sh
 if [ "$1" = -m ] && [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; exit 0; fi
+if [ "$1" = -c ] && [ "$2" = "import torch" ]; then exit "${TORCH_STATUS:-1}"; fi
 echo "$@" >> "$LOG"
 case "$*" in *+cpu*) exit $CPU_STATUS;; esac
 """
@@ -76,7 +77,13 @@ def test_which_torch_is_asked_for(
     output, installs = make(checkout, ".venv/bin/efficient-sed", *options, has_gpu=has_gpu, cpu_status=cpu_status)
     assert any("+cpu" in line for line in installs) == asked
     assert installs[-1].endswith("--editable .[plot,onnx]")
-    assert ("has no torch for CPUs alone" in output) == (cpu_status != 0)
+    assert ("no torch for CPUs alone" in output) == (cpu_status != 0)
+
+
+def test_a_torch_that_is_there_is_kept(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_STATUS", "0")
+    _, installs = make(checkout, ".venv/bin/efficient-sed", "TORCH=cpu")
+    assert [line.endswith("--editable .[plot,onnx]") for line in installs] == [True]
 
 
 def test_what_development_needs_is_installed_once_and_only_for_it(checkout: Path) -> None:

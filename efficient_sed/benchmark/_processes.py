@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from efficient_sed.benchmark.clock import WARM_UP, seconds_of
-from efficient_sed.benchmark.cores import pin_threads
 from efficient_sed.config.benchmark import BenchmarkConfig
+from efficient_sed.machine.cores import pin_threads
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from efficient_sed.benchmark.cores import available_cores
 from efficient_sed.benchmark.memory import peak_memory_mb
+from efficient_sed.machine.cores import available_cores
 from efficient_sed.machine.environment import CPU_INFO, one_line
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")

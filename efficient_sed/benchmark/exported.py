@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.benchmark.clock import Pace, summarise, take_turns
-from efficient_sed.benchmark.cores import count_cores
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.engines.contract import Engine, default_engine, open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, read_header
+from efficient_sed.machine.cores import count_cores
 from efficient_sed.machine.environment import cpu_name, describe_environment
 from efficient_sed.machine.memory import process_peak_mb
 

@@ -33,12 +33,12 @@ from efficient_sed.benchmark._modes import Forward, Variant, captured, create_fo
 from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors
 from efficient_sed.benchmark.clock import WARM_UP, Key, seconds_of, summarise, take_turns
-from efficient_sed.benchmark.cores import count_cores, only_cores
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.memory import memory_of
 from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.machine.allocator import return_freed_memory
+from efficient_sed.machine.cores import count_cores, only_cores
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.fuse import MICRO_BATCH
 from efficient_sed.models.sed import SedModel

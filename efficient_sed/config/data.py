@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.config.values import MAX_CLIP_SECONDS, to_dict
 from efficient_sed.errors import require
-from efficient_sed.machine.processes import num_cores
+from efficient_sed.machine.cores import count_cores
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Splits
@@ -87,7 +87,7 @@ class DataConfig:
     @property
     def pool_size(self) -> int:
         """Threads or processes that work on many files at once."""
-        return min(num_cores(), MAX_POOL) if self.num_workers is None else self.num_workers
+        return min(count_cores(), MAX_POOL) if self.num_workers is None else self.num_workers
 
     @property
     def channel_number(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Processes: how many there is room for, and that they end with their parent, whose locks they would hold forever."""
+"""Worker processes that end with their parent; else those of a killed parent would wait forever and hold its locks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ import multiprocessing
 import os
 import threading
 from multiprocessing.connection import wait
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def end_with_parent() -> None:

@@ -58,7 +58,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rate: float) -> Tensor:
 
 def _mask(x: Tensor, rate: float) -> Tensor:
     """Factors of x: 0 or 1 / (1 - rate), by PyTorch's generator for the CPU."""
-    size, dropped = x.numel(), round(rate * LEVELS)
+    size, dropped = x.numel(), min(round(rate * LEVELS), LEVELS - 1)
     numbers = torch.empty(-(-size // 4), dtype=torch.int64).random_(-(2**63), None)
     values = numbers.view(torch.int16)[:size].view(x.shape)
     kept = torch.ge(values, dropped - LEVELS // 2, out=torch.empty(x.shape, dtype=x.dtype))

@@ -8,6 +8,7 @@ here knows an architecture: a module that has a faster form for inference offers
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
@@ -219,6 +220,19 @@ def _is_plain_on_cpu(x: Tensor) -> bool:
     return is_plain and not torch.compiler.is_compiling() and not torch.onnx.is_in_onnx_export()
 
 
+def in_micro_batches(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Run a few clips at a time on a CPU, and the batch as it is elsewhere.
+
+    Args:
+        run: Maps (batch, ...) to (batch, ...), clip by clip.
+        x: Shape (batch, ...).
+    """
+    is_whole = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+    if x.device.type != "cpu" or len(x) <= MICRO_BATCH or is_whole:
+        return run(x)
+    return torch.cat([run(part) for part in torch.split(x, MICRO_BATCH)])
+
+
 class MicroBatches(Backbone):
     """A backbone that takes a few clips at a time on a CPU; a GPU takes the batch as it is."""
 
@@ -236,14 +250,7 @@ class MicroBatches(Backbone):
         """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         if not isinstance(mel, Tensor):
             return self._run(mel)  # which says what is wanted
-        if (
-            mel.device.type != "cpu"
-            or len(mel) <= MICRO_BATCH
-            or torch.compiler.is_compiling()
-            or torch.onnx.is_in_onnx_export()
-        ):
-            return self._run(mel)
-        return torch.cat([self._run(part) for part in torch.split(mel, MICRO_BATCH)])
+        return in_micro_batches(self._run, mel)
 
     def _run(self, mel: Tensor) -> Tensor:
         features: Tensor = self.backbone(mel)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone
-from efficient_sed.models.fuse import MICRO_BATCH, fuse_layers
+from efficient_sed.models.fuse import fuse_layers, in_micro_batches
 
 
 class FrozenStages:
@@ -49,9 +49,8 @@ class FrozenStages:
         fused = fuse_layers(nn.Sequential(*copy.deepcopy(self._stages)).eval())
 
         def run(x: Tensor) -> Tensor:
-            size = MICRO_BATCH if x.device.type == "cpu" else len(x)
             with torch.no_grad():
-                return torch.cat([fused(part) for part in torch.split(x, size)])
+                return in_micro_batches(fused, x)
 
         first, *others = self._stages
         first.forward = run

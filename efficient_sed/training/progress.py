@@ -95,7 +95,7 @@ class ProgressFile(pl.Callback):
         if now - self._written_at < WRITE_EVERY_S or not trainer.is_global_zero:
             return
         self._written_at = now
-        progress = self._progress(trainer)
+        progress = self._progress(trainer, trainer.current_epoch)
         with contextlib.suppress(OSError):  # the next checkpoint reports a full disk; until then training goes on
             write_atomically(self.path, json.dumps(progress).encode())
         if self.is_logged and now - self._logged_at >= LOG_EVERY_S:
@@ -114,12 +114,12 @@ class ProgressFile(pl.Callback):
         """Log the score of the epoch, if that is wanted."""
         if self.is_logged and trainer.is_global_zero:
             self._logged_at = time.monotonic()
-            logger.info(describe_progress(self._progress(trainer)))
+            logger.info(describe_progress(self._progress(trainer, epochs_done=trainer.current_epoch + 1)))
 
-    def _progress(self, trainer: pl.Trainer) -> dict[str, float | None]:
+    def _progress(self, trainer: pl.Trainer, epochs_done: int) -> dict[str, float | None]:
         total, done, metrics = int(trainer.estimated_stepping_batches), trainer.global_step, trainer.callback_metrics
         epochs, every = int(trainer.max_epochs or 0), int(trainer.check_val_every_n_epoch or 1)
-        validations = epochs // every - trainer.current_epoch // every
+        validations = epochs // every - epochs_done // every
         validation_batches = sum(int(count) for count in trainer.num_val_batches)
         left = (total - done) * trainer.accumulate_grad_batches
         eta_s = self._clock.remaining(left, validations, validation_batches)

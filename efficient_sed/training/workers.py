@@ -12,7 +12,7 @@ import torch
 
 from efficient_sed.data.dataset import TrainingClips
 from efficient_sed.data.samplers import Draw
-from efficient_sed.machine.processes import num_cores
+from efficient_sed.machine.cores import count_cores
 from efficient_sed.models.sed import SedModel
 
 CLIPS = 4
@@ -36,7 +36,7 @@ def choose_workers(dataset: TrainingClips, model: SedModel, device: torch.device
         device: Of the training.
         num_processes: That train.
     """
-    spare = min(num_cores() // num_processes - 1, MAX_WORKERS)
+    spare = min(count_cores() // num_processes - 1, MAX_WORKERS)
     if spare < 1 or device.type != "cpu":
         return max(0, spare)
     indices = itertools.cycle(range(len(dataset)))

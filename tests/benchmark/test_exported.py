@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from adding import added
 
-from efficient_sed.benchmark.cores import count_cores
 from efficient_sed.benchmark.exported import PASSES, benchmark_exported
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.header import Header
+from efficient_sed.machine.cores import count_cores
 from efficient_sed.registry import ENGINES
 
 HEADER = Header(

@@ -18,12 +18,12 @@ import efficient_sed as es
 from efficient_sed.benchmark import _modes
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._processes import _serve, time_together
-from efficient_sed.benchmark.cores import TASKS, count_cores, only_cores
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
 from efficient_sed.cli.tables import speed_table
 from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError
 from efficient_sed.machine import memory
+from efficient_sed.machine.cores import TASKS, count_cores, only_cores
 from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.fuse import MICRO_BATCH
 from efficient_sed.models.sed import SedModel

@@ -28,14 +28,14 @@ def test_workers_keep_pace_with_the_steps(read_s: float, step_s: float, most: in
 def test_no_workers_where_there_is_no_room(
     cores: int, processes: int, monkeypatch: pytest.MonkeyPatch, tiny_data: Splits
 ) -> None:
-    monkeypatch.setattr(workers, "num_cores", lambda: cores)
+    monkeypatch.setattr(workers, "count_cores", lambda: cores)
     model = create_model("fmn04", num_classes=3)
     dataset = TrainingClips(tiny_data.train, tiny_data.classes, model.grid, 2.0, seed=0)
     assert choose_workers(dataset, model, torch.device("cpu"), processes) == 0
 
 
 def test_measuring_leaves_model_and_random_state_alone(tiny_data: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "num_cores", lambda: 4)
+    monkeypatch.setattr(workers, "count_cores", lambda: 4)
     model = create_model("fmn04", num_classes=3).train()
     dataset = TrainingClips(tiny_data.train, tiny_data.classes, model.grid, 2.0, seed=0)
     state = torch.get_rng_state()
@@ -46,7 +46,7 @@ def test_measuring_leaves_model_and_random_state_alone(tiny_data: Splits, monkey
 
 
 def test_without_a_number_pools_have_a_thread_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("efficient_sed.config.data.num_cores", lambda: 64)
+    monkeypatch.setattr("efficient_sed.config.data.count_cores", lambda: 64)
     assert DataConfig().pool_size == 8
     assert DataConfig(num_workers=0).pool_size == 0
     assert DataConfig(num_workers=20).pool_size == 20

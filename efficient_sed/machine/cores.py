@@ -1,4 +1,4 @@
-"""The CPU cores that a measurement runs on."""
+"""The CPU cores that this process may use, and which of them it does."""
 
 from __future__ import annotations
 
