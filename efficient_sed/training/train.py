@@ -87,7 +87,9 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     data = SedDataModule(config, splits, module.model.grid)
     if config.data.num_workers is None:
         device = choose_device(config.train.accelerator, "train.accelerator")
-        data.num_workers = choose_workers(data.training, module.model, device, config.train.devices)
+        train, model = config.train, module.model
+        frozen_stages = None if train.is_backbone_frozen else train.frozen_stages
+        data.num_workers = choose_workers(data.training, model, device, train.devices, frozen_stages)
     check_checkpoints(run_folder)
     best, timer, idle = _best_checkpoint(module, run_folder), EpochTimer(), IdleShare()
     callbacks = [*_callbacks(module, run_folder, best, timer, show_progress=show_progress), idle]

@@ -38,10 +38,12 @@ def test_measuring_leaves_model_and_random_state_alone(tiny_data: Splits, monkey
     monkeypatch.setattr(workers, "count_cores", lambda: 4)
     model = create_model("fmn04", num_classes=3).train()
     dataset = TrainingClips(tiny_data.train, tiny_data.classes, model.grid, 2.0, seed=0)
-    state = torch.get_rng_state()
-    assert 0 <= choose_workers(dataset, model, torch.device("cpu")) <= 3
+    state, buffers = torch.get_rng_state(), [buffer.clone() for buffer in model.buffers()]
+    assert 0 <= choose_workers(dataset, model, torch.device("cpu"), frozen_stages=9) <= 3
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert all(buffer.equal(before) for buffer, before in zip(model.buffers(), buffers, strict=True))
     assert choose_workers(dataset, model, torch.device("cuda")) == 3
 
 
