@@ -47,9 +47,10 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _heeds_ctrl_c() -> None:
-    """Restore the signal, which background jobs of a shell ignore; what a test starts then has the default action."""
+def _heeds_signals() -> None:
+    """Restore what background jobs of a shell ignore and earlier tests handle: a process that a test forks must end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module", autouse=True)
