@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from efficient_sed.data.storage.sources import AudioSource
 
 PARTS = ("train", "validation", "test")
+Kind = Literal["strong", "soft", "weak", "unlabelled"]
+STRONG = ("strong", "", None)  # kind, subset and annotated classes of a clip, if nothing else is said
 OVERHANG_S, OVERHANG_SHARE = 1.0, 0.1  # an event may go on behind its file's end for a second, or a tenth of the file
 
 
@@ -37,6 +39,14 @@ class Clip:
     audio: AudioSource
     duration_s: float
     events: tuple[Event, ...]
+    kind: Kind = "strong"
+    """What its events mean. `strong`: a class is in a frame or is not. `soft`: an event's score, in [0, 1], is the label
+    of its frames. `weak`: labels of the whole clip, one event per label from its start to its end. `unlabelled`: no
+    labels, no events."""
+    subset: str = ""
+    """Part of the data that it comes from, such as "synthetic" or "weak"; batches may be composed by it."""
+    annotated: tuple[str, ...] | None = None
+    """Classes that its source annotates; losses and metrics ignore the others. Default None: all."""
 
 
 class Overhang(NamedTuple):
@@ -106,9 +116,10 @@ class Splits:
         if self.has_folds:
             clips = sorted({clip.id: ("", clip) for _, clip in clips}.values(), key=lambda item: item[1].id)
         for part, clip in clips:
-            digest.update(
-                repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode()
-            )
+            content = (part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)
+            labels = (clip.kind, clip.subset, clip.annotated)
+            # what has strong labels of all classes is hashed as before there were others
+            digest.update(repr(content if labels == STRONG else (*content, *labels)).encode())
         return digest.hexdigest()[:16]
 
 
