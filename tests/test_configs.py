@@ -111,7 +111,7 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
         )
     if config.data.pseudo_labels:
         typed.append(f"data.pseudo_labels={audioset / 'pseudo.hdf5'}")
-    if config.train.weak_share:
+    if config.train.batch_clips:
         typed += [f"data.weak_root={audioset}", f"train.teacher={audioset / 'teacher.safetensors'}"]
     if config.data.clip_teacher:
         typed += [

@@ -66,7 +66,8 @@ def _check(options: argparse.Namespace) -> int:
     from efficient_sed.cli.data_tables import coverage_table, data_table, lengths_table
     from efficient_sed.data.check import check_data, check_manifest_place, write_manifest
     from efficient_sed.data.check_lengths import event_lengths, propose
-    from efficient_sed.data.events import overhang_notes
+    from efficient_sed.data.events import FRAMEWISE, overhang_notes
+    from efficient_sed.data.storage.columns import of_kinds
     from efficient_sed.experiment.compose import compose_run
     from efficient_sed.experiment.keys import key_of
     from efficient_sed.models.sed import frame_grid
@@ -81,9 +82,10 @@ def _check(options: argparse.Namespace) -> int:
     report = check_data(config.data, grid if names_model else None)
     print_table(coverage_table(report))
     print_table(data_table(report.splits, is_whole=options.classes))
-    if lengths := event_lengths(report.splits.train, report.splits.classes):
+    framewise = of_kinds(report.splits.train, FRAMEWISE)
+    if lengths := event_lengths(framewise, report.splits.classes):
         print_table(lengths_table(lengths, is_whole=options.classes))
-    for proposal in propose(report.splits.train, lengths, grid.hop_s):
+    for proposal in propose(framewise, lengths, grid.hop_s):
         print(proposal.line())
     for note in overhang_notes(report.splits):
         print(note)

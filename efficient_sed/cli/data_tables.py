@@ -9,6 +9,7 @@ from rich.table import Table
 from efficient_sed.data.check import DataReport, summarise
 from efficient_sed.data.check_lengths import Lengths
 from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.subsets import count_by_subset
 
 MAX_ROWS, SHOWN_ROWS = 40, 10  # of more classes than that the ten commonest and the ten rarest are shown
 
@@ -22,6 +23,9 @@ def coverage_table(report: DataReport) -> Table:
         share = "" if not row.expected else f"{row.found / row.expected:.1%}"
         expected, without = ("" if value is None else f"{value:,}" for value in (row.expected, row.without_teacher))
         table.add_row(part, expected, f"{row.found:,}", share, f"{row.unreadable:,}", without)
+        subsets = count_by_subset(getattr(report.splits, part))
+        for name, count in subsets.items() if len(subsets) > 1 else ():
+            table.add_row(f"  {name}", "", f"{count:,}", "", "", "")
     return table
 
 

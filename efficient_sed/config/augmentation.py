@@ -41,10 +41,10 @@ class AugmentConfig:
     mixup_alpha: float = 0.2
     """Alpha of the mixing weight."""
     weak_mixup_probability: float = 1.0
-    """As mixup_probability, for the weak clips of train.weak_share. Weak clips are mixed only with weak ones, strong
-    clips only with strong ones."""
+    """As mixup_probability, for weak and unlabelled clips. Clips are mixed only with those of their own kind and
+    subset."""
     weak_mixup_alpha: float = 0.3
-    """Alpha of the mixing weight of weak clips."""
+    """Alpha of the mixing weight of weak and unlabelled clips."""
     mixstyle_probability: float = 0.0
     """Share of batches in which clips take on part of another clip's mean and deviation in each mel bin. Default 0:
     off."""

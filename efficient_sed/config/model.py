@@ -6,12 +6,13 @@ Nothing here imports torch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from efficient_sed.audio.frontends.mel import FrontEnd
     from efficient_sed.models.contracts import Backbone, Classifier, SequenceHead
 
+Pooling = Literal["mean", "attention", "linear_softmax"]
 MAX_HIDDEN = 8192  # ten times the largest released
 
 
@@ -35,6 +36,11 @@ class BackboneConfig:
     """Whether `train.augment.mel_jitter` can move the edges of its front end's bank."""
     has_clip_layer: ClassVar[bool] = True
     """Whether the clip logits have a linear layer of their own; else they are the frame logits' mean over time."""
+
+    @property
+    def has_own_classifier(self) -> bool:
+        """Whether a model without a sequence head has the backbone's classifier instead of the usual one."""
+        return type(self).build_classifier is not BackboneConfig.build_classifier
 
     def build(self) -> Backbone:
         """The network, with random weights."""
@@ -64,3 +70,14 @@ class SequenceHeadConfig:
             in_dim: Size of the backbone's feature vectors.
         """
         raise TypeError(f"{type(self).__name__} does not say how to build a sequence head")
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """From features to scores of frames and of clips."""
+
+    pooling: Pooling = "mean"
+    """How a clip's scores come about: `mean` has a linear layer on the mean of the features over time, or takes the
+    mean of the frames' logits (backbones of published systems); `attention` weights the frames' scores by a softmax
+    over time of a linear layer; `linear_softmax` weights them by themselves. With the last two, weak labels teach the
+    frames as well."""

@@ -12,7 +12,7 @@ from typing import Literal
 from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.evaluation import EvaluationConfig
-from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.model import BackboneConfig, ClassifierConfig, SequenceHeadConfig
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.errors import ConfigError, require
 
@@ -27,6 +27,7 @@ class RunConfig:
     """The sequence head, by name: seq=tf; `none` for no head."""
     data: DataConfig
     """The data set, by name: data=synthetic."""
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
@@ -67,6 +68,9 @@ class RunConfig:
         for key in ("filter_probability", "time_mask_max"):  # gains and silence of the released models' spectrogram
             value = getattr(augment, key)
             require(has_jitter or value == 0, f"train.augment.{key}", value, scale)
+        pooling, has_own = self.classifier.pooling, self.seq.name == "none" and self.backbone.has_own_classifier
+        own = f"mean with backbone={name} and seq=none, which have a classifier of their own; give a sequence head"
+        require(pooling == "mean" or not has_own, "classifier.pooling", pooling, own)
         is_divided = hasattr(self.backbone, "dilated_size") and self.train.strategy == "deepspeed_stage_2"
         positions = f"ddp with backbone={name}, whose positions are kept inside the kernel"
         require(not is_divided, "train.strategy", self.train.strategy, positions)
@@ -80,11 +84,9 @@ class RunConfig:
         require(is_taught, "data.clip_teacher", data.clip_teacher, "only with task=tagging")
         is_smoothed = train.label_smoothing == 0 or is_tagging
         require(is_smoothed, "train.label_smoothing", train.label_smoothing, "0 with task=detection")
-        is_weak = train.weak_share > 0
-        require(not is_weak or not is_tagging, "train.weak_share", train.weak_share, "only with task=detection")
-        has_weak = bool(getattr(data, "weak_root", None))
-        without = "0 without data=audioset_strong data.weak_root=DIR"
-        require(not is_weak or has_weak, "train.weak_share", train.weak_share, without)
+        is_pooled = self.classifier.pooling == "mean" or not self.has_single_labels
+        one = f"mean with data={data.name} and task=tagging, which choose one class for a clip by softmax"
+        require(is_pooled, "classifier.pooling", self.classifier.pooling, one)
         given = {
             "data.pseudo_labels": data.pseudo_labels,
             "data.clip_teacher": data.clip_teacher,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from efficient_sed.config.augmentation import AugmentConfig
-from efficient_sed.config.values import ONE_OR_LIST, WHOLE
+from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.errors import require
 
 MAX_COUNT = 1_000_000  # of epochs, clips of a batch and the like
@@ -27,9 +28,13 @@ class TrainConfig:
     """How clips are drawn: `uniform` takes all alike, `balanced` draws clips of rare classes more often, with
     replacement (detection: by the frames of each class, tagging: by its clips). It never draws a clip without
     events."""
+    batch_clips: Mapping[str, int] | None = None
+    """Clips of each subset in every batch, such as {strong: 12, weak: 12, unlabelled: 24}; their sum is
+    train.batch_size. A data set names its subsets; clips of a subset without a name go by their kind: strong, soft,
+    weak or unlabelled. An epoch ends when the first subset has been gone through once. Default null: clips are drawn as
+    they come."""
     draws_per_epoch: int | None = None
-    """Clips in an epoch, over all processes and with the weak ones of train.weak_share; 1 or more. Default null: as
-    many as there are strong clips. Published for AudioSet: 100,000."""
+    """Clips in an epoch, over all processes; 1 or more. Default null: one pass. Published for AudioSet: 100,000."""
     min_steps_per_epoch: int = 0
     """Steps that an epoch has at least, 0 or more: where the data give fewer, their clips are drawn several times, each
     time another excerpt, mix and roll; train.draws_per_epoch goes before it. Default 0: as many as the data give."""
@@ -73,9 +78,19 @@ class TrainConfig:
     teacher that was trained without it. Another front end gets the same clip, mixed and moved alike, but without
     augmentations of the spectrum alone.
     """
-    weak_share: float = 0.0
-    """Share of weak clips in every batch and in the teacher's term, 0 to below 1; 0.5 as published. They are drawn from
-    data.weak_root, balanced by class, and learn from the frames of train.teacher alone. Default 0: none."""
+    mean_teacher: bool = False
+    """Whether a moving average of the model, the mean teacher, teaches on weak and unlabelled clips: the loss takes in
+    the squared difference of both models' scores, of frames and of clips. Both get the same augmented spectrogram and
+    drop out different units, as in the baselines of DCASE Task 4. The teacher is what is validated, chosen and kept;
+    the student's validation scores are logged beside it, as val_student."""
+    mean_teacher_decay: float = 0.999
+    """Share that a step leaves of the mean teacher's weights, above 0 and below 1; smaller in the first steps, in which
+    the teacher is the plain mean of all students so far."""
+    consistency_weight: float = 2.0
+    """Largest weight of the mean teacher's term in the loss, above 0."""
+    ramp_up_epochs: int | None = None
+    """Epochs in which that weight rises to its largest, as exp(-5 (1 - x)^2); 1 or more. Default null: a quarter of
+    train.epochs, as published (50 of 200)."""
     init_from: str | None = None
     """A trained model of the same architecture to start from, NAME or FILE: its backbone and sequence head, and its
     classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone, of any
@@ -118,7 +133,8 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "accumulate", "devices", "validate_every"):
             require(1 <= getattr(self, name) <= MAX_COUNT, f"train.{name}", getattr(self, name), f"1 to {MAX_COUNT}")
         self._check_batches()
-        self._check_weak_share()
+        self._check_batch_clips()
+        self._check_teachers()
         self._check_rates()
         self._check_strategy()
         self._check_end()
@@ -133,19 +149,28 @@ class TrainConfig:
         allowed = "1 or more seconds, or null for data.clip_seconds"
         require(is_crop, "train.crop_seconds", self.crop_seconds, allowed)
 
-    def _check_weak_share(self) -> None:
-        key, share, batch_size = "train.weak_share", self.weak_share, self.batch_size
-        require(0 <= share < 1, key, share, "0 to below 1")
-        require(share == 0 or bool(self.teacher), key, share, "0 without train.teacher=NAME")
-        nearest_share = min(max(self.weak_per_batch, 1), batch_size - 1) / batch_size
-        is_whole = 0 < self.weak_per_batch < batch_size and abs(self.weak_per_batch - share * batch_size) < WHOLE
-        clips = f"a whole number of clips of train.batch_size={batch_size}; the nearest is {nearest_share:g}"
-        require(share == 0 or is_whole, key, share, clips)
-        shared = f"a divisor of the {self.weak_per_batch} weak clips of a batch, which they share"
-        require(self.weak_per_batch % self.devices == 0, "train.devices", self.devices, shared)
+    def _check_batch_clips(self) -> None:
+        if self.batch_clips is None:
+            return
+        key, clips = "train.batch_clips", dict(self.batch_clips)
+        are_counts = all(type(number) is int and number >= 1 for number in clips.values())
+        require(bool(clips) and are_counts, key, clips, "a table of subsets and clips, 1 or more of each")
+        total = sum(clips.values())
+        same = f"{self.batch_size} clips in all with train.batch_size={self.batch_size}, not {total}"
+        require(total == self.batch_size, key, clips, same)
+        is_shared = all(number % self.devices == 0 for number in clips.values())
+        require(is_shared, "train.devices", self.devices, f"a divisor of every number in {key}={clips}")
+
+    def _check_teachers(self) -> None:
         are_names = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)
         require(are_names, "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
+        decay, epochs = self.mean_teacher_decay, self.ramp_up_epochs
+        require(0 < decay < 1, "train.mean_teacher_decay", decay, "above 0 and below 1")
+        require(self.consistency_weight > 0, "train.consistency_weight", self.consistency_weight, "above 0")
+        require(epochs is None or epochs >= 1, "train.ramp_up_epochs", epochs, "1 or more, or null")
+        average = "0 with train.mean_teacher=true, whose teacher is such an average (train.mean_teacher_decay)"
+        require(not self.mean_teacher or self.ema_decay == 0, "train.ema_decay", self.ema_decay, average)
 
     def _check_rates(self) -> None:
         for name in ("lr_backbone", "lr_head"):
@@ -172,6 +197,7 @@ class TrainConfig:
         if self.strategy == "deepspeed_stage_2":
             there = "with train.strategy=deepspeed_stage_2, which divides the optimiser's state"
             require(self.ema_decay == 0, "train.ema_decay", self.ema_decay, f"0 {there}")
+            require(not self.mean_teacher, "train.mean_teacher", True, f"false {there}")
             require(self.optimizer != "lamb", "train.optimizer", "lamb", f"adam or adamw {there}")
             require(self.precision == "32-true", "train.precision", self.precision, f"32-true {there}")
 
@@ -183,17 +209,15 @@ class TrainConfig:
         epochs = f"a divisor of train.epochs={self.epochs}, so that the last epoch is validated"
         require(self.epochs % self.validate_every == 0, "train.validate_every", self.validate_every, epochs)
 
-    def draws(self, num_clips: int) -> int | None:
-        """Clips in an epoch over all processes, with the weak ones of train.weak_share; None for one pass.
+    def draws(self, num_clips: Mapping[str, int]) -> int:
+        """Clips in an epoch over all processes.
 
         Args:
-            num_clips: Strong training clips.
+            num_clips: Training clips by subset.
         """
-        least = self.min_steps_per_epoch * self.accumulate * self.batch_size
-        is_enough = num_clips * self.batch_size >= least * (self.batch_size - self.weak_per_batch)
-        return self.draws_per_epoch if self.draws_per_epoch is not None or is_enough else least
-
-    @property
-    def weak_per_batch(self) -> int:
-        """Weak clips in every batch."""
-        return round(self.weak_share * self.batch_size)
+        if self.draws_per_epoch is not None:
+            return self.draws_per_epoch
+        one_pass = sum(num_clips.values())
+        if self.batch_clips is not None:
+            one_pass = self.batch_size * min(num_clips[name] // number for name, number in self.batch_clips.items())
+        return max(one_pass, self.min_steps_per_epoch * self.accumulate * self.batch_size)

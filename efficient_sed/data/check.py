@@ -15,8 +15,8 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.events import Clip, Splits
-from efficient_sed.data.storage.columns import iterate_blocks
+from efficient_sed.data.events import LABELLED, PARTS, Clip, Splits
+from efficient_sed.data.storage.columns import durations, iterate_blocks, of_kinds
 from efficient_sed.data.stored_teacher import stored_teacher
 from efficient_sed.errors import DataError
 from efficient_sed.files.atomic import check_replaceable, opened_atomically
@@ -75,14 +75,14 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
             f"{splits.known_hash}); pack the data set again"
         ] = None
     unreadable: dict[str, list[str]] = {}
-    for part in splits.parts:
+    for part in PARTS:
         clips: Sequence[Clip] = getattr(splits, part)
         # validation and test may be the same clips
         same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)
         unreadable[part] = unreadable[same] if same else _undecodable(clips, part, config.pool_size)
         problems |= dict.fromkeys(unreadable[part])
     coverage = {}
-    for part in splits.parts:
+    for part in PARTS:
         clips = getattr(splits, part)
         skipped = splits.num_skipped.get(part, 0)
         coverage[part] = Coverage(
@@ -139,7 +139,7 @@ def write_manifest(splits: Splits, path: Path) -> None:
 
 
 def _manifest_lines(splits: Splits) -> Iterator[bytes]:
-    for part in splits.parts:
+    for part in PARTS:
         for clip in getattr(splits, part):
             content = clip.audio.content_hash()
             line = {"part": part, "id": clip.id, "duration_s": round(clip.duration_s, 6), "hash": content}
@@ -147,10 +147,10 @@ def _manifest_lines(splits: Splits) -> Iterator[bytes]:
 
 
 def summarise(clips: Sequence[Clip], classes: Sequence[str]) -> PartSummary:
-    """Count clips, hours and events of a part."""
+    """Count clips, hours and events of a part; an unlabelled clip has none, whatever it is drawn by."""
     numbers: dict[str, int] = {label: number for number, label in enumerate(classes)}
-    num_events, seconds = np.zeros(len(classes), dtype=np.int64), 0.0
-    for block in iterate_blocks(clips, numbers):
+    num_events = np.zeros(len(classes), dtype=np.int64)
+    for block in iterate_blocks(of_kinds(clips, LABELLED), numbers):
         num_events += np.bincount(block.label, minlength=len(classes))[: len(classes)]
-        seconds += float(block.duration_s.sum())
-    return PartSummary(len(clips), seconds / 3600, dict(zip(classes, num_events.tolist(), strict=True)))
+    hours = float(durations(clips).sum()) / 3600
+    return PartSummary(len(clips), hours, dict(zip(classes, num_events.tolist(), strict=True)))

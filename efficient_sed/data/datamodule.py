@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import dataclasses
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -13,11 +14,10 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import Batch, EvaluationWindows, TrainingClips, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.data.samplers import WEIGHTS, EpochSampler, MixedSampler, weights_by_clips
+from efficient_sed.data.samplers import ComposedSampler, EpochSampler, Share
 from efficient_sed.data.stored_teacher import stored_teacher, with_teacher
+from efficient_sed.data.subsets import balanced_weights, compose_batches, count_by_subset, scorable, taught
 from efficient_sed.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 
 class SedDataModule(pl.LightningDataModule):
@@ -40,59 +40,46 @@ class SedDataModule(pl.LightningDataModule):
         pseudo_labels = stored_teacher(self.config, splits, grid)
         if not self.config.has_labels:
             splits = self.splits = with_teacher(run, splits, pseudo_labels, grid)
-        self._weak_weights = weights_by_clips(splits.weak) if run.train.weak_share else None
-        weak = splits.weak if run.train.weak_share else ()
+        splits = self.splits = dataclasses.replace(splits, train=taught(run, splits.train, pseudo_labels))
         excerpt_seconds = min(run.train.crop_seconds or self.config.clip_seconds, self.config.clip_seconds)
-        self.training = TrainingClips(
-            splits.train, splits.classes, grid, excerpt_seconds, run.seed, pseudo_labels, weak
-        )
+        self.training = TrainingClips(splits.train, splits.classes, grid, excerpt_seconds, run.seed, pseudo_labels)
         self.validation = EvaluationWindows(
-            splits.validation, splits.classes, grid, self.config.clip_seconds, splits.evaluated_classes
+            scorable(splits.validation, run.task),
+            splits.classes,
+            grid,
+            self.config.clip_seconds,
+            splits.evaluated_classes,
         )
         self.num_with_teacher = sum(clip.id in pseudo_labels for clip in splits.train) if pseudo_labels else 0
         self.num_workers = self.config.pool_size
         """Processes that decode; what trains may choose another number before it asks for a loader."""
+        self.num_clips = count_by_subset(splits.train)
+        """Training clips by subset."""
         self._batches_done = 0
-        self._sampler: EpochSampler | MixedSampler | None = None
-        self._weights = WEIGHTS[run.task](splits.train, grid) if run.train.sampler == "balanced" else None
-        if self._weights is not None and not self._weights.any():
-            raise DataError(
-                "train.sampler=balanced draws clips by their events, and the train part holds none; give "
-                "train.sampler=uniform"
-            )
-        if self._weak_weights is not None and not self._weak_weights.any():
-            raise DataError(
-                f"train.weak_share={run.train.weak_share} draws weak clips by their labels, and none of the "
-                f"{len(splits.weak)} has one"
-            )
-        if splits.weak and not run.train.weak_share:
-            logger.warning(
-                "%s weak clips are loaded and take part in no batch: train.weak_share=0", f"{len(splits.weak):,}"
-            )
+        self._sampler: EpochSampler | ComposedSampler | None = None
+        self._weights: np.ndarray | None = None
+        self._shares: list[Share] = []
+        if run.train.batch_clips is not None:
+            self._shares = compose_batches(run, splits.train, grid)
+        elif run.train.sampler == "balanced":
+            self._weights = balanced_weights(run, splits.train, grid)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of training clips."""
         rank, world_size = self._process()
-        train, num_clips, own_batch = self.run.train, len(self.splits.train), self.run.train.batch_size // world_size
-        draws = train.draws(num_clips)
-        sampler: EpochSampler | MixedSampler
-        if self._weak_weights is None:
-            sampler = EpochSampler(num_clips, self.run.seed, draws, self._weights, rank, world_size)
+        train, own_batch = self.run.train, self.run.train.batch_size // world_size
+        draws = train.draws(self.num_clips)
+        sampler: EpochSampler | ComposedSampler
+        if self._shares:
+            shares = [share._replace(per_batch=share.per_batch // world_size) for share in self._shares]
+            sampler = ComposedSampler(shares, self.run.seed, draws // train.batch_size, rank, world_size)
+        else:
+            sampler = EpochSampler(len(self.splits.train), self.run.seed, draws, self._weights, rank, world_size)
             if len(sampler) == 0:
                 raise DataError(
                     f"an epoch of {sampler.num_draws} clips leaves some of {world_size} processes without one; give "
                     "fewer devices"
                 )
-        else:
-            own_weak = train.weak_per_batch // world_size
-            sampler = MixedSampler(
-                num_clips, self.run.seed, self._weak_weights, own_batch, own_weak,
-                draws, self._weights, rank, world_size,
-            )  # fmt: skip
-            if len(sampler) == 0:
-                epoch = f"one pass over {num_clips} strong clips" if draws is None else f"train.draws_per_epoch={draws}"
-                share = f"train.weak_share={train.weak_share}"
-                raise DataError(f"{epoch} and {share} do not fill a batch of {train.batch_size}; give a smaller one")
         self._sampler = sampler
         self._skip_done()
         return self._loader(self.training, sampler=sampler, drop_last=len(sampler) >= own_batch)
@@ -103,9 +90,9 @@ class SedDataModule(pl.LightningDataModule):
         return self._loader(self.validation, sampler=range(rank, len(self.validation), world_size))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move all but `is_weak`, which is needed on the CPU: reading it there makes no step wait for the GPU."""
+        """Move all but what is read on the CPU, so that no step waits for the GPU."""
         moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return moved._replace(is_weak=batch.is_weak)
+        return moved._replace(kinds=batch.kinds, groups=batch.groups, is_taught=batch.is_taught)
 
     def state_dict(self) -> dict[str, Any]:
         """Number of batches done in this epoch, so that a training that was stopped continues with the next one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +13,12 @@ from torch.utils.data import Dataset
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_teacher import ClipTeacher
-from efficient_sed.data.events import Clip, encode_events
+from efficient_sed.data.events import KINDS, Clip, Group, encode_events
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.samplers import Draw
-from efficient_sed.data.storage.columns import durations
+from efficient_sed.data.storage.columns import durations, group_clips
 from efficient_sed.data.windows import ClipWindows
-from efficient_sed.errors import DataError
+from efficient_sed.errors import DataError, nearest
 
 StoredTeacher = PseudoLabels | ClipTeacher
 
@@ -29,10 +28,14 @@ class Batch(NamedTuple):
 
     Attributes:
         waveform: (batch, samples) at the grid's sample rate, zero-padded to one length.
-        targets: (batch, classes, frames) in {0, 1}.
+        targets: (batch, classes, frames) in [0, 1]; labels of weak clips fill all their frames, unlabelled clips have
+            zeros.
         teacher: Probabilities of a teacher, same shape; without a teacher, the targets.
         positions: (batch,), position of each item in its data set.
-        is_weak: (batch,) bool, clips without frame labels; no loss uses their targets.
+        kinds: (batch,), what the labels of each mean, as a position in `KINDS`.
+        groups: (batch,), number of each one's group; only clips of one group may be mixed.
+        is_taught: (batch,) bool, which have a stored teacher.
+        annotated: (batch, classes) bool, classes that count; None if all do.
         errors: Messages of files that could not be read; they are missing from the batch.
     """
 
@@ -40,18 +43,24 @@ class Batch(NamedTuple):
     targets: Tensor
     teacher: Tensor
     positions: Tensor
-    is_weak: Tensor
+    kinds: Tensor
+    groups: Tensor
+    is_taught: Tensor
+    annotated: Tensor | None
     errors: list[str]
 
 
 class Item(NamedTuple):
-    """One example of a batch; fields as there, without the first axis."""
+    """One example of a batch; fields as there, without the first axis. Its group holds the annotated classes."""
 
     waveform: Tensor
     targets: Tensor
     teacher: Tensor
     position: int
-    is_weak: bool = False
+    kind: int = 0
+    group: int = 0
+    is_taught: bool = False
+    annotated: Tensor | None = None
 
 
 LONGEST_STEP_S = 0.1
@@ -63,6 +72,12 @@ class _ClipDataset(abc.ABC):
         for clip in clips[:1]:  # of a data set all or none
             clip.audio.check_rate(grid.sample_rate)
         self.clips, self.classes, self.grid, self.clip_seconds = clips, classes, grid, clip_seconds
+        self.groups, self._group_of = group_clips(clips)
+        self._annotated = [_annotated(group, classes) for group in self.groups]
+
+    def annotated(self, clip: int) -> Tensor | None:
+        """Mask of the classes that count for a clip, shape (classes,); None if all do."""
+        return self._annotated[int(self._group_of[clip])]
 
     @abc.abstractmethod
     def _read(self, key: Any) -> Item:
@@ -79,46 +94,65 @@ class _ClipDataset(abc.ABC):
         except DataError as error:
             return str(error)
 
-    def _excerpt(self, clip: Clip, start_s: float, index: int, pseudo_labels: StoredTeacher | None = None) -> Item:
+    def _excerpt(
+        self, clip: Clip, start_s: float, index: int, group: int, pseudo_labels: StoredTeacher | None = None
+    ) -> Item:
         length = round(self.clip_seconds * self.grid.sample_rate)
         num_frames = self.grid.num_frames(length)
-        targets = torch.from_numpy(encode_events(clip.events, self.classes, self.grid, num_frames, start_s))
-        teacher = targets
+        events = () if clip.kind == "unlabelled" else clip.events
+        is_soft = clip.kind == "soft"
+        encoded = encode_events(events, self.classes, self.grid, num_frames, start_s, is_soft=is_soft)
+        teacher = targets = torch.from_numpy(encoded)
         samples = clip.audio.read(start_s, self.clip_seconds, self.grid.sample_rate)
-        if pseudo_labels is not None and clip.id in pseudo_labels:
+        is_taught = pseudo_labels is not None and clip.id in pseudo_labels
+        if pseudo_labels is not None and is_taught:
             stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
             # where the teacher ends, the labels go on
             teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)
         # which copies even if there's nothing to add
         waveform = samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))
-        return Item(waveform, targets, teacher, index)
+        kind, annotated = KINDS.index(clip.kind), self._annotated[group]
+        return Item(waveform, targets, teacher, index, kind, group, is_taught, annotated)
+
+
+def _annotated(group: Group, classes: Sequence[str]) -> Tensor | None:
+    """Mask of the classes that count for the clips of a group, shape (classes,); None if all do.
+
+    Raises:
+        DataError: If there are none, or one that is no class.
+    """
+    if group.annotated is None or set(group.annotated) == set(classes):
+        return None
+    clips = f"the clips {group.name!r} are annotated"
+    if not group.annotated:
+        raise DataError(f"{clips} for no class, so nothing could be learnt or scored; leave them out")
+    for label in group.annotated:
+        if label not in classes:
+            raise DataError(f"{clips} for {label!r}, which is none of the classes; {nearest(label, classes)}")
+    return torch.tensor([label in group.annotated for label in classes])
 
 
 class TrainingClips(_ClipDataset, Dataset[Item | str]):
-    """Random excerpts, indexed by a Draw; they depend only on it and the seed. Weak clips follow the others."""
+    """Random excerpts, indexed by a Draw; they depend only on it and the seed."""
 
     def __init__(
         self, clips: Sequence[Clip], classes: Sequence[str], grid: FrameGrid, clip_seconds: float, seed: int,
         pseudo_labels: StoredTeacher | None = None,
-        weak: Sequence[Clip] = (),
     ) -> None:  # fmt: skip
         super().__init__(clips, classes, grid, clip_seconds)
-        self.seed, self.pseudo_labels, self.weak = seed, pseudo_labels, weak
+        self.seed, self.pseudo_labels = seed, pseudo_labels
 
     def __len__(self) -> int:
-        return len(self.clips) + len(self.weak)
+        return len(self.clips)
 
     def _read(self, key: tuple[int, int] | Draw) -> Item:
         draw = Draw(*key)
-        is_weak = draw.clip >= len(self.clips)
-        clip = self.weak[draw.clip - len(self.clips)] if is_weak else self.clips[draw.clip]
+        clip = self.clips[draw.clip]
         # a teacher's frames stay whole
         step_s = self.grid.hop_s if self.pseudo_labels is not None else min(self.grid.hop_s, LONGEST_STEP_S)
         spare_steps = int(max(0.0, clip.duration_s - self.clip_seconds) / step_s)
         start_s = int(np.random.default_rng([self.seed, *draw]).integers(spare_steps + 1)) * step_s
-        if is_weak:
-            return self._excerpt(replace(clip, events=()), start_s, draw.clip)._replace(is_weak=True)
-        return self._excerpt(clip, start_s, draw.clip, self.pseudo_labels)
+        return self._excerpt(clip, start_s, draw.clip, int(self._group_of[draw.clip]), self.pseudo_labels)
 
 
 class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
@@ -141,7 +175,7 @@ class EvaluationWindows(_ClipDataset, Dataset[Item | str]):
 
     def _read(self, key: int) -> Item:
         clip_index, window = self.windows[key]
-        return self._excerpt(self.clips[clip_index], window.start_s, key)
+        return self._excerpt(self.clips[clip_index], window.start_s, key, int(self._group_of[clip_index]))
 
 
 def collate(items: Sequence[Item | str]) -> Batch:
@@ -150,13 +184,21 @@ def collate(items: Sequence[Item | str]) -> Batch:
     errors = [item for item in items if isinstance(item, str)]
     if not good:
         nothing = torch.zeros(0)
-        return Batch(nothing, nothing, nothing, nothing.long(), nothing.bool(), errors)
+        return Batch(nothing, nothing, nothing, *[nothing.long()] * 3, nothing.bool(), None, errors)
     waveform, targets, teacher = (torch.stack(tensors) for tensors in zip(*(item[:3] for item in good), strict=True))
     return Batch(
         waveform,
         targets,
         teacher,
-        torch.tensor([item.position for item in good]),
-        torch.tensor([item.is_weak for item in good]),
+        *(torch.tensor([item[field] for item in good]) for field in range(3, 7)),
+        _stack_masks(good),
         errors,
     )
+
+
+def _stack_masks(items: Sequence[Item]) -> Tensor | None:
+    masks = [item.annotated for item in items]
+    if all(mask is None for mask in masks):
+        return None
+    everything = torch.ones(items[0].targets.shape[0], dtype=torch.bool)
+    return torch.stack([everything if mask is None else mask for mask in masks])

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from efficient_sed.data.storage.sources import AudioSource
 
 PARTS = ("train", "validation", "test")
+SOFT_THRESHOLD = 0.5  # from which on a soft label counts as an event, where there has to be one or none
 Kind = Literal["strong", "soft", "weak", "unlabelled"]
-STRONG = ("strong", "", None)  # kind, subset and annotated classes of a clip, if nothing else is said
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Those with more labels first."""
+FRAMEWISE: tuple[Kind, ...] = ("strong", "soft")
+"""Kinds with labels of frames."""
+LABELLED: tuple[Kind, ...] = (*FRAMEWISE, "weak")
+"""Kinds with labels of clips, at least."""
 OVERHANG_S, OVERHANG_SHARE = 1.0, 0.1  # an event may go on behind its file's end for a second, or a tenth of the file
 
 
@@ -31,6 +37,22 @@ class Event(NamedTuple):
     score: float = 1.0
 
 
+class Group(NamedTuple):
+    """What decides how clips teach, and which of them may be mixed: see the fields of `Clip`."""
+
+    kind: Kind = "strong"
+    subset: str = ""
+    annotated: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """What `train.batch_clips` calls it: its subset, or else its kind."""
+        return self.subset or self.kind
+
+
+STRONG = Group()
+
+
 @dataclass(frozen=True)
 class Clip:
     """One recording of a data set."""
@@ -41,12 +63,17 @@ class Clip:
     events: tuple[Event, ...]
     kind: Kind = "strong"
     """What its events mean. `strong`: a class is in a frame or is not. `soft`: an event's score, in [0, 1], is the label
-    of its frames. `weak`: labels of the whole clip, one event per label from its start to its end. `unlabelled`: no
-    labels, no events."""
+    of its frames. `weak`: labels of the whole clip, one event per label from its start to its end. `unlabelled`: it has
+    no labels; events, of other classes, only decide how often it is drawn."""
     subset: str = ""
     """Part of the data that it comes from, such as "synthetic" or "weak"; batches may be composed by it."""
     annotated: tuple[str, ...] | None = None
     """Classes that its source annotates; losses and metrics ignore the others. Default None: all."""
+
+    @property
+    def group(self) -> Group:
+        """Kind, subset and annotated classes."""
+        return Group(self.kind, self.subset, self.annotated)
 
 
 class Overhang(NamedTuple):
@@ -86,10 +113,6 @@ class Splits:
     """Those of the classes that metrics are taken over; default None, all."""
     expected: Mapping[str, int] | None = None
     """Clips by part of the complete data set; default None, unknown."""
-    weak: Sequence[Clip] = ()
-    """Further clips for a teacher to label in training (`train.weak_share`). Their events, of another list of classes,
-    only decide how often a clip is drawn."""
-
     overhang: Mapping[str, Overhang] = field(default_factory=dict)
     """By part, events that went on behind their file's end; a part without any is left out."""
     chosen_channel: str = ""
@@ -99,11 +122,6 @@ class Splits:
     known_hash: str | None = None
     """Result of `hash_clips`, if it is stored with the data set."""
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of the parts that are here."""
-        return (*PARTS, "weak") if self.weak else PARTS
-
     @cached_property
     def manifest_hash(self) -> str:
         """Hash over every clip's part, name, content, duration and events; with folds, over the whole collection."""
@@ -112,19 +130,22 @@ class Splits:
     def hash_clips(self) -> str:
         """Compute the manifest hash of the clips as they are now."""
         digest = hashlib.sha256(repr(self.classes).encode() + self.chosen_channel.encode())
-        clips: Iterable[tuple[str, Clip]] = ((part, clip) for part in self.parts for clip in getattr(self, part))
+        clips: Iterable[tuple[str, Clip]] = ((part, clip) for part in PARTS for clip in getattr(self, part))
         if self.has_folds:
             clips = sorted({clip.id: ("", clip) for _, clip in clips}.values(), key=lambda item: item[1].id)
         for part, clip in clips:
             content = (part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)
-            labels = (clip.kind, clip.subset, clip.annotated)
             # what has strong labels of all classes is hashed as before there were others
-            digest.update(repr(content if labels == STRONG else (*content, *labels)).encode())
+            digest.update(repr(content if clip.group == STRONG else (*content, *clip.group)).encode())
         return digest.hexdigest()[:16]
 
 
-def clip_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event, ...], Overhang]:
+def clip_events(
+    events: Iterable[Event], duration_s: float, kind: Kind = "strong"
+) -> tuple[tuple[Event, ...], Overhang]:
     """Events of a file up to its end, those of one class that overlap joined into one, and what was cut off.
+
+    Soft ones, whose scores may differ, stay apart.
 
     Raises:
         DataError: For an event that goes on for more than a second, or a tenth of the file if that is more.
@@ -147,7 +168,15 @@ def clip_events(events: Iterable[Event], duration_s: float) -> tuple[tuple[Event
             inside.append(event._replace(offset_s=duration_s))
         else:
             num_dropped += 1
-    return merge_overlapping(inside), Overhang(num_cut, num_dropped, longest_s)
+    joined = tuple(sorted(inside)) if kind == "soft" else merge_overlapping(inside)
+    return joined, Overhang(num_cut, num_dropped, longest_s)
+
+
+def hard_events(clip: Clip) -> tuple[Event, ...]:
+    """Events of a clip that are there or not: of soft ones those with a score of at least a half."""
+    if clip.kind != "soft":
+        return clip.events
+    return merge_overlapping(event._replace(score=1.0) for event in clip.events if event.score >= SOFT_THRESHOLD)
 
 
 def overhang_notes(splits: Splits) -> list[str]:
@@ -175,14 +204,24 @@ def merge_overlapping(events: Iterable[Event]) -> tuple[Event, ...]:
 
 
 def encode_events(
-    events: Iterable[Event], classes: Sequence[str], grid: FrameGrid, num_frames: int, start_s: float = 0.0
+    events: Iterable[Event],
+    classes: Sequence[str],
+    grid: FrameGrid,
+    num_frames: int,
+    start_s: float = 0.0,
+    *,
+    is_soft: bool = False,
 ) -> np.ndarray:
-    """Frame targets in {0, 1}, shape (classes, frames), of an excerpt from `start_s`; onsets round down, offsets up."""
+    """Frame targets, shape (classes, frames), of an excerpt from `start_s`; onsets round down, offsets up.
+
+    They are in {0, 1}; if `is_soft`, they are the highest score of the events in a frame.
+    """
     row = {label: index for index, label in enumerate(classes)}
     targets = np.zeros((len(classes), num_frames), dtype=np.float32)
     for event in events:
         first = max(0, grid.onset_frame(event.onset_s - start_s))
         last = min(num_frames, grid.offset_frame(event.offset_s - start_s))
         if first < last:
-            targets[row[event.label], first:last] = 1.0
+            frames = targets[row[event.label], first:last]
+            frames[:] = np.maximum(frames, event.score) if is_soft else 1.0
     return targets

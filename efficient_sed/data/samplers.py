@@ -92,53 +92,64 @@ def _count_earlier(order: np.ndarray) -> np.ndarray:
     return earlier
 
 
-class MixedSampler(Sampler[Draw]):
-    """Whole batches of strong and weak clips, the same number of each in every batch of every process.
+class Share(NamedTuple):
+    """A subset of the training clips, and its place in every batch."""
 
-    Weak clips are numbered after the strong ones, which are drawn as `EpochSampler` draws them.
+    clips: np.ndarray
+    """Positions of its clips in the training part, shape (clips,)."""
+    per_batch: int
+    """Clips of it in a batch of one process."""
+    weights: np.ndarray | None = None
+    """Relative frequency of each, shape (clips,); None, all alike."""
+
+
+class ComposedSampler(Sampler[Draw]):
+    """Whole batches with the same number of clips of each subset in every batch of every process.
+
+    The clips of a subset are drawn as `EpochSampler` draws them.
 
     Args:
-        num_strong: Strong clips to draw from.
-        weak_weights: Relative frequency of each weak clip, shape (weak clips,).
-        batch_size: Clips in a batch of one process, `weak_per_batch` of them weak.
-        num_draws: Length of an epoch over all processes, strong and weak; default None, one pass over the strong clips.
-        weights: As in `EpochSampler`, of the strong clips.
+        shares: The subsets, in the order that they have in a batch.
+        num_batches: Of an epoch, of one process.
+        rank: Number of this process, of `world_size`.
     """
 
     def __init__(
-        self, num_strong: int, seed: int, weak_weights: np.ndarray, batch_size: int, weak_per_batch: int,
-        num_draws: int | None = None, weights: np.ndarray | None = None,
-        rank: int = 0, world_size: int = 1,
-    ) -> None:  # fmt: skip
-        strong_per_batch = batch_size - weak_per_batch
-        self.batch_size, self.num_strong, self.num_done = batch_size, num_strong, 0
-        clips, per_step = (num_strong, strong_per_batch) if num_draws is None else (num_draws, batch_size)
-        self.num_batches = clips // (per_step * world_size)
-        batches = self.num_batches * world_size
-        self.num_draws = batches * batch_size
-        self._per_batch = (strong_per_batch, weak_per_batch)
-        self._strong = EpochSampler(num_strong, seed, batches * strong_per_batch, weights, rank, world_size)
-        num_weak, num_weak_draws = len(weak_weights), batches * weak_per_batch
-        self._weak = EpochSampler(num_weak, seed, num_weak_draws, weak_weights, rank, world_size, stream=(1,))
+        self, shares: Sequence[Share], seed: int, num_batches: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.shares, self.num_batches, self.num_done = shares, num_batches, 0
+        self.batch_size = sum(share.per_batch for share in shares)
+        self._samplers = [
+            EpochSampler(
+                len(share.clips), seed, num_batches * world_size * share.per_batch, share.weights, rank, world_size,
+                stream=(number,) if number else (),
+            )
+            for number, share in enumerate(shares)
+        ]  # fmt: skip
 
     def __len__(self) -> int:
         return self.num_batches * self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order is drawn next."""
-        self._strong.set_epoch(epoch)
-        self._weak.set_epoch(epoch)
+        for sampler in self._samplers:
+            sampler.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Draw]:
-        strong, weak = iter(self._strong), (draw._replace(clip=draw.clip + self.num_strong) for draw in self._weak)
+        draws = [_renumbered(sampler, share.clips) for sampler, share in zip(self._samplers, self.shares, strict=True)]
         own = (
             draw
             for _ in range(self.num_batches)
-            for kind, number in zip((strong, weak), self._per_batch, strict=True)
-            for draw in itertools.islice(kind, number)
+            for drawn, share in zip(draws, self.shares, strict=True)
+            for draw in itertools.islice(drawn, share.per_batch)
         )
         done, self.num_done = self.num_done, 0
         return itertools.islice(own, done, None)
+
+
+def _renumbered(sampler: EpochSampler, clips: np.ndarray) -> Iterator[Draw]:
+    """Draws of a subset with positions in the training part."""
+    return (draw._replace(clip=int(clips[draw.clip])) for draw in sampler)
 
 
 def weights_by_frames(clips: Sequence[Clip], grid: FrameGrid) -> np.ndarray:

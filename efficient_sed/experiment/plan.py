@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.check import summarise
-from efficient_sed.data.events import Splits
+from efficient_sed.data.events import FRAMEWISE, Splits
+from efficient_sed.data.storage.columns import of_kinds
+from efficient_sed.data.subsets import count_by_subset, taught
 
 logger = logging.getLogger(__name__)
 FEW_EVENTS = 10
@@ -30,17 +33,15 @@ class Plan(NamedTuple):
     warmup_steps: int
 
 
-def training_plan(config: RunConfig, num_clips: int) -> Plan:
+def training_plan(config: RunConfig, num_clips: Mapping[str, int]) -> Plan:
     """Compute the size of a training from its options, without loading anything.
 
     Args:
         config: The run.
-        num_clips: Strong training clips.
+        num_clips: Training clips by subset.
     """
     train = config.train
     draws = train.draws(num_clips)
-    strong = num_clips * train.batch_size // (train.batch_size - train.weak_per_batch)
-    draws = strong if draws is None else draws
     batches = max(1, draws // train.batch_size)  # the rest of an epoch is left out, unless it is all there is
     steps = train.epochs * -(-batches // train.accumulate)
     return Plan(steps, train.epochs * min(draws, batches * train.batch_size), min(train.warmup_steps, steps // 2))
@@ -49,19 +50,34 @@ def training_plan(config: RunConfig, num_clips: int) -> Plan:
 def announce(config: RunConfig, splits: Splits) -> None:
     """Log the size of a training, and warn of what is too small in it."""
     train = config.train
-    plan = training_plan(config, len(splits.train))
+    num_clips = count_by_subset(taught(config, splits.train, is_silent=True))
+    plan = training_plan(config, num_clips)
     seconds = min(train.crop_seconds or config.data.clip_seconds, config.data.clip_seconds)
     logger.info(
         "training: %s steps of %d clips in %d epochs, %s views of %s clips (%.1f hours), warm-up of %d steps",
         f"{plan.steps:,}", train.batch_size * train.accumulate, train.epochs, f"{plan.views:,}",
-        f"{len(splits.train):,}", plan.views * seconds / 3600, plan.warmup_steps,
+        f"{sum(num_clips.values()):,}", plan.views * seconds / 3600, plan.warmup_steps,
     )  # fmt: skip
     if train.schedule == "cosine" and plan.warmup_steps < train.warmup_steps:
         more = "more train.epochs=N or train.min_steps_per_epoch=N make more"
         words = "train.warmup_steps=%d is cut to %d, half of the steps; %s"
         logger.warning(words, train.warmup_steps, plan.warmup_steps, more)
+    if len(num_clips) > 1 or train.batch_clips is not None:
+        logger.info("training clips: %s%s", _listed(num_clips), _batches(train))
+    if train.mean_teacher and len(of_kinds(splits.train, FRAMEWISE)) == len(splits.train):
+        words = "train.mean_teacher=true, and the training part has neither weak nor unlabelled clips for it: %s"
+        logger.warning(words, "give data.unlabelled=DIR or data.weak=FILE, or train.ema_decay for an average alone")
     if config.data.has_labels:
         _warn_of_few_events(splits)
+
+
+def _batches(train: TrainConfig) -> str:
+    """What each batch is made of, if that is said."""
+    return "" if train.batch_clips is None else f"; each batch of {_listed(train.batch_clips)}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
 def _warn_of_few_events(splits: Splits) -> None:

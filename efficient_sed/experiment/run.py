@@ -10,6 +10,7 @@ from typing import Any
 from efficient_sed.benchmark.speed import check_protocol, unmeasured
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
+from efficient_sed.data.subsets import check_subsets
 from efficient_sed.errors import CheckpointError
 from efficient_sed.experiment.checks import check_events, check_lengths, warn_of_mistakes
 from efficient_sed.experiment.compose import to_yaml
@@ -60,6 +61,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
         check_candidates(config.evaluation)
     splits = config.data.load()
     check_events(config, splits)
+    check_subsets(config, splits.train)
     folder = run_folder(config, splits.manifest_hash)
     finished = read_result(folder)
     if finished is None:
@@ -71,7 +73,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
 
 
 def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool) -> dict[str, Any]:
-    model = SedModel(ModelSpec(config.backbone, config.seq, splits.classes))
+    model = SedModel(ModelSpec(config.backbone, config.seq, splits.classes, config.classifier.pooling))
     check_lengths(model, config)
     warn_of_mistakes(model, config, splits)
     announce(config, splits)

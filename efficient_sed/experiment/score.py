@@ -12,6 +12,7 @@ from typing import Any
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
+from efficient_sed.data.subsets import scorable
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
@@ -93,7 +94,7 @@ def _was_tuned_on(tuned: Postprocessing, splits: Splits, config: RunConfig, part
 
 def windows_of(model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str) -> EvaluationWindows:
     """One part of a data set as a model scores it."""
-    clips, seconds = getattr(splits, part), config.data.clip_seconds
+    clips, seconds = scorable(getattr(splits, part), config.task), config.data.clip_seconds
     return EvaluationWindows(clips, splits.classes, model.grid, seconds, splits.evaluated_classes)
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.data.dataset import Batch, EvaluationWindows, collate
-from efficient_sed.data.events import Clip, Event
+from efficient_sed.data.events import Clip, Event, hard_events
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.data.spelling import canonical
 from efficient_sed.data.storage.columns import durations
@@ -29,6 +29,7 @@ from efficient_sed.postprocessing.median import smooth_scores
 from efficient_sed.tuning.clips import ScoredClip, ScoredClips
 from efficient_sed.tuning.scores import TunedScores
 
+IGNORED_LOGIT = -100.0  # of a class that a clip is not annotated for
 NO_FRAMES = np.empty((0, 0), np.float32)
 
 
@@ -56,6 +57,7 @@ class ClipScores:
         self.dataset, self.metrics = dataset, list(metrics)
         self.median_frames, self.keeps_scores, self.tuned = median_frames, keeps_scores, tuned
         self.classes, self._columns = evaluated(dataset)
+        self._is_masked = any(group.annotated is not None for group in dataset.groups)
         self._needs_frames = keeps_scores or any(metric.task == "detection" for metric in self.metrics)
         self._pieces: dict[int, dict[int, np.ndarray]] = {}  # of clips that are not whole yet, by window
         self._clip_logits: dict[int, np.ndarray] = {}  # of these, too
@@ -72,6 +74,9 @@ class ClipScores:
         logits = clip_logits[:, self._columns].float().cpu().numpy()
         for row, window in enumerate(positions.tolist()):
             clip, cut = self.dataset.windows[window]
+            if self._is_masked and (annotated := self.dataset.annotated(clip)) is not None:
+                ignored = ~annotated[self._columns].numpy()  # which nobody looked for: never found, never missed
+                frames[row, ignored], logits[row, ignored] = 0.0, IGNORED_LOGIT
             self._add_logits(clip, logits[row])
             piece = frames[row, :, : cut.last].T.copy() if self._needs_frames else NO_FRAMES
             if self._needs_frames:  # now: cross-fading and smoothing would hide what is no number
@@ -140,7 +145,7 @@ class ClipScores:
 
     def _events(self, clip: Clip) -> list[Event]:
         allowed = frozenset(self.classes)
-        return [event for event in clip.events if event.label in allowed]
+        return [event for event in hard_events(clip) if event.label in allowed]
 
 
 def evaluated(dataset: EvaluationWindows) -> tuple[list[str], list[int]]:

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.grid import FrameGrid
-from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.model import BackboneConfig, Pooling, SequenceHeadConfig
 from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import require
 from efficient_sed.models.contracts import Backbone, Classifier, SedOutput, SequenceHead
+from efficient_sed.models.pooling import POOLINGS
 from efficient_sed.models.sequence.identity import IdentityHead
 
 
@@ -27,6 +28,7 @@ class ModelSpec:
     backbone: BackboneConfig
     seq: SequenceHeadConfig
     classes: tuple[str, ...]
+    pooling: Pooling = "mean"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(map(canonical, self.classes)))
@@ -94,6 +96,8 @@ class LinearClassifier(Classifier):
 def build_head(spec: ModelSpec, in_dim: int) -> tuple[SequenceHead, Classifier]:
     """What stands behind a backbone whose features have `in_dim` values."""
     sequence = spec.seq.build(in_dim)
+    if spec.pooling != "mean":
+        return sequence, POOLINGS[spec.pooling](sequence.out_dim, len(spec.classes))
     own = spec.backbone.build_classifier(len(spec.classes)) if isinstance(sequence, IdentityHead) else None
     return sequence, own or LinearClassifier(sequence.out_dim, len(spec.classes), spec.backbone.has_clip_layer)
 

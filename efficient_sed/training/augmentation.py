@@ -16,7 +16,7 @@ from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.data.dataset import Batch
 from efficient_sed.models.sed import SedModel
-from efficient_sed.training.draws import Draws, draw_batch, move_together
+from efficient_sed.training.draws import Draws, KindRows, draw_batch, move_together
 
 
 class Augmented(NamedTuple):
@@ -27,16 +27,16 @@ class Augmented(NamedTuple):
         targets: Labels, shape (batch, classes, output frames).
         teacher: Stored teacher, of the same shape.
         teacher_mels: The same clips by each of the teachers' own front ends.
-        strong: Rows with frame labels.
-        weak: Rows with clip labels only.
+        rows: By what they can teach.
+        annotated: Classes that count, shape (batch, classes); None for all.
     """
 
     mel: Tensor
     targets: Tensor
     teacher: Tensor
     teacher_mels: list[Tensor]
-    strong: Tensor
-    weak: Tensor
+    rows: KindRows
+    annotated: Tensor | None
 
 
 def augment_batch(
@@ -45,26 +45,31 @@ def augment_batch(
     config: AugmentConfig,
     rng: np.random.Generator,
     teacher_frontends: Sequence[FrontEnd] = (),
+    *,
+    has_teacher: bool = False,
 ) -> Augmented:
     """Spectrogram, labels and teacher, which go through every mix, roll and mask together.
 
-    Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Weak
-    clips are mixed with weak ones, strong with strong ones. Random numbers are drawn on the CPU, so that they are the
+    Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Clips
+    are mixed with those of their own group: of one kind, subset and mask of classes. Random numbers are drawn on the CPU, so that they are the
     same on every device, and before anything else, so that nothing waits for a GPU.
 
     Args:
-        batch: Its `is_weak` lies on the CPU.
+        batch: Its `kinds`, `groups` and `is_taught` lie on the CPU.
         model: The student, whose front end computes the spectrogram.
         config: Which augmentations there are.
         rng: Where random numbers come from.
         teacher_frontends: Front ends of teachers, on the student's grid. Their spectrograms go through all that
             happens to the waveform or moves, mixes and blanks in time. What changes a spectrum alone, and no label,
             is for the student.
+        has_teacher: Whether a model teaches on every clip.
     """
     waveform, targets, teacher = batch.waveform, batch.targets, batch.teacher
     num_frames, frontend = targets.shape[-1], model.frontend
     mel_shape = frontend.mel_bins, frontend.grid(1).num_frames(waveform.shape[1])
-    draws = move_together(draw_batch(batch.is_weak, config, rng, num_frames, mel_shape), waveform.device)
+    rows = KindRows.of(batch.kinds, batch.is_taught, has_teacher=has_teacher)
+    drawn = draw_batch(batch.groups, rows, config, rng, num_frames, mel_shape)
+    draws = move_together(drawn, waveform.device)
     if draws.speeds is not None and draws.speed_rows is not None:
         waveform = change_speed(waveform, draws.speed_rows)
         targets, teacher = change_label_speed(targets, draws.speeds), change_label_speed(teacher, draws.speeds)
@@ -92,7 +97,7 @@ def augment_batch(
             for mel, silence in zip(mels, silences, strict=True)
         ]
         targets, teacher = mask_in_time(targets, draws.kept_frames), mask_in_time(teacher, draws.kept_frames)
-    return Augmented(mels[0], targets, teacher, mels[1:], draws.strong, draws.weak)
+    return Augmented(mels[0], targets, teacher, mels[1:], draws.rows, batch.annotated)
 
 
 def _augment_spectrum(mel: Tensor, draws: Draws) -> Tensor:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -116,16 +116,29 @@ class AveragedWeights(WeightAveraging):
 
     The weights before averaging are saved beside them for a resume. Statistics of BatchNorm are averages already and
     copied. Frozen weights stay exactly what they are.
+
+    Args:
+        decay: Share that a step leaves of the average.
+        teaches: Whether the average is a mean teacher: it is scored in the training step, with BatchNorm as in the
+            model, and follows the first steps faster, by a decay of at most 1 - 1 / (step + 1).
     """
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, *, teaches: bool = False) -> None:
         super().__init__(use_buffers=False)
-        self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self._decay, self._teaches = decay, teaches
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Keep the average on the device to which the model will be moved."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            cast(Any, pl_module).averages = [self._average_model.module]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let a mean teacher's BatchNorm take its statistics over all processes, as the model's does."""
+        shared = trainer.strategy._layer_sync
+        if self._teaches and shared is not None and trainer.world_size > 1 and self._average_model is not None:
+            shared.apply(self._average_model.module)
 
     @torch.no_grad()
     def on_train_batch_end(
@@ -140,7 +153,10 @@ class AveragedWeights(WeightAveraging):
         if self._latest_update_step == 0:
             torch._foreach_copy_(own, current)
         else:
-            self._average(own, current, averaged.n_averaged)
+            step = trainer.global_step
+            decay = min(self._decay, 1 - 1 / (step + 1)) if self._teaches else self._decay
+            average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            average(own, current, averaged.n_averaged)
         for buffer, value in zip(averaged.module.buffers(), pl_module.buffers(), strict=True):
             buffer.copy_(value)
         averaged.n_averaged += 1

@@ -14,7 +14,7 @@ from efficient_sed.files.atomic import write_atomically
 logger = logging.getLogger(__name__)
 METRICS_FILE, CURVES_FILE = "metrics.csv", "curves.png"
 Curves = dict[str, list[tuple[int, float]]]
-PANELS = (("losses", ("train/loss", "val/loss")), ("validation", ("val/",)), ("learning rate", ("lr-",)))
+PANELS = (("losses", ("train/loss", "val/loss")), ("validation", ("val/", "val_student/")), ("learning rate", ("lr-",)))
 NOT_DRAWN = ("_step", "error_rate", "dprime")  # the latter two have no upper bound and would flatten the scores
 LOSS = "train/loss"
 ROUNDING = 1e-5  # relative, of sums of single precision

@@ -15,6 +15,7 @@ from efficient_sed.audio.augment.time import draw_mixup, draw_time_masks, draw_t
 from efficient_sed.audio.augment.waveform import Rows, draw_factors, rows_by_factor
 from efficient_sed.audio.frontends.mel import jittered_mel_bank
 from efficient_sed.config.augmentation import AugmentConfig
+from efficient_sed.data.events import FRAMEWISE, LABELLED
 
 T = TypeVar("T")
 ALIGNMENT = 16  # bytes: where a tensor may begin in the copied buffer
@@ -22,13 +23,40 @@ Mix = tuple[Tensor, Tensor]
 """Partner of each clip and its own share, shape (batch,)."""
 
 
+class KindRows(NamedTuple):
+    """Rows of a batch by what they can teach, each of shape (rows,)."""
+
+    framewise: Tensor
+    """With labels of frames, strong or soft."""
+    weak: Tensor
+    """With labels of clips alone."""
+    labelled: Tensor
+    """With labels of any kind."""
+    taught: Tensor
+    """With a teacher, or with labels of frames in its place."""
+    others: Tensor
+    """Without labels of frames: weak and unlabelled ones."""
+
+    @classmethod
+    def of(cls, kinds: Tensor, is_taught: Tensor, *, has_teacher: bool = False) -> KindRows:
+        """Sort the rows of a batch.
+
+        Args:
+            kinds: Positions in `KINDS`, shape (batch,).
+            is_taught: Which have a stored teacher, same shape.
+            has_teacher: Whether a model teaches on all of them.
+        """
+        is_framewise = kinds < len(FRAMEWISE)
+        is_taught = torch.ones_like(is_taught) if has_teacher else is_taught | is_framewise
+        is_labelled = kinds < len(LABELLED)
+        masks = (is_framewise, is_labelled & ~is_framewise, is_labelled, is_taught, ~is_framewise)
+        return cls(*(mask.nonzero()[:, 0] for mask in masks))
+
+
 class Draws(NamedTuple):
     """In the order of drawing and of use; None for an augmentation that is off, or not drawn for this batch."""
 
-    strong: Tensor
-    """Rows of the batch with frame labels."""
-    weak: Tensor
-    """Rows with clip labels only."""
+    rows: KindRows
     speeds: Tensor | None = None
     """Factors, shape (batch,)."""
     speed_rows: Rows | None = None
@@ -45,7 +73,8 @@ class Draws(NamedTuple):
 
 
 def draw_batch(
-    is_weak: Tensor,
+    groups: Tensor,
+    rows: KindRows,
     config: AugmentConfig,
     rng: np.random.Generator,
     num_frames: int,
@@ -56,13 +85,14 @@ def draw_batch(
     Args:
         config: Which augmentations there are.
         rng: Where the numbers come from.
-        is_weak: Which clips have clip labels only, boolean, shape (batch,), on the CPU.
+        groups: Number of each clip's group, shape (batch,), on the CPU; only clips of one group are mixed.
+        rows: Of the batch, on the CPU.
         num_frames: Output frames of a clip.
         mel_shape: Mel bins and frames of the student's spectrogram.
     """
-    size, (mel_bins, mel_frames) = len(is_weak), mel_shape
-    strong, weak = np.flatnonzero(~is_weak.numpy()), np.flatnonzero(is_weak.numpy())
-    draws = Draws(torch.from_numpy(strong), torch.from_numpy(weak))
+    size, (mel_bins, mel_frames) = len(groups), mel_shape
+    members = [np.flatnonzero(groups.numpy() == group) for group in np.unique(groups.numpy())]
+    draws = Draws(rows)
     if config.speed_change > 0:
         speeds = draw_factors(rng, size, config.speed_change)
         draws = draws._replace(speeds=torch.from_numpy(speeds), speed_rows=rows_by_factor(speeds))
@@ -70,17 +100,18 @@ def draw_batch(
         draws = draws._replace(pitch_rows=rows_by_factor(draw_factors(rng, size, config.pitch_shift)))
     if config.wave_mix_probability > 0:
         alpha, share = config.wave_mix_alpha, config.wave_mix_probability
-        mixes = [(kind, draw_mixup(rng, len(kind), alpha, share)) for kind in (strong, weak)]
+        mixes = [(group, draw_mixup(rng, len(group), alpha, share)) for group in members]
         draws = draws._replace(wave_mix=_join(size, mixes))
     if config.mel_jitter:
         draws = draws._replace(mel_bank=jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))))
     if config.time_roll_sigma > 0:
         draws = draws._replace(shifts=draw_time_shifts(rng, size, num_frames, config.time_roll_sigma))
-    kinds = (
-        (strong, config.mixup_probability, config.mixup_alpha),
-        (weak, config.weak_mixup_probability, config.weak_mixup_alpha),
-    )
-    mixups = [(kind, draw_mixup(rng, len(kind), alpha)) for kind, p, alpha in kinds if len(kind) and rng.random() < p]
+    framewise = set(rows.framewise.tolist())
+    mixups = []
+    for group in members:
+        prefix = "" if group[0] in framewise else "weak_"
+        if rng.random() < getattr(config, f"{prefix}mixup_probability"):
+            mixups.append((group, draw_mixup(rng, len(group), getattr(config, f"{prefix}mixup_alpha"))))
     if mixups:
         draws = draws._replace(mixup=_join(size, mixups))
     if rng.random() < config.mixstyle_probability:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
+import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 
-def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weight: float) -> dict[str, Tensor]:
-    """Binary cross-entropy against labels and against a teacher's frame probabilities.
+def detection_loss(
+    logits: Tensor,
+    targets: Tensor,
+    teacher: Tensor,
+    weight: float,
+    labelled: Tensor | None = None,
+    taught: Tensor | None = None,
+    annotated: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Binary cross-entropy against labels and against a teacher's probabilities.
 
     Morocutti et al. 2025, section III-B: (1 - weight) * supervised + weight * distillation. For a clip without a
     teacher the caller passes the labels as teacher: it is trained on its labels alone (in the released code this is
-    an error), and clips with and without a teacher can be mixed.
+    an error), and clips with and without a teacher can be mixed. Each term is a mean over its own entries. Section
+    IV-D ("advanced" distillation) is the same with clips that are taught and not labelled.
 
     Args:
-        frame_logits: The student's, shape (batch, classes, frames).
+        logits: The student's, shape (batch, classes, frames), or (batch, classes) of clips.
         targets: Labels in [0, 1], same shape.
         teacher: Probabilities in [0, 1], same shape.
         weight: Share of the distillation term, in [0, 1].
+        labelled: Rows that the supervised term is taken over, on the device of the logits; default None, all.
+        taught: Rows that the distillation term is taken over; default None, all.
+        annotated: Classes that count, boolean, shape (batch, classes); default None, all.
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
@@ -25,11 +41,11 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
     Raises:
         ValueError: If the shapes differ; the message names them.
     """
-    if not frame_logits.shape == targets.shape == teacher.shape:
-        shapes = {"student": frame_logits.shape, "labels": targets.shape, "teacher": teacher.shape}
+    if not logits.shape == targets.shape == teacher.shape:
+        shapes = {"student": logits.shape, "labels": targets.shape, "teacher": teacher.shape}
         raise ValueError(f"shapes differ: {', '.join(f'{name} {tuple(shape)}' for name, shape in shapes.items())}")
-    supervised = binary_cross_entropy_with_logits(frame_logits, targets)
-    distillation = binary_cross_entropy_with_logits(frame_logits, teacher)
+    supervised = _mean_over(binary_cross_entropy_with_logits, logits, targets, labelled, annotated)
+    distillation = _mean_over(binary_cross_entropy_with_logits, logits, teacher, taught, annotated)
     return {
         "loss": (1 - weight) * supervised + weight * distillation,
         "supervised": supervised,
@@ -37,79 +53,94 @@ def detection_loss(frame_logits: Tensor, targets: Tensor, teacher: Tensor, weigh
     }
 
 
-def half_weak_loss(
-    frame_logits: Tensor,
+def with_weak_labels(
+    losses: dict[str, Tensor],
+    clip_logits: Tensor,
     targets: Tensor,
-    teacher: Tensor,
-    strong: Tensor,
-    weak: Tensor,
     weight: float,
-    weak_share: float,
+    weak: Tensor,
+    annotated: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """`detection_loss` of a batch in which some clips have clip labels only; those learn from the teacher alone.
-
-    Morocutti et al. 2025, section IV-D ("advanced" distillation), by the released code:
-
-        (1 - weight) * supervised on strong clips
-        + weight * ((1 - weak_share) * distillation on strong clips + weak_share * distillation on weak clips)
-
-    Each term is a mean over its own clips; published are weight 0.9 and weak_share 0.5. If unreadable files leave a
-    batch with one kind of clips only, that kind takes the whole distillation term.
+    """Add the binary cross-entropy of the clip logits of weak clips to the supervised term of `detection_loss`.
 
     Args:
-        frame_logits: The student's, shape (batch, classes, frames).
-        targets: Labels in [0, 1], same shape; those of weak clips are ignored.
-        teacher: Probabilities in [0, 1], same shape.
-        strong: Rows of the clips with frame labels, on the device of the logits.
-        weak: Rows of the others, which have clip labels only.
-        weight: Share of the distillation term in the loss, in [0, 1].
-        weak_share: Share of weak clips in that term, in [0, 1].
+        losses: Of the frames.
+        clip_logits: Shape (batch, classes).
+        targets: Labels of clips in [0, 1], same shape.
+        weight: Share of the distillation term in the loss.
+        weak: Rows with labels of clips alone; without any the losses stay what they are.
+        annotated: As for `detection_loss`.
 
     Returns:
-        "loss" to minimise and its parts "supervised", "distillation", "distillation_strong" and "distillation_weak",
-        scalars.
-
-    Raises:
-        ValueError: If the shapes of logits, labels and teacher differ.
+        The losses with the part "weak".
     """
     if len(weak) == 0:
-        losses = detection_loss(frame_logits, targets, teacher, weight)
-        if weak_share == 0:
-            return losses
-        nothing = losses["loss"].new_zeros(())
-        return {**losses, "distillation_strong": losses["distillation"], "distillation_weak": nothing}
-    on_weak = binary_cross_entropy_with_logits(frame_logits[weak], teacher[weak])
-    if len(strong) == 0:
-        nothing = on_weak.new_zeros(())
-        return {
-            "loss": weight * on_weak,
-            "supervised": nothing,
-            "distillation": on_weak,
-            "distillation_strong": nothing,
-            "distillation_weak": on_weak,
-        }
-    losses = detection_loss(frame_logits[strong], targets[strong], teacher[strong], weight)
-    distillation = (1 - weak_share) * losses["distillation"] + weak_share * on_weak
+        return {**losses, "weak": losses["loss"].new_zeros(())}
+    on_clips = _mean_over(binary_cross_entropy_with_logits, clip_logits, targets, weak, annotated)
     return {
-        "loss": (1 - weight) * losses["supervised"] + weight * distillation,
-        "supervised": losses["supervised"],
-        "distillation": distillation,
-        "distillation_strong": losses["distillation"],
-        "distillation_weak": on_weak,
+        **losses,
+        "loss": losses["loss"] + (1 - weight) * on_clips,
+        "supervised": losses["supervised"] + on_clips,
+        "weak": on_clips,
     }
 
 
-def single_label_loss(clip_logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> dict[str, Tensor]:
+def consistency_loss(
+    scores: Sequence[Tensor], taught: Sequence[Tensor], rows: Tensor, annotated: Tensor | None = None
+) -> Tensor:
+    """Sum of the mean squared differences between scores of a student and of its mean teacher.
+
+    Tarvainen and Valpola 2017, "Mean teachers are better role models", in the form of the baselines of DCASE Task 4.
+
+    Args:
+        scores: The student's in [0, 1], each of shape (batch, classes) or (batch, classes, frames).
+        taught: The teacher's, same shapes, without gradient.
+        rows: Clips that it is taken over.
+        annotated: As for `detection_loss`.
+    """
+    return torch.stack(
+        [_mean_over(mse_loss, own, other, rows, annotated) for own, other in zip(scores, taught, strict=True)]
+    ).sum()
+
+
+def ramp_up(progress: float) -> float:
+    """Weight exp(-5 (1 - x)^2) of the consistency term at a progress x in [0, 1] (Laine and Aila 2017)."""
+    return math.exp(-5.0 * (1.0 - min(progress, 1.0)) ** 2)
+
+
+def _mean_over(
+    loss: Callable[..., Tensor], values: Tensor, targets: Tensor, rows: Tensor | None, annotated: Tensor | None
+) -> Tensor:
+    """Mean of an element-wise loss over some rows and the classes that count; 0 if there are none."""
+    if rows is not None and len(rows) < len(values):
+        if len(rows) == 0:
+            return values.new_zeros(())
+        values, targets = values[rows], targets[rows]
+        annotated = None if annotated is None else annotated[rows]
+    if annotated is None:
+        return loss(values, targets)
+    counts = annotated.view(*annotated.shape, *[1] * (values.ndim - 2)).expand_as(values).to(values.dtype)
+    return (loss(values, targets, reduction="none") * counts).sum() / counts.sum().clamp(min=1)
+
+
+def single_label_loss(
+    clip_logits: Tensor, targets: Tensor, label_smoothing: float = 0.0, labelled: Tensor | None = None
+) -> dict[str, Tensor]:
     """Cross-entropy of clip logits against one class per clip, or against the shares of classes in mixed clips.
 
     Args:
         clip_logits: Shape (batch, classes).
-        targets: Labels, 0 or more, same shape; not all zero in any clip. They are divided by their sum.
+        targets: Labels, 0 or more, same shape; not all zero in any labelled clip. They are divided by their sum.
         label_smoothing: Share of the labels that is spread over all classes, in [0, 1).
+        labelled: Rows that it is taken over; default None, all.
 
     Returns:
         "loss" to minimise, a scalar.
     """
+    if labelled is not None and len(labelled) < len(targets):
+        if len(labelled) == 0:
+            return {"loss": clip_logits.new_zeros(())}
+        clip_logits, targets = clip_logits[labelled], targets[labelled]
     return {"loss": cross_entropy(clip_logits, targets / targets.sum(1, keepdim=True), label_smoothing=label_smoothing)}
 
 
@@ -119,6 +150,9 @@ def tagging_loss(
     teacher: Tensor | None = None,
     weight: float = 0.0,
     label_smoothing: float = 0.0,
+    labelled: Tensor | None = None,
+    taught: Tensor | None = None,
+    annotated: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy of clip logits against the classes in the clip and a teacher's clip probabilities.
 
@@ -129,6 +163,9 @@ def tagging_loss(
             alone. Smoothing does not change them.
         weight: Share of the distillation term, in [0, 1].
         label_smoothing: Share of each label that is spread over all classes, in [0, 1).
+        labelled: As for `detection_loss`, as the next two.
+        taught: Rows with a teacher.
+        annotated: Classes that count.
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
@@ -137,4 +174,5 @@ def tagging_loss(
         ValueError: If the shapes differ; the message names them.
     """
     smoothed = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
-    return detection_loss(clip_logits, smoothed, targets if teacher is None else teacher, weight)
+    teacher = targets if teacher is None else teacher
+    return detection_loss(clip_logits, smoothed, teacher, weight, labelled, taught, annotated)

@@ -27,7 +27,14 @@ from efficient_sed.models.weights.header import model_header
 from efficient_sed.teachers.model import ModelConfig, is_alike
 from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.frozen_stages import FrozenStages
-from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
+from efficient_sed.training.losses import (
+    consistency_loss,
+    detection_loss,
+    ramp_up,
+    single_label_loss,
+    tagging_loss,
+    with_weak_labels,
+)
 from efficient_sed.training.optim import build_optimizer, set_batchnorm
 
 LOG_EVERY_STEPS = 5  # losses are read from the device, and averaged over all processes
@@ -49,7 +56,7 @@ class SedModule(pl.LightningModule):
         train = config.train
         self._frozen = FrozenStages(model.backbone, None if train.is_backbone_frozen else train.frozen_stages)
         self._scorers: list[SedModel] = []
-        """A faster copy of the model during a validation, in a list so that it is no part of this module."""
+        """Faster copies of what is scored in a validation, in a list so that they are no part of this module."""
         self.teacher = (
             ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid)
             if config.train.teacher
@@ -67,7 +74,13 @@ class SedModule(pl.LightningModule):
         )
         """Which of the teachers' front ends equal the student's; such a teacher gets the student's spectrogram."""
         self.unreadable: list[str] = []
-        self._collected: ClipScores | None = None
+        self.has_weak_labels = False
+        """Whether a batch may hold weak clips; in all processes the same, which log the same losses."""
+        self.averages: list[SedModule] = []
+        """The moving average of this module where there is one, which `AveragedWeights` keeps; in a list so that it is
+        no part of this module. During a validation the two have exchanged their weights."""
+        self._collected: list[ClipScores] = []
+        """Of the model and, with a mean teacher, of the student."""
         self._clips_trained: float | Tensor = 0
         self._validation_loss = torch.zeros(2)
         """Sum over the windows of an epoch, and their number."""
@@ -87,7 +100,10 @@ class SedModule(pl.LightningModule):
         self._frozen.stop()
 
     def on_train_epoch_start(self) -> None:
-        """Put what is frozen into evaluation mode."""
+        """Put what is frozen into evaluation mode, in a mean teacher, too."""
+        for average in self.averages if self.config.train.mean_teacher else ():
+            average.model.train()
+            average.on_train_epoch_start()
         self._frozen.eval()
         if self.config.train.is_batchnorm_frozen:
             for module in self.model.modules():
@@ -107,7 +123,10 @@ class SedModule(pl.LightningModule):
         rng = np.random.default_rng([self.config.seed, self.current_epoch, batch_index, self.global_rank])
         augmented = self._augmented(batch, rng)
         torch.manual_seed(int(rng.integers(2**31)))  # so that a resumed run repeats its dropout
-        losses = self._losses(augmented, self.model(augmented.mel))
+        output = self.model(augmented.mel)
+        losses = self._losses(augmented, output)
+        if self.config.train.mean_teacher:
+            losses = self._with_consistency(losses, augmented, output, batch_index)
         self._log_losses(losses, num_clips)
         return share * losses["loss"]
 
@@ -146,8 +165,9 @@ class SedModule(pl.LightningModule):
             torch.zeros(1, samples, device=self.device),
             nothing,
             nothing,
-            torch.zeros(1).long(),
+            *[torch.zeros(1).long()] * 3,
             torch.zeros(1).bool(),
+            None,
             [],
         )
 
@@ -162,10 +182,11 @@ class SedModule(pl.LightningModule):
                 if not is_shared
             ]
         )
-        return augment_batch(batch, self.model, self.config.train.augment, rng, frontends)
+        augment, has_teacher = self.config.train.augment, self.teacher is not None
+        return augment_batch(batch, self.model, augment, rng, frontends, has_teacher=has_teacher)
 
     def _losses(self, augmented: Augmented, output: SedOutput) -> dict[str, Tensor]:
-        mel, targets, teacher, teacher_mels, strong, weak = augmented
+        mel, targets, teacher, teacher_mels, rows, annotated = augmented
         train, data = self.config.train, self.config.data
         weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher = teacher.amax(-1)
@@ -176,10 +197,37 @@ class SedModule(pl.LightningModule):
                 for logits in self.teacher([mel if is_shared else next(others) for is_shared in self._is_shared])
             )
         if self.config.has_single_labels and not weight:
-            return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing)
+            return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing, rows.labelled)
         if self.config.task == "tagging":
-            return tagging_loss(output.clip_logits, targets.amax(-1), clip_teacher, weight, train.label_smoothing)
-        return half_weak_loss(output.frame_logits, targets, teacher, strong, weak, weight, train.weak_share)
+            return tagging_loss(
+                output.clip_logits, targets.amax(-1), clip_teacher, weight, train.label_smoothing,
+                rows.labelled, rows.taught, annotated,
+            )  # fmt: skip
+        losses = detection_loss(output.frame_logits, targets, teacher, weight, rows.framewise, rows.taught, annotated)
+        if not self.has_weak_labels and not len(rows.weak):
+            return losses
+        return with_weak_labels(losses, output.clip_logits, targets.amax(-1), weight, rows.weak, annotated)
+
+    def _with_consistency(
+        self, losses: dict[str, Tensor], augmented: Augmented, output: SedOutput, batch_index: int
+    ) -> dict[str, Tensor]:
+        """The losses with the mean teacher's term."""
+        (average,), train = self.averages, self.config.train
+        with torch.no_grad():
+            taught = self._scores(average.model(augmented.mel))
+        consistency = consistency_loss(self._scores(output), taught, augmented.rows.others, augmented.annotated)
+        epochs = train.ramp_up_epochs or max(1, train.epochs // 4)
+        progress = (self.current_epoch + batch_index / max(1, self.trainer.num_training_batches)) / epochs
+        weight = train.consistency_weight * ramp_up(progress)
+        return {**losses, "loss": losses["loss"] + weight * consistency, "consistency": consistency}
+
+    def _scores(self, output: SedOutput) -> list[Tensor]:
+        """What a mean teacher is compared by: scores of clips and, where they are learnt, of frames."""
+        clip_logits = output.clip_logits.float()
+        if self.config.has_single_labels:
+            return [clip_logits.softmax(1)]
+        clip_scores = clip_logits.sigmoid()
+        return [clip_scores] if self.config.task == "tagging" else [clip_scores, output.frame_logits.float().sigmoid()]
 
     def on_train_epoch_end(self) -> None:
         """Raise a DataError if not one training file could be read."""
@@ -198,34 +246,42 @@ class SedModule(pl.LightningModule):
         config, dataset = self.config, cast(Any, self.trainer).datamodule.validation
         self._validation_loss = torch.zeros(2, device=self.device)
         self._frozen.stop()  # a copy is made of the layers themselves
-        self._scorers = [fuse(self.model)]
+        students = [average.model for average in self.averages if config.train.mean_teacher]
+        self._scorers = [fuse(model) for model in (self.model, *students)]
         self._frozen.start()
-        self._collected = start_scores(
-            dataset,
-            config.task,
-            config.evaluation,
-            config.data.median_frames,
-            keeps_scores=config.has_event_scores,
-        )
+        self._collected = [
+            start_scores(
+                dataset,
+                config.task,
+                config.evaluation,
+                config.data.median_frames,
+                keeps_scores=config.has_event_scores,
+            )
+            for _ in self._scorers
+        ]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collect scores and loss of a batch."""
         handle_unreadable(batch, self.config.data.on_error, self.unreadable)
-        if len(batch.positions) == 0 or self._collected is None:
+        if len(batch.positions) == 0 or not self._collected:
             return
-        (scorer,) = self._scorers
-        output = scorer(scorer.frontend(batch.waveform))
+        mel = self._scorers[0].frontend(batch.waveform)
+        outputs = [scorer(mel) for scorer in self._scorers]
+        output = outputs[0]
         self._check_numbers(output)
         if self.config.has_single_labels:
             loss = single_label_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
         elif self.config.task == "tagging":
-            loss = tagging_loss(output.clip_logits, batch.targets.amax(-1))["loss"]
+            loss = tagging_loss(output.clip_logits, batch.targets.amax(-1), annotated=batch.annotated)["loss"]
         else:
-            loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0)["loss"]
+            loss = detection_loss(output.frame_logits, batch.targets, batch.targets, 0.0, annotated=batch.annotated)[
+                "loss"
+            ]
         self._validation_loss += torch.stack(
             [loss.detach() * len(batch.positions), loss.new_tensor(len(batch.positions))]
         )
-        self._collected.add(batch.positions, output.frame_logits.float().sigmoid(), output.clip_logits)
+        for collected, scored in zip(self._collected, outputs, strict=True):
+            collected.add(batch.positions, scored.frame_logits.float().sigmoid(), scored.clip_logits)
 
     def _check_numbers(self, output: SedOutput) -> None:
         """Raise a DivergedError if a score is not finite, before the checkpoint of this epoch is written."""
@@ -247,20 +303,21 @@ class SedModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the epoch."""
         self._scorers = []
-        if self._collected is None or self.trainer.sanity_checking:
+        if not self._collected or self.trainer.sanity_checking:
             return
-        self._collected.gather()
         # of all processes, those without a readable window too
         loss, num_windows = self.trainer.strategy.reduce(self._validation_loss, reduce_op="sum")
         if num_windows:
             self.log("val/loss", loss / num_windows)
-        metrics = task_metrics(self._collected, self.config.task)
-        if self.config.has_event_scores:
-            metrics |= collected_event_metrics(self._collected, self.model.grid.hop_s)
-        for name, value in metrics.items():
-            if isinstance(value, float):
-                self.log(f"val/{name}", value, prog_bar=f"val/{name}" == self.monitor)
-        self._collected = None
+        for prefix, collected in zip(("val", "val_student"), self._collected, strict=False):
+            collected.gather()
+            metrics = task_metrics(collected, self.config.task)
+            if self.config.has_event_scores:
+                metrics |= collected_event_metrics(collected, self.model.grid.hop_s)
+            for name, value in metrics.items():
+                if isinstance(value, float):
+                    self.log(f"{prefix}/{name}", value, prog_bar=f"{prefix}/{name}" == self.monitor)
+        self._collected = []
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule per step."""

@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.callbacks import LearningRateMonitor
 
 from efficient_sed.config.run import RunConfig
+from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import CheckpointError, DataError
@@ -55,7 +56,7 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
         CheckpointError: If the initial weights cannot be had or hold another backbone or model.
     """
     torch.manual_seed(config.seed)
-    model = SedModel(ModelSpec(config.backbone, config.seq, classes))
+    model = SedModel(ModelSpec(config.backbone, config.seq, classes, config.classifier.pooling))
     model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, config.task)
     load_initial(model.backbone, config.backbone)
     if config.train.init_from is not None:
@@ -85,6 +86,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     with enough_memory("while loading", advice):
         module = SedModule(build_model(config, splits.classes), config)
     data = SedDataModule(config, splits, module.model.grid)
+    module.has_weak_labels = any(group.kind == "weak" for group in data.training.groups)
     if config.data.num_workers is None:
         device = choose_device(config.train.accelerator, "train.accelerator")
         train, model = config.train, module.model
@@ -120,7 +122,7 @@ def _callbacks(
     # one of its own: Lightning's save_last writes only in epochs that are the best so far
     last = MovableCheckpoint(run_folder, filename=name, save_on_train_epoch_end=True, enable_version_counter=False)
     return [
-        *([AveragedWeights(train.ema_decay)] if train.ema_decay else []),
+        *_averages(train),
         best,
         last,
         StopOnSignal(run_folder / LAST_CHECKPOINT),
@@ -131,6 +133,13 @@ def _callbacks(
         *([] if train.patience is None else [Patience(str(best.monitor), patience=train.patience, mode=best.mode)]),
         *([TrainingBar()] if show_progress else []),
     ]
+
+
+def _averages(train: TrainConfig) -> list[pl.Callback]:
+    """What keeps a moving average of the weights, if anything does."""
+    if train.mean_teacher:
+        return [AveragedWeights(train.mean_teacher_decay, teaches=True)]
+    return [AveragedWeights(train.ema_decay)] if train.ema_decay else []
 
 
 def _train(trainer: pl.Trainer, module: SedModule, data: SedDataModule, run_folder: Path) -> None:
@@ -174,7 +183,7 @@ def _facts(
         "seconds_per_epoch": timer.seconds_per_epoch,
         "num_workers": data.num_workers,
         "num_with_teacher": len(data.splits.train) if teacher else data.num_with_teacher,
-        "num_weak": len(data.splits.weak) if train.weak_share else 0,
+        "clips_by_subset": data.num_clips,
         "teacher": teacher.fingerprint if teacher else None,
         "unreadable": sorted(set(module.unreadable)),
         "device": device_name(trainer.strategy.root_device),

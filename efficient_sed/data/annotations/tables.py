@@ -25,6 +25,7 @@ _SOFT_STEMS = (
     *("reliability", "soft", "strength", "uncertainty", "weight", "weighting"),
 )
 SOFT_WORDS = frozenset(f"{stem}{ending}" for stem in _SOFT_STEMS for ending in ("", "s"))
+SOFT_COLUMN = "confidence"  # of soft labels
 MAX_LINES = 100  # of one row
 
 
@@ -71,7 +72,7 @@ def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", 
             raise DataError(f"{path}: column {column!r} is missing; found: {found}{needed and f'; needed{needed}'}")
         if header.count(column) > 1:
             raise DataError(f"{path}: column {column!r} is there twice")
-    soft = soft_columns(header)
+    soft = [column for column in soft_columns(header) if column not in columns]
     for line, fields in rows:
         place = f"{path}:{line}"
         if any(fields[len(header) :]):
@@ -104,8 +105,12 @@ def check_hard(place: str, column: str, value: object) -> None:
     except ValueError:
         is_hard = False
     if not is_hard:
-        problem = f"{column}={value!r}, but labels with a weight are not supported: every event counts as fully there"
+        problem = (
+            f"{column}={value!r}, but labels with a weight are not supported here: every event counts as fully there"
+        )
         advice = f"drop the rows that are too uncertain, and set {column!r} to {certain} in the others"
+        if column == SOFT_COLUMN:
+            advice += f"; data=folder data.is_soft=true takes {column!r} as the label of each event"
         raise DataError(f"{place}: {problem}; {advice}")
 
 

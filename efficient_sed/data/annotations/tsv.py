@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from efficient_sed.data.annotations.contract import AnnotationFormat, Events, has_controls, unfit_name
-from efficient_sed.data.annotations.tables import join_row, log_unused, read_table, read_text, split_rows
+from efficient_sed.data.annotations.tables import SOFT_COLUMN, join_row, log_unused, read_table, read_text, split_rows
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError, nearest
@@ -62,7 +62,7 @@ class Tsv(AnnotationFormat):
 
 
 def read_annotations(
-    path: Path, split_column: str | None = None, parts: Sequence[str] = ()
+    path: Path, split_column: str | None = None, parts: Sequence[str] = (), *, is_soft: bool = False
 ) -> dict[str, dict[str, list[Event]]]:
     """Read events by part and file name; without a split column the only part is "".
 
@@ -70,6 +70,7 @@ def read_annotations(
         path: File of tab-separated values.
         split_column: Column that names the part of each row; default None, there are no parts.
         parts: What that column may hold.
+        is_soft: Whether a column `confidence` holds a score in [0, 1] for each event; rows with 0 are no events.
 
     Raises:
         DataError: For a missing file or column, or a row that makes no sense; with its line number.
@@ -77,8 +78,9 @@ def read_annotations(
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
     by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (parts if split_column else ("",))}
-    columns = (*EVENT_COLUMNS, *([split_column] if split_column else []))
-    needed = f", separated by tabs: {' '.join(EVENT_COLUMNS)}"
+    own = (*EVENT_COLUMNS, *([SOFT_COLUMN] if is_soft else []))
+    columns = (*own, *([split_column] if split_column else []))
+    needed = f", separated by tabs: {' '.join(own)}"
     for number, (place, row) in enumerate(read_table(path, read_text(path), columns, needed, delimiter="\t")):
         if number == 0:
             log_unused(str(path), list(row), columns)
@@ -89,7 +91,10 @@ def read_annotations(
             raise DataError(f"{place}: the filename is empty")
         events = by_part[part].setdefault(PurePosixPath(canonical(row["filename"])).as_posix(), [])  # ./a.wav is a.wav
         if row["event_label"] or row["onset"] or row["offset"]:
-            events.append(_read_event(row, place))
+            event = _read_event(row, place)
+            score = _read_confidence(row[SOFT_COLUMN], place) if is_soft else event.score
+            if score > 0:
+                events.append(event._replace(score=score))
     return by_part
 
 
@@ -106,6 +111,16 @@ def _read_event(row: Mapping[str, str], place: str) -> Event:
     if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
         raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
     return Event(onset, offset, label)
+
+
+def _read_confidence(text: str, place: str) -> float:
+    try:
+        confidence = float(text)
+    except ValueError:
+        confidence = math.nan
+    if not 0 <= confidence <= 1:
+        raise DataError(f"{place}: {SOFT_COLUMN}={text!r} is not allowed: a number from 0 to 1")
+    return confidence
 
 
 def _is_read_again(text: str) -> bool:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.events import Clip, Event, Overhang, Splits, clip_events
+from efficient_sed.data.events import STRONG, Clip, Event, Group, Overhang, Splits, clip_events
 from efficient_sed.data.sets._audioset_layouts import Layout, Located, Side, open_layout
 from efficient_sed.data.sets._audioset_tables import LABEL_END_S, Annotations
 from efficient_sed.data.storage.array_columns import gather
-from efficient_sed.data.storage.columns import select
+from efficient_sed.data.storage.columns import JoinedParts, select
 from efficient_sed.data.storage.index import IndexEntry, IndexRow, look_up
 from efficient_sed.data.storage.sources import AudioFile, ContainerAudio
 from efficient_sed.errors import DataError, require
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class WeakClips(NamedTuple):
-    """Clips for `Splits.weak`."""
+    """Clips of another set, which belong to the training part and have no labels of the classes here."""
 
     clips: Sequence[Clip] = ()
     skipped: tuple[str, ...] = ()
@@ -53,6 +53,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
     """Clips of each side in the official lists."""
     ROOT_KEY: ClassVar[str] = "data.root"
     """The option that names the folder, for messages."""
+    GROUP: ClassVar[Group] = STRONG
+    """What its labels mean."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,7 +102,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
             expected["validation"], num_skipped["validation"] = expected["test"], num_skipped["test"]
         weak = self.weak_clips(evaluated | {clip.id for clip in held_out})
         if weak.clips:
-            expected["weak"], num_skipped["weak"] = weak.expected, len(weak.skipped)
+            expected["train"] += weak.expected
+            num_skipped["train"] += len(weak.skipped)
         messages = (*skipped["train"], *skipped["eval"], *weak.skipped)
         for part, clips in (("training", train), ("validation", validation), ("evaluation", test)):
             if not clips:
@@ -111,8 +114,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
         parts = {"train": train, "validation": validation, "test": test} if cut else {}
         totals = {part: Overhang.total(cut[clip.id] for clip in own if clip.id in cut) for part, own in parts.items()}
         return Splits(
-            self.classes(), train, validation, test, skipped=messages, num_skipped=num_skipped,
-            evaluated_classes=self.evaluated_classes(), expected=expected, weak=weak.clips,
+            self.classes(), JoinedParts([train, weak.clips]) if weak.clips else train, validation, test, skipped=messages, num_skipped=num_skipped,
+            evaluated_classes=self.evaluated_classes(), expected=expected,
             chosen_channel=self.chosen_channel,
             overhang={part: total for part, total in totals.items() if total},
         )  # fmt: skip
@@ -144,7 +147,13 @@ class AudioSetConfig(DataConfig, abc.ABC):
             for clip in ids:
                 try:
                     yield _clip(
-                        clip, located[clip][1], entries[clip], annotations.events[clip], self.channel_number, cut
+                        clip,
+                        located[clip][1],
+                        entries[clip],
+                        annotations.events[clip],
+                        self.channel_number,
+                        cut,
+                        self.GROUP,
                     )
                 except DataError as error:
                     problems.append(str(error))
@@ -220,8 +229,9 @@ def _look_up_all(located: Located, num_workers: int) -> dict[str, IndexEntry]:
 
 
 def _clip(
-    clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], channel: int | None, cut: dict[str, Overhang]
-) -> Clip:
+    clip: str, row: IndexRow, entry: IndexEntry, events: Sequence[Event], channel: int | None,
+    cut: dict[str, Overhang], group: Group,
+) -> Clip:  # fmt: skip
     if entry.problem:
         raise DataError(entry.problem)
     end_s, source = entry.duration_s, row.source
@@ -234,4 +244,4 @@ def _clip(
         cut[clip] = overhang
     if isinstance(source, AudioFile | ContainerAudio):
         source = dataclasses.replace(source, digest=entry.digest, channel=channel)
-    return Clip(clip, source, end_s, inside)
+    return Clip(clip, source, end_s, inside, *group)

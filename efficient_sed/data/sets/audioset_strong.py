@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from efficient_sed.data.events import Group
 from efficient_sed.data.labels import audioset_evaluated_labels, audioset_labels, audioset_vocabulary
 from efficient_sed.data.sets._audioset import AudioSetConfig, WeakClips
 from efficient_sed.data.sets._audioset_layouts import Layout, Side
@@ -23,8 +24,9 @@ class AudioSetStrongConfig(AudioSetConfig):
     """Training and evaluation set with events, scored on the 407 classes that occur in both."""
 
     weak_root: str | None = None
-    """Folder of AudioSet's weak set, in a layout that data.layout allows, for train.weak_share; clips that are
-    validated or evaluated here are left out."""
+    """Folder of AudioSet's weak set, in a layout that data.layout allows. Its clips, without those that are
+    validated or evaluated here, are the subset `weak` of the training part: they have no labels of the 447 classes and
+    are for a teacher; the labels of the weak set only decide how often each is drawn (train.batch_clips)."""
 
     OFFICIAL: ClassVar[Mapping[Side, int]] = {"train": 103_463, "eval": 16_996}
     location_keys: ClassVar[tuple[str, ...]] = ("root", "weak_root")
@@ -55,3 +57,4 @@ class WeakTrainingSide(AudioSetWeakConfig):
     """Balanced and unbalanced training set, as AudioSet Strong's extra clips."""
 
     ROOT_KEY: ClassVar[str] = "data.weak_root"
+    GROUP: ClassVar[Group] = Group("unlabelled", "weak")

@@ -7,25 +7,29 @@ one file.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+import logging
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.data.annotations.contract import reading_format
 from efficient_sed.data.annotations.tsv import read_annotations
-from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
+from efficient_sed.data.annotations.weak import read_weak_labels
+from efficient_sed.data.events import PARTS, Clip, Event, Group, Kind, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import DataError, nearest, require
 from efficient_sed.registry import DATASETS
 
+logger = logging.getLogger(__name__)
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")
 }
@@ -52,6 +56,15 @@ class FolderConfig(DataConfig):
     """One file for all parts instead of three, with the part of each row in the column `split_column`."""
     split_column: str = "split"
     """Column with train, validation or test in each row of `annotations`."""
+    weak: str | None = "weak.tsv"
+    """Table of training files with labels of the whole file, relative to root: `filename` and `event_labels`, which are
+    joined by commas. The default is used if it is there; `null`: none."""
+    unlabelled: str | None = "unlabelled"
+    """Folder of training files without labels, relative to root, for train.mean_teacher or another teacher. The default,
+    or `unlabeled`, is used if it is there; `null`: none."""
+    is_soft: bool = False
+    """Whether the annotations have a column `confidence`, 0 to 1, that is the label of each event, as in MAESTRO Real;
+    in scores an event counts from 0.5 on."""
     classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
     """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet. Default null: all labels of the
     annotations, sorted."""
@@ -82,11 +95,31 @@ class FolderConfig(DataConfig):
             classes = CLASS_LISTS[classes[0]]()
         channel, names = self.channel_number, FolderNames(root)
         audio = names.path(self.audio)
+        annotations: Mapping[str, Path | None] | Path
         if self.annotations is None:
-            files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
-            return read_folder(audio, files, classes, self.on_error, self.pool_size, channel=channel)
-        annotations = names.path(self.annotations)
-        return read_folder(audio, annotations, classes, self.on_error, self.pool_size, self.split_column, channel)
+            annotations = {part: None if (name := getattr(self, part)) is None else names.path(name) for part in PARTS}
+        else:
+            annotations = names.path(self.annotations)
+        return read_folder(
+            audio, annotations, classes, self.on_error, self.pool_size, self.split_column, channel,
+            is_soft=self.is_soft,
+            weak=self._find(names, "weak", "weak.tsv"),
+            unlabelled=self._find(names, "unlabelled", "unlabelled", "unlabeled"),
+        )  # fmt: skip
+
+    def _find(self, names: FolderNames, key: str, *defaults: str) -> Path | None:
+        """Where `data.weak` or `data.unlabelled` lies; None if there is none, and none is asked for."""
+        name: str | None = getattr(self, key)
+        if name is None or (key == "weak" and not self.has_labels):
+            return None
+        is_default = name == defaults[0]
+        paths = [names.path(spelling) for spelling in (defaults if is_default else (name,))]
+        there = [path for path in paths if path.exists()]
+        if not there and not is_default:
+            raise DataError(f"data.{key}={name}: {paths[0]} is not there; it is relative to data.root")
+        if len(there) > 1:
+            raise DataError(f"{there[0]} and {there[1]} are both there; rename one, or name it: data.{key}=DIR")
+        return there[0] if there else None
 
 
 def read_folder(
@@ -97,6 +130,10 @@ def read_folder(
     num_workers: int = 2,
     split_column: str = "split",
     channel: int | None = None,
+    *,
+    is_soft: bool = False,
+    weak: Path | None = None,
+    unlabelled: Path | None = None,
 ) -> Splits:
     """Clips by part, durations read from the files.
 
@@ -109,6 +146,9 @@ def read_folder(
         num_workers: Threads that read the headers of files.
         split_column: Column of a single table that names the part.
         channel: Of the files, counted from 1; default None, the mean of all.
+        is_soft: Whether the tables have a column `confidence` that holds the labels.
+        weak: Table of further training files with labels of whole files; default None, there are none.
+        unlabelled: Folder of further training files without labels; default None, there are none.
 
     Raises:
         DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file
@@ -118,9 +158,9 @@ def read_folder(
         raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
     skipped: list[str] = []
     if isinstance(annotations, Path):
-        by_part = read_annotations(annotations, split_column, PARTS)
+        by_part = read_annotations(annotations, split_column, PARTS, is_soft=is_soft)
     else:
-        by_part = {part: {} if path is None else reading_format(path).parse(path) for part, path in annotations.items()}
+        by_part = {part: {} if path is None else _read(path, is_soft=is_soft) for part, path in annotations.items()}
         if annotations["train"] is None:
             paths = find_audio(audio, skipped if on_error == "skip" else None)
             found = [path.relative_to(audio).as_posix() for path in paths]
@@ -141,8 +181,36 @@ def read_folder(
         raise DataError(f"label {label!r} in the annotations is not in the class list; {nearest(label, classes)}")
     files = {} if isinstance(annotations, Path) else annotations
     may_be_empty = [part for part in ("validation", "test") if files.get(part, audio) is None]
-    audio_of = dict.fromkeys(PARTS, audio)
-    return read_parts(audio_of, by_part, classes, on_error, num_workers, may_be_empty, skipped, channel)
+    further = []
+    if weak is not None:
+        further.append(Source(audio, read_weak_labels(weak, classes), Group("weak", "weak"), str(weak)))
+    if unlabelled is not None:
+        paths = find_audio(unlabelled, skipped if on_error == "skip" else None)
+        names = {path.relative_to(unlabelled).as_posix(): () for path in paths}
+        further.append(Source(unlabelled, names, Group("unlabelled", "unlabelled"), str(unlabelled)))
+    for source in further:
+        logger.info("%s: %s %s training clips", source.where, f"{len(source.events):,}", source.group.kind)
+    audio_of, kind = dict.fromkeys(PARTS, audio), "soft" if is_soft else "strong"
+    return read_parts(
+        audio_of, by_part, classes, on_error, num_workers, may_be_empty, skipped, channel,
+        kind=kind, further=further,
+    )  # fmt: skip
+
+
+def _read(path: Path, *, is_soft: bool) -> Mapping[str, Sequence[Event]]:
+    """Events of a table, by file name."""
+    return read_annotations(path, is_soft=True)[""] if is_soft else reading_format(path).parse(path)
+
+
+class Source(NamedTuple):
+    """Files of one kind, and where they are listed."""
+
+    audio: Path
+    events: Mapping[str, Sequence[Event]]
+    """By file name, relative to the folder."""
+    group: Group
+    where: str
+    """For messages."""
 
 
 def read_parts(
@@ -154,6 +222,9 @@ def read_parts(
     may_be_empty: Sequence[str] = (),
     already_skipped: Sequence[str] = (),
     channel: int | None = None,
+    *,
+    kind: Kind = "strong",
+    further: Sequence[Source] = (),
 ) -> Splits:
     """Clips of annotated files, durations read from the files.
 
@@ -166,9 +237,11 @@ def read_parts(
         may_be_empty: Parts that need no clip.
         already_skipped: Messages about files that were left out before.
         channel: Of the files, counted from 1; default None, the mean of all.
+        kind: What the events mean, strong or soft.
+        further: Training files of other kinds.
 
     Raises:
-        DataError: For a file of two parts, one that cannot be opened, an event beyond its file's end, or another part
+        DataError: For a file of two parts or kinds, one that cannot be opened, an event beyond its file's end, or another part
             without clips.
     """
     for first, second in itertools.combinations(events, 2):
@@ -177,12 +250,14 @@ def read_parts(
                 f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else "
                 "scores mean nothing"
             )
+    _check_kinds(audio, events, further)
     skipped = list(already_skipped)
     parts: dict[str, tuple[Clip, ...]] = {}
     num_skipped, overhang = {}, {}
     for part in PARTS:
         before = len(skipped)
-        read = _clips(audio[part], events.get(part, {}), on_error, num_workers, skipped, channel)
+        sources = [Source(audio[part], events.get(part, {}), Group(kind), part), *(further if part == "train" else ())]
+        read = [clip for source in sources for clip in _clips(source, on_error, num_workers, skipped, channel)]
         parts[part] = tuple(clip for clip, _ in read)
         num_skipped[part] = len(skipped) - before
         if total := Overhang.total(over for _, over in read):
@@ -199,10 +274,25 @@ def read_parts(
     )  # fmt: skip
 
 
+def _check_kinds(
+    audio: Mapping[str, Path], events: Mapping[str, Mapping[str, Sequence[Event]]], further: Sequence[Source]
+) -> None:
+    """Raise a DataError for a file that is listed in two ways."""
+    if not further:
+        return
+    seen = {audio[part] / name: f"the {part} part" for part, names in events.items() for name in names}
+    for source in further:
+        for path in (source.audio / name for name in source.events):
+            if path in seen:
+                both = f"{path}: stands in {seen[path]} and in {source.where}"
+                raise DataError(f"{both}; a file has labels of one kind, and belongs to one part")
+            seen[path] = source.where
+
+
 def _clips(
-    audio: Path, events_by_file: Mapping[str, Sequence[Event]], on_error: str, num_workers: int, skipped: list[str],
-    channel: int | None,
-) -> list[tuple[Clip, Overhang]]:  # fmt: skip
+    source: Source, on_error: str, num_workers: int, skipped: list[str], channel: int | None
+) -> list[tuple[Clip, Overhang]]:
+    audio, events_by_file, group = source.audio, source.events, source.group
     names = FolderNames(audio)
 
     def read(name: str) -> tuple[Clip, Overhang] | str:
@@ -215,10 +305,11 @@ def _clips(
         except DataError as error:
             return str(error)
         try:
-            events, overhang = clip_events(events_by_file[name], duration_s)
+            events, overhang = clip_events(_until_end(events_by_file[name], duration_s), duration_s, group.kind)
         except DataError as error:
             return f"{path}: {error}"
-        return Clip(name, AudioFile(path, channel), duration_s, events), overhang
+        clip_id = f"{audio.name}/{name}" if group.kind == "unlabelled" else name  # they have a folder of their own
+        return Clip(clip_id, AudioFile(path, channel), duration_s, events, *group), overhang
 
     with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
         results = list(pool.map(read, events_by_file))
@@ -231,6 +322,11 @@ def _clips(
         raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
     skipped.extend(errors)
     return [result for result in results if not isinstance(result, str)]
+
+
+def _until_end(events: Iterable[Event], duration_s: float) -> Iterator[Event]:
+    """Events, those without an end of the length of the file."""
+    return (event if event.offset_s < math.inf else event._replace(offset_s=duration_s) for event in events)
 
 
 def _missing_words(audio: Path, names: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from efficient_sed.data.events import Clip
+from efficient_sed.data.events import STRONG, Clip, Group
 from efficient_sed.data.storage.columns import ClipColumns, ColumnPart
 from efficient_sed.data.storage.containers import Kind
 from efficient_sed.data.storage.sources import AudioFile, AudioSource, ContainerAudio
@@ -24,6 +24,7 @@ class ArrayColumns(ClipColumns):
         arrays: By name, those of `ClipColumns` and `container`, `row` in it, `path`, `digest` (clips, 32).
         containers: What `container` counts.
         channel: Of all clips, counted from 1; None for the mean.
+        group: Of all clips.
     """
 
     def __init__(
@@ -32,8 +33,10 @@ class ArrayColumns(ClipColumns):
         arrays: Mapping[str, np.ndarray],
         containers: Sequence[tuple[Kind, Path]],
         channel: int | None,
+        group: Group = STRONG,
     ) -> None:
         self.labels, self._arrays, self._containers, self._channel = labels, arrays, containers, channel
+        self.group = group
 
     def read(self, name: str, first: int, last: int) -> np.ndarray:
         """A range of one column."""
@@ -53,9 +56,10 @@ class ArrayColumns(ClipColumns):
 
 
 def gather(clips: Iterable[Clip]) -> ColumnPart:
-    """Clips of `AudioFile` and `ContainerAudio`, all of one channel, with known digests; the clips are not kept."""
+    """Clips of `AudioFile` and `ContainerAudio`, all of one channel and group, with known digests; the clips are not kept."""
     names, paths, digests = [], [], bytearray()
     channels: set[int | None] = set()
+    groups: set[Group] = set()
     durations_s, onsets_s, offsets_s = array("d"), array("d"), array("d")
     event_first, classes, rows, places = array("q", [0]), array("i"), array("q"), array("i")
     labels: dict[str, int] = {}
@@ -69,6 +73,7 @@ def gather(clips: Iterable[Clip]) -> ColumnPart:
         else:
             raise TypeError(f"{source}: neither a row of a container nor a file")
         channels.add(source.channel)
+        groups.add(clip.group)
         names.append(clip.id.encode())
         paths.append(path)
         digests += bytes.fromhex(source.digest)
@@ -80,7 +85,7 @@ def gather(clips: Iterable[Clip]) -> ColumnPart:
             onsets_s.append(event.onset_s)
             offsets_s.append(event.offset_s)
             classes.append(labels.setdefault(event.label, len(labels)))
-    (channel,) = channels or {1}
+    (channel,), (group,) = channels or {1}, groups or {STRONG}
     arrays = {
         "id": np.array(names, dtype="S"), "path": np.array(paths, dtype="S"),
         "digest": np.frombuffer(digests, np.uint8).reshape(-1, 32),
@@ -88,4 +93,4 @@ def gather(clips: Iterable[Clip]) -> ColumnPart:
         "event_first": np.array(event_first),
         "event_onset_s": np.array(onsets_s), "event_offset_s": np.array(offsets_s), "event_class": np.array(classes),
     }  # fmt: skip
-    return ColumnPart(ArrayColumns(tuple(labels), arrays, tuple(containers), channel), range(len(names)))
+    return ColumnPart(ArrayColumns(tuple(labels), arrays, tuple(containers), channel, group), range(len(names)))

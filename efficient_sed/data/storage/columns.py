@@ -7,14 +7,14 @@ reading an object writes its reference count. Columns lie in arrays, or stay in 
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress, islice, pairwise
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, compress, islice, pairwise
 from operator import eq
 from typing import NamedTuple, overload
 
 import numpy as np
 
-from efficient_sed.data.events import Clip, Event
+from efficient_sed.data.events import STRONG, Clip, Event, Group, Kind
 from efficient_sed.data.storage.sources import AudioSource
 
 BLOCK = 4096  # clips that are looked at together
@@ -28,9 +28,11 @@ class ClipColumns(abc.ABC):
 
     Attributes:
         labels: What the numbers in `event_class` stand for.
+        group: Kind, subset and annotated classes of all its clips; soft ones have no place here.
     """
 
     labels: Sequence[str]
+    group: Group = STRONG
 
     @abc.abstractmethod
     def read(self, name: str, first: int, last: int) -> np.ndarray:
@@ -54,7 +56,7 @@ class ClipColumns(abc.ABC):
         events = list(map(Event, onsets_s, offsets_s, labels))
         durations_s, sources = self.read("duration_s", first, last).tolist(), self.sources(ids, first, last)
         return [
-            Clip(name, source, duration_s, tuple(events[begin - low : end - low]))
+            Clip(name, source, duration_s, tuple(events[begin - low : end - low]), *self.group)
             for name, source, duration_s, begin, end in zip(ids, sources, durations_s, bounds, bounds[1:], strict=False)
         ]
 
@@ -105,6 +107,38 @@ class ColumnPart(Sequence[Clip]):
                 yield int(rows[low]), int(rows[high - 1]) + 1
 
 
+class JoinedParts(Sequence[Clip]):
+    """Several parts one after the other, each kept as it is."""
+
+    def __init__(self, parts: Iterable[Sequence[Clip]]) -> None:
+        self.parts = tuple(parts)
+        self._first = np.cumsum([0, *map(len, self.parts)])
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> Clip: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Clip, ...]: ...
+    def __getitem__(self, index: int | slice) -> Clip | tuple[Clip, ...]:
+        if isinstance(index, slice):
+            return tuple(self[number] for number in range(*index.indices(len(self))))
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        part = int(np.searchsorted(self._first, number, side="right")) - 1
+        return self.parts[part][number - int(self._first[part])]
+
+    def __iter__(self) -> Iterator[Clip]:
+        return chain.from_iterable(self.parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+
 class Block(NamedTuple):
     """Some consecutive clips of a part and their events, as arrays."""
 
@@ -120,6 +154,10 @@ class Block(NamedTuple):
 
 def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Block]:
     """Yield a part block by block. `labels` numbers the labels; those that it lacks are added."""
+    if isinstance(clips, JoinedParts):
+        for part in clips.parts:
+            yield from iterate_blocks(part, labels)
+        return
     if isinstance(clips, ColumnPart):
         numbers = np.array([labels.setdefault(label, len(labels)) for label in clips.columns.labels])
         for first, last in clips.runs():
@@ -145,6 +183,8 @@ def iterate_blocks(clips: Sequence[Clip], labels: dict[str, int]) -> Iterator[Bl
 
 def durations(clips: Sequence[Clip]) -> np.ndarray:
     """Seconds of each clip, shape (clips,)."""
+    if isinstance(clips, JoinedParts):
+        return np.concatenate([np.zeros(0), *map(durations, clips.parts)])
     if isinstance(clips, ColumnPart):
         ranges = (clips.columns.read("duration_s", first, last) for first, last in clips.runs())
         return np.concatenate([np.zeros(0), *ranges])
@@ -153,6 +193,31 @@ def durations(clips: Sequence[Clip]) -> np.ndarray:
 
 def select(clips: Sequence[Clip], is_kept: Iterable[bool]) -> Sequence[Clip]:
     """Choose clips of a part by a mask."""
+    if isinstance(clips, JoinedParts):
+        remaining = iter(is_kept)
+        return JoinedParts([select(part, list(islice(remaining, len(part)))) for part in clips.parts])
     if isinstance(clips, ColumnPart):
         return ColumnPart(clips.columns, np.asarray(clips.rows)[np.fromiter(is_kept, dtype=bool)])
     return tuple(compress(clips, is_kept))
+
+
+def group_clips(clips: Sequence[Clip]) -> tuple[list[Group], np.ndarray]:
+    """Find the groups in a part, in order of their first clips, and the number of each clip's, shape (clips,)."""
+    if isinstance(clips, ColumnPart):
+        return [clips.columns.group], np.zeros(len(clips), dtype=np.int16)
+    number: dict[Group, int] = {}
+    if isinstance(clips, JoinedParts):
+        numbers = [np.zeros(0, dtype=np.int16)]
+        for groups, own in map(group_clips, clips.parts):
+            renamed = [number.setdefault(group, len(number)) for group in groups]
+            numbers.append(np.array(renamed, dtype=np.int16)[own])
+        return list(number), np.concatenate(numbers)
+    own = np.fromiter((number.setdefault(clip.group, len(number)) for clip in clips), dtype=np.int16)
+    return list(number), own
+
+
+def of_kinds(clips: Sequence[Clip], kinds: Collection[Kind]) -> Sequence[Clip]:
+    """Those clips of a part that are of certain kinds."""
+    groups, number = group_clips(clips)
+    is_kept = np.array([group.kind in kinds for group in groups], dtype=bool)
+    return clips if is_kept.all() else select(clips, is_kept[number])

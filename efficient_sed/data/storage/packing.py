@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.events import Clip, Splits
-from efficient_sed.data.storage.columns import ColumnPart
+from efficient_sed.data.events import PARTS, STRONG, Clip, Splits
+from efficient_sed.data.storage.columns import ColumnPart, group_clips
 from efficient_sed.data.storage.containers import forget
 from efficient_sed.data.storage.packed_audio import PEAK
 from efficient_sed.data.storage.packed_file import INDEX_NAME
@@ -63,10 +63,12 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
             f"{output}: a packed file holds labels, and data.train=null has none; train on the recordings themselves"
         )
     splits = config.load()
-    if splits.weak:
-        raise DataError(
-            f"{output}: a packed file has no place for the {len(splits.weak)} weak clips; leave data.weak_root away"
-        )
+    for part in PARTS:
+        groups, number = group_clips(getattr(splits, part))
+        for index, group in enumerate(groups):
+            if group != STRONG:
+                found = f"{np.count_nonzero(number == index)} clips {group.name!r} of the {part} part"
+                raise DataError(f"{output}: a packed file holds strong labels alone, and has no place for the {found}")
     clips = DistinctClips(splits)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

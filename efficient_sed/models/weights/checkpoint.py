@@ -161,7 +161,7 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
     has_new_head = stored.seq != wanted
     has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
     classes = stored.classes if not has_new_classifier or num_classes is None else default_classes(num_classes)
-    spec = ModelSpec(stored.backbone, wanted, classes)
+    spec = ModelSpec(stored.backbone, wanted, classes, stored.pooling)
     state = rename_released(held, stored)
     if not has_new_head:  # one that was typed may be as large as one likes
         _check_size(spec, state, path)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.config.model import BackboneConfig, SequenceHeadConfig
+from efficient_sed.config.model import BackboneConfig, ClassifierConfig, SequenceHeadConfig
 from efficient_sed.config.parse import from_dict
 from efficient_sed.config.values import to_dict
 from efficient_sed.data.labels import label_problem
@@ -28,6 +28,7 @@ def model_header(model: SedModel) -> dict[str, Any]:
         "backbone": to_dict(spec.backbone) | {"init": None},
         "seq": to_dict(spec.seq),
         "classes": list(spec.classes),
+        **({} if spec.pooling == "mean" else {"pooling": spec.pooling}),
         "provenance": asdict(model.provenance),
     }
 
@@ -48,7 +49,8 @@ def spec_from_header(header: Mapping[str, Any], path: Path | str) -> ModelSpec:
         classes = header["classes"]
         if not isinstance(classes, list) or not classes or (problem := label_problem(classes)):
             raise TypeError(problem if isinstance(classes, list) and classes else "classes is no list of labels")
-        return ModelSpec(backbone, seq, tuple(classes))
+        classifier = from_dict(ClassifierConfig, {"pooling": header.get("pooling", "mean")}, "classifier")
+        return ModelSpec(backbone, seq, tuple(classes), classifier.pooling)
     except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: its header does not describe a model of this version ({error})") from error
 

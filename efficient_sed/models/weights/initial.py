@@ -109,7 +109,7 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
             f"the run's model is {wanted}"
         )
     tensors = rename_released(state, stored)
-    is_kept = stored.classes == model.spec.classes
+    is_kept = (stored.classes, stored.pooling) == (model.spec.classes, model.spec.pooling)
     if not is_kept:
         own = {key: value for key, value in model.state_dict().items() if key.startswith("classifier.")}
         tensors = {key: value for key, value in tensors.items() if not key.startswith("classifier.")} | own

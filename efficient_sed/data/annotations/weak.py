@@ -1,0 +1,44 @@
+"""Labels of whole files, as DESED's weak tables: `filename event_labels`, separated by a tab, labels by commas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
+from efficient_sed.data.events import Event, merge_overlapping
+from efficient_sed.data.spelling import canonical
+from efficient_sed.errors import DataError, nearest
+
+COLUMNS = ("filename", "event_labels")
+
+
+def read_weak_labels(path: Path, classes: Sequence[str]) -> dict[str, tuple[Event, ...]]:
+    """Read labels by file name, as events from 0 to infinity; a file without labels holds none of the classes.
+
+    Args:
+        path: The table.
+        classes: Labels that are allowed.
+
+    Raises:
+        DataError: If it cannot be read, names a file twice, or a label that is no class; with its line number.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such table of weak labels")
+    known, found = frozenset(classes), dict[str, tuple[Event, ...]]()
+    needed = f", separated by tabs: {' '.join(COLUMNS)}"
+    for number, (place, row) in enumerate(read_table(path, read_text(path), COLUMNS, needed, delimiter="\t")):
+        if number == 0:
+            log_unused(str(path), list(row), COLUMNS)
+        name = PurePosixPath(canonical(row["filename"])).as_posix()
+        if not row["filename"]:
+            raise DataError(f"{place}: the filename is empty")
+        if name in found:
+            raise DataError(f"{place}: {name!r} is there twice; put all its labels into one row, joined by commas")
+        labels = [canonical(label.strip()) for label in row["event_labels"].split(",") if label.strip()]
+        for label in labels:
+            if label not in known:
+                raise DataError(f"{place}: label {label!r} is none of the classes; {nearest(label, classes)}")
+        found[name] = merge_overlapping(Event(0.0, math.inf, label) for label in labels)
+    return found
