@@ -112,7 +112,7 @@ def make_step(teachers: Sequence[Path], size: int) -> Callable[[], None]:
     scores = torch.rand(
         size, len(CLASSES), model.grid.num_frames(waveform.shape[1]), generator=torch.Generator().manual_seed(0)
     )
-    batch = Batch(waveform, scores.round(), scores, torch.arange(size), torch.zeros(size, dtype=torch.bool), [])
+    batch = Batch.of_strong(waveform, scores.round(), scores)
     batch_indices = itertools.count()  # the same augmentations on every side
 
     def step() -> None:

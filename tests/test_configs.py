@@ -112,6 +112,7 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
     if config.data.pseudo_labels:
         typed.append(f"data.pseudo_labels={audioset / 'pseudo.hdf5'}")
     if config.train.batch_clips:
+        typed += ["train.batch_clips={strong: 1, weak: 1}"]
         typed += [f"data.weak_root={audioset}", f"train.teacher={audioset / 'teacher.safetensors'}"]
     if config.data.clip_teacher:
         typed += [
@@ -156,7 +157,7 @@ def test_presets_train(name: str, audioset: Path, tmp_path: Path, tmp_path_facto
     assert facts["num_with_teacher"] == (
         len(splits.train) if config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher else 0
     )
-    assert facts["num_weak"] == len(splits.weak) == (5 if name.startswith("table2") else 0)
+    assert facts["clips_by_subset"].get("weak", 0) == (5 if name.startswith("table2") else 0)
     with (tmp_path / "metrics.csv").open() as file:
         (loss,) = [float(row["train/loss_epoch"]) for row in csv.DictReader(file) if row["train/loss_epoch"]]
     assert 0 < loss < 5
@@ -379,16 +380,16 @@ def test_table_2(name: str, epochs: int, score: str) -> None:
     """Its first row with weak clips and an online teacher, and nothing else."""
     config, first = compose_run([f"experiment={name}"]), compose_run(["experiment=table1_fmn10_tf256"])
     assert isinstance(config.data, AudioSetStrongConfig)
-    train = replace(first.train, teacher=config.train.teacher, weak_share=0.5, epochs=epochs)
+    shares = {"strong": 32, "weak": 32}
+    train = replace(first.train, teacher=config.train.teacher, batch_clips=shares, epochs=epochs)
     assert config == replace(
         first, data=replace(first.data, pseudo_labels=None, weak_root=config.data.weak_root), train=train
     )
     assert (
-        train.weak_per_batch,
         train.batch_size,
         train.augment.weak_mixup_probability,
         train.augment.weak_mixup_alpha,
-    ) == (32, 64, 1.0, 0.3)
+    ) == (64, 1.0, 0.3)
     assert f"Published PSDS1 {score}" in (CONFIGS / "experiment" / f"{name}.yaml").read_text()
 
 

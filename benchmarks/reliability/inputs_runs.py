@@ -134,7 +134,7 @@ KEYS = (
     "data.on_error", "data.classes", "data.seed", "data.num_train", "data.scene_seconds", "train.epochs",
     "train.batch_size", "train.lr_head",
     "train.augment.mixup_alpha", "train.augment",
-    "train.precision", "train.teacher", "train.weak_share", "train", "evaluation.dtc", "evaluation.max_efpr",
+    "train.precision", "train.teacher", "train.batch_clips", "train", "evaluation.dtc", "evaluation.max_efpr",
     "benchmark.seconds", "benchmark.batches",
     "benchmark.modes", "task", "seed",
     "output_dir", "logger", "experiment", "model", "sweep", "seeds", "folds", "data.fold", "hydra.run.dir", "hydra",

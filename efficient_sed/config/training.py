@@ -155,11 +155,11 @@ class TrainConfig:
         key, clips = "train.batch_clips", dict(self.batch_clips)
         are_counts = all(type(number) is int and number >= 1 for number in clips.values())
         require(bool(clips) and are_counts, key, clips, "a table of subsets and clips, 1 or more of each")
-        total = sum(clips.values())
-        same = f"{self.batch_size} clips in all with train.batch_size={self.batch_size}, not {total}"
-        require(total == self.batch_size, key, clips, same)
+        total, typed = sum(clips.values()), f"{{{', '.join(f'{name}: {number}' for name, number in clips.items())}}}"
+        same = f"its sum is {total}, and has to be train.batch_size={self.batch_size}"
+        require(total == self.batch_size, key, typed, same)
         is_shared = all(number % self.devices == 0 for number in clips.values())
-        require(is_shared, "train.devices", self.devices, f"a divisor of every number in {key}={clips}")
+        require(is_shared, "train.devices", self.devices, f"a divisor of every number in {key}={typed}")
 
     def _check_teachers(self) -> None:
         are_names = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)

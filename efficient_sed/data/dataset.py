@@ -49,6 +49,12 @@ class Batch(NamedTuple):
     annotated: Tensor | None
     errors: list[str]
 
+    @classmethod
+    def of_strong(cls, waveform: Tensor, targets: Tensor, teacher: Tensor) -> Batch:
+        """Clips with labels of frames of all classes, at the first positions of their data set."""
+        zeros = torch.zeros(len(waveform), dtype=torch.int64)
+        return cls(waveform, targets, teacher, torch.arange(len(waveform)), zeros, zeros, zeros.bool(), None, [])
+
 
 class Item(NamedTuple):
     """One example of a batch; fields as there, without the first axis. Its group holds the annotated classes."""
@@ -184,13 +190,18 @@ def collate(items: Sequence[Item | str]) -> Batch:
     errors = [item for item in items if isinstance(item, str)]
     if not good:
         nothing = torch.zeros(0)
-        return Batch(nothing, nothing, nothing, *[nothing.long()] * 3, nothing.bool(), None, errors)
+        return Batch(
+            nothing, nothing, nothing, nothing.long(), nothing.long(), nothing.long(), nothing.bool(), None, errors
+        )
     waveform, targets, teacher = (torch.stack(tensors) for tensors in zip(*(item[:3] for item in good), strict=True))
     return Batch(
         waveform,
         targets,
         teacher,
-        *(torch.tensor([item[field] for item in good]) for field in range(3, 7)),
+        torch.tensor([item.position for item in good]),
+        torch.tensor([item.kind for item in good]),
+        torch.tensor([item.group for item in good]),
+        torch.tensor([item.is_taught for item in good]),
         _stack_masks(good),
         errors,
     )

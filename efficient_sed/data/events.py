@@ -62,9 +62,9 @@ class Clip:
     duration_s: float
     events: tuple[Event, ...]
     kind: Kind = "strong"
-    """What its events mean. `strong`: a class is in a frame or is not. `soft`: an event's score, in [0, 1], is the label
-    of its frames. `weak`: labels of the whole clip, one event per label from its start to its end. `unlabelled`: it has
-    no labels; events, of other classes, only decide how often it is drawn."""
+    """What its events mean. `strong`: a class is in a frame or is not. `soft`: an event's score, in [0, 1], is the
+    label of its frames. `weak`: labels of the whole clip, one event per label from its start to its end. `unlabelled`:
+    it has no labels; events, of other classes, only decide how often it is drawn."""
     subset: str = ""
     """Part of the data that it comes from, such as "synthetic" or "weak"; batches may be composed by it."""
     annotated: tuple[str, ...] | None = None

@@ -13,16 +13,13 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from efficient_sed.config.benchmark import BenchmarkConfig
-from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.config.parse import GROUPS, from_dict
 from efficient_sed.config.run import RunConfig
-from efficient_sed.config.training import TrainConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.expand import expand_models
 from efficient_sed.experiment.hints import explain, preset_hint
-from efficient_sed.experiment.keys import key_of, text_keys
+from efficient_sed.experiment.keys import key_of, option_groups, text_keys
 from efficient_sed.experiment.overrides import mark_texts, restore_texts
 from efficient_sed.experiment.presets import check_choices
 from efficient_sed.files.packaged import resource_folder
@@ -86,11 +83,7 @@ def _register() -> None:
     root: dict[str, Any] = {
         f.name: f.default for f in dataclasses.fields(RunConfig) if f.default is not dataclasses.MISSING
     }
-    root |= {
-        "train": to_dict(TrainConfig()),
-        "evaluation": to_dict(EvaluationConfig()),
-        "benchmark": to_dict(BenchmarkConfig()),
-    }
+    root |= {name: to_dict(cls()) for name, cls in option_groups().items()}
     root["defaults"] = ["_self_", *({group: name} for group, name in DEFAULTS.items()), {"optional experiment": None}]
     store.store(name=_ROOT, node=root)
 

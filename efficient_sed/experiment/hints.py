@@ -8,13 +8,10 @@ import re
 from collections.abc import Sequence
 
 from efficient_sed.config.augmentation import AugmentConfig
-from efficient_sed.config.benchmark import BenchmarkConfig
-from efficient_sed.config.evaluation import EvaluationConfig
 from efficient_sed.config.parse import GROUPS
 from efficient_sed.config.run import RunConfig
-from efficient_sed.config.training import TrainConfig
 from efficient_sed.errors import nearest
-from efficient_sed.experiment.keys import all_keys, key_of
+from efficient_sed.experiment.keys import all_keys, key_of, option_groups
 
 
 def meant(key: str, ending: str = "", cutoff: float = 0.8) -> str:
@@ -52,7 +49,7 @@ def explain(error: Exception) -> str:
 def keys_near(key: str) -> str:
     """What could have been meant by an unknown dotted key."""
     group, _, rest = key.partition(".")
-    fields = {"train": TrainConfig, "evaluation": EvaluationConfig, "benchmark": BenchmarkConfig}.get(group)
+    fields = option_groups().get(group)
     if key.startswith("train.augment."):
         return nearest(key.rsplit(".", maxsplit=1)[-1], [f.name for f in dataclasses.fields(AugmentConfig)])
     if fields is not None:

@@ -20,13 +20,17 @@ def key_of(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~")
 
 
+def option_groups() -> dict[str, type[Any]]:
+    """Groups of options that every run has, such as "train", and their config classes."""
+    factories = {item.name: item.default_factory for item in dataclasses.fields(RunConfig)}
+    return {name: factory for name, factory in factories.items() if isinstance(factory, type)}
+
+
 @cache
 def all_keys() -> dict[str, Text | None]:
     """Every key that a run may have, and which text it takes; none where it takes something else."""
     owners: dict[str, list[type[Any]]] = {"": [RunConfig]}
-    for item in dataclasses.fields(RunConfig):
-        if dataclasses.is_dataclass(item.default_factory):
-            owners[f"{item.name}."] = [item.default_factory]
+    owners |= {f"{name}.": [cls] for name, cls in option_groups().items()}
     owners |= {"train.augment.": [AugmentConfig]} | {
         f"{group}.": [registry.get(name) for name in registry.names()] for group, registry in GROUPS.items()
     }

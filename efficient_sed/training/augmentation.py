@@ -51,8 +51,8 @@ def augment_batch(
     """Spectrogram, labels and teacher, which go through every mix, roll and mask together.
 
     Labels of mixed clips are their weighted sums, as published: a class in both of them keeps its full weight. Clips
-    are mixed with those of their own group: of one kind, subset and mask of classes. Random numbers are drawn on the CPU, so that they are the
-    same on every device, and before anything else, so that nothing waits for a GPU.
+    are mixed with those of their own group: of one kind, subset and mask of classes. Random numbers are drawn on the
+    CPU, so that they are the same on every device, and before anything else, so that nothing waits for a GPU.
 
     Args:
         batch: Its `kinds`, `groups` and `is_taught` lie on the CPU.

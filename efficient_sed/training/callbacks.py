@@ -136,7 +136,7 @@ class AveragedWeights(WeightAveraging):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let a mean teacher's BatchNorm take its statistics over all processes, as the model's does."""
-        shared = trainer.strategy._layer_sync
+        shared = getattr(trainer.strategy, "_layer_sync", None)
         if self._teaches and shared is not None and trainer.world_size > 1 and self._average_model is not None:
             shared.apply(self._average_model.module)
 

@@ -106,13 +106,7 @@ def draw_batch(
         draws = draws._replace(mel_bank=jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))))
     if config.time_roll_sigma > 0:
         draws = draws._replace(shifts=draw_time_shifts(rng, size, num_frames, config.time_roll_sigma))
-    framewise = set(rows.framewise.tolist())
-    mixups = []
-    for group in members:
-        prefix = "" if group[0] in framewise else "weak_"
-        if rng.random() < getattr(config, f"{prefix}mixup_probability"):
-            mixups.append((group, draw_mixup(rng, len(group), getattr(config, f"{prefix}mixup_alpha"))))
-    if mixups:
+    if mixups := _draw_mixups(members, rows, config, rng):
         draws = draws._replace(mixup=_join(size, mixups))
     if rng.random() < config.mixstyle_probability:
         draws = draws._replace(mixstyle=draw_mixup(rng, size, config.mixstyle_alpha))
@@ -126,6 +120,23 @@ def draw_batch(
     if config.time_mask_max > 0:
         draws = draws._replace(kept_frames=draw_time_masks(rng, size, num_frames, config.time_mask_max))
     return draws
+
+
+def _draw_mixups(
+    members: Sequence[np.ndarray], rows: KindRows, config: AugmentConfig, rng: np.random.Generator
+) -> list[tuple[np.ndarray, Mix]]:
+    """Places and mixes of those groups of a batch whose spectrograms are mixed."""
+    framewise = set(rows.framewise.tolist())
+    strong, weak = (
+        (config.mixup_probability, config.mixup_alpha),
+        (config.weak_mixup_probability, config.weak_mixup_alpha),
+    )
+    mixups = []
+    for group in members:
+        probability, alpha = strong if int(group[0]) in framewise else weak
+        if rng.random() < probability:
+            mixups.append((group, draw_mixup(rng, len(group), alpha)))
+    return mixups
 
 
 def _join(size: int, mixups: Sequence[tuple[np.ndarray, Mix]]) -> Mix:

@@ -161,15 +161,7 @@ class SedModule(pl.LightningModule):
         samples = round(dataset.clip_seconds * dataset.grid.sample_rate)
         nothing = torch.zeros(1, len(self.model.classes), dataset.grid.num_frames(samples), device=self.device)
         nothing[:, 0] = 1  # a loss may divide by the labels
-        return Batch(
-            torch.zeros(1, samples, device=self.device),
-            nothing,
-            nothing,
-            *[torch.zeros(1).long()] * 3,
-            torch.zeros(1).bool(),
-            None,
-            [],
-        )
+        return Batch.of_strong(torch.zeros(1, samples, device=self.device), nothing, nothing)
 
     def _augmented(self, batch: Batch, rng: np.random.Generator) -> Augmented:
         """The batch as `train.augment` has it."""

@@ -100,7 +100,7 @@ def test_every_augmentation_runs_on_mps() -> None:
     scores = torch.rand(3, 3, model.grid.num_frames(32_000))
     with fake_gpu("mps") as device:
         waveform, targets = torch.randn(3, 32_000).to(device), scores.to(device)
-        batch = Batch(waveform, targets, targets, torch.arange(3), torch.zeros(3, dtype=torch.bool), [])
+        batch = Batch.of_strong(waveform, targets, targets)
         augmented = augment_batch(
             batch, model.to(device), EVERY_AUGMENTATION, np.random.default_rng(0), [LogMel().to(device)]
         )

@@ -38,7 +38,7 @@ def test_the_plan_is_what_the_loader_gives(
     options: dict[str, int], tiny_config: SyntheticConfig, tiny_data: Splits
 ) -> None:
     run = make_run(dataclasses.replace(tiny_config, num_workers=0), **options)
-    plan = training_plan(run, len(tiny_data.train))
+    plan = training_plan(run, {"strong": len(tiny_data.train)})
     loader = SedDataModule(run, tiny_data, create_model("fmn04", num_classes=3).grid).train_dataloader()
     batches = len(loader)
     assert plan.steps == run.train.epochs * int(np.ceil(batches / run.train.accumulate))

@@ -75,10 +75,7 @@ def test_online_a_student_learns_from_teachers_of_both_kinds(monkeypatch: pytest
     student = es.create_model("fmn04", classes=CLASSES)
     module, waveform = SedModule(student, config), 0.1 * torch.randn(3, 16_000)
     nothing = torch.zeros(3, 2, 25)
-    augmented = module._augmented(
-        Batch(waveform, nothing, nothing, torch.arange(3), torch.zeros(3, dtype=torch.bool), []),
-        np.random.default_rng(0),
-    )
+    augmented = module._augmented(Batch.of_strong(waveform, nothing, nothing), np.random.default_rng(0))
     assert len(augmented.teacher_mels) == 1
     output = student.eval()(augmented.mel)
     with torch.no_grad():

@@ -60,14 +60,7 @@ def batch() -> Batch:
     generator = torch.Generator().manual_seed(0)
     targets = (torch.rand(6, 3, 50, generator=generator) > 0.8).float()
     loud = targets.amax(1).repeat_interleave(640, 1)
-    return Batch(
-        0.01 + loud * torch.randn(6, 32_000, generator=generator),
-        targets,
-        0.8 * targets,
-        torch.arange(6),
-        torch.zeros(6, dtype=torch.bool),
-        [],
-    )
+    return Batch.of_strong(0.01 + loud * torch.randn(6, 32_000, generator=generator), targets, 0.8 * targets)
 
 
 def augment(
@@ -100,7 +93,7 @@ def test_each_one_alone(batch: Batch, model: SedModel, name: str) -> None:
 def test_every_option_has_an_effect(batch: Batch, model: SedModel, key: str) -> None:
     value = 0.0 if key.endswith("_probability") else TURN[key] if key in TURN else getattr(EVERYTHING, key) / 2
     if key.startswith("weak"):
-        batch = batch._replace(is_weak=IS_WEAK)
+        batch = batch._replace(kinds=2 * IS_WEAK.long(), groups=IS_WEAK.long())
     before, after = augment(batch, model, EVERYTHING), augment(batch, model, replace(EVERYTHING, **{key: value}))
     assert not torch.equal(before[0], after[0])
 

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from efficient_sed.training.losses import detection_loss, half_weak_loss, single_label_loss, tagging_loss
+from efficient_sed.training.losses import (
+    consistency_loss,
+    detection_loss,
+    ramp_up,
+    single_label_loss,
+    tagging_loss,
+    with_weak_labels,
+)
 
 WEIGHTS = (0.0, 0.3, 0.9, 1.0)
 
@@ -138,60 +145,91 @@ def test_shapes_that_differ_are_named(place: str) -> None:
     assert str(caught.value) == f"shapes differ: {message}"
 
 
-# strong and weak clips in one batch
+# clips of several kinds in one batch
 
-STRONG, WEAK, NOBODY = torch.tensor([1, 4]), torch.tensor([0, 2, 3]), torch.tensor([], dtype=torch.long)
+STRONG, OTHERS, NOBODY = torch.tensor([1, 4]), torch.tensor([0, 2, 3]), torch.tensor([], dtype=torch.long)
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.75])
-def test_half_weak_against_the_formula(weight: float, share: float) -> None:
-    """Each term is a mean over its own clips, however many there are of each kind."""
-    logits, labels, teacher = example(5, 3, 7)
-    losses = half_weak_loss(logits, labels, teacher, STRONG, WEAK, weight, share)
-    supervised = mean_cross_entropy(logits[STRONG], labels[STRONG])
-    on_strong, on_weak = (mean_cross_entropy(logits[rows], teacher[rows]) for rows in (STRONG, WEAK))
-    distillation = (1 - share) * on_strong + share * on_weak
-    expected = {
-        "loss": (1 - weight) * supervised + weight * distillation,
-        "supervised": supervised,
-        "distillation": distillation,
-        "distillation_strong": on_strong,
-        "distillation_weak": on_weak,
-    }
-    assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected)
+@pytest.mark.parametrize("num_strong", [2, 3])
+def test_advanced_distillation_against_the_formula(weight: float, num_strong: int) -> None:
+    """The published one takes the teacher's term by halves from strong and weak clips, of which a batch has as many."""
+    logits, labels, teacher = example(2 * num_strong, 3, 7)
+    strong, weak = torch.arange(num_strong), torch.arange(num_strong, 2 * num_strong)
+    losses = detection_loss(logits, labels, teacher, weight, strong, torch.arange(2 * num_strong))
+    supervised = mean_cross_entropy(logits[strong], labels[strong])
+    on_strong, on_weak = (mean_cross_entropy(logits[rows], teacher[rows]) for rows in (strong, weak))
+    expected = (1 - weight) * supervised + weight * (0.5 * on_strong + 0.5 * on_weak)
+    assert losses["loss"].item() == pytest.approx(expected, abs=1e-9)
 
 
-def test_labels_of_weak_clips_are_ignored() -> None:
+def test_labels_of_other_rows_are_ignored() -> None:
     logits, labels, teacher = example(5, 3, 7)
-    expected = half_weak_loss(logits, labels, teacher, STRONG, WEAK, 0.9, 0.5)["loss"]
-    labels[WEAK] = torch.nan
-    torch.testing.assert_close(half_weak_loss(logits, labels, teacher, STRONG, WEAK, 0.9, 0.5)["loss"], expected)
-    found = gradient(lambda x: half_weak_loss(x, labels, teacher, STRONG, WEAK, 0.0, 0.5)["loss"], logits)
-    assert found[WEAK].abs().sum() == 0
+    expected = detection_loss(logits, labels, teacher, 0.9, STRONG)["loss"]
+    labels[OTHERS] = torch.nan
+    torch.testing.assert_close(detection_loss(logits, labels, teacher, 0.9, STRONG)["loss"], expected)
+    found = gradient(lambda x: detection_loss(x, labels, teacher, 0.0, STRONG)["loss"], logits)
+    assert found[OTHERS].abs().sum() == 0
     assert found[STRONG].abs().sum() > 0
 
 
-@pytest.mark.parametrize("is_weak", [False, True])
-def test_a_batch_of_one_kind_takes_the_whole_distillation_term(is_weak: bool) -> None:
+def test_without_labelled_clips_the_teacher_is_all() -> None:
     logits, labels, teacher = example(5, 3, 7)
-    everybody = torch.arange(5)
-    rows = (NOBODY, everybody) if is_weak else (everybody, NOBODY)
-    losses = half_weak_loss(logits, labels, teacher, *rows, 0.9, 0.5)
-    distillation = mean_cross_entropy(logits, teacher)
-    supervised = 0.0 if is_weak else mean_cross_entropy(logits, labels)
-    assert losses["distillation"].item() == pytest.approx(distillation)
-    assert losses["loss"].item() == pytest.approx(0.9 * distillation + 0.1 * supervised)
-    both = half_weak_loss(logits, labels, teacher, STRONG, WEAK, 0.9, 0.5)
-    assert losses.keys() == both.keys()  # several processes log the same, whatever their clips
+    losses = detection_loss(logits, labels, teacher, 0.9, NOBODY)
+    assert losses["supervised"].item() == 0
+    assert losses["loss"].item() == pytest.approx(0.9 * mean_cross_entropy(logits, teacher))
 
 
-def test_without_weak_clips_it_is_the_detection_loss() -> None:
+def test_all_rows_by_name_are_all_rows() -> None:
     logits, labels, teacher = example(5, 3, 7)
-    found = half_weak_loss(logits, labels, teacher, torch.arange(5), NOBODY, 0.9, 0.0)
-    expected = detection_loss(logits, labels, teacher, 0.9)
-    assert found.keys() == expected.keys()
+    found = detection_loss(logits, labels, teacher, 0.9, torch.arange(5), torch.arange(5))
+    torch.testing.assert_close(found, detection_loss(logits, labels, teacher, 0.9), rtol=0, atol=0)
+
+
+def test_weak_clips_are_judged_by_their_clip_scores() -> None:
+    logits, labels, teacher = example(5, 3, 7)
+    clip_logits, clip_labels, _ = example(5, 3, seed=1)
+    frames = detection_loss(logits, labels, teacher, 0.3, STRONG, STRONG)
+    losses = with_weak_labels(frames, clip_logits, clip_labels, 0.3, OTHERS)
+    weak = mean_cross_entropy(clip_logits[OTHERS], clip_labels[OTHERS])
+    assert losses["weak"].item() == pytest.approx(weak)
+    assert losses["supervised"].item() == pytest.approx(frames["supervised"].item() + weak)
+    assert losses["loss"].item() == pytest.approx(frames["loss"].item() + 0.7 * weak)
+    assert with_weak_labels(frames, clip_logits, clip_labels, 0.3, NOBODY)["loss"] == frames["loss"]
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 7), (5, 3)])
+def test_classes_that_are_not_annotated_count_nowhere(shape: tuple[int, ...]) -> None:
+    """Each term is the mean over the entries that are left."""
+    logits, labels, teacher = example(*shape)
+    annotated = torch.rand(5, 3, generator=torch.Generator().manual_seed(2)) > 0.4
+    is_kept = annotated.view(5, 3, *[1] * (len(shape) - 2)).expand(shape)
+    expected = 0.4 * mean_cross_entropy(logits[is_kept], labels[is_kept])
+    expected += 0.6 * mean_cross_entropy(logits[OTHERS][is_kept[OTHERS]], teacher[OTHERS][is_kept[OTHERS]])
+    losses = detection_loss(logits, labels, teacher, 0.6, taught=OTHERS, annotated=annotated)
+    assert losses["loss"].item() == pytest.approx(expected)
+    labels[~is_kept], teacher[~is_kept] = 0.5, 0.5
+    found = gradient(
+        lambda x: detection_loss(x, labels, teacher, 0.6, taught=OTHERS, annotated=annotated)["loss"], logits
+    )
+    assert found[~is_kept].abs().sum() == 0
+    assert not torch.isnan(detection_loss(logits, labels, teacher, 0.6, annotated=torch.zeros_like(annotated))["loss"])
+
+
+def test_consistency_by_hand() -> None:
+    frames, clips = example(5, 3, 7)[2], example(5, 3)[2]
+    other_frames, other_clips = example(5, 3, 7, seed=1)[2], example(5, 3, seed=1)[2]
+    expected = ((frames - other_frames)[OTHERS] ** 2).mean() + ((clips - other_clips)[OTHERS] ** 2).mean()
+    found = consistency_loss([frames, clips], [other_frames, other_clips], OTHERS)
     torch.testing.assert_close(found, expected)
+    assert consistency_loss([frames, clips], [other_frames, other_clips], NOBODY) == 0
+    mask = torch.tensor([[True, False, False]]).expand(5, 3)
+    masked = consistency_loss([frames], [other_frames], OTHERS, mask)
+    torch.testing.assert_close(masked, ((frames - other_frames)[OTHERS, 0] ** 2).mean())
+
+
+def test_ramp_up() -> None:
+    assert [ramp_up(x) for x in (0.0, 0.5, 1.0, 3.0)] == pytest.approx([math.exp(-5), math.exp(-1.25), 1.0, 1.0])
 
 
 # tagging

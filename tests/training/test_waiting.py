@@ -60,7 +60,9 @@ def make_module(backbone: str = "fmn04", head: str = "none", **train: Any) -> tu
     config = RunConfig(built, SEQUENCE_HEADS.get(head)(), SyntheticConfig(), TrainConfig(**options))
     with META:
         module = SedModule(SedModel(ModelSpec(config.backbone, config.seq, CLASSES)).train(), config).to(META)
-    module.trainer = SimpleNamespace(world_size=1, current_epoch=0, global_rank=0, global_step=2)  # type: ignore[assignment]
+    module.trainer = SimpleNamespace(
+        world_size=1, current_epoch=0, global_rank=0, global_step=2, num_training_batches=9
+    )  # type: ignore[assignment]
     module.log = lambda *_, **__: None  # type: ignore[assignment, method-assign]
     optimizer, _ = build_optimizer(module.model, config.train, 10)
     return module, optimizer
@@ -70,7 +72,8 @@ def make_batch(module: SedModule, is_weak: torch.Tensor) -> Batch:
     grid, size = module.model.grid, len(is_weak)
     samples = int(SECONDS * grid.sample_rate)
     labels = torch.zeros(size, len(CLASSES), grid.num_frames(samples), device=META)
-    return Batch(torch.zeros(size, samples, device=META), labels, labels, torch.arange(size, device=META), is_weak, [])
+    batch = Batch.of_strong(torch.zeros(size, samples, device=META), labels, labels)
+    return batch._replace(kinds=2 * is_weak.long(), groups=is_weak.long())
 
 
 def step(module: SedModule, optimizer: Any = None, averaged: AveragedWeights | None = None) -> list[str]:
@@ -139,6 +142,11 @@ def test_no_part_waits() -> None:
         averaged.setup(SimpleNamespace(strategy=SimpleNamespace(root_device=META)), module, "fit")  # type: ignore[arg-type]
         averaged._latest_update_step = 1  # the first one copies
         copies[f"{head} {kind}"] = step(module, optimizer, averaged)
+    module, optimizer = make_module("crnn_cnn", mean_teacher=True)
+    averaged = AveragedWeights(0.9, teaches=True)
+    averaged.setup(SimpleNamespace(strategy=SimpleNamespace(root_device=META)), module, "fit")  # type: ignore[arg-type]
+    averaged._latest_update_step = 1
+    copies["mean teacher"] = step(module, optimizer, averaged)
     module, optimizer = make_module("fmn04_dcls")  # whose positions are held inside their kernels
     copies["positions"] = step(module, optimizer)
     assert not {part: names for part, names in copies.items() if len(names) > MOST_COPIES}

@@ -105,9 +105,7 @@ def check_hard(place: str, column: str, value: object) -> None:
     except ValueError:
         is_hard = False
     if not is_hard:
-        problem = (
-            f"{column}={value!r}, but labels with a weight are not supported here: every event counts as fully there"
-        )
+        problem = f"{column}={value!r}, but labels with a weight are not supported: every event counts as fully there"
         advice = f"drop the rows that are too uncertain, and set {column!r} to {certain} in the others"
         if column == SOFT_COLUMN:
             advice += f"; data=folder data.is_soft=true takes {column!r} as the label of each event"

@@ -114,7 +114,8 @@ class AudioSetConfig(DataConfig, abc.ABC):
         parts = {"train": train, "validation": validation, "test": test} if cut else {}
         totals = {part: Overhang.total(cut[clip.id] for clip in own if clip.id in cut) for part, own in parts.items()}
         return Splits(
-            self.classes(), JoinedParts([train, weak.clips]) if weak.clips else train, validation, test, skipped=messages, num_skipped=num_skipped,
+            self.classes(), JoinedParts([train, weak.clips]) if weak.clips else train, validation, test,
+            skipped=messages, num_skipped=num_skipped,
             evaluated_classes=self.evaluated_classes(), expected=expected,
             chosen_channel=self.chosen_channel,
             overhang={part: total for part, total in totals.items() if total},

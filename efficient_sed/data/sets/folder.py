@@ -60,8 +60,8 @@ class FolderConfig(DataConfig):
     """Table of training files with labels of the whole file, relative to root: `filename` and `event_labels`, which are
     joined by commas. The default is used if it is there; `null`: none."""
     unlabelled: str | None = "unlabelled"
-    """Folder of training files without labels, relative to root, for train.mean_teacher or another teacher. The default,
-    or `unlabeled`, is used if it is there; `null`: none."""
+    """Folder of training files without labels, relative to root, for train.mean_teacher or another teacher. The
+    default, or `unlabeled`, is used if it is there; `null`: none."""
     is_soft: bool = False
     """Whether the annotations have a column `confidence`, 0 to 1, that is the label of each event, as in MAESTRO Real;
     in scores an event counts from 0.5 on."""
@@ -190,14 +190,14 @@ def read_folder(
         further.append(Source(unlabelled, names, Group("unlabelled", "unlabelled"), str(unlabelled)))
     for source in further:
         logger.info("%s: %s %s training clips", source.where, f"{len(source.events):,}", source.group.kind)
-    audio_of, kind = dict.fromkeys(PARTS, audio), "soft" if is_soft else "strong"
+    audio_of = dict.fromkeys(PARTS, audio)
     return read_parts(
         audio_of, by_part, classes, on_error, num_workers, may_be_empty, skipped, channel,
-        kind=kind, further=further,
+        kind="soft" if is_soft else "strong", further=further,
     )  # fmt: skip
 
 
-def _read(path: Path, *, is_soft: bool) -> Mapping[str, Sequence[Event]]:
+def _read(path: Path, *, is_soft: bool) -> dict[str, list[Event]]:
     """Events of a table, by file name."""
     return read_annotations(path, is_soft=True)[""] if is_soft else reading_format(path).parse(path)
 
@@ -241,8 +241,8 @@ def read_parts(
         further: Training files of other kinds.
 
     Raises:
-        DataError: For a file of two parts or kinds, one that cannot be opened, an event beyond its file's end, or another part
-            without clips.
+        DataError: For a file of two parts or kinds, one that cannot be opened, an event beyond its file's end, or
+            another part without clips.
     """
     for first, second in itertools.combinations(events, 2):
         if shared := events[first].keys() & events[second].keys():

@@ -56,7 +56,7 @@ class ArrayColumns(ClipColumns):
 
 
 def gather(clips: Iterable[Clip]) -> ColumnPart:
-    """Clips of `AudioFile` and `ContainerAudio`, all of one channel and group, with known digests; the clips are not kept."""
+    """Clips of `AudioFile` and `ContainerAudio`, of one channel and group, with known digests; they are not kept."""
     names, paths, digests = [], [], bytearray()
     channels: set[int | None] = set()
     groups: set[Group] = set()

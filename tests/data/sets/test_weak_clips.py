@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from audioset_files import (
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.cli.main import main
 from efficient_sed.data.dataset import Item, TrainingClips, collate
-from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.events import FRAMEWISE, KINDS, PARTS, Clip, Group, Splits
 from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
+from efficient_sed.data.storage.columns import of_kinds
 from efficient_sed.errors import DataError
 
 TRAINING = [f"Y{video}.mp3" for split in ("balanced_train", "unbalanced_train") for video in SEGMENTS[split]]
@@ -75,11 +76,15 @@ def load(root: Path, weak_root: Path | None, **options: Any) -> Splits:
     ).load()
 
 
+def weak_of(splits: Splits) -> Sequence[Clip]:
+    return of_kinds(splits.train, ["unlabelled"])
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_layouts(roots: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     splits = load(roots / name / "strong", roots / name / "weak")
-    assert [clip.id for clip in splits.weak] == sorted(
+    assert [clip.id for clip in weak_of(splits)] == sorted(
         TRAINING
     )  # of seven two are evaluated, one of them without an evaluated class
     assert (
@@ -87,10 +92,12 @@ def test_layouts(roots: Path, name: str, caplog: pytest.LogCaptureFixture) -> No
         in caplog.messages
     )
     assert splits.expected is not None
-    assert splits.expected["weak"] == 22_160 + 2_041_789 - 2
-    assert {event.label for clip in splits.weak for event in clip.events} == {"Bark", "Speech", "Music"}
+    assert splits.expected["train"] == 103_463 + 22_160 + 2_041_789 - 2
+    assert {clip.group for clip in weak_of(splits)} == {Group("unlabelled", "weak")}
+    assert {event.label for clip in weak_of(splits) for event in clip.events} == {"Bark", "Speech", "Music"}
     alone = load(roots / name / "strong", None)
-    assert replace(splits, weak=(), expected=alone.expected, num_skipped=alone.num_skipped) == alone
+    strong = of_kinds(splits.train, FRAMEWISE)
+    assert replace(splits, train=strong, expected=alone.expected, num_skipped=alone.num_skipped) == alone
     reference = load(roots / "arrow" / "strong", roots / "arrow" / "weak")
     assert splits.manifest_hash == reference.manifest_hash != alone.manifest_hash
 
@@ -111,28 +118,32 @@ def test_hash_without_weak_clips(tiny_data: Splits) -> None:
                 repr((part, clip.id, clip.audio.content_hash(), round(clip.duration_s, 6), clip.events)).encode()
             )
     assert tiny_data.manifest_hash == digest.hexdigest()[:16]
-    assert replace(tiny_data, weak=tiny_data.test[:1]).manifest_hash != tiny_data.manifest_hash
+    for change in ({"kind": "soft"}, {"subset": "synthetic"}, {"annotated": tiny_data.classes}):
+        changed = tuple(replace(clip, **change) for clip in tiny_data.train)
+        assert replace(tiny_data, train=changed).manifest_hash != tiny_data.manifest_hash
 
 
 def test_held_out_clips_are_not_taught(roots: Path) -> None:
     splits = load(roots / "arrow" / "strong", roots / "arrow" / "weak", validation_share=0.5)
     assert splits.validation
-    assert 0 < len(splits.weak) < 5
-    assert {clip.id for clip in splits.weak} == {clip.id for clip in splits.train}
+    assert 0 < len(weak_of(splits)) < 5
+    assert {clip.id for clip in weak_of(splits)} == {clip.id for clip in of_kinds(splits.train, FRAMEWISE)}
 
 
 def test_targets_are_zeros(roots: Path) -> None:
     splits = load(roots / "arrow" / "strong", roots / "arrow" / "weak")
-    dataset = TrainingClips(splits.train, splits.classes, FrameGrid(), 10, 0, weak=splits.weak)
+    dataset = TrainingClips(splits.train, splits.classes, FrameGrid(), 10, 0)
     assert len(dataset) == 10
     strong, weak = dataset[0, 0], dataset[0, 5]
     assert isinstance(strong, Item)
     assert isinstance(weak, Item)
-    assert (splits.train[0].id, strong.is_weak, weak.is_weak) == (splits.weak[0].id, False, True)
+    assert splits.train[0].id == splits.train[5].id
     assert torch.equal(strong.waveform, weak.waveform)
     assert strong.targets.any()
     assert not weak.targets.any()
-    assert collate([strong, weak]).is_weak.tolist() == [False, True]
+    batch = collate([strong, weak])
+    assert [KINDS[kind] for kind in batch.kinds] == ["strong", "unlabelled"]
+    assert (batch.groups.tolist(), batch.is_taught.tolist(), batch.annotated) == ([0, 1], [False, False], None)
 
 
 def test_check_and_manifest(roots: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,15 +154,20 @@ def test_check_and_manifest(roots: Path, tmp_path: Path, capsys: pytest.CaptureF
         "data.num_workers=0",
     ]
     assert main(["data", "check", *words, "--manifest", str(tmp_path / "clips.jsonl")]) == 0
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│ weak")]
-    assert [cell.strip() for cell in row.split("│")[2:-1]] == ["2,063,947", "5", "0.0%", "0", ""]
-    lines = [json.loads(line) for line in (tmp_path / "clips.jsonl").read_text().splitlines()]
-    assert [line["part"] for line in lines] == ["train"] * 5 + ["validation"] * 3 + ["test"] * 3 + ["weak"] * 5
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith(("│ train", "│   strong", "│   weak"))]
+    assert [[cell.strip() for cell in row.split("│")[2:-1]] for row in rows] == [
+        ["2,167,410", "10", "0.0%", "0", ""],
+        ["", "5", "", "", ""],
+        ["", "5", "", "", ""],
+    ]
+    manifest = [json.loads(line) for line in (tmp_path / "clips.jsonl").read_text().splitlines()]
+    assert [line["part"] for line in manifest] == ["train"] * 10 + ["validation"] * 3 + ["test"] * 3
     assert main(["data", "pack", *words, str(tmp_path / "packed.h5")]) == 2
     assert (
         capsys.readouterr().err.splitlines()[-1]
-        == f"efficient-sed: {tmp_path}/packed.h5: a packed file has no place for the 5 weak clips; leave data.weak_root"
-        " away"
+        == f"efficient-sed: {tmp_path}/packed.h5: a packed file holds strong labels alone, and has no place for the 5 "
+        "clips 'weak' of the train part"
     )
 
 
@@ -201,4 +217,4 @@ def test_unreadable_weak_clips_are_counted(roots: Path, tmp_path: Path) -> None:
     shutil.copytree(roots / "folder" / "weak", tmp_path / "weak")
     spoil_mp3(tmp_path / "weak")
     splits = load(roots / "folder" / "strong", tmp_path / "weak", on_error="skip")
-    assert (len(splits.weak), splits.num_skipped["weak"], len(splits.skipped)) == (4, 1, 1)
+    assert (len(weak_of(splits)), splits.num_skipped["train"], len(splits.skipped)) == (4, 1, 1)
