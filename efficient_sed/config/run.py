@@ -27,10 +27,10 @@ class RunConfig:
     """The sequence head, by name: seq=tf; `none` for no head."""
     data: DataConfig
     """The data set, by name: data=synthetic."""
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     task: Literal["detection", "tagging"] = "detection"
     """What is learnt: `detection` is events in time (PSDS1), `tagging` the classes of whole clips (mAP), as in the
     pre-training of a backbone."""

@@ -103,9 +103,7 @@ def compose_batches(run: RunConfig, clips: Sequence[Clip], grid: FrameGrid) -> l
     if run.train.draws(count_by_subset(clips)) < run.train.batch_size:
         epoch = run.train.draws_per_epoch
         least = "one pass over a subset" if epoch is None else f"train.draws_per_epoch={epoch}"
-        raise DataError(
-            f"{least} does not fill a batch of train.batch_size={run.train.batch_size}; give smaller numbers"
-        )
+        raise DataError(f"{least} does not fill a batch of train.batch_size={run.train.batch_size}; give a smaller one")
     return shares
 
 

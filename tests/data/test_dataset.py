@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.samplers import Draw, EpochSampler
 from efficient_sed.data.storage.sources import AudioFile
+from efficient_sed.errors import DataError
 
 GRID = FrameGrid()
 CLASSES = ("even", "odd")
@@ -179,3 +181,20 @@ def test_generated_scenes_as_batches(tiny_data: Splits) -> None:
         assert {tiny_data.classes[k] for k in torch.nonzero(targets.any(1)).flatten()} == {
             event.label for event in clip.events
         }
+
+
+def test_classes_that_count(clips: list[Clip]) -> None:
+    """A mask for each clip; a batch of clips that are annotated for all classes has none."""
+    dog = [replace(clip, subset="dogs", annotated=("even",)) for clip in clips[:1]]
+    dataset = TrainingClips([*clips, *dog], CLASSES, GRID, 1.0, 0)
+    everything, own = dataset[0, 0], dataset[0, len(clips)]
+    assert collate([everything]).annotated is None
+    mask = collate([everything, own]).annotated
+    assert mask is not None
+    assert mask.tolist() == [[True] * len(CLASSES), [label == "even" for label in CLASSES]]
+    for annotated, message in (
+        ((), r"the clips 'dogs' are annotated for no class, so nothing could be learnt or scored; leave them out"),
+        (("evn",), r"the clips 'dogs' are annotated for 'evn', which is none of the classes; .*"),
+    ):
+        with pytest.raises(DataError, match=f"^{message}$"):
+            TrainingClips([replace(dog[0], annotated=annotated)], CLASSES, GRID, 1.0, 0)

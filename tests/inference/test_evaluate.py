@@ -306,3 +306,19 @@ def test_metrics_over_some_of_the_classes(windows: EvaluationWindows, task: str)
     result, reference = (task_metrics(collected, task) for collected in (some, two))
     assert result.pop("variant") == {**reference.pop("variant"), "num_classes_evaluated": 2}
     assert result == reference
+
+
+@pytest.mark.parametrize("task", ["detection", "tagging"])
+def test_classes_that_a_clip_is_not_annotated_for_are_never_found(windows: EvaluationWindows, task: str) -> None:
+    """Nobody looked for sirens in one clip: what is found there is no false alarm."""
+    clips = [
+        replace(windows.clips[0], events=(), subset="dogs", annotated=("dog",)),
+        replace(windows.clips[1], events=(Event(0.0, 20.0, "siren"),)),
+    ]
+    recorder = Recorder(task)
+    collected = ClipScores(EvaluationWindows(clips, CLASSES, windows.grid, 20), [recorder])
+    frames = torch.full((2, 2, 500), 0.9)
+    collected.add(torch.tensor([0, 1]), frames, torch.full((2, 2), 5.0))
+    masked, whole = (np.array(recorder.scores_by_clip[name]) for name in ("clip0", "clip1"))
+    assert (masked[..., 0].min(), whole.min()) == pytest.approx((0.9, 0.9) if task == "detection" else (5.0, 5.0))
+    assert masked[..., 1].max() <= 0

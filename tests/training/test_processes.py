@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.data.datamodule import SedDataModule
-from efficient_sed.data.events import Splits
+from efficient_sed.data.events import PARTS, Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import LostProcessError, PreemptedError
 from efficient_sed.experiment.compose import compose_run
@@ -122,6 +123,45 @@ def test_two_processes_train_and_score_like_one(
     )  # fmt: skip
     assert again.returncode == 0, again.stderr[-2000:]
     assert abs(json.loads(again.stdout)["psds1_macro"] - score) <= 1e-9
+
+
+@pytest.fixture
+def few_labels(tiny_data: Splits, tmp_path: Path) -> Path:
+    """A folder of four strong, two weak and two unlabelled scenes."""
+    root = tmp_path / "few"
+    (root / "unlabelled").mkdir(parents=True)
+    (root / "audio").mkdir()
+    rows: dict[str, list[str]] = {part: ["filename\tonset\toffset\tevent_label"] for part in PARTS}
+    weak = ["filename\tevent_labels"]
+    for part in PARTS:
+        for number, clip in enumerate(getattr(tiny_data, part)):
+            name, is_unlabelled = f"{part}{number}.flac", part == "train" and number >= 6
+            shutil.copy(str(clip.audio), root / ("unlabelled" if is_unlabelled else "audio") / name)
+            if part == "train" and 4 <= number < 6:
+                weak.append(f"{name}\t{','.join(sorted({event.label for event in clip.events}))}")
+            elif not is_unlabelled:
+                rows[part] += ["\t".join(map(str, (name, *event[:3]))) for event in clip.events] or [f"{name}\t\t\t"]
+    for part, lines in rows.items():
+        (root / f"{part}.tsv").write_text("\n".join(lines) + "\n")
+    (root / "weak.tsv").write_text("\n".join(weak) + "\n")
+    return root
+
+
+@pytest.mark.slow
+def test_two_processes_have_one_mean_teacher(tiny_config: SyntheticConfig, few_labels: Path, tmp_path: Path) -> None:
+    words = [word for word in overrides(tiny_config, tmp_path / "one") if not word.startswith("data")]
+    words += ["data=folder", f"data.root={few_labels}", "data.clip_seconds=3", "data.num_workers=0"]
+    words += ["train.mean_teacher=true", "train.augment.weak_mixup_probability=0", "classifier.pooling=attention"]
+    words += ["train.batch_size=8", "train.batch_clips={strong: 4, weak: 2, unlabelled: 2}", "train.draws_per_epoch=16"]
+    config = compose_run(words)
+    fit(config, config.data.load(), tmp_path / "alone", show_progress=False)
+    process = start([*words, f"output_dir={tmp_path / 'two'}", "train.devices=2"])
+    errors = finish(process)
+    assert process.returncode == 0, errors[-2000:]
+    (folder,) = (tmp_path / "two").iterdir()
+    assert_same_course(folder, tmp_path / "alone")
+    for name in ("train/loss_weak_epoch", "train/loss_consistency_epoch"):
+        assert column(folder, name) == pytest.approx(column(tmp_path / "alone", name), abs=LOSS_TOLERANCE), name
 
 
 @pytest.mark.long
