@@ -95,11 +95,11 @@ def stopped(
     return words, folder
 
 
-def assert_same_course(folder: Path, other: Path) -> None:
+def assert_same_course(folder: Path, other: Path, tolerance: float = LOSS_TOLERANCE) -> None:
     for name in ("train/loss_epoch", "val/loss"):
         ours, theirs = column(folder, name), column(other, name)
         assert len(ours) == len(theirs)
-        assert ours == pytest.approx(theirs, abs=LOSS_TOLERANCE, rel=0), name
+        assert ours == pytest.approx(theirs, abs=tolerance, rel=0), name
 
 
 @pytest.mark.slow
@@ -159,9 +159,11 @@ def test_two_processes_have_one_mean_teacher(tiny_config: SyntheticConfig, few_l
     errors = finish(process)
     assert process.returncode == 0, errors[-2000:]
     (folder,) = (tmp_path / "two").iterdir()
-    assert_same_course(folder, tmp_path / "alone")
+    assert_same_course(folder, tmp_path / "alone", 3 * LOSS_TOLERANCE)  # a sum of three terms
     for name in ("train/loss_weak_epoch", "train/loss_consistency_epoch"):
-        assert column(folder, name) == pytest.approx(column(tmp_path / "alone", name), abs=LOSS_TOLERANCE), name
+        found, expected = column(folder, name), column(tmp_path / "alone", name)
+        assert max(expected) > 0
+        assert found == pytest.approx(expected, rel=0.01), name
 
 
 @pytest.mark.long
