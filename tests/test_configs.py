@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from audioset_files import VIDEOS, mp3_files, write_hdf5, write_segments, write_tables
 from dcase2016_files import write_dcase2016
+from few_labels import write_few_labels
 from fold_files import write_esc50, write_ravdess
 from tut_files import write_tut
 from urbansound8k_files import write_urbansound8k
@@ -98,6 +99,12 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
         few = ["train.accumulate=1", "train.draws_per_epoch=4"]
         return compose_run([*typed, smallest, *few, f"data.root={audioset}", "data.layout=hdf5", "data.clip_seconds=2"])
     typed.append("backbone=fmn04")
+    if config.train.mean_teacher:
+        few = scenes.with_name("few_labels")
+        if not few.exists():
+            write_few_labels(few, compose_run([*SCENES, f"data.root={scenes}"]).data.load())
+        shares = "train.batch_clips={strong: 1, unlabelled: 1}"
+        return compose_run([*typed, "data=folder", f"data.root={few}", "data.clip_seconds=3", shares])
     if config.data.name == "synthetic":
         return compose_run([*typed, *SCENES, f"data.root={scenes}"])
     if config.data.name == "dcase2016_task2":

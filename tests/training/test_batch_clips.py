@@ -286,7 +286,7 @@ def test_batches_that_cannot_be_made(splits: Splits, teacher: str, train: dict[s
             r"train\.batch_clips={strong: 3, weak: 2} is not allowed: its sum is 5, and has to be train\.batch_size=8",
         ),
         (["train.batch_clips={}"], r"train\.batch_clips={} is not allowed: a table of subsets and clips, .*"),
-        (["train.batch_clips={strong: 0}"], r"train\.batch_clips={'strong': 0} is not allowed: a table of .*"),
+        (["train.batch_clips={strong: -1}"], r"train\.batch_clips={'strong': -1} is not allowed: a table of .*"),
         (["train.batch_clips={strong: a}"], r"train\.batch_clips={'strong': 'a'} is not allowed: a table of .*"),
         (["train.batch_clips=8"], r"train\.batch_clips=8 must be a table of keys and values"),
         (

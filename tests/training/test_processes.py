@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from damage import spoil
+from few_labels import write_few_labels
 from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
@@ -24,7 +24,7 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.data.datamodule import SedDataModule
-from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import LostProcessError, PreemptedError
 from efficient_sed.experiment.compose import compose_run
@@ -128,23 +128,8 @@ def test_two_processes_train_and_score_like_one(
 @pytest.fixture
 def few_labels(tiny_data: Splits, tmp_path: Path) -> Path:
     """A folder of four strong, two weak and two unlabelled scenes."""
-    root = tmp_path / "few"
-    (root / "unlabelled").mkdir(parents=True)
-    (root / "audio").mkdir()
-    rows: dict[str, list[str]] = {part: ["filename\tonset\toffset\tevent_label"] for part in PARTS}
-    weak = ["filename\tevent_labels"]
-    for part in PARTS:
-        for number, clip in enumerate(getattr(tiny_data, part)):
-            name, is_unlabelled = f"{part}{number}.flac", part == "train" and number >= 6
-            shutil.copy(str(clip.audio), root / ("unlabelled" if is_unlabelled else "audio") / name)
-            if part == "train" and 4 <= number < 6:
-                weak.append(f"{name}\t{','.join(sorted({event.label for event in clip.events}))}")
-            elif not is_unlabelled:
-                rows[part] += ["\t".join(map(str, (name, *event[:3]))) for event in clip.events] or [f"{name}\t\t\t"]
-    for part, lines in rows.items():
-        (root / f"{part}.tsv").write_text("\n".join(lines) + "\n")
-    (root / "weak.tsv").write_text("\n".join(weak) + "\n")
-    return root
+    write_few_labels(tmp_path / "few", tiny_data)
+    return tmp_path / "few"
 
 
 @pytest.mark.slow
