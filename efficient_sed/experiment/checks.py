@@ -6,8 +6,9 @@ import logging
 
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.check import summarise
-from efficient_sed.data.events import Splits
-from efficient_sed.data.storage.columns import durations
+from efficient_sed.data.events import LABELLED, Splits
+from efficient_sed.data.storage.columns import durations, of_kinds
+from efficient_sed.data.subsets import scorable
 from efficient_sed.errors import DataError, require
 from efficient_sed.models.sed import SedModel
 
@@ -21,7 +22,9 @@ def check_events(config: RunConfig, splits: Splits) -> None:
     has_teacher = bool(config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher)
     uses = {"validation": "score", "test": "score", **({} if has_teacher else {"train": "learn"})}
     for part, use in uses.items():
-        if not any(clip.events for clip in getattr(splits, part)):
+        clips = getattr(splits, part)
+        usable = of_kinds(clips, LABELLED) if part == "train" else scorable(clips, config.task)
+        if not any(clip.events for clip in usable):
             empty = f"the {part} part of data={config.data.name} holds no event, so there is nothing to {use}"
             raise DataError(f"{empty}; add some to its annotations")
 

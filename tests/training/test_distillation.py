@@ -25,6 +25,7 @@ from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.teachers.write import write_pseudo_labels
 from efficient_sed.training.augmentation import Augmented
+from efficient_sed.training.draws import KindRows
 from efficient_sed.training.losses import detection_loss
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.optim import build_optimizer
@@ -188,7 +189,8 @@ def test_clip_level_loss_by_hand(tiny_config: SyntheticConfig, tiny_data: Splits
     targets, taught = (torch.stack([item[index] for item in items]) for index in (1, 2))  # type: ignore[misc]
     mel = model.frontend(torch.stack([item[0] for item in items]))  # type: ignore[misc]
     output = model.eval()(mel)
-    losses = module._losses(Augmented(mel, targets, taught, [], torch.arange(4), torch.arange(0)), output)
+    rows = KindRows.of(torch.zeros(4), torch.zeros(4, dtype=torch.bool))
+    losses = module._losses(Augmented(mel, targets, taught, [], rows, None), output)
     logits = torch.from_numpy(np.load(tmp_path / "t.npy"))
     expected = torch.cat([logits.sigmoid(), targets.amax(-1)[2:]])
     torch.testing.assert_close(
