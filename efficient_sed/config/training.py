@@ -153,8 +153,8 @@ class TrainConfig:
         if self.batch_clips is None:
             return
         key, clips = "train.batch_clips", dict(self.batch_clips)
-        are_counts = all(type(number) is int and number >= 0 for number in clips.values())
-        require(any(clips.values()) and are_counts, key, clips, "a table of subsets and whole numbers of clips")
+        are_counts = all(type(number) is int and number >= 1 for number in clips.values())
+        require(bool(clips) and are_counts, key, clips, "a table of subsets and clips, 1 or more of each")
         total, typed = sum(clips.values()), f"{{{', '.join(f'{name}: {number}' for name, number in clips.items())}}}"
         same = f"its sum is {total}, and has to be train.batch_size={self.batch_size}"
         require(total == self.batch_size, key, typed, same)

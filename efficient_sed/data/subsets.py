@@ -66,8 +66,8 @@ def _members(clips: Sequence[Clip]) -> dict[str, np.ndarray]:
 def check_subsets(run: RunConfig, clips: Sequence[Clip]) -> None:
     """Raise a ConfigError if `train.batch_clips` names a subset that the training part has not."""
     there = count_by_subset(clips)
-    for name, number in (run.train.batch_clips or {}).items():
-        if number and name not in there:
+    for name in run.train.batch_clips or ():
+        if name not in there:
             counts = ", ".join(f"{own} ({count:,} clips)" for own, count in there.items())
             has = f"the training part has the subsets {counts}"
             raise ConfigError(f"train.batch_clips names {name!r}; {has}; {nearest(name, there)}")

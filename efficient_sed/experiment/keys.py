@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -42,6 +44,17 @@ def all_keys() -> dict[str, Text | None]:
                 key, kind = f"{prefix}{item.name}", texts.get(item.name)
                 found[key] = kind if found.get(key, kind) == kind else None
     return found
+
+
+@cache
+def table_keys() -> frozenset[str]:
+    """Keys of a run whose values are tables, such as `{a: 1, b: 2}`."""
+    return frozenset(
+        f"{group}.{name}"
+        for group, cls in option_groups().items()
+        for name, hint in typing.get_type_hints(cls).items()
+        if any(typing.get_origin(option) is Mapping for option in (hint, *typing.get_args(hint)))
+    )
 
 
 def text_keys() -> dict[str, Text]:

@@ -12,7 +12,7 @@ from hydra.errors import HydraException, OverrideParseException
 
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.experiment.hints import explain
-from efficient_sed.experiment.keys import all_keys, key_of, text_keys
+from efficient_sed.experiment.keys import all_keys, key_of, table_keys, text_keys
 from efficient_sed.experiment.text_values import Text, read_text, split_alternatives, text_fields
 
 MAX_POINTS = 10_000  # of a grid
@@ -67,6 +67,8 @@ def take_group(overrides: Sequence[str], group: str, cls: type[Any]) -> tuple[di
 def mark_texts(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """Replace each value that is text, or that Hydra cannot read, by a mark.
 
+    A table, too: Hydra would join it with that of a preset, and refuse new entries.
+
     Returns:
         The overrides with marks, and the replaced values by their mark.
     """
@@ -74,6 +76,12 @@ def mark_texts(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     for index, override in enumerate(overrides):
         check_form(override)
         kind = text_keys().get(key_of(override))
+        if key_of(override) in table_keys() and is_hydras(override):
+            (parsed,) = parse([override])
+            if not parsed.is_sweep_override():
+                texts[f"{MARK}{index}"] = parsed.value()
+                marked.append(f"{override.partition('=')[0]}={MARK}{index}")
+                continue
         if override.startswith("~") or (kind is None and is_hydras(override)):
             marked.append(override)
             continue

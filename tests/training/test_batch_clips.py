@@ -285,7 +285,7 @@ def test_batches_that_cannot_be_made(splits: Splits, teacher: str, train: dict[s
             ["train.batch_clips={strong: 3, weak: 2}", "train.batch_size=8"],
             r"train\.batch_clips={strong: 3, weak: 2} is not allowed: its sum is 5, and has to be train\.batch_size=8",
         ),
-        (["train.batch_clips={}"], r"train\.batch_clips={} is not allowed: a table of subsets and clips, .*"),
+        (["train.batch_clips={}"], r"train\.batch_clips={} is not allowed: a table of .*"),
         (["train.batch_clips={strong: -1}"], r"train\.batch_clips={'strong': -1} is not allowed: a table of .*"),
         (["train.batch_clips={strong: a}"], r"train\.batch_clips={'strong': 'a'} is not allowed: a table of .*"),
         (["train.batch_clips=8"], r"train\.batch_clips=8 must be a table of keys and values"),
@@ -331,3 +331,14 @@ def test_batch_clips_survive_a_round_trip() -> None:
     config = compose_run(["train.batch_clips={strong: 3, weak: 5}", "train.batch_size=8"])
     assert config.train.batch_clips == {"strong": 3, "weak": 5}
     assert from_dict(RunConfig, yaml.safe_load(to_yaml(config))) == config
+
+
+def test_a_table_that_is_typed_replaces_that_of_a_preset() -> None:
+    preset = ["experiment=mean_teacher", "train.batch_size=12"]
+    assert compose_run([*preset, "train.batch_clips={strong: 8, weak: 4}"]).train.batch_clips == {
+        "strong": 8,
+        "weak": 4,
+    }
+    assert compose_run([*preset, "train.batch_clips=null"]).train.batch_clips is None
+    words = [*preset, "train.batch_clips.strong=4"]  # one entry of it
+    assert compose_run(words).train.batch_clips == {"strong": 4, "unlabelled": 8}
