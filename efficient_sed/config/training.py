@@ -219,7 +219,5 @@ class TrainConfig:
             return self.draws_per_epoch
         one_pass = sum(num_clips.values())
         if self.batch_clips is not None:
-            one_pass = self.batch_size * min(
-                num_clips[name] // number for name, number in self.batch_clips.items() if number
-            )
+            one_pass = self.batch_size * min(num_clips[name] // number for name, number in self.batch_clips.items())
         return max(one_pass, self.min_steps_per_epoch * self.accumulate * self.batch_size)
