@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
-from efficient_sed.data.events import Event, merge_overlapping
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
 
 COLUMNS = ("filename", "event_labels")
 
@@ -24,6 +27,8 @@ def read_weak_labels(path: Path, classes: Sequence[str]) -> dict[str, tuple[Even
     Raises:
         DataError: If it cannot be read, names a file twice, or a label that is no class; with its line number.
     """
+    from efficient_sed.data.events import Event, merge_overlapping  # needs numpy, which `--help` does without
+
     if not path.is_file():
         raise DataError(f"{path}: no such table of weak labels")
     known, found = frozenset(classes), dict[str, tuple[Event, ...]]()
