@@ -16,7 +16,14 @@ from efficient_sed.data.dataset import Batch, EvaluationWindows, TrainingClips, 
 from efficient_sed.data.events import Splits
 from efficient_sed.data.samplers import ComposedSampler, EpochSampler, Share
 from efficient_sed.data.stored_teacher import stored_teacher, with_teacher
-from efficient_sed.data.subsets import balanced_weights, compose_batches, count_by_subset, scorable, taught
+from efficient_sed.data.subsets import (
+    balanced_weights,
+    check_subsets,
+    compose_batches,
+    count_by_subset,
+    scorable,
+    taught,
+)
 from efficient_sed.errors import DataError
 
 
@@ -37,6 +44,7 @@ class SedDataModule(pl.LightningDataModule):
     def __init__(self, run: RunConfig, splits: Splits, grid: FrameGrid) -> None:
         super().__init__()
         self.run, self.config, self.splits, self.grid = run, run.data, splits, grid
+        check_subsets(run, splits.train)
         pseudo_labels = stored_teacher(self.config, splits, grid)
         if not self.config.has_labels:
             splits = self.splits = with_teacher(run, splits, pseudo_labels, grid)

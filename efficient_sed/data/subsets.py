@@ -64,9 +64,12 @@ def _members(clips: Sequence[Clip]) -> dict[str, np.ndarray]:
 
 
 def check_subsets(run: RunConfig, clips: Sequence[Clip]) -> None:
-    """Raise a ConfigError if `train.batch_clips` names a subset that the training part has not."""
-    there = count_by_subset(clips)
+    """Raise a ConfigError if `train.batch_clips` names a subset that is not there, or from which nothing is learnt."""
+    there, learnt = count_by_subset(clips), count_by_subset(taught(run, clips, is_silent=True))
     for name in run.train.batch_clips or ():
+        if name in there and name not in learnt:
+            alone = f"train.batch_clips names {name!r}, whose clips are unlabelled, and nothing teaches on them"
+            raise ConfigError(f"{alone}; give train.mean_teacher=true, or leave the subset out")
         if name not in there:
             counts = ", ".join(f"{own} ({count:,} clips)" for own, count in there.items())
             has = f"the training part has the subsets {counts}"
@@ -80,10 +83,8 @@ def compose_batches(run: RunConfig, clips: Sequence[Clip], grid: FrameGrid) -> l
     classes are always drawn by these.
 
     Raises:
-        ConfigError: If it names a subset that there is not.
         DataError: If no whole batch can be made, or balanced clips hold no event.
     """
-    check_subsets(run, clips)
     wanted, members = dict(run.train.batch_clips or {}), _members(clips)
     shares = []
     for name, mask in members.items():

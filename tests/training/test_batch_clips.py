@@ -268,6 +268,11 @@ def test_clips_without_use(splits: Splits, teacher: str, caplog: pytest.LogCaptu
             r"did you mean 'weak'\?.*",
         ),
         (
+            {"teacher": ()},
+            r"train\.batch_clips names 'weak', whose clips are unlabelled, and nothing teaches on them; give "
+            r"train\.mean_teacher=true, or leave the subset out",
+        ),
+        (
             {"batch_clips": None, "sampler": "balanced"},
             r"train\.sampler=balanced never draws a clip without .*",
         ),
