@@ -1,35 +1,58 @@
-"""A folder of audio files with tab-separated annotations, DESED style: `filename onset offset event_label`.
+"""A folder of audio files with annotations, such as DESED's tables: `filename onset offset event_label`.
 
-A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of
-one file.
+A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, a folder of
+files, one for each recording, or a column of one table.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import ONE_OR_LIST
-from efficient_sed.data.annotations.contract import reading_format
-from efficient_sed.data.annotations.tsv import read_annotations
+from efficient_sed.data.annotations.audio_names import named_as_audio
+from efficient_sed.data.annotations.contract import Annotations
+from efficient_sed.data.annotations.reading import NO_COLUMNS, read_annotations, read_parts_table
 from efficient_sed.data.events import PARTS, Clip, Event, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import DataError, nearest, require
-from efficient_sed.registry import DATASETS
+from efficient_sed.registry import ANNOTATION_FORMATS, DATASETS
 
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")
 }
 SHOWN_FILES = 3  # of those that are missing
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Columns of tables of annotations that are named in no usual way."""
+
+    filename: str | None = None
+    """Column of the audio file. Default null: found by its usual names; a table without one is about the recording that
+    it is called after."""
+    onset: str | None = None
+    """Column of the times in seconds at which events begin. Default null: found by its usual names."""
+    offset: str | None = None
+    """Column of the times in seconds at which events end. Default null: found by its usual names."""
+    label: str | None = None
+    """Column of the labels; in a TextGrid the tier that holds them. Default null: found by its usual names."""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The names that are not null."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @DATASETS.register("folder")
@@ -37,13 +60,15 @@ SHOWN_FILES = 3  # of those that are missing
 class FolderConfig(DataConfig):
     """Own recordings: audio under `root`/`audio`, annotations beside it."""
 
+    location_keys: ClassVar[tuple[str, ...]] = ("root", "annotation_format", "columns")  # how it is read, not what
     root: str = "data"
     """Folder of the data set."""
     audio: str = "audio"
     """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
     train: str | None = "train.tsv"
-    """Annotations of the training part, relative to root. `null`: all audio files that stand in no other part,
-    unlabelled, for a teacher."""
+    """Annotations of the training part, relative to root: a file, or a folder with one for each recording, in any of
+    the formats of `efficient-sed data convert`. `null`: all audio files that stand in no other part, unlabelled, for
+    a teacher."""
     validation: str | None = "validation.tsv"
     """Annotations that choose the best epoch; `null` if nothing is trained."""
     test: str | None = "test.tsv"
@@ -52,6 +77,10 @@ class FolderConfig(DataConfig):
     """One file for all parts instead of three, with the part of each row in the column `split_column`."""
     split_column: str = "split"
     """Column with train, validation or test in each row of `annotations`."""
+    annotation_format: str | None = None
+    """Format of the annotations, such as `raven`. Default null: recognised by what is in the files."""
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    """Columns of tables that are named in no usual way."""
     classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
     """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet. Default null: all labels of the
     annotations, sorted."""
@@ -64,6 +93,10 @@ class FolderConfig(DataConfig):
             self.classes,
             "at least one label, none twice",
         )
+        if self.annotation_format is not None:
+            names = ANNOTATION_FORMATS.names()
+            is_known = self.annotation_format in names
+            require(is_known, "data.annotation_format", self.annotation_format, nearest(self.annotation_format, names))
 
     @property
     def has_labels(self) -> bool:
@@ -82,11 +115,15 @@ class FolderConfig(DataConfig):
             classes = CLASS_LISTS[classes[0]]()
         channel, names = self.channel_number, FolderNames(root)
         audio = names.path(self.audio)
+        files: Mapping[str, Path | None] | Path
         if self.annotations is None:
             files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
-            return read_folder(audio, files, classes, self.on_error, self.pool_size, channel=channel)
-        annotations = names.path(self.annotations)
-        return read_folder(audio, annotations, classes, self.on_error, self.pool_size, self.split_column, channel)
+        else:
+            files = names.path(self.annotations)
+        return read_folder(
+            audio, files, classes, self.on_error, self.pool_size, self.split_column, channel, self.annotation_format,
+            self.columns.given,
+        )  # fmt: skip
 
 
 def read_folder(
@@ -97,18 +134,22 @@ def read_folder(
     num_workers: int = 2,
     split_column: str = "split",
     channel: int | None = None,
+    annotation_format: str | None = None,
+    columns: Mapping[str, str] = NO_COLUMNS,
 ) -> Splits:
     """Clips by part, durations read from the files.
 
     Args:
         audio: Folder of the audio files.
-        annotations: One table per part, or one table of all. A training part of None is all audio that is in no other
-            part, unlabelled; another part of None is empty.
+        annotations: One file or folder of files per part, or one table of all. A training part of None is all audio
+            that is in no other part, unlabelled; another part of None is empty.
         classes: Allowed labels in logit order; default None, all that occur, sorted.
         on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
         num_workers: Threads that read the headers of files.
         split_column: Column of a single table that names the part.
         channel: Of the files, counted from 1; default None, the mean of all.
+        annotation_format: Of the annotations; default None, recognised by their content.
+        columns: Names of columns by role, where they are not the usual ones.
 
     Raises:
         DataError: For a missing folder, file or column, a bad time or label, no training clip; the message names file
@@ -118,9 +159,13 @@ def read_folder(
         raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
     skipped: list[str] = []
     if isinstance(annotations, Path):
-        by_part = read_annotations(annotations, split_column, PARTS)
+        table = read_parts_table(annotations, split_column, PARTS, annotation_format, columns)
+        by_part = {part: _true_events(found, audio, annotations) for part, found in table.items()}
     else:
-        by_part = {part: {} if path is None else reading_format(path).parse(path) for part, path in annotations.items()}
+        by_part = {
+            part: {} if path is None else _true_events(read_annotations(path, annotation_format, columns), audio, path)
+            for part, path in annotations.items()
+        }
         if annotations["train"] is None:
             paths = find_audio(audio, skipped if on_error == "skip" else None)
             found = [path.relative_to(audio).as_posix() for path in paths]
@@ -143,6 +188,14 @@ def read_folder(
     may_be_empty = [part for part in ("validation", "test") if files.get(part, audio) is None]
     audio_of = dict.fromkeys(PARTS, audio)
     return read_parts(audio_of, by_part, classes, on_error, num_workers, may_be_empty, skipped, channel)
+
+
+def _true_events(found: Annotations, audio: Path, path: Path) -> dict[str, list[Event]]:
+    """Annotated events by audio file; every one counts as fully there."""
+    if found.has_scores:
+        logger.info("%s: scores of its events are not used", path)
+    named = named_as_audio(found.events, audio, path if path.is_dir() else None)
+    return {name: [event._replace(score=1.0) for event in events] for name, events in named.items()}
 
 
 def read_parts(

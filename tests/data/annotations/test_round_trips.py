@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import efficient_sed as es
 from efficient_sed.data.annotations.contract import check_labels, check_names, format_events
+from efficient_sed.data.annotations.reading import read_annotations
 from efficient_sed.data.annotations.tables import split_rows
-from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import Event
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.spelling import canonical
@@ -66,7 +66,7 @@ def read(text: str, output_format: str, folder: Path) -> Read:
         (folder / "found.tsv").write_bytes(text.encode())
         found = {
             name: [event.label for event in events]
-            for name, events in read_annotations(folder / "found.tsv")[""].items()
+            for name, events in read_annotations(folder / "found.tsv").events.items()
         }
         by_csv: dict[str, list[str]] = {}
         for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"):

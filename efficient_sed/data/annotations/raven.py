@@ -1,0 +1,117 @@
+"""Raven's selection tables, of one recording or, with `Begin File` or `Begin Path`, of many.
+
+https://www.ravensoundsoftware.com/knowledge-base/ (Raven Pro user's manual, chapter 6). In a table of many recordings
+`Begin Time (s)` counts from the first one's start, and `File Offset (s)` from the own one's. A selection that is drawn
+in a waveform and a spectrogram has a row for each view, and counts once. BirdNET's selection tables are of this kind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath, PureWindowsPath
+
+from efficient_sed.data.annotations.contract import Annotations, Source
+from efficient_sed.data.annotations.event_tables import TableFormat, header_of
+from efficient_sed.data.annotations.tables import Row, join_row
+from efficient_sed.errors import DataError
+from efficient_sed.registry import ANNOTATION_FORMATS
+
+BEGIN, END, FILE_OFFSET = "Begin Time (s)", "End Time (s)", "File Offset (s)"
+FILES = ("Begin Path", "Begin File")
+LABELS = ("Annotation", "Species", "Label", "Common Name", "Class", "Sound Type", "Call Type", "Tag", "Species Code")
+SCORES = ("Score", "Confidence")
+STANDARD = ("Selection", "View", "Channel", BEGIN, END, "Low Freq (Hz)", "High Freq (Hz)", "Begin File", FILE_OFFSET)
+WHOLE_RANGE = ("0.0", "8000.0")  # Hz: a selection has frequencies, an event has none
+
+
+@ANNOTATION_FORMATS.register("raven")
+class Raven(TableFormat):
+    """Written for one recording; detections are corrected in Raven and saved there, so they are never replaced."""
+
+    ending = ".Table.1.selections.txt"
+    holds_many = False
+
+    def format(self, annotations: Annotations) -> str:
+        """Write events; see `AnnotationFormat.format`."""
+        ((file, found),) = annotations.events.items()
+        own = ("Annotation", "Score") if annotations.has_scores else ("Annotation",)
+        rows: list[list[object]] = [[*STANDARD, *own]]
+        for number, event in enumerate(found, 1):
+            onset, offset = f"{event.onset_s:.6f}", f"{event.offset_s:.6f}"
+            values = (event.label, f"{event.score:.4f}")[: len(own)]
+            file_name = PurePosixPath(file).name
+            rows.append([number, "Spectrogram 1", 1, onset, offset, *WHOLE_RANGE, file_name, onset, *values])
+        return "".join(map(join_row, rows))
+
+    def recognises(self, source: Source) -> bool:
+        """Recognise its columns of times; see `AnnotationFormat.recognises`."""
+        return {BEGIN, END} <= set(header_of(source, "\t"))
+
+    def columns(self, source: Source) -> dict[str, str]:
+        """Return Raven's own, and the first that usually holds labels; see `TableFormat.columns`."""
+        header = header_of(source, "\t")
+        lower = {name.lower(): name for name in reversed(header)}
+        usual = {"filename": FILES, "label": LABELS, "score": SCORES}
+        found = {
+            role: [lower[name.lower()] for name in names if name.lower() in lower] for role, names in usual.items()
+        }
+        known = {"onset": BEGIN, "offset": END} | {role: names[0] for role, names in found.items() if names}
+        known |= dict(source.columns)
+        if "label" not in known:
+            listed = ", ".join(header)
+            raise DataError(f"{source.path}: no column of labels; found: {listed}; name it: label=COLUMN")
+        return known
+
+    def prepared(self, source: Source, columns: Mapping[str, str], rows: list[Row]) -> tuple[Iterable[Row], list[str]]:
+        """Count selections once, with times and names of the own recording; see `TableFormat.prepared`."""
+        views: dict[tuple[str, ...], str] = {}
+        kept: list[Row] = []
+        for place, row in rows:
+            number, view = row.get("Selection", ""), row.get("View", "")
+            key = (number, *(row.get(column, "") for column in (columns["onset"], columns["offset"], *FILES)))
+            if number and view and views.setdefault(key, view) != view:
+                continue
+            kept.append((place, _in_file(place, row, columns)))
+        if "filename" in columns:
+            names = _names([row[columns["filename"]] or row.get(FILES[1], "") for _, row in kept], source)
+            for (_, row), name in zip(kept, names, strict=True):
+                row[columns["filename"]] = name
+        num_twice = len(rows) - len(kept)
+        note = f"{source.path}: {num_twice:,} rows show a selection in a second view: counted once"
+        return kept, [note] if num_twice else []
+
+    def is_detections(self, start: str) -> bool:
+        """Never; see the class."""
+        return False
+
+
+def _in_file(place: str, row: dict[str, str], columns: Mapping[str, str]) -> dict[str, str]:
+    """A row whose times count from the start of its recording."""
+    if columns["onset"] != BEGIN or not row.get(FILE_OFFSET):
+        return row
+    onset, offset, own = row[BEGIN], row[columns["offset"]], row[FILE_OFFSET]
+    try:
+        end = round(float(own) + (float(offset) - float(onset)), 9)
+    except ValueError:
+        raise DataError(
+            f"{place}: {BEGIN}={onset!r}, {END}={offset!r}, {FILE_OFFSET}={own!r} are not seconds"
+        ) from None
+    return row | {BEGIN: own, columns["offset"]: str(end)}
+
+
+def _names(raw: list[str], source: Source) -> list[str]:
+    """Names of recordings: absolute paths relative to the folder that they share, and the table's own recording."""
+    paths = {name: PurePosixPath(PureWindowsPath(name).as_posix() if "\\" in name else name) for name in set(raw)}
+    if absolute := [path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]]:
+        try:
+            shared = os.path.commonpath([path.parent for path in absolute])
+        except ValueError:  # on several drives
+            shared = ""
+        for name, path in paths.items():
+            if path in absolute and shared:
+                paths[name] = path.relative_to(shared)
+    own = PurePosixPath(source.recording)
+    if len(paths) == 1 and next(iter(paths.values())).stem in (own.name, own.stem):  # the table lies as its sound does
+        paths = {name: own.parent / path.name for name, path in paths.items()}
+    return ["" if not name else paths[name].as_posix() for name in raw] if any(raw) else [source.recording] * len(raw)
