@@ -37,12 +37,14 @@ class Jams(AnnotationFormat):
         ((file, found),) = annotations.events.items()
         duration_s = annotations.durations_s.get(file)
         seconds = None if duration_s is None else round(duration_s, 6)
-        data: list[dict[str, float | str | None]] = [
-            {"time": round(e.onset_s, 6), "duration": round(e.offset_s - e.onset_s, 6)}
-            | {"value": e.label, "confidence": round(e.score, 4) if annotations.has_scores else None}
+        data: list[dict[str, Any]] = [
+            {
+                "time": round(e.onset_s, 6), "duration": round(e.offset_s - e.onset_s, 6),
+                "value": e.label, "confidence": round(e.score, 4) if annotations.has_scores else None,
+            }
             for e in found
-        ]
-        made: dict[str, str] = {"annotation_tools": TOOL, "data_source": "program"} if annotations.has_scores else {}
+        ]  # fmt: skip
+        made = {"annotation_tools": TOOL, "data_source": "program"} if annotations.has_scores else {}
         annotation = {
             "annotation_metadata": made,
             "namespace": "segment_open", "data": data, "sandbox": {}, "time": 0, "duration": seconds,

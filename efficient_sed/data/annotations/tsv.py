@@ -22,7 +22,5 @@ class Tsv(TableFormat):
 
     def columns(self, source: Source) -> dict[str, str]:
         """Return those of DESED where the user names no others; see `TableFormat.columns`."""
-        known: dict[str, str] = dict(zip(("filename", "onset", "offset", "label"), EVENT_COLUMNS, strict=True)) | dict(
-            source.columns
-        )
+        known = dict(zip(("filename", "onset", "offset", "label"), EVENT_COLUMNS, strict=True)) | dict(source.columns)
         return known | ({"score": "score"} if "score" in header_of(source, "\t") else {})
