@@ -6,8 +6,11 @@ own name. BirdNET's tables of results are read so, their `Confidence` as score. 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from efficient_sed.data.annotations.contract import Source
-from efficient_sed.data.annotations.event_tables import TableFormat, header_of
+from efficient_sed.data.annotations.event_tables import TableFormat, header_of, missing_column, relative_names
+from efficient_sed.data.annotations.tables import Row
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -47,9 +50,20 @@ class Csv(TableFormat):
         delimiter = self.delimiter(source)
         known = _known(source, delimiter)
         if missing := next((role for role in NEEDED if role not in known), None):
-            found = ", ".join(header_of(source, delimiter)) or "nothing"
-            raise DataError(f"{source.path}: no column of {missing}s; found: {found}; name it: {missing}=COLUMN")
+            raise DataError(f"{source.path}: {missing_column(missing, header_of(source, delimiter))}")
         return known
+
+    def prepared(self, source: Source, columns: Mapping[str, str], rows: list[Row]) -> tuple[Iterable[Row], list[str]]:
+        """Return rows with decimal points, and relative paths; see `TableFormat.prepared`."""
+        has_commas = self.delimiter(source) == ";"  # as spreadsheets write 0,5 where they separate by semicolons
+        paths = relative_names({row[columns["filename"]] for _, row in rows} if "filename" in columns else ())
+        for _, row in rows:
+            for role in ("onset", "offset", "score") if has_commas else ():
+                if role in columns:
+                    row[columns[role]] = row[columns[role]].replace(",", ".")
+            if "filename" in columns and (name := row[columns["filename"]]):
+                row[columns["filename"]] = paths[name].as_posix()
+        return rows, []
 
 
 def _known(source: Source, delimiter: str) -> dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, ClassVar
 
 from efficient_sed.data.annotations._events import make_event
@@ -26,6 +27,8 @@ class TableFormat(AnnotationFormat):
     """Rows of events. Subclasses find the columns of their files by role: filename, onset, offset, label, score."""
 
     written_delimiter: ClassVar[str] = "\t"
+    known_columns: ClassVar[tuple[str, ...]] = ()
+    """Columns that need no mention where they are not used."""
 
     @abc.abstractmethod
     def columns(self, source: Source) -> dict[str, str]:
@@ -64,7 +67,7 @@ class TableFormat(AnnotationFormat):
         used = [*columns.values(), *([split_column] if split_column else [])]
         between = {"\t": "tabs", ",": "commas", ";": "semicolons"}[delimiter]
         needed = f", separated by {between}: {' '.join(columns[role] for role in columns if role != 'score')}"
-        log_unused(str(source.path), header_of(source, delimiter), used)
+        log_unused(str(source.path), header_of(source, delimiter), [*used, *self.known_columns])
         table = list(read_table(source.path, source.text, used, needed, delimiter))
         rows, notes = self.prepared(source, columns, table)
         by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (parts if split_column else ("",))}
@@ -124,6 +127,24 @@ class TableFormat(AnnotationFormat):
 def header_of(source: Source, delimiter: str) -> list[str]:
     """The names of a table's columns."""
     return next((fields for _, fields in split_rows([source.header], delimiter)), [])
+
+
+def missing_column(role: str, header: Sequence[str]) -> str:
+    """Message about a column that a table lacks, and how it is named."""
+    found = ", ".join(header) or "nothing"
+    return f"no column of {role}s; found: {found}; name it as --column {role}=NAME, or data.columns.{role}=NAME"
+
+
+def relative_names(raw: Iterable[str]) -> dict[str, PurePosixPath]:
+    """Paths of recordings by how they are written, those of Windows too; absolute ones from the folder they share."""
+    paths = {name: PurePosixPath(PureWindowsPath(name).as_posix() if "\\" in name else name) for name in raw}
+    if absolute := [path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]]:
+        try:
+            shared = os.path.commonpath([path.parent for path in absolute])
+        except ValueError:  # on several drives
+            return paths
+        return {name: path.relative_to(shared) if path in absolute else path for name, path in paths.items()}
+    return paths
 
 
 def _recording(source: Source, columns: Mapping[str, str], place: str, row: Mapping[str, str]) -> str:

@@ -7,12 +7,11 @@ in a waveform and a spectrogram has a row for each view, and counts once. BirdNE
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 
 from efficient_sed.data.annotations.contract import Annotations, Source
-from efficient_sed.data.annotations.event_tables import TableFormat, header_of
+from efficient_sed.data.annotations.event_tables import TableFormat, header_of, missing_column, relative_names
 from efficient_sed.data.annotations.tables import Row, join_row
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
@@ -31,6 +30,7 @@ class Raven(TableFormat):
 
     ending = ".Table.1.selections.txt"
     holds_many = False
+    known_columns = (*STANDARD, *FILES)
 
     def format(self, annotations: Annotations) -> str:
         """Write events; see `AnnotationFormat.format`."""
@@ -59,8 +59,7 @@ class Raven(TableFormat):
         known = {"onset": BEGIN, "offset": END} | {role: names[0] for role, names in found.items() if names}
         known |= dict(source.columns)
         if "label" not in known:
-            listed = ", ".join(header)
-            raise DataError(f"{source.path}: no column of labels; found: {listed}; name it: label=COLUMN")
+            raise DataError(f"{source.path}: {missing_column('label', header)}")
         return known
 
     def prepared(self, source: Source, columns: Mapping[str, str], rows: list[Row]) -> tuple[Iterable[Row], list[str]]:
@@ -101,17 +100,8 @@ def _in_file(place: str, row: dict[str, str], columns: Mapping[str, str]) -> dic
 
 
 def _names(raw: list[str], source: Source) -> list[str]:
-    """Names of recordings: absolute paths relative to the folder that they share, and the table's own recording."""
-    paths = {name: PurePosixPath(PureWindowsPath(name).as_posix() if "\\" in name else name) for name in set(raw)}
-    if absolute := [path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]]:
-        try:
-            shared = os.path.commonpath([path.parent for path in absolute])
-        except ValueError:  # on several drives
-            shared = ""
-        for name, path in paths.items():
-            if path in absolute and shared:
-                paths[name] = path.relative_to(shared)
-    own = PurePosixPath(source.recording)
-    if len(paths) == 1 and next(iter(paths.values())).stem in (own.name, own.stem):  # the table lies as its sound does
+    """Names of the recordings of rows; a table of one is about that which lies as the table does."""
+    paths, own = relative_names(set(raw)), PurePosixPath(source.recording)
+    if len(paths) == 1 and next(iter(paths.values())).stem in (own.name, own.stem):
         paths = {name: own.parent / path.name for name, path in paths.items()}
-    return ["" if not name else paths[name].as_posix() for name in raw] if any(raw) else [source.recording] * len(raw)
+    return [paths[name].as_posix() if name else source.recording for name in raw]

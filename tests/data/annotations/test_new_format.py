@@ -68,7 +68,7 @@ def test_a_format_from_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with added(ANNOTATION_FORMATS, tmp_path / "plugin", "kaleidoscope", SOURCE.format(holds_many=holds_many)):
         help_text = detect_help(capsys)
         assert "kaleidoscope" in help_text
-        assert ("kaleidoscope and npz" in help_text) is not holds_many
+        assert ("kaleidoscope, raven, textgrid and npz" in help_text) is not holds_many
         events = {"a.wav": [Event(0.5, 1.25, "dog")]}
         text = format_events(events, "kaleidoscope")
         assert text == "a.wav;0.5;1.25;dog\n"
