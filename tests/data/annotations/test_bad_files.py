@@ -64,8 +64,8 @@ BAD: list[tuple[str, str, str]] = [
     ("a.csv", "filename,start,end,label\n,0,1,x\n", "a.csv:2: the filename is empty"),
     (
         "notes.txt", "to do\n",
-        "notes.txt: begins with 'to do', which is no annotation format that is known; tried: audacity, csv, jams, json, "
-        "raven, rttm, textgrid, tsv",
+        "notes.txt: begins with 'to do', which is no annotation format that is known; tried: audacity, csv, jams, "
+        "json, raven, rttm, textgrid, tsv",
     ),
     ("empty.txt", "", "empty.txt: begins with '', which is no annotation format"),
 ]  # fmt: skip
