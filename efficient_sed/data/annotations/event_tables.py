@@ -138,7 +138,7 @@ def missing_column(role: str, header: Sequence[str]) -> str:
 def relative_names(raw: Iterable[str]) -> dict[str, PurePosixPath]:
     """Paths of recordings by how they are written, those of Windows too; absolute ones from the folder they share."""
     paths = {name: PurePosixPath(PureWindowsPath(name).as_posix() if "\\" in name else name) for name in raw}
-    if absolute := [path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]]:
+    if absolute := {path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]}:
         try:
             shared = os.path.commonpath([path.parent for path in absolute])
         except ValueError:  # on several drives

@@ -99,7 +99,9 @@ class Jams(AnnotationFormat):
 def _annotations(content: Any) -> list[Any] | None:
     """The annotations of JAMS; None if it is other JSON."""
     found = content.get("annotations") if isinstance(content, dict) else None
-    is_jams = isinstance(found, list) and all(isinstance(each, dict) and "namespace" in each for each in found)
+    is_jams = isinstance(found, list) and all(
+        isinstance(each, dict) and isinstance(each.get("namespace"), str) for each in found
+    )
     return found if is_jams and ("file_metadata" in content or found) else None
 
 

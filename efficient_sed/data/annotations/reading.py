@@ -42,7 +42,7 @@ def open_source(path: Path, columns: Mapping[str, str] = NO_COLUMNS, folder: Pat
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
-    own = path.with_name(_ENDINGS.sub("", path.name) or path.name)
+    own = path.with_name(_ENDINGS.sub("", path.name).strip(".") or path.name)
     recording = own.relative_to(folder).as_posix() if folder else own.name
     return Source(path, read_text(path), canonical(recording), columns)
 

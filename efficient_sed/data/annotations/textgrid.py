@@ -7,6 +7,7 @@ have no length, and are left out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -107,8 +108,11 @@ class _Reader:
         if match.lastgroup != kind:
             line = match.string.count("\n", 0, match.start()) + 1
             raise DataError(f"{self._path}:{line}: a broken TextGrid: {match[0][:40]!r}, where a {kind} is due")
-        value = match[kind]
-        return float(value) if kind == "number" else value.replace('""', '"')
+        if kind != "number":
+            return match[kind].replace('""', '"')
+        if not math.isfinite(value := float(match[kind])):
+            raise DataError(f"{self._path}: a broken TextGrid: {match[0][:40]} is too large a number")
+        return value
 
 
 def _tiers(events: Sequence[Event]) -> list[tuple[str, list[Event]]]:

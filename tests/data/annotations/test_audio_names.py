@@ -9,7 +9,7 @@ import pytest
 from efficient_sed.cli.main import main
 from efficient_sed.data.annotations.audio_names import named_as_audio
 from efficient_sed.data.events import Event
-from efficient_sed.data.sets.folder import ColumnNames, FolderConfig
+from efficient_sed.data.sets.folder import FolderConfig
 from efficient_sed.errors import ConfigError, DataError
 
 AUDIO = ("train/a.wav", "train/b.flac", "test/a.wav", "c.v2.wav", "only/d.mp3")
@@ -53,17 +53,16 @@ def test_names_of_several(audio: Path) -> None:
 
 
 def test_parts_of_every_kind(tmp_path: Path, sounds: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder of label tracks, one of tables beside the audio, and a CSV with names of its own."""
+    """A folder of label tracks, one of tables beside the audio, and a CSV from a spreadsheet."""
     (tmp_path / "labels/train").mkdir(parents=True)
     (tmp_path / "labels/train/a.txt").write_text("0.5\t1.5\tdog\n")
     (tmp_path / "labels/train/b.txt").touch()
     table = "Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\t0\t1\tdog\n"
     (sounds / "later/c.Table.1.selections.txt").write_text(table)
-    (tmp_path / "test.csv").write_text("rec;from (s);to (s);what\nd.wav;0,1;0,4;cat\n")
+    (tmp_path / "test.csv").write_text("file;start;end;class\nd.wav;0,1;0,4;cat\n")
     options = {"root": str(tmp_path), "train": "labels/train", "validation": "audio/later", "num_workers": 0}
-    columns = ColumnNames("rec", "from (s)", "to (s)", "what")
     with caplog.at_level("INFO"):
-        splits = FolderConfig(**options, test="test.csv", columns=columns).load()  # type: ignore[arg-type]
+        splits = FolderConfig(**options, test="test.csv").load()  # type: ignore[arg-type]
     assert [(clip.id, clip.events) for clip in (*splits.train, *splits.validation, *splits.test)] == [
         ("a.wav", (Event(0.5, 1.5, "dog"),)), ("b.wav", ()), ("later/c.wav", (Event(0, 1, "dog"),)),
         ("d.wav", (Event(0.1, 0.4, "cat"),)),
