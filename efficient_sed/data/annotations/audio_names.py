@@ -42,7 +42,7 @@ def named_as_audio(events: Events, audio: Path, folder: Path | None = None) -> d
         if folder is None and _has_ending(name):
             found = name
         else:
-            exact = (path for path in paths if spelled.path(path).is_file())
+            exact = (path for path in paths if _is_file(spelled, path))
             found = next(exact, None) or finder.find(name, paths) or name
         if (other := owners.setdefault(found, name)) != name:
             raise DataError(f"{folder or audio}: {other!r} and {name!r} are both about {found}; remove one")
@@ -75,6 +75,14 @@ class _Finder:
         if len(found) > 1:
             raise DataError(f"{self._audio}: annotations of {name!r} may be about {' or '.join(sorted(found))}")
         return found[0] if found else None
+
+
+def _is_file(spelled: FolderNames, name: str) -> bool:
+    """Whether there is such a file; what is wrong with a name is said when its audio is opened."""
+    try:
+        return spelled.path(name).is_file()
+    except (OSError, DataError):
+        return False
 
 
 def _has_ending(name: str) -> bool:
