@@ -21,7 +21,7 @@ from efficient_sed.registry import BACKBONES, DATASETS, SEQUENCE_HEADS
 def test_every_key_that_a_run_takes_is_listed() -> None:
     docs = option_docs()
     assert {doc.key for doc in docs} == set(all_keys()) - {"backbone", "seq", "data", "train.augment"} - {
-        "train", "evaluation", "benchmark",
+        "train", "evaluation", "benchmark", "data.columns",
     }  # fmt: skip
     assert len(docs) > 100
     assert [(doc.key, doc.owners) for doc in docs if not doc.description] == []

@@ -56,13 +56,14 @@ class Csv(TableFormat):
     def prepared(self, source: Source, columns: Mapping[str, str], rows: list[Row]) -> tuple[Iterable[Row], list[str]]:
         """Return rows with decimal points, and relative paths; see `TableFormat.prepared`."""
         has_commas = self.delimiter(source) == ";"  # as spreadsheets write 0,5 where they separate by semicolons
-        paths = relative_names({row[columns["filename"]] for _, row in rows} if "filename" in columns else ())
+        raw = {row[columns["filename"]] for _, row in rows} if "filename" in columns else ()
+        names = relative_names(raw, source.recording)
         for _, row in rows:
             for role in ("onset", "offset", "score") if has_commas else ():
                 if role in columns:
                     row[columns[role]] = row[columns[role]].replace(",", ".")
-            if "filename" in columns and (name := row[columns["filename"]]):
-                row[columns["filename"]] = paths[name].as_posix()
+            if "filename" in columns:
+                row[columns["filename"]] = names[row[columns["filename"]]]
         return rows, []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,16 +136,26 @@ def missing_column(role: str, header: Sequence[str]) -> str:
     return f"no column of {role}s; found: {found}; name it as --column {role}=NAME, or data.columns.{role}=NAME"
 
 
-def relative_names(raw: Iterable[str]) -> dict[str, PurePosixPath]:
-    """Paths of recordings by how they are written, those of Windows too; absolute ones from the folder they share."""
+def relative_names(raw: Iterable[str], recording: str) -> dict[str, str]:
+    """Names of recordings by how a table writes them.
+
+    Paths of Windows get slashes. Absolute ones become relative to the folder that they share, which is taken for that
+    of the table.
+
+    Args:
+        raw: As they are written.
+        recording: `Source.recording` of the table.
+    """
     paths = {name: PurePosixPath(PureWindowsPath(name).as_posix() if "\\" in name else name) for name in raw}
-    if absolute := {path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]}:
-        try:
-            shared = os.path.commonpath([path.parent for path in absolute])
-        except ValueError:  # on several drives
-            return paths
-        return {name: path.relative_to(shared) if path in absolute else path for name, path in paths.items()}
-    return paths
+    absolute = {path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]}
+    shared = ""
+    with contextlib.suppress(ValueError):  # of none, or on several drives: they stay as they are
+        shared = os.path.commonpath([path.parent for path in absolute])
+    folder = PurePosixPath(recording).parent
+    named = {
+        name: folder / path.relative_to(shared) if shared and path in absolute else path for name, path in paths.items()
+    }
+    return {name: path.as_posix() if name else "" for name, path in named.items()}
 
 
 def _recording(source: Source, columns: Mapping[str, str], place: str, row: Mapping[str, str]) -> str:

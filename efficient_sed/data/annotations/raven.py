@@ -100,8 +100,7 @@ def _in_file(place: str, row: dict[str, str], columns: Mapping[str, str]) -> dic
 
 
 def _names(raw: list[str], source: Source) -> list[str]:
-    """Names of the recordings of rows; a table of one is about that which lies as the table does."""
-    paths, own = relative_names(set(raw)), PurePosixPath(source.recording)
-    if len(paths) == 1 and next(iter(paths.values())).stem in (own.name, own.stem):
-        paths = {name: own.parent / path.name for name, path in paths.items()}
-    return [paths[name].as_posix() if name else source.recording for name in raw]
+    """Names of the recordings of rows; a mere file name is that of a recording which lies as the table does."""
+    named, folder = relative_names(set(raw), source.recording), PurePosixPath(source.recording).parent
+    placed = {name: own if "/" in own else (folder / own).as_posix() for name, own in named.items()}
+    return [placed[name] if name else source.recording for name in raw]

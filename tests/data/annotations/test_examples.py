@@ -131,7 +131,13 @@ def test_a_label_column_is_chosen() -> None:
 def test_a_folder_of_files_for_each_recording(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Audio and hidden files are passed over, an empty file is a recording without events."""
     (tmp_path / "monday").mkdir()
-    for name in ("kitchen.txt", "marsh.Table.1.selections.txt", "pond.BirdNET.selection.table.txt"):
+    names = (
+        "kitchen.txt",
+        "marsh.Table.1.selections.txt",
+        "pond.BirdNET.selection.table.txt",
+        "dawn.BirdNET.results.csv",
+    )
+    for name in names:
         shutil.copy(EXAMPLES / name, tmp_path / "monday")
     (tmp_path / "quiet.txt").write_text("")
     (tmp_path / ".DS_Store").write_bytes(b"\0\1")
@@ -139,6 +145,6 @@ def test_a_folder_of_files_for_each_recording(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.INFO):
         found = read_annotations(tmp_path)
     assert {name: len(own) for name, own in found.events.items()} == {
-        "monday/kitchen": 3, "monday/marsh": 2, "monday/pond.wav": 2, "quiet": 0,
+        "monday/kitchen": 3, "monday/marsh": 2, "monday/pond.wav": 2, "monday/dawn.wav": 2, "quiet": 0,
     }  # fmt: skip
-    assert f"{tmp_path}: read as audacity (1), raven (2), an empty file (1)" in caplog.messages
+    assert f"{tmp_path}: read as csv (1), audacity (1), raven (2), an empty file (1)" in caplog.messages

@@ -71,8 +71,8 @@ def read(text: str, output_format: str, folder: Path) -> Read:
         for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if output_format == "tsv" else ","):
             by_csv.setdefault(row["filename"], []).extend([row["event_label"]] if row["event_label"] else [])
         typed = {canonical(name): list(map(canonical, labels)) for name, labels in by_csv.items()}  # as pandas does
-        paths = relative_names(typed) if output_format == "csv" else {name: name for name in typed}
-        assert {str(paths[name]): labels for name, labels in typed.items()} == found
+        paths = relative_names(typed, "found") if output_format == "csv" else {name: name for name in typed}
+        assert {paths[name]: labels for name, labels in typed.items()} == found
         return list(typed.items())
     if output_format == "json":
         return [(entry["file"], [event["label"] for event in entry["events"]]) for entry in json.loads(text)]
