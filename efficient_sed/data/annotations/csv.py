@@ -53,18 +53,21 @@ class Csv(TableFormat):
             raise DataError(f"{source.path}: {missing_column(missing, header_of(source, delimiter))}")
         return known
 
-    def prepared(self, source: Source, columns: Mapping[str, str], rows: list[Row]) -> tuple[Iterable[Row], list[str]]:
+    def prepared(
+        self, source: Source, columns: Mapping[str, str], rows: Iterable[Row]
+    ) -> tuple[Iterable[Row], list[str]]:
         """Return rows with decimal points, and relative paths; see `TableFormat.prepared`."""
         has_commas = self.delimiter(source) == ";"  # as spreadsheets write 0,5 where they separate by semicolons
-        raw = {row[columns["filename"]] for _, row in rows} if "filename" in columns else ()
+        table = list(rows)
+        raw = {row[columns["filename"]] for _, row in table} if "filename" in columns else ()
         names = relative_names(raw, source.recording)
-        for _, row in rows:
+        for _, row in table:
             for role in ("onset", "offset", "score") if has_commas else ():
                 if role in columns:
                     row[columns[role]] = row[columns[role]].replace(",", ".")
             if "filename" in columns:
                 row[columns["filename"]] = names[row[columns["filename"]]]
-        return rows, []
+        return table, []
 
 
 def _known(source: Source, delimiter: str) -> dict[str, str]:

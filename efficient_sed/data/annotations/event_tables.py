@@ -43,7 +43,9 @@ class TableFormat(AnnotationFormat):
         """What stands between the fields of a file."""
         return self.written_delimiter
 
-    def prepared(self, source: Source, columns: Mapping[str, str], rows: list[Row]) -> tuple[Iterable[Row], list[str]]:
+    def prepared(
+        self, source: Source, columns: Mapping[str, str], rows: Iterable[Row]
+    ) -> tuple[Iterable[Row], list[str]]:
         """Rows as they are meant, and notes about those that are left out."""
         return rows, []
 
@@ -69,11 +71,12 @@ class TableFormat(AnnotationFormat):
         between = {"\t": "tabs", ",": "commas", ";": "semicolons"}[delimiter]
         needed = f", separated by {between}: {' '.join(columns[role] for role in columns if role != 'score')}"
         log_unused(str(source.path), header_of(source, delimiter), [*used, *self.known_columns])
-        table = list(read_table(source.path, source.text, used, needed, delimiter))
+        table = read_table(source.path, source.text, used, needed, delimiter)
         rows, notes = self.prepared(source, columns, table)
         by_part: dict[str, dict[str, list[Event]]] = {part: {} for part in (parts if split_column else ("",))}
-        has_scores = False
+        is_empty, has_scores = True, False
         for place, row in rows:
+            is_empty = False
             part = row[split_column] if split_column else ""
             if part not in by_part:
                 raise DataError(f"{place}: {split_column}={part!r} is not a part; {nearest(part, parts)}")
@@ -83,7 +86,7 @@ class TableFormat(AnnotationFormat):
                 score = row[columns["score"]] if "score" in columns else ""
                 has_scores |= score != ""
                 events.append(make_event(place, onset, offset, label, score, label_name=columns["label"]))
-        if not table and split_column is None and ("filename" not in columns or not self.holds_many):
+        if is_empty and split_column is None and ("filename" not in columns or not self.holds_many):
             by_part[""] = {source.recording: []}
         return {part: Annotations(events, {}, has_scores, tuple(notes)) for part, events in by_part.items()}
 

@@ -62,11 +62,14 @@ class Raven(TableFormat):
             raise DataError(f"{source.path}: {missing_column('label', header)}")
         return known
 
-    def prepared(self, source: Source, columns: Mapping[str, str], rows: list[Row]) -> tuple[Iterable[Row], list[str]]:
+    def prepared(
+        self, source: Source, columns: Mapping[str, str], rows: Iterable[Row]
+    ) -> tuple[Iterable[Row], list[str]]:
         """Count selections once, with times and names of the own recording; see `TableFormat.prepared`."""
+        table = list(rows)
         views: dict[tuple[str, ...], str] = {}
         kept: list[Row] = []
-        for place, row in rows:
+        for place, row in table:
             number, view = row.get("Selection", ""), row.get("View", "")
             key = (number, *(row.get(column, "") for column in (columns["onset"], columns["offset"], *FILES)))
             if number and view and views.setdefault(key, view) != view:
@@ -76,7 +79,7 @@ class Raven(TableFormat):
             names = _names([row[columns["filename"]] or row.get(FILES[1], "") for _, row in kept], source)
             for (_, row), name in zip(kept, names, strict=True):
                 row[columns["filename"]] = name
-        num_twice = len(rows) - len(kept)
+        num_twice = len(table) - len(kept)
         note = f"{source.path}: {num_twice:,} rows show a selection in a second view: counted once"
         return kept, [note] if num_twice else []
 
