@@ -17,7 +17,7 @@ import re
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -27,7 +27,7 @@ from mkdocs.structure.files import File, Files
 import efficient_sed
 from efficient_sed.cli.main import build_parser
 from efficient_sed.config.describe import field_docs
-from efficient_sed.config.parse import COMPONENTS
+from efficient_sed.config.parse import COMPONENTS, GROUPS
 from efficient_sed.config.run import RunConfig
 from efficient_sed.registry import BACKBONES, DATASETS, LAUNCHERS, SEQUENCE_HEADS, Registry
 
@@ -138,15 +138,19 @@ def own_fields(cls: type, base: type | None = None) -> list[dataclasses.Field[An
 
 def option_table(cls: type, prefix: str, fields: list[dataclasses.Field[Any]] | None = None) -> str:
     """A row for each key that holds a value."""
-    hints = typing.get_type_hints(cls)
-    rows = []
-    for item in dataclasses.fields(cls) if fields is None else fields:
-        hint = hints[item.name]
-        if dataclasses.is_dataclass(hint) or hint in COMPONENTS:
-            continue
-        text = describe(cls, item.name)
-        rows.append((f"`{prefix}{item.name}`", type_text(hint), default_text(item), text))
+    rows = list(option_rows(cls, prefix, dataclasses.fields(cls) if fields is None else fields))
     return table(("key", "value", "default", ""), rows) if rows else "No keys of its own."
+
+
+def option_rows(cls: type, prefix: str, fields: Iterable[dataclasses.Field[Any]]) -> Iterator[tuple[str, ...]]:
+    """Key, type, default and text of fields; groups of a run have sections of their own, those of parts have not."""
+    hints = typing.get_type_hints(cls)
+    for item in fields:
+        hint, key = hints[item.name], f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(hint) and prefix.split(".", maxsplit=1)[0] in GROUPS and hint not in COMPONENTS:
+            yield from option_rows(typing.cast(type, hint), f"{key}.", dataclasses.fields(hint))
+        elif not dataclasses.is_dataclass(hint) and hint not in COMPONENTS:
+            yield f"`{key}`", type_text(hint), default_text(item), describe(cls, item.name)
 
 
 def type_text(hint: Any) -> str:

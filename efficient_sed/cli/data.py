@@ -1,4 +1,4 @@
-"""`efficient-sed data`: check what a data set holds, or pack it."""
+"""`efficient-sed data`: check what a data set holds, pack it, or convert annotation files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ from pathlib import Path
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import EXIT_FAILED, ConfigError
+from efficient_sed.registry import ANNOTATION_FORMATS
+
+OWN_OPTIONS = {
+    "check": {"manifest": "--manifest", "classes": "--classes"},
+    "pack": {"force": "--force", "shard_gb": "--shard-gb"},
+    "convert": {
+        "from_format": "--from", "to_format": "--to", "column": "--column", "audio": "--audio",
+        "overwrite": "--overwrite",
+    },
+}  # fmt: skip
+"""Options that only one action takes: attribute and what is typed."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -16,23 +27,24 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add(
         "data",
         run,
-        "Check what a data set holds, or pack it into a file that is read fast.",
+        "Check what a data set holds, pack it into a file that is read fast, or convert annotation files.",
         examples=(
             "data check data=folder data.root=my_sounds",
-            "data pack data=synthetic data.seed=1 packed.h5",
+            "data convert labels train.tsv --audio recordings",
         ),
     )
     parser.add_argument(
         "action",
-        choices=("check", "pack"),
+        choices=tuple(OWN_OPTIONS),
         help="check: what is here of what is expected, events per class and how long they are; decodes every file. "
-        "pack: write a 16 kHz copy",
+        "pack: write a 16 kHz copy. convert: write annotation files in another format",
     )
     parser.add_argument(
         "words",
         nargs="*",
-        metavar="key=value | OUT.h5",
-        help="data=synthetic data.seed=1, or data=audioset_strong data.root=DIR; for pack the file to write, too",
+        metavar="key=value | PATH",
+        help="data=synthetic data.seed=1, or data=audioset_strong data.root=DIR; for pack the file to write, too; for "
+        "convert the file or folder to read and that to write",
     )
     parser.add_argument(
         "--manifest",
@@ -48,18 +60,48 @@ def add_parser(commands: Commands) -> None:
         metavar="GB",
         help="pack: write a folder OUT of files that hold so much sound each, instead of one file OUT.h5",
     )
+    formats = ANNOTATION_FORMATS.names()
+    parser.add_argument(
+        "--from", dest="from_format", choices=formats, help="convert: format (default: recognised by content)"
+    )
+    parser.add_argument(
+        "--to", dest="to_format", choices=formats, help="convert: format to write (default: by the ending of the file)"
+    )
+    parser.add_argument(
+        "--column",
+        action="append",
+        metavar="ROLE=NAME",
+        help="convert: a column with a name of its own, such as label=Species; also onset, offset, filename",
+    )
+    parser.add_argument(
+        "--audio", type=Path, metavar="DIR", help="convert: recordings, whose names and lengths are written"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="convert: replace what is there")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check or pack; status 1 if a file cannot be read."""
+    """Check, pack or convert; status 1 if a file of a data set cannot be read."""
+    _check_options(options)
     if options.action == "check":
         return _check(options)
-    if options.manifest or options.classes:
-        raise ConfigError("--manifest and --classes belong to: efficient-sed data check")
+    if options.action == "convert":
+        from efficient_sed.cli.convert import convert_command
+
+        convert_command(options)
+        return 0
     from efficient_sed.cli.pack import pack_command
 
     print(pack_command(options.words, is_forced=options.force, shard_gb=options.shard_gb))
     return 0
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Raise a ConfigError for an option of another action."""
+    for action, own in OWN_OPTIONS.items():
+        given = [option for key, option in own.items() if getattr(options, key) not in (None, False)]
+        if action != options.action and given:
+            belongs = "belongs" if len(own) == 1 else "belong"
+            raise ConfigError(f"{' and '.join(own.values())} {belongs} to: efficient-sed data {action}")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -72,8 +114,6 @@ def _check(options: argparse.Namespace) -> int:
     from efficient_sed.experiment.keys import key_of
     from efficient_sed.models.sed import frame_grid
 
-    if options.force or options.shard_gb is not None:
-        raise ConfigError("--force and --shard-gb belong to: efficient-sed data pack")
     if options.manifest:
         check_manifest_place(options.manifest)
     config = compose_run(options.words)

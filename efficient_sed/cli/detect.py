@@ -88,7 +88,10 @@ def add_parser(commands: Commands) -> None:
         help="page about one file: its sound, spectrogram, scores, and events at any threshold",
     )
     parser.add_argument(
-        "--truth", type=Path, metavar="TSV", help="annotations, drawn on that page beside the detected events"
+        "--truth",
+        type=Path,
+        metavar="PATH",
+        help="annotations in any format, drawn on that page beside the detected events",
     )
 
 

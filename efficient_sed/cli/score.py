@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from efficient_sed.postprocessing.carried import Postprocessing
 
 RESULT = "result.json"
-TRUTH_HELP = "TSV with the columns filename, onset, offset and event_label"
+TRUTH_HELP = "annotations in any format, such as a TSV with the columns filename, onset, offset and event_label"
 DURATIONS_HELP = "TSV with the columns filename and duration; every clip is named"
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.config.parse import GROUPS
 from efficient_sed.config.run import RunConfig
 from efficient_sed.experiment.text_values import Text, text_fields
@@ -31,18 +30,20 @@ def option_groups() -> dict[str, type[Any]]:
 @cache
 def all_keys() -> dict[str, Text | None]:
     """Every key that a run may have, and which text it takes; none where it takes something else."""
-    owners: dict[str, list[type[Any]]] = {"": [RunConfig]}
-    owners |= {f"{name}.": [cls] for name, cls in option_groups().items()}
-    owners |= {"train.augment.": [AugmentConfig]} | {
-        f"{group}.": [registry.get(name) for name in registry.names()] for group, registry in GROUPS.items()
-    }
     found: dict[str, Text | None] = {}
-    for prefix, classes in owners.items():
-        for cls in classes:
-            texts = text_fields(cls)
-            for item in dataclasses.fields(cls):
-                key, kind = f"{prefix}{item.name}", texts.get(item.name)
-                found[key] = kind if found.get(key, kind) == kind else None
+
+    def add(cls: type[Any], prefix: str) -> None:
+        texts = text_fields(cls)
+        for item in dataclasses.fields(cls):
+            key, kind = f"{prefix}{item.name}", texts.get(item.name)
+            found[key] = kind if found.get(key, kind) == kind else None
+            if dataclasses.is_dataclass(item.default_factory):
+                add(item.default_factory, f"{key}.")
+
+    add(RunConfig, "")
+    for group, registry in GROUPS.items():
+        for name in registry.names():
+            add(registry.get(name), f"{group}.")
     return found
 
 

@@ -17,7 +17,7 @@ from efficient_sed import __version__
 from efficient_sed.audio.encoded import parse_channel
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import AudioReader, audio_info
-from efficient_sed.data.annotations.tsv import DETECTION_COLUMNS
+from efficient_sed.data.annotations.event_tables import DETECTION_COLUMNS
 from efficient_sed.data.events import Event
 from efficient_sed.data.labels import warning_about
 from efficient_sed.data.score_checks import check_scores

@@ -117,8 +117,8 @@ class Lines(AnnotationFormat):
     ending = ".lines"
     holds_many = {holds_many}
 
-    def format(self, events, durations_s):
-        return "LINES\\n" + "".join(f"{{event.label}}\\n" for found in events.values() for event in found)
+    def format(self, annotations):
+        return "LINES\\n" + "".join(f"{{event.label}}\\n" for found in annotations.events.values() for event in found)
 
     def is_detections(self, start):
         return start.startswith("LINES")

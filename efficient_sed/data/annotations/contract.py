@@ -1,8 +1,8 @@
-"""The base class of annotation formats, and writing detections in any of them.
+"""The base class of annotation formats, and writing events in any of them; `reading` reads files.
 
 A new format is one file in this folder with a class under `@ANNOTATION_FORMATS.register("name")`.
-`efficient-sed detect` offers it as `--format name`; if it overrides `parse`, data sets and ground truths are read from
-files with its ending.
+`efficient-sed detect` and `data convert` offer it by its name; files are read with it if it overrides `recognises` and
+`parse`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,66 @@ import abc
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.spelling import check_spellings
 from efficient_sed.errors import ConfigError, DataError, escape_json, nearest
+from efficient_sed.files.json import parse_json
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # surrogates: bytes that are not UTF-8
-_NO_DURATIONS: Mapping[str, float] = MappingProxyType({})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+SHOWN_NAMES = 3  # in a message about many recordings
 
 Events = Mapping[str, "Sequence[Event]"]
 """Events by the name of their recording."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What annotation files hold."""
+
+    events: Events
+    """A recording without events has an empty list."""
+    durations_s: Mapping[str, float] = field(default_factory=dict)
+    """Lengths of the recordings in seconds, where they are known."""
+    has_scores: bool = False
+    """Whether events have scores, as detections do; those of annotations all have score 1."""
+    notes: tuple[str, ...] = ()
+    """What was left out in reading, a line each."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An annotation file that is read."""
+
+    path: Path
+    text: str
+    recording: str
+    """The recording that it stands for if it names none: its own name without ending."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Columns that the user named: onset, offset, label, filename."""
+
+    @property
+    def header(self) -> str:
+        """The first line."""
+        return self.text[: 1 << 16].lstrip("\r\n").partition("\n")[0].partition("\r")[0]
+
+    @cached_property
+    def json(self) -> Any:
+        """The content of a JSON file; None if it is none."""
+        try:
+            return parse_json(self.text) if self.text.lstrip()[:1] in ("{", "[") else None
+        except ValueError:
+            return None
 
 
 class AnnotationFormat(abc.ABC):
@@ -36,28 +79,36 @@ class AnnotationFormat(abc.ABC):
     name: ClassVar[str]
     """Set by `ANNOTATION_FORMATS.register`."""
     ending: ClassVar[str]
-    """Of its files, such as ".tsv"."""
+    """Of the files that are written, such as ".tsv"."""
     holds_many: ClassVar[bool] = True
-    """Whether a file may hold several recordings."""
-    is_read: ClassVar[bool] = False
-    """Whether `parse` is implemented."""
+    """Whether a file that is written may hold several recordings."""
+    holds_scores: ClassVar[bool] = True
+    """Whether scores of events are written."""
+    holds_empty: ClassVar[bool] = True
+    """Whether a recording without events is written."""
+    decimals: ClassVar[int] = 6
+    """Of a second, to which times are written."""
+    is_fallback: ClassVar[bool] = False
+    """Whether a file is only taken for this format if it is in no other."""
 
     @abc.abstractmethod
-    def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
-        """Write detected events as text; `check_names` and `check_labels` have accepted their names and labels.
+    def format(self, annotations: Annotations) -> str:
+        """Write events as text, of one recording if not `holds_many`.
 
-        Args:
-            events: By recording; of one recording if not `holds_many`.
-            durations_s: Lengths of the recordings in seconds, where they are known.
+        `check_names` and `check_labels` have accepted the names and labels.
         """
 
-    def parse(self, path: Path) -> dict[str, list[Event]]:
-        """Read events by recording; a recording without events has an empty list.
+    def recognises(self, source: Source) -> bool:
+        """Whether a file is in this format, by its content."""
+        return False
+
+    def parse(self, source: Source) -> Annotations:
+        """Read a file.
 
         Raises:
-            DataError: If the file cannot be read or a row makes no sense; the message names file and line.
+            DataError: If something in it makes no sense; the message names file and place.
         """
-        raise NotImplementedError
+        raise DataError(f"{source.path}: files in the format {self.name} are written, and not read")
 
     def name_problem(self, names: Sequence[str]) -> str | None:
         """Why the format cannot hold these names of recordings; default None, it can."""
@@ -66,6 +117,19 @@ class AnnotationFormat(abc.ABC):
     def label_problem(self, labels: Sequence[str]) -> str | None:
         """Why the format cannot hold these labels; None if it can."""
         return label_problem(labels)
+
+    def losses(self, annotations: Annotations) -> list[str]:
+        """What of these annotations is not written, in a few words each."""
+        lost = []
+        if annotations.has_scores and not self.holds_scores:
+            lost.append(f"scores of {sum(map(len, annotations.events.values())):,} events")
+        if (empty := [name for name, found in annotations.events.items() if not found]) and not self.holds_empty:
+            shown = ", ".join(empty[:SHOWN_NAMES]) + (", …" if len(empty) > SHOWN_NAMES else "")
+            lost.append(f"{len(empty):,} recordings without events ({shown})")
+        times = {time for found in annotations.events.values() for event in found for time in event[:2]}
+        if rounded := sum(abs(round(time, self.decimals) - time) >= 1e-6 for time in times):
+            lost.append(f"more than {self.decimals} decimals of {rounded:,} times")
+        return lost
 
     def is_detections(self, start: str) -> bool:
         """Whether a file that begins so was written by `detect`, which may then replace it without `--overwrite`."""
@@ -84,14 +148,7 @@ def find_format(name: str) -> AnnotationFormat:
     return found
 
 
-def reading_format(path: Path) -> AnnotationFormat:
-    """The format that reads a file, by its ending; tab-separated values where no other format has it."""
-    formats = (find_format(name) for name in ANNOTATION_FORMATS.names())
-    own = (each for each in formats if each.is_read and each.ending == path.suffix.lower())
-    return next(own, find_format("tsv"))
-
-
-def format_events(events: Events, format_name: str, durations_s: Mapping[str, float] = _NO_DURATIONS) -> str:
+def format_events(events: Events, format_name: str, durations_s: Mapping[str, float] = _NOTHING) -> str:
     """Detected events as text with a line break at its end.
 
     Args:
@@ -103,14 +160,19 @@ def format_events(events: Events, format_name: str, durations_s: Mapping[str, fl
         ConfigError: If the format is unknown, holds one recording and several are given, or cannot hold a name or
             label.
     """
-    chosen = find_format(format_name)
+    return format_annotations(Annotations(events, durations_s, has_scores=True), format_name)
+
+
+def format_annotations(annotations: Annotations, format_name: str) -> str:
+    """Annotations as text, as `format_events`."""
+    chosen, events = find_format(format_name), annotations.events
     check_names(list(events), format_name)
     check_labels(sorted({event.label for found in events.values() for event in found}), format_name)
     if len(events) != 1 and not chosen.holds_many:
         raise ConfigError(
             f"format={format_name} is not allowed for {len(events)} files in one text: it belongs to one recording"
         )
-    return chosen.format(events, durations_s)
+    return chosen.format(annotations)
 
 
 def check_names(names: Sequence[str], format_name: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from efficient_sed.data.annotations.contract import AnnotationFormat, Events, to_json
+from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
+from efficient_sed.data.spelling import canonical
+from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 
@@ -14,21 +18,46 @@ class Json(AnnotationFormat):
 
     ending = ".json"
 
-    def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
+    def format(self, annotations: Annotations) -> str:
         """Write events; see `AnnotationFormat.format`."""
+        durations_s = annotations.durations_s
         content = [
             {
                 "file": file,
                 "duration_s": round(durations_s[file], 6) if file in durations_s else None,
                 "events": [
-                    {"onset_s": round(e.onset_s, 6), "offset_s": round(e.offset_s, 6)}
-                    | {"label": e.label, "score": round(e.score, 4)}
+                    {"onset_s": round(e.onset_s, 6), "offset_s": round(e.offset_s, 6), "label": e.label}
+                    | ({"score": round(e.score, 4)} if annotations.has_scores else {})
                     for e in found
                 ],
             }
-            for file, found in events.items()
+            for file, found in annotations.events.items()
         ]
         return to_json(content)
+
+    def recognises(self, source: Source) -> bool:
+        """Recognise a list of files with events; see `AnnotationFormat.recognises`."""
+        return isinstance(source.json, list) and all(map(_is_recording, source.json))
+
+    def parse(self, source: Source) -> Annotations:
+        """Read such a list; see `AnnotationFormat.parse`."""
+        if not self.recognises(source):
+            raise DataError(f"{source.path}: not a JSON list of objects with `file` and a list `events`")
+        durations_s = {
+            canonical(entry["file"]): float(length)
+            for entry in source.json
+            if isinstance(length := entry.get("duration_s"), int | float)
+        }
+        events = {
+            canonical(entry["file"]): [
+                make_event(f"{source.path}: {entry['file']!r}, event {number}", *_values(event))
+                for number, event in enumerate(entry["events"], 1)
+            ]
+            for entry in source.json
+        }
+        if len(events) < len(source.json):
+            raise DataError(f"{source.path}: a `file` is there twice")
+        return Annotations(events, durations_s, any("score" in event for e in source.json for event in e["events"]))
 
     def label_problem(self, labels: Sequence[str]) -> str | None:
         """Return why labels cannot be held; see `AnnotationFormat.label_problem`."""
@@ -36,4 +65,14 @@ class Json(AnnotationFormat):
 
     def is_detections(self, start: str) -> bool:
         """Recognise detections; see `AnnotationFormat.is_detections`."""
-        return "".join(start.split()).startswith(("[]", '[{"file":'))
+        is_own = "".join(start.split()).startswith(("[]", '[{"file":'))
+        return is_own and ('"score":' in start or '"label":' not in start)
+
+
+def _is_recording(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("file"), str) and isinstance(entry.get("events"), list)
+
+
+def _values(event: Any) -> list[Any]:
+    known = event if isinstance(event, dict) else {}
+    return [known.get(key) for key in ("onset_s", "offset_s", "label", "score")]

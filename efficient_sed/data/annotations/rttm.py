@@ -1,20 +1,31 @@
 """RTTM, NIST's Rich Transcription Time Marked: a line an event of any recording, fields separated by blanks.
 
-A blank in a name or a label becomes an underscore.
+NIST, "The 2009 Rich Transcription Meeting Recognition Evaluation Plan", appendix A. A blank in a name or a label
+becomes an underscore. Lines of `SPEAKER` are events; those of other types are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from efficient_sed.data.annotations.contract import AnnotationFormat, Events, has_controls, unfit_name
+from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, has_controls, unfit_name
 from efficient_sed.data.labels import label_problem
+from efficient_sed.data.spelling import canonical
+from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
 
 NOTHING = "<NA>"
 NUM_FIELDS, SCORE = 10, 8
 """Fields of a line, and which of them is the score."""
+EVENT, COMMENT = "SPEAKER", ";;"
+_TYPES = re.compile(r"(SPEAKER|SPKR-INFO|LEXEME|NON-LEX|NON-SPEECH|NOSCORE|SEGMENT|NO_RT_METADATA|FILLER|EDIT|IP|SU) ")
 
 
 @ANNOTATION_FORMATS.register("rttm")
@@ -22,15 +33,47 @@ class Rttm(AnnotationFormat):
     """Lines `SPEAKER name 1 onset duration <NA> <NA> label score <NA>`; name is the path without its ending."""
 
     ending = ".rttm"
+    holds_empty = False
+    decimals = 3
 
-    def format(self, events: Events, durations_s: Mapping[str, float]) -> str:
+    def format(self, annotations: Annotations) -> str:
         """Write events; see `AnnotationFormat.format`."""
         return "".join(
-            f"SPEAKER {_recording(file)} 1 {event.onset_s:.3f} {event.offset_s - event.onset_s:.3f} "
-            f"{NOTHING} {NOTHING} {_joined(event.label)} {event.score:.4f} {NOTHING}\n"
-            for file, found in events.items()
+            f"{EVENT} {_recording(file)} 1 {event.onset_s:.3f} {event.offset_s - event.onset_s:.3f} "
+            f"{NOTHING} {NOTHING} {_joined(event.label)} "
+            f"{f'{event.score:.4f}' if annotations.has_scores else NOTHING} {NOTHING}\n"
+            for file, found in annotations.events.items()
             for event in found
         )
+
+    def recognises(self, source: Source) -> bool:
+        """Recognise the type of its first line; see `AnnotationFormat.recognises`."""
+        lines = (line for line in source.text.splitlines() if line.strip() and not line.startswith(COMMENT))
+        return _TYPES.match(" ".join(next(lines, "").split())) is not None
+
+    def parse(self, source: Source) -> Annotations:
+        """Read lines of speakers; see `AnnotationFormat.parse`."""
+        events: dict[str, list[Event]] = {}
+        num_others, has_scores = 0, False
+        for number, line in enumerate(source.text.splitlines(), 1):
+            fields, place = line.split(), f"{source.path}:{number}"
+            if not fields or line.startswith(COMMENT):
+                continue
+            if fields[0] != EVENT:
+                num_others += 1
+                continue
+            if not SCORE <= len(fields) <= NUM_FIELDS:
+                raise DataError(f"{place}: {len(fields)} fields, a line of {EVENT} has {NUM_FIELDS}")
+            _, name, _, onset, length, _, _, label, score = [*fields, NOTHING][: SCORE + 1]
+            try:
+                offset = round(float(onset) + float(length), 6)  # a float's last digit may have moved
+            except ValueError:
+                raise DataError(f"{place}: onset={onset!r}, duration={length!r} are not seconds") from None
+            score = "" if score == NOTHING else score
+            has_scores |= score != ""
+            events.setdefault(canonical(name), []).append(make_event(place, onset, offset, label, score))
+        notes = (f"{source.path}: {num_others:,} lines that are not {EVENT}: left out",) if num_others else ()
+        return Annotations(events, has_scores=has_scores, notes=notes)
 
     def name_problem(self, names: Sequence[str]) -> str | None:
         """Return why names cannot be held; see `AnnotationFormat.name_problem`."""
@@ -51,10 +94,16 @@ class Rttm(AnnotationFormat):
                 return f"it cannot tell {label!r} from {other!r}"
         return None
 
+    def losses(self, annotations: Annotations) -> list[str]:
+        """Name what is not written, blanks too; see `AnnotationFormat.losses`."""
+        labels = {event.label for found in annotations.events.values() for event in found}
+        blank = any(_joined(text) != text for text in (*labels, *annotations.events))
+        return [*super().losses(annotations), *(["blanks in names and labels, which become _"] if blank else [])]
+
     def is_detections(self, start: str) -> bool:
         """Recognise detections; see `AnnotationFormat.is_detections`."""
         fields = start.partition("\n")[0].split()  # annotations have no score
-        return len(fields) == NUM_FIELDS and fields[0] == "SPEAKER" and fields[SCORE] != NOTHING
+        return len(fields) == NUM_FIELDS and fields[0] == EVENT and fields[SCORE] != NOTHING
 
 
 def _recording(file: str) -> str:

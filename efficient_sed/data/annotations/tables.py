@@ -6,6 +6,7 @@ quotation mark stands for itself, as in tables that people type.
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import re
@@ -18,7 +19,6 @@ from efficient_sed.errors import DataError
 
 logger = logging.getLogger(__name__)
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")')
-_NEEDS_QUOTES = re.compile(r'["\t\r\n]')
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _SOFT_STEMS = (
     *("agreement", "certainty", "conf", "confidence", "likelihood", "prob", "probabilitie", "probability"),
@@ -30,7 +30,7 @@ MAX_LINES = 100  # of one row
 
 
 def read_text(path: Path, hint: str = "") -> str:
-    """Text of a file in UTF-8, with or without a byte-order mark; line ends stay as they are.
+    """Text of a file in UTF-8, or UTF-16 with a byte-order mark (Praat, Excel); line ends stay as they are.
 
     Args:
         path: The file.
@@ -40,7 +40,9 @@ def read_text(path: Path, hint: str = "") -> str:
         DataError: If it cannot be read, or is in another encoding.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
     except OSError as error:
@@ -57,7 +59,7 @@ def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", 
     Args:
         path: File of the text, for messages.
         text: Content of the table.
-        columns: Those that must be there.
+        columns: Those that must be there; one of them may weigh labels.
         needed: Hint about them, for the message about a missing one.
         delimiter: Between fields.
 
@@ -160,9 +162,11 @@ def _split(line: str, delimiter: str, num_columns: int) -> tuple[list[str], bool
     return (plain if len(fields) != num_columns == len(plain) else fields), is_open
 
 
-def join_row(fields: Sequence[object]) -> str:
-    """A line of a table that is separated by tabs, with its end."""
-    return "\t".join(_quoted(str(field)) if _NEEDS_QUOTES.search(str(field)) else str(field) for field in fields) + "\n"
+def join_row(fields: Sequence[object], delimiter: str = "\t") -> str:
+    """A line of a table, with its end."""
+    marks = ('"', "\t", "\r", "\n", delimiter)
+    texts = map(str, fields)
+    return delimiter.join(_quoted(text) if any(mark in text for mark in marks) else text for text in texts) + "\n"
 
 
 def _quoted(text: str) -> str:

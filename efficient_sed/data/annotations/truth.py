@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from efficient_sed.data.annotations.contract import reading_format
+from efficient_sed.data.annotations.reading import read_annotations
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError, nearest
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read_truth(path: Path, recording: str, duration_s: float) -> tuple[Event, ...]:
-    """Events of a recording, whose row names its path, or its file name alone.
+    """Events of a recording, which the annotations name by its path, its file name, or that without its ending.
 
     Args:
-        path: Annotations in any format that is read.
+        path: Annotations in any format that is read, or a folder of them.
         recording: Path of the recording.
         duration_s: Its length in seconds.
 
@@ -26,10 +26,11 @@ def read_truth(path: Path, recording: str, duration_s: float) -> tuple[Event, ..
     """
     from efficient_sed.data.events import clip_events  # help lists the formats beside this file without numpy
 
-    by_name = reading_format(path).parse(path)
+    by_name = read_annotations(path).events
     wanted = PurePosixPath(canonical(recording))
     found = [name for name in by_name if PurePosixPath(name) == wanted]
-    found = found or [name for name in by_name if PurePosixPath(name).name == wanted.name]
+    for own in (wanted.name, wanted.stem):
+        found = found or [name for name in by_name if PurePosixPath(name).name == own]
     if len(found) > 1:
         raise DataError(f"{path}: {wanted.name!r} is in it {len(found)} times, such as {found[0]!r} and {found[1]!r}")
     if not found:

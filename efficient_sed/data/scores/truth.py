@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.audio.encoded import SUFFIXES
-from efficient_sed.data.annotations.contract import reading_format
+from efficient_sed.data.annotations.event_tables import EVENT_COLUMNS
+from efficient_sed.data.annotations.reading import read_annotations
 from efficient_sed.data.annotations.tables import check_hard, log_unused, read_table, read_text, soft_columns
-from efficient_sed.data.annotations.tsv import EVENT_COLUMNS
 from efficient_sed.data.events import Event
 from efficient_sed.data.scores.tables import check_columns, is_table, require_mapping
 from efficient_sed.data.spelling import by_spelling, canonical
@@ -28,7 +28,7 @@ def read_ground_truth(ground_truth: Any, clip_ids: Sequence[str]) -> Mapping[str
         DataError: If it is something else, or a table has other columns or names a clip without scores.
     """
     if isinstance(ground_truth, str | PathLike):
-        by_name: Mapping[str, Sequence[Event]] = reading_format(Path(ground_truth)).parse(Path(ground_truth))
+        by_name: Mapping[str, Sequence[Event]] = read_annotations(Path(ground_truth)).events
     elif is_table(ground_truth):
         by_name = _events_of_table(ground_truth)
     else:

@@ -1,7 +1,7 @@
-"""A folder of audio files with tab-separated annotations, DESED style: `filename onset offset event_label`.
+"""A folder of audio files with annotations, such as DESED's tables: `filename onset offset event_label`.
 
-A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, or a column of
-one file.
+A clip without events has one row with empty fields. Parts (train, validation, test) are one file each, a folder of
+files, one for each recording, or a column of one table.
 """
 
 from __future__ import annotations
@@ -14,26 +14,49 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from efficient_sed.audio.io import audio_info, find_audio
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import ONE_OR_LIST
-from efficient_sed.data.annotations.contract import reading_format
-from efficient_sed.data.annotations.tsv import read_annotations
+from efficient_sed.data.annotations.audio_names import named_as_audio
+from efficient_sed.data.annotations.contract import Annotations
+from efficient_sed.data.annotations.reading import NO_COLUMNS, read_annotations, read_parts_table
+from efficient_sed.data.annotations.tables import SOFT_COLUMN
 from efficient_sed.data.annotations.weak import read_weak_labels
 from efficient_sed.data.events import PARTS, Clip, Event, Group, Kind, Overhang, Splits, clip_events
 from efficient_sed.data.labels import audioset_labels, label_problem
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import DataError, nearest, require
-from efficient_sed.registry import DATASETS
+from efficient_sed.registry import ANNOTATION_FORMATS, DATASETS
 
 logger = logging.getLogger(__name__)
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")
 }
 SHOWN_FILES = 3  # of those that are missing
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Columns of tables of annotations that are named in no usual way."""
+
+    filename: str | None = None
+    """Column of the audio file. Default null: found by its usual names; a table without one is about the recording that
+    it is called after."""
+    onset: str | None = None
+    """Column of the times in seconds at which events begin. Default null: found by its usual names."""
+    offset: str | None = None
+    """Column of the times in seconds at which events end. Default null: found by its usual names."""
+    label: str | None = None
+    """Column of the labels; in a TextGrid the tier that holds them. Default null: found by its usual names."""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The names that are not null."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 @DATASETS.register("folder")
@@ -41,13 +64,15 @@ SHOWN_FILES = 3  # of those that are missing
 class FolderConfig(DataConfig):
     """Own recordings: audio under `root`/`audio`, annotations beside it."""
 
+    location_keys: ClassVar[tuple[str, ...]] = ("root", "annotation_format", "columns")  # how it is read, not what
     root: str = "data"
     """Folder of the data set."""
     audio: str = "audio"
     """Folder of the audio files, relative to root; `filename` in the annotations is relative to it."""
     train: str | None = "train.tsv"
-    """Annotations of the training part, relative to root. `null`: all audio files that stand in no other part,
-    unlabelled, for a teacher."""
+    """Annotations of the training part, relative to root: a file, or a folder with one for each recording, in any of
+    the formats of `efficient-sed data convert`. `null`: all audio files that stand in no other part, unlabelled, for
+    a teacher."""
     validation: str | None = "validation.tsv"
     """Annotations that choose the best epoch; `null` if nothing is trained."""
     test: str | None = "test.tsv"
@@ -65,6 +90,10 @@ class FolderConfig(DataConfig):
     is_soft: bool = False
     """Whether the annotations have a column `confidence`, 0 to 1, that is the label of each event, as in MAESTRO Real;
     in scores an event counts from 0.5 on."""
+    annotation_format: str | None = None
+    """Format of the annotations, such as `raven`. Default null: recognised by what is in the files."""
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    """Columns of tables that are named in no usual way."""
     classes: tuple[str, ...] | None = field(default=None, metadata={ONE_OR_LIST: True})
     """Labels in logit order, or audioset_strong or audioset_weak for those of AudioSet. Default null: all labels of the
     annotations, sorted."""
@@ -77,6 +106,10 @@ class FolderConfig(DataConfig):
             self.classes,
             "at least one label, none twice",
         )
+        if self.annotation_format is not None:
+            names = ANNOTATION_FORMATS.names()
+            is_known = self.annotation_format in names
+            require(is_known, "data.annotation_format", self.annotation_format, nearest(self.annotation_format, names))
 
     @property
     def has_labels(self) -> bool:
@@ -95,13 +128,14 @@ class FolderConfig(DataConfig):
             classes = CLASS_LISTS[classes[0]]()
         channel, names = self.channel_number, FolderNames(root)
         audio = names.path(self.audio)
-        annotations: Mapping[str, Path | None] | Path
+        files: Mapping[str, Path | None] | Path
         if self.annotations is None:
-            annotations = {part: None if (name := getattr(self, part)) is None else names.path(name) for part in PARTS}
+            files = {part: None if getattr(self, part) is None else names.path(getattr(self, part)) for part in PARTS}
         else:
-            annotations = names.path(self.annotations)
+            files = names.path(self.annotations)
         return read_folder(
-            audio, annotations, classes, self.on_error, self.pool_size, self.split_column, channel,
+            audio, files, classes, self.on_error, self.pool_size, self.split_column, channel, self.annotation_format,
+            self.columns.given,
             is_soft=self.is_soft,
             weak=self._find(names, "weak", "weak.tsv"),
             unlabelled=self._find(names, "unlabelled", "unlabelled", "unlabeled"),
@@ -130,6 +164,8 @@ def read_folder(
     num_workers: int = 2,
     split_column: str = "split",
     channel: int | None = None,
+    annotation_format: str | None = None,
+    columns: Mapping[str, str] = NO_COLUMNS,
     *,
     is_soft: bool = False,
     weak: Path | None = None,
@@ -139,13 +175,15 @@ def read_folder(
 
     Args:
         audio: Folder of the audio files.
-        annotations: One table per part, or one table of all. A training part of None is all audio that is in no other
-            part, unlabelled; another part of None is empty.
+        annotations: One file or folder of files per part, or one table of all. A training part of None is all audio
+            that is in no other part, unlabelled; another part of None is empty.
         classes: Allowed labels in logit order; default None, all that occur, sorted.
         on_error: "skip" leaves out files that cannot be opened and reports them in `Splits.skipped`.
         num_workers: Threads that read the headers of files.
         split_column: Column of a single table that names the part.
         channel: Of the files, counted from 1; default None, the mean of all.
+        annotation_format: Of the annotations; default None, recognised by their content.
+        columns: Names of columns by role, where they are not the usual ones.
         is_soft: Whether the tables have a column `confidence` that holds the labels.
         weak: Table of further training files with labels of whole files; default None, there are none.
         unlabelled: Folder of further training files without labels; default None, there are none.
@@ -157,16 +195,21 @@ def read_folder(
     if not audio.is_dir():
         raise DataError(f"{audio}: no such directory of audio files; name it, relative to data.root, as data.audio=DIR")
     skipped: list[str] = []
+    columns = {**columns, **({"score": SOFT_COLUMN} if is_soft else {})}
     if isinstance(annotations, Path):
-        by_part = read_annotations(annotations, split_column, PARTS, is_soft=is_soft)
+        table = read_parts_table(annotations, split_column, PARTS, annotation_format, columns)
+        by_part = {part: _true_events(found, audio, annotations, is_soft=is_soft) for part, found in table.items()}
     else:
-        by_part = {part: {} if path is None else _read(path, is_soft=is_soft) for part, path in annotations.items()}
+        by_part = {}
+        for part, path in annotations.items():
+            found = Annotations({}) if path is None else read_annotations(path, annotation_format, columns)
+            by_part[part] = _true_events(found, audio, path or audio, is_soft=is_soft)
         if annotations["train"] is None:
             paths = find_audio(audio, skipped if on_error == "skip" else None)
-            found = [path.relative_to(audio).as_posix() for path in paths]
-            check_spellings(found, f"{audio}: ")
+            there = [path.relative_to(audio).as_posix() for path in paths]
+            check_spellings(there, f"{audio}: ")
             elsewhere = {name for events in by_part.values() for name in events}
-            by_part["train"] = {name: [] for name in map(canonical, found) if name not in elsewhere}
+            by_part["train"] = {name: [] for name in map(canonical, there) if name not in elsewhere}
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:
         classes = sorted(labels)
@@ -197,11 +240,6 @@ def read_folder(
     )  # fmt: skip
 
 
-def _read(path: Path, *, is_soft: bool) -> dict[str, list[Event]]:
-    """Events of a table, by file name."""
-    return read_annotations(path, is_soft=True)[""] if is_soft else reading_format(path).parse(path)
-
-
 class Source(NamedTuple):
     """Files of one kind, and where they are listed."""
 
@@ -211,6 +249,18 @@ class Source(NamedTuple):
     group: Group
     where: str
     """For messages."""
+
+
+def _true_events(found: Annotations, audio: Path, path: Path, *, is_soft: bool) -> dict[str, list[Event]]:
+    """Annotated events by audio file; each counts as fully there, or, if soft, by its score."""
+    if found.has_scores and not is_soft:
+        logger.info("%s: scores of its events are not used", path)
+    if is_soft and not found.has_scores and any(found.events.values()):
+        raise DataError(f"{path}: has no column {SOFT_COLUMN!r}, which data.is_soft=true takes as labels")
+    named = named_as_audio(found.events, audio, path if path.is_dir() else None)
+    if is_soft:
+        return {name: [event for event in events if event.score > 0] for name, events in named.items()}
+    return {name: [event._replace(score=1.0) for event in events] for name, events in named.items()}
 
 
 def read_parts(

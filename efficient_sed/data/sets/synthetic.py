@@ -25,7 +25,7 @@ import soundfile
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import MAX_CLIP_SECONDS
-from efficient_sed.data.annotations.tsv import EVENT_COLUMNS
+from efficient_sed.data.annotations.event_tables import EVENT_COLUMNS
 from efficient_sed.data.events import PARTS, Event, Splits
 from efficient_sed.data.sets.folder import read_folder
 from efficient_sed.data.sounds import SOUND_CLASSES, Rng

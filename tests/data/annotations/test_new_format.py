@@ -8,13 +8,14 @@ import pytest
 from adding import added
 
 from efficient_sed.cli.main import main
-from efficient_sed.data.annotations.contract import check_labels, find_format, format_events, reading_format
+from efficient_sed.data.annotations.contract import check_labels, find_format, format_events
+from efficient_sed.data.annotations.reading import read_annotations
 from efficient_sed.data.events import Event
-from efficient_sed.errors import ConfigError
+from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 SOURCE = '''
-from efficient_sed.data.annotations.contract import AnnotationFormat
+from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations
 from efficient_sed.data.events import Event
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -24,22 +25,24 @@ class Kaleidoscope(AnnotationFormat):
     """A line an event, separated by semicolons."""
 
     ending = ".kal"
-    is_read = True
     holds_many = {holds_many}
 
-    def format(self, events, durations_s):
+    def format(self, annotations):
         return "".join(
             f"{{file}};{{event.onset_s}};{{event.offset_s}};{{event.label}}\\n"
-            for file, found in events.items()
+            for file, found in annotations.events.items()
             for event in found
         )
 
-    def parse(self, path):
+    def recognises(self, source):
+        return source.header.count(";") == 3
+
+    def parse(self, source):
         events = {{}}
-        for line in path.read_text().splitlines():
+        for line in source.text.splitlines():
             file, onset, offset, label = line.split(";")
             events.setdefault(file, []).append(Event(float(onset), float(offset), label))
-        return events
+        return Annotations(events)
 
     def label_problem(self, labels):
         return next((f"it cannot hold {{label!r}}" for label in labels if ";" in label), None)
@@ -53,7 +56,7 @@ def detect_help(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_all_formats_are_known() -> None:
-    assert ANNOTATION_FORMATS.names() == ["audacity", "jams", "json", "rttm", "tsv"]
+    assert ANNOTATION_FORMATS.names() == ["audacity", "csv", "jams", "json", "raven", "rttm", "textgrid", "tsv"]
     for name in ANNOTATION_FORMATS.names():
         chosen = find_format(name)
         assert chosen.name == name
@@ -65,21 +68,19 @@ def test_a_format_from_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with added(ANNOTATION_FORMATS, tmp_path / "plugin", "kaleidoscope", SOURCE.format(holds_many=holds_many)):
         help_text = detect_help(capsys)
         assert "kaleidoscope" in help_text
-        assert ("kaleidoscope and npz" in help_text) is not holds_many
+        assert ("kaleidoscope, raven, textgrid and npz" in help_text) is not holds_many
         events = {"a.wav": [Event(0.5, 1.25, "dog")]}
         text = format_events(events, "kaleidoscope")
         assert text == "a.wav;0.5;1.25;dog\n"
         (tmp_path / "train.kal").write_text(text)
-        assert reading_format(tmp_path / "train.kal").parse(tmp_path / "train.kal") == events
+        assert read_annotations(tmp_path / "train.kal").events == events
         with pytest.raises(ConfigError, match="format=kaleidoscope is not allowed: it cannot hold 'a;b'"):
             check_labels(["a;b"], "kaleidoscope")
         if not holds_many:
             with pytest.raises(ConfigError, match="not allowed for 2 files in one text"):
                 format_events({"a.wav": [], "b.wav": []}, "kaleidoscope")
     assert "kaleidoscope" not in detect_help(capsys)
-    assert reading_format(Path("train.kal")).name == "tsv"
-
-
-def test_which_files_are_read_as_what() -> None:
-    for name in ("train.tsv", "TRAIN.TSV", "train.txt", "train.csv", "train", "train.json"):
-        assert reading_format(Path(name)).name == "tsv"
+    with pytest.raises(
+        DataError, match=r"train\.kal: begins with 'a\.wav;0\.5;1\.25;dog', which is no annotation format"
+    ):
+        read_annotations(tmp_path / "train.kal")

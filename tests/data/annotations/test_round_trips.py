@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import efficient_sed as es
-from efficient_sed.data.annotations.contract import check_labels, check_names, format_events
+from efficient_sed.data.annotations.contract import Source, check_labels, check_names, find_format, format_events
+from efficient_sed.data.annotations.event_tables import relative_names
+from efficient_sed.data.annotations.reading import read_annotations
 from efficient_sed.data.annotations.tables import split_rows
-from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import Event
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.spelling import canonical
@@ -62,19 +63,17 @@ Read = list[tuple[str, list[str]]]
 
 def read(text: str, output_format: str, folder: Path) -> Read:
     """Names and labels as a reader of the format takes them."""
-    if output_format == "tsv":
-        (folder / "found.tsv").write_bytes(text.encode())
-        found = {
-            name: [event.label for event in events]
-            for name, events in read_annotations(folder / "found.tsv")[""].items()
-        }
+    if output_format in ("tsv", "csv"):
+        path = folder / f"found.{output_format}"
+        path.write_bytes(text.encode())
+        found = {name: [event.label for event in events] for name, events in read_annotations(path).events.items()}
         by_csv: dict[str, list[str]] = {}
-        for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"):
+        for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if output_format == "tsv" else ","):
             by_csv.setdefault(row["filename"], []).extend([row["event_label"]] if row["event_label"] else [])
-        assert {
-            canonical(name): list(map(canonical, labels)) for name, labels in by_csv.items()
-        } == found  # as pandas does
-        return list(found.items())
+        typed = {canonical(name): list(map(canonical, labels)) for name, labels in by_csv.items()}  # as pandas does
+        paths = relative_names(typed, "found") if output_format == "csv" else {name: name for name in typed}
+        assert {paths[name]: labels for name, labels in typed.items()} == found
+        return list(typed.items())
     if output_format == "json":
         return [(entry["file"], [event["label"] for event in entry["events"]]) for entry in json.loads(text)]
     if output_format == "jams":
@@ -82,6 +81,11 @@ def read(text: str, output_format: str, folder: Path) -> Read:
         return [
             (jams["file_metadata"]["identifiers"]["file"], [event["value"] for event in jams["annotations"][0]["data"]])
         ]
+    if output_format == "raven":
+        return [("", [row["Annotation"] for row in csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")])]
+    if output_format == "textgrid":
+        (own,) = find_format("textgrid").parse(Source(Path("a.TextGrid"), text, "a")).events.values()
+        return [("", [event.label for event in own])]
     if output_format == "audacity":
         return [("", [line.split("\t")[2] for line in text.split("\n")[:-1]])]
     lines = [line.split() for line in text.split("\n")[:-1]]
@@ -109,8 +113,8 @@ def test_events(tmp_path_factory: pytest.TempPathFactory, found: dict[str, list[
         (canonical(name), list(map(canonical, labels)))
         for name, labels in read(text, output_format, tmp_path_factory.mktemp("found"))
     ]
-    if output_format == "audacity":
-        assert got[0][1] == expected[0][1]
+    if output_format in ("audacity", "raven", "textgrid"):
+        assert sorted(got[0][1]) == sorted(expected[0][1])
     elif output_format == "rttm":
         assert [label for _, labels in got for label in labels] == [
             "_".join(label.split()) for _, labels in expected for label in labels

@@ -66,7 +66,10 @@ def test_encodings(tmp_path: Path) -> None:
     path = tmp_path / "t.tsv"
     path.write_bytes("\ufeffé".encode())
     assert read_text(path) == "é"
-    path.write_bytes("é".encode("utf-16"))
+    for encoding in ("utf-16", "utf-16-be"):
+        path.write_bytes("\ufeffé".encode(encoding) if encoding.endswith("be") else "é".encode(encoding))
+        assert read_text(path) == "é"
+    path.write_bytes("é".encode("latin-1"))
     with pytest.raises(DataError, match=r"not UTF-8 text .*; save it as UTF-8"):
         read_text(path)
     with pytest.raises(DataError, match=r"cannot be read \(No such file or directory\); look there"):

@@ -1,0 +1,53 @@
+"""One event of an annotation file, checked."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from efficient_sed.data.spelling import canonical
+from efficient_sed.errors import DataError
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
+
+
+def make_event(place: str, onset: Any, offset: Any, label: Any, score: Any = "", *, label_name: str = "label") -> Event:
+    """An event from what a file holds, text or numbers.
+
+    Args:
+        place: File and line, for messages.
+        onset: Seconds.
+        offset: Seconds.
+        label: Blanks around it are a typing slip, not another class.
+        score: Empty or None for none, which counts as 1.
+        label_name: What the file calls a label, for messages.
+
+    Raises:
+        DataError: If times are no seconds or not in order, the label is empty, or the score is no number.
+    """
+    from efficient_sed.data.events import Event  # needs numpy, which `--help` does without
+
+    if not isinstance(label, str):
+        raise DataError(f"{place}: {label_name} is {label!r}; labels are text")
+    if not label.strip():
+        raise DataError(f"{place}: onset without {label_name}")
+    try:
+        onset_s, offset_s = float(onset), float(offset)
+    except (TypeError, ValueError):
+        raise DataError(f"{place}: onset={onset!r}, offset={offset!r} are not seconds") from None
+    if not (math.isfinite(onset_s) and math.isfinite(offset_s) and 0 <= onset_s < offset_s):
+        raise DataError(f"{place}: onset={onset_s:g} must be at least 0 and before offset={offset_s:g}")
+    return Event(onset_s, offset_s, canonical(label.strip()), _score(place, score))
+
+
+def _score(place: str, score: Any) -> float:
+    if score is None or score == "":
+        return 1.0
+    try:
+        value = float(score)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{place}: score={score!r} is not a number")
+    return value

@@ -1,0 +1,85 @@
+"""`efficient-sed data convert`: files and folders from one format into another, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from command import TSV, Run
+
+from efficient_sed.registry import ANNOTATION_FORMATS
+
+EVENTS = TSV + "a.wav\t0.5\t1.5\tdog\na.wav\t1.0\t1.25\tcat\nsub/b.flac\t0\t0.75\tdog\nquiet.wav\t\t\t\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.tsv").write_text(EVENTS)
+    for name in ("a.wav", "sub/b.flac", "quiet.wav"):
+        path = tmp_path / "audio" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.zeros(32_000), 16_000)
+    return tmp_path / "t.tsv"
+
+
+@pytest.mark.parametrize("name", ANNOTATION_FORMATS.names())
+def test_there_and_back(run: Run, table: Path, name: str) -> None:
+    """Into a folder with a file for each recording, and back into one table under the names of the audio."""
+    status, out, _ = run(f"data convert t.tsv there --to {name}")
+    num_files = 2 if name == "rttm" else 3
+    assert (status, out) == (
+        0, f"t.tsv: 3 recordings, 3 events of 2 classes\nthere: {num_files} files, {name}\n"
+    )  # fmt: skip
+    ending = ANNOTATION_FORMATS.get(name).ending
+    assert (table.parent / f"there/sub/b{ending}").is_file()
+    status, out, _ = run("data convert there back.tsv --audio audio")
+    assert status == 0
+    lost = "" if num_files == 3 else "quiet.wav\t\t\t\n"
+    rows = sorted(EVENTS.replace(lost, "").replace("\t0\t", "\t0.0\t").splitlines())
+    assert sorted((table.parent / "back.tsv").read_text().splitlines()) == rows
+
+
+def test_what_is_there_stays(run: Run, table: Path) -> None:
+    Path("there.rttm").write_text("mine")
+    status, out, err = run("data convert t.tsv there.rttm")
+    assert (status, out, err) == (
+        2, "", "efficient-sed: there.rttm: is there already; give another name, or --overwrite\n"
+    )  # fmt: skip
+    assert Path("there.rttm").read_text() == "mine"
+    assert run("data convert t.tsv there.rttm --overwrite")[0] == 0
+    assert Path("there.rttm").read_text().startswith("SPEAKER a 1 0.500 1.000 <NA> <NA> dog <NA> <NA>\n")
+    assert run("data convert t.tsv t.tsv --overwrite")[0] == 2
+    assert table.read_text() == EVENTS
+    Path("tables").mkdir()
+    Path("tables/quiet.txt").write_text("mine")
+    assert run("data convert t.tsv tables --to audacity")[0] == 2
+    assert [path.name for path in Path("tables").iterdir()] == ["quiet.txt"]  # nothing half-written
+
+
+def test_what_is_lost_is_said(run: Run, table: Path, caplog: pytest.LogCaptureFixture) -> None:
+    del table
+    with caplog.at_level("INFO"):
+        assert run("data convert t.tsv t.rttm")[0] == 0
+    assert "t.tsv: read as tsv" in caplog.messages
+    assert "t.rttm: not held by rttm, left out: 1 recordings without events (quiet.wav)" in caplog.messages
+
+
+def test_columns_and_formats_that_are_given(run: Run, table: Path) -> None:
+    del table
+    Path("own.txt").write_text("Wer\tvon\tbis\nhund\t0\t1\n")
+    named = "--column onset=von --column offset=bis --column label=Wer"
+    assert run(f"data convert own.txt own.tsv --from csv {named}")[0] == 0
+    assert Path("own.tsv").read_text() == TSV + "own\t0.0\t1.0\thund\n"
+    status, _, err = run("data convert t.tsv o.json --from jams")
+    assert (status, err) == (
+        2, "efficient-sed: t.tsv: not JAMS: no list `annotations` with a `namespace` each\n"
+    )  # fmt: skip
+
+
+def test_lengths_of_the_audio(run: Run, table: Path) -> None:
+    del table
+    assert run("data convert t.tsv out --to textgrid --audio audio")[0] == 0
+    assert "xmax = 2.000000" in Path("out/sub/b.TextGrid").read_text()
