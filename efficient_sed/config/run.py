@@ -87,6 +87,14 @@ class RunConfig:
         is_pooled = self.classifier.pooling == "mean" or not self.has_single_labels
         one = f"mean with data={data.name} and task=tagging, which choose one class for a clip by softmax"
         require(is_pooled, "classifier.pooling", self.classifier.pooling, one)
+        if train.extend_classes:
+            is_free = not self.has_single_labels
+            softmax = f"false with data={data.name} and task=tagging, which choose one class for a clip by softmax"
+            require(is_free, "train.extend_classes", True, softmax)
+            require(data.has_labels, "train.extend_classes", True, "false without labels, of which new classes come")
+            for key in ("pseudo_labels", "clip_teacher"):
+                stored = "null with train.extend_classes=true, whose teacher is the initial model or train.teacher"
+                require(not getattr(data, key), f"data.{key}", getattr(data, key), stored)
         given = {
             "data.pseudo_labels": data.pseudo_labels,
             "data.clip_teacher": data.clip_teacher,

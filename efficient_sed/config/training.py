@@ -95,6 +95,10 @@ class TrainConfig:
     """A trained model of the same architecture to start from, NAME or FILE: its backbone and sequence head, and its
     classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone, of any
     model."""
+    extend_classes: bool = False
+    """Whether the outputs of train.init_from are kept, and the data set's new classes come behind them. A clip's labels
+    then count for the classes of its own data set alone; on the others the initial model, or train.teacher, teaches, by
+    train.distillation_weight (0: nothing does), so that they are not forgotten. Labels that both have are one class."""
     is_backbone_frozen: bool = False
     """Whether only head and classifier are trained, on the features of the initial backbone."""
     frozen_stages: int = 0
@@ -165,6 +169,11 @@ class TrainConfig:
         are_names = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)
         require(are_names, "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
+        is_start = not self.extend_classes or self.init_from is not None
+        require(is_start, "train.extend_classes", True, "only with train.init_from=NAME, whose classes are kept")
+        is_learning = not self.extend_classes or self.distillation_weight < 1
+        below = "below 1 with train.extend_classes=true, or nothing would learn the new classes"
+        require(is_learning, "train.distillation_weight", self.distillation_weight, below)
         decay, epochs = self.mean_teacher_decay, self.ramp_up_epochs
         require(0 < decay < 1, "train.mean_teacher_decay", decay, "above 0 and below 1")
         require(self.consistency_weight > 0, "train.consistency_weight", self.consistency_weight, "above 0")
@@ -208,6 +217,13 @@ class TrainConfig:
         require(is_looked_at, "train.patience", self.patience, last)
         epochs = f"a divisor of train.epochs={self.epochs}, so that the last epoch is validated"
         require(self.epochs % self.validate_every == 0, "train.validate_every", self.validate_every, epochs)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Models that teach during the training: `teacher`, or, where its classes are extended, the initial model."""
+        if self.extend_classes and self.init_from is not None and not self.teacher:
+            return (self.init_from,) if self.distillation_weight > 0 else ()
+        return self.teacher
 
     def draws(self, num_clips: Mapping[str, int]) -> int:
         """Clips in an epoch over all processes.

@@ -37,7 +37,7 @@ def taught(
     is_unread = stored is None and bool(run.data.pseudo_labels or run.data.clip_teacher)
     groups, number = group_clips(clips)
     is_unlabelled = np.array([group.kind == "unlabelled" for group in groups], dtype=bool)
-    if run.train.mean_teacher or run.train.teacher or is_unread or not is_unlabelled.any():
+    if run.train.mean_teacher or run.train.teachers or is_unread or not is_unlabelled.any():
         return clips
     is_kept = ~is_unlabelled[number]
     if stored is not None:

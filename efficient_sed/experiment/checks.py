@@ -20,6 +20,7 @@ COARSE_S = 0.25
 def check_events(config: RunConfig, splits: Splits) -> None:
     """Raise a DataError if a part that needs labels has none."""
     has_teacher = bool(config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher)
+    has_teacher = has_teacher and not config.train.extend_classes  # which teaches no new class
     uses = {"validation": "score", "test": "score", **({} if has_teacher else {"train": "learn"})}
     for part, use in uses.items():
         clips = getattr(splits, part)

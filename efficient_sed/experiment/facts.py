@@ -28,6 +28,7 @@ def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
         "clips": {part: len(getattr(splits, part)) for part in PARTS},
         "clips_expected": None if splits.expected is None else dict(splits.expected),
         "num_classes": len(splits.classes),
+        **({} if splits.evaluated_classes is None else {"num_classes_evaluated": len(splits.evaluated_classes)}),
         "skipped": list(splits.skipped),
         "events_cut": {part: overhang._asdict() for part, overhang in splits.overhang.items()},
     }
@@ -71,6 +72,7 @@ def save_run_model(model: SedModel, config: RunConfig, folder: Path, result: Map
     fold = fold_of_config(config)
     notes = {
         "trained_on": config.data.name,
+        **({"extended_from": config.train.init_from} if config.train.extend_classes else {}),
         **({} if fold is None else {"fold": fold}),
         "task": config.task,
         "seed": config.seed,

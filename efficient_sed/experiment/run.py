@@ -10,10 +10,12 @@ from typing import Any
 from efficient_sed.benchmark.speed import check_protocol, unmeasured
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
+from efficient_sed.data.extension import extend_splits
 from efficient_sed.data.subsets import check_subsets
 from efficient_sed.errors import CheckpointError
 from efficient_sed.experiment.checks import check_events, check_lengths, warn_of_mistakes
 from efficient_sed.experiment.compose import to_yaml
+from efficient_sed.experiment.extend import with_initial_classes
 from efficient_sed.experiment.facts import describe_measuring, describe_run, save_run_model
 from efficient_sed.experiment.folders import CONFIG_FILE, MANIFEST_FILE, locked_folder, run_folder, unwritable
 from efficient_sed.experiment.measure import (
@@ -65,6 +67,7 @@ def run_experiment(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     folder = run_folder(config, splits.manifest_hash)
     finished = read_result(folder)
     if finished is None:
+        splits = with_initial_classes(config, splits)
         if not is_first_process():
             fit(config, splits, folder, show_progress=False)  # ends the process
         with locked_folder(folder, config):
@@ -108,6 +111,8 @@ def _complete(config: RunConfig, splits: Splits, folder: Path, result: dict[str,
     if needs_evaluation(result, config) or needs_benchmark(result, config):
         with locked_folder(folder, config):
             model = load_model(str(folder / MODEL_FILE))
+            if config.train.extend_classes:
+                splits = extend_splits(splits, model.classes)
             if needs_evaluation(result, config):
                 result = evaluate_again(model, config, splits, folder, result)
             if needs_benchmark(result, config):

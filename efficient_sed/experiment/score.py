@@ -12,6 +12,7 @@ from typing import Any
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
+from efficient_sed.data.extension import extend_splits
 from efficient_sed.data.subsets import scorable
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.facts import describe_data
@@ -157,7 +158,8 @@ def own_data(
     own: dict[str, Any] = {
         key: getattr(trained, key) for key in ("clip_seconds", "median_frames") if f"data.{key}" not in typed
     }
-    if getattr(config.data, "classes", ()) is None:
+    is_extended = "extended_from" in trained.notes
+    if getattr(config.data, "classes", ()) is None and not is_extended:
         own["classes"] = tuple(model.classes)
     fold = trained.notes.get("fold")
     if trained.notes.get("trained_on") == config.data.name and fold is not None:
@@ -169,12 +171,14 @@ def own_data(
                 f"data.fold={given} is not allowed: {seen}; what it was not trained on is data.fold={fold}"
             )
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, **own))
-    return config, config.data.load()
+    splits = config.data.load()
+    return config, extend_splits(splits, model.classes) if is_extended else splits
 
 
 def _provenance(model: SedModel | ExportedModel) -> Provenance:
     if isinstance(model, SedModel):
         return model.provenance
     header = model.header
-    notes = {"trained_on": header.trained_on, "fold": header.fold}
+    notes: dict[str, Any] = {"trained_on": header.trained_on, "fold": header.fold}
+    notes |= {"extended_from": header.extended_from} if header.extended_from else {}
     return Provenance(header.clip_seconds, header.median_frames, header.task, notes, header.postprocessing)

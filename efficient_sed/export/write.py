@@ -153,7 +153,7 @@ def check_output(path: Path, target: ExportTarget, *, overwrite: bool) -> None:
 def _header(model: SedModel, model_name: str, target: ExportTarget, input_kind: InputKind) -> Header:
     grid, provenance, max_frames = model.grid, model.provenance, model.backbone.max_frames
     macs = count_macs(model, provenance.clip_seconds)
-    notes = {key: provenance.notes.get(key) for key in ("signature", "trained_on", "fold")}
+    notes = {key: provenance.notes.get(key) for key in ("signature", "trained_on", "extended_from", "fold")}
     return Header(
         model_name=model_name,
         classes=tuple(model.classes),

@@ -67,6 +67,8 @@ class Header:
     """Of the run that trained it, if it has one."""
     trained_on: str = ""
     """Name of its data set."""
+    extended_from: str = ""
+    """Model whose classes it has in front of those of its data set, if there is one."""
     fold: int | None = None
     """Which was left out of its training, where the data have folds."""
     metric: str = ""

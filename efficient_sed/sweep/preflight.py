@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import Any
 
+from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.stored_teacher import stored_teacher
 from efficient_sed.errors import require_package
+from efficient_sed.experiment.extend import with_initial_classes
 from efficient_sed.metrics.contracts import chosen_metrics
 from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
-from efficient_sed.models.weights.initial import load_initial, load_initial_model
+from efficient_sed.models.weights.initial import initial_classes, load_initial, load_initial_model
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.teachers.model import ModelConfig
+from efficient_sed.training.train import build_model
 from efficient_sed.tuning.tables import check_candidates
 
 
@@ -54,11 +58,28 @@ def _data_key(point: GridPoint) -> str:
     return json.dumps([point.config.data.name, point.config.data.identity()], sort_keys=True)
 
 
+def _start_key(point: GridPoint) -> tuple[Any, ...]:
+    config = point.config
+    return config.backbone, config.seq, config.classifier, config.train.init_from, config.train.teachers, config.task
+
+
+def _check_extended(config: RunConfig, splits: Splits) -> None:
+    """Load the model whose classes are extended, and its teacher."""
+    model = build_model(config, with_initial_classes(config, splits).classes)
+    if config.train.teachers:
+        kept = initial_classes(model.spec, str(config.train.init_from))
+        ModelConfig(config.train.teachers, config.task).build(kept, model.grid)
+
+
 def _check_models(points: Sequence[GridPoint], splits: Splits) -> None:
     """Load what points on the same data start from or learn from."""
     first = points[0].config.data
     for grid in dict.fromkeys(frame_grid(point.config.backbone) for point in points):
         stored_teacher(first, splits, grid)
+    extended = {_start_key(point): point.config for point in points if point.config.train.extend_classes}
+    for config in extended.values():
+        _check_extended(config, splits)
+    points = [point for point in points if not point.config.train.extend_classes]
     teachers = dict.fromkeys((point.config.train.teacher, point.config.task, point.config.backbone) for point in points)
     for names, task, backbone in teachers:
         if names:

@@ -18,6 +18,7 @@ def detection_loss(
     labelled: Tensor | None = None,
     taught: Tensor | None = None,
     annotated: Tensor | None = None,
+    taught_classes: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy against labels and against a teacher's probabilities.
 
@@ -34,6 +35,7 @@ def detection_loss(
         labelled: Rows that the supervised term is taken over, on the device of the logits; default None, all.
         taught: Rows that the distillation term is taken over; default None, all.
         annotated: Classes that count, boolean, shape (batch, classes); default None, all.
+        taught_classes: Those that the distillation term is taken over, same shape; default None, `annotated`.
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
@@ -41,11 +43,12 @@ def detection_loss(
     Raises:
         ValueError: If the shapes differ; the message names them.
     """
+    taught_classes = annotated if taught_classes is None else taught_classes
     if not logits.shape == targets.shape == teacher.shape:
         shapes = {"student": logits.shape, "labels": targets.shape, "teacher": teacher.shape}
         raise ValueError(f"shapes differ: {', '.join(f'{name} {tuple(shape)}' for name, shape in shapes.items())}")
     supervised = _mean_over(binary_cross_entropy_with_logits, logits, targets, labelled, annotated)
-    distillation = _mean_over(binary_cross_entropy_with_logits, logits, teacher, taught, annotated)
+    distillation = _mean_over(binary_cross_entropy_with_logits, logits, teacher, taught, taught_classes)
     return {
         "loss": (1 - weight) * supervised + weight * distillation,
         "supervised": supervised,
@@ -83,6 +86,23 @@ def with_weak_labels(
         "supervised": losses["supervised"] + on_clips,
         "weak": on_clips,
     }
+
+
+def kept_classes(annotated: Tensor | None, num_kept: int, shape: torch.Size) -> Tensor:
+    """Classes that a model's predecessor teaches: those that it has, in clips that are not annotated for them.
+
+    Li and Hoiem 2016, "Learning without Forgetting" (https://arxiv.org/abs/1606.09282), for outputs that do not exclude
+    each other: labels of new classes say nothing of the old ones, whose targets are the old model's probabilities.
+
+    Args:
+        annotated: Classes with labels, boolean, shape (batch, classes); None, all.
+        num_kept: Of the classes, the first ones, that the predecessor has.
+        shape: Of the mask, (batch, classes).
+    """
+    if annotated is None:
+        return torch.zeros(shape, dtype=torch.bool)
+    is_kept = torch.arange(shape[1], device=annotated.device) < num_kept
+    return ~annotated & is_kept
 
 
 def consistency_loss(
@@ -153,6 +173,7 @@ def tagging_loss(
     labelled: Tensor | None = None,
     taught: Tensor | None = None,
     annotated: Tensor | None = None,
+    taught_classes: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy of clip logits against the classes in the clip and a teacher's clip probabilities.
 
@@ -166,6 +187,7 @@ def tagging_loss(
         labelled: As for `detection_loss`, as the next two.
         taught: Rows with a teacher.
         annotated: Classes that count.
+        taught_classes: Those that the teacher's term is taken over.
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
@@ -175,4 +197,4 @@ def tagging_loss(
     """
     smoothed = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
     teacher = targets if teacher is None else teacher
-    return detection_loss(clip_logits, smoothed, teacher, weight, labelled, taught, annotated)
+    return detection_loss(clip_logits, smoothed, teacher, weight, labelled, taught, annotated, taught_classes)

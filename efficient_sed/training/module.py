@@ -24,12 +24,14 @@ from efficient_sed.models.contracts import SedOutput
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.header import model_header
+from efficient_sed.models.weights.initial import initial_classes
 from efficient_sed.teachers.model import ModelConfig, is_alike
 from efficient_sed.training.augmentation import Augmented, augment_batch
 from efficient_sed.training.frozen_stages import FrozenStages
 from efficient_sed.training.losses import (
     consistency_loss,
     detection_loss,
+    kept_classes,
     ramp_up,
     single_label_loss,
     tagging_loss,
@@ -57,9 +59,11 @@ class SedModule(pl.LightningModule):
         self._frozen = FrozenStages(model.backbone, None if train.is_backbone_frozen else train.frozen_stages)
         self._scorers: list[SedModel] = []
         """Faster copies of what is scored in a validation, in a list so that they are no part of this module."""
+        self._num_kept = len(initial_classes(model.spec, str(train.init_from))) if train.extend_classes else None
+        """Classes, the first ones, that the model had before; None if it keeps none."""
         self.teacher = (
-            ModelConfig(config.train.teacher, config.task).build(model.classes, model.grid)
-            if config.train.teacher
+            ModelConfig(train.teachers, config.task).build(model.classes[: self._num_kept], model.grid)
+            if train.teachers
             else None
         )
         if self.teacher is not None:
@@ -181,21 +185,26 @@ class SedModule(pl.LightningModule):
         mel, targets, teacher, teacher_mels, rows, annotated = augmented
         train, data = self.config.train, self.config.data
         weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
-        clip_teacher = teacher.amax(-1)
+        clip_teacher, taught_classes = teacher.amax(-1), None
         if self.teacher is not None:
             others = iter(teacher_mels)
             teacher, clip_teacher = (
                 logits.sigmoid()
                 for logits in self.teacher([mel if is_shared else next(others) for is_shared in self._is_shared])
             )
+            if self._num_kept is not None:
+                taught_classes = kept_classes(annotated, self._num_kept, targets.shape[:2]).to(targets.device)
+                teacher, clip_teacher = (_as_wide(scores, targets) for scores in (teacher, clip_teacher))
         if self.config.has_single_labels and not weight:
             return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing, rows.labelled)
         if self.config.task == "tagging":
             return tagging_loss(
                 output.clip_logits, targets.amax(-1), clip_teacher, weight, train.label_smoothing,
-                rows.labelled, rows.taught, annotated,
+                rows.labelled, rows.taught, annotated, taught_classes,
             )  # fmt: skip
-        losses = detection_loss(output.frame_logits, targets, teacher, weight, rows.framewise, rows.taught, annotated)
+        losses = detection_loss(
+            output.frame_logits, targets, teacher, weight, rows.framewise, rows.taught, annotated, taught_classes
+        )
         if not self.has_weak_labels and not len(rows.weak):
             return losses
         return with_weak_labels(losses, output.clip_logits, targets.amax(-1), weight, rows.weak, annotated)
@@ -317,3 +326,9 @@ class SedModule(pl.LightningModule):
             self.model, self.config.train, int(self.trainer.estimated_stepping_batches)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _as_wide(scores: Tensor, targets: Tensor) -> Tensor:
+    """A teacher's scores with zeros for the classes behind its own, as many as the labels have."""
+    missing = scores.new_zeros(len(scores), targets.shape[1] - scores.shape[1], *scores.shape[2:])
+    return torch.cat([scores, missing], 1)

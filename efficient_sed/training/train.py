@@ -60,7 +60,7 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
     model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, config.task)
     load_initial(model.backbone, config.backbone)
     if config.train.init_from is not None:
-        load_initial_model(model, config.train.init_from)
+        load_initial_model(model, config.train.init_from, is_extended=config.train.extend_classes)
     return model
 
 

@@ -7,7 +7,9 @@ reading an object writes its reference count. Columns lie in arrays, or stay in 
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, compress, islice, pairwise
 from operator import eq
 from typing import NamedTuple, overload
@@ -214,6 +216,19 @@ def group_clips(clips: Sequence[Clip]) -> tuple[list[Group], np.ndarray]:
         return list(number), np.concatenate(numbers)
     own = np.fromiter((number.setdefault(clip.group, len(number)) for clip in clips), dtype=np.int16)
     return list(number), own
+
+
+def with_annotated(clips: Sequence[Clip], classes: tuple[str, ...]) -> Sequence[Clip]:
+    """Name the classes that count for those clips of a part for which all do."""
+    if isinstance(clips, JoinedParts):
+        return JoinedParts([with_annotated(part, classes) for part in clips.parts])
+    if isinstance(clips, ColumnPart):
+        if clips.columns.group.annotated is not None:
+            return clips
+        columns = copy.copy(clips.columns)
+        columns.group = columns.group._replace(annotated=classes)
+        return ColumnPart(columns, clips.rows)
+    return tuple(clip if clip.annotated is not None else replace(clip, annotated=classes) for clip in clips)
 
 
 def of_kinds(clips: Sequence[Clip], kinds: Collection[Kind]) -> Sequence[Clip]:

@@ -10,10 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from efficient_sed.config.model import BackboneConfig
@@ -26,7 +27,7 @@ from efficient_sed.models.weights.cards import Card, find_weights, list_cards, r
 from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, stored_and_wanted
 from efficient_sed.models.weights.header import HEADER_KEY, spec_from_header
 from efficient_sed.models.weights.read import load_strictly, read_checkpoint
-from efficient_sed.models.weights.released import held_backbone, rename_released, with_clip_layer
+from efficient_sed.models.weights.released import CLIP_LAYER, held_backbone, rename_released, with_clip_layer
 from efficient_sed.models.weights.timm_start import adapt_vision, fetch_from_timm, is_of_timm, rename_timm, timm_holder
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -83,18 +84,74 @@ def load_initial(module: Backbone, config: BackboneConfig) -> None:
     logger.info("%s starts from %s: %d backbone tensors; %s", config.name, source, num_taken, "; ".join(notes))
 
 
-def load_initial_model(model: SedModel, init_from: str) -> None:
+def load_initial_model(model: SedModel, init_from: str, *, is_extended: bool = False) -> None:
     """Fill backbone and sequence head with those of a trained model of the same architecture.
 
-    Its classifier is taken too if the classes are the same.
+    Its classifier is taken too if the classes are the same, or as a part of the larger one if they are extended.
 
     Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A
     log line says what was taken.
 
+    Args:
+        model: What is filled.
+        init_from: Name or file of the trained model.
+        is_extended: Whether the model's classes are those of the trained one and others behind them.
+
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another model.
     """
-    wanted = architecture_name(model.spec.backbone, model.spec.seq)
+    start = _read_model(model.spec, init_from)
+    tensors = rename_released(start.state, start.spec)
+    is_kept = is_extended or (start.spec.classes, start.spec.pooling) == (model.spec.classes, model.spec.pooling)
+    if is_extended:
+        tensors = _with_new_classes(tensors, model, start)
+    elif not is_kept:
+        own = {key: value for key, value in model.state_dict().items() if key.startswith("classifier.")}
+        tensors = {key: value for key, value in tensors.items() if not key.startswith("classifier.")} | own
+    elif start.has_no_header:
+        tensors = with_clip_layer(tensors, model, start.path)
+    load_strictly(model, tensors, start.path)
+    if start.card is not None:
+        record_checksum(start.card, start.path)
+    num_stored, num_classes = len(start.spec.classes), len(model.classes)
+    left_out = f"its classifier of {num_stored} classes is left out, that of {num_classes} is random"
+    new = f", {num_classes - num_stored} of its {num_classes} classes random" if is_extended else ""
+    parts = "backbone" if start.spec.seq.name == "none" else "backbone, sequence head"
+    rest = f" and classifier{new}" if is_kept else f"; {left_out}"
+    logger.info("%s starts from %s: %s%s", start.architecture, start.path, parts, rest)
+
+
+def initial_classes(spec: ModelSpec, init_from: str) -> tuple[str, ...]:
+    """The classes of the trained model that `train.init_from` names, in logit order.
+
+    Args:
+        spec: The run's model; its classes do not count.
+        init_from: Name or file.
+
+    Raises:
+        CheckpointError: As for `load_initial_model`, or if the classifiers are of two kinds.
+    """
+    stored = _read_model(spec, init_from).spec
+    if stored.pooling != spec.pooling:
+        advice = f"its classifier is kept with train.extend_classes=true; give classifier.pooling={stored.pooling}"
+        raise CheckpointError(f"train.init_from={init_from} has classifier.pooling={stored.pooling}: {advice}")
+    return stored.classes
+
+
+class _Start(NamedTuple):
+    """A trained model as it lies in a file."""
+
+    spec: ModelSpec
+    architecture: str
+    state: Mapping[str, Tensor]
+    has_no_header: bool
+    path: Path
+    card: Card | None
+
+
+def _read_model(spec: ModelSpec, init_from: str) -> _Start:
+    """The trained model of the architecture of `spec`; errors as for `load_initial_model`."""
+    wanted = architecture_name(spec.backbone, spec.seq)
     card = list_cards().get(init_from)
     if card is not None and card.task == "backbone":
         raise CheckpointError(f"train.init_from={init_from} is a backbone alone; give it as backbone.init={init_from}")
@@ -108,23 +165,25 @@ def load_initial_model(model: SedModel, init_from: str) -> None:
             f"train.init_from={init_from} holds {architecture_name(stored.backbone, stored.seq)}, "
             f"the run's model is {wanted}"
         )
-    tensors = rename_released(state, stored)
-    is_kept = (stored.classes, stored.pooling) == (model.spec.classes, model.spec.pooling)
-    if not is_kept:
-        own = {key: value for key, value in model.state_dict().items() if key.startswith("classifier.")}
-        tensors = {key: value for key, value in tensors.items() if not key.startswith("classifier.")} | own
-    elif header is None:
-        tensors = with_clip_layer(tensors, model, path)
-    load_strictly(model, tensors, path)
-    if card is not None:
-        record_checksum(card, path)
-    classifier = (
-        "classifier"
-        if is_kept
-        else f"its classifier of {len(stored.classes)} classes is left out, that of {len(model.classes)} is random"
-    )
-    parts = "backbone" if stored.seq.name == "none" else "backbone, sequence head"
-    logger.info("%s starts from %s: %s%s %s", wanted, path, parts, " and" if is_kept else ";", classifier)
+    return _Start(stored, wanted, state, header is None, path, card)
+
+
+def _with_new_classes(tensors: Mapping[str, Tensor], model: SedModel, start: _Start) -> dict[str, Tensor]:
+    """The weights with a classifier whose first outputs are the stored ones; the others are the model's own, random."""
+    num_kept, num_classes, widened = len(start.spec.classes), len(model.classes), dict(tensors)
+    for key, own in model.state_dict().items():
+        stored = tensors.get(key)
+        if not key.startswith("classifier.") or (stored is not None and stored.shape == own.shape):
+            continue
+        is_optional = key.startswith(CLIP_LAYER) and model.backbone.is_clip_layer_optional
+        sizes = [] if stored is None else list(stored.shape)
+        fitting = [axis for axis, size in enumerate(own.shape) if size == num_classes and axis < len(sizes)]
+        axis = next((axis for axis in fitting if sizes == [*own.shape[:axis], num_kept, *own.shape[axis + 1 :]]), None)
+        if stored is not None and axis is not None:
+            widened[key] = torch.cat([stored.to(own), own.narrow(axis, num_kept, num_classes - num_kept)], axis)
+        elif is_optional:
+            widened[key] = own
+    return widened
 
 
 def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Tensor], dict[str, Any] | None]:
