@@ -21,6 +21,7 @@ from efficient_sed.cli.detect_targets import (
     results_folder,
     text_format_of,
 )
+from efficient_sed.cli.detect_uncertain import check_output, check_uncertain, write_uncertain
 from efficient_sed.cli.options import add_detector, chosen_model
 from efficient_sed.cli.parser import Commands
 from efficient_sed.errors import ConfigError, PreemptedError
@@ -80,6 +81,19 @@ def add_parser(commands: Commands) -> None:
         help="replace what is there; without it, a folder of results is only completed",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes of one thread that share the recordings")
+    parser.add_argument(
+        "--uncertain",
+        type=int,
+        metavar="N",
+        help="list the N excerpts that the model is least sure of, to be labelled: those whose highest score is "
+        "nearest to the threshold of its class, a few of each recording, apart from each other",
+    )
+    parser.add_argument(
+        "--clips",
+        type=Path,
+        metavar="DIR",
+        help="write the sound of each of these excerpts, with 2 s on both sides; --output is then about these files",
+    )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
     parser.add_argument(
         "--report",
@@ -98,10 +112,10 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Detect events in all recordings; those that cannot be read are named, and the others kept."""
     from efficient_sed.inference.detect_options import DetectOptions
-    from efficient_sed.inference.recordings import check_outputs
 
-    if options.overwrite and not (options.output or options.plot or options.report):
-        raise ConfigError("--overwrite belongs to --output, --plot or --report")
+    if options.overwrite and not (options.output or options.plot or options.report or options.clips):
+        raise ConfigError("--overwrite belongs to --output, --plot, --report or --clips")
+    check_uncertain(options)
     if options.truth and not options.report:
         raise ConfigError("--truth belongs to --report")
     if options.jobs < 1:
@@ -115,10 +129,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"efficient-sed: {message}", file=sys.stderr)
         if not recordings:
             return EXIT_UNREADABLE
-        folder = results_folder(options, recordings)
-        if folder is not None:
-            check_outputs(recordings)
-        check_targets(options, recordings, folder)
+        folder = _places(options, recordings)
         truth = _truth(options, recordings[0])
         options.model = chosen_model(options.model)
         finished = _finished(recordings, options, detect_options, folder)
@@ -127,10 +138,13 @@ def run(options: argparse.Namespace) -> int:
         else:
             waiting = [recording for recording in recordings if recording not in finished]
         found = _detect(waiting, options, detect_options, folder, finished) if waiting else []
-        if options.plot and found[0].error is None:
-            plot_found(found[0], options)
-        if options.report and found[0].error is None:
-            report_found(found[0], options, truth)
+        whole = [each for each in found if each.error is None]
+        if options.uncertain:
+            write_uncertain(whole, options)
+        if options.plot and whole:
+            plot_found(whole[0], options)
+        if options.report and whole:
+            report_found(whole[0], options, truth)
     damaged = [each.error for each in found if each.error is not None]
     for message in damaged:
         print(f"efficient-sed: {message}", file=sys.stderr)
@@ -139,6 +153,21 @@ def run(options: argparse.Namespace) -> int:
         kept = f"; {len(finished)} were finished before (--overwrite makes them anew)" if finished else ""
         print(f"wrote {num_written} files into {folder}{kept}", file=sys.stderr)
     return EXIT_UNREADABLE if unreadable or damaged else 0
+
+
+def _places(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
+    """The folder of a file for each recording, if there is one; errors if a result cannot be written anywhere."""
+    from efficient_sed.inference.recordings import check_outputs
+
+    if options.uncertain:
+        check_outputs(recordings)
+        check_output(options, recordings)
+        return None
+    folder = results_folder(options, recordings)
+    if folder is not None:
+        check_outputs(recordings)
+    check_targets(options, recordings, folder)
+    return folder
 
 
 def _recordings(files: list[Path], stack: contextlib.ExitStack) -> tuple[list[Recording], list[str]]:
@@ -201,7 +230,7 @@ def _detect(
     try:
         total_s = sum(recording.duration_s for recording in recordings)
         scores_folder = folder if options.format == SCORES and not finished.issuperset(recordings) else None
-        task = Task(detect_options, scores_folder, has_scores=bool(options.report))
+        task = Task(detect_options, scores_folder, has_scores=bool(options.report), has_doubts=bool(options.uncertain))
         with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as advance:
             for each in detect_files(
                 recordings,
@@ -219,7 +248,7 @@ def _detect(
         places = {recording.name: index for index, recording in enumerate(recordings)}
         found.sort(key=lambda each: places[each.recording.name])
         whole = [each for each in found if each.error is None]
-        if folder is None and whole:
+        if folder is None and whole and not options.uncertain:
             write_all(whole, options, is_partial=len(found) < len(recordings))
     note = whole[0].rule.note if whole else ""
     if note and (options.format != SCORES or options.report):  # scores know no threshold

@@ -22,7 +22,7 @@ def formats_of_one_recording() -> list[str]:
     return [name for name in ANNOTATION_FORMATS.names() if not ANNOTATION_FORMATS.get(name).holds_many]
 
 
-def _is_of_one_recording(format_name: str) -> bool:
+def is_of_one_recording(format_name: str) -> bool:
     """Whether each recording has a file of its own."""
     return format_name in (SCORES, *formats_of_one_recording())
 
@@ -43,7 +43,7 @@ def results_folder(options: argparse.Namespace, recordings: list[Recording]) -> 
     if options.report:
         _check_report(options, recordings)
     is_folder_meant = num_given > 1 or options.format == SCORES or any(path.is_dir() for path in options.files)
-    if _is_of_one_recording(options.format) and is_folder_meant:
+    if is_of_one_recording(options.format) and is_folder_meant:
         if output is None:
             raise ConfigError(
                 f"--format {options.format} writes a file for each recording, got {num_given}; "
@@ -56,7 +56,7 @@ def results_folder(options: argparse.Namespace, recordings: list[Recording]) -> 
             )
         return output
     if (
-        _is_of_one_recording(options.format)
+        is_of_one_recording(options.format)
         and output is not None
         and (output.is_dir() or not (output.suffix or output.exists()))
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from efficient_sed.inference.detect_options import DetectOptions, EventRule
 from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.recordings import Recording
 from efficient_sed.inference.score_files import FrameScores, keep_scores, write_scores
+from efficient_sed.inference.uncertain import Doubt, decode_doubts
 from efficient_sed.postprocessing.events import decode_stream
 
 SCORES_SUFFIX = ".npz"
@@ -33,6 +34,8 @@ class Found(NamedTuple):
     """Why it could not be read to its end; it has no events then."""
     scores: FrameScores | None = None
     """Scores of its frames, if they were to be kept."""
+    doubts: Sequence[Doubt] = ()
+    """Stretches that the model is not sure of, if they were to be found."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Task:
     """Where the scores of each recording's frames are written; None: nowhere."""
     has_scores: bool = False
     """Whether they are kept with the events."""
+    has_doubts: bool = False
+    """Whether doubtful stretches are found besides the events."""
 
 
 def detect_one(
@@ -68,9 +73,13 @@ def detect_one(
             num_frames = round(last.start_s / grid.hop_s) + last.last
             path = task.scores_folder / f"{recording.output}{SCORES_SUFFIX}"
             pieces = write_scores(path, pieces, num_frames, classes, grid.hop_s, rule.chain.to_list())
-        events = sorted(decode_stream(pieces, classes, grid, rule.thresholds, recording.duration_s))
+        doubts: Sequence[Doubt] = ()
+        if task.has_doubts:
+            events, doubts = decode_doubts(pieces, classes, grid, rule.thresholds, recording.duration_s)
+        else:
+            events = sorted(decode_stream(pieces, classes, grid, rule.thresholds, recording.duration_s))
     except DataError as error:
         message = str(error).replace(printable(str(recording.path)), printable(recording.name))
         return Found(recording, rule, [], error=message)
     scores = FrameScores(np.concatenate(kept), classes, grid.hop_s) if task.has_scores else None
-    return Found(recording, rule, events, scores=scores)
+    return Found(recording, rule, events, scores=scores, doubts=doubts)

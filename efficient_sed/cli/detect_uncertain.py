@@ -1,0 +1,154 @@
+"""`efficient-sed detect --uncertain N`: the excerpts that a model is least sure of, to be labelled by a person."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from efficient_sed.cli.detect_targets import SCORES, is_of_one_recording, text_format_of
+from efficient_sed.cli.terminal import print_table, print_text
+from efficient_sed.errors import ConfigError, printable
+from efficient_sed.registry import ANNOTATION_FORMATS
+
+if TYPE_CHECKING:
+    from efficient_sed.data.events import Event
+    from efficient_sed.inference.detect_one import Found
+    from efficient_sed.inference.recordings import Recording
+    from efficient_sed.inference.uncertain import Excerpt
+
+
+def check_uncertain(options: argparse.Namespace) -> None:
+    """Raise a ConfigError if `--uncertain` or `--clips` does not go with the other options."""
+    if options.uncertain is None:
+        if options.clips:
+            raise ConfigError("--clips belongs to --uncertain N, whose excerpts it writes")
+        return
+    if options.uncertain < 1:
+        raise ConfigError(f"--uncertain {options.uncertain} is not allowed: 1 or more excerpts")
+    for option in ("plot", "report"):
+        if getattr(options, option):
+            raise ConfigError(f"--{option} and --uncertain: one is about all events of a recording; give one of them")
+    if options.format == SCORES:
+        raise ConfigError(f"--format {SCORES} writes scores of all frames, and --uncertain excerpts; give one of them")
+    if options.clips and options.clips.exists() and not options.clips.is_dir():
+        raise ConfigError(f"--clips {options.clips}: no folder, which the sound of each excerpt is written into")
+    if is_of_one_recording(options.format) and options.output is None:
+        raise ConfigError(f"--format {options.format} writes a file for each recording; give a folder as --output DIR")
+    if is_of_one_recording(options.format) and options.output.exists() and not options.output.is_dir():
+        raise ConfigError(f"--output {options.output}: --format {options.format} writes into a folder, this is none")
+    if not is_of_one_recording(options.format) and options.output is not None and options.output.is_dir():
+        raise ConfigError(f"--output {options.output}: a folder; --format {options.format} writes one file")
+
+
+def check_output(options: argparse.Namespace, recordings: Sequence[Recording]) -> None:
+    """Raise a ConfigError now, not after the detection, if the recordings' names or a single file do not do."""
+    from efficient_sed.data.annotations.contract import check_names
+
+    if (format_name := text_format_of(options)) is not None:
+        check_names([recording.name for recording in recordings], format_name)
+    is_file = options.output is not None and not is_of_one_recording(options.format)
+    _check([options.output] if is_file else [], recordings, is_overwritten=options.overwrite)
+
+
+def write_uncertain(found: Sequence[Found], options: argparse.Namespace) -> None:
+    """Choose among what was found in all recordings, and print or write it.
+
+    Raises:
+        ConfigError: If a file cannot be written, or would replace one.
+        DataError: If the sound of an excerpt cannot be read.
+    """
+    from efficient_sed.inference.uncertain import choose_excerpts
+
+    excerpts, most = choose_excerpts(found, options.uncertain)
+    texts = _texts(excerpts, options)
+    clips = {} if options.clips is None else {options.clips / excerpt.clip: excerpt for excerpt in excerpts}
+    _check(
+        [*(path for path in texts if path is not None), *clips],
+        [each.recording for each in found],
+        is_overwritten=options.overwrite,
+    )
+    if text_format_of(options) is None:
+        print_table(_table(excerpts, options.clips))
+    for path, excerpt in clips.items():
+        from efficient_sed.inference.uncertain import read_clip
+
+        _write(path, read_clip(excerpt, options.channel))
+    for place, text in texts.items():
+        if place is None:
+            print_text(text)
+        else:
+            _write(place, text.encode())
+    if len(excerpts) < options.uncertain:
+        few = f"{len(excerpts)} doubtful excerpts, fewer than {options.uncertain}"
+        print(f"efficient-sed: {few}; a recording gives at most {most}", file=sys.stderr)
+
+
+def _texts(excerpts: Sequence[Excerpt], options: argparse.Namespace) -> dict[Path | None, str]:
+    """Text of each annotation file; that of None goes to the terminal."""
+    from efficient_sed.data.annotations.contract import format_events
+
+    if (format_name := text_format_of(options)) is None:
+        return {}
+    events: dict[str, list[Event]] = {}
+    durations_s: dict[str, float] = {}
+    outputs: dict[str, Path] = {}
+    for excerpt in excerpts:
+        recording, is_cut = excerpt.recording, options.clips is not None
+        name = excerpt.clip.as_posix() if is_cut else recording.name
+        own = excerpt.clip_events() if is_cut else [excerpt.doubt.event]
+        events[name] = sorted([*events.get(name, []), *own])
+        durations_s[name] = excerpt.end_s - excerpt.start_s if is_cut else recording.duration_s
+        outputs[name] = excerpt.clip.with_suffix("") if is_cut else recording.output
+    if not is_of_one_recording(format_name):
+        return {options.output: format_events(events, format_name, durations_s)} if events else {}
+    ending = ANNOTATION_FORMATS.get(format_name).ending
+    return {
+        options.output / f"{outputs[name]}{ending}": format_events({name: own}, format_name, durations_s)
+        for name, own in events.items()
+    }
+
+
+def _check(paths: Sequence[Path], recordings: Sequence[Recording], *, is_overwritten: bool) -> None:
+    """Raise a ConfigError if a file cannot be written or is there already: a person may have corrected it."""
+    from efficient_sed.files.atomic import check_writable
+
+    inputs = {recording.path.resolve() for recording in recordings}
+    for path in paths:
+        if path.resolve() in inputs:
+            raise ConfigError(f"{path}: is one of the recordings, and would be lost; give another name")
+        if path.is_file() and not is_overwritten:
+            raise ConfigError(f"{path}: is there already, perhaps corrected; give another name, or --overwrite")
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _table(excerpts: Sequence[Excerpt], folder: Path | None) -> Table:
+    table = Table("file", "class", box=None, pad_edge=False)
+    for name in ("onset s", "offset s", "score"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why")
+    for excerpt in excerpts:
+        event = excerpt.doubt.event
+        name = excerpt.recording.name if folder is None else str(folder / excerpt.clip)
+        table.add_row(
+            Text(printable(name)), Text(event.label), f"{event.onset_s:.2f}", f"{event.offset_s:.2f}",
+            f"{event.score:.2f}", excerpt.doubt.reason,
+        )  # fmt: skip
+    return table
+
+
+def _write(path: Path, content: bytes) -> None:
+    from efficient_sed.files.atomic import write_atomically
+
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
