@@ -56,6 +56,28 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("data.scene_seconds=1e12", "data.scene_seconds=1e+12 is not allowed: 3 to 3600 seconds"),
         ("{own} output_dir=", "output_dir= is not allowed: the name of a folder, such as runs"),
         ("{own} experiment=smoke", "unknown key data.num_train=48; "),
+        ("{own} train.extend_classes=true", "train.extend_classes=True is not allowed: only with train.init_from=NAME"),
+        (
+            "{own} backbone=fmn04 seq=none train.extend_classes=true train.init_from={model}",
+            "{model} has all 2 classes of the data set, so there is no new one",
+        ),
+        (
+            "{own} backbone=fmn04 seq=none train.extend_classes=true train.init_from={model} "
+            "classifier.pooling=attention",
+            "train.init_from={model} has classifier.pooling=mean: its classifier is kept",
+        ),
+        (
+            "{own} train.extend_classes=true train.init_from={model} train.distillation_weight=1",
+            "train.distillation_weight=1.0 is not allowed: below 1 with train.extend_classes=true",
+        ),
+        (
+            "{own} train.extend_classes=true train.init_from={model} data.pseudo_labels=teacher.h5",
+            "data.pseudo_labels=teacher.h5 is not allowed: null with train.extend_classes=true",
+        ),
+        (
+            "data=esc50 task=tagging train.extend_classes=true train.init_from={model}",
+            "train.extend_classes=True is not allowed: false with data=esc50 and task=tagging, which choose one class",
+        ),
         ("{own} data.train=nothing", "{d}/nothing: a folder, and no annotation file"),
         (
             "{own} data.train=no_events.tsv",

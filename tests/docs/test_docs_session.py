@@ -37,6 +37,7 @@ FIRST = (
     "data.scene_seconds=5 data.clip_seconds=5"
 )
 OWN = "data.clip_seconds=5 data.median_frames=5 output_dir=my_runs"
+ROUND = "data.clip_seconds=5 data.median_frames=5 output_dir=round1_runs"
 LONGER = {
     "make sweep SEQ=tf HIDDEN=256": f"make sweep SEQ=tf HIDDEN=256 ARGS='{FEW}'",
     "make sweep SEQ=none,tf,gru HIDDEN=64,128 BACKBONE=fmn04": (
@@ -45,6 +46,7 @@ LONGER = {
     FIRST: f"{FIRST} {QUICK}",
     TEACH: f"{TEACH} backbone=fmn04 {SHORT}",
     f"{TEACH} {OWN}": f"{TEACH} {OWN} backbone=fmn04 {SHORT}",
+    f"{TEACH} data.train=train {ROUND}": f"{TEACH} data.train=train {ROUND} backbone=fmn04 {SHORT}",
     "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128": (
         "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128 --seconds 1 --modes eager --batch 1"
     ),
@@ -78,11 +80,12 @@ def test_readme(tmp_path: Path, programs: str) -> None:
 @pytest.mark.slow
 def test_tutorials(tmp_path: Path, programs: str) -> None:
     """One after the other in one folder, as a reader would: the later ones take what the first one made."""
-    first, second, third = TUTORIALS
+    first, second, third, fourth = TUTORIALS
     assert type_page(first, tmp_path, programs) >= 8
     assert type_page(second, tmp_path, programs) >= 4
     shutil.copytree(tmp_path / "my_sounds" / "audio" / "test", tmp_path / "recordings")  # those on the board
     assert type_page(third, tmp_path, programs) >= 6
+    assert type_page(fourth, tmp_path, programs) >= 8
     check_result_page(json.loads(next(tmp_path.glob("first_runs/*/result.json")).read_text(encoding="utf-8")))
 
 

@@ -51,7 +51,7 @@ def load(root: Path, **options: Any) -> Splits:
 def test_what_is_there_is_found(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         splits = load(root)
-    assert caplog.messages == [
+    assert [message for message in caplog.messages if "training clips" in message] == [
         f"{root}/weak.tsv: 2 weak training clips",
         f"{root}/unlabeled: 2 unlabelled training clips",
     ]
