@@ -171,6 +171,23 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{d} --output x.pdf", "--output x.pdf is not allowed: PNG and SVG are drawn, such as x.png"),
     ],
     "detect": [
+        ("{d}/a.wav --model {model} --clips new", "--clips belongs to --uncertain N, whose excerpts it writes"),
+        ("{d}/a.wav --model {model} --uncertain 0", "--uncertain 0 is not allowed: 1 or more excerpts"),
+        (
+            "{d}/a.wav --model {model} --uncertain 3 --report p.html",
+            "--report and --uncertain: one is about all events",
+        ),
+        ("{d}/a.wav --model {model} --uncertain 3 --format npz", "--format npz writes scores of all frames"),
+        ("{d}/a.wav --model {model} --uncertain 3 --format raven", "writes a file for each recording; give a folder"),
+        (
+            "{d}/a.wav --model {model} --uncertain 3 --output {d}/train.tsv",
+            "{d}/train.tsv: is there already, perhaps corrected",
+        ),
+        ("{d}/a.wav --model {model} --uncertain 3 --clips {d}/b.wav", "--clips {d}/b.wav: no folder"),
+        (
+            "{d}/a.wav --model {model} --uncertain 3 --format tsv --output {d}/nothing",
+            "nothing: a folder; --format tsv",
+        ),
         (
             "{d}/a.wav --model fmn10",
             "'fmn10' names no weights: give a file, such as runs/RUN/model.safetensors, or a released "
