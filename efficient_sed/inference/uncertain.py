@@ -48,7 +48,7 @@ class Doubt(NamedTuple):
     @property
     def is_found(self) -> bool:
         """Whether it is a detected event."""
-        return self.event.score >= self.threshold
+        return bool(np.float32(self.event.score) >= np.float32(self.threshold))  # as scores are compared
 
 
 class Excerpt(NamedTuple):

@@ -57,7 +57,8 @@ def build_model(config: RunConfig, classes: tuple[str, ...]) -> SedModel:
     """
     torch.manual_seed(config.seed)
     model = SedModel(ModelSpec(config.backbone, config.seq, classes, config.classifier.pooling))
-    model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, config.task)
+    notes = {"extended_from": config.train.init_from} if config.train.extend_classes else {}
+    model.provenance = Provenance(config.data.clip_seconds, config.data.median_frames, config.task, notes)
     load_initial(model.backbone, config.backbone)
     if config.train.init_from is not None:
         load_initial_model(model, config.train.init_from, is_extended=config.train.extend_classes)

@@ -175,7 +175,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{d}/a.wav --model {model} --uncertain 0", "--uncertain 0 is not allowed: 1 or more excerpts"),
         (
             "{d}/a.wav --model {model} --uncertain 3 --report p.html",
-            "--report and --uncertain: one is about all events",
+            "--report and --uncertain: one is about all",
         ),
         ("{d}/a.wav --model {model} --uncertain 3 --format npz", "--format npz writes scores of all frames"),
         ("{d}/a.wav --model {model} --uncertain 3 --format raven", "writes a file for each recording; give a folder"),
@@ -186,7 +186,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{d}/a.wav --model {model} --uncertain 3 --clips {d}/b.wav", "--clips {d}/b.wav: no folder"),
         (
             "{d}/a.wav --model {model} --uncertain 3 --format tsv --output {d}/nothing",
-            "nothing: a folder; --format tsv",
+            "nothing: a folder; --format",
         ),
         (
             "{d}/a.wav --model fmn10",

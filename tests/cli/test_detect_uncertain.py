@@ -13,7 +13,7 @@ from efficient_sed.data.annotations.reading import read_annotations
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 
-def test_around_the_loop(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+def test_around_the_loop(run: Run, tmp_path: Path) -> None:
     command = "detect {d}/a.wav {d}/b.wav --model {model} --threshold 0.5 --uncertain 2"
     status, out, err = run(command)
     assert (status, err) == (0, "")

@@ -23,7 +23,7 @@ from efficient_sed.errors import CheckpointError, DataError
 from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.initial import initial_classes, load_initial_model
-from efficient_sed.training.losses import detection_loss, kept_classes
+from efficient_sed.training.losses import detection_loss, kept_classes, tagging_loss
 
 OLD, NEW = ("siren", "dog", "wind"), ("anvil", "zip")
 SMALL = [
@@ -77,11 +77,12 @@ def test_each_class_has_one_master() -> None:
     taught = kept_classes(annotated, 3, logits.shape[:2])
     assert taught.tolist() == [[True, False, True, False, False], [False] * 5]
     assert not kept_classes(None, 3, logits.shape[:2]).any()
-    losses = detection_loss(
-        logits, torch.ones_like(logits), torch.zeros_like(logits), 0.5, annotated=annotated, taught_classes=taught
-    )
-    (gradient,) = torch.autograd.grad(losses["loss"], logits)
-    assert torch.equal(gradient.sign().amin(-1), torch.where(taught, 1.0, torch.where(annotated, -1.0, 0.0)))
+    for loss, outputs in ((detection_loss, logits), (tagging_loss, logits[..., 0])):
+        ones, zeros = torch.ones_like(outputs), torch.zeros_like(outputs)
+        losses = loss(outputs, ones, zeros, 0.5, annotated=annotated, taught_classes=taught)
+        (gradient,) = torch.autograd.grad(losses["loss"], outputs)
+        signs = gradient.sign() if outputs.ndim == 2 else gradient.sign().amin(-1)
+        assert torch.equal(signs, torch.where(taught, 1.0, torch.where(annotated, -1.0, 0.0)))
 
 
 @pytest.mark.parametrize(
