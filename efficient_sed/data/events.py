@@ -79,6 +79,8 @@ class Splits:
     weak: Sequence[Clip] = ()
     """Further clips for a teacher to label in training (`train.weak_share`). Their events, of another list of classes,
     only decide how often a clip is drawn."""
+    negatives: Sequence[Clip] = ()
+    """Recordings without any event that nothing is trained on: whatever is detected in them is a false alarm."""
 
     overhang: Mapping[str, Overhang] = field(default_factory=dict)
     """By part, events that went on behind their file's end; a part without any is left out."""
@@ -92,7 +94,7 @@ class Splits:
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts that are here."""
-        return (*PARTS, "weak") if self.weak else PARTS
+        return (*PARTS, *(part for part in ("weak", "negatives") if getattr(self, part)))
 
     @cached_property
     def manifest_hash(self) -> str:

@@ -65,9 +65,7 @@ def _find_place(
         event = Event(onset, round(onset + duration, 3), sound.label)
         where = sample_range(event)
         is_apart = all(
-            e.label != event.label
-            or event.offset_s + MIN_GAP_S < e.onset_s
-            or e.offset_s + MIN_GAP_S < event.onset_s
+            e.label != event.label or event.offset_s + MIN_GAP_S < e.onset_s or e.offset_s + MIN_GAP_S < event.onset_s
             for e in events
         )
         if where.stop <= len(active) and is_apart and active[where].max() < max_polyphony:
