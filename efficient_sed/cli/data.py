@@ -1,4 +1,4 @@
-"""`efficient-sed data`: check what a data set holds, or pack it."""
+"""`efficient-sed data`: check what a data set holds, pack it, or write scenes that a training would mix."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add(
         "data",
         run,
-        "Check what a data set holds, or pack it into a file that is read fast.",
+        "Check what a data set holds, pack it into a file that is read fast, or listen to the scenes it mixes.",
         examples=(
             "data check data=folder data.root=my_sounds",
             "data pack data=synthetic data.seed=1 packed.h5",
+            "data scenes data=soundscapes data.foreground=my_sounds --output scenes --count 5",
         ),
     )
     parser.add_argument(
         "action",
-        choices=("check", "pack"),
+        choices=("check", "pack", "scenes"),
         help="check: what is here of what is expected, events per class and how long they are; decodes every file. "
-        "pack: write a 16 kHz copy",
+        "pack: write a 16 kHz copy. scenes: write the scenes that a training begins with as FLAC and TSV",
     )
     parser.add_argument(
         "words",
@@ -48,14 +49,31 @@ def add_parser(commands: Commands) -> None:
         metavar="GB",
         help="pack: write a folder OUT of files that hold so much sound each, instead of one file OUT.h5",
     )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="scenes: folder to write, with audio/ and train.tsv")
+    parser.add_argument("--count", type=int, metavar="N", help="scenes: how many (default: 10)")
+
+
+OWN_OPTIONS = {
+    "check": ("manifest", "classes"),
+    "pack": ("force", "shard_gb"),
+    "scenes": ("output", "count"),
+}
+"""Options of each action alone."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check or pack; status 1 if a file cannot be read."""
+    """Check, pack or mix; status 1 if a file cannot be read."""
+    for action, names in OWN_OPTIONS.items():
+        if action != options.action and any(getattr(options, name) not in (None, False) for name in names):
+            given = " and ".join(f"--{name.replace('_', '-')}" for name in names)
+            raise ConfigError(f"{given} belong to: efficient-sed data {action}")
     if options.action == "check":
         return _check(options)
-    if options.manifest or options.classes:
-        raise ConfigError("--manifest and --classes belong to: efficient-sed data check")
+    if options.action == "scenes":
+        from efficient_sed.cli.scenes import scenes_command
+
+        print(scenes_command(options.words, options.output, options.count))
+        return 0
     from efficient_sed.cli.pack import pack_command
 
     print(pack_command(options.words, is_forced=options.force, shard_gb=options.shard_gb))
@@ -71,8 +89,6 @@ def _check(options: argparse.Namespace) -> int:
     from efficient_sed.experiment.keys import key_of
     from efficient_sed.models.sed import frame_grid
 
-    if options.force or options.shard_gb is not None:
-        raise ConfigError("--force and --shard-gb belong to: efficient-sed data pack")
     if options.manifest:
         check_manifest_place(options.manifest)
     config = compose_run(options.words)

@@ -23,7 +23,7 @@ class BankSound(NamedTuple):
     path: Path
     start_s: float
     """Where it begins in its file, in seconds."""
-    count: int
+    size: int
     """Its samples at 16 kHz."""
     place: int | None
     """Its first sample in the bank's file; None: it is read from its own file."""
@@ -40,7 +40,8 @@ class SoundBank:
 
     def __init__(self, sounds: Sequence[BankSound], samples: Path, channel: int | None = None) -> None:
         self.sounds, self.channel = tuple(sounds), channel
-        self._path, self._mapped = samples, None
+        self._path = samples
+        self._mapped: np.ndarray | None = None
         numbers: dict[str, list[int]] = defaultdict(list)
         for number, sound in enumerate(self.sounds):
             numbers[sound.label].append(number)

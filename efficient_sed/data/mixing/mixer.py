@@ -105,7 +105,7 @@ class SceneMixer:
         """Any class as often as any other, and any sound of it."""
         numbers = bank.by_label[int(rng.integers(len(bank.by_label)))]
         number = numbers[int(rng.integers(len(numbers)))]
-        changes, has = draw_changes(rng, self.options), bank.sounds[number].count
+        changes, has = draw_changes(rng, self.options), bank.sounds[number].size
         count = min(has, changes.old_count(round(longest_s * SAMPLE_RATE)))
         first = int(rng.integers(has - count + 1)) if count < has else 0
         return DrawnSound(bank, number, first, count, changes)
@@ -114,7 +114,7 @@ class SceneMixer:
         """Of mean power 1, shape (count,), float32."""
         if self.background is not None:
             number = int(rng.integers(len(self.background.sounds)))
-            has = self.background.sounds[number].count
+            has = self.background.sounds[number].size
             first = int(rng.integers(max(0, has - count) + 1))
             samples = _repeated(self.background.read(number, first, min(has, count)), count)
             power = float(np.dot(samples, samples)) / count

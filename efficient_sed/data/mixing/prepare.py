@@ -70,7 +70,7 @@ def divide(plan: Plan, found: Mapping[str, Sequence[FoundSound]], keys: Mapping[
     Raises:
         DataError: If they are too few, or too short.
     """
-    uses = []
+    uses: list[Use] = []
     for role, sounds in found.items():
         shares = {part: share for part, share in plan.shares[role].items() if share}
         num_groups = len({sound.group for sound in sounds})
@@ -139,7 +139,8 @@ def prepare(
     Raises:
         DataError: If a sound is silent or cannot be read and `data.on_error` is not "skip", or sounds are too few.
     """
-    log, kept = _Log(), []
+    log = _Log()
+    kept: list[Kept] = []
     uses = divide(plan, found, keys)
     for part in PARTS:
         writer = BankWriter(folder / SAMPLES.format(part), plan.cache_bytes)
@@ -150,7 +151,7 @@ def prepare(
         log.num_left_out += writer.num_left_out if part == "train" else 0
     _check_kept(kept, uses, keys, log)
     log.write(config)
-    rows = [(k.role, k.part, k.sound.label, k.name, f"{k.sound.start_s:.6f}", f"{k.sound.count / SAMPLE_RATE:.6f}",
+    rows = [(k.role, k.part, k.sound.label, k.name, f"{k.sound.start_s:.6f}", f"{k.sound.size / SAMPLE_RATE:.6f}",
              "" if k.sound.place is None else k.sound.place) for k in kept]  # fmt: skip
     (folder / TABLE).write_text("".join(map(join_row, (COLUMNS, *rows))), encoding="utf-8")
     for part, count in plan.num_scenes.items():

@@ -76,6 +76,9 @@ class SoundscapesConfig(MixingConfig):
     """Labels in logit order; sounds of others are left out. Default null: all, sorted."""
     clip_seconds: float = 10.0
     """Length of a scene in seconds, 1 to 3600, and of the windows in which longer recordings are scored."""
+    median_frames: int = 3
+    """Window of the median filter on scores, in frames of the model; odd. Short, as isolated sounds often are: longer
+    windows are tuned on validation."""
     num_train: int = 800
     """Scenes of an epoch, 1 to 100000; each epoch has others."""
     num_validation: int = 100
@@ -225,7 +228,7 @@ class SoundscapesConfig(MixingConfig):
             if (own.role, own.part) != (NEGATIVES, "test"):
                 continue
             name, audio = f"{NEGATIVES}/{own.name}", AudioFile(own.sound.path, self.channel_number)
-            seconds = own.sound.count / SAMPLE_RATE
+            seconds = own.sound.size / SAMPLE_RATE
             if uses[own.name] == 1:
                 yield Clip(name, audio, audio_info(own.sound.path).duration_s, ())
             else:
