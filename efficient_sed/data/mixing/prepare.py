@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.audio.io import audio_info, read_audio
+from efficient_sed.audio.io import read_audio
 from efficient_sed.data.annotations.tables import join_row, read_table, read_text
-from efficient_sed.data.events import PARTS, Event
+from efficient_sed.data.events import Event
 from efficient_sed.data.mixing.bank import BankSound, BankWriter, SoundBank
 from efficient_sed.data.mixing.find import FoundSound
 from efficient_sed.data.mixing.mixer import SceneMixer
@@ -29,19 +29,17 @@ from efficient_sed.errors import DataError
 logger = logging.getLogger(__name__)
 FOREGROUND, BACKGROUND, NEGATIVES = ROLES = ("foreground", "background", "negatives")
 COLUMNS = ("role", "part", "label", "file", "start", "seconds", "place")
-TABLE, SAMPLES = "sounds.tsv", "{}.pcm"
+TABLE, SAMPLES = "sounds.tsv", "sounds.pcm"
 BLOCK = 64  # sounds decoded ahead of the writer
 LEAST_PIECE_S = 1.0  # of a recording that is divided among parts
 
 
-class Use(NamedTuple):
-    """A sound, or a stretch of it, in one part."""
+class Usable(NamedTuple):
+    """A sound that can be mixed."""
 
     role: str
-    part: str
-    sound: FoundSound
-    share: tuple[float, float] = (0.0, 1.0)
-    """From where to where in the file."""
+    found: FoundSound
+    sound: BankSound
 
 
 class Kept(NamedTuple):
@@ -64,67 +62,10 @@ class Plan(NamedTuple):
     cache_bytes: float
 
 
-def divide(plan: Plan, found: Mapping[str, Sequence[FoundSound]], keys: Mapping[str, str]) -> list[Use]:
-    """Which part has which sound: whole groups, or stretches of recordings without labels where those are too few.
-
-    Raises:
-        DataError: If they are too few, or too short.
-    """
-    uses: list[Use] = []
-    for role, sounds in found.items():
-        shares = {part: share for part, share in plan.shares[role].items() if share}
-        num_groups = len({sound.group for sound in sounds})
-        if role != FOREGROUND and num_groups < 1 + len(shares):
-            uses += _stretches(role, sounds, shares, keys[role])
-            continue
-        part_of = split_groups(keys[role], sounds, shares, plan.seed)
-        uses += [Use(role, part_of[sound.group], sound) for sound in sounds]
-    return uses
-
-
-def _stretches(role: str, sounds: Sequence[FoundSound], shares: Shares, key: str) -> Iterator[Use]:
-    parts = ", ".join(("train", *shares))
-    logger.info("%s: %d recordings, each divided in time among %s", key, len(sounds), parts)
-    for sound in sounds:
-        seconds, end = audio_info(sound.path).duration_s, 1 - sum(shares.values())
-        if min(end, *shares.values()) * seconds < LEAST_PIECE_S:
-            short = f"{sound.path}: {seconds:.3g} s are too short to be divided among {parts}"
-            raise DataError(f"{short}; give {1 + len(shares)} recordings or more as {key.partition('=')[0]}=DIR")
-        yield Use(role, "train", sound, (0.0, end))
-        for part, share in shares.items():
-            yield Use(role, part, sound, (end, end + share))
-            end += share
-
-
-class _Log:
-    """What a message says in the end."""
-
-    def __init__(self) -> None:
-        self.skipped: list[str] = []
-        self.num_sounds = self.num_trimmed = self.num_short = self.num_long = self.num_left_out = 0
-        self.seconds = self.trimmed_s = 0.0
-
-    def write(self, config: MixingConfig) -> None:
-        if self.num_trimmed:
-            logger.info(
-                "silence cut off %d of %d sounds: %.1f s of %.1f s (data.trim_db=%g)",
-                self.num_trimmed, self.num_sounds, self.trimmed_s, self.seconds, config.trim_db,
-            )  # fmt: skip
-        if self.num_short:
-            words = "%d sounds are shorter than data.min_event_seconds=%g and left out"
-            logger.warning(words, self.num_short, config.min_event_seconds)
-        if self.num_long:
-            words = "%d sounds are longer than an event of %g s: each scene has an excerpt"
-            logger.warning(words, self.num_long, config.longest_event_s)
-        if self.num_left_out:
-            words = "%d sounds are beyond data.cache_mb and decoded from their files each time they are drawn"
-            logger.info(words, self.num_left_out)
-
-
 def prepare(
     config: MixingConfig, plan: Plan, found: Mapping[str, Sequence[FoundSound]], keys: Mapping[str, str], folder: Path
 ) -> list[str]:
-    """Write sounds.tsv, the samples that are trained on, and the scenes of the other parts.
+    """Write sounds.tsv, the samples that scenes are mixed of, and the scenes of validation and test.
 
     Args:
         config: Options of the scenes.
@@ -139,26 +80,32 @@ def prepare(
     Raises:
         DataError: If a sound is silent or cannot be read and `data.on_error` is not "skip", or sounds are too few.
     """
-    log = _Log()
-    kept: list[Kept] = []
-    uses = divide(plan, found, keys)
-    for part in PARTS:
-        writer = BankWriter(folder / SAMPLES.format(part), plan.cache_bytes)
-        try:
-            kept += _keep([use for use in uses if use.part == part], config, writer, log)
-        finally:
-            writer.close()
-        log.num_left_out += writer.num_left_out if part == "train" else 0
-    _check_kept(kept, uses, keys, log)
-    log.write(config)
-    rows = [(k.role, k.part, k.sound.label, k.name, f"{k.sound.start_s:.6f}", f"{k.sound.size / SAMPLE_RATE:.6f}",
-             "" if k.sound.place is None else k.sound.place) for k in kept]  # fmt: skip
+    report = _Report(config)
+    writer = BankWriter(folder / SAMPLES, plan.cache_bytes)
+    try:
+        usable = list(_usable(found, config, writer, report))
+    finally:
+        writer.close()
+    report.log(writer.num_left_out)
+    for role, sounds in found.items():
+        labels = {own.found.label for own in usable if own.role == role}
+        if lost := next((sound for sound in sounds if sound.label not in labels), None):
+            why = report.skipped[0] if report.skipped else "all are shorter than data.min_event_seconds"
+            raise DataError(f"{keys[role]}: {f'class {lost.label!r}' if lost.label else 'it'} has no sound left: {why}")
+    kept = _divide(plan, usable, keys)
+    rows = [_row(own) for own in kept]
     (folder / TABLE).write_text("".join(map(join_row, (COLUMNS, *rows))), encoding="utf-8")
     for part, count in plan.num_scenes.items():
         draw = partial(_draw_fixed, create_mixer(config, kept, part, folder), plan.seed, part)
         write_scenes(folder, part, count, draw, config.pool_size)
-        (folder / SAMPLES.format(part)).unlink()
-    return log.skipped
+    return report.skipped
+
+
+def _row(own: Kept) -> tuple[object, ...]:
+    sound = own.sound
+    place = "" if sound.place is None else sound.place
+    times = f"{sound.start_s:.6f}", f"{sound.size / SAMPLE_RATE:.6f}"
+    return own.role, own.part, sound.label, own.name, *times, place
 
 
 def _draw_fixed(mixer: SceneMixer, seed: int, part: str, index: int) -> tuple[np.ndarray, list[Event]]:
@@ -171,69 +118,121 @@ def create_mixer(config: MixingConfig, kept: Sequence[Kept], part: str, folder: 
     for role in ROLES:
         sounds = [own.sound for own in kept if (own.role, own.part) == (role, part)]
         if sounds and (role, part) != (NEGATIVES, "test"):
-            banks[role] = SoundBank(sounds, folder / SAMPLES.format(part), config.channel_number)
+            banks[role] = SoundBank(sounds, folder / SAMPLES, config.channel_number)
     return SceneMixer(config, banks[FOREGROUND], banks.get(BACKGROUND), banks.get(NEGATIVES))
 
 
-def _keep(uses: Sequence[Use], config: MixingConfig, writer: BankWriter, log: _Log) -> Iterator[Kept]:
-    remaining = iter(uses)
+class _Report:
+    """What is said of the sounds in the end."""
+
+    def __init__(self, config: MixingConfig) -> None:
+        self.config = config
+        self.skipped: list[str] = []
+        self.num_sounds = self.num_trimmed = self.num_short = self.num_long = 0
+        self.seconds = self.trimmed_s = 0.0
+
+    def log(self, num_left_out: int) -> None:
+        """Say it; `num_left_out` sounds had no room."""
+        if self.num_trimmed:
+            logger.info(
+                "silence cut off %d of %d sounds: %.1f s of %.1f s (data.trim_db=%g)",
+                self.num_trimmed, self.num_sounds, self.trimmed_s, self.seconds, self.config.trim_db,
+            )  # fmt: skip
+        if self.num_short:
+            words = "sounds shorter than data.min_event_seconds=%g are left out: %d"
+            logger.warning(words, self.config.min_event_seconds, self.num_short)
+        if self.num_long:
+            words = "sounds longer than an event of %g s, of which each scene has a random excerpt: %d"
+            logger.warning(words, self.config.longest_event_s, self.num_long)
+        if num_left_out:
+            words = "sounds beyond data.cache_mb, decoded from their files each time they are drawn: %d"
+            logger.info(words, num_left_out)
+
+
+def _usable(
+    found: Mapping[str, Sequence[FoundSound]], config: MixingConfig, writer: BankWriter, report: _Report
+) -> Iterator[Usable]:
+    """Decode, trim and store sounds; those that are silent, broken or too short are left out."""
+    remaining = iter([(role, sound) for role, sounds in found.items() for sound in sounds])
+    decode = partial(_decode, channel=config.channel_number)
     with ThreadPoolExecutor(max_workers=max(1, config.pool_size)) as pool:
         while block := list(itertools.islice(remaining, BLOCK)):
-            for use, decoded in zip(block, pool.map(partial(_decode, config=config), block), strict=True):
-                if isinstance(decoded, str):
+            decoded = pool.map(decode, [sound.path for _, sound in block])
+            for (role, sound), samples in zip(block, decoded, strict=True):
+                if isinstance(samples, str):
                     if config.on_error == "raise":
-                        raise DataError(f"{decoded}; data.on_error=skip leaves such files out")
-                    log.skipped.append(decoded)
-                elif own := _kept(use, *decoded, config, writer, log):
-                    yield own
+                        raise DataError(f"{samples}; data.on_error=skip leaves such files out")
+                    report.skipped.append(samples)
+                    continue
+                where = _sound_in(samples, role, config, report)
+                size = where.stop - where.start
+                if size < config.min_event_seconds * SAMPLE_RATE:
+                    report.num_short += 1
+                    continue
+                report.num_long += role == FOREGROUND and size > config.longest_event_s * SAMPLE_RATE
+                place = writer.add(samples[where])
+                start_s = where.start / SAMPLE_RATE
+                yield Usable(role, sound, BankSound(sound.label, sound.path, start_s, size, place))
 
 
-def _decode(use: Use, config: MixingConfig) -> tuple[float, np.ndarray] | str:
-    """Where a stretch begins in its file, and its samples; or the message of a file that cannot be used."""
+def _decode(path: Path, channel: int | None) -> np.ndarray | str:
+    """Samples of a recording, or the message of one that cannot be used."""
     try:
-        start_s, seconds = 0.0, None
-        if use.share != (0.0, 1.0):
-            whole_s = audio_info(use.sound.path).duration_s
-            start_s, seconds = use.share[0] * whole_s, (use.share[1] - use.share[0]) * whole_s
-        samples = read_audio(use.sound.path, start_s, seconds, channel=config.channel_number)
+        samples = read_audio(path, channel=channel)
     except DataError as error:
         return str(error)
-    if is_silent(samples):
-        return f"{use.sound.path}: silent: no sample reaches -80 dB of full scale"
-    return start_s, samples
+    return f"{path}: silent: no sample reaches -80 dB of full scale" if is_silent(samples) else samples
 
 
-def _kept(
-    use: Use, start_s: float, samples: np.ndarray, config: MixingConfig, writer: BankWriter, log: _Log
-) -> Kept | None:
-    """Trim and store a sound; None if it is too short for an event."""
-    if use.role == BACKGROUND:
-        where = slice(0, len(samples))
-    else:
-        where = find_sound(samples, config.trim_db)
-        cut = len(samples) - (where.stop - where.start)
-        log.num_sounds += 1
-        log.num_trimmed += cut > 0
-        log.seconds += len(samples) / SAMPLE_RATE
-        log.trimmed_s += cut / SAMPLE_RATE
-    count = where.stop - where.start
-    if count < config.min_event_seconds * SAMPLE_RATE:
-        log.num_short += 1
-        return None
-    log.num_long += use.role == FOREGROUND and count > config.longest_event_s * SAMPLE_RATE
-    place = writer.add(samples[where])
-    sound = BankSound(use.sound.label, use.sound.path, start_s + where.start / SAMPLE_RATE, count, place)
-    return Kept(use.role, use.part, sound, use.sound.name)
+def _sound_in(samples: np.ndarray, role: str, config: MixingConfig, report: _Report) -> slice:
+    """A recording without the silence at its ends; a background keeps it."""
+    if role == BACKGROUND:
+        return slice(0, len(samples))
+    where = find_sound(samples, config.trim_db)
+    cut = len(samples) - (where.stop - where.start)
+    report.num_sounds += 1
+    report.num_trimmed += cut > 0
+    report.seconds += len(samples) / SAMPLE_RATE
+    report.trimmed_s += cut / SAMPLE_RATE
+    return where
 
 
-def _check_kept(kept: Sequence[Kept], uses: Sequence[Use], keys: Mapping[str, str], log: _Log) -> None:
-    """Raise a DataError if leaving sounds out emptied a class of a part."""
-    left = {(own.role, own.part, own.sound.label) for own in kept}
-    for use in uses:
-        if (use.role, use.part, use.sound.label) not in left:
-            label = f"class {use.sound.label!r}" if use.sound.label else "it"
-            why = log.skipped[0] if log.skipped else "they are shorter than data.min_event_seconds"
-            raise DataError(f"{keys[use.role]}: {label} has no sound left for {use.part}: {why}")
+def _divide(plan: Plan, usable: Sequence[Usable], keys: Mapping[str, str]) -> list[Kept]:
+    """Which part has which sound: whole groups, or stretches of recordings without labels where those are too few.
+
+    Raises:
+        DataError: If they are too few, or too short.
+    """
+    kept: list[Kept] = []
+    for role in dict.fromkeys(own.role for own in usable):
+        sounds = [own for own in usable if own.role == role]
+        shares = {part: share for part, share in plan.shares[role].items() if share}
+        if role != FOREGROUND and len({own.found.group for own in sounds}) < 1 + len(shares):
+            kept += _stretches(role, sounds, shares, keys[role])
+            continue
+        part_of = split_groups(keys[role], [own.found for own in sounds], shares, plan.seed)
+        kept += [Kept(role, part_of[own.found.group], own.sound, own.found.name) for own in sounds]
+    return kept
+
+
+def _stretches(role: str, sounds: Sequence[Usable], shares: Shares, key: str) -> Iterator[Kept]:
+    of_parts = {"train": 1 - sum(shares.values()), **shares}
+    logger.info("%s: recordings that are divided in time among %s: %d", key, ", ".join(of_parts), len(sounds))
+    for _, found, sound in sounds:
+        first = 0
+        for part, share in of_parts.items():
+            size = round(share * sound.size)
+            if size < LEAST_PIECE_S * SAMPLE_RATE:
+                short = f"{sound.path}: {sound.size / SAMPLE_RATE:.3g} s are too short to be divided among"
+                option = key.partition("=")[0]
+                raise DataError(
+                    f"{short} {', '.join(of_parts)}; give {len(of_parts)} recordings or more as {option}=DIR"
+                )
+            size = min(size, sound.size - first)
+            place = None if sound.place is None else sound.place + first
+            start_s = sound.start_s + first / SAMPLE_RATE
+            yield Kept(role, part, sound._replace(start_s=start_s, size=size, place=place), found.name)
+            first += size
 
 
 def read_kept(folder: Path, paths: Mapping[tuple[str, str], Path]) -> list[Kept]:

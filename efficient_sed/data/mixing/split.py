@@ -81,9 +81,7 @@ def split_groups(key: str, sounds: Sequence[FoundSound], shares: Shares, seed: i
             raise DataError(_too_few(key, label, sounds, len(groups), needed))
         left = Counter(wanted) - Counter(part_of[group] for group in groups if group in part_of)
         for group in sorted(groups - part_of.keys(), key=lambda group: _rank(seed, group)):
-            part_of[group] = max(("validation", "test"), key=left.__getitem__)
-            if left[part_of[group]] <= 0:
-                part_of[group] = "train"
+            part_of[group] = next((part for part in ("validation", "test") if left[part] > 0), "train")
             left[part_of[group]] -= 1
     for label, groups in members.items():
         if missing := [part for part in needed if part not in {part_of[group] for group in groups}]:

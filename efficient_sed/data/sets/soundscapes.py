@@ -96,8 +96,8 @@ class SoundscapesConfig(MixingConfig):
     """Seed of the division into parts, and of the scenes of validation and test, 0 or more. What is trained on depends
     on the seed of the run."""
     cache_mb: float = 2000.0
-    """Decoded training sounds that are kept beside the scenes, in one file of so many megabytes at most that is mapped
-    into memory: an hour takes 115. Others are decoded from their files each time they are drawn; 0 keeps none."""
+    """Sounds that are kept decoded beside the scenes, in one file of so many megabytes at most, which is mapped into
+    memory: an hour takes 115. Others are decoded from their files each time they are drawn; 0 keeps none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
