@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -93,6 +94,9 @@ def prepare(
             why = report.skipped[0] if report.skipped else "all are shorter than data.min_event_seconds"
             raise DataError(f"{keys[role]}: {f'class {lost.label!r}' if lost.label else 'it'} has no sound left: {why}")
     kept = _divide(plan, usable, keys)
+    for role in found:
+        counts = Counter(own.part for own in kept if own.role == role)
+        logger.info("%s: %s", keys[role], ", ".join(f"{counts[part]} for {part}" for part in PARTS if counts[part]))
     rows = [_row(own) for own in kept]
     (folder / TABLE).write_text("".join(map(join_row, (COLUMNS, *rows))), encoding="utf-8")
     for part, count in plan.num_scenes.items():

@@ -213,13 +213,19 @@ class SoundscapesConfig(MixingConfig):
         splits = read_parts(audio, events, classes, "raise", self.pool_size, ("train",), skipped)
         mixer = create_mixer(self, kept, "train", folder)
         train = tuple(SceneRecipe(mixer, digest, self.seed, index).clip() for index in range(self.num_train))
-        negatives = self._whole(scored) if scored else self._kept_out(kept)
-        return replace(splits, train=train, negatives=tuple(negatives))
+        unreadable: list[str] = []
+        negatives = tuple(self._whole(scored, unreadable) if scored else self._kept_out(kept))
+        return replace(splits, train=train, negatives=negatives, skipped=(*splits.skipped, *unreadable))
 
-    def _whole(self, sounds: Sequence[FoundSound]) -> Iterator[Clip]:
+    def _whole(self, sounds: Sequence[FoundSound], unreadable: list[str]) -> Iterator[Clip]:
         for sound in sounds:
             audio = AudioFile(sound.path, self.channel_number, sound.digest)
-            yield Clip(f"{NEGATIVES}/{sound.name}", audio, audio_info(sound.path).duration_s, ())
+            try:
+                yield Clip(f"{NEGATIVES}/{sound.name}", audio, audio_info(sound.path).duration_s, ())
+            except DataError as error:
+                if self.on_error == "raise":
+                    raise DataError(f"{error}; data.on_error=skip leaves such files out") from error
+                unreadable.append(str(error))
 
     def _kept_out(self, kept: Sequence[Kept]) -> Iterator[Clip]:
         """Negatives of the test part: files, or stretches of those that other parts have, too."""
