@@ -76,9 +76,8 @@ def main() -> None:
     ratios = [reading / mixing for mixing, reading in times[10:]]
     low, _, high = statistics.quantiles(ratios, n=4)
     all_mixed, all_read = (sum(side) for side in zip(*times[10:], strict=True))
-    print(
-        "| mixing a scene | reading it from FLAC | speed of mixing | quartiles | of all rounds |\n|---:|---:|---:|---:|---:|"
-    )
+    print("| mixing a scene | reading it from FLAC | speed of mixing | quartiles | of all rounds |")
+    print("|---:|---:|---:|---:|---:|")
     speed = f"{statistics.median(ratios):.2f} | {low:.2f} to {high:.2f} | {all_read / all_mixed:.2f}"
     print(f"| {own:.2f} ms | {other:.2f} ms | {speed} |")
 

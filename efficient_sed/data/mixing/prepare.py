@@ -16,7 +16,7 @@ import numpy as np
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import read_audio
 from efficient_sed.data.annotations.tables import join_row, read_table, read_text
-from efficient_sed.data.events import Event
+from efficient_sed.data.events import PARTS, Event
 from efficient_sed.data.mixing.bank import BankSound, BankWriter, SoundBank
 from efficient_sed.data.mixing.find import FoundSound
 from efficient_sed.data.mixing.mixer import SceneMixer
