@@ -19,6 +19,7 @@ from efficient_sed.errors import DataError, nearest
 from efficient_sed.files.folders import list_folder
 
 logger = logging.getLogger(__name__)
+FOREGROUND, BACKGROUND, NEGATIVES = ROLES = ("foreground", "background", "negatives")
 TABLE_COLUMNS = ("filename", "category")
 GROUP_COLUMNS = ("src_file", "fold")
 """Of such a table: recordings with the same value stay in one part; the first that is there counts."""

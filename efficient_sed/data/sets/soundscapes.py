@@ -23,20 +23,20 @@ from efficient_sed.audio.io import audio_info
 from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.data.annotations.tsv import read_annotations
 from efficient_sed.data.events import PARTS, Clip, Splits
-from efficient_sed.data.mixing.find import FoundSound, find_labelled, find_unlabelled, with_digests
-from efficient_sed.data.mixing.options import MixingConfig
-from efficient_sed.data.mixing.prepare import (
+from efficient_sed.data.mixing.find import (
     BACKGROUND,
     FOREGROUND,
     NEGATIVES,
-    Kept,
-    Plan,
-    create_mixer,
-    prepare,
-    read_kept,
+    FoundSound,
+    find_labelled,
+    find_unlabelled,
+    with_digests,
 )
+from efficient_sed.data.mixing.options import MixingConfig
+from efficient_sed.data.mixing.prepare import Plan, create_mixer, prepare
 from efficient_sed.data.mixing.recipe import SceneRecipe
 from efficient_sed.data.mixing.split import group_sounds
+from efficient_sed.data.mixing.table import Kept, read_kept
 from efficient_sed.data.mixing.write import write_folder
 from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.data.spelling import canonical
