@@ -29,9 +29,10 @@ class MixingConfig(DataConfig):
     """Sounds that are shorter after trimming are left out, with a note; 0.01 or more."""
     max_event_seconds: float | None = None
     """Longest event in seconds: of a longer sound each scene has an excerpt. Default null: data.clip_seconds."""
-    trim_db: float | None = 40.0
+    trim_db: float | None = 25.0
     """Sounds begin and end where their level (of 10 ms) first and last comes within so many dB of their loudest 10 ms;
-    events are what is left. Above 0; null trims nothing."""
+    events are what is left. Above 0; null trims nothing. With 40 the tails of struck and plucked sounds are events
+    where the background hides them."""
     min_snr_db: float = 0.0
     """Lowest ratio of an event's mean power to that of the background in dB; negatives have it, too."""
     max_snr_db: float = 25.0

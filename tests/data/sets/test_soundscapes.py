@@ -84,7 +84,7 @@ def test_events_are_the_trimmed_sounds(
     with caplog.at_level("INFO"):
         SoundscapesConfig(foreground=str(folder), root=str(tmp_path), **SMALL).load()
     whole_s = LEAD_S + TONE_S + TAIL_S
-    said = f"silence cut off 10 of 10 sounds: {10 * (LEAD_S + TAIL_S):.1f} s of {10 * whole_s:.1f} s (data.trim_db=40)"
+    said = f"silence cut off 10 of 10 sounds: {10 * (LEAD_S + TAIL_S):.1f} s of {10 * whole_s:.1f} s (data.trim_db=25)"
     assert said in caplog.text
 
 
