@@ -7,6 +7,10 @@ from __future__ import annotations
 
 BAD: dict[str, list[tuple[str, str]]] = {
     "train": [
+        (
+            "data=soundscapes data.foreground={d}/absent",
+            "data.foreground={d}/absent: no such directory; give a folder of",
+        ),
         ("seq=tff", "unknown sequence head seq=tff; did you mean 'tf'?"),
         ("backbone=fmn03", "unknown backbone backbone=fmn03; did you mean 'fmn"),
         ("train.epoch=3", "unknown key train.epoch; did you mean 'epochs'?"),

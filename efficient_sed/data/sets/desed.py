@@ -19,7 +19,7 @@ import numpy as np
 
 from efficient_sed.audio.io import find_audio
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.annotations.tsv import read_annotations
+from efficient_sed.data.annotations.reading import read_annotations
 from efficient_sed.data.annotations.weak import read_weak_labels
 from efficient_sed.data.events import Clip, Event, Splits, overhang_notes
 from efficient_sed.data.sets._subsets import Subset, join_splits, read_subset
@@ -164,7 +164,7 @@ def _find_folder(root: Path, audio: str, subset: Subset) -> Path:
 
 def read_strong_labels(path: Path) -> Mapping[str, Sequence[Event]]:
     """Events by file name; raise a DataError for a row that makes no sense, or another class."""
-    events = read_annotations(path)[""]
+    events = read_annotations(path, "tsv").events
     for name, own in events.items():
         for event in own:
             check_label(f"{path}: {name}", event.label, CLASSES)

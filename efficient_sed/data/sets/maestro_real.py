@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.annotations.tsv import read_annotations
+from efficient_sed.data.annotations.reading import read_annotations
+from efficient_sed.data.annotations.tables import SOFT_COLUMN
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, overhang_notes
 from efficient_sed.data.sets._subsets import Subset, join_splits, read_subset
 from efficient_sed.data.sets._text import check_label, read_rows
@@ -145,7 +146,7 @@ def _read(part: str, folder: Path, labels: Mapping[str, Sequence[Event]], expect
 
 def read_soft_labels(path: Path) -> Mapping[str, Sequence[Event]]:
     """Events by file name, with their labels as scores; raise a DataError for a row that makes no sense."""
-    events = read_annotations(path, is_soft=True)[""]
+    events = read_annotations(path, "tsv", {"score": SOFT_COLUMN}).events
     for name, own in events.items():
         for event in own:
             check_label(f"{path}: {name}", event.label, CLASSES)
