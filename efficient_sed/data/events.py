@@ -119,6 +119,8 @@ class Splits:
     """Channel that is used if it is not the data set's own; part of the hash."""
     has_folds: bool = False
     """Whether parts are folds of one collection, as in cross-validation."""
+    subsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Clips that are here, and that the complete data set has, by subset; empty for data without any."""
     known_hash: str | None = None
     """Result of `hash_clips`, if it is stored with the data set."""
 

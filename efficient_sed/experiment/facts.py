@@ -27,6 +27,7 @@ def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
         "manifest_hash": splits.manifest_hash,
         "clips": {part: len(getattr(splits, part)) for part in PARTS},
         "clips_expected": None if splits.expected is None else dict(splits.expected),
+        "subsets": {name: {"clips": here, "clips_expected": all_} for name, (here, all_) in splits.subsets.items()},
         "num_classes": len(splits.classes),
         "skipped": list(splits.skipped),
         "events_cut": {part: overhang._asdict() for part, overhang in splits.overhang.items()},
