@@ -71,8 +71,8 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "train.init_from={model} has classifier.pooling=mean: its classifier is kept",
         ),
         (
-            "{own} train.extend_classes=true train.init_from={model} train.distillation_weight=1",
-            "train.distillation_weight=1.0 is not allowed: below 1 with train.extend_classes=true",
+            "{own} train.extend_classes=true train.init_from={model} train.extend_weight=1",
+            "train.extend_weight=1.0 is not allowed: 0 to below 1",
         ),
         (
             "{own} train.extend_classes=true train.init_from={model} data.pseudo_labels=teacher.h5",
