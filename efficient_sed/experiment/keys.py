@@ -24,8 +24,12 @@ def key_of(override: str) -> str:
 
 def option_groups() -> dict[str, type[Any]]:
     """Groups of options that every run has, such as "train", and their config classes."""
-    factories: dict[str, Any] = {item.name: item.default_factory for item in dataclasses.fields(RunConfig)}
-    return {name: factory for name, factory in factories.items() if dataclasses.is_dataclass(factory)}
+    groups: dict[str, type[Any]] = {}
+    for item in dataclasses.fields(RunConfig):
+        factory: Any = item.default_factory
+        if dataclasses.is_dataclass(factory):
+            groups[item.name] = factory
+    return groups
 
 
 @cache
