@@ -27,7 +27,7 @@ def option_groups() -> dict[str, type[Any]]:
     groups: dict[str, type[Any]] = {}
     for item in dataclasses.fields(RunConfig):
         factory: Any = item.default_factory
-        if dataclasses.is_dataclass(factory):
+        if isinstance(factory, type):  # else there is none: MISSING
             groups[item.name] = factory
     return groups
 
