@@ -266,7 +266,7 @@ def _password(file: Path | None) -> str | None:
 
 @contextlib.contextmanager
 def ended_by_signal() -> Iterator[Callable[[], bool]]:
-    """Tell whether Ctrl-C or SIGTERM came: one ends the sound, whose events are still passed on; two end the program."""
+    """Tell whether Ctrl-C or SIGTERM came: one ends the sound, with its events passed on; two end the program."""
     come: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

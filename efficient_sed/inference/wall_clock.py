@@ -32,7 +32,7 @@ class WallClock:
         self._sample_rate, self._now, self._ticks = sample_rate, now, ticks
         self._start = now()
         self._num_samples = 0
-        self._begin_check()
+        self._checked_s, self._checked_ticks, self._delay_s = 0.0, ticks(), float("inf")
 
     def add(self, num_samples: int) -> None:
         """Say that samples have come in just now."""

@@ -190,7 +190,7 @@ class Mqtt(Sink):
         """Send what is true now; without a connection nothing is sent, and `_connected` sends what is true then."""
         self._client.publish(f"{self._topic}/{name}", content, retain=True)
 
-    def _connected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:  # noqa: ARG002
+    def _connected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             advice = f"; the password is {PASSWORD_VARIABLE} or --mqtt-password-file FILE"
             self._say_away(f"{reason}{advice if str(reason) in REFUSALS else ''}")
@@ -207,11 +207,11 @@ class Mqtt(Sink):
         dropped = f"; {num_dropped} events were dropped" if num_dropped else ""
         logger.warning("%s: connected%s", self._broker, dropped)
 
-    def _disconnected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:  # noqa: ARG002
+    def _disconnected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._say_away(str(reason))
 
-    def _failed(self, client: Any, _: Any) -> None:  # noqa: ARG002 (paho's signature)
+    def _failed(self, client: Any, _: Any) -> None:
         self._say_away(str(sys.exception() or "no connection"))
 
     def _say_away(self, reason: str) -> None:
