@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -241,10 +242,9 @@ class Outcome(NamedTuple):
             "doubled by MQTT": self.doubled_by_mqtt,
         }
         named = [f"{name}: {len(items)}, such as {next(iter(items))}" for name, items in found.items() if items]
+        clips = f"{self.num_clips} clips and {self.clips_missing} said to be missing"
         if self.num_clips + self.clips_missing != self.num_events:
-            named.append(
-                f"{self.num_events} events, {self.num_clips} clips and {self.clips_missing} said to be missing"
-            )
+            named.append(f"{self.num_events} events, {clips}")
         return named
 
 
@@ -275,16 +275,22 @@ def listen_long(folder: Path, hours: float, num_breaks: int, num_restarts: int, 
     lost, doubled = compare(
         expected, [Event(line["onset_s"], line["offset_s"], line["label"], line["score"]) for line in live]
     )
-    text = (folder / "said").read_text()
-    ids = Counter(line["id"] for line in live)
-    missing = [
-        int(line.split(" are missing")[0].rpartition(" ")[2]) for line in text.splitlines() if "are missing" in line
-    ]
+    text, ids = (folder / "said").read_text(), Counter(line["id"] for line in live)
     return Outcome(
-        hours, seconds, len(expected), lost, doubled, sum(line["type"] == "gap" and line["end"] is not None for line in lines),
-        set(ids) - set(subscriber.ids), {key for key, count in (subscriber.ids - ids).items() if count}, subscriber.num_again,
-        len(list((folder / "clips").glob("*.flac"))), sum(missing), memory, text,
-    )  # fmt: skip
+        hours,
+        seconds,
+        len(expected),
+        lost,
+        doubled,
+        sum(line["type"] == "gap" and line["end"] is not None for line in lines),
+        set(ids) - set(subscriber.ids),
+        set(subscriber.ids - ids),
+        subscriber.num_again,
+        len(list((folder / "clips").glob("*.flac"))),
+        sum(map(int, re.findall(r"(\d+) are missing", text))),
+        memory,
+        text,
+    )
 
 
 def follow(

@@ -80,12 +80,17 @@ class Clips(Sink):
 
     def lose(self, gap: Gap) -> None:
         """See `Sink.lose`; no clip goes on behind a gap."""
-        self.close()
+        self._write_all()
         self._sound.clear()
         self._begin = self._end
 
     def close(self) -> None:
         """See `Sink.close`."""
+        self._write_all()
+        if self._num_failed:
+            logger.warning("%s: could not be written; %d are missing", self._folder, self._num_failed)
+
+    def _write_all(self) -> None:
         for clip in list(self._waiting):
             self._write(clip)
 
