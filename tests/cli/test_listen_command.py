@@ -85,10 +85,8 @@ def test_the_password_comes_from_a_file_or_the_environment(tmp_path: Path, monke
     monkeypatch.setattr("efficient_sed.cli.listen.import_client", lambda: None)
     monkeypatch.setenv("EFFICIENT_SED_MQTT_PASSWORD", "of the environment")
     (tmp_path / "secret").write_text("of the file\n")
-    for typed, password in (
-        ([], "of the environment"),
-        (["--mqtt-password-file", f"{tmp_path}/secret"], "of the file"),
-    ):
+    from_file = ["--mqtt-password-file", f"{tmp_path}/secret"]
+    for typed, password in (([], "of the environment"), (from_file, "of the file")):
         broker = _parse_broker(parse(["listen", "--mqtt", "mqtt://me@broker/topic", *typed]))
         assert broker is not None
         assert broker.password == password
