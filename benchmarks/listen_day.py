@@ -262,6 +262,7 @@ def listen_long(folder: Path, hours: float, num_breaks: int, num_restarts: int, 
     with (folder / "said").open("wb") as said, (folder / "lines").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=said)
         memory = follow(process, server, broker, folder / "clips", hours, num_restarts, num_full)
+        assert wait_until(lambda: count_breaks(folder) == len(lengths), PATIENCE_S), (folder / "said").read_text()
         seconds = time.perf_counter() - begun
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0, (folder / "said").read_text()
@@ -323,8 +324,15 @@ def follow(
             away.rename(clips)
             is_away = False
         time.sleep(0.02)
-    time.sleep(2.0)  # what is still in pipes
+    if is_away:
+        clips.unlink()
+        away.rename(clips)
     return memory
+
+
+def count_breaks(folder: Path) -> int:
+    """How often the command said that the sound broke off; at the end of all of it, too."""
+    return (folder / "said").read_text().count("no sound any more (")
 
 
 def detect_pieces(folder: Path, model: Path, seed: int, hours: float, lengths: list[int]) -> list[Event]:

@@ -62,7 +62,11 @@ class FfmpegSource(Source):
     def chunks(self, is_ended: IsEnded) -> Iterator[np.ndarray]:
         """See `Source.chunks`."""
         process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for this program alone
         )
         assert process.stdout is not None
         assert process.stderr is not None
