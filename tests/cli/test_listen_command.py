@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from command import Run
 
-from efficient_sed.cli.listen import _parse_broker
+from efficient_sed.cli.listen_options import parse_broker
 from efficient_sed.cli.main import parse
 
 
@@ -82,11 +82,11 @@ def test_a_recording_has_the_events_of_its_samples(
 
 
 def test_the_password_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("efficient_sed.cli.listen.import_client", lambda: None)
+    monkeypatch.setattr("efficient_sed.cli.listen_options.import_client", lambda: None)
     monkeypatch.setenv("EFFICIENT_SED_MQTT_PASSWORD", "of the environment")
     (tmp_path / "secret").write_text("of the file\n")
     from_file = ["--mqtt-password-file", f"{tmp_path}/secret"]
     for typed, password in (([], "of the environment"), (from_file, "of the file")):
-        broker = _parse_broker(parse(["listen", "--mqtt", "mqtt://me@broker/topic", *typed]))
+        broker = parse_broker(parse(["listen", "--mqtt", "mqtt://me@broker/topic", *typed]))
         assert broker is not None
         assert broker.password == password

@@ -22,8 +22,9 @@ from live_parts import event
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.inference.live_events import Gap
 from efficient_sed.inference.sinks import mqtt as module
+from efficient_sed.inference.sinks.broker import Broker, import_client
 from efficient_sed.inference.sinks.home_assistant import create_slugs
-from efficient_sed.inference.sinks.mqtt import Broker, Mqtt
+from efficient_sed.inference.sinks.mqtt import Mqtt
 
 TOPIC = "garden/mic"
 NODE = "homeassistant/binary_sensor/garden_mic"
@@ -313,7 +314,7 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "paho", None)
     with pytest.raises(MissingDependencyError, match=r"--mqtt needs the package paho-mqtt: pip install .*\[mqtt\]"):
-        module.import_client()
+        import_client()
 
 
 def test_topics_are_unlike() -> None:
