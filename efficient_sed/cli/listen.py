@@ -31,7 +31,7 @@ def add_parser(commands: Commands) -> None:
         "Print sound events while they happen, from a microphone, a camera, a pipe or a file.",
         examples=(
             "listen --microphone",
-            "listen rtsp://camera/stream --only dog,siren --clips clips --keep-gb 10",
+            "listen rtsp://camera/stream --model detector.onnx --only dog,siren --clips clips --keep-gb 10",
             "listen --microphone --format jsonl --mqtt mqtt://user@broker/garden",
             "listen --model fmn10+tf-256_strong --rate 48000 --channels 2 < samples.raw",
         ),

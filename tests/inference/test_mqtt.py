@@ -195,7 +195,7 @@ def test_a_broker_that_is_killed_and_comes_back(
     sink, kept = connect(server), subscribe(server)
     sink.resume(None)
     ids = happen(sink, *range(5))
-    assert wait_until(lambda: len(kept.ids()) == 5, SECONDS)
+    assert wait_until(lambda: len(kept.ids()) == 5 and sink._num_waiting() == 0, SECONDS)
     server.send(signal.SIGSTOP)
     ids += happen(sink, *range(5, 10))  # on their way when it is killed
     server.kill()
