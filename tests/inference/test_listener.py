@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -25,9 +26,11 @@ from efficient_sed.postprocessing.events import decode_events
 PIECE = sound((0, 1.0), (0.9, 0.8), (0, 1.0), (-0.7, 0.4), (0, 1.2))
 
 
-@pytest.fixture(autouse=True)
-def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT_S", 0.001)
+@pytest.fixture(autouse=True, scope="module")
+def _no_wait() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FIRST_WAIT_S", 0.001)
+        yield
 
 
 def listen(source: Source, is_ended: object = lambda: False, **selection: object) -> Kept:

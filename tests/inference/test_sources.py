@@ -107,11 +107,11 @@ def test_a_camera_that_breaks_off(hangs: bool, reason: str, monkeypatch: pytest.
     with pytest.raises(SourceLostError, match=reason):
         chunks.extend(source.chunks(never))
     camera.is_over.set()
-    heard = np.concatenate(chunks)
+    heard = np.concatenate([np.zeros(0), *chunks])
     np.testing.assert_array_equal(heard, samples[: len(heard)] / np.float32(32768))
     assert hangs or len(heard) == len(samples)
     camera.join()
-    assert threading.active_count() < threads + 1
+    assert threading.active_count() < threads
 
 
 @needs_ffmpeg
