@@ -18,10 +18,12 @@ import numpy as np
 
 from efficient_sed.errors import ConfigError, DataError, printable
 from efficient_sed.inference.sources.contract import BLOCK_S, IsEnded, Source, SourceLostError, next_block
+from efficient_sed.inference.sources.raw import SAMPLE_TYPES
 
 KEPT_BLOCKS = 50
 KEPT_LINES = 5
-SAMPLE_BYTES = 4
+OUTPUT, SAMPLE_BYTES = "s32le", 4
+"""Whole numbers, for which ffmpeg mixes channels to their mean; floating-point ones become louder."""
 CHOSEN = {"rtsp": "-rtsp_transport tcp"}
 """Options by scheme where none are typed: RTSP over UDP loses packets without a word."""
 
@@ -56,7 +58,7 @@ class FfmpegSource(Source):
             raise ConfigError(f"--ffmpeg {typed} is not allowed: options of ffmpeg ({error})") from None
         mixed = ["-ac", "1"] if channel is None else ["-af", f"pan=mono|c0=c{channel - 1}"]
         self._command = ["ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", *words, "-i", source, "-vn"]
-        self._command += [*mixed, "-ar", str(sample_rate), "-f", "f32le", "-"]
+        self._command += [*mixed, "-ar", str(sample_rate), "-f", OUTPUT, "-"]
         self._source, self._block_bytes = source, round(BLOCK_S * sample_rate) * SAMPLE_BYTES
 
     def chunks(self, is_ended: IsEnded) -> Iterator[np.ndarray]:
@@ -70,6 +72,7 @@ class FfmpegSource(Source):
         )
         assert process.stdout is not None
         assert process.stderr is not None
+        dtype, scale = SAMPLE_TYPES[OUTPUT]
         blocks: queue.Queue[bytes] = queue.Queue(KEPT_BLOCKS)
         said: deque[bytes] = deque(maxlen=KEPT_LINES)
         threads = [
@@ -80,7 +83,8 @@ class FfmpegSource(Source):
             thread.start()
         try:
             while block := next_block(blocks, is_ended):
-                yield np.frombuffer(block[: len(block) // SAMPLE_BYTES * SAMPLE_BYTES], "<f4")
+                whole = block[: len(block) // SAMPLE_BYTES * SAMPLE_BYTES]
+                yield np.frombuffer(whole, dtype).astype(np.float32) / np.float32(scale)
             if not is_ended():
                 self._end(process.wait(), said, threads[1])
         finally:
