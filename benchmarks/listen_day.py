@@ -13,6 +13,7 @@ lost or doubled, or memory grows by more than 16 MiB. Needs ffmpeg, mosquitto an
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import re
@@ -168,7 +169,7 @@ class Mosquitto:
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-            f"persistence_location {folder}/\nmax_queued_messages 0\nuser {os.environ.get('USER', 'root')}\n"
+            f"persistence_location {folder}/\nmax_queued_messages 0\nuser {getpass.getuser()}\n"
         )
         self.start()
 

@@ -149,7 +149,7 @@ class Mqtt(Sink):
 
     def _disconnected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
-            self._say_away(str(reason))
+            self._say_away("the connection broke off")
 
     def _failed(self, client: Any, _: Any) -> None:
         self._say_away(str(sys.exception() or "no connection"))
