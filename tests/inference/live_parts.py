@@ -34,7 +34,8 @@ class LoudDetector:
 
 def sound(*parts: tuple[float, float]) -> np.ndarray:
     """Levels and seconds, one after another."""
-    return np.concatenate([np.full(round(seconds * SAMPLE_RATE), level, np.float32) for level, seconds in parts])
+    pieces = (np.full(round(seconds * SAMPLE_RATE), level, np.float32) for level, seconds in parts)
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 class Pieces(Source):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,12 @@ from efficient_sed.inference.detect_options import DetectOptions
 from efficient_sed.inference.listener import Listener
 from efficient_sed.inference.live_events import Gap, LiveEvent
 from efficient_sed.inference.live_selection import Selection, parse_labels
-from efficient_sed.inference.sources.contract import Source
+from efficient_sed.inference.sources.contract import IsEnded, Source
 from efficient_sed.inference.stream import Stream
+from efficient_sed.postprocessing.carried import Postprocessing
+from efficient_sed.postprocessing.contract import Chain
 from efficient_sed.postprocessing.events import decode_events
+from efficient_sed.postprocessing.hysteresis import Hysteresis
 
 PIECE = sound((0, 1.0), (0.9, 0.8), (0, 1.0), (-0.7, 0.4), (0, 1.2))
 
@@ -33,11 +37,12 @@ def _no_wait() -> Iterator[None]:
         yield
 
 
-def listen(source: Source, is_ended: object = lambda: False, **selection: object) -> Kept:
+def listen(
+    source: Source, is_ended: IsEnded = lambda: False, chosen: DetectOptions | None = None, **selection: Any
+) -> Kept:
     detector, kept = LoudDetector(), Kept()
-    chosen = Selection(detector.classes, **selection)  # type: ignore[arg-type]
-    listener = Listener(source, lambda: Stream(detector), DetectOptions(0.5).rule(detector), chosen, [kept])
-    listener.run(is_ended)  # type: ignore[arg-type]
+    rule = (chosen or DetectOptions(0.5)).rule(detector)
+    Listener(source, lambda: Stream(detector), rule, Selection(detector.classes, **selection), [kept]).run(is_ended)
     return kept
 
 
@@ -108,6 +113,14 @@ def test_an_event_is_announced_while_it_goes_on() -> None:
     assert isinstance(ended, LiveEvent)
     assert begun.offset_s < 3
     assert (begun.onset_s, begun.id, ended.offset_s) == (1.0, ended.id, 11.0)
+
+
+def test_hysteresis_holds_a_long_event() -> None:
+    """Longer than what an event waits for: it reached its threshold 20 s ago."""
+    own = Postprocessing(events=Chain((Hysteresis(low=0.5),)))
+    held = sound((0, 1), (0.9, 1), (0.3, 20), (0, 2), (0.3, 2))
+    events = listen(Pieces(held), chosen=DetectOptions(0.5, postprocessing=own)).events()
+    assert [(each.onset_s, each.offset_s) for each in events] == [(1.0, 22.0)]
 
 
 def test_only_and_ignore() -> None:
