@@ -30,10 +30,8 @@ def add_parser(commands: Commands) -> None:
         run,
         "Print sound events while they happen, from a microphone, a camera, a pipe or a file.",
         examples=(
-            "listen --microphone",
-            "listen rtsp://camera/stream --model detector.onnx --only dog,siren --clips clips --keep-gb 10",
             "listen --microphone --format jsonl --mqtt mqtt://user@broker/garden",
-            "listen --model fmn10+tf-256_strong --rate 48000 --channels 2 < samples.raw",
+            "listen rtsp://camera/stream --model detector.onnx --only dog,siren --clips clips",
         ),
     )
     add_source(parser)

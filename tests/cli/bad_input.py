@@ -258,7 +258,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("--rate 44101 --model {model}", "--rate 44101 is not allowed: one that can be turned into the model's 16000"),
         ("--channels 0", "--channels 0 is not allowed: 1 or more"),
         ("--hop 20 --model {model}", "--hop 20 is not allowed: 0.04 s, a frame of the model, to 10 s, its window"),
-        ("absent.wav --model {model}", "absent.wav: no such file"),
+        ("absent.wav --model {model}", "absent.wav: no such audio file"),
         ("{d}/a.wav --channels 2", "--channels and --samples are for the standard input; other sources say their own"),
         ("{d}/a.wav --microphone", "--microphone and {d}/a.wav are two sources; give one"),
         ("--ffmpeg=-re", "--ffmpeg needs what it shall read, such as: listen rtsp://HOST/PATH"),
