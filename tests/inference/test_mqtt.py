@@ -298,6 +298,7 @@ def test_addresses() -> None:
         ("mqtt://broker", None, "--mqtt mqtt://broker is not allowed: mqtt://"),
         ("mqtt://broker:0/a", None, "is not allowed: mqtt://"),
         ("mqtt://broker:99999/a", None, "is not allowed (Port out of range 0-65535): mqtt://"),
+        ("mqtt://a..b/topic", None, "is not allowed ("),
         ("mqtt:///topic", None, "is not allowed: mqtt://"),
         ("mqtt://broker/a/+", None, "is not allowed: mqtt://"),
         ("mqtt://broker/a#b", None, "is not allowed: mqtt://"),

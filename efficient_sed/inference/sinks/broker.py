@@ -35,6 +35,7 @@ class Broker:
         try:
             parts = urlsplit(url)
             port = parts.port
+            (parts.hostname or "").encode("idna")  # as looking it up does
         except ValueError as error:
             raise ConfigError(f"--mqtt {shown} is not allowed ({error}): {FORM}") from None
         if parts.password is not None:
