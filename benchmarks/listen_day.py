@@ -41,6 +41,7 @@ from efficient_sed.config.model import BackboneConfig
 from efficient_sed.data.events import Event
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect, open_detector
+from efficient_sed.inference.sinks.broker import import_client
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel
 from efficient_sed.postprocessing.carried import Postprocessing
@@ -91,11 +92,13 @@ def create_loudness_model() -> SedModel:
         )
         bands = torch.stack([level - quiet for level in loud])
         column = bands.argmax(1)  # the band of each tone
-        model.classifier.strong.weight.zero_()
+        layer = model.classifier.get_submodule("strong")
+        assert isinstance(layer, nn.Linear)
+        layer.weight.zero_()
         for row, band in enumerate(column):
             slope = 12 / float(bands[row, band])
-            model.classifier.strong.weight[row, band] = slope
-            model.classifier.strong.bias[row] = -slope * float(quiet[band] + bands[row, band] / 2)
+            layer.weight[row, band] = slope
+            layer.bias[row] = -slope * float(quiet[band] + bands[row, band] / 2)
     return model
 
 
@@ -108,7 +111,8 @@ def tone(hz: int, seconds: float) -> np.ndarray:
     """A tone with short slopes, float32 (samples,)."""
     time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     slopes = np.minimum(1, np.minimum(time_s, seconds - time_s) / 0.005)
-    return (0.2 * slopes * np.sin(2 * np.pi * hz * time_s)).astype(np.float32)
+    sound: np.ndarray = 0.2 * slopes * np.sin(2 * np.pi * hz * time_s)
+    return sound.astype(np.float32)
 
 
 def scenes(seed: int, total_s: float) -> Iterator[np.ndarray]:
@@ -129,7 +133,7 @@ def cut(seed: int, total_s: float, num_breaks: int) -> list[int]:
     """Lengths in samples of the pieces between breaks."""
     total = round(total_s / SCENE_S) * round(SCENE_S * SAMPLE_RATE)
     places = np.sort(np.random.default_rng([seed, 1]).integers(1, total, num_breaks))
-    return np.diff(np.concatenate([[0], places, [total]])).tolist()
+    return [int(length) for length in np.diff([0, *places, total])]
 
 
 class SoundServer(threading.Thread):
@@ -175,7 +179,7 @@ class Mosquitto:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [find_mosquitto(), "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [str(find_mosquitto()), "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -187,8 +191,7 @@ class Subscriber:
     """Takes every event that the broker passes on."""
 
     def __init__(self, port: int) -> None:
-        from paho.mqtt import client
-
+        client = import_client()
         self.ids: Counter[str] = Counter()
         self.num_again = 0
         self.client: Any = client.Client(client.CallbackAPIVersion.VERSION2, "subscriber", clean_session=False)
@@ -257,7 +260,7 @@ def listen_long(folder: Path, hours: float, num_breaks: int, num_restarts: int, 
     subscriber = Subscriber(broker.port)
     command = [sys.executable, "-m", "efficient_sed", "listen", f"tcp://127.0.0.1:{server.port}"]
     command += [f"--ffmpeg=-f s16le -ar {SAMPLE_RATE} -ac 1", "--model", str(model), "--hop", str(HOP_S)]
-    command += ["--format", "jsonl", "--mqtt", f"mqtt://127.0.0.1:{broker.port}/{TOPIC}", "--clips", folder / "clips"]
+    command += ["--format", "jsonl", "--mqtt", f"mqtt://127.0.0.1:{broker.port}/{TOPIC}", "--clips", f"{folder}/clips"]
     begun = time.perf_counter()
     server.start()
     with (folder / "said").open("wb") as said, (folder / "lines").open("wb") as output:
@@ -405,9 +408,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where to put files")
     options = parser.parse_args()
+    for program, path in (("ffmpeg", shutil.which("ffmpeg")), ("mosquitto", find_mosquitto())):
+        if path is None:
+            parser.error(f"needs the program {program}: apt-get install {program}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        counts = (max(1, round(options.hours * each)) for each in (options.breaks, options.restarts, 1))
-        outcome = listen_long(Path(folder), options.hours, *counts, options.seed)
+        breaks, restarts, full = (max(1, round(options.hours * each)) for each in (options.breaks, options.restarts, 1))
+        outcome = listen_long(Path(folder), options.hours, breaks, restarts, full, options.seed)
     print("| h | times real time | events | gaps | sent again | clips | left out | MiB at 1/24 | 1/4 | 1/2 | end |")
     print("|---:|" + "---:|" * 10)
     hours, mib = np.array(outcome.memory).T
