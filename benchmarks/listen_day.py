@@ -414,10 +414,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         breaks, restarts, full = (max(1, round(options.hours * each)) for each in (options.breaks, options.restarts, 1))
         outcome = listen_long(Path(folder), options.hours, breaks, restarts, full, options.seed)
-    print("| h | times real time | events | gaps | sent again | clips | left out | MiB at 1/24 | 1/4 | 1/2 | end |")
-    print("|---:|" + "---:|" * 10)
+    print(
+        "| h | times real time | events | gaps | sent again | clips | left out | MiB at 1/24 | 1/4 | 1/2 | 3/4 | end |"
+    )
+    print("|---:|" + "---:|" * 11)
     hours, mib = np.array(outcome.memory).T
-    shown = [f"{np.interp(share * hours[-1], hours, mib):.1f}" for share in (1 / 24, 1 / 4, 1 / 2, 1)]
+    shown = [f"{np.interp(share * hours[-1], hours, mib):.1f}" for share in (1 / 24, 1 / 4, 1 / 2, 3 / 4, 1)]
     row = [f"{outcome.hours:g}", f"{3600 * outcome.hours / outcome.seconds:.0f}", outcome.num_events, outcome.num_gaps]
     row += [outcome.num_again, outcome.num_clips, outcome.clips_missing, *shown]
     print(f"| {' | '.join(map(str, row))} |")
