@@ -58,11 +58,14 @@ benchmark: $(BIN)/efficient-sed ## parameters, MACs and speed without training: 
 models: $(BIN)/efficient-sed ## list released models and parts
 	$(BIN)/efficient-sed models $(ARGS)
 
-# The test of the interactive page drives a real one; where none can be installed it is skipped, and says so.
-browser: ## install Chromium by apt, if there is none
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
-	echo 'no Chromium, and apt cannot install it here (it needs root): the test of the interactive page will be skipped'
+# Tests drive real programs: the interactive page, listening by MQTT and from cameras; without one they are skipped, and say so.
+browser: ## install Chromium, mosquitto and ffmpeg by apt, those that are missing
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || $(call apt,chromium)
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || $(call apt,mosquitto)
+	@command -v ffmpeg >/dev/null || $(call apt,ffmpeg)
+
+apt = { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1) >/dev/null; } || \
+	echo 'no $(1), and apt cannot install it here (it needs root): tests that need it will be skipped'
 
 test: $(VENV)/.development ## run all tests, in two processes of one thread: small tensors gain nothing from a second one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
