@@ -7,8 +7,10 @@ function seek(seconds) {
   showPosition();
 }
 
-// Moves the cursor, and the view with it.
+// Moves the cursor, and the view with it; there is none while a recording goes on.
 function showPosition() {
+  at("cursor").hidden = Boolean(state.isLive);
+  if (state.isLive) return;
   const now = Math.min(at("sound").currentTime, state.duration);
   const { start, length } = state.view;
   if (now < start - ROUNDING || now > start + length + ROUNDING) {
