@@ -39,7 +39,10 @@ def add_parser(commands: Commands) -> None:
         help="what the file takes: samples, or spectrograms of the model's front end",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="file or folder to write (default: the model's name, in this folder)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="file or folder to write (default: the model's name, in this folder)",
     )
     parser.add_argument(
         "--runtime",

@@ -103,7 +103,7 @@ class ExportTarget(ABC):
         for package in self.packages:
             require_package(f"export to {self.name}", package, self.extra)
 
-    def save(self, path: Path, content: bytes, header: Header) -> int:  # noqa: ARG002 (for targets of several files)
+    def save(self, path: Path, content: bytes, header: Header) -> int:
         """Write the content of a file as a whole; returns how many bytes were written.
 
         Raises:
@@ -115,7 +115,7 @@ class ExportTarget(ABC):
             raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
         return len(content)
 
-    def advice(self, path: Path) -> list[str]:  # noqa: ARG002
+    def advice(self, path: Path) -> list[str]:
         """What the command prints about using what was written."""
         return []
 

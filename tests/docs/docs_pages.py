@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-TUTORIALS = [ROOT / "docs" / "tutorials" / f"{name}.md" for name in ("first-run", "own-recordings", "small-board")]
+TUTORIALS = [
+    ROOT / "docs" / "tutorials" / f"{name}.md" for name in ("first-run", "own-recordings", "small-board", "web-page")
+]
 WRITTEN = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`(efficient-sed [a-z][^`]*)`(?!`)")

@@ -43,7 +43,7 @@ RUNTIME = {
 PUBLIC_ADDRESS = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{RUNTIME_VERSION}/dist/"
 LOCAL_FOLDER = "runtime/"
 POLICY = (
-    "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self'{address}; "
+    "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'{address}; "
     "style-src 'self'; img-src data:; media-src blob:"
 )
 STREAM_HOP_S, STREAM_LOOK_AHEAD_S = 1.0, 0.4  # as for `Stream`
@@ -62,7 +62,7 @@ class WebTarget(OnnxTarget):
         """See `ExportTarget.engines`: those of the ONNX file in the folder."""
         return OnnxTarget.engines()
 
-    def check_precision(self, model: SedModel, precision: str) -> None:  # noqa: ARG002
+    def check_precision(self, model: SedModel, precision: str) -> None:
         """See `ExportTarget.check_precision`: a page is not scored."""
         raise ConfigError(f"--precision {precision} is not for --format web, whose page has one model, in float32")
 
@@ -80,7 +80,9 @@ class WebTarget(OnnxTarget):
 
     def write(self, model: SedModel, header: Header) -> bytes:
         """See `ExportTarget.write`."""
-        require(header.input == "waveform", "--input", header.input, "waveform with --format web, whose page takes sound")
+        require(
+            header.input == "waveform", "--input", header.input, "waveform with --format web, whose page takes sound"
+        )
         check_task(header.task)
         for step in _postprocessing(header).events.steps:
             if not (PAGE / "methods" / f"{step.name}.js").is_file():
