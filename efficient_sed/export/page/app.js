@@ -172,6 +172,7 @@ function listenToReader() {
   };
 }
 
+at("sound").hidden = true;
 prepareView();
 listenToReader();
 say("Loading the model …");

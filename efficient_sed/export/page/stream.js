@@ -1,6 +1,6 @@
 // Scores of sound that is still going on, as `Stream` in `efficient_sed/inference/stream.py`.
 
-import { resample, settle } from "./samples.js";
+import { resample, roundEven, settle } from "./samples.js";
 import { slice } from "./windows.js";
 
 export class Stream {
@@ -42,7 +42,7 @@ export class Stream {
   async pass(present, until) {
     const { hop, hopLength, stride, sampleRate, minSamples, stream } = this.grid;
     const begin = Math.max(0, Math.min(present - stream.window, this.given));
-    const [first, last] = [begin, present].map((frame) => Math.round(frame * hop * this.rate));
+    const [first, last] = [begin, present].map((frame) => roundEven(frame * hop * this.rate));
     this.heard = this.heard.slice(first - this.dropped);
     this.dropped = first;
     const length = Math.max((present - begin) * hopLength * stride, minSamples);

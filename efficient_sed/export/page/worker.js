@@ -15,13 +15,13 @@ const MAX_COLUMNS = 4000;
 let settings = null;
 let model = null;
 let applyChain = null;
+let opened = null; // promise of these
 let current = 0; // job
 let live = null; // {push, close} of sound that is still going on
 
 const pause = () => new Promise((done) => { setTimeout(done); }); // in which a new job may come
 
-async function open({ base, settings: given }) {
-  settings = given;
+async function open(base) {
   [model, applyChain] = await Promise.all([
     openModel(base, settings.runtime, settings.grid.numClasses), loadChain(settings.chain, settings.grid.hop),
   ]);
@@ -45,6 +45,7 @@ async function timed(clock, waveform) {
 }
 
 async function scoreFile({ job, channels, rate, duration }) {
+  await opened;
   const { grid, picture, fileExtent } = settings;
   const mono = toMono(channels);
   const clock = { scored: 0, computing: 0 };
@@ -92,6 +93,7 @@ async function scoreLive({ job, rate }) {
   const clock = { scored: 0, computing: 0 };
   const queue = makeQueue();
   live = queue;
+  await opened;
   const spectrogram = new Spectrogram(settings.picture, LIVE_POOL);
   const onSound = (sound) => spectrogram.push(resample(sound, settings.grid.sampleRate, settings.picture.sampleRate));
   const stream = new Stream(settings.grid, rate, (waveform) => timed(clock, waveform), onSound);
@@ -113,7 +115,11 @@ async function scoreLive({ job, rate }) {
 }
 
 const HANDLERS = {
-  open,
+  open(data) {
+    settings = data.settings;
+    opened = open(data.base);
+    return opened;
+  },
   file: scoreFile,
   live: scoreLive,
   sound: ({ samples }) => live?.push(samples),

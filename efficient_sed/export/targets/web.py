@@ -43,8 +43,8 @@ RUNTIME = {
 PUBLIC_ADDRESS = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{RUNTIME_VERSION}/dist/"
 LOCAL_FOLDER = "runtime/"
 POLICY = (
-    "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'{address}; "
-    "style-src 'self'; img-src data:; media-src blob:"
+    "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; worker-src 'self' blob:; "
+    "connect-src 'self'{address}; style-src 'self'; img-src data:; media-src blob:"
 )
 STREAM_HOP_S, STREAM_LOOK_AHEAD_S = 1.0, 0.4  # as for `Stream`
 
@@ -141,9 +141,9 @@ def page_files(model: bytes, header: Header, runtime: Mapping[str, bytes]) -> di
         runtime: Files of the run time; empty for the public ones.
     """
     from efficient_sed.data.labels import warning_about
-    from efficient_sed.inference.page_sound import VIEW
+    from efficient_sed.inference import page_sound
 
-    parts = [*VIEW, PAGE / "opened.js", PAGE / "page.css"]
+    parts = [*page_sound.VIEW, page_sound.PAGE / "page.css", PAGE / "opened.js", PAGE / "page.css"]
     modules = [path for path in PAGE.rglob("*.js") if path.name != "opened.js"]
     num = len(header.classes)
     about = (
@@ -162,7 +162,7 @@ def page_files(model: bytes, header: Header, runtime: Mapping[str, bytes]) -> di
         "model.onnx": model,
         **{path.relative_to(PAGE).as_posix(): path.read_bytes() for path in modules},
         **{name: text.encode() for name, text in texts.items()},
-        "index.html": fill_page(PAGE, values, VIEW).encode(),
+        "index.html": fill_page(PAGE, values, page_sound.VIEW).encode(),
     }
 
 

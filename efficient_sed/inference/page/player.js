@@ -40,7 +40,7 @@ function seekTo(event) {
 
 function pressKey(event) {
   const { tagName, type } = event.target;
-  if (event.ctrlKey || event.altKey || event.metaKey || type === "search") return;
+  if (event.ctrlKey || event.altKey || event.metaKey || type === "search" || at("sound").hidden) return;
   if (event.key === " " && !["AUDIO", "BUTTON", "SELECT"].includes(tagName)) at("sound").paused ? at("sound").play() : at("sound").pause();
   else if (["ArrowLeft", "ArrowRight"].includes(event.key) && !["AUDIO", "SELECT", "INPUT"].includes(tagName)) {
     seek(at("sound").currentTime + (event.key === "ArrowLeft" ? -1 : 1) * (event.shiftKey ? 5 : 1));
