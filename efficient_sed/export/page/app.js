@@ -134,8 +134,8 @@ const HANDLERS = {
     if (shape[1]) setPainted(paintSpectrogram(levels.buffer, { shape, numLevels }));
     if (!state.isLive) redraw();
   },
-  scores({ columns, ...clock }) {
-    table.append(columns);
+  scores({ columns, tail, ...clock }) {
+    table.append(columns, tail);
     if (state.isLive) {
       const heard = Math.max(clock.scored, state.duration);
       Object.assign(state, { duration: heard, view: { start: Math.max(0, heard - LIVE_S), length: LIVE_S } });

@@ -11,23 +11,28 @@ export class ScoreTable {
   clear() {
     this.numFrames = 0;
     this.stored = this.groups.map(() => new Float32Array(1024));
+    this.peaks = this.groups.map(() => 0);
     for (const group of this.groups) Object.assign(group, { peak: 0, scores: new Float32Array(0), colour: undefined });
   }
 
-  /** Adds frames. @param {Float32Array[]} columns One a class. */
-  append(columns) {
-    const length = this.numFrames + columns[0].length;
+  /** Adds frames, and behind them a tail in place of the last one. @param {Float32Array[]} columns One a class. */
+  append(columns, tail) {
+    const begin = this.numFrames;
+    this.numFrames += columns[0].length;
+    const length = this.numFrames + tail[0].length;
+    const highest = (scores, least) => scores.reduce((a, b) => Math.max(a, b), least);
     for (const [index, group] of this.groups.entries()) {
       if (length > this.stored[index].length) {
         const longer = new Float32Array(2 * length);
-        longer.set(this.stored[index].subarray(0, this.numFrames));
+        longer.set(this.stored[index].subarray(0, begin));
         this.stored[index] = longer;
       }
-      this.stored[index].set(columns[index], this.numFrames);
+      this.stored[index].set(columns[index], begin);
+      this.stored[index].set(tail[index], this.numFrames);
       group.scores = this.stored[index].subarray(0, length);
-      group.peak = columns[index].reduce((a, b) => Math.max(a, b), group.peak);
+      this.peaks[index] = highest(columns[index], this.peaks[index]);
+      group.peak = highest(tail[index], this.peaks[index]);
     }
-    this.numFrames = length;
   }
 
   /** The classes that reach a score, the highest peak first. */

@@ -12,19 +12,21 @@ export async function loadChain(steps, hop) {
     methods.reduce((scores, method, place) => method.apply(scores, parametersOf(steps[place], index), hop), column));
 }
 
-/** Gives out each frame once the `extent` frames that it waits for have followed. */
+/**
+ * Gives out each frame once the `extent` frames that it waits for have followed: pieces {columns, tail}, whose tail is
+ * what the frames behind would be if nothing followed.
+ */
 export async function* smooth(pieces, apply, extent) {
   let seen = null; // frames that are not given out yet, and before them those that these need
   let given = 0; // how many are before
   for await (const piece of pieces) {
     seen = seen ? concatenate(seen, piece) : piece;
-    const until = numFrames(seen) - extent;
-    if (until > given) {
-      yield slice(apply(seen), given, until);
-      const start = Math.max(0, until - extent);
-      seen = slice(seen, start);
-      given = until - start;
-    }
+    const applied = apply(seen);
+    const until = Math.max(given, numFrames(seen) - extent);
+    yield { columns: slice(applied, given, until), tail: slice(applied, until) };
+    const start = Math.max(0, until - extent);
+    seen = slice(seen, start);
+    given = until - start;
   }
-  if (seen) yield slice(apply(seen), given);
+  if (seen) yield { columns: slice(apply(seen), given), tail: slice(seen, 0, 0) };
 }

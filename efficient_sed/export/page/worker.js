@@ -30,9 +30,9 @@ async function open(base) {
 
 // Scores of smoothed frames go out as they come, with the seconds that were scored and that it took.
 async function give(job, pieces, extent, clock) {
-  for await (const columns of smooth(pieces, applyChain, extent)) {
+  for await (const piece of smooth(pieces, applyChain, extent)) {
     if (job !== current) return;
-    postMessage({ kind: "scores", job, columns, ...clock });
+    postMessage({ kind: "scores", job, ...piece, ...clock });
   }
   postMessage({ kind: "done", job, ...clock });
 }
