@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,10 +13,12 @@ import efficient_sed as es
 from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.export.targets import web
-from efficient_sed.export.write import create_target, export_model
+from efficient_sed.export.write import build_file, create_target
 from efficient_sed.files.folders import write_folder
+from efficient_sed.inference.exported_model import ExportedModel
+from efficient_sed.inference.header import Header
 from efficient_sed.models.factory import settle_norms
-from efficient_sed.models.sed import Provenance, SedModel
+from efficient_sed.models.sed import Provenance
 from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.postprocessing.change_points import ChangePoints
 from efficient_sed.postprocessing.contract import Chain
@@ -25,20 +28,26 @@ LABELS = ["siren", "<b>&dog", "Bell"]
 
 
 @pytest.fixture(scope="module")
-def model() -> SedModel:
-    """A random one that was tuned."""
-    own = settle_norms(es.create_model("fmn04", classes=LABELS)).eval()
-    tuned = Postprocessing(events=Chain((ChangePoints(),)), thresholds=(0.5, 0.02, 0.7), hop_s=own.grid.hop_s)
-    own.provenance = Provenance(clip_seconds=1.0, median_frames=1, postprocessing=tuned.to_dict())
-    return own
+def built() -> tuple[Header, bytes]:
+    """A random model that was tuned, as ONNX."""
+    model = settle_norms(es.create_model("fmn04", classes=LABELS)).eval()
+    tuned = Postprocessing(events=Chain((ChangePoints(),)), thresholds=(0.5, 0.02, 0.7), hop_s=model.grid.hop_s)
+    model.provenance = Provenance(clip_seconds=1.0, median_frames=1, postprocessing=tuned.to_dict())
+    header, content, _ = build_file(model, "a<b>", create_target("web"))
+    return header, content
 
 
-def test_the_folder(model: SedModel, tmp_path: Path) -> None:
-    written = export_model(model, tmp_path / "sub" / "page", "a<b>", target="web")
-    files = {path.relative_to(written.path).as_posix() for path in written.path.rglob("*") if path.is_file()}
+def test_the_folder(built: tuple[Header, bytes], tmp_path: Path) -> None:
+    header, content = built
+    target, page = create_target("web"), tmp_path / "sub" / "page"
+    target.check_output(page, overwrite=False)
+    num_bytes = target.save(page, content, header)
+    paths = [path for path in page.rglob("*") if path.is_file()]
+    files = {path.relative_to(page).as_posix() for path in paths}
     assert {"index.html", "page.css", "shared.js", "app.js", "worker.js", "model.onnx"} < files
+    assert num_bytes == sum(path.stat().st_size for path in paths)
     assert not [name for name in files if name.startswith("runtime")]
-    html = (written.path / "index.html").read_text(encoding="utf-8")
+    html = (page / "index.html").read_text(encoding="utf-8")
     assert "<!--" not in html
     assert "Model a&lt;b&gt;, 3 classes." in html
     assert f"connect-src 'self' {web.PUBLIC_ADDRESS};" in html
@@ -47,9 +56,11 @@ def test_the_folder(model: SedModel, tmp_path: Path) -> None:
     assert (data["labels"], data["ranks"], data["lowest"]) == (LABELS, [2, 0, 1], 0.02)
     assert data["settings"]["chain"] == [{"name": "change_points", "step_s": 0.48, "absolute": None, "relative": 2.0}]
     assert data["settings"]["grid"]["stream"] == {"hop": 12, "lookAhead": 10, "window": 25}
-    assert "serve it by: python -m http.server" in written.lines()[-2]
-    assert web.PUBLIC_ADDRESS in written.lines()[-1]
-    assert sorted(path.name for path in written.path.parent.iterdir()) == ["page"]
+    first, second = target.advice(page)
+    assert first == f"serve it by: python -m http.server --directory {page}"
+    assert web.PUBLIC_ADDRESS in second
+    assert ExportedModel(page / "model.onnx").classes == LABELS
+    assert sorted(path.name for path in page.parent.iterdir()) == ["page"]
 
 
 def test_the_documentation_names_the_version() -> None:
@@ -62,23 +73,27 @@ def test_every_method_is_there_in_javascript() -> None:
     assert {path.stem for path in (web.PAGE / "methods").iterdir()} == set(POSTPROCESSING.names())
 
 
-def test_a_page_is_overwritten_and_nothing_else(model: SedModel, tmp_path: Path) -> None:
-    page = tmp_path / "page"
-    export_model(model, page, "first", target="web")
+def test_a_page_is_overwritten_and_nothing_else(built: tuple[Header, bytes], tmp_path: Path) -> None:
+    header, content = built
+    target, page = create_target("web"), tmp_path / "page"
+    target.save(page, content, header)
     with pytest.raises(
         CheckpointError, match=r"page: is there already; give another name, or --force to overwrite it$"
     ):
-        export_model(model, page, "second", target="web")
+        target.check_output(page, overwrite=False)
     (page / "mine.txt").write_text("kept")
-    export_model(model, page, "second", target="web", overwrite=True)
+    target.check_output(page, overwrite=True)
+    target.save(page, content, dataclasses.replace(header, model_name="second"))
     assert "Model second" in (page / "index.html").read_text(encoding="utf-8")
     assert (page / "mine.txt").read_text() == "kept"
     (page / "index.html").write_text("<html>of somebody else</html>")
     with pytest.raises(CheckpointError, match=r"page: cannot be written \(another file is there already; give another"):
-        export_model(model, page, "third", target="web", overwrite=True)
+        target.check_output(page, overwrite=True)
     (page / "index.html").unlink()
     with pytest.raises(CheckpointError, match=r"page: a folder of other files; give another name$"):
-        export_model(model, page, "third", target="web", overwrite=True)
+        target.check_output(page, overwrite=True)
+    with pytest.raises(CheckpointError, match=r"mine\.txt: cannot be written \(Not a directory\)$"):
+        target.check_output(page / "mine.txt", overwrite=True)
 
 
 def test_a_folder_that_cannot_be_finished(tmp_path: Path) -> None:

@@ -269,7 +269,9 @@ def test_postprocessing_is_pythons(page: Any, name: str) -> None:
             const apply = await m.loadChain(steps, hop);
             const columns = pieces.map((piece) => piece.map((column) => Float32Array.from(column)));
             const found = [];
-            for await (const piece of m.smooth(columns, apply, extent)) found.push(piece.columns.map((x) => Array.from(x)));
+            for await (const piece of m.smooth(columns, apply, extent)) {
+                found.push(piece.columns.map((column) => Array.from(column)));
+            }
             return found.filter(([column]) => column.length);
         }""",
         [piece.T.tolist() for piece in pieces],

@@ -102,8 +102,8 @@ async function scoreLive({ job, rate }) {
     for await (const samples of queue) {
       for await (const columns of stream.push(Float32Array.from(samples, (sample) => sample / 32768))) {
         clock.scored = stream.seconds;
-        yield columns;
         show(Math.max(0, spectrogram.columns.length - LIVE_S / spectrogram.columnSeconds));
+        yield columns;
       }
     }
     yield* stream.finish();
