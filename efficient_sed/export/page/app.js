@@ -1,5 +1,5 @@
 // What the reader does, and what comes of it. Shared scripts of the project's pages, which are no modules, draw.
-/* global DATA, at, drawView, openRecording, paintSpectrogram, prepareView, setPainted, setScores, state, warn */
+/* global DATA, at, decode, drawView, openRecording, paintSpectrogram, prepareView, setPainted, setScores, state, warn */
 
 import { openMicrophone } from "./microphone.js";
 import { decodeFile, encodeWave } from "./recording.js";
@@ -119,9 +119,11 @@ function describePace({ scored, computing }) {
 }
 
 function redraw() {
-  const isTyping = document.activeElement?.matches?.("#curves input");
-  setScores(table.reaching(DATA.lowest));
-  if (!isTyping) drawView();
+  if (document.activeElement?.matches?.("#curves input")) decode(); // rows stay while someone types into one
+  else {
+    setScores(table.reaching(DATA.lowest));
+    drawView();
+  }
 }
 
 const HANDLERS = {

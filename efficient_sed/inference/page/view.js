@@ -41,12 +41,12 @@ function setPainted(canvas) {
   painted = canvas;
 }
 
-// The scores to show from now on: classes {label, rank, scores, peak, threshold}, the highest peak first.
+// The scores that `drawView` shows from now on: classes {label, rank, scores, peak, threshold}, the highest peak first.
 function setScores(found) {
   classes = found;
   rollClasses = [...classes, ...DATA.unknown.map((label) => ({ label }))];
   for (const group of rollClasses) group.colour ??= COLOURS[state.numColoured++ % COLOURS.length];
-  decode();
+  findAgain();
 }
 
 // What a class's score must reach now.
@@ -68,7 +68,8 @@ function setOwnThreshold(group, threshold) {
   decode();
 }
 
-function decode() {
+// Finds the events at the thresholds of now, and lists them.
+function findAgain() {
   const thresholds = classes.map(thresholdOf);
   events = findEvents(classes, thresholds, DATA.hop, state.duration);
   at("threshold").value = state.scale;
@@ -78,9 +79,13 @@ function decode() {
   const shown = !classes.length ? `threshold ${state.scale}` : least === most ? `threshold ${least}` : `thresholds from ${Number(least.toFixed(3))} to ${Number(most.toFixed(3))}`;
   const wanted = DATA.truth === null ? "" : `; ${DATA.truth.length} in the truth`;
   at("summary").textContent = `${events.length} ${events.length === 1 ? "event" : "events"} of ${numLabels} ${numLabels === 1 ? "class" : "classes"} at ${shown}${wanted}`;
+  drawRows();
+}
+
+function decode() {
+  findAgain();
   drawRoll(at("roll"), rollClasses, events, state.view, DATA.truth);
   showThresholds();
-  drawRows();
 }
 
 function seenClasses() {
