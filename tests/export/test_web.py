@@ -77,9 +77,7 @@ def test_a_page_is_overwritten_and_nothing_else(built: tuple[Header, bytes], tmp
     header, content = built
     target, page = create_target("web"), tmp_path / "page"
     target.save(page, content, header)
-    with pytest.raises(
-        CheckpointError, match=r"page: is there already; give another name, or --force"
-    ):
+    with pytest.raises(CheckpointError, match=r"page: is there already; give another name, or --force"):
         target.check_output(page, overwrite=False)
     (page / "mine.txt").write_text("kept")
     target.check_output(page, overwrite=True)
