@@ -175,7 +175,7 @@ def page_data(header: Header, runtime: str) -> dict[str, Any]:
     """
     from efficient_sed.audio import display
     from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
-    from efficient_sed.data.annotations.tsv import DETECTION_COLUMNS
+    from efficient_sed.data.annotations.event_tables import DETECTION_COLUMNS
     from efficient_sed.inference.page_sound import frequency_marks
     from efficient_sed.inference.report import LOWEST
 
