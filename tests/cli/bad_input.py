@@ -75,8 +75,8 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "train.extend_weight=1.0 is not allowed: 0 to below 1",
         ),
         (
-            "{own} train.extend_classes=true train.init_from={model} data.pseudo_labels=teacher.h5",
-            "data.pseudo_labels=teacher.h5 is not allowed: null with train.extend_classes=true",
+            "{own} train.extend_classes=true train.init_from={model} data.pseudo_labels={d}/a.wav",
+            "data.pseudo_labels={d}/a.wav is not allowed: null with train.extend_classes=true",
         ),
         (
             "data=esc50 task=tagging train.extend_classes=true train.init_from={model}",
