@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from audioset_files import VIDEOS, mp3_files, write_hdf5, write_segments, write_tables
 from dcase2016_files import write_dcase2016
+from desed_files import write_desed, write_maestro
 from few_labels import write_few_labels
 from fold_files import write_esc50, write_ravdess
 from tut_files import write_tut
@@ -40,7 +41,8 @@ SCENES = ("data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.
 def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine clips in the published HDF5 files, with pseudo-labels, a clip-level teacher and an initial backbone.
 
-    Beside them a few recordings as HEAR, TUT-SED Synthetic 2016, UrbanSound8K, ESC-50 and RAVDESS lay them out.
+    Beside them a few recordings as HEAR, TUT-SED Synthetic 2016, UrbanSound8K, ESC-50, RAVDESS, DESED and MAESTRO Real
+    lay them out.
     """
     root = tmp_path_factory.mktemp("audioset")
     files = mp3_files()
@@ -49,6 +51,8 @@ def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_urbansound8k(root / "urbansound8k")
     write_esc50(root / "esc50")
     write_ravdess(root / "ravdess")
+    write_desed(root / "desed")
+    write_maestro(root / "maestro")
     write_hdf5(root, files)
     write_tables(root)
     write_segments(root)
@@ -84,6 +88,17 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
         return compose_run(
             [*typed, *roots.get(config.data.name, [f"data.root={audioset / 'urbansound8k'}"]), "data.clip_seconds=1"]
         )
+    if name.startswith("dcase202"):  # one or two clips of each subset
+        assert config.train.batch_clips
+        clips = dict.fromkeys(config.train.batch_clips, 1) | {"weak": 2}
+        typed += [f"train.batch_clips={str(clips).replace(chr(39), '')}", f"train.batch_size={sum(clips.values())}"]
+        typed += [f"train.draws_per_epoch={2 * sum(clips.values())}", f"data.root={audioset / 'desed'}"]
+        typed += [
+            "data.clip_seconds=1",
+            "backbone.init=null",
+            *(["backbone=fmn04"] if config.backbone.name == "fmn10" else []),
+        ]
+        return compose_run(typed + ([f"data.maestro_root={audioset / 'maestro'}"] if "maestro" in clips else []))
     if config.data.name in ("esc50", "ravdess"):
         return compose_run(
             [
@@ -146,7 +161,7 @@ def test_every_file_is_a_preset_that_is_tested() -> None:
     assert (len(presets("experiment")), len(presets("sweep"))) >= (17, 3)
 
 
-ALIKE = ("audioset_strong_warmup20000", "dcls_convformer", "erann_esc50", "figure1", "figure2",
+ALIKE = ("audioset_strong_warmup20000", "dcase2023_task4", "dcls_convformer", "erann_esc50", "figure1", "figure2",
          "prinzivalle_polyphonic", "scratch", "table1_fmn10", "table1_fmn10_no_kd",
          "table1_fmn10_tf256_frozen", "table1_fmn10_tf256_no_kd", "table2_fmn10_tf256_weak_extended")  # fmt: skip
 """Presets that differ in numbers from another one, which is trained on every occasion."""
@@ -164,7 +179,8 @@ def test_presets_train(name: str, audioset: Path, tmp_path: Path, tmp_path_facto
     assert facts["num_with_teacher"] == (
         len(splits.train) if config.data.pseudo_labels or config.data.clip_teacher or config.train.teacher else 0
     )
-    assert facts["clips_by_subset"].get("weak", 0) == (5 if name.startswith("table2") else 0)
+    num_weak = 17 if name.startswith("dcase202") else 5 if name.startswith("table2") else 0
+    assert facts["clips_by_subset"].get("weak", 0) == num_weak
     with (tmp_path / "metrics.csv").open() as file:
         (loss,) = [float(row["train/loss_epoch"]) for row in csv.DictReader(file) if row["train/loss_epoch"]]
     assert 0 < loss < 5
@@ -177,7 +193,7 @@ def typed_commands() -> Iterator[tuple[str, str]]:
             yield name, command
 
 
-BATCHES = {"dnd": (16,), "prinzivalle": (16,), "erann": (32,), "dcls": (4096,)}
+BATCHES = {"dcase2023": (48,), "dcase2024": (60,), "dnd": (16,), "prinzivalle": (16,), "erann": (32,), "dcls": (4096,)}
 
 
 @functools.cache
@@ -326,6 +342,13 @@ def test_the_published_recipe(name: str) -> None:
         0.9,
         "last",
     )
+    real = compose_run(
+        [
+            *("experiment=dcase2023_task4", "data.has_strong_real=true"),
+            "train.batch_clips={synthetic: 9, strong_real: 3, weak: 12, unlabelled: 24}",
+        ]
+    )
+    assert real.train.batch_clips == {"synthetic": 9, "strong_real": 3, "weak": 12, "unlabelled": 24}
     assert train.warmup_steps == (20_000 if "20000" in name else 5_000)
     assert (train.lr_backbone, train.lr_head) == ((1e-4, 1e-4) if "no_kd" in name else (3e-3, 3e-3))
     assert (config.data.pseudo_labels is None) == ("no_kd" in name)
@@ -377,6 +400,25 @@ def test_the_published_recipe_of_dcase2016() -> None:
         augment.mixup_probability,
         augment.time_roll_sigma,
     ) == (0.5, 0.2, 0.5, 0.0)
+
+
+def test_the_recipes_of_dcase_task_4() -> None:
+    """Numbers of the baselines' configurations; the network is theirs to the parameter (tests/models/test_crnn_glu)."""
+    config = compose_run(["experiment=dcase2023_task4_crnn"])
+    train = config.train
+    assert (model_name(config), config.classifier.pooling, config.data.median_frames) == (
+        "crnn_glu+gru-128",
+        "attention",
+        7,
+    )
+    assert (train.epochs, train.ramp_up_epochs, train.lr_backbone, train.lr_head) == (200, 50, 1e-3, 1e-3)
+    assert (train.mean_teacher, train.mean_teacher_decay, train.consistency_weight) == (True, 0.999, 2.0)
+    assert train.batch_clips == {"synthetic": 12, "weak": 12, "unlabelled": 24}
+    assert (train.augment.mixup_probability, train.augment.weak_mixup_probability) == (0.5, 0.5)
+    assert train.warmup_steps == train.ramp_up_epochs * ((1578 - 158) // 12)
+    later = compose_run(["experiment=dcase2024_task4"])
+    assert (later.train.epochs, later.train.gradient_clip, later.data.name) == (300, 5.0, "desed_maestro")
+    assert later.train.batch_clips == {"maestro": 12, "synthetic": 6, "strong_real": 6, "weak": 12, "unlabelled": 24}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rich.table import Table
 from efficient_sed.metrics.contracts import TUNED
 from efficient_sed.postprocessing.carried import DEFAULT_THRESHOLD
 
+NEGATIVES = "negatives_per_hour"
 COUNTS = {
     "events": ("events", "d"),
     "threshold": ("threshold", ".2f"),
@@ -17,6 +18,7 @@ COUNTS = {
     "missed": ("missed", "d"),
     "false_alarms_per_hour": ("false alarms an hour", ".1f"),
     "f1": ("event F1", ".3f"),
+    NEGATIVES: ("on negatives an hour", ".1f"),
 }
 """Heading and format of what is counted of a class's events."""
 MOST_ROWS = 60
@@ -31,7 +33,8 @@ def class_table(metrics: Mapping[str, Any], title: str) -> Table:
     """
     sides = [side for side in ("", TUNED) if f"per_class{side}" in metrics]
     counts = metrics.get(f"per_class_events{sides[-1]}", {})
-    columns = COUNTS if counts else {}
+    negatives = metrics.get(f"per_class_negatives{sides[-1]}", {})
+    columns = {key: column for key, column in COUNTS.items() if counts and (negatives or key != NEGATIVES)}
     table = Table(title=f"{title}, by class", title_justify="left", caption_justify="left")
     table.add_column("class")
     name = str(metrics["variant"].get("metric", "psds")).upper()
@@ -42,7 +45,8 @@ def class_table(metrics: Mapping[str, Any], title: str) -> Table:
     shown = set(sorted(labels, key=lambda label: -counts.get(label, {}).get("events", 0))[:MOST_ROWS])
     for label in (label for label in labels if label in shown):
         areas = (_cell(metrics[f"per_class{side}"].get(label), ".3f") for side in sides)
-        own = (_cell(counts.get(label, {}).get(key), form) for key, (_, form) in columns.items())
+        found = counts.get(label, {}) | {NEGATIVES: negatives.get(label, {}).get("false_alarms_per_hour")}
+        own = (_cell(found.get(key), form) for key, (_, form) in columns.items())
         table.add_row(label, *areas, *own)
     left_out = len(labels) - len(shown)
     rest = f"; {left_out} classes with fewer events are left out here, the result has them" if left_out else ""

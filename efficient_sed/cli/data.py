@@ -1,4 +1,4 @@
-"""`efficient-sed data`: check what a data set holds, pack it, or convert annotation files."""
+"""`efficient-sed data`: check what a data set holds, pack it, write scenes, or convert annotation files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from efficient_sed.registry import ANNOTATION_FORMATS
 OWN_OPTIONS = {
     "check": {"manifest": "--manifest", "classes": "--classes"},
     "pack": {"force": "--force", "shard_gb": "--shard-gb"},
+    "scenes": {"output": "--output", "count": "--count"},
     "convert": {
         "from_format": "--from", "to_format": "--to", "column": "--column", "audio": "--audio",
         "overwrite": "--overwrite",
@@ -27,9 +28,11 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add(
         "data",
         run,
-        "Check what a data set holds, pack it into a file that is read fast, or convert annotation files.",
+        "Check what a data set holds, pack it into a file that is read fast, write the scenes it mixes, or convert "
+        "annotation files.",
         examples=(
             "data check data=folder data.root=my_sounds",
+            "data scenes data=soundscapes data.foreground=my_sounds --output scenes --count 5",
             "data convert labels train.tsv --audio recordings",
         ),
     )
@@ -37,7 +40,8 @@ def add_parser(commands: Commands) -> None:
         "action",
         choices=tuple(OWN_OPTIONS),
         help="check: what is here of what is expected, events per class and how long they are; decodes every file. "
-        "pack: write a 16 kHz copy. convert: write annotation files in another format",
+        "pack: write a 16 kHz copy. scenes: write the scenes that a training begins with as FLAC and TSV. convert: "
+        "write annotation files in another format",
     )
     parser.add_argument(
         "words",
@@ -60,6 +64,8 @@ def add_parser(commands: Commands) -> None:
         metavar="GB",
         help="pack: write a folder OUT of files that hold so much sound each, instead of one file OUT.h5",
     )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="scenes: folder to write, with audio/ and train.tsv")
+    parser.add_argument("--count", type=int, metavar="N", help="scenes: how many (default: 10)")
     formats = ANNOTATION_FORMATS.names()
     parser.add_argument(
         "--from", dest="from_format", choices=formats, help="convert: format (default: recognised by content)"
@@ -80,10 +86,15 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check, pack or convert; status 1 if a file of a data set cannot be read."""
+    """Check, pack, mix or convert; status 1 if a file of a data set cannot be read."""
     _check_options(options)
     if options.action == "check":
         return _check(options)
+    if options.action == "scenes":
+        from efficient_sed.cli.scenes import scenes_command
+
+        print(scenes_command(options.words, options.output, options.count))
+        return 0
     if options.action == "convert":
         from efficient_sed.cli.convert import convert_command
 

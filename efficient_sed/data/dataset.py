@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.clip_teacher import ClipTeacher
 from efficient_sed.data.events import KINDS, Clip, Group, encode_events
+from efficient_sed.data.mixing.recipe import SceneRecipe
 from efficient_sed.data.pseudo_labels import PseudoLabels
 from efficient_sed.data.samplers import Draw
 from efficient_sed.data.storage.columns import durations, group_clips
@@ -154,10 +155,13 @@ class TrainingClips(_ClipDataset, Dataset[Item | str]):
     def _read(self, key: tuple[int, int] | Draw) -> Item:
         draw = Draw(*key)
         clip = self.clips[draw.clip]
+        rng = np.random.default_rng([self.seed, *draw])
+        if isinstance(clip.audio, SceneRecipe):
+            clip = clip.audio.draw(clip, rng)
         # a teacher's frames stay whole
         step_s = self.grid.hop_s if self.pseudo_labels is not None else min(self.grid.hop_s, LONGEST_STEP_S)
         spare_steps = int(max(0.0, clip.duration_s - self.clip_seconds) / step_s)
-        start_s = int(np.random.default_rng([self.seed, *draw]).integers(spare_steps + 1)) * step_s
+        start_s = int(rng.integers(spare_steps + 1)) * step_s
         return self._excerpt(clip, start_s, draw.clip, int(self._group_of[draw.clip]), self.pseudo_labels)
 
 

@@ -113,14 +113,23 @@ class Splits:
     """Those of the classes that metrics are taken over; default None, all."""
     expected: Mapping[str, int] | None = None
     """Clips by part of the complete data set; default None, unknown."""
+    negatives: Sequence[Clip] = ()
+    """Recordings without any event that nothing is trained on: whatever is detected in them is a false alarm."""
     overhang: Mapping[str, Overhang] = field(default_factory=dict)
     """By part, events that went on behind their file's end; a part without any is left out."""
     chosen_channel: str = ""
     """Channel that is used if it is not the data set's own; part of the hash."""
     has_folds: bool = False
     """Whether parts are folds of one collection, as in cross-validation."""
+    subsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Clips that are here, and that the complete data set has, by subset; empty for data without any."""
     known_hash: str | None = None
     """Result of `hash_clips`, if it is stored with the data set."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that are here."""
+        return (*PARTS, "negatives") if self.negatives else PARTS
 
     @cached_property
     def manifest_hash(self) -> str:
@@ -130,7 +139,7 @@ class Splits:
     def hash_clips(self) -> str:
         """Compute the manifest hash of the clips as they are now."""
         digest = hashlib.sha256(repr(self.classes).encode() + self.chosen_channel.encode())
-        clips: Iterable[tuple[str, Clip]] = ((part, clip) for part in PARTS for clip in getattr(self, part))
+        clips: Iterable[tuple[str, Clip]] = ((part, clip) for part in self.parts for clip in getattr(self, part))
         if self.has_folds:
             clips = sorted({clip.id: ("", clip) for _, clip in clips}.values(), key=lambda item: item[1].id)
         for part, clip in clips:

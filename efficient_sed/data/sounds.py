@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -144,3 +145,18 @@ SOUND_CLASSES: dict[str, SoundClass] = {
     "chime_rising": SoundClass(1.2, 2.4, 0.12, lambda rng, n: _chime(rng, n, True)),
     "chime_falling": SoundClass(1.2, 2.4, 0.08, lambda rng, n: _chime(rng, n, False)),
 }
+
+
+@dataclass(frozen=True)
+class GeneratedSound:
+    """A sound of one class, drawn anew each time; see `efficient_sed.data.mixing.place.Sound`."""
+
+    label: str
+
+    def duration_s(self, rng: Rng) -> float:
+        """How long it lasts."""
+        return rng.uniform(SOUND_CLASSES[self.label].min_s, SOUND_CLASSES[self.label].max_s)
+
+    def samples(self, rng: Rng, count: int) -> np.ndarray:
+        """Samples at 16 kHz, shape (count,), float64."""
+        return SOUND_CLASSES[self.label].synthesise(rng, count)

@@ -9,7 +9,9 @@ from efficient_sed.errors import DataError
 from efficient_sed.experiment.text_values import Text, read_text, split_alternatives
 from efficient_sed.files.packaged import resource_folder
 
-GENERATED_DATASET = "synthetic"  # whose folder is made where there is none
+DEFAULT_DATASET = "synthetic"
+GENERATED_DATASETS = {DEFAULT_DATASET, "soundscapes"}  # whose folder is made where there is none
+SOUND_KEYS = ("data.foreground", "data.background", "data.negatives", "data.negatives_test")
 FILE_KEYS = ("data.pseudo_labels", "data.clip_teacher", "data.clip_teacher_index")
 WEIGHT_KEYS = ("backbone.init", "train.init_from")  # names too, which have no folder
 
@@ -28,9 +30,12 @@ def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
     typed = {key_of(override): override.partition("=")[2] for override in overrides if "=" in override}
     if not is_sweep:  # alternatives are refused later, with what to type
         typed = {key: value for key, value in typed.items() if len(split_alternatives(value, Text.OPTIONAL)) == 1}
-    if GENERATED_DATASET not in _names(typed):
+    if GENERATED_DATASETS.isdisjoint(_names(typed)):
         for root in (Path(value) for value in _values(typed, "data.root") if value and not Path(value).exists()):
             raise DataError(f"data.root={root}: no such directory; give the folder of your data set as data.root=DIR")
+    for key in SOUND_KEYS:
+        for folder in (Path(value) for value in _values(typed, key) if value and not Path(value).is_dir()):
+            raise DataError(f"{key}={folder}: no such directory; give a folder of sounds as {key}=DIR")
     for key in FILE_KEYS:
         for path in (Path(value) for value in _values(typed, key) if value and not Path(value).exists()):
             raise DataError(f"{key}={path}: no such file")
@@ -43,7 +48,7 @@ def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
 def _names(typed: dict[str, str]) -> set[str]:
     """Names of the data sets that overrides choose."""
     if "data" in typed or "experiment" not in typed:
-        return {name.strip() for name in typed.get("data", GENERATED_DATASET).split(",")}
+        return {name.strip() for name in typed.get("data", DEFAULT_DATASET).split(",")}
     return {_data_of(name.strip()) for name in typed["experiment"].split(",")}
 
 
@@ -56,7 +61,7 @@ def _data_of(experiment: str, derived: tuple[str, ...] = ()) -> str:
 
     path = resource_folder("configs") / "experiment" / f"{experiment}.yaml"
     defaults = read_preset(path).get("defaults") if path.is_file() and experiment not in derived else None
-    found = GENERATED_DATASET
+    found = DEFAULT_DATASET
     for entry in defaults if isinstance(defaults, list) else ():
         if isinstance(entry, str) and entry != "_self_":
             found = _data_of(entry, (*derived, experiment))

@@ -21,6 +21,7 @@ from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.inference.error_report.collected import ErrorReport
 from efficient_sed.inference.evaluate import evaluate_model, evaluated
 from efficient_sed.inference.exported_model import ExportedModel
+from efficient_sed.inference.negatives import score_negatives
 from efficient_sed.machine.environment import choose_device
 from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights.checkpoint import load_model
@@ -39,7 +40,8 @@ def score_part(
 ) -> dict[str, Any]:
     """Metrics of the configured task on one part of a data set.
 
-    Event scores, where the data have them, use a threshold that is tuned on the validation part.
+    Event scores, where the data have them, use a threshold that is tuned on the validation part. With the test part,
+    false alarms are counted on the data's negatives.
 
     Args:
         model: With the classes of the data.
@@ -53,20 +55,26 @@ def score_part(
     if tuned is not None and _was_tuned_on(tuned, splits, config, part):
         words = "the %s part of data=%s is what the post-processing was tuned on: scores with it are too good there"
         logger.warning(words, part, config.data.name)
-    return evaluate_model(
+    how: dict[str, Any] = {
+        "median_frames": config.data.median_frames,
+        "batch_size": config.train.batch_size,
+        "num_workers": num_workers(model, config),
+        "on_error": config.data.on_error,
+        "postprocessing": tuned,
+    }
+    metrics = evaluate_model(
         model,
         windows_of(model, splits, config, part),
         task=config.task,
         config=config.evaluation,
-        median_frames=config.data.median_frames,
-        batch_size=config.train.batch_size,
-        num_workers=num_workers(model, config),
-        on_error=config.data.on_error,
         tuning=windows_of(model, splits, config, "validation") if config.has_event_scores else None,
         folder=folder,
-        postprocessing=tuned,
         inspect=None if report is None else partial(report.write, config=config.evaluation),
+        **how,
     )
+    if part == "test" and splits.negatives and config.task == "detection":
+        metrics |= score_negatives(model, windows_of(model, splits, config, "negatives"), **how)
+    return metrics
 
 
 def _tuned(model: SedModel | ExportedModel, splits: Splits, config: RunConfig) -> Postprocessing | None:

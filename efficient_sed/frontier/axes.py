@@ -37,6 +37,7 @@ COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
     "peak_memory_mb": ComplexityMetric("peak memory in MB", True, ("peak_memory_mb",)),
     "epoch_s": ComplexityMetric("seconds of training an epoch", True),
     "training_h": ComplexityMetric("hours of training", True),
+    "training_kwh": ComplexityMetric("kWh of training", True),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +33,13 @@ IGNORED_LOGIT = -100.0  # of a class that a clip is not annotated for
 NO_FRAMES = np.empty((0, 0), np.float32)
 
 
+class SeesScores(Protocol):
+    """Takes in clips with their unfiltered scores."""
+
+    def update(self, clip: ScoredClip) -> None:
+        """Take in a clip."""
+
+
 class ClipScores:
     """Puts the scores of windows together, in any order, and hands each clip to the metrics as soon as it is whole.
 
@@ -42,7 +49,7 @@ class ClipScores:
             clip logits of the clip's windows.
         median_frames: Window of the filter, in frames.
         keeps_scores: Keep the scores of the evaluated classes before the filter; else they are dropped with their clip.
-        tuned: Gains from tuned post-processing; default None: there is none.
+        tuned: Sees the clips, too, for post-processing of its own; default None: there is none.
     """
 
     def __init__(
@@ -52,7 +59,7 @@ class ClipScores:
         *,
         median_frames: int = 1,
         keeps_scores: bool = False,
-        tuned: TunedScores | None = None,
+        tuned: SeesScores | None = None,
     ) -> None:
         self.dataset, self.metrics = dataset, list(metrics)
         self.median_frames, self.keeps_scores, self.tuned = median_frames, keeps_scores, tuned
@@ -244,7 +251,7 @@ def evaluate_model(
     collected = start_scores(
         dataset, task, config, median_frames, keeps_scores=keeps_scores, keeps_clips=True, postprocessing=postprocessing
     )
-    unreadable = _score_windows(model, collected, batch_size, num_workers, on_error)
+    unreadable = score_windows(model, collected, batch_size, num_workers, on_error)
     metrics = {
         "coverage": {
             "clips_expected": len(dataset.clips),
@@ -255,13 +262,13 @@ def evaluate_model(
     }
     for metric in collected.metrics:
         metrics |= metric.report(metrics["variant"], folder)
-    if collected.tuned is not None:
+    if isinstance(collected.tuned, TunedScores):
         metrics |= collected.tuned.entries(collected.metrics)
     if tuning is not None:
         tuned = collected
         if tuning.clips != dataset.clips:
             tuned = ClipScores(tuning, keeps_scores=True)
-            _score_windows(model, tuned, batch_size, num_workers, on_error)
+            score_windows(model, tuned, batch_size, num_workers, on_error)
         chosen = OnsetPostprocessing(**collected_event_metrics(tuned, model.grid.hop_s)["postprocessing"])
         metrics |= collected_event_metrics(collected, model.grid.hop_s, chosen)
     if inspect is not None:
@@ -285,16 +292,16 @@ def score_clips(
         DataError: If a file cannot be read and `on_error` is not "skip".
     """
     collected = ClipScores(dataset, keeps_scores=True)
-    _score_windows(model, collected, batch_size, num_workers, on_error)
+    score_windows(model, collected, batch_size, num_workers, on_error)
     truth, scores = collected.events_and_scores()
     clips = [ScoredClip(clip.id, scores[clip.id], truth[clip.id], clip.duration_s) for clip in collected.clips()]
     return ScoredClips(tuple(collected.classes), dataset.grid, clips)
 
 
-def _score_windows(
+def score_windows(
     model: SedModel | ExportedModel, collected: ClipScores, batch_size: int, num_workers: int, on_error: str
 ) -> list[str]:
-    """Score all windows, and return the messages of files that could not be read."""
+    """Score all windows into `collected`, and return the messages of files that could not be read."""
     dataset = collected.dataset
     check_classes(model, dataset.classes)
     device = next(model.parameters()).device if isinstance(model, SedModel) else torch.device("cpu")

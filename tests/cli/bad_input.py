@@ -7,6 +7,10 @@ from __future__ import annotations
 
 BAD: dict[str, list[tuple[str, str]]] = {
     "train": [
+        (
+            "data=soundscapes data.foreground={d}/absent",
+            "data.foreground={d}/absent: no such directory; give a folder of",
+        ),
         ("seq=tff", "unknown sequence head seq=tff; did you mean 'tf'?"),
         ("backbone=fmn03", "unknown backbone backbone=fmn03; did you mean 'fmn"),
         ("train.epoch=3", "unknown key train.epoch; did you mean 'epochs'?"),
@@ -297,6 +301,22 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("--rate 44101 --model {model}", "--rate 44101 is not allowed: one that can be turned into the model's 16000"),
         ("--channels 0", "--channels 0 is not allowed: 1 or more"),
         ("--hop 20 --model {model}", "--hop 20 is not allowed: 0.04 s, a frame of the model, to 10 s, its window"),
+        ("absent.wav --model {model}", "absent.wav: no such audio file"),
+        ("{d}/a.wav --channels 2", "--channels and --samples are for the standard input; other sources say their own"),
+        ("{d}/a.wav --microphone", "--microphone and {d}/a.wav are two sources; give one"),
+        ("--ffmpeg=-re", "--ffmpeg needs what it shall read, such as: listen rtsp://HOST/PATH"),
+        ("--only dgo --model {model}", "--only dgo is not allowed: no such class; did you mean 'dog'?"),
+        ("--ignore dog,siren --model {model}", "--only and --ignore leave no class of the model"),
+        ("--cool-down -1 --model {model}", "--cool-down -1 is not allowed: seconds, 0 or more"),
+        ("--keep-gb 1", "--keep-gb needs --clips DIR"),
+        ("--margin 1", "--margin needs --clips DIR"),
+        ("--clips c --keep-gb 0", "--keep-gb 0 is not allowed: more than 0"),
+        ("--clips c --margin 100", "--margin 100 is not allowed: 0 to 60 s"),
+        ("--clips {d}/a.wav", "--clips {d}/a.wav is not allowed: it is no folder"),
+        ("--mqtt broker", "--mqtt broker is not allowed: mqtt://[USER@]HOST[:PORT]/TOPIC"),
+        ("--mqtt mqtt://me:password@broker/topic", "--mqtt is not allowed with a password"),
+        ("--mqtt mqtt://me@b/t --mqtt-password-file no", "--mqtt-password-file no: cannot be read (No such file"),
+        ("--mqtt-password-file no", "--mqtt-password-file needs --mqtt URL"),
     ],
     "data": [
         (

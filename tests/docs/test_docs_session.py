@@ -20,11 +20,14 @@ from typing import Any
 import pytest
 from docs_pages import README, ROOT, TUTORIALS, Block, blocks, is_shown, shell_lines
 from preloaded import preloaded
+from sound_files import write_sound, write_sounds
 
 NOT_RUN = {
     "make test": "it would run itself",
     "source .venv/bin/activate": "the environment of the tests is in use already",
     "pip install --no-deps . && pip install numpy soundfile numba rich onnxruntime": "tests install nothing",
+    "npm install --prefix web onnxruntime-web@1.30.0": "tests install nothing; test_web_page.py has a copy",
+    "python -m http.server --directory page": "it would not end; test_web_page.py serves a page",
     "efficient-sed listen --microphone --model detector.onnx": "there is no microphone; test_docs_names.py parses it",
 }
 QUICK = "benchmark.seconds=1 benchmark.modes=eager benchmark.repeats=3 benchmark.batches=[1]"
@@ -38,7 +41,21 @@ FIRST = (
 )
 OWN = "data.clip_seconds=5 data.median_frames=5 output_dir=my_runs"
 ROUND = "data.clip_seconds=5 data.median_frames=5 output_dir=round1_runs"
+SCENES = "data=soundscapes data.foreground=sounds"
+NEGATIVES = f"{SCENES} data.background=rooms data.negatives=others"
+MIX = "efficient-sed train experiment=own"
+FEW_SCENES = "data.num_train=8 data.num_validation=6 data.num_test=6 data.clip_seconds=2"
 LONGER = {
+    f"efficient-sed data check {SCENES}": f"efficient-sed data check {SCENES} {FEW_SCENES}",
+    f"{MIX} {SCENES} output_dir=scene_runs": (
+        f"{MIX} {SCENES} output_dir=other_runs backbone=fmn04 {SHORT} {FEW_SCENES}"
+    ),
+    f"{MIX} {NEGATIVES} output_dir=scene_runs": (
+        f"{MIX} {NEGATIVES} output_dir=scene_runs backbone=fmn04 {SHORT} {FEW_SCENES}"
+    ),
+    f"efficient-sed evaluate scene_runs/*/model.safetensors {NEGATIVES}": (
+        f"efficient-sed evaluate scene_runs/*/model.safetensors {NEGATIVES} {FEW_SCENES}"
+    ),
     "make sweep SEQ=tf HIDDEN=256": f"make sweep SEQ=tf HIDDEN=256 ARGS='{FEW}'",
     "make sweep SEQ=none,tf,gru HIDDEN=64,128 BACKBONE=fmn04": (
         f"make sweep SEQ=none,gru HIDDEN=64 BACKBONE=fmn04 ARGS='{FEW}'"
@@ -47,6 +64,8 @@ LONGER = {
     TEACH: f"{TEACH} backbone=fmn04 {SHORT}",
     f"{TEACH} {OWN}": f"{TEACH} {OWN} backbone=fmn04 {SHORT}",
     f"{TEACH} data.train=train {ROUND}": f"{TEACH} data.train=train {ROUND} backbone=fmn04 {SHORT}",
+    "efficient-sed export my_runs/*/model.safetensors --format web --runtime web/node_modules/onnxruntime-web "
+    "--output page": "efficient-sed export my_runs/*/model.safetensors --format web --output page",
     "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128": (
         "efficient-sed benchmark fmn10+tf-256 fmn04+gru-128 --seconds 1 --modes eager --batch 1"
     ),
@@ -80,13 +99,25 @@ def test_readme(tmp_path: Path, programs: str) -> None:
 @pytest.mark.slow
 def test_tutorials(tmp_path: Path, programs: str) -> None:
     """One after the other in one folder, as a reader would: the later ones take what the first one made."""
-    first, second, third, fourth = TUTORIALS
+    first, second, third, fourth, fifth, _ = TUTORIALS
     assert type_page(first, tmp_path, programs) >= 8
     assert type_page(second, tmp_path, programs) >= 4
     shutil.copytree(tmp_path / "my_sounds" / "audio" / "test", tmp_path / "recordings")  # those on the board
     assert type_page(third, tmp_path, programs) >= 6
-    assert type_page(fourth, tmp_path, programs) >= 8
+    assert type_page(fourth, tmp_path, programs) >= 2
+    assert type_page(fifth, tmp_path, programs) >= 8
     check_result_page(json.loads(next(tmp_path.glob("first_runs/*/result.json")).read_text(encoding="utf-8")))
+
+
+@pytest.mark.slow
+def test_isolated_sounds(tmp_path: Path, programs: str) -> None:
+    write_sounds(tmp_path / "sounds", ("bark", "doorbell", "glass"), each=4)
+    for number in range(3):
+        write_sound(tmp_path / "others" / f"{number}.wav", 4000 + 500 * number)
+        write_sound(tmp_path / "rooms" / f"{number}.wav", 100 + 50 * number, seconds=2.0)
+    assert type_page(TUTORIALS[-1], tmp_path, programs) >= 7
+    for path in tmp_path.glob("scene_runs/*/result.json"):
+        check_result_page(json.loads(path.read_text(encoding="utf-8")))
 
 
 def check_result_page(result: dict[str, Any]) -> None:

@@ -101,17 +101,32 @@ def shift_pitch(waveform: Tensor, rows: Rows, sample_rate: int) -> Tensor:
         sample_rate: In Hz.
     """
     shifted, num_samples = waveform.clone(), waveform.shape[-1]
-    size = min(2 ** math.ceil(math.log2(VOCODER_WINDOW_S * sample_rate)), num_samples)
-    hop, window = max(1, size // 4), torch.hann_window(size, device=waveform.device)
     with torch.autocast(waveform.device.type, enabled=False):
         for factor, clips in rows.items():
             if factor == FACTOR_UNITS:
                 continue
-            spectrum = torch.stft(waveform[clips], size, hop, window=window, return_complex=True)
-            longer = _overlap_add(_stretch(spectrum, FACTOR_UNITS / factor), hop, window)
-            length = math.ceil(num_samples * factor / FACTOR_UNITS)
-            shifted[clips] = _resampler(factor, waveform.device)(longer[:, :length])[:, :num_samples]
+            longer = stretch_time(waveform[clips], factor / FACTOR_UNITS, sample_rate)
+            shifted[clips] = _resampler(factor, waveform.device)(longer)[:, :num_samples]
     return shifted
+
+
+def stretch_time(waveform: Tensor, factor: float, sample_rate: int) -> Tensor:
+    """Stretch clips in time by a phase vocoder, which keeps their pitch.
+
+    Args:
+        waveform: Shape (batch, samples).
+        factor: Of their length.
+        sample_rate: In Hz.
+
+    Returns:
+        Shape (batch, ceil(samples * factor)).
+    """
+    num_samples = waveform.shape[-1]
+    size = min(2 ** math.ceil(math.log2(VOCODER_WINDOW_S * sample_rate)), num_samples)
+    hop, window = max(1, size // 4), torch.hann_window(size, device=waveform.device)
+    spectrum = torch.stft(waveform, size, hop, window=window, return_complex=True)
+    longer = _overlap_add(_stretch(spectrum, 1 / factor), hop, window)
+    return longer[:, : math.ceil(round(num_samples * factor, 6))]
 
 
 def _overlap_add(spectrum: Tensor, hop: int, window: Tensor) -> Tensor:

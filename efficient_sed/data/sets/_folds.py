@@ -1,4 +1,4 @@
-"""Data sets of clips with one class each, divided into folds by their authors: what cross-validation needs of them."""
+"""Data sets that their authors divide into folds: what cross-validation needs of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError, nearest, require
 
+Label = str | Sequence[Event]
+"""Of a file: the one class that it has from beginning to end, or its events."""
+
 
 @dataclass(frozen=True)
 class FoldsConfig(DataConfig):
-    """One fold is tested on, and the others are learnt from; each clip is one event from beginning to end."""
+    """One fold is tested on, and the others are learnt from."""
 
     is_single_label: ClassVar[bool] = True
     title: ClassVar[str]
@@ -40,8 +43,12 @@ class FoldsConfig(DataConfig):
         super().__post_init__()
         require(1 <= self.fold <= self.num_folds, "data.fold", self.fold, f"1 to {self.num_folds}")
 
-    def read_labels(self, root: Path) -> Mapping[int, Mapping[str, str]]:
-        """Class of every file, by fold; file names are relative to `audio_folder`.
+    def class_list(self) -> tuple[str, ...]:
+        """Labels in logit order."""
+        return self.classes
+
+    def read_labels(self, root: Path) -> Mapping[int, Mapping[str, Label]]:
+        """Class or events of every file, by fold; file names are relative to `audio_folder`.
 
         Raises:
             DataError: For an index that cannot be read, or a row or name that makes no sense.
@@ -65,15 +72,18 @@ class FoldsConfig(DataConfig):
             )
         by_fold = self.read_labels(root)
         chosen_on = (self.fold - 2) % self.num_folds + 1 if self.has_validation_fold else None
-        labels: dict[str, dict[str, str]] = {part: {} for part in PARTS}
+        labels: dict[str, dict[str, Label]] = {part: {} for part in PARTS}
         for fold, names in by_fold.items():
             labels["test" if fold == self.fold else "validation" if fold == chosen_on else "train"] |= names
-        files: dict[str, dict[str, list[Event]]] = {part: {name: [] for name in labels[part]} for part in PARTS}
+        files: dict[str, dict[str, Sequence[Event]]] = {
+            part: {name: [] if isinstance(label, str) else label for name, label in labels[part].items()}
+            for part in PARTS
+        }
         may_be_empty = () if self.has_validation_fold else ("validation",)
         splits = read_parts(
             dict.fromkeys(PARTS, root / self.audio_folder),
             files,
-            self.classes,
+            self.class_list(),
             self.on_error,
             self.pool_size,
             may_be_empty,
@@ -85,8 +95,8 @@ class FoldsConfig(DataConfig):
         return replace(splits, train=train, validation=validation or test, test=test, has_folds=True)
 
 
-def _whole(clip: Clip, label: str) -> Clip:
-    return replace(clip, events=(Event(0.0, clip.duration_s, label),))
+def _whole(clip: Clip, label: Label) -> Clip:
+    return replace(clip, events=(Event(0.0, clip.duration_s, label),)) if isinstance(label, str) else clip
 
 
 def add_file(by_fold: dict[int, dict[str, str]], place: str, fold: int, name: str, label: str) -> None:

@@ -9,37 +9,31 @@ No event is ever repeated: every one is drawn anew from a random stream that bel
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import shutil
-import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import soundfile
 
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import MAX_CLIP_SECONDS
-from efficient_sed.data.annotations.event_tables import EVENT_COLUMNS
 from efficient_sed.data.events import PARTS, Event, Splits
+from efficient_sed.data.mixing.noise import coloured_noise
+from efficient_sed.data.mixing.place import Rng, add_sounds, place_sounds, set_level
+from efficient_sed.data.mixing.write import write_folder, write_scenes
 from efficient_sed.data.sets.folder import read_folder
-from efficient_sed.data.sounds import SOUND_CLASSES, Rng
+from efficient_sed.data.sounds import SOUND_CLASSES, GeneratedSound
 from efficient_sed.errors import DataError, require
-from efficient_sed.files.locks import locked
-from efficient_sed.machine.processes import end_with_parent
-from efficient_sed.machine.progress import progress
 from efficient_sed.registry import DATASETS
 
 GENERATOR_VERSION = 1  # part of the folder's name: raise it when the same settings would give other audio
 MAX_POLYPHONY = 5
 MAX_SCENES = 1_000_000  # of a part; of ten seconds a hundred gigabytes
-MIN_GAP_S = 0.3  # between events of one class, so that they stay apart on the frame grid
-FADE_S = 0.005
+LEVEL_DB = (-20.0, -3.0)  # of a scene's peak
 STREAMS = {"benchmark": 0, "pretraining": 1}
 # rare classes need enough events for a steady mean over classes
 IMBALANCE = {"train": 1.0, "validation": 0.5, "test": 0.5}
@@ -61,60 +55,15 @@ def synthesise_scene(rng: Rng, scene: Scene) -> tuple[np.ndarray, list[Event]]:
 
     The signal-to-noise ratio of an event is that of its own mean power over the background's.
     """
-    n = int(scene.scene_seconds * SAMPLE_RATE)
-    background = _background(rng, n)
-    mix = background.copy()
+    mix = coloured_noise(rng, int(scene.scene_seconds * SAMPLE_RATE))
+    power = np.mean(mix**2)
     labels = list(SOUND_CLASSES)
     weights = np.array([SOUND_CLASSES[label].weight for label in labels]) ** scene.imbalance
-    active = np.zeros(n, dtype=np.int8)
-    events: list[Event] = []
-    for _ in range(math.ceil(rng.integers(2, 10) * scene.scene_seconds / 10)):
-        label = labels[rng.choice(len(labels), p=weights / weights.sum())]
-        event = _place(rng, label, scene.scene_seconds, active, events)
-        if event is None:
-            continue
-        first, last = round(event.onset_s * SAMPLE_RATE), round(event.offset_s * SAMPLE_RATE)
-        sound = _faded(SOUND_CLASSES[label].synthesise(rng, last - first))
-        snr = 10 ** (rng.uniform(scene.min_snr_db, scene.max_snr_db) / 20)
-        mix[first:last] += sound * (snr * np.sqrt(np.mean(background**2) / max(np.mean(sound**2), 1e-12)))
-        active[first:last] += 1
-        events.append(event)
-    level = 10 ** (rng.uniform(-20, -3) / 20)
-    return (mix * (level / np.abs(mix).max())).astype(np.float32), sorted(events)
-
-
-def _background(rng: Rng, n: int) -> np.ndarray:
-    """Noise with a random spectral slope and slow changes of level."""
-    spectrum = np.fft.rfft(rng.standard_normal(n))
-    frequency = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
-    shaped = np.fft.irfft(spectrum / np.maximum(frequency, 50.0) ** rng.uniform(0.0, 1.0), n)
-    knots = rng.uniform(0.7, 1.3, 6)
-    noise = shaped * np.interp(np.arange(n), np.linspace(0, n, len(knots)), knots)
-    return np.asarray(noise / noise.std())
-
-
-def _place(rng: Rng, label: str, scene_seconds: float, active: np.ndarray, events: list[Event]) -> Event | None:
-    """A free spot: polyphony stays within the limit, events of one class stay apart. None if eight tries find none."""
-    sound = SOUND_CLASSES[label]
-    for _ in range(8):
-        duration = min(rng.uniform(sound.min_s, sound.max_s), scene_seconds)
-        onset = round(rng.uniform(0, scene_seconds - duration), 3)
-        offset = round(onset + duration, 3)
-        first, last = round(onset * SAMPLE_RATE), round(offset * SAMPLE_RATE)
-        is_apart = all(
-            e.label != label or offset + MIN_GAP_S < e.onset_s or e.offset_s + MIN_GAP_S < onset for e in events
-        )
-        if last <= len(active) and is_apart and active[first:last].max() < MAX_POLYPHONY:
-            return Event(onset, offset, label)
-    return None
-
-
-def _faded(sound: np.ndarray) -> np.ndarray:
-    n = min(int(FADE_S * SAMPLE_RATE), len(sound) // 4)
-    ramp = np.linspace(0, 1, n)
-    sound[:n] *= ramp
-    sound[len(sound) - n :] *= ramp[::-1]
-    return sound
+    count = math.ceil(rng.integers(2, 10) * scene.scene_seconds / 10)
+    sounds = (GeneratedSound(labels[rng.choice(len(labels), p=weights / weights.sum())]) for _ in range(count))
+    placed = place_sounds(rng, sounds, scene.scene_seconds, MAX_POLYPHONY)
+    events = add_sounds(rng, mix, placed, power, (scene.min_snr_db, scene.max_snr_db))
+    return set_level(rng, mix, LEVEL_DB), sorted(events)
 
 
 @DATASETS.register("synthetic")
@@ -197,57 +146,17 @@ def write_synthetic(config: SyntheticConfig) -> Path:
     Raises:
         DataError: If the folder cannot be written.
     """
-    try:
-        Path(config.root).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"data.root={config.root}: cannot be written ({error.strerror}); give a writable folder as data.root=DIR"
-        ) from error
-    try:
-        with locked(Path(config.root) / f".{config.folder.name}.lock"):
-            if not config.folder.is_dir():  # another process may have made it while this one waited
-                _write_parts(config, Path(config.root) / f".{config.folder.name}.unfinished")
-    except OSError as error:
-        raise DataError(
-            f"{config.folder}: cannot be written ({error.strerror}); free some space or give another folder as "
-            "data.root=DIR"
-        ) from error
-    return config.folder
+    return write_folder(config.folder, partial(_write_parts, config))
 
 
-def _write_parts(config: SyntheticConfig, unfinished: Path) -> None:
-    """Write into a hidden folder, which is renamed at the end; leftovers of a killed process are removed first."""
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        for part in PARTS:
-            (unfinished / "audio" / part).mkdir(parents=True)
-            scene = Scene(config.scene_seconds, config.min_snr_db, config.max_snr_db, IMBALANCE[part])
-            numbers = range(getattr(config, f"num_{part}"))
-            jobs = [(str(unfinished), config.stream, config.seed, part, index, scene) for index in numbers]
-            shown = progress(f"soundscapes for {part}", len(jobs), is_drawn=sys.stderr.isatty())
-            with (
-                ProcessPoolExecutor(max_workers=max(1, config.pool_size), initializer=end_with_parent) as pool,
-                shown as made,
-            ):
-                rows = []
-                for clip_rows in pool.map(_write_scene, jobs, chunksize=8):
-                    rows += clip_rows
-                    made(1)
-            table = "\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n"
-            (unfinished / f"{part}.tsv").write_text(table, encoding="utf-8")
-        settings = {"generator": GENERATOR_VERSION} | {key: getattr(config, key) for key in config.SCENE_KEYS}
-        (unfinished / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(config.folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+def _write_parts(config: SyntheticConfig, folder: Path) -> None:
+    for part in PARTS:
+        scene = Scene(config.scene_seconds, config.min_snr_db, config.max_snr_db, IMBALANCE[part])
+        draw = partial(_draw_scene, config.stream, config.seed, part, scene)
+        write_scenes(folder, part, getattr(config, f"num_{part}"), draw, config.pool_size)
+    settings = {"generator": GENERATOR_VERSION} | {key: getattr(config, key) for key in config.SCENE_KEYS}
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_scene(job: tuple[str, str, int, str, int, Scene]) -> list[str]:
-    folder, stream, seed, part, index, scene = job
-    rng = np.random.default_rng([STREAMS[stream], seed, PARTS.index(part), index])
-    samples, events = synthesise_scene(rng, scene)
-    name = f"{part}/{index:06d}.flac"
-    encoded = io.BytesIO()  # libsndfile does not report a full disk as an OSError
-    soundfile.write(encoded, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    (Path(folder) / "audio" / name).write_bytes(encoded.getvalue())
-    return [f"{name}\t{e.onset_s:g}\t{e.offset_s:g}\t{e.label}" for e in events] or [f"{name}\t\t\t"]
+def _draw_scene(stream: str, seed: int, part: str, scene: Scene, index: int) -> tuple[np.ndarray, list[Event]]:
+    return synthesise_scene(np.random.default_rng([STREAMS[stream], seed, PARTS.index(part), index]), scene)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.annotations.tables import read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
+from efficient_sed.data.sets._text import read_rows
 from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.data.storage.sources import Excerpt
-from efficient_sed.errors import DataError, nearest
+from efficient_sed.errors import DataError
 from efficient_sed.files.folders import list_folder
 from efficient_sed.registry import DATASETS
 
@@ -73,7 +73,7 @@ class TutSedSynthetic2016Config(DataConfig):
         }
         # a missing one is read_parts' to report
         names = {number: audio[number].name if number in audio else f"{PREFIX}-mix-{number}.wav" for number in numbers}
-        events = {part: {names[number]: _read_events(meta[number]) for number in by_part[part]} for part in PARTS}
+        events = {part: {names[number]: read_rows(meta[number], CLASSES) for number in by_part[part]} for part in PARTS}
         _report_overlaps(events)
         splits = read_parts(
             dict.fromkeys(PARTS, root / "audio"),
@@ -101,7 +101,8 @@ def cut_clip(clip: Clip, seconds: float) -> list[Clip]:
             event._replace(onset_s=max(0.0, event.onset_s - start), offset_s=min(end, event.offset_s) - start)
             for event in inside
         )
-        pieces.append(Clip(f"{clip.id}@{index}", Excerpt(clip.audio, start, end - start), end - start, events))
+        audio = Excerpt(clip.audio, start, end - start)
+        pieces.append(replace(clip, id=f"{clip.id}@{index}", audio=audio, duration_s=end - start, events=events))
     return pieces
 
 
@@ -125,33 +126,6 @@ def _by_number(folder: Path, suffixes: tuple[str, ...]) -> Mapping[int, Path]:
             f"{PREFIX}-{'annot-1.txt' if suffixes == ('.txt',) else 'mix-1.wav'}"
         )
     return found
-
-
-def _read_events(path: Path) -> list[Event]:
-    """Rows of `onset offset label`, separated by tabs.
-
-    Raises:
-        DataError: For a row that makes no sense; with its line number.
-    """
-    events = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        place, fields = f"{path}:{number}", line.strip().split("\t")
-        if len(fields) != 3:
-            raise DataError(
-                f"{place}: {line.strip()!r} has {len(fields)} fields; needed, separated by tabs: onset offset label"
-            )
-        try:
-            onset, offset = float(fields[0]), float(fields[1])
-        except ValueError:
-            raise DataError(f"{place}: onset={fields[0]!r}, offset={fields[1]!r} are not seconds") from None
-        if not (math.isfinite(onset) and math.isfinite(offset) and 0 <= onset < offset):
-            raise DataError(f"{place}: onset={onset:g} must be at least 0 and before offset={offset:g}")
-        if fields[2] not in CLASSES:
-            raise DataError(f"{place}: label {fields[2]!r} is not one of the 16 classes; {nearest(fields[2], CLASSES)}")
-        events.append(Event(onset, offset, fields[2]))
-    return events
 
 
 def _report_overlaps(events: Mapping[str, Mapping[str, Sequence[Event]]]) -> None:

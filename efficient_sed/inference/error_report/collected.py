@@ -11,6 +11,7 @@ from efficient_sed.inference.error_report.write import MAX_ERRORS, write_error_r
 from efficient_sed.inference.evaluate import ClipScores
 from efficient_sed.metrics.psds.metric import PsdsMetric
 from efficient_sed.postprocessing.carried import DEFAULT_THRESHOLD, Postprocessing
+from efficient_sed.tuning.scores import TunedScores
 
 TUNED, UNTUNED = "with tuned post-processing", "without tuned post-processing"
 
@@ -35,7 +36,7 @@ class ErrorReport:
         """
         truth, scores = collected.events_and_scores()
         grid, tuned = collected.dataset.grid, collected.tuned
-        if tuned is None:
+        if not isinstance(tuned, TunedScores):
             metrics, how, about = collected.metrics, Postprocessing.untuned(collected.median_frames), UNTUNED
         else:
             metrics, how, about = tuned.metrics.metrics, tuned.metrics.postprocessing, TUNED

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fold_files import write_esc50, write_ravdess
+from tut_folds_files import write_tut_2016, write_tut_2017
 from urbansound8k_files import write_urbansound8k
 
 from efficient_sed.data.events import Event, Splits
@@ -27,6 +28,8 @@ from efficient_sed.sweep.grid import expand_grid
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "esc50": write_esc50,
     "ravdess": write_ravdess,
+    "tut_sed_2016": write_tut_2016,
+    "tut_sed_2017": write_tut_2017,
     "urbansound8k": write_urbansound8k,
 }
 FOLDED = [name for name in DATASETS.names() if issubclass(DATASETS.get(name), FoldsConfig)]

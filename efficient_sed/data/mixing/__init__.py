@@ -1,0 +1,1 @@
+"""Scenes mixed from isolated sounds: what `data=soundscapes` and `data=synthetic` share."""
