@@ -56,6 +56,8 @@ ALLOWED_S = 0.08
 HOP_S = 4.0
 PATIENCE_S = 30.0
 TOPIC = "listen/day"
+WRITTEN, REFUSED = "written", "refused"
+"""A folder, and a file in its place."""
 
 
 class Bands(Backbone):
@@ -224,6 +226,8 @@ class Outcome(NamedTuple):
     lost_by_mqtt: set[str]
     doubled_by_mqtt: set[str]
     num_again: int
+    num_ids: int
+    """Of events; two may begin in one millisecond, as this sound is faster than time goes by, and share a clip."""
     num_clips: int
     clips_missing: int
     """As the command counts them."""
@@ -247,8 +251,8 @@ class Outcome(NamedTuple):
         }
         named = [f"{name}: {len(items)}, such as {next(iter(items))}" for name, items in found.items() if items]
         clips = f"{self.num_clips} clips and {self.clips_missing} said to be missing"
-        if self.num_clips + self.clips_missing != self.num_events:
-            named.append(f"{self.num_events} events, {clips}")
+        if not self.num_ids <= self.num_clips + self.clips_missing <= self.num_events:
+            named.append(f"{self.num_events} events, {self.num_ids} of them with an id of their own, {clips}")
         return named
 
 
@@ -261,6 +265,9 @@ def listen_long(folder: Path, hours: float, num_breaks: int, num_restarts: int, 
     command = [sys.executable, "-m", "efficient_sed", "listen", f"tcp://127.0.0.1:{server.port}"]
     command += [f"--ffmpeg=-f s16le -ar {SAMPLE_RATE} -ac 1", "--model", str(model), "--hop", str(HOP_S)]
     command += ["--format", "jsonl", "--mqtt", f"mqtt://127.0.0.1:{broker.port}/{TOPIC}", "--clips", f"{folder}/clips"]
+    (folder / WRITTEN).mkdir()
+    (folder / REFUSED).touch()
+    point(folder / "clips", WRITTEN)
     begun = time.perf_counter()
     server.start()
     with (folder / "said").open("wb") as said, (folder / "lines").open("wb") as output:
@@ -291,7 +298,8 @@ def listen_long(folder: Path, hours: float, num_breaks: int, num_restarts: int, 
         set(ids) - set(subscriber.ids),
         set(subscriber.ids - ids),
         subscriber.num_again,
-        len(list((folder / "clips").glob("*.flac"))),
+        len(ids),
+        len(list((folder / WRITTEN).glob("*.flac"))),
         sum(map(int, re.findall(r"(\d+) are missing", text))),
         memory,
         text,
@@ -302,11 +310,11 @@ def follow(
     process: subprocess.Popen[bytes], server: SoundServer, broker: Mosquitto, clips: Path, hours: float,
     num_restarts: int, num_full: int,
 ) -> list[tuple[float, float]]:  # fmt: skip
-    """Restart the broker and take the folder of clips away while the sound goes on; returns the memory."""
+    """Restart the broker and refuse clips while the sound goes on; returns the memory."""
     restarts = [(index + 0.5) / num_restarts * hours for index in range(num_restarts)]
     full = [((index + 0.3) / num_full * hours, (index + 0.4) / num_full * hours) for index in range(num_full)]
     memory: list[tuple[float, float]] = []
-    away, is_away = clips.with_name("away"), False
+    is_full = False
     while not server.is_done:
         assert process.poll() is None, clips.with_name("said").read_text()
         now = server.num_sent / SAMPLE_RATE / 3600
@@ -318,20 +326,20 @@ def follow(
             broker.stop()
             time.sleep(1.0)
             broker.start()
-        if full and not is_away and now >= full[0][0] and clips.is_dir():
-            clips.rename(away)
-            clips.touch()
-            is_away = True
-        elif full and is_away and now >= full[0][1]:
-            full.pop(0)
-            clips.unlink()
-            away.rename(clips)
-            is_away = False
+        if full and now >= full[0][is_full]:
+            is_full = not is_full
+            point(clips, REFUSED if is_full else WRITTEN)
+            full = full if is_full else full[1:]
         time.sleep(0.02)
-    if is_away:
-        clips.unlink()
-        away.rename(clips)
+    point(clips, WRITTEN)
     return memory
+
+
+def point(link: Path, target: str) -> None:
+    """Let a link lead to another place beside it, from one moment to the next."""
+    new = link.with_name("new")
+    new.symlink_to(target)
+    new.replace(link)
 
 
 def count_breaks(folder: Path) -> int:
