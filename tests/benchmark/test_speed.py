@@ -101,7 +101,7 @@ def test_the_model_as_it_is(model: SedModel) -> None:
     assert measured["throughput"]["mode"] == "eager"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own
 def test_compiled(model: SedModel) -> None:

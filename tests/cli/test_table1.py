@@ -69,6 +69,7 @@ def test_plot_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     assert "0.550 ± 0.071" in out
 
 
+@pytest.mark.long
 def test_a_sweep_of_mixtures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,7 +156,7 @@ def bomb(path: Path, members: dict[str, bytes]) -> None:
                     file.write(bytes(2**26))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_archives_that_unpack_to_gigabytes(tmp_path: Path) -> None:
     bomb(tmp_path / "bomb.npz", {"meta.npy": b"", "durations.npy": b""})
     with pytest.raises(DataError, match=r"bomb\.npz: damaged \(says that 2\.15 GB are in 2\.\d+ MB\)"):
