@@ -25,6 +25,7 @@ from efficient_sed.audio.io import read_audio
 from efficient_sed.audio.resample import resample
 from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.events import Splits
+from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.data.windows import cut_windows, fade_scores
 from efficient_sed.export.targets import web
 from efficient_sed.export.write import export_model
@@ -60,10 +61,11 @@ def folder(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sound(tiny_data: Splits) -> NDArray[np.float32]:
+def sound(tiny_config: SyntheticConfig, tiny_data: Splits) -> NDArray[np.float32]:
     """Scenes one after another, three windows long."""
-    paths = [clip.path for part in (tiny_data.train, tiny_data.test) for clip in part]
-    return np.concatenate([read_audio(path) for path in paths])[: round(21.3 * RATE)]
+    assert tiny_data.train  # they are made
+    scenes = [read_audio(path) for path in sorted(Path(tiny_config.root).rglob("*.flac"))]
+    return np.concatenate(scenes)[: round(21.3 * RATE)]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -330,15 +332,16 @@ def test_the_public_run_time(browser: Any, runtime: Path, folder: Path, tmp_path
     text = index.read_text(encoding="utf-8").replace("connect-src 'self';", f"connect-src 'self' {web.PUBLIC_ADDRESS};")
     index.write_text(text.replace('"base":"runtime/"', f'"base":"{web.PUBLIC_ADDRESS}"'), encoding="utf-8")
     for extra, shown in ((b"", "Ready."), (b" ", f"The run time cannot be loaded from {web.PUBLIC_ADDRESS}")):
-
-        def answer(route: Any, extra: bytes = extra) -> None:
-            content = (runtime / "dist" / route.request.url.rsplit("/", 1)[1]).read_bytes()
-            route.fulfill(body=content + extra, headers={"Access-Control-Allow-Origin": "*"})
-
         context = browser.new_context()
-        context.route(f"{web.PUBLIC_ADDRESS}**", answer)
+        context.route(f"{web.PUBLIC_ADDRESS}**", functools.partial(answer, runtime, extra))
         page = context.new_page()
         with served(tmp_path / "page", {}) as address:
             page.goto(address)
             page.get_by_text(shown).wait_for()
         context.close()
+
+
+def answer(runtime: Path, extra: bytes, route: Any) -> None:
+    """A file of the package, with something behind it."""
+    content = (runtime / "dist" / route.request.url.rsplit("/", 1)[1]).read_bytes()
+    route.fulfill(body=content + extra, headers={"Access-Control-Allow-Origin": "*"})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from efficient_sed import __version__
 from efficient_sed.errors import CheckpointError, ConfigError, require
+from efficient_sed.export.contract import check_free
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.files.atomic import check_replaceable, names_program
 from efficient_sed.files.folders import write_folder
@@ -68,13 +69,14 @@ class WebTarget(OnnxTarget):
 
     def check_output(self, path: Path, *, overwrite: bool) -> None:
         """See `ExportTarget.check_output`: a page's folder may be overwritten, no other."""
-        if path.is_dir() and overwrite and any(path.iterdir()) and not (path / "index.html").is_file():
+        check_free(path, overwrite=overwrite)
+        if path.is_dir() and any(path.iterdir()) and not (path / "index.html").is_file():
             raise CheckpointError(f"{path}: a folder of other files; give another name")
         try:
             check_replaceable(path / "index.html", names_program)
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
-        super().check_output(path / "index.html" if path.is_dir() and overwrite else path, overwrite=overwrite)
+        self.check_packages()
         if self.runtime is not None:
             read_runtime(self.runtime)
 
