@@ -165,7 +165,7 @@ def test_the_events_of_detect(page: Any, folder: Path, sound: NDArray[np.float32
         assert "real time; WebAssembly, one thread" in page.inner_text("#status")
     page.set_input_files("#file", str(tmp_path / "a.flac"))
     wait_until(page, lambda: page.inner_text("#name") == "a.flac" and page.locator("#progress").is_hidden())
-    assert len(shown_events(page)) > 5
+    assert len(shown_events(page)) > 2
     for threshold in ("0.5", "1.7"):  # times the tuned ones
         page.fill("#threshold-number", threshold)
         scaled = {
@@ -195,7 +195,7 @@ def test_the_microphone(folder: Path, launch: Callable[..., Any], sound: NDArray
     fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     with opened(launch(*fake, f"--use-file-for-fake-audio-capture={file}"), folder, width=400) as page:
         page.click("#microphone")
-        wait_until(page, lambda: page.evaluate("state.duration") > 4)
+        wait_until(page, lambda: page.evaluate("state.duration > 3 && events.length > 0"))
         assert page.locator("#roll .event").count() > 0
         assert page.locator("#sound").is_hidden()
         page.get_by_role("button", name="Stop").click()
