@@ -12,7 +12,7 @@ import pytest
 import efficient_sed as es
 from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.export.targets import web
+from efficient_sed.export import web_page as web
 from efficient_sed.export.write import build_file, create_target
 from efficient_sed.files.folders import write_folder
 from efficient_sed.inference.exported_model import ExportedModel

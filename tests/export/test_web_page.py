@@ -27,7 +27,7 @@ from efficient_sed.data.annotations.contract import format_events
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.data.windows import cut_windows, fade_scores
-from efficient_sed.export.targets import web
+from efficient_sed.export import web_page as web
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.stream import Stream
