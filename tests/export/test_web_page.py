@@ -203,6 +203,7 @@ def test_the_microphone(folder: Path, launch: Callable[..., Any], sound: NDArray
         page.locator("#save-sound").wait_for()
         with page.expect_download() as download:
             page.click("#save-sound")
+        samples, rate = soundfile.read(download.value.path(), dtype="float32")
         found = shown_events(page)
         assert page.locator("#sound").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
