@@ -59,7 +59,7 @@ models: $(BIN)/efficient-sed ## list released models and parts
 	$(BIN)/efficient-sed models $(ARGS)
 
 # Tests drive real programs: the interactive page, listening by MQTT and from cameras; without one they are skipped, and say so.
-WEB_RUNTIME := onnxruntime-web@$(shell sed -n 's/^RUNTIME_VERSION = "\(.*\)"$$/\1/p' efficient_sed/export/targets/web.py)
+WEB_RUNTIME := onnxruntime-web@$(shell sed -n 's/^RUNTIME_VERSION = "\(.*\)"$$/\1/p' efficient_sed/export/web_page.py)
 browser: ## install Chromium, mosquitto and ffmpeg by apt, and by npm what exported pages run by, into .npm
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || $(call apt,chromium)
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || $(call apt,mosquitto)

@@ -94,12 +94,15 @@ class ExportTarget(ABC):
             raise CheckpointError(
                 f"{path}: {self.name} files are known by their ending; name it {path.stem}{self.suffix}"
             )
-        if path.exists() and not overwrite:
-            raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")
+        check_free(path, overwrite=overwrite)
         try:
             check_writable(path)
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+        self.check_packages()
+
+    def check_packages(self) -> None:
+        """Raise a MissingDependencyError without a package of the target."""
         for package in self.packages:
             require_package(f"export to {self.name}", package, self.extra)
 
@@ -123,3 +126,9 @@ class ExportTarget(ABC):
     def engines(cls) -> list[str]:
         """Names of the engines that run its files; the first one checks them."""
         return engines_for(cls.suffix)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise a CheckpointError if something is there that is not to be overwritten."""
+    if path.exists() and not overwrite:
+        raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")

@@ -12,7 +12,7 @@ import pytest
 import efficient_sed as es
 from efficient_sed.cli.main import main
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.export.targets import web
+from efficient_sed.export import web_page as web
 from efficient_sed.export.write import build_file, create_target
 from efficient_sed.files.folders import write_folder
 from efficient_sed.inference.exported_model import ExportedModel
@@ -95,7 +95,7 @@ def test_a_page_is_overwritten_and_nothing_else(built: tuple[Header, bytes], tmp
 
 
 def test_a_folder_that_cannot_be_finished(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="Not a directory"):
+    with pytest.raises(OSError, match="File exists"):
         write_folder(tmp_path / "page", {"a": b"", "a/b": b""})
     assert list(tmp_path.iterdir()) == []
 
@@ -133,5 +133,5 @@ def test_what_cannot_be_a_page(
     assert "the model was trained on clip labels only" in capsys.readouterr().err
     monkeypatch.setattr(web, "PAGE", tmp_path)
     assert main(command) == 2
-    assert "post-processing 'median' cannot be exported" in capsys.readouterr().err
+    assert "post-processing 'change_points' cannot be exported" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
