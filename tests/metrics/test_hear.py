@@ -155,7 +155,7 @@ def test_what_is_tuned_on_one_part_is_applied_to_another(monkeypatch: pytest.Mon
         collected.add(torch.tensor([0]), frames, torch.zeros(1, 2))
         return []
 
-    monkeypatch.setattr("efficient_sed.inference.evaluate._score_windows", score)
+    monkeypatch.setattr("efficient_sed.inference.evaluate.score_windows", score)
     options: dict[str, Any] = {
         "task": "detection",
         "config": EvaluationConfig(),
