@@ -15,7 +15,7 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.events import LABELLED, PARTS, Clip, Splits
+from efficient_sed.data.events import LABELLED, Clip, Splits
 from efficient_sed.data.storage.columns import durations, iterate_blocks, of_kinds
 from efficient_sed.data.stored_teacher import stored_teacher
 from efficient_sed.errors import DataError
@@ -75,14 +75,14 @@ def check_data(config: DataConfig, grid: FrameGrid | None = None) -> DataReport:
             f"{splits.known_hash}); pack the data set again"
         ] = None
     unreadable: dict[str, list[str]] = {}
-    for part in PARTS:
+    for part in splits.parts:
         clips: Sequence[Clip] = getattr(splits, part)
         # validation and test may be the same clips
         same = next((earlier for earlier in unreadable if getattr(splits, earlier) == clips), None)
         unreadable[part] = unreadable[same] if same else _undecodable(clips, part, config.pool_size)
         problems |= dict.fromkeys(unreadable[part])
     coverage = {}
-    for part in PARTS:
+    for part in splits.parts:
         clips = getattr(splits, part)
         skipped = splits.num_skipped.get(part, 0)
         coverage[part] = Coverage(
@@ -139,7 +139,7 @@ def write_manifest(splits: Splits, path: Path) -> None:
 
 
 def _manifest_lines(splits: Splits) -> Iterator[bytes]:
-    for part in PARTS:
+    for part in splits.parts:
         for clip in getattr(splits, part):
             content = clip.audio.content_hash()
             line = {"part": part, "id": clip.id, "duration_s": round(clip.duration_s, 6), "hash": content}
