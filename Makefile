@@ -58,11 +58,18 @@ benchmark: $(BIN)/efficient-sed ## parameters, MACs and speed without training: 
 models: $(BIN)/efficient-sed ## list released models and parts
 	$(BIN)/efficient-sed models $(ARGS)
 
-# The test of the interactive page drives a real one; where none can be installed it is skipped, and says so.
-browser: ## install Chromium by apt, if there is none
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
-	echo 'no Chromium, and apt cannot install it here (it needs root): the test of the interactive page will be skipped'
+# Tests drive real programs: the interactive page, listening by MQTT and from cameras; without one they are skipped, and say so.
+WEB_RUNTIME := onnxruntime-web@$(shell sed -n 's/^RUNTIME_VERSION = "\(.*\)"$$/\1/p' efficient_sed/export/targets/web.py)
+browser: ## install Chromium, mosquitto and ffmpeg by apt, and by npm what exported pages run by, into .npm
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || $(call apt,chromium)
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || $(call apt,mosquitto)
+	@command -v ffmpeg >/dev/null || $(call apt,ffmpeg)
+	@grep -qs '"version": "$(WEB_RUNTIME:onnxruntime-web@%=%)"' .npm/node_modules/onnxruntime-web/package.json || \
+	npm install --silent --no-audit --no-fund --ignore-scripts --no-save --prefix .npm $(WEB_RUNTIME) >/dev/null || \
+	echo 'npm cannot install $(WEB_RUNTIME) here: the tests of exported pages will be skipped'
+
+apt = { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1) >/dev/null; } || \
+	echo 'no $(1), and apt cannot install it here (it needs root): tests that need it will be skipped'
 
 test: $(VENV)/.development ## run all tests, in two processes of one thread: small tensors gain nothing from a second one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
@@ -92,4 +99,4 @@ release: $(VENV)/.development ## build the wheel twice, try it in an empty envir
 	$(BIN)/python .ci/release.py
 
 clean: ## remove the environment and caches; keeps datasets/ and runs/
-	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .npm dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

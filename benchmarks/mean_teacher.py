@@ -27,13 +27,14 @@ from efficient_sed.experiment.run import run_experiment
 NUM_TRAIN, NUM_LABELLED, NUM_SCORED = 400, 40, 60
 SECONDS = 5.0
 MODEL = ["backbone=fmn04", "seq=gru", "seq.hidden=64", "data.clip_seconds=5", "data.num_workers=0"]
-SHORT = ["train.epochs=16", "train.validate_every=4", "benchmark.repeats=3"]
-ALONE = ["experiment=own", "classifier.pooling=attention", "train.batch_size=8", "data.unlabelled=null"]
+SHORT = ["train.epochs=10", "train.validate_every=5", "benchmark.repeats=3"]  # 250 steps
+ALONE = ["experiment=own", "classifier.pooling=attention", "train.batch_size=4", "data.unlabelled=null"]
+SHARES = ["train.batch_size=8", "train.batch_clips={strong: 4, unlabelled: 4}"]
 MIXES = ["train.augment.mixup_probability=0.5"]
 CONDITIONS = {
     "labels alone": [*ALONE, *MIXES],
     "labels alone, averaged": [*ALONE, *MIXES, "train.ema_decay=0.99"],
-    "mean teacher": ["experiment=mean_teacher"],
+    "mean teacher": ["experiment=mean_teacher", *SHARES, "train.ramp_up_epochs=5"],
 }
 """Overrides of each; the first is what the others are compared with."""
 

@@ -32,12 +32,12 @@ MODEL = ["data=folder", "backbone=fmn04", "seq=none", "data.clip_seconds=5", "da
 SHORT = ["experiment=own", "train.epochs=6", "evaluation.tune=none", "data.num_workers=0", "benchmark.repeats=3"]
 FROZEN = ["train.is_backbone_frozen=true", "train.is_batchnorm_frozen=true"]
 CONDITIONS = {
-    "nothing": ["train.distillation_weight=0"],
-    "backbone frozen": ["train.distillation_weight=0", *FROZEN],
-    "initial model teaches, weight 0.5": ["train.distillation_weight=0.5"],
-    "initial model teaches, weight 0.9": [],
+    "nothing": ["train.extend_weight=0"],
+    "backbone frozen": ["train.extend_weight=0", *FROZEN],
+    "initial model teaches, weight 0.5": [],
+    "initial model teaches, weight 0.9": ["train.extend_weight=0.9"],
 }
-"""Overrides of each; the last is the default."""
+"""Overrides of each; the third is the default."""
 
 
 def write_data(folder: Path, name: str, labels: Collection[str], scenes: slice) -> Path:

@@ -6,15 +6,21 @@ to a palette, so that it stays small.
 
 from __future__ import annotations
 
+import functools
+import http.server
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+import soundfile
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 PICTURES = Path(__file__).parent / "pictures"
+RUNTIME = Path(__file__).parents[1] / ".npm" / "node_modules" / "onnxruntime-web"
 WIDTH, COLOURS = 1200, 128
 DATA = ("data=synthetic", "data.num_train=24", "data.num_validation=12", "data.num_test=12")
 SMALL = (
@@ -61,6 +67,35 @@ def main() -> None:
             size = f"--window-size={WIDTH},{height}"
             subprocess.run([*CHROMIUM, size, f"--screenshot={target}", (folder / page).as_uri()], check=True)
             keep(target)
+        photograph_web_page(folder)
+
+
+def photograph_web_page(folder: Path) -> None:
+    """The exported page with a file, and narrow and dark with a microphone that hears the same."""
+    words = ("export", "fmn04+tf-128_synthetic", "--format", "web", "--runtime", str(RUNTIME), "--output", "page")
+    run(folder, *words)
+    samples, rate = soundfile.read(folder / "scene.flac")
+    soundfile.write(folder / "sound.wav", samples, rate)
+    flags = [*CHROMIUM[2:5], "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    flags.append(f"--use-file-for-fake-audio-capture={folder / 'sound.wav'}")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder / "page"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync_playwright() as playwright:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = playwright.chromium.launch(executable_path=shutil.which(CHROMIUM[0]), args=flags)
+        page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.set_input_files("#file", folder / "scene.flac")
+        page.locator("#name", has_text="scene.flac").wait_for()
+        page.locator("#progress").wait_for(state="hidden")
+        page.screenshot(path=folder / "web_page.png")
+        page.set_viewport_size({"width": 420, "height": 1000})
+        page.emulate_media(color_scheme="dark")
+        page.click("#microphone")
+        page.wait_for_timeout(12_000)
+        page.screenshot(path=folder / "web_microphone.png")
+        server.shutdown()
+    for name in ("web_page.png", "web_microphone.png"):
+        keep(folder / name)
 
 
 def run(folder: Path, *words: str) -> None:

@@ -96,8 +96,8 @@ def tiny_data(tiny_config: SyntheticConfig) -> Splits:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A real browser; tests that need one are skipped where there is none."""
+def launch() -> Iterator[Callable[..., Any]]:
+    """Starts a real browser with further flags; tests that need one are skipped where there is none."""
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed; pip install 'efficient-sed[dev]'"
     )
@@ -106,10 +106,20 @@ def browser() -> Iterator[Any]:
     )
     if path is None:
         pytest.skip("no Chromium here; install it with: make browser")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
+    with sync_api.sync_playwright() as playwright, contextlib.ExitStack() as opened:
+
+        def start(*flags: str) -> Any:
+            browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_FLAGS, *flags])
+            opened.callback(browser.close)
+            return browser
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Callable[..., Any]) -> Any:
+    """A real browser."""
+    return launch()
 
 
 @pytest.fixture

@@ -26,13 +26,14 @@ import numpy as np
 import soundfile
 
 from efficient_sed.audio.grid import SAMPLE_RATE
-from efficient_sed.cli.listen import BLOCK_S, read_samples
 from efficient_sed.data.sets.synthetic import Scene, synthesise_scene
 from efficient_sed.inference.detect import open_detector
 from efficient_sed.inference.detect_one import Task, detect_one
 from efficient_sed.inference.detect_options import DetectOptions
 from efficient_sed.inference.detector import Detector
 from efficient_sed.inference.recordings import Recording
+from efficient_sed.inference.sources.contract import BLOCK_S
+from efficient_sed.inference.sources.raw import read_samples
 from efficient_sed.inference.stream import Stream
 from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
 

@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from efficient_sed.cli.detect_targets import SCORES, is_of_one_recording, text_format_of
 from efficient_sed.cli.terminal import print_table, print_text
-from efficient_sed.errors import ConfigError, printable
+from efficient_sed.errors import ConfigError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
@@ -74,7 +71,9 @@ def write_uncertain(found: Sequence[Found], options: argparse.Namespace) -> None
         is_overwritten=options.overwrite,
     )
     if text_format_of(options) is None:
-        print_table(_table(excerpts, options.clips))
+        from efficient_sed.cli.event_tables import excerpts_table
+
+        print_table(excerpts_table(excerpts, options.clips))
     for path, excerpt in clips.items():
         from efficient_sed.inference.uncertain import read_clip
 
@@ -128,21 +127,6 @@ def _check(paths: Sequence[Path], recordings: Sequence[Recording], *, is_overwri
             check_writable(path)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _table(excerpts: Sequence[Excerpt], folder: Path | None) -> Table:
-    table = Table("file", "class", box=None, pad_edge=False)
-    for name in ("onset s", "offset s", "score"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why")
-    for excerpt in excerpts:
-        event = excerpt.doubt.event
-        name = excerpt.recording.name if folder is None else str(folder / excerpt.clip)
-        table.add_row(
-            Text(printable(name)), Text(event.label), f"{event.onset_s:.2f}", f"{event.offset_s:.2f}",
-            f"{event.score:.2f}", excerpt.doubt.reason,
-        )  # fmt: skip
-    return table
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -26,6 +26,7 @@ def add_parser(commands: Commands) -> None:
         examples=(
             "export fmn10+tf-256_strong --format onnx --output detector.onnx",
             "export fmn04_synthetic --format onnx --precision fp32,int8 data=synthetic",
+            "export fmn04+tf-128_synthetic --format web --runtime node_modules/onnxruntime-web --output page",
         ),
     )
     parser.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
@@ -38,7 +39,17 @@ def add_parser(commands: Commands) -> None:
         help="what the file takes: samples, or spectrograms of the model's front end",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="file to write (default: the model's name, in this folder)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="file or folder to write (default: the model's name, in this folder)",
+    )
+    parser.add_argument(
+        "--runtime",
+        type=Path,
+        metavar="DIR",
+        help="with --format web, a copy of the npm package onnxruntime-web to put into the page's folder "
+        "(default: none; the page fetches it from a public address)",
     )
     parser.add_argument(
         "--precision",
@@ -51,7 +62,7 @@ def add_parser(commands: Commands) -> None:
         help=f"with --precision, what runs the files: {engine_names()}",
     )
     parser.add_argument("--threads", type=int, help="with --precision, threads of the engine (default: 1)")
-    parser.add_argument("--force", action="store_true", help="overwrite FILE")
+    parser.add_argument("--force", action="store_true", help="overwrite what is at --output")
 
 
 def _precision_names() -> str:
@@ -62,20 +73,26 @@ def _precision_names() -> str:
 def run(options: argparse.Namespace) -> int:
     """Write one file, or several precisions together with what they score and cost."""
     _check(options)
-    from efficient_sed.export.write import check_output, create_target, export_model
+    from efficient_sed.export.write import create_target, export_model
     from efficient_sed.models.names import architecture_name
     from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
 
     is_file = Path(options.model).suffix in CHECKPOINT_SUFFIXES
-    target = create_target(options.format)
+    target = create_target(options.format, options.runtime)
     output = options.output or Path(f"{Path(options.model).stem if is_file else options.model}{target.suffix}")
     if options.precision is None:
-        check_output(output, target, overwrite=options.force)
+        target.check_output(output, overwrite=options.force)
     model = load_model(options.model)
     name = architecture_name(model.spec.backbone, model.spec.seq) if is_file else options.model
     if options.precision is None:
         written = export_model(
-            model, output, name, target=target.name, input_kind=options.input, overwrite=options.force
+            model,
+            output,
+            name,
+            target=target.name,
+            input_kind=options.input,
+            runtime=options.runtime,
+            overwrite=options.force,
         )
         print("\n".join(written.lines()))
         return 0

@@ -97,8 +97,11 @@ class TrainConfig:
     model."""
     extend_classes: bool = False
     """Whether the outputs of train.init_from are kept, and the data set's new classes come behind them. A clip's labels
-    then count for the classes of its own data set alone; on the others the initial model, or train.teacher, teaches, by
-    train.distillation_weight (0: nothing does), so that they are not forgotten. Labels that both have are one class."""
+    then count for the classes of its own data set alone; on the others the initial model, or train.teacher, teaches, so
+    that they are not forgotten. Labels that both have are one class."""
+    extend_weight: float = 0.5
+    """Share of that teacher's term in the loss with train.extend_classes, 0 to below 1; 0: nothing teaches. It goes in
+    the place of train.distillation_weight."""
     is_backbone_frozen: bool = False
     """Whether only head and classifier are trained, on the features of the initial backbone."""
     frozen_stages: int = 0
@@ -171,9 +174,7 @@ class TrainConfig:
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
         is_start = not self.extend_classes or self.init_from is not None
         require(is_start, "train.extend_classes", True, "only with train.init_from=NAME, whose classes are kept")
-        is_learning = not self.extend_classes or self.distillation_weight < 1
-        below = "below 1 with train.extend_classes=true, or nothing would learn the new classes"
-        require(is_learning, "train.distillation_weight", self.distillation_weight, below)
+        require(0 <= self.extend_weight < 1, "train.extend_weight", self.extend_weight, "0 to below 1")
         decay, epochs = self.mean_teacher_decay, self.ramp_up_epochs
         require(0 < decay < 1, "train.mean_teacher_decay", decay, "above 0 and below 1")
         require(self.consistency_weight > 0, "train.consistency_weight", self.consistency_weight, "above 0")
@@ -222,8 +223,13 @@ class TrainConfig:
     def teachers(self) -> tuple[str, ...]:
         """Models that teach during the training: `teacher`, or, where its classes are extended, the initial model."""
         if self.extend_classes and self.init_from is not None and not self.teacher:
-            return (self.init_from,) if self.distillation_weight > 0 else ()
+            return (self.init_from,) if self.extend_weight > 0 else ()
         return self.teacher
+
+    @property
+    def teacher_weight(self) -> float:
+        """Share of the teacher's term in the loss."""
+        return self.extend_weight if self.extend_classes else self.distillation_weight
 
     def draws(self, num_clips: Mapping[str, int]) -> int:
         """Clips in an epoch over all processes.

@@ -11,7 +11,7 @@ import torch
 
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import to_dict
-from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.events import Splits
 from efficient_sed.experiment.folders import fold_of_config, signature
 from efficient_sed.machine.environment import describe_environment, device_name
 from efficient_sed.models.names import model_name
@@ -25,7 +25,7 @@ def describe_data(config: RunConfig, splits: Splits) -> dict[str, Any]:
         "name": config.data.name,
         "fold": fold_of_config(config),
         "manifest_hash": splits.manifest_hash,
-        "clips": {part: len(getattr(splits, part)) for part in PARTS},
+        "clips": {part: len(getattr(splits, part)) for part in splits.parts},
         "clips_expected": None if splits.expected is None else dict(splits.expected),
         "subsets": {name: {"clips": here, "clips_expected": all_} for name, (here, all_) in splits.subsets.items()},
         "num_classes": len(splits.classes),

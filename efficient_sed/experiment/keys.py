@@ -24,7 +24,11 @@ def key_of(override: str) -> str:
 def option_groups() -> dict[str, type[Any]]:
     """Groups of options that every run has, such as "train", and their config classes."""
     factories: dict[str, Any] = {item.name: item.default_factory for item in dataclasses.fields(RunConfig)}
-    return {name: factory for name, factory in factories.items() if dataclasses.is_dataclass(factory)}
+    return {
+        name: factory
+        for name, factory in factories.items()
+        if isinstance(factory, type) and dataclasses.is_dataclass(factory)
+    }
 
 
 @cache

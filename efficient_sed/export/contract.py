@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.errors import CheckpointError, ConfigError, nearest, require_package
+from efficient_sed.files.atomic import check_writable, write_atomically
 from efficient_sed.inference.engines.contract import engines_for
 from efficient_sed.inference.header import EXACT, Header
 
@@ -36,6 +38,11 @@ class ExportTarget(ABC):
     """Version of the format's operations, for the header; 0 where it has none."""
     precisions: ClassVar[Mapping[str, str]] = {EXACT: "float32 as in PyTorch"}
     """What each precision means, by its name; "fp32" is one of them."""
+    run_time: ClassVar[str] = ""
+    """What `--runtime` gives it a copy of, to be put beside its files; empty where it takes none."""
+
+    def __init__(self, runtime: Path | None = None) -> None:
+        self.runtime = runtime
 
     @abstractmethod
     def write(self, model: SedModel, header: Header) -> bytes:
@@ -75,6 +82,42 @@ class ExportTarget(ABC):
         """
         if precision not in self.precisions:
             raise ConfigError(f"precision {precision!r} is not known; {nearest(precision, self.precisions)}")
+
+    def check_output(self, path: Path, *, overwrite: bool) -> None:
+        """Check before the work that what `save` writes can be written.
+
+        Raises:
+            CheckpointError: If it has another ending, is there and not to be overwritten, or cannot be written.
+            MissingDependencyError: Without a package of the target.
+        """
+        if path.suffix != self.suffix:
+            raise CheckpointError(
+                f"{path}: {self.name} files are known by their ending; name it {path.stem}{self.suffix}"
+            )
+        if path.exists() and not overwrite:
+            raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+        for package in self.packages:
+            require_package(f"export to {self.name}", package, self.extra)
+
+    def save(self, path: Path, content: bytes, header: Header) -> int:
+        """Write the content of a file as a whole; returns how many bytes were written.
+
+        Raises:
+            CheckpointError: If it cannot be written.
+        """
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+        return len(content)
+
+    def advice(self, path: Path) -> list[str]:
+        """What the command prints about using what was written."""
+        return []
 
     @classmethod
     def engines(cls) -> list[str]:

@@ -21,7 +21,7 @@ from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
 from efficient_sed.export.contract import ExportTarget
-from efficient_sed.export.write import build_file, check_output, create_target, keep_file
+from efficient_sed.export.write import build_file, create_target
 from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.evaluate import handle_unreadable
 from efficient_sed.inference.exported_model import ExportedModel
@@ -153,7 +153,7 @@ def export_precisions(
                 manifest_hash=splits.manifest_hash,
                 conditions=exact_variant(item.metrics),
             )
-            keep_file(row.path, chosen.with_header(contents[row.precision], own_header))
+            chosen.save(row.path, chosen.with_header(contents[row.precision], own_header), own_header)
     return Comparison(model_name, leading.name, scored_on, num_threads, rows)
 
 
@@ -206,7 +206,7 @@ def _check(
     """Raise now what would be raised at the end."""
     for precision, path in paths.items():
         target.check_precision(model, precision)
-        check_output(path, target, overwrite=overwrite)
+        target.check_output(path, overwrite=overwrite)
     for engine in engines:
         ENGINES.get(engine)
         if engine not in target.engines():

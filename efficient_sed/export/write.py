@@ -8,10 +8,9 @@ from typing import NamedTuple, get_args
 
 from efficient_sed import __version__
 from efficient_sed.benchmark.macs import count_macs
-from efficient_sed.errors import CheckpointError, require, require_package
+from efficient_sed.errors import CheckpointError, ConfigError, require
 from efficient_sed.export.check import largest_difference
 from efficient_sed.export.contract import ExportTarget
-from efficient_sed.files.atomic import check_writable, write_atomically
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import EXPORT_TARGETS
@@ -28,6 +27,8 @@ class Exported(NamedTuple):
     num_bytes: int
     max_difference: float
     """Largest difference between its scores and PyTorch's."""
+    advice: tuple[str, ...] = ()
+    """How it is used, where the target says so."""
 
     def lines(self) -> list[str]:
         """What the command prints."""
@@ -41,7 +42,7 @@ class Exported(NamedTuple):
         ]
         if header.task != "detection":
             lines.append(f"trained for {header.task}: {CLIP_SCORES} count, {FRAME_SCORES} are untrained")
-        return lines
+        return [*lines, *self.advice]
 
 
 def export_model(
@@ -51,6 +52,7 @@ def export_model(
     *,
     target: str = "onnx",
     input_kind: InputKind = "waveform",
+    runtime: Path | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write the model's fused form for the CPU, with all that a detector needs in the metadata.
@@ -61,29 +63,37 @@ def export_model(
         model_name: What the metadata call the model.
         target: Name in `EXPORT_TARGETS`.
         input_kind: "waveform", or "mel" for the front end's output.
+        runtime: Folder of the run time that the target puts beside its files; default None, none.
         overwrite: Replace a file that is there.
 
     Raises:
         CheckpointError: If the path has another ending, is there and not to be overwritten, or cannot be written, if
             the model cannot be exported, or its scores differ by more than 1e-4; nothing is written then.
-        ConfigError: If there is no such target or kind of input.
+        ConfigError: If there is no such target or kind of input, or the target takes no run time.
         MissingDependencyError: Without a package of the target.
     """
-    path, chosen = Path(path), create_target(target)
-    check_output(path, chosen, overwrite=overwrite)
+    path, chosen = Path(path), create_target(target, runtime)
+    chosen.check_output(path, overwrite=overwrite)
     header, content, difference = build_file(model, model_name, chosen, input_kind)
-    keep_file(path, content)
-    return Exported(path, header, len(content), difference)
+    num_bytes = chosen.save(path, content, header)
+    return Exported(path, header, num_bytes, difference, tuple(chosen.advice(path)))
 
 
-def create_target(name: str) -> ExportTarget:
+def create_target(name: str, runtime: Path | None = None) -> ExportTarget:
     """The target of a name.
 
+    Args:
+        name: In `EXPORT_TARGETS`.
+        runtime: As for `export_model`.
+
     Raises:
-        ConfigError: If there is no such target.
+        ConfigError: If there is no such target, or it takes no run time.
     """
-    target: ExportTarget = EXPORT_TARGETS.get(name)()
-    return target
+    target: type[ExportTarget] = EXPORT_TARGETS.get(name)
+    if runtime is not None and not target.run_time:
+        takers = [other for other in EXPORT_TARGETS.names() if EXPORT_TARGETS.get(other).run_time]
+        raise ConfigError(f"--runtime {runtime} belongs to --format {' or '.join(takers)}, got --format {name}")
+    return target(runtime)
 
 
 def build_file(
@@ -115,39 +125,6 @@ def build_file(
             f"at most {TOLERANCE:g} is allowed"
         )
     return header, content, difference
-
-
-def keep_file(path: Path, content: bytes) -> None:
-    """Write a file as a whole.
-
-    Raises:
-        CheckpointError: If it cannot be written.
-    """
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def check_output(path: Path, target: ExportTarget, *, overwrite: bool) -> None:
-    """Check before the work that a file can be written.
-
-    Raises:
-        CheckpointError: If it has another ending, is there and not to be overwritten, or cannot be written.
-        MissingDependencyError: Without a package of the target.
-    """
-    if path.suffix != target.suffix:
-        raise CheckpointError(
-            f"{path}: {target.name} files are known by their ending; name it {path.stem}{target.suffix}"
-        )
-    if path.exists() and not overwrite:
-        raise CheckpointError(f"{path}: is there already; give another name, or --force to overwrite it")
-    try:
-        check_writable(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
-    for package in target.packages:
-        require_package(f"export to {target.name}", package, target.extra)
 
 
 def _header(model: SedModel, model_name: str, target: ExportTarget, input_kind: InputKind) -> Header:

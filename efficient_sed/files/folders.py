@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from efficient_sed.errors import DataError
+from efficient_sed.files.atomic import write_atomically
 
 
 def list_folder(folder: Path) -> list[Path]:
@@ -66,3 +68,26 @@ def check_free_space(path: Path, num_bytes: int) -> None:
     if free < num_bytes:
         lack = f"it needs {num_bytes / 1e9:.3g} GB, {path.parent.resolve()} has {free / 1e9:.3g} GB free"
         raise OSError(errno.ENOSPC, lack, str(path))
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder: a new folder appears when all are written, in an old one they are replaced in turn.
+
+    Args:
+        folder: Where to write.
+        files: Contents by path in the folder.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    if folder.exists():
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        unfinished = Path(temporary) / folder.name
+        for name, content in files.items():
+            (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
+            (unfinished / name).write_bytes(content)
+        unfinished.rename(folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +28,36 @@ def write_html(folder: Path, scripts: Sequence[str], data: Any, output: Path, sh
         scripts: Names of its scripts, in order.
         data: Plain values for the scripts.
         output: The HTML file.
-        shared: Styles and scripts that it has in common with some other pages, which go before its own.
+        shared: Styles, scripts and parts of HTML that it has in common with some other pages, which go before its own.
 
     Raises:
         DataError: If the file cannot be written.
     """
-    names = ("page.css", *SHARED_SCRIPTS)
-    parts = [*(SHARED / name for name in names), *shared, *(folder / name for name in ("page.css", *scripts))]
-    script, style = (
-        "\n".join(path.read_text(encoding="utf-8") for path in parts if path.suffix == ending)
-        for ending in (".js", ".css")
-    )
+    parts = [*shared, *(folder / name for name in ("page.css", *scripts))]
+    script, style = join_parts(parts, ".js"), join_parts(parts, ".css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    html = (folder / "page.html").read_text(encoding="utf-8")
-    # the data contain no placeholder, since "<" is escaped
-    for name, part in {"digest": digest, "style": style, "data": to_script_json(data), "script": script}.items():
-        html = html.replace(f"<!--{name}-->", part)
+    html = fill_page(folder, {"digest": digest, "style": style, "data": to_script_json(data), "script": script}, shared)
     try:
         write_atomically(output, html.encode())
     except OSError as error:
         raise DataError(f"{output}: cannot be written ({error.strerror}); give a writable file as output") from error
+
+
+def join_parts(parts: Sequence[Path], ending: str) -> str:
+    """All styles or scripts of a page, by their ending: those of every page, then those among its parts."""
+    names = ("page.css", *SHARED_SCRIPTS)
+    paths = [path for path in (*(SHARED / name for name in names), *parts) if path.suffix == ending]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def fill_page(folder: Path, values: Mapping[str, str], shared: Sequence[Path] = ()) -> str:
+    """The HTML of a page, with values and shared parts of HTML in place of `<!--name-->`."""
+    html = (folder / "page.html").read_text(encoding="utf-8")
+    inserted = {path.stem: path.read_text(encoding="utf-8") for path in shared if path.suffix == ".html"}
+    # the data contain no placeholder, since "<" is escaped
+    for name, part in {**inserted, **values}.items():
+        html = html.replace(f"<!--{name}-->", part)
+    return html
 
 
 def to_script_json(data: Any) -> str:

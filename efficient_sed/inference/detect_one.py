@@ -15,9 +15,9 @@ from efficient_sed.errors import DataError, printable
 from efficient_sed.inference.detect import score_file
 from efficient_sed.inference.detect_options import DetectOptions, EventRule
 from efficient_sed.inference.detector import Detector
+from efficient_sed.inference.doubts import Doubt, decode_doubts
 from efficient_sed.inference.recordings import Recording
 from efficient_sed.inference.score_files import FrameScores, keep_scores, write_scores
-from efficient_sed.inference.uncertain import Doubt, decode_doubts
 from efficient_sed.postprocessing.events import decode_stream
 
 SCORES_SUFFIX = ".npz"

@@ -22,6 +22,8 @@ from efficient_sed.errors import ConfigError
 PAGE = Path(__file__).parent / "page"
 TRACKS = tuple(PAGE / name for name in ("tracks.css", "decode.js", "tracks.js", "player.js"))
 """Parts of every page with sound."""
+VIEW = (*TRACKS, PAGE / "view.html", PAGE / "view.js")
+"""Parts of every page about one recording."""
 MP3_COMPRESSION = 0.8  # 40 kbit/s: less leaves no room for the header that says how much silence the encoder put before
 
 

@@ -24,7 +24,7 @@ from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.files.pages import write_html
 from efficient_sed.inference.detect_options import DetectOptions
-from efficient_sed.inference.page_sound import PAGE, TRACKS, check_page, deflated, frequency_marks, sound_data
+from efficient_sed.inference.page_sound import PAGE, VIEW, check_page, deflated, frequency_marks, sound_data
 
 SCRIPTS = ("report.js",)
 MAX_SECONDS = 3600.0
@@ -98,7 +98,7 @@ def write_report(
         "frequencies": frequency_marks(),
         **sound_data(_read_blocks(recording, duration_s, channel), round(duration_s * SAMPLE_RATE)),
     }
-    write_html(PAGE, SCRIPTS, data, Path(output), TRACKS)
+    write_html(PAGE, SCRIPTS, data, Path(output), VIEW)
 
 
 def _thresholds(threshold: float | Mapping[str, float], classes: Sequence[str]) -> list[float]:

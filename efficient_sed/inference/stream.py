@@ -20,10 +20,10 @@ from efficient_sed.data.events import Event
 from efficient_sed.data.score_checks import check_scores
 from efficient_sed.errors import ConfigError, ShapeError
 from efficient_sed.inference.detect import open_detector
-from efficient_sed.inference.detect_options import DetectOptions, PostprocessingChoice
+from efficient_sed.inference.detect_options import DetectOptions, EventRule, PostprocessingChoice
 from efficient_sed.inference.detector import Detector, ScoreNew
-from efficient_sed.postprocessing.events import decode_stream
-from efficient_sed.postprocessing.stream import smooth_stream
+from efficient_sed.postprocessing.events import track_stream
+from efficient_sed.postprocessing.stream import LIVE_PAST_S, smooth_stream
 from efficient_sed.postprocessing.thresholds import AUTO, ThresholdChoice
 
 if TYPE_CHECKING:
@@ -155,12 +155,32 @@ class Stream:
             ValueError: If the stream was given sound before.
         """
         rule = DetectOptions(threshold, median_frames, postprocessing=postprocessing).rule(self.detector)
+        return (event for ended, _ in self.track(chunks, rule) for event in ended)
+
+    def track(self, chunks: Iterable[np.ndarray], rule: EventRule) -> Iterator[tuple[list[Event], list[Event]]]:
+        """Find events in sound that comes in chunks, and say of those that go on that they have begun.
+
+        Args:
+            chunks: As for `push`.
+            rule: How scores become events.
+
+        Yields:
+            As soon as further scores are final, the events that have ended, and those that go on, up to the last of
+            these scores.
+
+        Raises:
+            ValueError: If the stream was given sound before.
+        """
         if self.heard_s or self._is_finished:
             raise ValueError("events are those of a stream from its beginning; make another one")
         grid = self.detector.grid
-        smoothed = smooth_stream(filter(len, self._scores(chunks)), rule.chain, grid.hop_s)
-        events = decode_stream(smoothed, self.detector.classes, grid, rule.thresholds, float("inf"))
-        return (event._replace(offset_s=min(event.offset_s, round(self.heard_s, 6))) for event in events)
+        smoothed = smooth_stream(filter(len, self._scores(chunks)), rule.chain, grid.hop_s, past_s=LIVE_PAST_S)
+        found = track_stream(smoothed, self.detector.classes, grid, rule.thresholds, float("inf"))
+        return (([self._cut(event) for event in ended], going_on) for ended, going_on in found)
+
+    def _cut(self, event: Event) -> Event:
+        """An event up to the end of the sound, which may lie within a frame."""
+        return event._replace(offset_s=min(event.offset_s, round(self.heard_s, 6)))
 
     @property
     def heard_s(self) -> float:

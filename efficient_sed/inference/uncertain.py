@@ -1,54 +1,25 @@
 """Excerpts of recordings that a model is least sure of, which a person's labels help most (uncertainty sampling).
 
-Lewis and Gale 1994, "A sequential algorithm for training text classifiers". The criterion is the binary entropy of a
-score on whose logit scale the threshold of its class is the middle: 1 bit at the threshold, less on both sides of it.
+Lewis and Gale 1994, "A sequential algorithm for training text classifiers"; `doubts` has the criterion.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
-from efficient_sed.postprocessing.events import RunFinder, runs_to_events
+from efficient_sed.inference.detect_one import Found
+from efficient_sed.inference.doubts import Doubt
+from efficient_sed.inference.recordings import Recording
 
-if TYPE_CHECKING:
-    from efficient_sed.inference.detect_one import Found
-    from efficient_sed.inference.recordings import Recording
-
-LEAST_SHARE = 0.1  # a score counts as doubtful from here to 0.9, where the threshold is at 0.5
 MARGIN_S = 2.0  # of sound on both sides of an excerpt that is written; margins do not overlap
 SHORTEST_S = 0.001  # of a part of an event that reaches into an excerpt
 FEWEST_EACH = 3
 """Excerpts that one recording may have, however few are asked for."""
-
-
-class Doubt(NamedTuple):
-    """A stretch in which the score of a class comes near its threshold, or just above it."""
-
-    event: Event
-    """From where the score begins to be doubtful to where it ends; its score is the highest inside."""
-    threshold: float
-    entropy: float
-    """Of that score, in bits; see this module."""
-
-    @property
-    def reason(self) -> str:
-        """Why it is listed."""
-        where = "above" if self.is_found else "below"
-        distance = abs(self.event.score - self.threshold)
-        return f"{'found' if self.is_found else 'not found'}, {distance:.2f} {where} the threshold {self.threshold:.2g}"
-
-    @property
-    def is_found(self) -> bool:
-        """Whether it is a detected event."""
-        return bool(np.float32(self.event.score) >= np.float32(self.threshold))  # as scores are compared
 
 
 class Excerpt(NamedTuple):
@@ -82,36 +53,6 @@ class Excerpt(NamedTuple):
             onset_s, offset_s = max(0.0, event.onset_s - self.start_s), min(length_s, event.offset_s - self.start_s)
             moved.append(event._replace(onset_s=onset_s, offset_s=offset_s))
         return sorted(moved)
-
-
-def decode_doubts(
-    pieces: Iterable[np.ndarray],
-    classes: Sequence[str],
-    grid: FrameGrid,
-    thresholds: Sequence[float],
-    duration_s: float,
-) -> tuple[list[Event], list[Doubt]]:
-    """Events and doubtful stretches of consecutive pieces of scores (frames, classes), in one pass.
-
-    Args:
-        pieces: Scores after post-processing.
-        classes: Labels in the order of the columns.
-        grid: Of the frames.
-        thresholds: One a class.
-        duration_s: Of the recording, where the last event ends.
-    """
-    known = dict(zip(classes, thresholds, strict=True))
-    finder = RunFinder([[_lowered(threshold) for threshold in thresholds], thresholds], len(classes))
-    events: list[Event] = []
-    doubts: list[Doubt] = []
-    for scores in (*pieces, None):
-        runs = finder.close() if scores is None else finder.add(scores)
-        events += runs_to_events(runs.select(runs.level == 1), classes, grid, duration_s)
-        for event in runs_to_events(runs.select(runs.level == 0), classes, grid, duration_s):
-            share = _centred(event.score, known[event.label])
-            if share <= 1 - LEAST_SHARE:
-                doubts.append(Doubt(event, known[event.label], _entropy(share)))
-    return sorted(events), doubts
 
 
 def choose_excerpts(found: Sequence[Found], number: int) -> tuple[list[Excerpt], int]:
@@ -170,18 +111,3 @@ def read_clip(excerpt: Excerpt, channel: str | int) -> bytes:
 def _overlaps(event: Event, excerpt: Excerpt) -> bool:
     first_s, last_s = max(event.onset_s, excerpt.start_s), min(event.offset_s, excerpt.end_s)
     return last_s - first_s > SHORTEST_S
-
-
-def _centred(score: float, threshold: float) -> float:
-    """A score moved on the logit scale by what moves its threshold to 0.5."""
-    above, below = score * (1 - threshold), (1 - score) * threshold
-    return above / (above + below)
-
-
-def _lowered(threshold: float) -> float:
-    """The score that `_centred` moves to `LEAST_SHARE`."""
-    return _centred(LEAST_SHARE, 1 - threshold)
-
-
-def _entropy(share: float) -> float:
-    return -sum(part * math.log2(part) for part in (share, 1 - share) if part > 0)

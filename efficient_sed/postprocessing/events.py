@@ -61,6 +61,12 @@ class RunFinder:
         level, column, first, last = runs.T
         return Runs(level, column, first, last, peaks)
 
+    def open_runs(self) -> Runs:
+        """Runs that have begun and not ended yet, up to the last frame so far."""
+        level, column = np.nonzero(self._onset >= 0)
+        last = np.full(len(column), self._num_frames)
+        return Runs(level, column, self._onset[level, column], last, self._peak[level, column])
+
     def close(self) -> Runs:
         """Runs that the end of the scores ends."""
         return self.add(np.full((1, self._onset.shape[1]), -np.inf, dtype=np.float32))
@@ -102,10 +108,19 @@ def decode_stream(
 
     Memory does not grow with length.
     """
+    for ended, _ in track_stream(pieces, classes, grid, threshold, duration_s):
+        yield from ended
+
+
+def track_stream(
+    pieces: Iterable[np.ndarray], classes: Sequence[str], grid: FrameGrid, threshold: Threshold, duration_s: float
+) -> Iterator[tuple[list[Event], list[Event]]]:
+    """As `decode_stream`, for each piece the events that ended in it, and those that go on, up to its end."""
     finder = RunFinder([threshold], len(classes))
     for scores in pieces:
-        yield from runs_to_events(finder.add(scores), classes, grid, duration_s)
-    yield from runs_to_events(finder.close(), classes, grid, duration_s)
+        ended = runs_to_events(finder.add(scores), classes, grid, duration_s)
+        yield ended, runs_to_events(finder.open_runs(), classes, grid, duration_s)
+    yield runs_to_events(finder.close(), classes, grid, duration_s), []
 
 
 def runs_to_events(runs: Runs, classes: Sequence[str], grid: FrameGrid, duration_s: float) -> list[Event]:

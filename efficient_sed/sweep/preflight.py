@@ -18,7 +18,6 @@ from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
 from efficient_sed.models.weights.initial import initial_classes, load_initial, load_initial_model
 from efficient_sed.sweep.grid import GridPoint
 from efficient_sed.teachers.model import ModelConfig
-from efficient_sed.training.train import build_model
 from efficient_sed.tuning.tables import check_candidates
 
 
@@ -65,9 +64,11 @@ def _start_key(point: GridPoint) -> tuple[Any, ...]:
 
 def _check_extended(config: RunConfig, splits: Splits) -> None:
     """Load the model whose classes are extended, and its teacher."""
-    model = build_model(config, with_initial_classes(config, splits).classes)
+    classes, start = with_initial_classes(config, splits).classes, str(config.train.init_from)
+    model = SedModel(ModelSpec(config.backbone, config.seq, classes, config.classifier.pooling))
+    load_initial_model(model, start, is_extended=True)
     if config.train.teachers:
-        kept = initial_classes(model.spec, str(config.train.init_from))
+        kept = initial_classes(model.spec, start)
         ModelConfig(config.train.teachers, config.task).build(kept, model.grid)
 
 

@@ -189,7 +189,7 @@ class SedModule(pl.LightningModule):
     def _losses(self, augmented: Augmented, output: SedOutput) -> dict[str, Tensor]:
         mel, targets, teacher, teacher_mels, rows, annotated = augmented
         train, data = self.config.train, self.config.data
-        weight = train.distillation_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
+        weight = train.teacher_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher, distilled_classes = teacher.amax(-1), None
         if self.teacher is not None:
             others = iter(teacher_mels)

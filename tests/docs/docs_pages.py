@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 TUTORIALS = [
     ROOT / "docs" / "tutorials" / f"{name}.md"
-    for name in ("first-run", "own-recordings", "small-board", "active-learning", "isolated-sounds")
+    for name in ("first-run", "own-recordings", "small-board", "web-page", "active-learning", "isolated-sounds")
 ]
 WRITTEN = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

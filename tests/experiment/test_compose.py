@@ -123,7 +123,7 @@ BAD = [
     ),
     (
         "data=folder data.num_train=3",
-        r"unknown key data\.num_train; the chosen data set has no such key \(data=synthetic has it\)",
+        r"unknown key data\.num_train; .* has no such key \(data=soundscapes, data=synthetic have it\)",
     ),
     ("hydra.run.dir=x", r"unknown key hydra\.run\.dir=x; .*"),
     (

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import efficient_sed as es
-from efficient_sed.cli.listen import read_samples
 from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.export.write import TOLERANCE, export_model
+from efficient_sed.inference.sources.raw import read_samples
 from efficient_sed.inference.stream import Stream
 from efficient_sed.models.contracts import Backbone
 from efficient_sed.models.sed import ModelSpec, Provenance, SedModel

@@ -16,16 +16,9 @@ from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
 from efficient_sed.inference.detect_one import Found
 from efficient_sed.inference.detect_options import EventRule
+from efficient_sed.inference.doubts import LEAST_SHARE, Doubt, decode_doubts
 from efficient_sed.inference.recordings import Recording
-from efficient_sed.inference.uncertain import (
-    LEAST_SHARE,
-    MARGIN_S,
-    Doubt,
-    Excerpt,
-    choose_excerpts,
-    decode_doubts,
-    read_clip,
-)
+from efficient_sed.inference.uncertain import MARGIN_S, Excerpt, choose_excerpts, read_clip
 from efficient_sed.postprocessing.contract import Chain
 from efficient_sed.postprocessing.events import decode_events
 

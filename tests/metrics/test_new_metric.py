@@ -128,18 +128,19 @@ def test_columns_and_order_of_files_written_before() -> None:
         "onset_f_sd,segment_error_rate_sd,seed,fold,signature,data,manifest_hash,clips_scored,median_frames,epochs,"
         "steps,trained_on,params,macs,macs_deepspeed,macs_published,macs_note,macs_frontend,seconds,clips_per_s,"
         "clips_per_s_q1,clips_per_s_q3,batch_size,latency_ms,peak_memory_mb,precision,device,torch,commit,created,"
-        "psds1_macro_tuned,psds_macro_tuned,event_f1_macro,event_f1_macro_tuned,psds1_macro_tuned_sd,"
-        "psds_macro_tuned_sd,event_f1_macro_sd,event_f1_macro_tuned_sd"
+        "psds1_macro_tuned,psds_macro_tuned,event_f1_macro,event_f1_macro_tuned,negatives_false_alarms_per_hour,"
+        "negatives_false_alarms_per_hour_tuned,psds1_macro_tuned_sd,psds_macro_tuned_sd,event_f1_macro_sd,"
+        "event_f1_macro_tuned_sd,negatives_false_alarms_per_hour_sd,negatives_false_alarms_per_hour_tuned_sd"
     )
 
 
 def test_declarations_are_whole() -> None:
     metrics = all_metrics()
-    names = ["psds", "psds2", "segment", "frame", "event", "hear", "tagging", "intersection", "event_best"]
+    names = ["psds", "psds2", "segment", "frame", "event", "hear", "tagging", "intersection", "event_best", "negatives"]
     assert [metric.name for metric in metrics] == names
     scores = [score for metric in metrics for score in metric.scores]
     by_key = {score.key: score for score in scores}
-    assert len(by_key) == 27
+    assert len(by_key) == 29
     assert all(by_key[score.key] == score for score in scores)  # PSDS with the parameters of PSDS2 is the same score
     for score in scores:
         assert score.name and score.title and score.least < score.most  # noqa: PT018

@@ -49,9 +49,9 @@ SUBSETS: Mapping[str, tuple[Subset, str, str | None]] = {
          "train/unlabel_in_domain", None),
         (Subset("synthetic_validation", "strong", "validation", 2500, _SYNTHETIC),
          "validation/synthetic21_validation/soundscapes", "validation/synthetic21_validation/soundscapes.tsv"),
-        (Subset("validation", "strong", "test", 1168, "data.test=public"),
+        (Subset("validation", "strong", "test", 1168, "data.test_set=public"),
          "validation/validation", "validation/validation.tsv"),
-        (Subset("public", "strong", "test", 692, "data.test=validation"), "eval/public", "eval/public.tsv"),
+        (Subset("public", "strong", "test", 692, "data.test_set=validation"), "eval/public", "eval/public.tsv"),
     )
 }  # fmt: skip
 """By name, with the folder of its recordings below audio/ and its table below metadata/."""
@@ -79,7 +79,7 @@ class DesedConfig(DataConfig):
     weak_validation_share: float = 0.1
     """Share of the rows of weak.tsv that is held out for validation, 0 to below 1; by the baseline's own random
     numbers, so that a complete table gives the baseline's clips, wherever some of their files are missing."""
-    test: Literal["validation", "public"] = "validation"
+    test_set: Literal["validation", "public"] = "validation"
     """What is tested on: DCASE's validation set, by which systems are developed, or the public evaluation set."""
     median_frames: int = 7
     """Window of the median filter on the scores, in the model's frames, odd; 7 of 64 ms as published, 11 of fmn's."""
@@ -100,7 +100,7 @@ class DesedConfig(DataConfig):
         """Names of the subsets that the options leave."""
         used = {
             "synthetic": self.has_synthetic, "strong_real": self.has_strong_real, "weak": self.has_weak,
-            "unlabelled": self.has_unlabelled, "synthetic_validation": self.has_synthetic, self.test: True,
+            "unlabelled": self.has_unlabelled, "synthetic_validation": self.has_synthetic, self.test_set: True,
         }  # fmt: skip
         return [name for name in SUBSETS if used.get(name)]
 

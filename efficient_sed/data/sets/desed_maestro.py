@@ -33,7 +33,7 @@ class DesedMaestroConfig(desed.DesedConfig):
 
     maestro_root: str | None = None
     """Folder of MAESTRO Real; see data=maestro_real. Default null: the same as data.root."""
-    test: Literal["validation", "public", "maestro"] = "validation"  # type: ignore[assignment]
+    test_set: Literal["validation", "public", "maestro"] = "validation"  # type: ignore[assignment]
     """What chooses the epoch and is tested on: ten classes of DESED, on DCASE's validation set or the public evaluation
     set, or eleven classes of MAESTRO Real. Each set is scored by itself, as in the challenge."""
 
@@ -54,7 +54,7 @@ class DesedMaestroConfig(desed.DesedConfig):
             test=_annotated(maestro.test, maestro_real.CLASSES),
         )  # fmt: skip
         evaluated: tuple[str, ...]
-        if self.test == "maestro":
+        if self.test_set == "maestro":
             splits, evaluated = [_to_train(own), maestro], maestro_real.EVALUATED
         else:
             splits, evaluated = [own, _to_train(maestro)], desed.CLASSES

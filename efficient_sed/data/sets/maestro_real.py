@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -105,22 +106,23 @@ def read_maestro(root: Path, config: DataConfig, key: str = "data.root") -> Spli
 
 def _read_published(audio: Path, config: DataConfig) -> list[Splits]:
     labels: dict[str, dict[str, list[Event]]] = {part: {} for part in PARTS}
-    numbers = {
-        f"{place}_{number:02}": part for place, own in RECORDINGS.items() for part in own for number in own[part]
+    parts = {
+        name: "validation" if name in VALIDATION else part
+        for place, own in RECORDINGS.items()
+        for part, numbers in own.items()
+        for name in (f"{place}_{number:02}" for number in numbers)
     }
     for place in RECORDINGS:
         folder = audio.parent / "development_annotation" / f"soft_labels_{place}"
         for path in list_folder(folder) if folder.is_dir() else ():
             if path.suffix != ".txt":
                 continue
-            if path.stem not in numbers:
-                raise DataError(f"{path}: is none of the {len(numbers)} recordings that are published; remove it")
-            part = "validation" if path.stem in VALIDATION else numbers[path.stem]
-            labels[part][f"{place}/{path.stem}.wav"] = read_rows(path, CLASSES, has_confidence=True)
-    counts = {"train": len(numbers) - len(VALIDATION), "validation": len(VALIDATION), "test": 0}
-    counts["test"] = sum(part == "test" for part in numbers.values())
-    counts["train"] -= counts["test"]
-    return [_read(part, audio, labels[part], counts[part], config) for part in PARTS]
+            if path.stem not in parts:
+                raise DataError(f"{path}: is none of the {len(parts)} recordings that are published; remove it")
+            events = [event for event in read_rows(path, CLASSES, has_confidence=True) if event.score > 0]
+            labels[parts[path.stem]][f"{place}/{path.stem}.wav"] = events
+    expected = Counter(parts.values())
+    return [_read(part, audio, labels[part], expected[part], config) for part in PARTS]
 
 
 def _read_prepared(root: Path, config: DataConfig) -> list[Splits]:
@@ -150,7 +152,7 @@ def read_soft_labels(path: Path) -> Mapping[str, Sequence[Event]]:
     for name, own in events.items():
         for event in own:
             check_label(f"{path}: {name}", event.label, CLASSES)
-    return events
+    return {name: [event for event in own if event.score > 0] for name, own in events.items()}
 
 
 def recording(name: str) -> str:

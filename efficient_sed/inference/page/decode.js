@@ -57,3 +57,8 @@ function toTsv(events, name, columns) {
   const rows = events.map(({ onset, offset, label, score }) => [field(name), number(onset), number(offset), field(label), number(roundTo(score, 4))]);
   return [columns, ...(rows.length ? rows : [[field(name), "", "", "", ""]])].map((row) => `${row.join("\t")}\n`).join("");
 }
+
+// The text that `efficient-sed detect --format audacity` writes.
+function toLabels(events) {
+  return events.map(({ onset, offset, label }) => `${onset.toFixed(6)}\t${offset.toFixed(6)}\t${label}\n`).join("");
+}

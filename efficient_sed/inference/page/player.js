@@ -7,8 +7,10 @@ function seek(seconds) {
   showPosition();
 }
 
-// Moves the cursor, and the view with it.
+// Moves the cursor, and the view with it; there is none while a recording goes on.
 function showPosition() {
+  at("cursor").hidden = Boolean(state.isLive);
+  if (state.isLive) return;
   const now = Math.min(at("sound").currentTime, state.duration);
   const { start, length } = state.view;
   if (now < start - ROUNDING || now > start + length + ROUNDING) {
@@ -38,7 +40,7 @@ function seekTo(event) {
 
 function pressKey(event) {
   const { tagName, type } = event.target;
-  if (event.ctrlKey || event.altKey || event.metaKey || type === "search") return;
+  if (event.ctrlKey || event.altKey || event.metaKey || type === "search" || at("sound").hidden) return;
   if (event.key === " " && !["AUDIO", "BUTTON", "SELECT"].includes(tagName)) at("sound").paused ? at("sound").play() : at("sound").pause();
   else if (["ArrowLeft", "ArrowRight"].includes(event.key) && !["AUDIO", "SELECT", "INPUT"].includes(tagName)) {
     seek(at("sound").currentTime + (event.key === "ArrowLeft" ? -1 : 1) * (event.shiftKey ? 5 : 1));

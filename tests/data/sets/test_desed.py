@@ -81,7 +81,7 @@ def test_options(root: Path) -> None:
     real = load(root, has_synthetic=False)
     assert counts(real, "train") == {"strong_real": 2, "weak": 17, "unlabelled": 3}
     assert counts(real, "validation") == {"weak": 2}
-    assert counts(load(root, test="public"), "test") == {"public": 1}
+    assert counts(load(root, test_set="public"), "test") == {"public": 1}
     assert counts(load(root, has_weak=False), "validation") == {"synthetic_validation": 2}
 
 
@@ -113,7 +113,7 @@ def test_both_data_sets(root: Path, tmp_path: Path) -> None:
     assert [event for event in clip.events if event.onset_s == 2] == [  # the highest of two that are speech
         Event(2.0, 3.0, "Speech", 0.9), Event(2.0, 3.0, "announcement", 0.9), Event(2.0, 3.0, "people talking", 0.75),
     ]  # fmt: skip
-    other = load_both(maestro_root=maestro, test="maestro")
+    other = load_both(maestro_root=maestro, test_set="maestro")
     assert (set(counts(other, "train")), counts(other, "validation")) == (subsets, {"maestro_validation": 1})
     assert (counts(other, "test"), len(other.evaluated_classes or ())) == ({"maestro_test": 1}, 11)
     assert other.expected == {"train": (splits.expected or {})["train"], "validation": 5, "test": 16}
@@ -158,7 +158,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no test": (
         lambda root: [path.unlink() for path in (root / "audio/validation/validation").iterdir()],
         "{root}/audio/validation/validation: none of the 2 clips of the subset validation is here, such as "
-        "Yv0_0.000_10.000.wav; data.test=public leaves it out",
+        "Yv0_0.000_10.000.wav; data.test_set=public leaves it out",
     ),
     "two parts": (
         append("train/audioset_strong.tsv", "Yv0_0.000_10.000.wav\t0.2\t0.5\tDog\n"),

@@ -1,0 +1,1 @@
+"""Where sound that is still going on comes from, one file a kind."""
