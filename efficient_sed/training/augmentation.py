@@ -27,7 +27,7 @@ class Augmented(NamedTuple):
         targets: Labels, shape (batch, classes, output frames).
         teacher: Stored teacher, of the same shape.
         teacher_mels: The same clips by each of the teachers' own front ends.
-        rows: By what they can teach.
+        rows: By the terms of the loss that they enter.
         annotated: Classes that count, shape (batch, classes); None for all.
     """
 

@@ -24,7 +24,7 @@ Mix = tuple[Tensor, Tensor]
 
 
 class KindRows(NamedTuple):
-    """Rows of a batch by what they can teach, each of shape (rows,)."""
+    """Rows of a batch by the terms of the loss that they enter, each of shape (rows,)."""
 
     framewise: Tensor
     """With labels of frames, strong or soft."""

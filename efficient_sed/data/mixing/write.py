@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from efficient_sed.audio.flac import encode_flac
 from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.data.annotations.event_tables import EVENT_COLUMNS
 from efficient_sed.data.annotations.tables import join_row
@@ -50,8 +49,6 @@ def _write_scene(folder: Path, part: str, draw: Draw, index: int) -> str:
     """Write a scene, and return the rows of its table."""
     samples, events = draw(index)
     name = f"{part}/{index:06d}.flac"
-    encoded = io.BytesIO()  # libsndfile does not report a full disk as an OSError
-    soundfile.write(encoded, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    (folder / "audio" / name).write_bytes(encoded.getvalue())
+    (folder / "audio" / name).write_bytes(encode_flac(samples, SAMPLE_RATE))
     rows = [(name, f"{e.onset_s:g}", f"{e.offset_s:g}", e.label) for e in events] or [(name, "", "", "")]
     return "".join(map(join_row, rows))
