@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from efficient_sed.audio.encoded import SUFFIXES
+from efficient_sed.cli.outputs import check_outputs, write_output
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -37,13 +38,14 @@ def convert_command(options: argparse.Namespace) -> None:
     if options.audio is not None:
         found = _with_audio(found, options.audio, source)
     texts = _texts(found, target, format_name, source)
-    _check_targets(list(texts), source, is_overwritten=options.overwrite)
+    check_outputs(texts, [source], is_overwritten=options.overwrite)
     labels = {event.label for events in found.events.values() for event in events}
     num_events = sum(map(len, found.events.values()))
     print(f"{source}: {len(found.events):,} recordings, {num_events:,} events of {len(labels):,} classes")
     for lost in find_format(format_name).losses(found):
         logger.warning("%s: not held by %s, left out: %s", target, format_name, lost)
-    _write(texts)
+    for path, text in texts.items():
+        write_output(path, text.encode())
     count = f"{len(texts):,} files, " if len(texts) > 1 or target not in texts else ""
     print(f"{target}: {count}{format_name}")
 
@@ -116,28 +118,3 @@ def _texts(found: Annotations, target: Path, format_name: str, source: Path) -> 
             raise ConfigError(f"{path}: is the file of both {other!r} and {name!r}; give a file, not a folder")
         texts[path] = format_annotations(Annotations({name: events}, found.durations_s, found.has_scores), format_name)
     return texts
-
-
-def _check_targets(paths: Sequence[Path], source: Path, *, is_overwritten: bool) -> None:
-    """Raise a ConfigError if a file cannot be written, or replaces one."""
-    from efficient_sed.files.atomic import check_writable
-
-    for path in paths:
-        if path.exists() and source.exists() and path.resolve() == source.resolve():
-            raise ConfigError(f"{path}: is what is read; give another name")
-        if path.exists() and not is_overwritten:
-            raise ConfigError(f"{path}: is there already; give another name, or --overwrite")
-        try:
-            check_writable(path)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _write(texts: dict[Path, str]) -> None:
-    from efficient_sed.files.atomic import write_atomically
-
-    for path, text in texts.items():
-        try:
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from efficient_sed.data.check import DataReport, summarise
 from efficient_sed.data.check_lengths import Lengths
-from efficient_sed.data.events import PARTS, Splits
+from efficient_sed.data.events import Splits
 from efficient_sed.data.subsets import count_by_subset
 
 MAX_ROWS, SHOWN_ROWS = 40, 10  # of more classes than that the ten commonest and the ten rarest are shown
@@ -36,7 +36,7 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
         splits: The data set.
         is_whole: Show every class of a long list, instead of the commonest and the rarest ones in training.
     """
-    summaries = {part: summarise(getattr(splits, part), splits.classes) for part in PARTS}
+    summaries = {part: summarise(getattr(splits, part), splits.classes) for part in splits.parts}
     counts = summaries["train"].events
     labels = _shown(splits.classes, counts, is_whole=is_whole)
     table = Table(title="Events per class", title_justify="left", caption_justify="left")
@@ -47,12 +47,12 @@ def data_table(splits: Splits, *, is_whole: bool = False) -> Table:
             f"{absent} have no event in training; --classes shows all"
         )
     table.add_column("class")
-    for part in PARTS:
+    for part in splits.parts:
         table.add_column(f"{part}\n{summaries[part].clips} clips, {summaries[part].hours:.2f} h", justify="right")
     for row, label in enumerate(labels):
         table.add_row(
             label,
-            *(str(summaries[part].events[label]) for part in PARTS),
+            *(str(summaries[part].events[label]) for part in splits.parts),
             end_section=len(labels) < len(splits.classes) and row == SHOWN_ROWS - 1,
         )
     return table

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed.cli.detect_targets import SCORES, is_of_one_recording, text_format_of
+from efficient_sed.cli.outputs import check_outputs, write_output
 from efficient_sed.cli.terminal import print_table, print_text
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import ANNOTATION_FORMATS
@@ -50,7 +51,7 @@ def check_output(options: argparse.Namespace, recordings: Sequence[Recording]) -
     if (format_name := text_format_of(options)) is not None:
         check_names([recording.name for recording in recordings], format_name)
     is_file = options.output is not None and not is_of_one_recording(options.format)
-    _check([options.output] if is_file else [], recordings, is_overwritten=options.overwrite)
+    _check([options.output] if is_file else [], recordings, options)
 
 
 def write_uncertain(found: Sequence[Found], options: argparse.Namespace) -> None:
@@ -65,11 +66,7 @@ def write_uncertain(found: Sequence[Found], options: argparse.Namespace) -> None
     excerpts, most = choose_excerpts(found, options.uncertain)
     texts = _texts(excerpts, options)
     clips = {} if options.clips is None else {options.clips / excerpt.clip: excerpt for excerpt in excerpts}
-    _check(
-        [*(path for path in texts if path is not None), *clips],
-        [each.recording for each in found],
-        is_overwritten=options.overwrite,
-    )
+    _check([*(path for path in texts if path is not None), *clips], [each.recording for each in found], options)
     if text_format_of(options) is None:
         from efficient_sed.cli.event_tables import excerpts_table
 
@@ -77,12 +74,12 @@ def write_uncertain(found: Sequence[Found], options: argparse.Namespace) -> None
     for path, excerpt in clips.items():
         from efficient_sed.inference.uncertain import read_clip
 
-        _write(path, read_clip(excerpt, options.channel))
+        write_output(path, read_clip(excerpt, options.channel))
     for place, text in texts.items():
         if place is None:
             print_text(text)
         else:
-            _write(place, text.encode())
+            write_output(place, text.encode())
     if len(excerpts) < options.uncertain:
         few = f"{len(excerpts)} doubtful excerpts, fewer than {options.uncertain}"
         print(f"efficient-sed: {few}; a recording gives at most {most}", file=sys.stderr)
@@ -113,26 +110,6 @@ def _texts(excerpts: Sequence[Excerpt], options: argparse.Namespace) -> dict[Pat
     }
 
 
-def _check(paths: Sequence[Path], recordings: Sequence[Recording], *, is_overwritten: bool) -> None:
-    """Raise a ConfigError if a file cannot be written or is there already: a person may have corrected it."""
-    from efficient_sed.files.atomic import check_writable
-
-    inputs = {recording.path.resolve() for recording in recordings}
-    for path in paths:
-        if path.resolve() in inputs:
-            raise ConfigError(f"{path}: is one of the recordings, and would be lost; give another name")
-        if path.is_file() and not is_overwritten:
-            raise ConfigError(f"{path}: is there already, perhaps corrected; give another name, or --overwrite")
-        try:
-            check_writable(path)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    from efficient_sed.files.atomic import write_atomically
-
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+def _check(paths: Sequence[Path], recordings: Sequence[Recording], options: argparse.Namespace) -> None:
+    inputs = [recording.path for recording in recordings]
+    check_outputs(paths, inputs, is_overwritten=options.overwrite, what=", perhaps corrected")

@@ -10,10 +10,11 @@ import numpy as np
 
 from efficient_sed.data.events import Clip, Event
 from efficient_sed.data.mixing.recipe import SceneRecipe
-from efficient_sed.data.mixing.write import write_folder, write_scenes
+from efficient_sed.data.mixing.write import write_scenes
 from efficient_sed.data.samplers import Draw
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.files.atomic_folder import write_folder
 
 DEFAULT_COUNT, MAX_COUNT = 10, 100_000
 

@@ -21,8 +21,8 @@ from efficient_sed.data.subsets import (
     check_subsets,
     compose_batches,
     count_by_subset,
+    learnable,
     scorable,
-    taught,
 )
 from efficient_sed.errors import DataError
 
@@ -48,7 +48,7 @@ class SedDataModule(pl.LightningDataModule):
         pseudo_labels = stored_teacher(self.config, splits, grid)
         if not self.config.has_labels:
             splits = self.splits = with_teacher(run, splits, pseudo_labels, grid)
-        splits = self.splits = dataclasses.replace(splits, train=taught(run, splits.train, pseudo_labels))
+        splits = self.splits = dataclasses.replace(splits, train=learnable(run, splits.train, pseudo_labels))
         excerpt_seconds = min(run.train.crop_seconds or self.config.clip_seconds, self.config.clip_seconds)
         self.training = TrainingClips(splits.train, splits.classes, grid, excerpt_seconds, run.seed, pseudo_labels)
         self.validation = EvaluationWindows(
@@ -100,7 +100,7 @@ class SedDataModule(pl.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move all but what is read on the CPU, so that no step waits for the GPU."""
         moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return moved._replace(kinds=batch.kinds, groups=batch.groups, is_taught=batch.is_taught)
+        return moved._replace(kinds=batch.kinds, groups=batch.groups, is_distilled=batch.is_distilled)
 
     def state_dict(self) -> dict[str, Any]:
         """Number of batches done in this epoch, so that a training that was stopped continues with the next one."""

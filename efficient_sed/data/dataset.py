@@ -35,7 +35,7 @@ class Batch(NamedTuple):
         positions: (batch,), position of each item in its data set.
         kinds: (batch,), what the labels of each mean, as a position in `KINDS`.
         groups: (batch,), number of each one's group; only clips of one group may be mixed.
-        is_taught: (batch,) bool, which have a stored teacher.
+        is_distilled: (batch,) bool, which have a stored teacher.
         annotated: (batch, classes) bool, classes that count; None if all do.
         errors: Messages of files that could not be read; they are missing from the batch.
     """
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
     positions: Tensor
     kinds: Tensor
     groups: Tensor
-    is_taught: Tensor
+    is_distilled: Tensor
     annotated: Tensor | None
     errors: list[str]
 
@@ -66,7 +66,7 @@ class Item(NamedTuple):
     position: int
     kind: int = 0
     group: int = 0
-    is_taught: bool = False
+    is_distilled: bool = False
     annotated: Tensor | None = None
 
 
@@ -111,15 +111,15 @@ class _ClipDataset(abc.ABC):
         encoded = encode_events(events, self.classes, self.grid, num_frames, start_s, is_soft=is_soft)
         teacher = targets = torch.from_numpy(encoded)
         samples = clip.audio.read(start_s, self.clip_seconds, self.grid.sample_rate)
-        is_taught = pseudo_labels is not None and clip.id in pseudo_labels
-        if pseudo_labels is not None and is_taught:
+        is_distilled = pseudo_labels is not None and clip.id in pseudo_labels
+        if pseudo_labels is not None and is_distilled:
             stored = torch.from_numpy(pseudo_labels.read(clip.id, self.grid.onset_frame(start_s), num_frames)).sigmoid()
             # where the teacher ends, the labels go on
             teacher = torch.cat([stored, targets[:, stored.shape[1] :]], dim=1)
         # which copies even if there's nothing to add
         waveform = samples if len(samples) == length else torch.nn.functional.pad(samples, (0, length - len(samples)))
         kind, annotated = KINDS.index(clip.kind), self._annotated[group]
-        return Item(waveform, targets, teacher, index, kind, group, is_taught, annotated)
+        return Item(waveform, targets, teacher, index, kind, group, is_distilled, annotated)
 
 
 def _annotated(group: Group, classes: Sequence[str]) -> Tensor | None:
@@ -205,7 +205,7 @@ def collate(items: Sequence[Item | str]) -> Batch:
         torch.tensor([item.position for item in good]),
         torch.tensor([item.kind for item in good]),
         torch.tensor([item.group for item in good]),
-        torch.tensor([item.is_taught for item in good]),
+        torch.tensor([item.is_distilled for item in good]),
         _stack_masks(good),
         errors,
     )

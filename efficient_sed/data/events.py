@@ -38,7 +38,7 @@ class Event(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What decides how clips teach, and which of them may be mixed: see the fields of `Clip`."""
+    """What decides which terms of the loss a clip enters, and which clips may be mixed: see the fields of `Clip`."""
 
     kind: Kind = "strong"
     subset: str = ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import unicodedata
 from collections.abc import Sequence
 
 from efficient_sed.data.events import Splits
+from efficient_sed.data.spelling import without_accents
 from efficient_sed.data.storage.columns import with_annotated
 from efficient_sed.errors import DataError
 
@@ -22,10 +22,10 @@ def extended_classes(kept: Sequence[str], own: Sequence[str], name: str) -> tupl
     Raises:
         DataError: If no class is new, or one differs from a kept one in case or accents alone.
     """
-    known = {_folded(label): label for label in kept}
+    known = {without_accents(label): label for label in kept}
     new = sorted(set(own) - set(kept))
     for label in new:
-        if (other := known.get(_folded(label))) is not None:
+        if (other := known.get(without_accents(label))) is not None:
             both = f"label {label!r} of the data set and {other!r} of {name} differ in case or accents alone"
             raise DataError(f"{both}; write {other!r} in the annotations for that very class, or else another word")
     if not new:
@@ -56,9 +56,3 @@ def extend_splits(splits: Splits, classes: Sequence[str]) -> Splits:
         evaluated_classes=splits.evaluated_classes or own,
         known_hash=splits.manifest_hash,
     )
-
-
-def _folded(label: str) -> str:
-    """A label without case and accents."""
-    decomposed = unicodedata.normalize("NFKD", label.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +11,17 @@ from typing import Any
 from efficient_sed.errors import DataError
 from efficient_sed.files.folders import list_folder
 
+_LATIN_ACCENTS = re.compile("[\u0300-\u036f]")  # other marks make another letter, as in Japanese and Hindi
+
 
 def canonical(text: str) -> str:
     """The one spelling (NFC) under which names and labels are compared."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def without_accents(text: str) -> str:
+    """A label without case and accents, to find two that are probably meant to be one."""
+    return _LATIN_ACCENTS.sub("", unicodedata.normalize("NFD", text)).casefold()
 
 
 def check_spellings(names: Iterable[str], where: str = "") -> None:

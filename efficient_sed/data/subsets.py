@@ -23,7 +23,7 @@ def scorable(clips: Sequence[Clip], task: str) -> Sequence[Clip]:
     return of_kinds(clips, FRAMEWISE if task == "detection" else LABELLED)
 
 
-def taught(
+def learnable(
     run: RunConfig, clips: Sequence[Clip], stored: StoredTeacher | None = None, *, is_silent: bool = False
 ) -> Sequence[Clip]:
     """Leave out training clips from which nothing can be learnt: unlabelled ones that no teacher labels.
@@ -65,7 +65,7 @@ def _members(clips: Sequence[Clip]) -> dict[str, np.ndarray]:
 
 def check_subsets(run: RunConfig, clips: Sequence[Clip]) -> None:
     """Raise a ConfigError if `train.batch_clips` names a subset that is not there, or from which nothing is learnt."""
-    there, learnt = count_by_subset(clips), count_by_subset(taught(run, clips, is_silent=True))
+    there, learnt = count_by_subset(clips), count_by_subset(learnable(run, clips, is_silent=True))
     for name in run.train.batch_clips or ():
         if name in there and name not in learnt:
             alone = f"train.batch_clips names {name!r}, whose clips are unlabelled, and nothing teaches on them"

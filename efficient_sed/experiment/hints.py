@@ -7,7 +7,6 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.config.parse import GROUPS
 from efficient_sed.config.run import RunConfig
 from efficient_sed.errors import nearest
@@ -50,8 +49,10 @@ def keys_near(key: str) -> str:
     """What could have been meant by an unknown dotted key."""
     group, _, rest = key.partition(".")
     fields = option_groups().get(group)
-    if key.startswith("train.augment."):
-        return nearest(key.rsplit(".", maxsplit=1)[-1], [f.name for f in dataclasses.fields(AugmentConfig)])
+    parent, _, last = key.rpartition(".")
+    siblings = [name for above, _, name in (known.rpartition(".") for known in all_keys()) if above == parent]
+    if "." in parent and siblings:
+        return nearest(last, siblings)
     if fields is not None:
         return nearest(rest, [f.name for f in dataclasses.fields(fields)])
     if group in GROUPS:

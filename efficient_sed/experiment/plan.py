@@ -11,7 +11,7 @@ from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.check import summarise
 from efficient_sed.data.events import FRAMEWISE, Splits
 from efficient_sed.data.storage.columns import of_kinds
-from efficient_sed.data.subsets import count_by_subset, taught
+from efficient_sed.data.subsets import count_by_subset, learnable
 
 logger = logging.getLogger(__name__)
 FEW_EVENTS = 10
@@ -50,7 +50,7 @@ def training_plan(config: RunConfig, num_clips: Mapping[str, int]) -> Plan:
 def announce(config: RunConfig, splits: Splits) -> None:
     """Log the size of a training, and warn of what is too small in it."""
     train = config.train
-    num_clips = count_by_subset(taught(config, splits.train, is_silent=True))
+    num_clips = count_by_subset(learnable(config, splits.train, is_silent=True))
     plan = training_plan(config, num_clips)
     seconds = min(train.crop_seconds or config.data.clip_seconds, config.data.clip_seconds)
     logger.info(

@@ -82,7 +82,7 @@ def _draw(figure: Figure, renderer: Any, points: Sequence[Point], num_apart: int
         figure.text(
             0.985,
             0.075,
-            f"left off: {num_apart} that learnt from weak labels, too",
+            f"left off: {num_apart} trained on more data",
             ha="right",
             fontsize=8,
             color="#606060",

@@ -184,7 +184,7 @@ def _footnotes(figure: Figure, published: Sequence[Point], has_bars: bool, note:
     apart = sum(point.has_extra_training_data for point in published)
     read_off = f"{figured} of {len(published)} scores read off a figure"
     notes = [f"Published: EfficientSED on AudioSet Strong, clips of 10 s; {read_off}."] if published else []
-    notes += [f"On no front: {apart} published that learnt from weak labels, too."] if apart else []
+    notes += [f"On no front: {apart} published, trained on more data."] if apart else []
     notes += ["Bars: one standard deviation over seeds, or of one run the bootstrap's 95 %."] if has_bars else []
     notes += [f"Mixed: {note}."] if note else []
     figure.text(

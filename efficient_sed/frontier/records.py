@@ -139,9 +139,7 @@ def published_record(row: PublishedModel) -> dict[str, Any]:
         (
             "note",
             "; ".join(
-                filter(
-                    None, (row.note, "learnt from weak labels, too: on no front" if row.has_extra_training_data else "")
-                )
+                filter(None, (row.note, "trained on more data: on no front" if row.has_extra_training_data else ""))
             ),
         ),
     ]

@@ -82,7 +82,7 @@ class ClipScores:
         for row, window in enumerate(positions.tolist()):
             clip, cut = self.dataset.windows[window]
             if self._is_masked and (annotated := self.dataset.annotated(clip)) is not None:
-                ignored = ~annotated[self._columns].numpy()  # which nobody looked for: never found, never missed
+                ignored = ~annotated[self._columns].numpy()  # neither found nor missed
                 frames[row, ignored], logits[row, ignored] = 0.0, IGNORED_LOGIT
             self._add_logits(clip, logits[row])
             piece = frames[row, :, : cut.last].T.copy() if self._needs_frames else NO_FRAMES

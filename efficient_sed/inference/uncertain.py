@@ -5,7 +5,6 @@ Lewis and Gale 1994, "A sequential algorithm for training text classifiers"; `do
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,17 +94,14 @@ def read_clip(excerpt: Excerpt, channel: str | int) -> bytes:
     Raises:
         DataError: If the recording cannot be read.
     """
-    import soundfile
-
     from efficient_sed.audio.encoded import parse_channel
+    from efficient_sed.audio.flac import encode_flac
     from efficient_sed.audio.io import AudioReader, audio_info
 
     rate = audio_info(excerpt.recording.path).sample_rate
     with AudioReader(excerpt.recording.path, sample_rate=rate, channel=parse_channel(channel)) as reader:
         samples = reader.read(excerpt.start_s, excerpt.end_s - excerpt.start_s)
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format="FLAC", subtype="PCM_16")
-    return file.getvalue()
+    return encode_flac(samples, rate)
 
 
 def _overlaps(event: Event, excerpt: Excerpt) -> bool:

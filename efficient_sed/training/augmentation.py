@@ -27,7 +27,7 @@ class Augmented(NamedTuple):
         targets: Labels, shape (batch, classes, output frames).
         teacher: Stored teacher, of the same shape.
         teacher_mels: The same clips by each of the teachers' own front ends.
-        rows: By what they can teach.
+        rows: By the terms of the loss that they enter.
         annotated: Classes that count, shape (batch, classes); None for all.
     """
 
@@ -55,7 +55,7 @@ def augment_batch(
     CPU, so that they are the same on every device, and before anything else, so that nothing waits for a GPU.
 
     Args:
-        batch: Its `kinds`, `groups` and `is_taught` lie on the CPU.
+        batch: Its `kinds`, `groups` and `is_distilled` lie on the CPU.
         model: The student, whose front end computes the spectrogram.
         config: Which augmentations there are.
         rng: Where random numbers come from.
@@ -67,7 +67,7 @@ def augment_batch(
     waveform, targets, teacher = batch.waveform, batch.targets, batch.teacher
     num_frames, frontend = targets.shape[-1], model.frontend
     mel_shape = frontend.mel_bins, frontend.grid(1).num_frames(waveform.shape[1])
-    rows = KindRows.of(batch.kinds, batch.is_taught, has_teacher=has_teacher)
+    rows = KindRows.of(batch.kinds, batch.is_distilled, has_teacher=has_teacher)
     drawn = draw_batch(batch.groups, rows, config, rng, num_frames, mel_shape)
     draws = move_together(drawn, waveform.device)
     if draws.speeds is not None and draws.speed_rows is not None:

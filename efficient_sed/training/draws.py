@@ -24,7 +24,7 @@ Mix = tuple[Tensor, Tensor]
 
 
 class KindRows(NamedTuple):
-    """Rows of a batch by what they can teach, each of shape (rows,)."""
+    """Rows of a batch by the terms of the loss that they enter, each of shape (rows,)."""
 
     framewise: Tensor
     """With labels of frames, strong or soft."""
@@ -32,24 +32,29 @@ class KindRows(NamedTuple):
     """With labels of clips alone."""
     labelled: Tensor
     """With labels of any kind."""
-    taught: Tensor
+    distilled: Tensor
     """With a teacher, or with labels of frames in its place."""
+    distilled_clips: Tensor
+    """With a teacher, or with labels of any kind in its place, as far as clips are concerned."""
     others: Tensor
     """Without labels of frames: weak and unlabelled ones."""
 
     @classmethod
-    def of(cls, kinds: Tensor, is_taught: Tensor, *, has_teacher: bool = False) -> KindRows:
+    def of(cls, kinds: Tensor, is_distilled: Tensor, *, has_teacher: bool = False) -> KindRows:
         """Sort the rows of a batch.
 
         Args:
             kinds: Positions in `KINDS`, shape (batch,).
-            is_taught: Which have a stored teacher, same shape.
+            is_distilled: Which have a stored teacher, same shape.
             has_teacher: Whether a model teaches on all of them.
         """
         is_framewise = kinds < len(FRAMEWISE)
-        is_taught = torch.ones_like(is_taught) if has_teacher else is_taught | is_framewise
         is_labelled = kinds < len(LABELLED)
-        masks = (is_framewise, is_labelled & ~is_framewise, is_labelled, is_taught, ~is_framewise)
+        is_distilled = torch.ones_like(is_distilled) if has_teacher else is_distilled
+        masks = (
+            is_framewise, is_labelled & ~is_framewise, is_labelled,
+            is_distilled | is_framewise, is_distilled | is_labelled, ~is_framewise,
+        )  # fmt: skip
         return cls(*(mask.nonzero()[:, 0] for mask in masks))
 
 

@@ -16,16 +16,16 @@ def detection_loss(
     teacher: Tensor,
     weight: float,
     labelled: Tensor | None = None,
-    taught: Tensor | None = None,
+    distilled: Tensor | None = None,
     annotated: Tensor | None = None,
-    taught_classes: Tensor | None = None,
+    distilled_classes: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy against labels and against a teacher's probabilities.
 
     Morocutti et al. 2025, section III-B: (1 - weight) * supervised + weight * distillation. For a clip without a
     teacher the caller passes the labels as teacher: it is trained on its labels alone (in the released code this is
     an error), and clips with and without a teacher can be mixed. Each term is a mean over its own entries. Section
-    IV-D ("advanced" distillation) is the same with clips that are taught and not labelled.
+    IV-D ("advanced" distillation) is the same with clips that have a teacher and no labels.
 
     Args:
         logits: The student's, shape (batch, classes, frames), or (batch, classes) of clips.
@@ -33,9 +33,9 @@ def detection_loss(
         teacher: Probabilities in [0, 1], same shape.
         weight: Share of the distillation term, in [0, 1].
         labelled: Rows that the supervised term is taken over, on the device of the logits; default None, all.
-        taught: Rows that the distillation term is taken over; default None, all.
+        distilled: Rows that the distillation term is taken over; default None, all.
         annotated: Classes that count, boolean, shape (batch, classes); default None, all.
-        taught_classes: Those that the distillation term is taken over, same shape; default None, `annotated`.
+        distilled_classes: Those that the distillation term is taken over, same shape; default None, `annotated`.
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
@@ -43,12 +43,12 @@ def detection_loss(
     Raises:
         ValueError: If the shapes differ; the message names them.
     """
-    taught_classes = annotated if taught_classes is None else taught_classes
+    distilled_classes = annotated if distilled_classes is None else distilled_classes
     if not logits.shape == targets.shape == teacher.shape:
         shapes = {"student": logits.shape, "labels": targets.shape, "teacher": teacher.shape}
         raise ValueError(f"shapes differ: {', '.join(f'{name} {tuple(shape)}' for name, shape in shapes.items())}")
     supervised = _mean_over(binary_cross_entropy_with_logits, logits, targets, labelled, annotated)
-    distillation = _mean_over(binary_cross_entropy_with_logits, logits, teacher, taught, taught_classes)
+    distillation = _mean_over(binary_cross_entropy_with_logits, logits, teacher, distilled, distilled_classes)
     return {
         "loss": (1 - weight) * supervised + weight * distillation,
         "supervised": supervised,
@@ -106,7 +106,7 @@ def kept_classes(annotated: Tensor | None, num_kept: int, shape: torch.Size) -> 
 
 
 def consistency_loss(
-    scores: Sequence[Tensor], taught: Sequence[Tensor], rows: Tensor, annotated: Tensor | None = None
+    scores: Sequence[Tensor], teacher: Sequence[Tensor], rows: Tensor, annotated: Tensor | None = None
 ) -> Tensor:
     """Sum of the mean squared differences between scores of a student and of its mean teacher.
 
@@ -114,12 +114,12 @@ def consistency_loss(
 
     Args:
         scores: The student's in [0, 1], each of shape (batch, classes) or (batch, classes, frames).
-        taught: The teacher's, same shapes, without gradient.
+        teacher: The mean teacher's, same shapes, without gradient.
         rows: Clips that it is taken over.
         annotated: As for `detection_loss`.
     """
     return torch.stack(
-        [_mean_over(mse_loss, own, other, rows, annotated) for own, other in zip(scores, taught, strict=True)]
+        [_mean_over(mse_loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
     ).sum()
 
 
@@ -171,9 +171,9 @@ def tagging_loss(
     weight: float = 0.0,
     label_smoothing: float = 0.0,
     labelled: Tensor | None = None,
-    taught: Tensor | None = None,
+    distilled: Tensor | None = None,
     annotated: Tensor | None = None,
-    taught_classes: Tensor | None = None,
+    distilled_classes: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy of clip logits against the classes in the clip and a teacher's clip probabilities.
 
@@ -185,9 +185,9 @@ def tagging_loss(
         weight: Share of the distillation term, in [0, 1].
         label_smoothing: Share of each label that is spread over all classes, in [0, 1).
         labelled: As for `detection_loss`, as the next two.
-        taught: Rows with a teacher.
+        distilled: Rows with a teacher.
         annotated: Classes that count.
-        taught_classes: Those that the teacher's term is taken over.
+        distilled_classes: Those that the teacher's term is taken over.
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
@@ -197,4 +197,4 @@ def tagging_loss(
     """
     smoothed = targets * (1 - label_smoothing) + label_smoothing / targets.shape[1]
     teacher = targets if teacher is None else teacher
-    return detection_loss(clip_logits, smoothed, teacher, weight, labelled, taught, annotated, taught_classes)
+    return detection_loss(clip_logits, smoothed, teacher, weight, labelled, distilled, annotated, distilled_classes)

@@ -98,16 +98,21 @@ class SedModule(pl.LightningModule):
     def on_train_start(self) -> None:
         """Run what is frozen in its faster form, from the weights of this start or of the checkpoint resumed from."""
         self._frozen.start()
+        self._set_modes()  # Lightning leaves out the start of an epoch that is resumed in its middle
 
     def teardown(self, stage: str) -> None:
         """Leave the model as it was built."""
         self._frozen.stop()
 
     def on_train_epoch_start(self) -> None:
+        """Put what is frozen into evaluation mode."""
+        self._set_modes()
+
+    def _set_modes(self) -> None:
         """Put what is frozen into evaluation mode, in a mean teacher, too."""
         for average in self.averages if self.config.train.mean_teacher else ():
             average.model.train()
-            average.on_train_epoch_start()
+            average._set_modes()
         self._frozen.eval()
         if self.config.train.is_batchnorm_frozen:
             for module in self.model.modules():
@@ -185,7 +190,7 @@ class SedModule(pl.LightningModule):
         mel, targets, teacher, teacher_mels, rows, annotated = augmented
         train, data = self.config.train, self.config.data
         weight = train.teacher_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
-        clip_teacher, taught_classes = teacher.amax(-1), None
+        clip_teacher, distilled_classes = teacher.amax(-1), None
         if self.teacher is not None:
             others = iter(teacher_mels)
             teacher, clip_teacher = (
@@ -193,17 +198,17 @@ class SedModule(pl.LightningModule):
                 for logits in self.teacher([mel if is_shared else next(others) for is_shared in self._is_shared])
             )
             if self._num_kept is not None:
-                taught_classes = kept_classes(annotated, self._num_kept, targets.shape[:2]).to(targets.device)
+                distilled_classes = kept_classes(annotated, self._num_kept, targets.shape[:2]).to(targets.device)
                 teacher, clip_teacher = (_as_wide(scores, targets) for scores in (teacher, clip_teacher))
         if self.config.has_single_labels and not weight:
             return single_label_loss(output.clip_logits, targets.amax(-1), train.label_smoothing, rows.labelled)
         if self.config.task == "tagging":
             return tagging_loss(
                 output.clip_logits, targets.amax(-1), clip_teacher, weight, train.label_smoothing,
-                rows.labelled, rows.taught, annotated, taught_classes,
+                rows.labelled, rows.distilled_clips, annotated, distilled_classes,
             )  # fmt: skip
         losses = detection_loss(
-            output.frame_logits, targets, teacher, weight, rows.framewise, rows.taught, annotated, taught_classes
+            output.frame_logits, targets, teacher, weight, rows.framewise, rows.distilled, annotated, distilled_classes
         )
         if not self.has_weak_labels and not len(rows.weak):
             return losses
@@ -215,8 +220,8 @@ class SedModule(pl.LightningModule):
         """The losses with the mean teacher's term."""
         (average,), train = self.averages, self.config.train
         with torch.no_grad():
-            taught = self._scores(average.model(augmented.mel))
-        consistency = consistency_loss(self._scores(output), taught, augmented.rows.others, augmented.annotated)
+            teacher = self._scores(average.model(augmented.mel))
+        consistency = consistency_loss(self._scores(output), teacher, augmented.rows.others, augmented.annotated)
         epochs = train.ramp_up_epochs or max(1, train.epochs // 4)
         progress = (self.current_epoch + batch_index / max(1, self.trainer.num_training_batches)) / epochs
         weight = train.consistency_weight * ramp_up(progress)

@@ -339,7 +339,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("convert {d}/test.tsv x", "x: its ending names no format, give one as --to: audacity, csv, "),
         ("convert {d}/reversed.tsv x.csv", "{d}/reversed.tsv:2: onset=0.5 must be at least 0 and before offset=0.2"),
         ("convert {d}/test.tsv {d}/train.tsv", "{d}/train.tsv: is there already; give another name, or --overwrite"),
-        ("convert {d}/test.tsv {d}/test.tsv --overwrite", "{d}/test.tsv: is what is read; give another name"),
+        ("convert {d}/test.tsv {d}/test.tsv --overwrite", "{d}/test.tsv: is what is read, and would be lost; give"),
         ("convert {d}/test.tsv {d}/a.wav/x.csv", "{d}/a.wav/x.csv: cannot be written"),
         ("convert {d}/test.tsv x.csv --column kind=a", "--column kind=a is not allowed: onset=NAME, offset=NAME"),
         ("convert {d}/test.tsv x.csv --column label", "--column label is not allowed: onset=NAME, offset=NAME"),

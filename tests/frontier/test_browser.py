@@ -182,9 +182,8 @@ def test_sorting_and_export(page: Any) -> None:
 def test_published_macs_point_to_ours(page: Any) -> None:
     choose_published(page)
     assert len(rows(page)) == page.locator(".point.published").count() == 42
-    assert (
-        "42 of 42 models drawn, 17 on the Pareto front, 1 that learnt from weak labels, too, on none"
-        in page.inner_text("#summary")
+    assert "42 of 42 models drawn, 17 on the Pareto front, 1 trained on more data, on none" in page.inner_text(
+        "#summary"
     )
     assert page.locator(".arrow").count() >= 10
     page.fill("#filter", "fmn10+gru-1024")

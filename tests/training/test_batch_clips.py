@@ -209,7 +209,7 @@ def test_labels_of_weak_clips_are_not_learnt(splits: Splits, teacher: str, tmp_p
 
 
 def test_sigterm_and_resume(splits: Splits, teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = make_config(teacher, epochs=2, sampler="balanced", draws_per_epoch=16)
+    config = make_config(teacher, epochs=2, sampler="balanced", draws_per_epoch=16, is_batchnorm_frozen=True)
     fit(config, splits, tmp_path / "whole", show_progress=False)
     steps = 0
 

@@ -17,7 +17,7 @@ import efficient_sed as es
 from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
-from efficient_sed.data.events import Splits
+from efficient_sed.data.events import KINDS, Kind, Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment.compose import compose_run
@@ -178,7 +178,8 @@ def test_clip_level_teacher(
     assert alone["loss"] == pytest.approx(alone["loss_supervised"], abs=1e-6) == alone["loss_distillation"]
 
 
-def test_clip_level_loss_by_hand(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["strong", "weak"])
+def test_clip_level_loss_by_hand(kind: Kind, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
     """A clip without a teacher is trained on its labels alone."""
     from efficient_sed.data.datamodule import SedDataModule
 
@@ -189,7 +190,7 @@ def test_clip_level_loss_by_hand(tiny_config: SyntheticConfig, tiny_data: Splits
     targets, taught = (torch.stack([item[index] for item in items]) for index in (1, 2))  # type: ignore[misc]
     mel = model.frontend(torch.stack([item[0] for item in items]))  # type: ignore[misc]
     output = model.eval()(mel)
-    rows = KindRows.of(torch.zeros(4), torch.zeros(4, dtype=torch.bool))
+    rows = KindRows.of(torch.full((4,), KINDS.index(kind)), torch.tensor([True, True, False, False]))
     losses = module._losses(Augmented(mel, targets, taught, [], rows, None), output)
     logits = torch.from_numpy(np.load(tmp_path / "t.npy"))
     expected = torch.cat([logits.sigmoid(), targets.amax(-1)[2:]])

@@ -79,7 +79,7 @@ def test_each_class_has_one_master() -> None:
     assert not kept_classes(None, 3, logits.shape[:2]).any()
     for loss, outputs in ((detection_loss, logits), (tagging_loss, logits[..., 0])):
         ones, zeros = torch.ones_like(outputs), torch.zeros_like(outputs)
-        losses = loss(outputs, ones, zeros, 0.5, annotated=annotated, taught_classes=taught)
+        losses = loss(outputs, ones, zeros, 0.5, annotated=annotated, distilled_classes=taught)
         (gradient,) = torch.autograd.grad(losses["loss"], outputs)
         signs = gradient.sign() if outputs.ndim == 2 else gradient.sign().amin(-1)
         assert torch.equal(signs, torch.where(taught, 1.0, torch.where(annotated, -1.0, 0.0)))

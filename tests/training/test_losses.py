@@ -206,11 +206,11 @@ def test_classes_that_are_not_annotated_count_nowhere(shape: tuple[int, ...]) ->
     is_kept = annotated.view(5, 3, *[1] * (len(shape) - 2)).expand(shape)
     expected = 0.4 * mean_cross_entropy(logits[is_kept], labels[is_kept])
     expected += 0.6 * mean_cross_entropy(logits[OTHERS][is_kept[OTHERS]], teacher[OTHERS][is_kept[OTHERS]])
-    losses = detection_loss(logits, labels, teacher, 0.6, taught=OTHERS, annotated=annotated)
+    losses = detection_loss(logits, labels, teacher, 0.6, distilled=OTHERS, annotated=annotated)
     assert losses["loss"].item() == pytest.approx(expected)
     labels[~is_kept], teacher[~is_kept] = 0.5, 0.5
     found = gradient(
-        lambda x: detection_loss(x, labels, teacher, 0.6, taught=OTHERS, annotated=annotated)["loss"], logits
+        lambda x: detection_loss(x, labels, teacher, 0.6, distilled=OTHERS, annotated=annotated)["loss"], logits
     )
     assert found[~is_kept].abs().sum() == 0
     assert not torch.isnan(detection_loss(logits, labels, teacher, 0.6, annotated=torch.zeros_like(annotated))["loss"])

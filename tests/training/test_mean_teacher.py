@@ -155,7 +155,9 @@ def test_sigterm_and_resume(
         assert_same(whole["current_model_state"], resumed["current_model_state"])
 
 
-def test_frozen_parts_stay_in_evaluation_mode(tiny_config: SyntheticConfig, splits: Splits) -> None:
+@pytest.mark.parametrize("hook", ["on_train_start", "on_train_epoch_start"])
+def test_frozen_parts_stay_in_evaluation_mode(hook: str, tiny_config: SyntheticConfig, splits: Splits) -> None:
+    """Lightning calls the first alone where it resumes within an epoch."""
     module, teacher = (
         SedModule(
             build_model(make_config(tiny_config), splits.classes), make_config(tiny_config, is_batchnorm_frozen=True)
@@ -164,7 +166,7 @@ def test_frozen_parts_stay_in_evaluation_mode(tiny_config: SyntheticConfig, spli
     )
     module.averages = [teacher.eval()]
     module.train()
-    module.on_train_epoch_start()
+    getattr(module, hook)()
     modes = [part.training for part in module.model.modules()]
     assert modes == [part.training for part in teacher.model.modules()]
     assert {True, False} == set(modes)

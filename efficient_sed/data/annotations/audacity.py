@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.checked import make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS

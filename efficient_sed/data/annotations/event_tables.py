@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.checked import check_confidence, make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, has_controls, unfit_name
 from efficient_sed.data.annotations.tables import Row, join_row, log_unused, read_table, split_rows
 from efficient_sed.data.labels import label_problem
@@ -69,7 +69,8 @@ class TableFormat(AnnotationFormat):
         columns, delimiter = self.columns(source), self.delimiter(source)
         used = [*columns.values(), *([split_column] if split_column else [])]
         between = {"\t": "tabs", ",": "commas", ";": "semicolons"}[delimiter]
-        needed = f", separated by {between}: {' '.join(columns[role] for role in columns if role != 'score')}"
+        wanted = [column for role, column in columns.items() if role != "score" or role in source.columns]
+        needed = f", separated by {between}: {' '.join(wanted)}"
         log_unused(str(source.path), header_of(source, delimiter), [*used, *self.known_columns])
         table = read_table(source.path, source.text, used, needed, delimiter)
         rows, notes = self.prepared(source, columns, table)
@@ -85,7 +86,7 @@ class TableFormat(AnnotationFormat):
             if onset or offset or label:
                 score = row[columns["score"]] if "score" in columns else ""
                 if "score" in source.columns:
-                    _check_confidence(place, columns["score"], score)
+                    check_confidence(place, columns["score"], score)
                 has_scores |= score != ""
                 events.append(make_event(place, onset, offset, label, score, label_name=columns["label"]))
         if is_empty and split_column is None and ("filename" not in columns or not self.holds_many):
@@ -161,16 +162,6 @@ def relative_names(raw: Iterable[str], recording: str) -> dict[str, str]:
         name: folder / path.relative_to(shared) if shared and path in absolute else path for name, path in paths.items()
     }
     return {name: path.as_posix() if name else "" for name, path in named.items()}
-
-
-def _check_confidence(place: str, column: str, text: str) -> None:
-    """Raise a DataError if a score that the user named, a soft label, is none."""
-    try:
-        is_label = 0 <= float(text) <= 1
-    except ValueError:
-        is_label = False
-    if not is_label:
-        raise DataError(f"{place}: {column}={text!r} is not allowed: a number from 0 to 1")
 
 
 def _recording(source: Source, columns: Mapping[str, str], place: str, row: Mapping[str, str]) -> str:

@@ -1,8 +1,8 @@
 """JAMS: JSON annotations of one recording, detections as segments.
 
 Humphrey et al., "JAMS: a JSON annotated music specification for reproducible MIR research", ISMIR 2014. Intervals with
-labels are its namespaces `segment_open` (which is written), `tag_open`, and `scaper` of soundscapes that Scaper mixed
-(Salamon et al., WASPAA 2017), where a background is no event.
+labels are its namespaces `segment_open` (which is written), `tag_open`, and `scaper` (before version 1: `sound_event`)
+of soundscapes that Scaper mixed (Salamon et al., WASPAA 2017), where a background is no event.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.checked import make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VERSION = "0.3.4"
 TOOL = "efficient_sed"
-NAMESPACES = ("segment_open", "tag_open", "scaper")
+NAMESPACES = ("segment_open", "tag_open", "scaper", "sound_event")
 
 
 @ANNOTATION_FORMATS.register("jams")
@@ -125,7 +125,7 @@ def _event(place: str, row: Mapping[str, Any], label: Any, score: Any) -> Event:
 
 
 def _recording(source: Source) -> tuple[str, float | None]:
-    """Name and length of the recording, where they are told."""
+    """Name and length of the recording, where the file says them."""
     metadata = source.json.get("file_metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     identifiers, duration_s = metadata.get("identifiers"), metadata.get("duration")

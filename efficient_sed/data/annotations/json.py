@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.checked import make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError

@@ -76,7 +76,7 @@ def choose_format(source: Source, name: str | None = None) -> AnnotationFormat:
 def read_annotations(
     path: Path, format_name: str | None = None, columns: Mapping[str, str] = NO_COLUMNS
 ) -> Annotations:
-    """Read a file, or every file below a folder; the log says in which format, and what was left out.
+    """Read a file, or every file below a folder; the log says what was left out, and which format was recognised.
 
     Args:
         path: The file or folder. Audio files and hidden files in a folder are passed over; an empty file there is a
@@ -91,7 +91,7 @@ def read_annotations(
         source = open_source(path, columns)
         chosen = choose_format(source, format_name)
         found = chosen.parse(source)
-        _log(f"{path}: read as {chosen.name}", found)
+        _log(None if format_name else f"{path}: read as {chosen.name}", found)
         return found
     used: Counter[str] = Counter()
     parts: dict[Path, Annotations] = {}
@@ -107,7 +107,8 @@ def read_annotations(
     if not parts:
         raise DataError(f"{path}: a folder, and no annotation file in it")
     found = _joined(parts)
-    _log(f"{path}: read as {', '.join(f'{name} ({count:,})' for name, count in used.items())}", found)
+    formats = ", ".join(f"{name} ({count:,})" for name, count in used.items())
+    _log(None if format_name else f"{path}: read as {formats}", found)
     return found
 
 
@@ -131,7 +132,7 @@ def read_parts_table(
     if not isinstance(chosen, TableFormat):
         raise DataError(f"{path}: read as {chosen.name}, which has no column {split_column!r} for the part of a row")
     found = chosen.parse_parts(source, split_column, parts)
-    _log(f"{path}: read as {chosen.name}", next(iter(found.values())))
+    _log(None if format_name else f"{path}: read as {chosen.name}", next(iter(found.values())))
     return found
 
 
@@ -155,7 +156,8 @@ def _joined(parts: Mapping[Path, Annotations]) -> Annotations:
     return Annotations(events, durations_s, has_scores, tuple(note for part in parts.values() for note in part.notes))
 
 
-def _log(line: str, found: Annotations) -> None:
-    logger.info("%s", line)
+def _log(line: str | None, found: Annotations) -> None:
+    if line is not None:
+        logger.info("%s", line)
     for note in found.notes:
         logger.warning("%s", note)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.checked import make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, has_controls, unfit_name
 from efficient_sed.data.labels import label_problem
 from efficient_sed.data.spelling import canonical

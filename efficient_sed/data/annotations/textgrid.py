@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.data.annotations._events import make_event
+from efficient_sed.data.annotations.checked import make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.registry import ANNOTATION_FORMATS

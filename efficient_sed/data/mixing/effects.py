@@ -71,10 +71,10 @@ def add_room(rng: Rng, sounds: np.ndarray, longest_s: float) -> None:
     response = rng.standard_normal(size, dtype=np.float32) * decay
     power = 10 ** (-rng.uniform(*DIRECT_TO_REVERB_DB) / 10)
     response *= float(np.sqrt(power / np.square(response).sum()))
-    (heard,) = np.nonzero(sounds)
-    if len(heard) == 0:
+    (sounding,) = np.nonzero(sounds)
+    if len(sounding) == 0:
         return
-    first, last, delay = int(heard[0]), int(heard[-1]) + 1, round(ECHO_S * SAMPLE_RATE)
+    first, last, delay = int(sounding[0]), int(sounding[-1]) + 1, round(ECHO_S * SAMPLE_RATE)
     length = min(last - first + size, len(sounds) - first - delay)
     if length <= 0:
         return

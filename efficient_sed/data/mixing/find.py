@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import NamedTuple
 from efficient_sed.audio.io import find_audio
 from efficient_sed.data.annotations.tables import read_table, read_text
 from efficient_sed.data.labels import label_problem
-from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
+from efficient_sed.data.spelling import FolderNames, canonical, check_spellings, without_accents
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.files.folders import list_folder
 
@@ -24,7 +22,6 @@ TABLE_COLUMNS = ("filename", "category")
 GROUP_COLUMNS = ("src_file", "fold")
 """Of such a table: recordings with the same value stay in one part; the first that is there counts."""
 MAX_HEADER = 4096
-_LATIN_ACCENTS = re.compile("[\u0300-\u036f]")
 
 
 class FoundSound(NamedTuple):
@@ -162,7 +159,6 @@ def _check_labels(folder: Path, labels: Sequence[str]) -> None:
         raise DataError(f"{folder}: {problem}")
     seen: dict[str, str] = {}
     for label in labels:
-        plain = _LATIN_ACCENTS.sub("", unicodedata.normalize("NFD", label)).casefold()
-        if (other := seen.setdefault(plain, label)) != label:
+        if (other := seen.setdefault(without_accents(label), label)) != label:
             differ = f"the classes {other!r} and {label!r} differ only in case or accents"
             raise DataError(f"{folder}: {differ}; put their sounds together, or rename one")

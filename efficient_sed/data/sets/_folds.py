@@ -10,7 +10,7 @@ from typing import ClassVar
 from efficient_sed.config.data import DataConfig
 from efficient_sed.data.annotations.tables import read_table, read_text
 from efficient_sed.data.events import PARTS, Clip, Event, Splits
-from efficient_sed.data.sets.folder import read_parts
+from efficient_sed.data.parts import read_parts
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError, nearest, require
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import PARTS, Event, Kind, Overhang, Splits
-from efficient_sed.data.sets.folder import read_parts
+from efficient_sed.data.parts import read_parts
 from efficient_sed.data.spelling import FolderNames
 from efficient_sed.errors import DataError
 

@@ -18,7 +18,7 @@ from efficient_sed.config.data import DataConfig
 from efficient_sed.data.annotations.tables import check_hard, read_table, read_text, soft_columns
 from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.labels import label_problem
-from efficient_sed.data.sets.folder import read_parts
+from efficient_sed.data.parts import read_parts
 from efficient_sed.data.spelling import canonical, check_spellings
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.files.folders import list_folder

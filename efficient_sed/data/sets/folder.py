@@ -6,17 +6,14 @@ files, one for each recording, or a column of one table.
 
 from __future__ import annotations
 
-import itertools
 import logging
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
-from efficient_sed.audio.io import audio_info, find_audio
+from efficient_sed.audio.io import find_audio
 from efficient_sed.config.data import DataConfig
 from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.data.annotations.audio_names import named_as_audio
@@ -24,10 +21,10 @@ from efficient_sed.data.annotations.contract import Annotations
 from efficient_sed.data.annotations.reading import NO_COLUMNS, read_annotations, read_parts_table
 from efficient_sed.data.annotations.tables import SOFT_COLUMN
 from efficient_sed.data.annotations.weak import read_weak_labels
-from efficient_sed.data.events import PARTS, Clip, Event, Group, Kind, Overhang, Splits, clip_events
+from efficient_sed.data.events import PARTS, Event, Group, Splits
 from efficient_sed.data.labels import audioset_labels, label_problem
+from efficient_sed.data.parts import Files, read_parts
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
-from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import DataError, nearest, require
 from efficient_sed.registry import ANNOTATION_FORMATS, DATASETS
 
@@ -35,8 +32,6 @@ logger = logging.getLogger(__name__)
 CLASS_LISTS: Mapping[str, Callable[[], tuple[str, ...]]] = {
     f"audioset_{which}": partial(audioset_labels, which) for which in ("strong", "weak")
 }
-SHOWN_FILES = 3  # of those that are missing
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -226,11 +221,11 @@ def read_folder(
     may_be_empty = [part for part in ("validation", "test") if files.get(part, audio) is None]
     further = []
     if weak is not None:
-        further.append(Source(audio, read_weak_labels(weak, classes), Group("weak", "weak"), str(weak)))
+        further.append(Files(audio, read_weak_labels(weak, classes), Group("weak", "weak"), str(weak)))
     if unlabelled is not None:
         paths = find_audio(unlabelled, skipped if on_error == "skip" else None)
         names = {path.relative_to(unlabelled).as_posix(): () for path in paths}
-        further.append(Source(unlabelled, names, Group("unlabelled", "unlabelled"), str(unlabelled)))
+        further.append(Files(unlabelled, names, Group("unlabelled", "unlabelled"), str(unlabelled)))
     for source in further:
         logger.info("%s: %s %s training clips", source.where, f"{len(source.events):,}", source.group.kind)
     audio_of = dict.fromkeys(PARTS, audio)
@@ -238,17 +233,6 @@ def read_folder(
         audio_of, by_part, classes, on_error, num_workers, may_be_empty, skipped, channel,
         kind="soft" if is_soft else "strong", further=further,
     )  # fmt: skip
-
-
-class Source(NamedTuple):
-    """Files of one kind, and where they are listed."""
-
-    audio: Path
-    events: Mapping[str, Sequence[Event]]
-    """By file name, relative to the folder."""
-    group: Group
-    where: str
-    """For messages."""
 
 
 def _true_events(found: Annotations, audio: Path, path: Path, *, is_soft: bool) -> dict[str, list[Event]]:
@@ -261,128 +245,3 @@ def _true_events(found: Annotations, audio: Path, path: Path, *, is_soft: bool) 
     if is_soft:
         return {name: [event for event in events if event.score > 0] for name, events in named.items()}
     return {name: [event._replace(score=1.0) for event in events] for name, events in named.items()}
-
-
-def read_parts(
-    audio: Mapping[str, Path],
-    events: Mapping[str, Mapping[str, Sequence[Event]]],
-    classes: Sequence[str],
-    on_error: Literal["raise", "skip"],
-    num_workers: int,
-    may_be_empty: Sequence[str] = (),
-    already_skipped: Sequence[str] = (),
-    channel: int | None = None,
-    *,
-    kind: Kind = "strong",
-    further: Sequence[Source] = (),
-) -> Splits:
-    """Clips of annotated files, durations read from the files.
-
-    Args:
-        audio: Folder of the files by part.
-        events: By part and file name.
-        classes: Labels in logit order.
-        on_error: As in `read_folder`.
-        num_workers: Threads that read the headers of files.
-        may_be_empty: Parts that need no clip.
-        already_skipped: Messages about files that were left out before.
-        channel: Of the files, counted from 1; default None, the mean of all.
-        kind: What the events mean, strong or soft.
-        further: Training files of other kinds.
-
-    Raises:
-        DataError: For a file of two parts or kinds, one that cannot be opened, an event beyond its file's end, or
-            another part without clips.
-    """
-    for first, second in itertools.combinations(events, 2):
-        if shared := events[first].keys() & events[second].keys():
-            raise DataError(
-                f"{audio[first] / min(shared)}: stands in the parts {first} and {second}; a file belongs to one, else "
-                "scores mean nothing"
-            )
-    _check_kinds(audio, events, further)
-    skipped = list(already_skipped)
-    parts: dict[str, tuple[Clip, ...]] = {}
-    num_skipped, overhang = {}, {}
-    for part in PARTS:
-        before = len(skipped)
-        sources = [Source(audio[part], events.get(part, {}), Group(kind), part), *(further if part == "train" else ())]
-        read = [clip for source in sources for clip in _clips(source, on_error, num_workers, skipped, channel)]
-        parts[part] = tuple(clip for clip, _ in read)
-        num_skipped[part] = len(skipped) - before
-        if total := Overhang.total(over for _, over in read):
-            overhang[part] = total
-    for part in PARTS:
-        if not parts[part] and part not in may_be_empty:
-            missing = _missing_words(audio[part], events.get(part, {}))
-            lack = missing or next(iter(skipped), "add rows to its annotations")
-            raise DataError(f"{audio[part]}: 0 clips for {'training' if part == 'train' else part}; {lack}")
-    train, validation, test = (parts[part] for part in PARTS)
-    return Splits(
-        tuple(classes), train, validation, test, skipped=tuple(skipped), num_skipped=num_skipped, overhang=overhang,
-        chosen_channel=str(channel or ""),
-    )  # fmt: skip
-
-
-def _check_kinds(
-    audio: Mapping[str, Path], events: Mapping[str, Mapping[str, Sequence[Event]]], further: Sequence[Source]
-) -> None:
-    """Raise a DataError for a file that is listed in two ways."""
-    if not further:
-        return
-    seen = {audio[part] / name: f"the {part} part" for part, names in events.items() for name in names}
-    for source in further:
-        for path in (source.audio / name for name in source.events):
-            if path in seen:
-                both = f"{path}: stands in {seen[path]} and in {source.where}"
-                raise DataError(f"{both}; a file has labels of one kind, and belongs to one part")
-            seen[path] = source.where
-
-
-def _clips(
-    source: Source, on_error: str, num_workers: int, skipped: list[str], channel: int | None
-) -> list[tuple[Clip, Overhang]]:
-    audio, events_by_file, group = source.audio, source.events, source.group
-    names = FolderNames(audio)
-
-    def read(name: str) -> tuple[Clip, Overhang] | str:
-        path = audio / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            return f"{path}: is not below {audio}; file names in annotations are relative to it"
-        try:
-            path = names.path(name)
-            duration_s = audio_info(path).duration_s
-        except DataError as error:
-            return str(error)
-        try:
-            events, overhang = clip_events(_until_end(events_by_file[name], duration_s), duration_s, group.kind)
-        except DataError as error:
-            return f"{path}: {error}"
-        clip_id = f"{audio.name}/{name}" if group.kind == "unlabelled" else name  # they have a folder of their own
-        return Clip(clip_id, AudioFile(path, channel), duration_s, events, *group), overhang
-
-    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
-        results = list(pool.map(read, events_by_file))
-    errors = [result for result in results if isinstance(result, str)]
-    if errors and on_error == "raise":
-        if len(errors) > 1 and (lack := _missing_words(audio, events_by_file)):
-            error = next((error for error in errors if "no such audio file" in error), errors[0])
-            raise DataError(f"{error}; {lack}; data.on_error=skip leaves such files out")
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise DataError(f"{errors[0]}{more}; data.on_error=skip leaves such files out")
-    skipped.extend(errors)
-    return [result for result in results if not isinstance(result, str)]
-
-
-def _until_end(events: Iterable[Event], duration_s: float) -> Iterator[Event]:
-    """Events, those without an end of the length of the file."""
-    return (event if event.offset_s < math.inf else event._replace(offset_s=duration_s) for event in events)
-
-
-def _missing_words(audio: Path, names: Collection[str]) -> str:
-    """Which annotated files are not there; empty if all are."""
-    spelled = FolderNames(audio)
-    if not (missing := [name for name in names if not spelled.path(name).exists()]):
-        return ""
-    shown = ", ".join(missing[:SHOWN_FILES]) + (", …" if len(missing) > SHOWN_FILES else "")
-    return f"{len(missing):,} of the {len(names):,} audio files in its annotations are not below {audio}: {shown}"

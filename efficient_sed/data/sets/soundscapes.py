@@ -22,6 +22,7 @@ from efficient_sed.audio.grid import SAMPLE_RATE
 from efficient_sed.audio.io import audio_info
 from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.data.annotations.reading import read_annotations
+from efficient_sed.data.annotations.tables import read_text
 from efficient_sed.data.events import PARTS, Clip, Splits
 from efficient_sed.data.mixing.find import (
     BACKGROUND,
@@ -37,11 +38,12 @@ from efficient_sed.data.mixing.prepare import Plan, create_mixer, prepare
 from efficient_sed.data.mixing.recipe import SceneRecipe
 from efficient_sed.data.mixing.split import group_sounds
 from efficient_sed.data.mixing.table import Kept, read_kept
-from efficient_sed.data.mixing.write import write_folder
-from efficient_sed.data.sets.folder import read_parts
+from efficient_sed.data.parts import read_parts
 from efficient_sed.data.spelling import canonical
 from efficient_sed.data.storage.sources import AudioFile, Excerpt
 from efficient_sed.errors import ConfigError, DataError, require
+from efficient_sed.files.atomic_folder import write_folder
+from efficient_sed.files.json import parse_json
 from efficient_sed.registry import DATASETS
 
 logger = logging.getLogger(__name__)
@@ -201,7 +203,7 @@ class SoundscapesConfig(MixingConfig):
         scored: Sequence[FoundSound] | None,
         digest: str,
     ) -> Splits:
-        skipped = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["skipped"]
+        skipped = _read_skipped(folder)
         if skipped and self.on_error == "raise":
             raise DataError(f"{skipped[0]}; data.on_error=skip leaves such files out")
         paths = {(role, sound.name): sound.path for role, sounds in found.items() for sound in sounds}
@@ -239,3 +241,13 @@ class SoundscapesConfig(MixingConfig):
                 yield Clip(name, audio, audio_info(own.sound.path).duration_s, ())
             else:
                 yield Clip(name, Excerpt(audio, own.sound.start_s, seconds), seconds, ())
+
+
+def _read_skipped(folder: Path) -> list[str]:
+    """Messages about sounds that were left out when the scenes were mixed; a DataError if they are not there."""
+    advice = f"delete {folder}, and it is written again"
+    try:
+        skipped: list[str] = parse_json(read_text(folder / SETTINGS, advice))["skipped"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / SETTINGS}: damaged ({error}); {advice}") from error
+    return skipped

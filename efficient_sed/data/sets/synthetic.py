@@ -24,10 +24,11 @@ from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.events import PARTS, Event, Splits
 from efficient_sed.data.mixing.noise import coloured_noise
 from efficient_sed.data.mixing.place import Rng, add_sounds, place_sounds, set_level
-from efficient_sed.data.mixing.write import write_folder, write_scenes
+from efficient_sed.data.mixing.write import write_scenes
 from efficient_sed.data.sets.folder import read_folder
 from efficient_sed.data.sounds import SOUND_CLASSES, GeneratedSound
 from efficient_sed.errors import DataError, require
+from efficient_sed.files.atomic_folder import write_folder
 from efficient_sed.registry import DATASETS
 
 GENERATOR_VERSION = 1  # part of the folder's name: raise it when the same settings would give other audio
@@ -137,6 +138,7 @@ class SyntheticConfig(DataConfig):
             classes=tuple(SOUND_CLASSES),
             on_error=self.on_error,
             num_workers=self.pool_size,
+            annotation_format="tsv",
         )
 
 

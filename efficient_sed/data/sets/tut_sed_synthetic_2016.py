@@ -17,8 +17,8 @@ from pathlib import Path
 from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import PARTS, Clip, Event, Splits, merge_overlapping
+from efficient_sed.data.parts import read_parts
 from efficient_sed.data.sets._text import read_rows
-from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.data.storage.sources import Excerpt
 from efficient_sed.errors import DataError
 from efficient_sed.files.folders import list_folder

@@ -7,22 +7,19 @@ the namespace of Scaper.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.annotations.tables import read_text
+from efficient_sed.data.annotations.contract import find_format
+from efficient_sed.data.annotations.reading import open_source
 from efficient_sed.data.events import Event, Splits
+from efficient_sed.data.parts import read_parts
 from efficient_sed.data.sets._text import check_label
-from efficient_sed.data.sets.folder import read_parts
 from efficient_sed.errors import DataError
 from efficient_sed.files.folders import list_folder
-from efficient_sed.files.json import parse_json
 from efficient_sed.registry import DATASETS
 
 CLASSES = (
@@ -31,7 +28,6 @@ CLASSES = (
 )  # fmt: skip
 FOLDERS = {"train": "train", "validation": "validate", "test": "test"}
 EXPECTED = {"train": 6000, "validation": 2000, "test": 2000}
-NAMESPACES = ("scaper", "sound_event")  # of Scaper, now and before its version 1
 
 
 @DATASETS.register("urban_sed")
@@ -69,44 +65,9 @@ def _jams_files(root: Path, folder: str) -> list[Path]:
     return found
 
 
-def read_scaper(path: Path) -> list[Event]:
-    """Foreground events of a JAMS file of Scaper.
-
-    Raises:
-        DataError: If it is not JSON, of another namespace, or an observation makes no sense.
-    """
-    try:
-        content = parse_json(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
-    annotations = content.get("annotations") if isinstance(content, dict) else None
-    if not isinstance(annotations, list) or not all(isinstance(each, dict) for each in annotations):
-        raise DataError(f'{path}: no JAMS file: "annotations" must be a list')
-    own = [each.get("data") for each in annotations if each.get("namespace") in NAMESPACES]
-    if not own:
-        found = ", ".join(repr(each.get("namespace")) for each in annotations) or "none"
-        raise DataError(f"{path}: has no annotation in the namespace {NAMESPACES[0]!r}; found: {found}")
-    if not isinstance(own[0], list):
-        raise DataError(f'{path}: the "data" of its annotation is no list of observations')
-    events = (_event(each, f"{path}: observation {number}") for number, each in enumerate(own[0], 1))
-    return [event for event in events if event is not None]
-
-
-def _event(observation: Any, place: str) -> Event | None:
-    """The event of an observation; None for a background."""
-    value = observation.get("value") if isinstance(observation, dict) else None
-    if not isinstance(value, Mapping) or not {"label", "role"} <= value.keys():
-        raise DataError(f"{place}: its value has not both label and role, as Scaper writes them")
-    if value["role"] == "background":
-        return None
-    onset, duration = observation.get("time"), observation.get("duration")
-    if not all(_is_number(each) for each in (onset, duration)) or onset < 0 or duration <= 0:
-        raise DataError(f"{place}: time={onset!r} and duration={duration!r} are not seconds of an event")
-    check_label(place, str(value["label"]), CLASSES)
-    return Event(float(onset), float(onset + duration), value["label"])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def read_scaper(path: Path) -> Sequence[Event]:
+    """Foreground events of a JAMS file of Scaper; raise a DataError if it makes no sense, or for another class."""
+    (events,) = find_format("jams").parse(open_source(path)).events.values()
+    for event in events:
+        check_label(str(path), event.label, CLASSES)
+    return events

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from efficient_sed.data.storage.packed_splits import load_packed
 from efficient_sed.data.storage.packed_writer import DistinctClips, PackedWriter
 from efficient_sed.data.storage.sources import AudioSource
 from efficient_sed.errors import DataError
+from efficient_sed.files.atomic_folder import unfinished_folder
 from efficient_sed.files.folders import check_free_space
 from efficient_sed.files.locks import locked
 from efficient_sed.machine.progress import progress
@@ -81,28 +81,25 @@ def pack_data(config: DataConfig, output: Path, shard_gb: float | None = None) -
 
 
 def _pack(config: DataConfig, splits: Splits, clips: DistinctClips, output: Path, shard_gb: float | None) -> Packed:
-    """Write into a hidden folder, which is renamed at the end; leftovers of a killed process are removed first."""
+    """Write into a hidden folder, which is renamed at the end."""
     if output.is_dir():
         raise DataError(f"{output}: is there already; give another name")
     capacity = clips.capacity()
     check_free_space(output, 2 * capacity + TABLES_BYTES + TABLE_BYTES_PER_CLIP * len(clips))
-    unfinished = output.parent / f".{output.name}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
     watched = frozenset(np.random.default_rng(0).permutation(len(clips))[:TIMED_CLIPS].tolist())
-    writer = PackedWriter(unfinished, capacity, None if shard_gb is None else round(shard_gb * 1e9 / 2), watched)
-    try:
-        unreadable = _write_samples(writer, clips, config)
-        if not len(writer):
-            raise DataError(f"{output}: no clip could be read; the first: {next(iter(unreadable), 'no clips')}")
-        writer.write_tables(splits, clips)
-        writer.sign(load_packed(unfinished).hash_clips())
-        num_bytes = _finish(unfinished)
-        (unfinished / INDEX_NAME if shard_gb is None else unfinished).replace(output)
-    finally:
-        with contextlib.suppress(OSError, RuntimeError):  # of a full disk
-            writer.close()
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with unfinished_folder(output) as unfinished:
+        writer = PackedWriter(unfinished, capacity, None if shard_gb is None else round(shard_gb * 1e9 / 2), watched)
+        try:
+            unreadable = _write_samples(writer, clips, config)
+            if not len(writer):
+                raise DataError(f"{output}: no clip could be read; the first: {next(iter(unreadable), 'no clips')}")
+            writer.write_tables(splits, clips)
+            writer.sign(load_packed(unfinished).hash_clips())
+            num_bytes = _finish(unfinished)
+            (unfinished / INDEX_NAME if shard_gb is None else unfinished).replace(output)
+        finally:
+            with contextlib.suppress(OSError, RuntimeError):  # of a full disk
+                writer.close()
     return Packed(len(writer), num_bytes, unreadable, *_compare_speed(writer.origins, output))
 
 

@@ -95,7 +95,7 @@ function describe() {
   if (missing) parts.push(`${missing} without a value of ${DATA.costs[state.x].label}${state.xLog || state.yLog ? " that has a logarithm" : ""}`);
   if (fronts.length) parts.push(`${fronts.flat().length} on the Pareto front`);
   const apart = points.filter((point) => point.record.hasExtraTrainingData).length;
-  if (apart) parts.push(`${apart} that learnt from weak labels, too, on none`);
+  if (apart) parts.push(`${apart} trained on more data, on none`);
   if (share !== null && points.length) parts.push(`which dominates ${(100 * share).toFixed(1)} % of the area between the axes`);
   if (points.some((point) => point.other)) parts.push(state.x === "macs" ? "rings and dashes: as published" : "arrows: to our count");
   at("summary").textContent = `${parts.join(", ")}.`;

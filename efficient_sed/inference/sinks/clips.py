@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 from collections import deque
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from efficient_sed.audio.flac import encode_flac
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.inference.live_events import Gap, LiveEvent
 from efficient_sed.inference.sinks.contract import Sink
@@ -103,14 +103,11 @@ class Clips(Sink):
 
     def _write(self, clip: _Clip) -> None:
         """Write a clip; what fails is said once, and again when it works again."""
-        import soundfile
-
         self._waiting.remove(clip)
         begin, end = (min(max(border - self._begin, 0), self._end - self._begin) for border in (clip.begin, clip.end))
-        encoded = io.BytesIO()
-        soundfile.write(encoded, np.concatenate(self._sound)[begin:end], self._sample_rate, format="FLAC")
+        encoded = encode_flac(np.concatenate(self._sound)[begin:end], self._sample_rate)
         try:
-            write_atomically(self._folder / f"{clip.id}.flac", encoded.getvalue())
+            write_atomically(self._folder / f"{clip.id}.flac", encoded)
         except OSError as error:
             if self._num_failed == 0:
                 logger.warning(
@@ -122,7 +119,7 @@ class Clips(Sink):
         if self._num_failed:
             logger.warning("%s: clips are written again; %d are missing", self._folder, self._num_failed)
             self._num_failed = 0
-        self._num_bytes += len(encoded.getvalue())
+        self._num_bytes += len(encoded)
         if self._keep_bytes is not None and self._num_bytes > self._keep_bytes:
             self._num_bytes = self._measure(EMPTIED * self._keep_bytes)
 

@@ -41,7 +41,7 @@ BAD: list[tuple[str, str, str]] = [
     ("a.json", '{"version": 1}', "a.json: begins with '{\"version\": 1}', which is no annotation format that is "),
     ("a.json", "{broken", "a.json: begins with '{broken', which is no annotation format"),
     ("a.jams", "[1, 2]", "a.jams: not JAMS: no list `annotations` with a `namespace` each"),
-    ("a.jams", JAMS.format(name="beat", data="[]"), "a.jams: namespaces beat; read are segment_open, tag_open, scaper"),
+    ("a.jams", JAMS.format(name="beat", data="[]"), "a.jams: namespaces beat; read are segment_open, tag_open, sc"),
     ("a.jams", JAMS.format(name="tag_open", data="3"), "a.jams: tag_open: data is no list of rows with time, duration"),
     (
         "a.jams", JAMS.format(name="tag_open", data='[{"time": 1, "value": "x"}]'),

@@ -67,7 +67,7 @@ LABELS = "development_annotation/soft_labels_cafe_restaurant/cafe_restaurant_00.
 BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "confidence": (
         lambda root: (root / LABELS).write_text("0\t1\tcar\t0.5\n1\t2\tcar\t1.5\n"),
-        f"{{root}}/{LABELS}:2: confidence='1.5' is not a number from 0 to 1",
+        f"{{root}}/{LABELS}:2: confidence='1.5' is not allowed: a number from 0 to 1",
     ),
     "no confidence": (
         lambda root: (root / LABELS).write_text("0\t1\tcar\n"),

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Event, Splits
-from efficient_sed.data.sets.folder import read_parts
+from efficient_sed.data.parts import read_parts
 from efficient_sed.errors import require
 from efficient_sed.registry import DATASETS
 

@@ -14,6 +14,7 @@ import soundfile
 from sound_files import LEAD_S, LOWEST_HZ, STEP_HZ, TAIL_S, TONE_S, strongest_hz, tone, write_sound, write_sounds
 
 from efficient_sed.audio.grid import FrameGrid
+from efficient_sed.data.check import check_data, write_manifest
 from efficient_sed.data.dataset import Item, TrainingClips
 from efficient_sed.data.events import Clip, Splits
 from efficient_sed.data.samplers import Draw
@@ -175,6 +176,11 @@ def test_negatives_are_kept_out(folder: Path, tmp_path: Path) -> None:
     assert sorted(parts) == ["test", "train", "train", "train", "validation"]
     scored = dataclasses.replace(base, negatives_test=str(tmp_path / "no"))
     assert len(scored.load().negatives) == 5
+    (tmp_path / "no" / "4.wav").write_bytes(b"no audio")
+    report = check_data(dataclasses.replace(scored, on_error="skip"))
+    assert report.coverage["negatives"].found == 4
+    write_manifest(report.splits, tmp_path / "manifest.jsonl")
+    assert (tmp_path / "manifest.jsonl").read_text().count('"part": "negatives"') == 4
     one = tmp_path / "one"
     write_sound(one / "long.wav", 3000, seconds=9.0)
     divided = dataclasses.replace(base, negatives=str(one), background=str(shutil.copytree(one, tmp_path / "more")))

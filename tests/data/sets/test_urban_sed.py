@@ -51,24 +51,27 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         "else scores mean nothing",
     ),
     "another namespace": (
-        write(jams([observation("siren", 0.2, 0.3)], namespace="segment_open")),
-        "{jams}: has no annotation in the namespace 'scaper'; found: 'segment_open'",
+        write(jams([observation("siren", 0.2, 0.3)], namespace="beat")),
+        "{jams}: namespaces beat; read are segment_open, tag_open, scaper, sound_event",
     ),
-    "another value": (
-        write(jams([{"time": 0.0, "duration": 1.0, "value": "siren"}])),
-        "{jams}: observation 1: its value has not both label and role, as Scaper writes them",
+    "no label": (
+        write(jams([{"time": 0.0, "duration": 1.0, "value": {"role": "foreground"}}])),
+        "{jams}: scaper, row 1: label is None; labels are text",
     ),
     "another label": (
         write(jams([observation("sirens", 0.2, 0.3)])),
-        "{jams}: observation 1: label 'sirens' is not one of the 10 classes; did you mean 'siren'?",
+        "{jams}: label 'sirens' is not one of the 10 classes; did you mean 'siren'?",
     ),
     "no time": (
         write(jams([observation("siren", -0.2, 0.3)])),
-        "{jams}: observation 1: time=-0.2 and duration=0.3 are not seconds of an event",
+        "{jams}: scaper, row 1: onset=-0.2 must be at least 0 and before offset=0.1",
     ),
-    "no JSON": (write("0.25\t0.75\tsiren\n"), "{jams}:1: not JSON (Extra data)"),
-    "no list": (write('{{"annotations": 3}}'.format()), '{jams}: no JAMS file: "annotations" must be a list'),
-    "no data": (write(jams(3)), '{jams}: the "data" of its annotation is no list of observations'),  # type: ignore[arg-type]
+    "no JSON": (write("0.25\t0.75\tsiren\n"), "{jams}: not JAMS: no list `annotations` with a `namespace` each"),
+    "no list": (write('{{"annotations": 3}}'.format()), "{jams}: not JAMS: no list `annotations`"),
+    "no data": (
+        write(jams(3)),  # type: ignore[arg-type]
+        "{jams}: scaper: data is no list of rows with time, duration and value",
+    ),
 }
 
 

@@ -143,7 +143,7 @@ def test_targets_are_zeros(roots: Path) -> None:
     assert not weak.targets.any()
     batch = collate([strong, weak])
     assert [KINDS[kind] for kind in batch.kinds] == ["strong", "unlabelled"]
-    assert (batch.groups.tolist(), batch.is_taught.tolist(), batch.annotated) == ([0, 1], [False, False], None)
+    assert (batch.groups.tolist(), batch.is_distilled.tolist(), batch.annotated) == ([0, 1], [False, False], None)
 
 
 def test_check_and_manifest(roots: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

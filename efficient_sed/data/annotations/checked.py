@@ -1,4 +1,4 @@
-"""One event of an annotation file, checked."""
+"""Events and soft labels from what an annotation file holds, checked."""
 
 from __future__ import annotations
 
@@ -51,3 +51,13 @@ def _score(place: str, score: Any) -> float:
     if not math.isfinite(value):
         raise DataError(f"{place}: score={score!r} is not a number")
     return value
+
+
+def check_confidence(place: str, column: str, text: str) -> None:
+    """Raise a DataError for a soft label that is no number from 0 to 1."""
+    try:
+        is_label = 0 <= float(text) <= 1
+    except ValueError:
+        is_label = False
+    if not is_label:
+        raise DataError(f"{place}: {column}={text!r} is not allowed: a number from 0 to 1")
