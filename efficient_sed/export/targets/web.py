@@ -14,7 +14,6 @@ from efficient_sed.export.contract import check_free
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.files.atomic import check_replaceable, names_program
 from efficient_sed.files.folders import write_folder
-from efficient_sed.inference.detector import check_task
 from efficient_sed.inference.header import EXACT, Header
 from efficient_sed.registry import EXPORT_TARGETS
 
@@ -57,6 +56,7 @@ class WebTarget(OnnxTarget):
     def write(self, model: SedModel, header: Header) -> bytes:
         """See `ExportTarget.write`."""
         from efficient_sed.export.web_page import check_postprocessing
+        from efficient_sed.inference.detector import check_task
 
         require(
             header.input == "waveform", "--input", header.input, "waveform with --format web, whose page takes sound"
