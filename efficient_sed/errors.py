@@ -96,7 +96,8 @@ def require(condition: bool, key: str, value: object, allowed: str) -> None:
         ConfigError: If it does not hold; the message names key, value and what is allowed.
     """
     if not condition:
-        raise ConfigError(f"{key}={value} is not allowed: {allowed}")
+        typed = str(value).lower() if isinstance(value, bool) else value
+        raise ConfigError(f"{key}={typed} is not allowed: {allowed}")
 
 
 def require_package(what: str, package: str, extra: str) -> None:

@@ -87,6 +87,11 @@ def _with_audio(found: Annotations, folder: Path, source: Path) -> Annotations:
         raise ConfigError(f"--audio {folder}: no such directory")
     named = named_as_audio(found.events, folder, source if source.is_dir() else None)
     durations_s = {name: audio_info(folder / name).duration_s for name in named}
+    for name, events in named.items():
+        end = max((event.offset_s for event in events), default=0.0)
+        if end > durations_s[name]:
+            words = "%s: an event ends at %g s, behind the recording's end at %g s"
+            logger.warning(words, name, end, durations_s[name])
     return Annotations(named, durations_s, found.has_scores, found.notes)
 
 

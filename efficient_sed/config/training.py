@@ -121,8 +121,9 @@ class TrainConfig:
     """Where to train; `auto` takes a GPU if there is one."""
     devices: int = 1
     """Processes that share every batch, one for each GPU; on a CPU they divide its cores. It must divide
-    train.batch_size. The result is that of one process but for rounding and the pairs that are mixed, so a training
-    may be resumed with another number."""
+    train.batch_size. The result is that of one process but for rounding and the pairs that are mixed (and, where clips
+    of several kinds are drawn without train.batch_clips, for means over the kinds in each process), so a training may
+    be resumed with another number."""
     strategy: Literal["ddp", "deepspeed_stage_2"] = "ddp"
     """How several processes work together; deepspeed_stage_2 also divides gradients and optimiser state among them.
     Both write the same checkpoints."""

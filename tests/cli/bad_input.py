@@ -60,7 +60,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("data.scene_seconds=1e12", "data.scene_seconds=1e+12 is not allowed: 3 to 3600 seconds"),
         ("{own} output_dir=", "output_dir= is not allowed: the name of a folder, such as runs"),
         ("{own} experiment=smoke", "unknown key data.num_train=48; "),
-        ("{own} train.extend_classes=true", "train.extend_classes=True is not allowed: only with train.init_from=NAME"),
+        ("{own} train.extend_classes=true", "train.extend_classes=true is not allowed: only with train.init_from=NAME"),
         (
             "{own} backbone=fmn04 seq=none train.extend_classes=true train.init_from={model}",
             "{model} has all 2 classes of the data set, so there is no new one",
@@ -80,7 +80,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ),
         (
             "data=esc50 task=tagging train.extend_classes=true train.init_from={model}",
-            "train.extend_classes=True is not allowed: false with data=esc50 and task=tagging, which choose one class",
+            "train.extend_classes=true is not allowed: false with data=esc50 and task=tagging, which choose one class",
         ),
         ("{own} data.train=nothing", "{d}/nothing: a folder, and no annotation file"),
         (

@@ -171,7 +171,7 @@ BAD = [
     ),
     (
         "train.is_backbone_frozen=true",
-        r"train\.is_backbone_frozen=True is not allowed: only with backbone\.init=NAME, else .*",
+        r"train\.is_backbone_frozen=true is not allowed: only with backbone\.init=NAME, else .*",
     ),
     (
         "train.optimizer=adam train.weight_decay=0.1",
@@ -213,7 +213,7 @@ BAD = [
     ),
     (
         "train.augment.wave_mix_loudness=true train.augment.wave_mix_probability=0",
-        r"train\.augment\.wave_mix_loudness=True is not allowed: false with .*",
+        r"train\.augment\.wave_mix_loudness=true is not allowed: false with .*",
     ),
     (
         "backbone=fmn04_dcls train.strategy=deepspeed_stage_2",
@@ -237,7 +237,7 @@ BAD = [
         "train.patience=3 train.select=last",
         r"train\.patience=3 is not allowed: null with train\.select=last, which looks at no validation",
     ),
-    ("backbone=crnn_dws", r"train\.augment\.mel_jitter=True is not allowed: false with backbone=crnn_dws"),
+    ("backbone=crnn_dws", r"train\.augment\.mel_jitter=true is not allowed: false with backbone=crnn_dws"),
     (
         "model=dnd-dws backbone=fmn04",
         r"model=dnd-dws beside backbone=fmn04: the model's name says both its backbone and its head; give one of "

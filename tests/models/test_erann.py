@@ -182,7 +182,7 @@ def test_fused(config: BackboneConfig) -> None:
             "unknown key backbone.width; the chosen backbone has no such key (backbone=erann has it)",
         ),
         (["model=erann-8x4-7"], "'erann-8x4-7' is not a model name: no system 'erann-8x4-7'; did you mean 'erann-8x4-"),
-        (["backbone=erann1"], "train.augment.mel_jitter=True is not allowed: false with backbone=erann1"),
+        (["backbone=erann1"], "train.augment.mel_jitter=true is not allowed: false with backbone=erann1"),
     ],
 )
 def test_bad_inputs(typed: list[str], message: str) -> None:

@@ -83,7 +83,7 @@ def test_points_carry_what_a_run_is_started_with() -> None:
         ("backbone=fmn04,fmn03", "unknown backbone backbone=fmn03", "backbone=fmn03"),
         (
             "seq=none train.is_backbone_frozen=false,true",
-            "train.is_backbone_frozen=True is not allowed",
+            "train.is_backbone_frozen=true is not allowed",
             "seq=none train.is_backbone_frozen=True",
         ),
     ],

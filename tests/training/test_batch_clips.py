@@ -313,7 +313,7 @@ def test_batches_that_cannot_be_made(splits: Splits, teacher: str, train: dict[s
         ),
         (
             ["train.mean_teacher=true", "train.strategy=deepspeed_stage_2"],
-            r"train\.mean_teacher=True is not allowed: false with train\.strategy=deepspeed_stage_2, .*",
+            r"train\.mean_teacher=true is not allowed: false with train\.strategy=deepspeed_stage_2, .*",
         ),
         (
             ["data=esc50", "task=tagging", "classifier.pooling=attention"],

@@ -46,7 +46,7 @@ class Json(AnnotationFormat):
         durations_s = {
             canonical(entry["file"]): float(length)
             for entry in source.json
-            if isinstance(length := entry.get("duration_s"), int | float)
+            if isinstance(length := entry.get("duration_s"), int | float) and length > 0
         }
         events = {
             canonical(entry["file"]): [

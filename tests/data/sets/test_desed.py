@@ -206,7 +206,7 @@ def test_bad_input(name: str, root: Path) -> None:
     ("options", "message"),
     [
         ({"weak_validation_share": 1.0}, r"^data\.weak_validation_share=1\.0 is not allowed: 0 to below 1$"),
-        ({"has_synthetic": False, "has_weak": False}, r"^data\.has_synthetic=False is not allowed: true without weak"),
+        ({"has_synthetic": False, "has_weak": False}, r"^data\.has_synthetic=false is not allowed: true without weak"),
         ({"has_synthetic": False, "has_weak": False, "has_strong_real": False}, r"nothing has labels$"),
     ],
 )

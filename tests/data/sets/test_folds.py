@@ -92,7 +92,7 @@ def test_without_a_validation_fold_all_others_are_trained_on(name: str, roots: d
     assert without.validation == without.test == with_fold.test
     assert without.manifest_hash == with_fold.manifest_hash
     with pytest.raises(
-        ConfigError, match=r"data\.has_validation_fold=False is not allowed: only with train\.select=last"
+        ConfigError, match=r"data\.has_validation_fold=false is not allowed: only with train\.select=last"
     ):
         compose_run([f"data={name}", "data.has_validation_fold=false", "task=tagging"])
 
