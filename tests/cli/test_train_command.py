@@ -48,7 +48,7 @@ def test_show_config(run: Run) -> None:
     status, out, err = run("train seq=gru --show-config seq.hidden=64 train.epochs=7")
     config = json.loads(out)
     assert (status, err) == (0, "")
-    assert config["seq"] == {"name": "gru", "hidden": 64, "num_layers": 2}
+    assert config["seq"] == {"name": "gru", "hidden": 64, "num_layers": 2, "dropout": 0.0}
     assert config["train"]["epochs"] == 7
 
 
