@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
         examples=(
             "export fmn10+tf-256_strong --format onnx --output detector.onnx",
             "export fmn04_synthetic --format onnx --precision fp32,int8 data=synthetic",
-            "export fmn04+tf-128_synthetic --format web --runtime node_modules/onnxruntime-web --output page",
+            "export fmn04+tf-128_synthetic --format web --output page",
         ),
     )
     parser.add_argument("model", metavar="MODEL", help="released name or checkpoint file")

@@ -358,7 +358,7 @@ def test_windows_are_scored_while_the_next_ones_are_read(
         model.to(device)
         monkeypatch.setattr(evaluate, "DataLoader", load)
         monkeypatch.setattr(torch.Tensor, "to", record)
-        evaluate._score_windows(model, evaluate.ClipScores(windows), 2, 0, "raise")
+        evaluate.score_windows(model, evaluate.ClipScores(windows), 2, 0, "raise")
     assert seen == [is_pinned, is_pinned]
 
 

@@ -155,7 +155,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         "{meta}:1: label 'dog_bark' is not one of the 16 classes; did you mean 'dog_barking'?",
     ),
     "not text": (
-        lambda root: meta_path(root, 4).write_bytes(b"\xff\xfe1"),
+        lambda root: meta_path(root, 4).write_bytes(b"\x801"),
         "{meta}: not UTF-8 text (invalid start byte at byte 0); save it as UTF-8",
     ),
     "beyond the end": (
