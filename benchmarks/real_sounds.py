@@ -1,0 +1,141 @@
+"""Detectors of real sounds, trained on scenes that are mixed from two Debian packages, and what else they react to.
+
+apt-get download gcompris-qt-data sonic-pi-samples asterisk-core-sounds-en-wav
+for package in *.deb; do dpkg -x "$package" packages; done
+python benchmarks/real_sounds.py packages [--seeds 0,1,2] [--output DIR] [key=value …]
+
+Sounds of the games and samples become folders of classes, sounds of rain, storm, harbour and a train the background,
+and a telephone's announcements are the negatives: speech, which is no class. Each file is in one part, so the scenes of
+the test part are made of sounds that no training had. Runs are those of `efficient-sed train`, whose commands are
+printed; finished ones are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import statistics
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.run import run_experiment
+
+CLASSES = {
+    "bark": r"(LRBark_\d.*|dog)\.ogg",
+    "bass": r"bass_.*\.flac",
+    "bass_drum": r"(bd_.*|drum_bass_.*|drum_heavy_kick|elec_(hollow|soft)_kick)\.flac",
+    "bell": r"((perc|elec)_bell\d?|elec_(chime|ping|triangle)|drum_cowbell)\.flac",
+    "brass": r"(trumpet|trombone|tuba|horn)\.ogg",
+    "cymbal": r"(drum_(cymbal|splash)_.*|elec_cymbal)\.flac|cymbal\.ogg",
+    "door": r"perc_door\.flac|LRDoor.*\.ogg|door_(open|close)\.wav",
+    "guitar": r"guit_.*\.flac|(guitar_son\d|guitar)\.ogg",
+    "machine": r"LRFactory_noise_.*\.ogg",
+    "reeds": r"(accordion|organ|harmonica)\.ogg",
+    "robot": r"(mehackit|glitch)_robot\d\.flac",
+    "snare": r"(sn_.*|drum_snare_.*|elec_.*snare)\.flac|snare_drum\.ogg",
+    "strange_voice": r"LRWeird_.*\.ogg",
+    "tabla": r"tabla_.*\.flac",
+    "telephone": r"mehackit_phone\d\.flac",
+    "tom": r"(drum_tom_.*|elec_fuzz_tom)\.flac",
+    "vinyl": r"vinyl_.*\.flac",
+    "water": r"(water|water_fill|bubble|drip)\.wav",
+    "woodwind": r"(clarinet|flute_traversiere|saxophone)\.ogg",
+    "xylophone": r"xylofon_son\d\.wav",
+}
+BACKGROUND = r"LR(Rain|FrogsInPondDuringStorm|Train).*\.ogg|harbor\d\.wav|africa\.ogg"
+IS_FOLDER, IS_COMPRESSED = 2, 1  # flags of Qt's resource files
+
+
+def read_resources(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents in one of Qt's binary resource files (format of `rcc --binary`, versions 1 to 3)."""
+    content = path.read_bytes()
+    version, tree, data, names = struct.unpack_from(">4xIIII", content)
+    size = 22 if version > 1 else 14
+
+    def walk(number: int, prefix: str) -> Iterator[tuple[str, bytes]]:
+        name_at, flags = struct.unpack_from(">IH", content, tree + number * size)
+        (length,) = struct.unpack_from(">H", content, names + name_at)
+        start = names + name_at + 6
+        name = prefix + content[start : start + 2 * length].decode("utf-16-be") if number else ""
+        if flags & IS_FOLDER:
+            count, first = struct.unpack_from(">II", content, tree + number * size + 6)
+            for child in range(first, first + count):
+                yield from walk(child, f"{name}/" if name else "")
+            return
+        (at,) = struct.unpack_from(">I", content, tree + number * size + 10)
+        (length,) = struct.unpack_from(">I", content, data + at)
+        packed = content[data + at + 4 : data + at + 4 + length]
+        yield name, zlib.decompress(packed[4:]) if flags & IS_COMPRESSED else packed
+
+    return walk(0, "")
+
+
+def collect(packages: Path, output: Path) -> dict[str, Path]:
+    """Write the sounds into folders by class, background and negatives, and return these folders by option."""
+    folders = {f"data.{name}": output / "sounds" / name for name in ("foreground", "background", "negatives")}
+    if (output / "sounds").is_dir():
+        return folders
+    samples = packages / "usr/share/sonic-pi/samples"
+    sounds = [(path.name, path.read_bytes()) for path in sorted(samples.glob("*.flac"))]
+    for resources in sorted((packages / "usr/share/gcompris-qt/rcc").glob("*.rcc")):
+        audio = [found for found in read_resources(resources) if found[0].endswith((".ogg", ".wav"))]
+        sounds += [(f"{resources.stem}/{name.rsplit('/', 1)[-1]}", content) for name, content in audio]
+    for name, content in sounds:
+        file = name.rsplit("/", 1)[-1]
+        labels = [label for label, pattern in CLASSES.items() if re.fullmatch(pattern, file)]
+        places = [folders["data.foreground"] / label for label in labels]
+        if re.fullmatch(BACKGROUND, file):
+            places.append(folders["data.background"])
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
+            (place / name.replace("/", "_")).write_bytes(content)
+    folders["data.negatives"].mkdir(parents=True)
+    voice = packages / "usr/share/asterisk/sounds"
+    for path in sorted(voice.rglob("*.wav")):
+        (folders["data.negatives"] / "_".join(path.relative_to(voice).parts[1:])).write_bytes(path.read_bytes())
+    return folders
+
+
+def conditions(folders: dict[str, Path]) -> dict[str, list[str]]:
+    """Overrides of each condition."""
+    sounds = [f"{key}={path}" for key, path in folders.items() if key != "data.negatives"]
+    speech = folders["data.negatives"]
+    never_trained = [*sounds, f"data.negatives_test={speech}"]
+    return {
+        "random start": ["experiment=scratch", *never_trained],
+        "start from generated sounds": ["experiment=own", *never_trained],
+        "the same, with negatives": ["experiment=own", *sounds, f"data.negatives={speech}"],
+    }
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packages", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of every run, such as train.epochs=4")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--output", type=Path, default=Path("runs_real_sounds"))
+    options = parser.parse_args()
+    common = ["data=soundscapes", "backbone=fmn04", "seq=gru", "seq.hidden=64", *options.overrides]
+    common += [f"data.root={options.output / 'datasets'}", f"output_dir={options.output / 'runs'}"]
+    columns = ("psds1_macro", "psds1_macro_tuned", "event_f1_macro_tuned", "negatives_false_alarms_per_hour_tuned")
+    rows = []
+    for name, overrides in conditions(collect(options.packages, options.output)).items():
+        runs = [[overrides[0], *common, *overrides[1:], f"seed={seed}"] for seed in options.seeds.split(",")]
+        print(shlex.join(["efficient-sed", "train", *runs[0]]), flush=True)
+        metrics = [run_experiment(compose_run(run), show_progress=False)["metrics"] for run in runs]
+        values = [f"{statistics.mean(scores[column] for scores in metrics):.3f}" for column in columns]
+        rows.append(f"| {name} | {' | '.join(values)} |")
+        print(rows[-1], flush=True)
+    print(
+        "\n| condition | PSDS1 | tuned | event F1 tuned | false alarms an hour of speech |\n|---|---:|---:|---:|---:|"
+    )
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
