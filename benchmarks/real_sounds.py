@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="of every run, such as train.epochs=4")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--output", type=Path, default=Path("runs_real_sounds"))
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     common = ["data=soundscapes", "backbone=fmn04", "seq=gru", "seq.hidden=64", *options.overrides]
     common += [f"data.root={options.output / 'datasets'}", f"output_dir={options.output / 'runs'}"]
     columns = ("psds1_macro", "psds1_macro_tuned", "event_f1_macro_tuned", "negatives_false_alarms_per_hour_tuned")
