@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from efficient_sed.experiment.keys import all_keys
 from efficient_sed.registry import Registry
 
 
@@ -22,9 +23,11 @@ def added(registry: Registry[Any], folder: Path, module: str, source: str) -> It
     entries = dict(registry._entries)
     package.__path__.append(str(folder))
     importlib.invalidate_caches()
+    all_keys.cache_clear()
     try:
         yield
     finally:
         package.__path__.remove(str(folder))
         registry._entries = entries
+        all_keys.cache_clear()
         sys.modules.pop(f"{registry.package}.{module}", None)
