@@ -96,7 +96,8 @@ def collect(packages: Path, output: Path) -> dict[str, Path]:
     folders["data.negatives"].mkdir(parents=True)
     voice = packages / "usr/share/asterisk/sounds"
     for path in sorted(voice.rglob("*.wav")):
-        (folders["data.negatives"] / "_".join(path.relative_to(voice).parts[1:])).write_bytes(path.read_bytes())
+        if path.parent.name != "silence":
+            (folders["data.negatives"] / "_".join(path.relative_to(voice).parts[1:])).write_bytes(path.read_bytes())
     return folders
 
 
