@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from stopping import stopped_at
 
 import efficient_sed as es
 from efficient_sed.audio.augment import time as augment
@@ -26,13 +26,12 @@ from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.dataset import Batch
 from efficient_sed.data.events import KINDS, Event, Splits
 from efficient_sed.data.sets.audioset_strong import AudioSetStrongConfig
-from efficient_sed.errors import ConfigError, DataError, PreemptedError
+from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment.compose import compose_run, to_yaml
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training import augmentation
 from efficient_sed.training.augmentation import augment_batch
 from efficient_sed.training.module import SedModule
-from efficient_sed.training.progress import ProgressFile
 from efficient_sed.training.run_files import LAST_CHECKPOINT
 from efficient_sed.training.train import build_model, fit
 
@@ -211,18 +210,8 @@ def test_labels_of_weak_clips_are_not_learnt(splits: Splits, teacher: str, tmp_p
 def test_sigterm_and_resume(splits: Splits, teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config(teacher, epochs=2, sampler="balanced", draws_per_epoch=16, is_batchnorm_frozen=True)
     fit(config, splits, tmp_path / "whole", show_progress=False)
-    steps = 0
-
-    def terminate(*_: object) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == 6:
-            signal.raise_signal(signal.SIGTERM)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ProgressFile, "on_train_batch_start", terminate, raising=False)
-        with pytest.raises(PreemptedError):
-            fit(config, splits, tmp_path / "stopped", show_progress=False)
+    with stopped_at(6, monkeypatch):
+        fit(config, splits, tmp_path / "stopped", show_progress=False)
     fit(config, splits, tmp_path / "stopped", show_progress=False)
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stopping import stopped_at
 
 from efficient_sed.config.model import ClassifierConfig
 from efficient_sed.config.run import RunConfig
@@ -18,14 +18,12 @@ from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Event, Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
-from efficient_sed.errors import PreemptedError
 from efficient_sed.experiment.plan import announce
 from efficient_sed.models.weights.checkpoint import load_model
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.curves import read_curves
 from efficient_sed.training.losses import ramp_up
 from efficient_sed.training.module import SedModule
-from efficient_sed.training.progress import ProgressFile
 from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
 from efficient_sed.training.train import build_model, fit
 
@@ -136,18 +134,8 @@ def test_sigterm_and_resume(
 ) -> None:
     config = make_config(tiny_config, draws_per_epoch=12, accumulate=2)
     fit(config, splits, tmp_path / "whole", show_progress=False)
-    steps = 0
-
-    def terminate(*_: object) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == 4:
-            signal.raise_signal(signal.SIGTERM)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ProgressFile, "on_train_batch_start", terminate, raising=False)
-        with pytest.raises(PreemptedError):
-            fit(config, splits, tmp_path / "stopped", show_progress=False)
+    with stopped_at(4, monkeypatch):
+        fit(config, splits, tmp_path / "stopped", show_progress=False)
     fit(config, splits, tmp_path / "stopped", show_progress=False)
     for name in (LAST_CHECKPOINT, BEST_CHECKPOINT):
         whole, resumed = checkpoint(tmp_path / "whole", name), checkpoint(tmp_path / "stopped", name)
