@@ -1,4 +1,4 @@
-"""Whether an exported file gives PyTorch's scores, at two lengths and two batches."""
+"""Whether an exported file gives PyTorch's scores, at two lengths and two batches or the only ones that it takes."""
 
 from __future__ import annotations
 
@@ -31,23 +31,36 @@ class Scores(nn.Module):
         return output.frame_logits.sigmoid(), output.clip_logits.sigmoid()
 
 
-def example_lengths(header: Header) -> tuple[int, int]:
-    """Samples of a short waveform and of one as long as a clip; both give at least two output frames."""
+def example_lengths(header: Header) -> tuple[int, ...]:
+    """Samples of a short waveform and of one as long as a clip; both give at least two output frames.
+
+    Of a file that takes one length, that one.
+    """
+    if header.fixed_samples is not None:
+        return (header.fixed_samples,)
     least = max(header.min_samples, header.first_frame_samples + (header.stride + 1) * header.hop_length)
     clip = max(round(header.clip_seconds * header.sample_rate), 3 * least)
     return max(least, int(clip * SHORT_SHARE)), clip
 
 
-def create_example(model: SedModel, header: Header, batch: int, num_samples: int) -> Tensor:
-    """An input from noise that grows out of digital silence.
+def example_batches(header: Header) -> tuple[int, ...]:
+    """Numbers of inputs that are tried at once."""
+    return BATCHES if header.batch_size is None else (header.batch_size,)
 
-    Returns:
-        Waveforms (batch, num_samples), or their spectrograms if the file takes these.
-    """
+
+def create_example(model: SedModel, header: Header, batch: int, num_samples: int) -> Tensor:
+    """An input from noise that grows out of digital silence; see `as_input`."""
     noise = torch.randn(batch, num_samples, generator=torch.Generator().manual_seed(num_samples))
-    waveform = noise * torch.linspace(-0.05, 0.3, num_samples).relu()
+    return as_input(model, header, noise * torch.linspace(-0.05, 0.3, num_samples).relu())
+
+
+def as_input(model: SedModel, header: Header, waveform: Tensor) -> Tensor:
+    """Waveforms (batch, samples) as a file takes them: as they are, or as spectrograms (batch, 1, mel_bins, frames)."""
+    if header.input == "waveform":
+        return waveform
     with torch.no_grad():
-        return waveform if header.input == "waveform" else model.frontend(waveform)
+        spectrogram: Tensor = model.frontend(waveform)
+        return spectrogram
 
 
 def largest_difference(model: SedModel, header: Header, content: bytes, engine: str) -> float:
@@ -69,7 +82,7 @@ def largest_difference(model: SedModel, header: Header, content: bytes, engine: 
     reference = Scores(model, header.input == "waveform")
     differences = []
     for num_samples in example_lengths(header):
-        for batch in BATCHES:
+        for batch in example_batches(header):
             x = create_example(model, header, batch, num_samples)
             with torch.no_grad():
                 expected = reference(x)

@@ -14,7 +14,12 @@ from efficient_sed.postprocessing.carried import Postprocessing
 
 
 class ExportedModel:
-    """An exported model with waveform input as a `Detector`.
+    """An exported model as a `Detector`.
+
+    A file that takes inputs of one length is given silence behind a shorter waveform; the scores of the frames that lie
+    in it are left out. So scores are those of the PyTorch model for the waveform with that silence, not for the
+    waveform alone, whose network sees other borders: they differ in recordings shorter than a clip and, where `Stream`
+    has less than a clip yet, at its begin. The windows of a longer recording are whole clips, padded or not for both.
 
     Args:
         path: The file.
@@ -71,14 +76,14 @@ class ExportedModel:
     def _run(self, outputs: list[str], waveform: np.ndarray) -> list[np.ndarray]:
         is_float = isinstance(waveform, np.ndarray) and waveform.dtype.kind == "f"
         check_waveform(waveform, np.ndarray, self.min_samples, is_float=is_float)
-        if self.header.max_samples is not None and waveform.shape[1] > self.header.max_samples:
+        longest = self.header.longest_samples
+        if longest is not None and waveform.shape[1] > longest:
             raise ShapeError(
-                f"waveform must have at most {self.header.max_samples} samples, got {waveform.shape[1]}; "
-                "score longer audio in windows"
+                f"waveform must have at most {longest} samples, got {waveform.shape[1]}; score longer audio in windows"
             )
-        clips = np.split(
-            np.ascontiguousarray(waveform, dtype=np.float32), len(waveform)
-        )  # at once they take a quarter longer on a CPU
+        padding = 0 if self.header.fixed_samples is None else self.header.fixed_samples - waveform.shape[1]
+        padded = np.pad(waveform.astype(np.float32), ((0, 0), (0, padding)))
+        clips = np.split(padded, len(padded))  # at once they take a quarter longer on a CPU
         given = list(zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True))
         scores = [np.concatenate(pieces) for pieces in given]
         shapes = {

@@ -17,7 +17,7 @@ from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
 
-FORMAT = "efficient_sed_onnx/1"
+FORMAT = "efficient_sed/2"
 FORMAT_KEY = "format"
 MAX_RATE = 1_000_000
 FRAME_SCORES, CLIP_SCORES = "frame_scores", "clip_scores"
@@ -56,6 +56,10 @@ class Header:
     efficient_sed_version: str
     max_samples: int | None = None
     """Longest waveform that it takes; None for any."""
+    fixed_samples: int | None = None
+    """Length of every input, in samples of sound; None for any. A file with "mel" takes their spectrogram."""
+    batch_size: int | None = None
+    """Inputs that it takes at once; None for any number."""
     precision: str = EXACT
     """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
     params: int | None = None
@@ -104,8 +108,10 @@ class Header:
             self.clip_seconds,
             f"above 0, at most {MAX_CLIP_SECONDS}",
         )
-        fits = self.min_samples <= round(self.clip_seconds * self.sample_rate) <= (self.max_samples or math.inf)
-        require(fits, "metadata.clip_seconds", self.clip_seconds, f"{self.min_samples} to {self.max_samples} samples")
+        fits = self.min_samples <= self.clip_samples <= (self.longest_samples or math.inf)
+        allowed = f"{self.min_samples} to {self.longest_samples} samples"
+        require(fits, "metadata.clip_seconds", self.clip_seconds, allowed)
+        require(self.batch_size in (None, 1), "metadata.batch_size", self.batch_size, "null or 1")
         require(
             self.median_frames >= 1 and self.median_frames % 2 == 1,
             "metadata.median_frames",
@@ -128,8 +134,27 @@ class Header:
         """The grid of its output frames."""
         return FrameGrid(self.sample_rate, self.hop_length, self.stride, self.first_frame_samples)
 
+    @property
+    def clip_samples(self) -> int:
+        """Samples of a clip."""
+        return round(self.clip_seconds * self.sample_rate)
+
+    @property
+    def longest_samples(self) -> int | None:
+        """Samples of the longest sound that goes through it at once; None for any."""
+        return self.max_samples if self.fixed_samples is None else self.fixed_samples
+
+    @property
+    def takes(self) -> str:
+        """How many inputs of which length it takes at once, for messages."""
+        batch = "any batch" if self.batch_size is None else f"batch {self.batch_size}"
+        if self.fixed_samples is not None:
+            return f"{batch} of {self.fixed_samples / self.sample_rate:g} s"
+        longest = "length" if self.max_samples is None else f"up to {self.max_samples / self.sample_rate:g} s"
+        return f"{batch} and {longest if self.batch_size is None else f'any {longest}'}"
+
     def to_metadata(self) -> dict[str, str]:
-        """Keys and values as ONNX keeps them."""
+        """Keys and values, all text."""
         values = {
             key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             for key, value in dataclasses.asdict(self).items()
@@ -150,10 +175,11 @@ def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
     found = metadata.get(FORMAT_KEY)
     if found is None:
         raise CheckpointError(
-            f"{path}: has no metadata of this package; make it by: efficient-sed export MODEL --format onnx"
+            f"{path}: has no metadata of this package; make it by: efficient-sed export MODEL --format FORMAT"
         )
     if found != FORMAT:
-        raise CheckpointError(f"{path}: format {found!r} is not known here; this version reads {FORMAT}")
+        advice = f"this version reads {FORMAT}; make it again by: efficient-sed export MODEL --format FORMAT"
+        raise CheckpointError(f"{path}: format {found!r} is not known here; {advice}")
     try:
         return _from_metadata(metadata)
     except (ConfigError, ValueError) as error:

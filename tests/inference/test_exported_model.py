@@ -105,10 +105,11 @@ def change(source: Path, target: Path, metadata: dict[str, str | None]) -> Path:
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"format": None}, "has no metadata of this package; make it by: efficient-sed export MODEL --format onnx"),
+        ({"format": None}, "has no metadata of this package; make it by: efficient-sed export MODEL --format FORMAT"),
         (
-            {"format": "efficient_sed_onnx/2"},
-            "format 'efficient_sed_onnx/2' is not known here; this version reads efficient_sed_onnx/1",
+            {"format": "efficient_sed_onnx/1"},
+            "format 'efficient_sed_onnx/1' is not known here; this version reads efficient_sed/2; make it again by: "
+            "efficient-sed export MODEL --format FORMAT",
         ),
         ({"classes": None}, "its metadata does not describe a model of this version (metadata.classes is missing"),
         ({"classes": "dog"}, "its metadata does not describe a model of this version (Expecting value"),

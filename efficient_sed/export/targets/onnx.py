@@ -71,7 +71,9 @@ class OnnxTarget(ExportTarget):
         onnx.helper.set_model_props(graph, header.to_metadata())
         return bytes(graph.SerializeToString())
 
-    def quantise(self, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header) -> bytes:
+    def quantise(
+        self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
+    ) -> bytes:
         """See `ExportTarget.quantise`."""
         from efficient_sed.export.quantise import quantise
 
