@@ -67,7 +67,7 @@ def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
                 if row["micro_batch"] is None
                 else f"{row['batch_size']} by {min(row['micro_batch'], row['batch_size'])}"
             )
-            forms = {"peak_memory_mb": ".0f", "max_score_difference": ".0e", "joules_per_clip": ".3g"}
+            forms = {"peak_memory_mb": ".0f", "max_score_difference": ".0e", "energy_j_per_clip": ".3g"}
             others = (_number(row[key], form) for key, form in forms.items())
             precision = f"{row['precision']} autocast" if row["autocast"] else row["precision"]
             rate = f"{row['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in row["iqr"])

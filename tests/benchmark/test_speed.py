@@ -53,7 +53,7 @@ def test_rows(model: SedModel) -> None:
     for row in rows:
         assert row.keys() == {field.name for field in dataclasses.fields(Speed)}
         assert row["micro_batch"] == (MICRO_BATCH if row["mode"] == "fused" else None)
-        assert (row["threads"], row["processes"], row["joules_per_clip"], row["autocast"]) == (
+        assert (row["threads"], row["processes"], row["energy_j_per_clip"], row["autocast"]) == (
             1,
             1,
             None,
