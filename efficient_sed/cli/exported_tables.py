@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from efficient_sed.benchmark.clock import ENERGY
+from efficient_sed.cli.energy_notes import energy_notes
 from efficient_sed.machine.environment import cpu_name
 
 if TYPE_CHECKING:  # it needs PyTorch, which a board that measures does without
@@ -18,6 +20,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="What it costs, exported", title_justify="left", caption_justify="left")
     for column in (
         "model", "precision", "engine", "score", "parameters", "MACs", "clips/s", "quartiles", "ms a clip", "95 %",
+        "J a clip",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column in ("model", "precision", "engine") else "right")
     for record in records:
@@ -38,6 +41,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
             *rate,
             f"{latency['ms']:.1f}",
             f"{latency['p95_ms']:.1f}",
+            "" if costs[ENERGY] is None else f"{costs[ENERGY]:.3g}",
         )
     costs_of_all = [record["complexity"] for record in records]
     measured = sorted(
@@ -48,7 +52,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
         for record in records
         if (peak := record["complexity"]["peak_memory_mb"]) is not None
     ]
-    table.caption = "; ".join(measured + memory)
+    table.caption = "; ".join([*measured, *memory, *energy_notes(records)])
     return table
 
 

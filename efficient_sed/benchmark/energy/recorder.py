@@ -34,7 +34,7 @@ class EnergyRecorder:
         self.missing: dict[str, str] = {}
         self._meters: dict[str, Meter] = {}
         self._start: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self._lock, self._ended = threading.Lock(), threading.Event()
         for part in parts:
             try:
                 self._meters[part] = open_meter(part, gpus)
