@@ -9,7 +9,6 @@ import torch
 
 from efficient_sed.benchmark.energy.recorder import EnergyRecorder, total
 
-J_PER_KWH = 3.6e6
 UNKNOWN = "what was trained before an interruption was not measured"
 
 
@@ -51,14 +50,8 @@ class EnergyUse(pl.Callback):
         return {part: total({"before": before.get(part), "now": joules}) for part, joules in now.items()}
 
     def facts(self) -> dict[str, Any]:
-        """What a result says of it; null where a part could not be measured, with the reason."""
-        missing = {part: self._recorder.missing.get(part, UNKNOWN) for part, used in self._used.items() if used is None}
-        return {
-            "energy_kwh": _kwh(total(self._used)),
-            "energy_kwh_by_part": {part: _kwh(used) for part, used in self._used.items()},
-            "energy_method": self._recorder.method,
-            "energy_missing": missing,
-        }
+        """What a result says of it."""
+        return self._recorder.facts(self._used, UNKNOWN)
 
     def state_dict(self) -> dict[str, Any]:
         """Joules of each part, for a resume."""
@@ -67,7 +60,3 @@ class EnergyUse(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the joules before an interruption."""
         self._before = dict(state_dict["joules"])
-
-
-def _kwh(joules: float | None) -> float | None:
-    return None if joules is None else joules / J_PER_KWH

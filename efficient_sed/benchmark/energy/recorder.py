@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from efficient_sed.benchmark.clock import Key, seconds_of
 from efficient_sed.benchmark.energy.contract import Meter, NoMeterError, Part, open_meter, reason_of
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 FROZEN = "the counter of energy did not move"
+J_PER_KWH = 3.6e6
 
 
 class EnergyRecorder:
@@ -71,6 +72,20 @@ class EnergyRecorder:
         """Joules of all parts together since the recorder was made; None if one cannot be read."""
         return total(self.joules_by_part())
 
+    def facts(self, joules: Mapping[str, float | None], unknown: str = "") -> dict[str, Any]:
+        """What a result says of energy: null where a part could not be measured, with the reason.
+
+        Args:
+            joules: Of each part.
+            unknown: Why a part may be None that can be read.
+        """
+        return {
+            "energy_kwh": _kwh(total(joules)),
+            "energy_kwh_by_part": {part: _kwh(used) for part, used in joules.items()},
+            "energy_method": self.method,
+            "energy_missing": {part: self.missing.get(part, unknown) for part, used in joules.items() if used is None},
+        }
+
     def _read(self) -> dict[str, float]:
         with self._lock:
             return {part: value for part in tuple(self._meters) if (value := self._read_one(part)) is not None}
@@ -105,6 +120,10 @@ def total(joules: Mapping[str, float | None]) -> float | None:
     """Sum over parts; None if one is not known."""
     known = [value for value in joules.values() if value is not None]
     return sum(known) if len(known) == len(joules) else None
+
+
+def _kwh(joules: float | None) -> float | None:
+    return None if joules is None else joules / J_PER_KWH
 
 
 class Blocks(NamedTuple):
