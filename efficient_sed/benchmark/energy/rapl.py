@@ -37,8 +37,8 @@ class Rapl(Meter):
         zones = sorted(zone for zone, name in names.items() if name.startswith("package") or name == "dram")
         if not zones:
             raise NoMeterError(
-                f"there is no package below {POWERCAP}/intel-rapl:*: no Linux, a virtual machine, or a processor "
-                "that Linux reads no energy of"
+                f"{POWERCAP}/intel-rapl:* has no processor package: a virtual machine, no Linux, or a processor "
+                "that does not count its energy"
             )
         num_packages = sum(names[zone] != "dram" for zone in zones)
         dram = " and DRAM" if num_packages < len(zones) else ""
