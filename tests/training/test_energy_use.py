@@ -37,8 +37,8 @@ def train(powercap: Powercap, epochs: int, resumed: Path | None = None) -> Energ
     model.val_dataloader = lambda: torch.utils.data.DataLoader(torch.zeros(1, 32))  # type: ignore[method-assign]
     model.train_dataloader = lambda: torch.utils.data.DataLoader(torch.zeros(STEPS, 32))  # type: ignore[method-assign]
     trainer = pl.Trainer(
-        default_root_dir=powercap.folder.parent, max_epochs=epochs, accelerator="cpu", callbacks=[Uses(), energy], logger=False,
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+        default_root_dir=powercap.folder.parent, max_epochs=epochs, accelerator="cpu", callbacks=[Uses(), energy],
+        logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
     trainer.fit(model, ckpt_path=resumed, weights_only=True)
     trainer.save_checkpoint(powercap.folder.parent / "last.ckpt")
