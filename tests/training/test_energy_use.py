@@ -16,6 +16,7 @@ from efficient_sed.benchmark.energy.recorder import J_PER_KWH
 from efficient_sed.training.energy import UNKNOWN, EnergyUse
 
 STEPS, JOULES = 3, 360.0
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Lightning says of a training that is this small
 
 
 @pytest.fixture
@@ -49,7 +50,6 @@ def kwh(epochs: int) -> Any:
     return pytest.approx(epochs * STEPS * JOULES / J_PER_KWH)
 
 
-@pytest.mark.filterwarnings("ignore:.*(num_workers|tensorboard|batch_size|log_every|eagerly).*")
 def test_the_whole_fit_is_measured_and_a_resume_adds(powercap: Powercap) -> None:
     facts = train(powercap, 1).facts()
     assert (facts["energy_kwh"], facts["energy_method"], facts["energy_missing"]) == (kwh(1), "RAPL, 1 package", {})
@@ -57,7 +57,6 @@ def test_the_whole_fit_is_measured_and_a_resume_adds(powercap: Powercap) -> None
     assert (facts["energy_kwh"], facts["energy_kwh_by_part"]) == (kwh(3), {"CPU": kwh(3)})
 
 
-@pytest.mark.filterwarnings("ignore:.*(num_workers|tensorboard|batch_size|log_every|eagerly).*")
 def test_what_was_not_measured_before_is_not_known_later(powercap: Powercap) -> None:
     checkpoint = powercap.folder.parent / "last.ckpt"
     train(powercap, 1)
