@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.benchmark.clock import ENERGY, Key, Pace, summarise, take_turns
-from efficient_sed.benchmark.energy.recorder import EnergyRecorder, time_blocks
+from efficient_sed.benchmark.energy.blocks import time_blocks
+from efficient_sed.benchmark.energy.recorder import EnergyRecorder
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.engines.contract import Engine, default_engine, open_engine
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, read_header

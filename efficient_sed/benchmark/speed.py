@@ -32,7 +32,7 @@ from efficient_sed.benchmark._modes import Forward, Variant, captured, create_fo
 from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors
 from efficient_sed.benchmark.clock import ENERGY, MEASURED, WARM_UP, Key, summarise, take_turns
-from efficient_sed.benchmark.energy.recorder import time_blocks
+from efficient_sed.benchmark.energy.blocks import time_blocks
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.memory import memory_of
 from efficient_sed.config.benchmark import BenchmarkConfig
