@@ -14,8 +14,9 @@ from fake_gpu import fake_gpu
 from fake_meters import MOST_UJ, NotSupportedError, Powercap, fake_nvml
 
 from efficient_sed.benchmark.energy import nvml, rapl
+from efficient_sed.benchmark.energy.blocks import FROZEN, time_blocks
 from efficient_sed.benchmark.energy.contract import Meter, NoMeterError, open_meter
-from efficient_sed.benchmark.energy.recorder import FROZEN, EnergyRecorder, time_blocks, total
+from efficient_sed.benchmark.energy.recorder import EnergyRecorder, total
 from efficient_sed.registry import METERS
 
 TWO_SOCKETS = {
