@@ -22,7 +22,7 @@ from efficient_sed.cli.detect_targets import (
     text_format_of,
 )
 from efficient_sed.cli.detect_uncertain import check_output, check_uncertain, write_uncertain
-from efficient_sed.cli.options import add_detector, chosen_model
+from efficient_sed.cli.options import add_detector, add_truth_format, chosen_model
 from efficient_sed.cli.parser import Commands
 from efficient_sed.errors import ConfigError, PreemptedError
 from efficient_sed.postprocessing.thresholds import AUTO
@@ -107,17 +107,15 @@ def add_parser(commands: Commands) -> None:
         metavar="PATH",
         help="annotations in any format, drawn on that page beside the detected events",
     )
+    add_truth_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Detect events in all recordings; those that cannot be read are named, and the others kept."""
     from efficient_sed.inference.detect_options import DetectOptions
 
-    if options.overwrite and not (options.output or options.plot or options.report or options.clips):
-        raise ConfigError("--overwrite belongs to --output, --plot, --report or --clips")
     check_uncertain(options)
-    if options.truth and not options.report:
-        raise ConfigError("--truth belongs to --report")
+    _check_pairs(options)
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
     detect_options = DetectOptions(
@@ -153,6 +151,15 @@ def run(options: argparse.Namespace) -> int:
         kept = f"; {len(finished)} were finished before (--overwrite makes them anew)" if finished else ""
         print(f"wrote {num_written} files into {folder}{kept}", file=sys.stderr)
     return EXIT_UNREADABLE if unreadable or damaged else 0
+
+
+def _check_pairs(options: argparse.Namespace) -> None:
+    """Raise a ConfigError for an option without the one that it belongs to."""
+    if options.overwrite and not (options.output or options.plot or options.report or options.clips):
+        raise ConfigError("--overwrite belongs to --output, --plot, --report or --clips")
+    for option, needed in (("truth", "report"), ("truth_format", "truth")):
+        if getattr(options, option) and not getattr(options, needed):
+            raise ConfigError(f"--{option.replace('_', '-')} belongs to --{needed}")
 
 
 def _places(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
@@ -274,4 +281,6 @@ def _truth(options: argparse.Namespace, recording: Recording) -> tuple[Event, ..
     """True events of the recording that the page is about."""
     from efficient_sed.data.annotations.truth import read_truth
 
-    return None if options.truth is None else read_truth(options.truth, recording.name, recording.duration_s)
+    if options.truth is None:
+        return None
+    return read_truth(options.truth, recording.name, recording.duration_s, options.truth_format)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from efficient_sed.benchmark.clock import ENERGY
+from efficient_sed.cli.energy_notes import energy_notes
 from efficient_sed.machine.environment import cpu_name
 
 if TYPE_CHECKING:  # it needs PyTorch, which a board that measures does without
@@ -18,7 +20,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="What it costs, exported", title_justify="left", caption_justify="left")
     for column in (
         "model", "precision", "engine", "score", "parameters", "MACs", "clips/s", "quartiles", "ms a clip", "95 %",
-        "self-test",
+        "self-test", "J a clip",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column in ("model", "precision", "engine") else "right")
     for record in records:
@@ -40,6 +42,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
             f"{latency['ms']:.1f}",
             f"{latency['p95_ms']:.1f}",
             f"{record['self_test']['difference']:.0e}",
+            "" if costs[ENERGY] is None else f"{costs[ENERGY]:.3g}",
         )
     costs_of_all = [record["complexity"] for record in records]
     measured = sorted(
@@ -51,7 +54,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
         if (peak := record["complexity"]["peak_memory_mb"]) is not None
     ]
     test = "self-test: largest difference from PyTorch's scores, as a share of the highest one"
-    table.caption = "; ".join([*measured, *memory, test])
+    table.caption = "; ".join([*measured, *memory, test, *energy_notes(records)])
     return table
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from efficient_sed.errors import ConfigError
 from efficient_sed.inference.engines.contract import engines_for, exported_suffixes
 from efficient_sed.postprocessing.thresholds import AUTO
+from efficient_sed.registry import ANNOTATION_FORMATS
 
 OVERRIDES_HELP = "settings of the run, such as: seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
 OPTION_OF = {
@@ -31,6 +32,13 @@ SCORING_KEYS = ("train.batch_size", "train.accelerator")
 def add_overrides(parser: argparse.ArgumentParser, text: str, metavar: str = "key=value") -> None:
     """Add the `key=value` words of a command."""
     parser.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=text)
+
+
+def add_truth_format(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the format of annotations which would be recognised as another."""
+    formats = ANNOTATION_FORMATS.names()
+    words = "format of --truth (default: recognised by its content)"
+    parser.add_argument("--truth-format", choices=formats, metavar="F", help=f"{words}: {', '.join(formats)}")
 
 
 def check_scoring_overrides(command: str, overrides: Sequence[str]) -> set[str]:

@@ -84,6 +84,12 @@ class EvaluationConfig(PsdsConfig):
     """Classes with fewer events in the validation part than this share the value that suits all classes together; 1 or
     more."""
 
+    baseline_training_kwh: float | None = None
+    """Energy in kWh of the training of a baseline on this machine, above 0. With it a result has DCASE's
+    energy-weighted PSDS: PSDS times the baseline's energy over that of the run's own training. Default null: none."""
+    baseline_test_kwh: float | None = None
+    """The same of the energy in kWh that the baseline takes to score the test part, above 0."""
+
     key_prefix: ClassVar[str] = "evaluation."
 
     def __post_init__(self) -> None:
@@ -95,6 +101,9 @@ class EvaluationConfig(PsdsConfig):
             self._require(0 < getattr(self, name) <= 1, name, "above 0, at most 1")
         self._require(2 <= self.tune_folds <= MAX_FOLDS, "tune_folds", f"2 to {MAX_FOLDS}")
         self._require(self.min_events >= 1, "min_events", "1 or more")
+        for name in ("baseline_training_kwh", "baseline_test_kwh"):
+            kwh = getattr(self, name)
+            self._require(kwh is None or 0 < kwh < math.inf, name, "kWh, above 0, or null")
         for name in ("metrics", "postprocessing", "event_postprocessing"):
             names = getattr(self, name)
             require(len(names) > 0, f"evaluation.{name}", "[]", "at least one name")

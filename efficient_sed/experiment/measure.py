@@ -23,6 +23,7 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.checks import check_length
+from efficient_sed.experiment.energy import energy_weighted
 from efficient_sed.experiment.facts import describe_measuring, save_run_model
 from efficient_sed.experiment.result_file import write_result
 from efficient_sed.experiment.score import score_part
@@ -72,6 +73,8 @@ def evaluate_again(
     device = choose_device(config.train.accelerator, "train.accelerator")
     tuning = tune_run(model.to(device), splits, config)
     metrics = score_part(model, splits, config, "test", folder)
+    used_kwh = result["training"].get("energy_kwh")  # not in results of early versions
+    metrics |= energy_weighted(metrics, "training", used_kwh, config.evaluation.baseline_training_kwh)
     environment = describe_environment(device_name(device))
     save_run_model(model, config, folder, {**result, "tuning": tuning})
     return _updated(result, "evaluation", config.evaluation, environment, folder, metrics=metrics, tuning=tuning)

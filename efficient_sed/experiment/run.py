@@ -15,6 +15,7 @@ from efficient_sed.data.subsets import check_subsets
 from efficient_sed.errors import CheckpointError
 from efficient_sed.experiment.checks import check_events, check_lengths, warn_of_mistakes
 from efficient_sed.experiment.compose import to_yaml
+from efficient_sed.experiment.energy import energy_weighted
 from efficient_sed.experiment.extend import with_initial_classes
 from efficient_sed.experiment.facts import describe_measuring, describe_run, save_run_model
 from efficient_sed.experiment.folders import CONFIG_FILE, MANIFEST_FILE, locked_folder, run_folder, unwritable
@@ -91,6 +92,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     _draw_curves(folder)
     tuning = tune_run(model, splits, config)
     metrics = score_part(model, splits, config, "test", folder)
+    metrics |= energy_weighted(metrics, "training", training["energy_kwh"], config.evaluation.baseline_training_kwh)
     facts = describe_run(config, splits, training, next(model.parameters()).device)
     result = {
         **facts,

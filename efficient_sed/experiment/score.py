@@ -9,12 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from efficient_sed.benchmark.energy.recorder import EnergyRecorder
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.dataset import EvaluationWindows
 from efficient_sed.data.events import Splits
 from efficient_sed.data.extension import extend_splits
 from efficient_sed.data.subsets import scorable
 from efficient_sed.errors import ConfigError
+from efficient_sed.experiment.energy import energy_weighted
 from efficient_sed.experiment.facts import describe_data
 from efficient_sed.experiment.folders import fold_of_config
 from efficient_sed.inference.engines.contract import is_exported
@@ -41,7 +45,8 @@ def score_part(
     """Metrics of the configured task on one part of a data set.
 
     Event scores, where the data have them, use a threshold that is tuned on the validation part. With the test part,
-    false alarms are counted on the data's negatives.
+    false alarms are counted on the data's negatives. "energy" is that of the machine while the part is read, scored and
+    its metrics are computed.
 
     Args:
         model: With the classes of the data.
@@ -62,19 +67,30 @@ def score_part(
         "on_error": config.data.on_error,
         "postprocessing": tuned,
     }
-    metrics = evaluate_model(
-        model,
-        windows_of(model, splits, config, part),
-        task=config.task,
-        config=config.evaluation,
-        tuning=windows_of(model, splits, config, "validation") if config.has_event_scores else None,
-        folder=folder,
-        inspect=None if report is None else partial(report.write, config=config.evaluation),
-        **how,
-    )
+    with EnergyRecorder.of_machine(_gpus(model)) as energy:
+        metrics = evaluate_model(
+            model,
+            windows_of(model, splits, config, part),
+            task=config.task,
+            config=config.evaluation,
+            tuning=windows_of(model, splits, config, "validation") if config.has_event_scores else None,
+            folder=folder,
+            inspect=None if report is None else partial(report.write, config=config.evaluation),
+            **how,
+        )
+        metrics["energy"] = energy.facts(energy.joules_by_part())
+    if part == "test":
+        kwh, baseline_kwh = metrics["energy"]["energy_kwh"], config.evaluation.baseline_test_kwh
+        metrics |= energy_weighted(metrics, "test", kwh, baseline_kwh)
     if part == "test" and splits.negatives and config.task == "detection":
         metrics |= score_negatives(model, windows_of(model, splits, config, "negatives"), **how)
     return metrics
+
+
+def _gpus(model: SedModel | ExportedModel) -> list[torch.device]:
+    """Those that a model lies on."""
+    device = None if isinstance(model, ExportedModel) else next(model.parameters()).device
+    return [] if device is None or device.type == "cpu" else [device]
 
 
 def _tuned(model: SedModel | ExportedModel, splits: Splits, config: RunConfig) -> Postprocessing | None:

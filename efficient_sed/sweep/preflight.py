@@ -85,7 +85,7 @@ def _check_models(points: Sequence[GridPoint], splits: Splits) -> None:
     for names, task, backbone in teachers:
         if names:
             ModelConfig(names, task).build(splits.classes, frame_grid(backbone))
-    starts = dict.fromkeys((point.config.backbone, point.config.seq, point.config.train.init_from) for point in points)
-    for backbone, head, name in starts:
-        if name is not None:
-            load_initial_model(SedModel(ModelSpec(backbone, head, splits.classes)), name)
+    starts = {_start_key(point): point.config for point in points if point.config.train.init_from is not None}
+    for config in starts.values():
+        spec = ModelSpec(config.backbone, config.seq, splits.classes, config.classifier.pooling)
+        load_initial_model(SedModel(spec), str(config.train.init_from))

@@ -28,6 +28,7 @@ from efficient_sed.training.callbacks import (
     StopOnSignal,
     TrainingBar,
 )
+from efficient_sed.training.energy import EnergyUse
 from efficient_sed.training.guards import (
     configure_logging,
     keyboard_interrupts,
@@ -94,8 +95,8 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         frozen_stages = None if train.is_backbone_frozen else train.frozen_stages
         data.num_workers = choose_workers(data.training, model, device, train.devices, frozen_stages)
     check_checkpoints(run_folder)
-    best, timer, idle = _best_checkpoint(module, run_folder), EpochTimer(), IdleShare()
-    callbacks = [*_callbacks(module, run_folder, best, timer, show_progress=show_progress), idle]
+    best, timer, idle, energy = _best_checkpoint(module, run_folder), EpochTimer(), IdleShare(), EnergyUse()
+    callbacks = [*_callbacks(module, run_folder, best, timer, show_progress=show_progress), idle, energy]
     with without_warnings():
         trainer = build_trainer(config, run_folder, callbacks, show_progress=show_progress)
         _train(trainer, module, data, run_folder)
@@ -104,7 +105,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     _check_validated(run_folder, best)
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
     model = load_model(str(kept_checkpoint(config, run_folder))).to(device)
-    return model, _facts(module, data, trainer, best, timer) | {"idle_share": idle.idle_share}
+    return model, _facts(module, data, trainer, best, timer) | {"idle_share": idle.idle_share} | energy.facts()
 
 
 def _best_checkpoint(module: SedModule, run_folder: Path) -> MovableCheckpoint:

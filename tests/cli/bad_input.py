@@ -287,6 +287,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "npz for its scores",
         ),
         ("{d}/a.wav --truth {d}/test.tsv --model {model}", "--truth belongs to --report"),
+        ("{d}/a.wav --truth-format tsv --model {model}", "--truth-format belongs to --truth"),
         (
             "{d}/a.wav --report a.html --truth {d}/test.tsv --model {model}",
             "{d}/test.tsv: 'a.wav' is no recording in it; did you mean 'c.wav'? allowed: c.wav; if it has no events, "

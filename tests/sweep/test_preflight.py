@@ -17,7 +17,8 @@ from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
-from efficient_sed.registry import BACKBONES
+from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.sweep.grid import expand_grid
 from efficient_sed.sweep.preflight import check_points
 
@@ -100,6 +101,17 @@ def test_teachers_are_held_against_each_backbone_s_own_grid(
             == status
         )
     assert "the model's 0.04 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pooling", ["attention", "linear_softmax"])
+def test_a_start_has_the_pooling_of_its_run(
+    pooling: str, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
+    backbone, head = BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")()
+    es.save_model(SedModel(ModelSpec(backbone, head, tiny_data.classes, pooling)), tmp_path / "start.safetensors")
+    rest = ["backbone=fmn04", "seq=none", f"train.init_from={tmp_path}/start.safetensors"]
+    data = [f"data.root={tiny_config.root}", *small_data(tiny_config), f"output_dir={tmp_path}/runs"]
+    assert len(check_points(expand_grid([*data, *rest, f"classifier.pooling={pooling}"]))) == 1
 
 
 def test_a_start_for_one_of_two_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
