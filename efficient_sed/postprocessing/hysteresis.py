@@ -16,6 +16,7 @@ from efficient_sed.registry import POSTPROCESSING
 
 PLAIN_S = 5e-6  # a score, where the loops are not compiled
 
+
 @POSTPROCESSING.register("hysteresis")
 @dataclass(frozen=True)
 class Hysteresis(Method):
