@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 MOST_PLAIN_S = 0.3
@@ -61,4 +62,5 @@ class CompiledLater(Generic[P, R]):
         return cast(Any, self.compiled)._numba_type_
 
     def __call__(self, *arguments: P.args, **options: P.kwargs) -> R:
+        """The function's result."""
         return (self.compiled if is_worth_compiling(0) else self.plain)(*arguments, **options)

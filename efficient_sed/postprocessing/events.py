@@ -93,7 +93,7 @@ def _runs_within(scores: np.ndarray, levels: np.ndarray) -> Runs:
     level, column, border = (found.reshape(-1, 2).T for found in np.nonzero(reached[..., 1:] != reached[..., :-1]))
     places = (border + column * num_frames).T.ravel()
     peak = np.maximum.reduceat(np.append(scores, scores.dtype.type(0)), places)[::2] if len(places) else scores[0, :0]
-    return Runs(level[0], column[0], *border, peak)
+    return Runs(level[0], column[0], border[0], border[1], peak)
 
 
 def find_all_runs(scores: np.ndarray, thresholds: Sequence[Threshold] | np.ndarray) -> Runs:
