@@ -17,6 +17,7 @@ from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
+from efficient_sed.experiment.result_file import RESULT_FILE
 from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.sweep.grid import expand_grid
@@ -133,3 +134,13 @@ def test_data_with_one_content_in_two_places_are_one_training(tiny_config: Synth
         (point.config.seed, point.config.data) for point in points[:2]
     ]
     assert len({point.folder for point in checked}) == 2
+
+
+def test_what_a_finished_run_learnt_from_may_be_gone(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    typed = [f"data.root={tiny_config.root}", *small_data(tiny_config), "backbone=fmn04", "seq=none"]
+    points = expand_grid([*typed, f"train.teacher={tmp_path}/gone.safetensors", f"output_dir={tmp_path}/runs"])
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors"):
+        check_points(points)
+    points[0].folder.mkdir(parents=True)
+    (points[0].folder / RESULT_FILE).touch()
+    assert [point.folder for point in check_points(points)] == [points[0].folder]

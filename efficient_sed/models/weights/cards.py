@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from efficient_sed.models.sed import Provenance
 
 logger = logging.getLogger(__name__)
-DEFAULT_DETECTOR = "fmn04+tf-128_synthetic"
+DEFAULT_DETECTOR = "fmn10+tf-256_strong"
+"""Of real sounds; what detects where no model is named."""
+SYNTHETIC_DETECTOR = "fmn04+tf-128_synthetic"
+"""Ships with the package, and hears nothing of the real world."""
 
 
 @dataclass(frozen=True)

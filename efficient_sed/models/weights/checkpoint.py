@@ -162,10 +162,10 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
     has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
     classes = stored.classes if not has_new_classifier or num_classes is None else default_classes(num_classes)
     spec = ModelSpec(stored.backbone, wanted, classes, stored.pooling)
-    state = rename_released(held, stored)
     if not has_new_head:  # one that was typed may be as large as one likes
-        _check_size(spec, state, path)
+        _check_size(spec, held, path)
     model = SedModel(spec)
+    state = rename_released(held, stored, None if has_new_head else (model.backbone, model.sequence))
     if has_new_classifier:
         state = _with_new_parts(state, model, path, stored, has_new_head=has_new_head)
     elif header is None:

@@ -22,20 +22,28 @@ CLIP_LAYER = "classifier.weak."
 _Rules = list[tuple[str, str, Sequence[tuple[str, str | None]]]]
 
 
-def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
+def rename_released(
+    state: Mapping[str, Tensor], spec: ModelSpec, parts: tuple[Backbone, SequenceHead] | None = None
+) -> dict[str, Tensor]:
     """Keys in our names.
 
     The released files spell them with `net.` or `model.` before, or plainly with `model.` and perhaps a name for the
     backbone.
+
+    Args:
+        state: Weights by key.
+        spec: Of the model that they are of.
+        parts: That model's; default None, made without memory, for which PyTorch imports for a second.
     """
     if any(key.startswith("classifier.") and key.count(".") == 2 for key in state) and not any(
         "seq_model" in key or "strong_head" in key for key in state
     ):
         return dict(state)
-    with torch.device("meta"):
-        backbone = spec.backbone.build()
-        sequence = spec.seq.build(backbone.out_dim)
-    return _rename(state, _rules(backbone, sequence))
+    if parts is None:
+        with torch.device("meta"):
+            backbone = spec.backbone.build()
+            parts = backbone, spec.seq.build(backbone.out_dim)
+    return _rename(state, _rules(*parts))
 
 
 def held_backbone(*spellings: Mapping[str, Tensor]) -> str | None:

@@ -26,7 +26,7 @@ from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.names import parse_name
 from efficient_sed.models.weights import cards, download
 from efficient_sed.models.weights.cards import (
-    DEFAULT_DETECTOR,
+    SYNTHETIC_DETECTOR,
     Card,
     find_weights,
     get_card,
@@ -78,7 +78,7 @@ def test_there_is_a_card_for_every_released_file() -> None:
         "mn20_as_mAP_478",
         "mn30_as_mAP_482",
     }
-    assert {"fmn04_synthetic", "fmn10_synthetic", DEFAULT_DETECTOR} == set(OWN)
+    assert {"fmn04_synthetic", "fmn10_synthetic", SYNTHETIC_DETECTOR} == set(OWN)
     transformers = {f"{name}_{tag}" for name in TRANSFORMERS for tag in ("ssl", "weak", "strong")}
     assert set(PUBLISHED) | {f"fmn{width}_weak" for width in widths} | starts | transformers == set(RELEASED)
     assert (len(PUBLISHED), len(RELEASED)) == (30, 59)
@@ -315,13 +315,13 @@ def test_a_folder_without_permission_keeps_no_record(
 
 
 def test_own_files_come_before_shipped_ones(home: Path) -> None:
-    card = CARDS[DEFAULT_DETECTOR]
+    card = CARDS[SYNTHETIC_DETECTOR]
     assert local_weights(card) == resource_folder("pretrained") / "weights" / card.file
     home.mkdir()
     (home / card.file).write_bytes(b"something else")
     assert local_weights(card) == home / card.file
     with pytest.raises(CheckpointError, match="is not the card's"):
-        es.load_model(DEFAULT_DETECTOR)
+        es.load_model(SYNTHETIC_DETECTOR)
 
 
 def test_without_a_network_it_says_which_file_goes_where(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
