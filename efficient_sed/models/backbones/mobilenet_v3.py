@@ -9,6 +9,8 @@ first paper.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -52,6 +54,12 @@ LARGE = (
     Block(160, 5, 960, 160, True, True, 1, 1),
     Block(160, 5, 960, 160, True, True, 2, 1),
 )
+PUBLISHED_STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1)
+TAGGING = tuple(
+    block._replace(stride_frequency=stride, stride_time=stride)
+    for block, stride in zip(LARGE, PUBLISHED_STRIDES, strict=True)
+)
+"""With the strides of the first paper, as in Schmid et al. 2023 (https://arxiv.org/abs/2211.04772)."""
 MEL_BINS = 128
 
 
@@ -59,6 +67,11 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     """The multiple of `divisor` nearest to `value`, never more than a tenth below it."""
     rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded if rounded >= 0.9 * value else rounded + divisor
+
+
+def scaled(channels: int, width: float) -> int:
+    """Channels at a width, a multiple of eight."""
+    return make_divisible(channels * width)
 
 
 class SqueezeExcitation(nn.Module):
@@ -84,7 +97,7 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, block: Block, width: float) -> None:
         super().__init__()
-        scale = partial(_scaled, width=width)
+        scale = partial(scaled, width=width)
         channels_in, expanded, channels_out = (
             scale(block.channels_in),
             scale(block.channels_expanded),
@@ -110,28 +123,25 @@ class InvertedResidual(nn.Module):
         )  # in place: neither BatchNorm nor a convolution needs its output again
 
 
-def _scaled(channels: int, width: float) -> int:
-    return make_divisible(channels * width)
-
-
 class FrameMobileNet(Backbone):
-    """MobileNetV3-Large that keeps a step each four frames.
+    """MobileNetV3-Large that keeps a step each four frames, or with other strides.
 
     Args:
         width: Factor on all channel counts; 1.0 gives 960 output features.
+        blocks: Its inverted residuals, with their strides.
     """
 
     RELEASED_NAMES = ((r"\.conc_se_layers\.0\.", "."),)
-    time_stride = 4
     has_chained_stages = True
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, width: float, blocks: Sequence[Block] = LARGE) -> None:
         super().__init__()
-        channels_in, channels_last = _scaled(LARGE[0].channels_in, width), _scaled(LARGE[-1].channels_out, width)
+        channels_in, channels_last = scaled(blocks[0].channels_in, width), scaled(blocks[-1].channels_out, width)
+        self.time_stride = 2 * math.prod(block.stride_time for block in blocks)
         self.out_dim = 6 * channels_last
         self.features = nn.Sequential(
             ConvNormAct(1, channels_in, 3, (2, 2), activation=nn.Hardswish),
-            *(InvertedResidual(block, width) for block in LARGE),
+            *(InvertedResidual(block, width) for block in blocks),
             ConvNormAct(channels_last, self.out_dim, 1, activation=nn.Hardswish),
         )
         for module in self.modules():
@@ -146,21 +156,23 @@ class FrameMobileNet(Backbone):
     def forward(self, mel: Tensor) -> Tensor:
         """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
         check_mel(mel, "fmn", MEL_BINS)
-        features: Tensor = self.features(mel)  # (B, D, 1, T)
-        return features.squeeze(2).transpose(1, 2)
+        features: Tensor = self.features(mel)  # (B, D, F, T)
+        along_time = features.squeeze(2) if features.shape[2] == 1 else features.mean(2)
+        return along_time.transpose(1, 2)
 
     def stages(self) -> list[nn.Module]:
         """See `contracts.Backbone`."""
         return list(self.features)
 
 
+WIDTHS = {f"{tenths:02d}": tenths / 10 for tenths in (1, 2, 4, 5, 6, 10, 20, 30, 40)}
+TIMM_NAMES = {"10": "mobilenetv3_large_100.ra_in1k"}
+
+
 @BACKBONES.register_family(
     {
-        "fmn04": {"width": 0.4},
-        "fmn06": {"width": 0.6},
-        "fmn10": {"width": 1.0, "timm_name": "mobilenetv3_large_100.ra_in1k"},
-        "fmn20": {"width": 2.0},
-        "fmn30": {"width": 3.0},
+        f"fmn{name}": {"width": width, "weights_of": f"mn{name}", "timm_name": TIMM_NAMES.get(name)}
+        for name, width in WIDTHS.items()
     }
 )
 @dataclass(frozen=True)
