@@ -90,7 +90,8 @@ class DynamicConv2d(nn.Module):
         mixture = torch.softmax(self.residuals(context.vector) / self.temperature, 1)
         weight = mixture @ self.weight[0, 0]
         if self.shape[2] == 1:  # a product for each clip
-            return (weight.view(B, *self.shape[:2]) @ x.flatten(2)).unflatten(2, (-1, T))
+            product: Tensor = weight.view(B, *self.shape[:2]) @ x.flatten(2)
+            return product.view(B, self.shape[0], -1, T)
         output = F.conv2d(  # clips side by side as channels
             x.reshape(1, B * C, *x.shape[2:]), weight.view(-1, *self.shape[1:]), None, self.stride,
             self.shape[2] // 2, groups=B * self.groups,
