@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from efficient_sed.cli.options import add_overrides, engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
 from efficient_sed.inference.engines.contract import is_exported
+from efficient_sed.inference.header import InputKind
 from efficient_sed.registry import EXPORT_TARGETS
 
 if TYPE_CHECKING:
@@ -34,9 +35,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--format", required=True, choices=EXPORT_TARGETS.names(), help="what kind of file")
     parser.add_argument(
         "--input",
-        choices=("waveform", "mel"),
-        default="waveform",
-        help="what the file takes: samples, or spectrograms of the model's front end",
+        choices=get_args(InputKind),
+        help=f"what the file takes: samples, or spectrograms of the model's front end (default: {_default_inputs()})",
     )
     parser.add_argument(
         "--output",
@@ -63,6 +63,14 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--threads", type=int, help="with --precision, threads of the engine (default: 1)")
     parser.add_argument("--force", action="store_true", help="overwrite what is at --output")
+
+
+def _default_inputs() -> str:
+    """The input of each format, for help."""
+    by_input: dict[str, list[str]] = {}
+    for name in EXPORT_TARGETS.names():
+        by_input.setdefault(EXPORT_TARGETS.get(name).inputs[0], []).append(name)
+    return "; ".join(f"{kind} for {', '.join(names)}" for kind, names in by_input.items())
 
 
 def _precision_names() -> str:
@@ -117,6 +125,7 @@ def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, 
         compose_run([*task, *options.overrides]),
         typed,
         target=options.format,
+        input_kind=options.input,
         num_threads=1 if options.threads is None else options.threads,
         overwrite=options.force,
     )
@@ -134,11 +143,6 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"{options.model}: is exported already; give the model that it was made from")
     if options.precision is None and given:
         raise ConfigError(f"{given[0]} belongs to --precision P[,P…], which compares precisions; {_precision_names()}")
-    if options.precision is not None and options.input != "waveform":
-        raise ConfigError(
-            f"--input {options.input} is not allowed with --precision: "
-            "recordings are scored, which takes --input waveform"
-        )
     if options.precision is not None and not any(override.startswith("data=") for override in options.overrides):
         raise ConfigError(
             f"--precision {options.precision} is kept only with its score: "

@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from efficient_sed.errors import CheckpointError, ConfigError, nearest, require_package
 from efficient_sed.files.atomic import check_writable, write_atomically
 from efficient_sed.inference.engines.contract import engines_for
-from efficient_sed.inference.header import EXACT, Header
+from efficient_sed.inference.header import EXACT, Header, InputKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,10 @@ class ExportTarget(ABC):
     """Version of the format's operations, for the header; 0 where it has none."""
     precisions: ClassVar[Mapping[str, str]] = {EXACT: "float32 as in PyTorch"}
     """What each precision means, by its name; "fp32" is one of them."""
+    inputs: ClassVar[tuple[InputKind, ...]] = get_args(InputKind)
+    """What its files can take, the default first."""
+    is_fixed: ClassVar[bool] = False
+    """Whether its files take one clip at a time, of the length that the model was trained on."""
     run_time: ClassVar[str] = ""
     """What `--runtime` gives it a copy of, to be put beside its files; empty where it takes none."""
 
@@ -46,7 +50,7 @@ class ExportTarget(ABC):
 
     @abstractmethod
     def write(self, model: SedModel, header: Header) -> bytes:
-        """The content of a file for any batch and any length that the model takes at once.
+        """The content of a file for any batch and length that the model takes at once, or for the header's only ones.
 
         Args:
             model: In evaluation mode, on the CPU, in float32, not fused.
@@ -60,10 +64,13 @@ class ExportTarget(ABC):
     def with_header(self, content: bytes, header: Header) -> bytes:
         """The content of a file with another header."""
 
-    def quantise(self, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header) -> bytes:
+    def quantise(
+        self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
+    ) -> bytes:
         """The content of a file in another precision.
 
         Args:
+            model: As for `write`.
             content: In float32, as `write` returns it.
             precision: One of `precisions`, but "fp32".
             calibration: Inputs, one clip each, as `header.input` names them; read only if the precision needs them.
@@ -73,6 +80,16 @@ class ExportTarget(ABC):
             ConfigError: If there is no clip to calibrate with, or nothing to quantise.
         """
         raise NotImplementedError(f"{type(self).__name__} lists precisions but does not quantise")
+
+    def check_input(self, kind: str) -> None:
+        """Check what a file is to take.
+
+        Raises:
+            ConfigError: If the format does not take that.
+        """
+        if kind not in self.inputs:
+            allowed = f"{' or '.join(self.inputs)} with --format {self.name}"
+            raise ConfigError(f"--input {kind} is not allowed: {allowed}")
 
     def check_precision(self, model: SedModel, precision: str) -> None:
         """Check a precision before a model is exported.

@@ -20,12 +20,12 @@ from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
+from efficient_sed.export.check import as_input, run_self_test
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.export.write import build_file, create_target
-from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.evaluate import handle_unreadable
 from efficient_sed.inference.exported_model import ExportedModel
-from efficient_sed.inference.header import EXACT, Header
+from efficient_sed.inference.header import EXACT, Header, InputKind
 from efficient_sed.models.sed import SedModel
 from efficient_sed.registry import ENGINES
 
@@ -84,6 +84,7 @@ def export_precisions(
     typed: Set[str],
     *,
     target: str = "onnx",
+    input_kind: InputKind | None = None,
     num_threads: int = 1,
     overwrite: bool = False,
 ) -> Comparison:
@@ -98,6 +99,7 @@ def export_precisions(
         config: Of it, the data set and how scores are made.
         typed: Keys of the configuration that are the user's own.
         target: Name in `EXPORT_TARGETS`.
+        input_kind: As for `export_model`.
         num_threads: Of an engine.
         overwrite: Replace files that are there.
 
@@ -116,15 +118,15 @@ def export_precisions(
     _check(model, chosen, paths, engines, num_threads, overwrite=overwrite)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
     model = _as_scored(model, config)
-    header, exact, _ = build_file(model, model_name, chosen)
-    contents = {
-        precision: _in_precision(chosen, exact, precision, _clips(model, splits, config), header)
+    header, exact, _ = build_file(model, model_name, chosen, input_kind)
+    files = {
+        precision: _in_precision(chosen, model, exact, precision, _clips(model, splits, config, header), header)
         for precision in dict.fromkeys([EXACT, *precisions])
     }
     with tempfile.TemporaryDirectory() as folder:
         scored = [
             scored
-            for precision, content in contents.items()
+            for precision, (content, _) in files.items()
             for scored in _score(content, precision, Path(folder), chosen, engines, num_threads, splits, config)
         ]
         seconds = take_turns({(item.precision, item.engine): item.run for item in scored}, PASSES)
@@ -134,7 +136,7 @@ def export_precisions(
             item.precision,
             item.version,
             paths.get(item.precision),
-            len(contents[item.precision]),
+            len(files[item.precision][0]),
             float(str(item.metrics[leading.key])),
             summarise(seconds[item.precision, item.engine]),
         )
@@ -143,9 +145,9 @@ def export_precisions(
     scored_on = f"{config.data.name}, {SCORED_PART} part"
     for item, row in list(zip(scored, rows, strict=True))[:: len(engines)]:
         if row.path is not None:
+            content, own_header = files[row.precision]
             own_header = dataclasses.replace(
-                header,
-                precision=row.precision,
+                own_header,
                 metric=leading.key,
                 score=row.score,
                 scored_on=scored_on,
@@ -153,13 +155,13 @@ def export_precisions(
                 manifest_hash=splits.manifest_hash,
                 conditions=exact_variant(item.metrics),
             )
-            chosen.save(row.path, chosen.with_header(contents[row.precision], own_header), own_header)
+            chosen.save(row.path, chosen.with_header(content, own_header), own_header)
     return Comparison(model_name, leading.name, scored_on, num_threads, rows)
 
 
 def _as_scored(model: SedModel, config: RunConfig) -> SedModel:
     """The model with the window and the median filter of a configuration, which the user may have typed."""
-    model = copy.copy(model)
+    model = copy.deepcopy(model).cpu().float().eval()
     model.provenance = dataclasses.replace(
         model.provenance, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames
     )
@@ -167,10 +169,21 @@ def _as_scored(model: SedModel, config: RunConfig) -> SedModel:
 
 
 def _in_precision(
-    target: ExportTarget, exact: bytes, precision: str, calibration: Iterator[np.ndarray], header: Header
-) -> bytes:
-    content = exact if precision == EXACT else target.quantise(exact, precision, calibration, header)
-    return target.with_header(content, dataclasses.replace(header, precision=precision))
+    target: ExportTarget,
+    model: SedModel,
+    exact: bytes,
+    precision: str,
+    calibration: Iterator[np.ndarray],
+    header: Header,
+) -> tuple[bytes, Header]:
+    """A file's content and header, whose self-test allows an engine what fewer bits cost in the target's first one."""
+    if precision == EXACT:
+        return exact, header
+    content = target.quantise(model, exact, precision, calibration, header)
+    difference = run_self_test(target.with_header(content, header), target.engines()[0])
+    test = header.self_test and header.self_test.allowing(difference)
+    header = dataclasses.replace(header, precision=precision, self_test=test)
+    return target.with_header(content, header), header
 
 
 def _score(
@@ -190,8 +203,7 @@ def _score(
         logger.info("scoring %s in %s", precision, name)
         model = ExportedModel(file, num_threads, name)
         metrics = score_part(model, splits, config, SCORED_PART)
-        engine = open_engine(file, num_threads, name)
-        yield _Scored(precision, name, engine.version, metrics, one_clip(engine, model.header))
+        yield _Scored(precision, name, model.engine, metrics, one_clip(model))
 
 
 def _check(
@@ -216,14 +228,15 @@ def _check(
     check_threads(num_threads)
 
 
-def _clips(model: SedModel, splits: Splits, config: RunConfig) -> Iterator[np.ndarray]:
-    """Waveforms (1, samples) from all over the training part."""
+def _clips(model: SedModel, splits: Splits, config: RunConfig, header: Header) -> Iterator[np.ndarray]:
+    """Inputs of one clip each from all over the training part."""
     windows = EvaluationWindows(splits.train, splits.classes, model.grid, config.data.clip_seconds)
     places = np.linspace(0, len(windows) - 1, CALIBRATION_CLIPS).round() if len(windows) else np.zeros(0)
     unreadable: list[str] = []
     for index in np.unique(places.astype(int)):
         batch = collate([windows[int(index)]])
         handle_unreadable(batch, config.data.on_error, unreadable)
-        yield from batch.waveform[:, None].numpy()
+        for waveform in batch.waveform[:, None]:
+            yield as_input(model, header, waveform).numpy()
     for message in unreadable:
         logger.warning("not calibrated with: %s", message)

@@ -7,8 +7,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.parse import from_dict
@@ -16,8 +17,12 @@ from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
+from efficient_sed.inference.self_test import SelfTest
 
-FORMAT = "efficient_sed_onnx/1"
+if TYPE_CHECKING:
+    from efficient_sed.audio.frontends.spectrogram import Spectrogram
+
+FORMAT = "efficient_sed/2"
 FORMAT_KEY = "format"
 MAX_RATE = 1_000_000
 FRAME_SCORES, CLIP_SCORES = "frame_scores", "clip_scores"
@@ -56,6 +61,12 @@ class Header:
     efficient_sed_version: str
     max_samples: int | None = None
     """Longest waveform that it takes; None for any."""
+    fixed_samples: int | None = None
+    """Length of every input, in samples of sound; None for any. A file with "mel" takes their spectrogram."""
+    batch_size: int | None = None
+    """Inputs that it takes at once; None for any number."""
+    frontend: Mapping[str, Any] = field(default_factory=dict)
+    """The steps from a waveform to the spectrogram that the file takes, see `Spectrogram`; empty with "waveform"."""
     precision: str = EXACT
     """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
     params: int | None = None
@@ -82,6 +93,8 @@ class Header:
     """Of the data that it was scored on."""
     conditions: str = ""
     """The metric's exact variant and how many clips were scored, as JSON; scores compare only where these agree."""
+    self_test: SelfTest | None = None
+    """A sound and its scores, which an engine must give; None while a file is made."""
     postprocessing: Mapping[str, Any] = field(default_factory=dict)
     """Plain values of a tuned `Postprocessing`; empty for none."""
 
@@ -104,8 +117,14 @@ class Header:
             self.clip_seconds,
             f"above 0, at most {MAX_CLIP_SECONDS}",
         )
-        fits = self.min_samples <= round(self.clip_seconds * self.sample_rate) <= (self.max_samples or math.inf)
-        require(fits, "metadata.clip_seconds", self.clip_seconds, f"{self.min_samples} to {self.max_samples} samples")
+        fits = self.min_samples <= self.clip_samples <= (self.longest_samples or math.inf)
+        allowed = f"{self.min_samples} to {self.longest_samples} samples"
+        require(fits, "metadata.clip_seconds", self.clip_seconds, allowed)
+        if self.self_test is not None:
+            self.self_test.check(len(self.classes), self.grid.num_frames(self.self_test.samples))
+        has_steps = self.spectrogram is not None
+        require(has_steps == (self.input == "mel"), "metadata.frontend", self.frontend, "steps with mel, else none")
+        require(self.batch_size in (None, 1), "metadata.batch_size", self.batch_size, "null or 1")
         require(
             self.median_frames >= 1 and self.median_frames % 2 == 1,
             "metadata.median_frames",
@@ -128,13 +147,58 @@ class Header:
         """The grid of its output frames."""
         return FrameGrid(self.sample_rate, self.hop_length, self.stride, self.first_frame_samples)
 
+    @property
+    def clip_samples(self) -> int:
+        """Samples of a clip."""
+        return round(self.clip_seconds * self.sample_rate)
+
+    @cached_property
+    def spectrogram(self) -> Spectrogram | None:
+        """The front end of a file that takes spectrograms; None for others.
+
+        Raises:
+            ConfigError: If its steps are not known here, or damaged.
+        """
+        return _spectrogram(self.frontend, self.hop_length) if self.frontend else None
+
+    @property
+    def longest_samples(self) -> int | None:
+        """Samples of the longest sound that goes through it at once; None for any."""
+        return self.max_samples if self.fixed_samples is None else self.fixed_samples
+
+    @property
+    def takes(self) -> str:
+        """How many inputs of which length it takes at once, for messages."""
+        batch = "any batch" if self.batch_size is None else f"batch {self.batch_size}"
+        if self.fixed_samples is not None:
+            return f"{batch} of {self.fixed_samples / self.sample_rate:g} s"
+        longest = "length" if self.max_samples is None else f"up to {self.max_samples / self.sample_rate:g} s"
+        return f"{batch} and {longest if self.batch_size is None else f'any {longest}'}"
+
     def to_metadata(self) -> dict[str, str]:
-        """Keys and values as ONNX keeps them."""
+        """Keys and values, all text."""
         values = {
             key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             for key, value in dataclasses.asdict(self).items()
         }
         return {FORMAT_KEY: FORMAT, **values}
+
+
+def _spectrogram(stored: Mapping[str, Any], hop_length: int) -> Spectrogram:
+    """The inverse of `Spectrogram.to_dict`."""
+    from efficient_sed.audio.frontends.spectrogram import Spectrogram  # numpy is not needed for help
+    from efficient_sed.audio.frontends.steps import STEPS
+
+    first, listed = stored.get("first_frame_samples", 0), stored.get("steps", [])
+    steps = []
+    is_count = isinstance(first, int) and not isinstance(first, bool) and first >= 0
+    require(is_count, "metadata.frontend.first_frame_samples", first, "a whole number")
+    require(isinstance(listed, list | tuple), "metadata.frontend.steps", listed, "a list")
+    for index, item in enumerate(listed):
+        key = f"metadata.frontend.steps[{index}]"
+        require(isinstance(item, Mapping) and item.get("step") in STEPS, key, item, f"one of {', '.join(STEPS)}")
+        steps.append(from_dict(STEPS[item["step"]], {k: v for k, v in item.items() if k != "step"}, key))
+    return Spectrogram(steps, hop_length, first)
 
 
 def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
@@ -150,10 +214,11 @@ def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
     found = metadata.get(FORMAT_KEY)
     if found is None:
         raise CheckpointError(
-            f"{path}: has no metadata of this package; make it by: efficient-sed export MODEL --format onnx"
+            f"{path}: has no metadata of this package; make it by: efficient-sed export MODEL --format FORMAT"
         )
     if found != FORMAT:
-        raise CheckpointError(f"{path}: format {found!r} is not known here; this version reads {FORMAT}")
+        advice = f"this version reads {FORMAT}; make it again by: efficient-sed export MODEL --format FORMAT"
+        raise CheckpointError(f"{path}: format {found!r} is not known here; {advice}")
     try:
         return _from_metadata(metadata)
     except (ConfigError, ValueError) as error:

@@ -120,7 +120,7 @@ def test_what_cannot_be_a_page(
     monkeypatch.chdir(tmp_path)
     command = ["export", "fmn04+tf-128_synthetic", "--format", "web"]
     for words, message in (
-        (["--input", "mel"], "--input=mel is not allowed: waveform with --format web, whose page takes sound"),
+        (["--input", "mel"], "--input mel is not allowed: waveform with --format web"),
         (
             ["--precision", "int8", "data=synthetic"],
             "--precision int8 is not for --format web, whose page has one model",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.errors import CheckpointError, ConfigError, require
+from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.export.contract import check_free
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.files.atomic import check_replaceable, names_program
@@ -26,6 +26,7 @@ class WebTarget(OnnxTarget):
     """See `ExportTarget`."""
 
     suffix = ""
+    inputs = ("waveform",)
     run_time = "onnxruntime-web"
     precisions = {EXACT: "float32 as in PyTorch"}  # noqa: RUF012
 
@@ -58,9 +59,6 @@ class WebTarget(OnnxTarget):
         from efficient_sed.export.web_page import check_postprocessing
         from efficient_sed.inference.detector import check_task
 
-        require(
-            header.input == "waveform", "--input", header.input, "waveform with --format web, whose page takes sound"
-        )
         check_task(header.task)
         check_postprocessing(header)
         return super().write(model, header)
