@@ -22,7 +22,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.efficientat import EfficientAtMel
-from efficient_sed.audio.frontends.mel import FrontEnd
+from efficient_sed.audio.frontends.mel import MEL_BINS, FrontEnd
 from efficient_sed.config.model import BackboneConfig
 from efficient_sed.errors import require
 from efficient_sed.models.backbones._dynamic_layers import (
@@ -32,7 +32,7 @@ from efficient_sed.models.backbones._dynamic_layers import (
     batch_norm,
 )
 from efficient_sed.models.backbones._mobilenet_classifier import MobileNetClassifier
-from efficient_sed.models.backbones.mobilenet_v3 import LARGE, MEL_BINS, TAGGING, Block, make_divisible, scaled
+from efficient_sed.models.backbones.mobilenet_v3 import LARGE, TAGGING, Block, make_divisible, scaled
 from efficient_sed.models.contracts import Backbone, Classifier, check_mel
 from efficient_sed.models.conv_norm import ConvNormAct
 from efficient_sed.registry import BACKBONES
@@ -138,6 +138,7 @@ WIDTHS = {"04": 0.4, "10": 1.0, "20": 2.0}
 class DymnConfig(DynamicConfig):
     """Dynamic MobileNet of one width for tagging: a step of 320 ms."""
 
+    has_mel_jitter: ClassVar[bool] = False
     blocks: ClassVar[Sequence[Block]] = TAGGING
 
     def build_frontend(self) -> FrontEnd:

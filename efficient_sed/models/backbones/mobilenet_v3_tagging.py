@@ -24,6 +24,7 @@ class MnConfig(BackboneConfig):
     """MobileNetV3 of one width for tagging: a step of 320 ms."""
 
     width: ClassVar[float]
+    has_mel_jitter: ClassVar[bool] = False
 
     def build(self) -> Backbone:
         """The network, with random weights."""
