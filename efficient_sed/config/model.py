@@ -30,6 +30,8 @@ class BackboneConfig:
     Or a released name, timm's name of its ImageNet weights (`mobilenetv3_large_100` for fmn10), or a file.
     """
 
+    weights_of: ClassVar[str | None] = None
+    """Another backbone with weights of the same shapes, which `init` takes, too; such as one with other strides."""
     timm_name: ClassVar[str | None] = None
     """What timm calls the network with the weights that it trained on ImageNet."""
     has_mel_jitter: ClassVar[bool] = True

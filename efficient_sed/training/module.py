@@ -187,7 +187,7 @@ class SedModule(pl.LightningModule):
         return augment_batch(batch, self.model, augment, rng, frontends, has_teacher=has_teacher)
 
     def _losses(self, augmented: Augmented, output: SedOutput) -> dict[str, Tensor]:
-        mel, targets, teacher, teacher_mels, rows, annotated = augmented
+        mel, targets, teacher, teacher_mels, _, rows, annotated = augmented
         train, data = self.config.train, self.config.data
         weight = train.teacher_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher, distilled_classes = teacher.amax(-1), None
@@ -220,7 +220,7 @@ class SedModule(pl.LightningModule):
         """The losses with the mean teacher's term."""
         (average,), train = self.averages, self.config.train
         with torch.no_grad():
-            teacher = self._scores(average.model(augmented.mel))
+            teacher = self._scores(average.model(augmented.plain))
         consistency = consistency_loss(self._scores(output), teacher, augmented.rows.others, augmented.annotated)
         epochs = train.ramp_up_epochs or max(1, train.epochs // 4)
         progress = (self.current_epoch + batch_index / max(1, self.trainer.num_training_batches)) / epochs

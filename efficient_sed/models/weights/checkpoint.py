@@ -266,7 +266,11 @@ def stored_and_wanted(
 
 def _num_classes(state: Mapping[str, Tensor], path: Path) -> int:
     for key, value in state.items():
-        if key.endswith(("strong_head.bias", "classifier.strong.bias")) and value.ndim == 1 and len(value):
+        if (
+            key.endswith(("strong_head.bias", "classifier.strong.bias", "classifier.5.bias"))
+            and value.ndim == 1
+            and len(value)
+        ):
             return len(value)
     raise CheckpointError(
         f"{path}: holds no classifier (strong_head.bias); a training starts from its backbone with backbone.init={path}"
