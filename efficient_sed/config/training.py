@@ -10,6 +10,8 @@ from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.errors import require
 
+Consistency = Literal["mse", "bce"]
+
 MAX_COUNT = 1_000_000  # of epochs, clips of a batch and the like
 
 
@@ -80,9 +82,12 @@ class TrainConfig:
     """
     mean_teacher: bool = False
     """Whether a moving average of the model, the mean teacher, teaches on weak and unlabelled clips: the loss takes in
-    the squared difference of both models' scores, of frames and of clips. Both get the same augmented spectrogram and
-    drop out different units, as in the baselines of DCASE Task 4. The teacher is what is validated, chosen and kept;
-    the student's validation scores are logged beside it, as val_student."""
+    the difference of both models' scores, of frames and of clips. Both get the same clip, mixed and moved alike, but
+    what augments a spectrum alone is for the student. The teacher is what is validated, chosen and kept; the student's
+    validation scores are logged beside it, as val_student."""
+    consistency: Consistency = "mse"
+    """The difference: `mse`, squared, as in the baselines of DCASE Task 4, or `bce`, cross-entropy, which moves a
+    student that is sure and wrong faster."""
     mean_teacher_decay: float = 0.999
     """Share that a step leaves of the mean teacher's weights, above 0 and below 1; smaller in the first steps, in which
     the teacher is the plain mean of all students so far."""

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+from efficient_sed.config.training import Consistency
 
 
 def detection_loss(
@@ -106,20 +108,27 @@ def kept_classes(annotated: Tensor | None, num_kept: int, shape: torch.Size) -> 
 
 
 def consistency_loss(
-    scores: Sequence[Tensor], teacher: Sequence[Tensor], rows: Tensor, annotated: Tensor | None = None
+    scores: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+    rows: Tensor,
+    annotated: Tensor | None = None,
+    kind: Consistency = "mse",
 ) -> Tensor:
-    """Sum of the mean squared differences between scores of a student and of its mean teacher.
+    """Sum of the differences between scores of a student and of its mean teacher.
 
-    Tarvainen and Valpola 2017, "Mean teachers are better role models", in the form of the baselines of DCASE Task 4.
+    Tarvainen and Valpola 2017, "Mean teachers are better role models": the mean squared difference, in the form of the
+    baselines of DCASE Task 4, or the cross-entropy, whose gradient does not vanish where the student is sure.
 
     Args:
         scores: The student's in [0, 1], each of shape (batch, classes) or (batch, classes, frames).
         teacher: The mean teacher's, same shapes, without gradient.
         rows: Clips that it is taken over.
         annotated: As for `detection_loss`.
+        kind: "mse" or "bce".
     """
+    loss = {"mse": mse_loss, "bce": binary_cross_entropy}[kind]
     return torch.stack(
-        [_mean_over(mse_loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
+        [_mean_over(loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
     ).sum()
 
 
