@@ -38,7 +38,7 @@ import efficient_sed as es
 from efficient_sed.cli.exported_tables import precisions_table
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.experiment.compose import compose_run
-from efficient_sed.export.precisions import export_precisions
+from efficient_sed.experiment.precisions import export_precisions
 from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect

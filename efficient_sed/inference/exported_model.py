@@ -8,7 +8,7 @@ import numpy as np
 
 from efficient_sed.audio.waveform_checks import check_waveform
 from efficient_sed.errors import CheckpointError, ShapeError
-from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.engines.contract import open_engine, shown_name
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 from efficient_sed.postprocessing.carried import Postprocessing
 
@@ -22,7 +22,7 @@ class ExportedModel:
     has less than a clip yet, at its begin. The windows of a longer recording are whole clips, padded or not for both.
 
     Args:
-        path: The file.
+        model: The file, or its content.
         num_threads: Of the engine; default None, as many as the machine has cores.
         engine: Name in `ENGINES`; default None, the default one for the file's ending.
 
@@ -32,11 +32,12 @@ class ExportedModel:
         MissingDependencyError: Without the engine's package.
     """
 
-    def __init__(self, path: str | Path, num_threads: int | None = None, engine: str | None = None) -> None:
-        self.path = path = Path(path)
-        if not path.is_file():
+    def __init__(self, model: str | Path | bytes, num_threads: int | None = None, engine: str | None = None) -> None:
+        model = model if isinstance(model, bytes) else Path(model)
+        self.path = path = shown_name(model)
+        if isinstance(model, Path) and not model.is_file():
             raise CheckpointError(f"{path}: no such file")
-        self._engine = open_engine(path, num_threads, engine)
+        self._engine = open_engine(model, num_threads, engine)
         self.engine, self.can_fork = self._engine.version, self._engine.can_fork
         self.header = read_header(path, self._engine.metadata)
         if self.header.input != "waveform":

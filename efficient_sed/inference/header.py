@@ -162,7 +162,7 @@ class Header:
         return {FORMAT_KEY: FORMAT, **values}
 
 
-def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
+def read_header(path: Path | str, metadata: Mapping[str, str]) -> Header:
     """Read a file's metadata.
 
     Args:

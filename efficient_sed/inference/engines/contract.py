@@ -37,6 +37,8 @@ class Engine(ABC):
     """Set by the registry."""
     suffix: ClassVar[str]
     """Ending of the files that it runs, such as ".onnx"."""
+    package: ClassVar[str]
+    """Package that it runs by, as pip knows it."""
     is_default: ClassVar[bool] = False
     """Whether it runs these files where no engine is named."""
     is_exact: ClassVar[bool] = True

@@ -20,7 +20,7 @@ FATAL_ONLY = 4  # severity of its log: errors are raised
 class OnnxRuntime(Engine):
     """See `Engine`."""
 
-    suffix = ".onnx"
+    suffix, package = ".onnx", "onnxruntime"
     is_default = True
     can_fork = True
 

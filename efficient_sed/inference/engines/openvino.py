@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class OpenVino(Engine):
     """See `Engine`."""
 
-    suffix = ".onnx"
+    suffix, package = ".onnx", "openvino"
     precision: ClassVar[str] = "f32"
     """Named to OpenVINO, which would choose bfloat16 wherever the CPU has it."""
 
