@@ -144,9 +144,8 @@ def open_engines(model: SedModel, name: str, engines: Sequence[str], threads: in
 
 def by_clip(engine: Engine, mel: Tensor) -> Tensor:
     """Frame scores as `ExportedModel` computes them."""
-    return torch.from_numpy(
-        np.concatenate([engine.run(["frame_scores"], {"mel": clip})[0] for clip in mel.numpy()[:, None]])
-    )
+    clips = np.split(mel.numpy(), len(mel))
+    return torch.from_numpy(np.concatenate([engine.run(["frame_scores"], {"mel": clip})[0] for clip in clips]))
 
 
 @torch.inference_mode()

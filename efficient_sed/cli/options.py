@@ -60,10 +60,8 @@ def add_engine(parser: argparse.ArgumentParser, default: str | None = AUTO_ENGIN
         default: Its value where it is not typed.
         auto: What `auto` does with a model that is not exported, for help.
     """
-    text = (
-        f"what computes the scores: {TORCH}, which runs no exported models; {engine_names()}; or {AUTO_ENGINE}: {auto}"
-    )
-    parser.add_argument("--engine", default=default, help=text)
+    names = f"{TORCH}, which runs no exported models; {engine_names()}; or {AUTO_ENGINE}"
+    parser.add_argument("--engine", default=default, help=f"what computes the scores: {names}: {auto}")
 
 
 def scoring_overrides(options: argparse.Namespace) -> list[str]:

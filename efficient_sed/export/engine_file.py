@@ -5,14 +5,16 @@ Those of weights in a file are kept in the cache folder, so that the next start 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from efficient_sed import __version__
 from efficient_sed.config.evaluation import AUTO, TORCH
 from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.export.contract import ExportTarget
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.cache import home_folder
 from efficient_sed.files.locks import locked
@@ -118,26 +120,31 @@ def engine_content(model: SedModel, name: str, engine: str) -> bytes:
         ConfigError: If there is no such engine, or it does not compute in float32.
         MissingDependencyError: Without a package of the engine.
     """
+    from efficient_sed.export.check import difference_of_sound
     from efficient_sed.export.write import build_file
 
     chosen = ENGINES.get(engine)
-    if not chosen.is_exact:
-        advice = f"for an exported file: efficient-sed export {name} --format {_target(chosen).name}"
-        raise ConfigError(f"{engine} rounds the scores of {name}, which PyTorch does not; it is {advice}")
     target = _target(chosen)()
+    if not chosen.is_exact:
+        advice = f"it is for exported files: efficient-sed export {name} --format {target.name}"
+        raise ConfigError(f"engine={engine} is not allowed: it rounds scores more than PyTorch does; {advice}")
     target.check_packages()
     logger.info("%s: exporting it for %s", name, engine)
-    _, content, difference = build_file(model, name, target, "waveform", engine)
+    model = copy.deepcopy(model).cpu().float().eval()
+    _, content, _ = build_file(model, name, target, "mel" if model.frontend.steps() else "waveform", engine)
+    difference = difference_of_sound(model, content, engine)
     if not difference <= TOLERANCE:
         problem = f"by {difference:.1e} in a score, where {TOLERANCE:g} is allowed"
         raise CheckpointError(f"{name}: {engine} differs from PyTorch {problem}")
     return content
 
 
-def _target(engine: type[Engine]) -> type:
+def _target(engine: type[Engine]) -> type[ExportTarget]:
     """The target that writes the files of an engine."""
     return next(
-        target for name in EXPORT_TARGETS.names() if (target := EXPORT_TARGETS.get(name)).suffix == engine.suffix
+        cast("type[ExportTarget]", target)
+        for name in EXPORT_TARGETS.names()
+        if (target := EXPORT_TARGETS.get(name)).suffix == engine.suffix
     )
 
 
