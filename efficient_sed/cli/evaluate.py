@@ -39,7 +39,14 @@ def add_parser(commands: Commands) -> None:
         help="page about the errors: scores and curves of each class, and misses and false alarms to listen to",
     )
     parser.add_argument("--max-errors", type=int, metavar="N", help="on that page with their sound (default: 300)")
-    parser.set_defaults(option_of={"report": "--report", "max_errors": "--max-errors", "evaluation.engine": "--engine"})
+    parser.set_defaults(
+        option_of={
+            "report": "--report",
+            "max_errors": "--max-errors",
+            "evaluation.engine": "--engine",
+            "engine": "--engine",
+        }
+    )
 
 
 def run(options: argparse.Namespace) -> int:

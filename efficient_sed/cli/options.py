@@ -21,6 +21,7 @@ OPTION_OF = {
     "lookahead_s": "--lookahead",
     "sample_rate": "--rate",
     "channel": "--channel",
+    "engine": "--engine",
     "report": "--report",
 }
 """Options of a detection by the key that messages speak of."""

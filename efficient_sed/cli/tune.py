@@ -39,7 +39,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
     add_engine(parser, None, "see evaluation.engine, its default")
-    parser.set_defaults(option_of={"evaluation.engine": "--engine"})
+    parser.set_defaults(option_of={"evaluation.engine": "--engine", "engine": "--engine"})
 
 
 def run(options: argparse.Namespace) -> int:
