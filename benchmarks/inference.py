@@ -142,6 +142,13 @@ def open_engines(model: SedModel, name: str, engines: Sequence[str], threads: in
     return {engine: open_engine(content, threads, engine) for engine in engines}
 
 
+@functools.lru_cache(maxsize=1)
+def prepare(name: str, clock: Clock, engines: tuple[str, ...]) -> tuple[SedModel, Plain, SedModel, dict[str, Engine]]:
+    """All forms of a model."""
+    model = create(name, clock.device)
+    return model, Plain(model).eval(), es.fuse(model), open_engines(model, name, engines, clock.threads)
+
+
 def by_clip(engine: Engine, mel: Tensor) -> Tensor:
     """Frame scores as `ExportedModel` computes them."""
     clips = np.split(mel.numpy(), len(mel))
@@ -149,11 +156,9 @@ def by_clip(engine: Engine, mel: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(name: str, batch: int, rounds: int, clock: Clock, peak: float, engines: Sequence[str]) -> None:
+def measure(name: str, batch: int, rounds: int, clock: Clock, peak: float, engines: tuple[str, ...]) -> None:
     """Measure one model at one batch size, and print its row."""
-    model = create(name, clock.device)
-    plain, fused = Plain(model).eval(), es.fuse(model)
-    opened = open_engines(model, name, engines, clock.threads)
+    model, plain, fused, opened = prepare(name, clock, engines)
     mel = torch.randn(batch, 1, 128, 1000, device=clock.device)
     sides: dict[str, Callable[[], Tensor]] = {
         "plain": lambda: plain(mel).float().sigmoid(),
@@ -191,7 +196,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     keep_freed_memory()  # as the command line does
     clock = Clock(torch.device(options.device), options.threads)
-    engines = options.engines if clock.device.type == "cpu" else []
+    engines = tuple(options.engines) if clock.device.type == "cpu" else ()
     peaks = peak_macs(clock)
     versions = ", ".join(f"{package} {package_version(package)}" for package in ("torch", *engines))
     rates = ", ".join(f"{rate / 1e9:.0f} GMAC/s by {name}" for name, rate in peaks.items())
@@ -201,8 +206,8 @@ def main() -> None:
         columns += [f"{side} ms a clip", "ratio, error, share"]
     columns += [f"fused / {engine}" for engine in engines]
     print(f"| {' | '.join(columns)} |\n|---|{'---:|' * (len(columns) - 1)}")
-    for batch in options.batch:
-        for name in options.models:
+    for name in options.models:
+        for batch in options.batch:
             rounds = max(1, options.rounds // (8 if batch > 8 else 1))
             measure(name, batch, rounds, clock, max(peaks.values()), engines)
 
