@@ -20,7 +20,8 @@ FATAL_ONLY = 4  # severity of its log: errors are raised
 class OnnxRuntime(Engine):
     """See `Engine`."""
 
-    suffix, package = ".onnx", "onnxruntime"
+    suffix = ".onnx"
+    package = "onnxruntime"
     is_default = True
     can_fork = True
 
