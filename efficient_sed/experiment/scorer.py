@@ -11,8 +11,7 @@ from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.storage.columns import durations
 from efficient_sed.errors import CheckpointError
-from efficient_sed.export.engine_file import PAYS_FROM_S, engine_content, is_installed
-from efficient_sed.inference.engines.contract import DEFAULT_ENGINE
+from efficient_sed.export.engine_file import DEFAULT_ENGINE, PAYS_FROM_S, engine_content, is_installed
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.names import model_name
 from efficient_sed.models.sed import SedModel

@@ -19,7 +19,7 @@ from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.cache import home_folder
 from efficient_sed.files.locks import locked
 from efficient_sed.inference.detector import check_task
-from efficient_sed.inference.engines.contract import DEFAULT_ENGINE, Engine, is_exported
+from efficient_sed.inference.engines.contract import Engine, is_exported
 from efficient_sed.machine.environment import may_have_gpu, package_version
 from efficient_sed.models.weights.cards import find_weights, list_cards
 from efficient_sed.models.weights.download import checksum
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
 logger = logging.getLogger(__name__)
+DEFAULT_ENGINE = "onnxruntime"  # the fastest on most CPUs, see benchmarks/README.md
 TOLERANCE = 1e-5  # of a score
 PAYS_FROM_S = 3600.0  # of sound: an export takes as long as an engine then saves, see benchmarks/README.md
 SOURCES = ("audio/frontends", "export", "models")  # of this package, which decide what a file computes

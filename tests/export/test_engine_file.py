@@ -23,7 +23,7 @@ from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights import checkpoint
 from efficient_sed.registry import ENGINES, SEQUENCE_HEADS
 
-TOLERANCE = 1e-5
+ENGINE, TOLERANCE = "onnxruntime", 1e-5
 DETECT = """
 import sys
 from efficient_sed.cli.main import main
@@ -58,7 +58,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_scores_of_every_head_at_any_length_and_batch(head: str) -> None:
     model = small_model(head)
-    exported, reference = ExportedModel(engine_content(model, head, "onnxruntime")), TorchDetector(model)
+    exported, reference = ExportedModel(engine_content(model, head, ENGINE), engine=ENGINE), TorchDetector(model)
     for seconds, batch in ((0.7, 1), (2.0, 3), (3.3, 2)):
         rng = np.random.default_rng(batch)
         sound = 0.1 * rng.standard_normal((batch, round(seconds * model.grid.sample_rate)), dtype=np.float32)
