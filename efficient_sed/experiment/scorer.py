@@ -11,7 +11,7 @@ from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.storage.columns import durations
 from efficient_sed.errors import CheckpointError
-from efficient_sed.export.engine_file import DEFAULT_ENGINE, PAYS_FROM_S, engine_content, is_installed
+from efficient_sed.export.engine_file import DEFAULT_ENGINE, PAYS_FROM_S, is_installed, open_model
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.names import model_name
 from efficient_sed.models.sed import SedModel
@@ -51,7 +51,7 @@ def open_scorer(model: Scorer, splits: Splits, config: RunConfig, *parts: str) -
 
 
 def _open(model: SedModel, config: RunConfig, engine: str) -> ExportedModel:
-    opened = ExportedModel(engine_content(model, model_name(config), engine), torch.get_num_threads(), engine)
+    opened = open_model(model, model_name(config), engine, torch.get_num_threads())
     logger.info("%s computes the scores", opened.engine)
     return opened
 

@@ -10,7 +10,6 @@ from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
 from efficient_sed.inference.self_test import SelfTest, create_self_test, create_sound
-from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 
 BATCHES = (1, 3)
@@ -55,13 +54,8 @@ def example_batches(header: Header) -> tuple[int, ...]:
 
 def create_example(model: SedModel, header: Header, batch: int, num_samples: int) -> Tensor:
     """An input from noise that grows out of digital silence; see `as_input`."""
-    return as_input(model, header, example_waveform(batch, num_samples))
-
-
-def example_waveform(batch: int, num_samples: int) -> Tensor:
-    """Noise that grows out of digital silence, shape (batch, num_samples)."""
     noise = torch.randn(batch, num_samples, generator=torch.Generator().manual_seed(num_samples))
-    return noise * torch.linspace(-0.05, 0.3, num_samples).relu()
+    return as_input(model, header, noise * torch.linspace(-0.05, 0.3, num_samples).relu())
 
 
 def as_input(model: SedModel, header: Header, waveform: Tensor) -> Tensor:
@@ -71,22 +65,6 @@ def as_input(model: SedModel, header: Header, waveform: Tensor) -> Tensor:
     with torch.no_grad():
         spectrogram: Tensor = model.frontend(waveform)
         return spectrogram
-
-
-def difference_of_sound(model: SedModel, content: bytes, engine: str) -> float:
-    """The largest difference between an exported model's scores of sound and those of the fused model.
-
-    It is that of the whole way from waveform to scores, with the front end of a file that takes spectrograms.
-    """
-    exported, fused = ExportedModel(content, engine=engine), fuse(model)
-    differences = []
-    for num_samples in example_lengths(exported.header):
-        waveform = example_waveform(1, num_samples)
-        with torch.no_grad():
-            expected = Scores(fused, has_frontend=True)(waveform)
-        found = exported.score(waveform.numpy())
-        differences += [np.abs(ours.numpy() - theirs).max() for ours, theirs in zip(expected, found, strict=True)]
-    return float(np.max(differences))
 
 
 def create_reference(model: SedModel, header: Header) -> SelfTest:

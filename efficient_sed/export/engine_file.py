@@ -20,6 +20,7 @@ from efficient_sed.files.cache import home_folder
 from efficient_sed.files.locks import locked
 from efficient_sed.inference.detector import check_task
 from efficient_sed.inference.engines.contract import Engine, is_exported
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import may_have_gpu, package_version
 from efficient_sed.models.weights.cards import find_weights, list_cards
 from efficient_sed.models.weights.download import checksum
@@ -109,7 +110,7 @@ def engine_file(name: str, engine: str) -> Path:
 
 
 def engine_content(model: SedModel, name: str, engine: str) -> bytes:
-    """A model as an engine runs it.
+    """A model as an engine runs it, with the scores of the PyTorch model for the same spectrograms.
 
     Args:
         model: The model; it is not changed.
@@ -121,7 +122,6 @@ def engine_content(model: SedModel, name: str, engine: str) -> bytes:
         ConfigError: If there is no such engine, or it does not compute in float32.
         MissingDependencyError: Without a package of the engine.
     """
-    from efficient_sed.export.check import difference_of_sound
     from efficient_sed.export.write import build_file
 
     chosen = ENGINES.get(engine)
@@ -131,13 +131,29 @@ def engine_content(model: SedModel, name: str, engine: str) -> bytes:
         raise ConfigError(f"engine={engine} is not allowed: it rounds scores more than PyTorch does; {advice}")
     target.check_packages()
     logger.info("%s: exporting it for %s", name, engine)
-    model = copy.deepcopy(model).cpu().float().eval()
-    _, content, _ = build_file(model, name, target, "mel" if model.frontend.steps() else "waveform", engine)
-    difference = difference_of_sound(model, content, engine)
+    _, content, difference = build_file(model, name, target, "mel" if model.frontend.steps() else "waveform", engine)
     if not difference <= TOLERANCE:
         problem = f"by {difference:.1e} in a score, where {TOLERANCE:g} is allowed"
         raise CheckpointError(f"{name}: {engine} differs from PyTorch {problem}")
     return content
+
+
+def open_model(model: SedModel, name: str, engine: str, num_threads: int | None = None) -> ExportedModel:
+    """A model in an engine, which gets the very spectrograms that PyTorch computes.
+
+    Args:
+        model: As for `engine_content`, as are the next two, and the errors.
+        name: What messages call it.
+        engine: Name in `ENGINES`.
+        num_threads: Of the engine; default None, as many as the machine has cores.
+    """
+    import torch
+
+    opened = ExportedModel(engine_content(model, name, engine), num_threads, engine)
+    frontend = copy.deepcopy(model.frontend).cpu()
+    if opened.spectrogram is not None:
+        opened.spectrogram = lambda clip: frontend(torch.from_numpy(clip)).numpy()
+    return opened
 
 
 def _target(engine: type[Engine]) -> type[ExportTarget]:

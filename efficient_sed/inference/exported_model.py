@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 
@@ -51,6 +52,8 @@ class ExportedModel:
         self.session = open_engine(model, num_threads, engine)
         self.engine, self.can_fork = self.session.version, self.session.can_fork
         self.header = read_header(self.path, self.session.metadata)
+        self.spectrogram: Callable[[np.ndarray], np.ndarray] | None = self.header.spectrogram
+        """The front end, from (batch, samples) to (batch, 1, mel_bins, frames); None where the file has it."""
         self.classes = list(self.header.classes)
         self.grid = self.header.grid
         self.clip_seconds = self.header.clip_seconds
@@ -124,8 +127,7 @@ class ExportedModel:
         padding = 0 if self.header.fixed_samples is None else self.header.fixed_samples - waveform.shape[1]
         padded = np.pad(waveform.astype(np.float32), ((0, 0), (0, padding)))
         clips = np.split(padded, len(padded))  # at once they take a quarter longer on a CPU
-        spectrogram = self.header.spectrogram
-        inputs = clips if spectrogram is None else [spectrogram(clip) for clip in clips]
+        inputs = clips if self.spectrogram is None else [self.spectrogram(clip) for clip in clips]
         given = list(zip(*(self.session.run(outputs, {self.header.input: x}) for x in inputs), strict=True))
         scores = [np.concatenate(pieces) for pieces in given]
         num_frames = self.grid.num_frames(waveform.shape[1])

@@ -15,7 +15,7 @@ import torch
 import efficient_sed as es
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.export import engine_file as module
-from efficient_sed.export.engine_file import PAYS_FROM_S, choose_file, engine_content, engine_file
+from efficient_sed.export.engine_file import PAYS_FROM_S, choose_file, engine_file, open_model
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.models.factory import settle_norms
@@ -23,7 +23,7 @@ from efficient_sed.models.sed import Provenance, SedModel
 from efficient_sed.models.weights import checkpoint
 from efficient_sed.registry import ENGINES, SEQUENCE_HEADS
 
-ENGINE, TOLERANCE = "onnxruntime", 1e-5
+TOLERANCE = 1e-5
 DETECT = """
 import sys
 from efficient_sed.cli.main import main
@@ -58,7 +58,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_scores_of_every_head_at_any_length_and_batch(head: str) -> None:
     model = small_model(head)
-    exported, reference = ExportedModel(engine_content(model, head, ENGINE), engine=ENGINE), TorchDetector(model)
+    exported, reference = open_model(model, head, "onnxruntime"), TorchDetector(model)
     for seconds, batch in ((0.7, 1), (2.0, 3), (3.3, 2)):
         rng = np.random.default_rng(batch)
         sound = 0.1 * rng.standard_normal((batch, round(seconds * model.grid.sample_rate)), dtype=np.float32)
