@@ -35,7 +35,7 @@ print("torch" in sys.modules, status)
 def small_model(head: str = "none") -> SedModel:
     torch.manual_seed(0)
     has_size = "hidden" in {field.name for field in dataclasses.fields(SEQUENCE_HEADS.get(head))}
-    name = "prinzivalle-baseline" + (f"+{head}-64" if has_size else "")
+    name = "crnn_dws" + (f"+{head}-64" if has_size else "")
     model = settle_norms(es.create_model(name, classes=["bell", "siren"])).eval()
     model.provenance = Provenance(clip_seconds=2.0, median_frames=7)
     return model
@@ -76,12 +76,14 @@ def test_a_file_is_made_once(engine: str, weights: Path, monkeypatch: pytest.Mon
         assert engine_file(str(weights), engine) == path
     with monkeypatch.context() as patch:
         patch.setattr(module, "package_version", lambda _: "99.0")  # another version may round otherwise
-        assert engine_file(str(weights), engine) != path
+        patch.setattr(module, "engine_content", lambda *_: b"another")
+        assert engine_file(str(weights), engine).read_bytes() == b"another"
     assert len(list(path.parent.iterdir())) == 2  # no lock is left
 
 
 def test_auto_takes_what_pays(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = str(weights)
+    monkeypatch.setattr(module, "engine_content", lambda *_: b"a file")
     assert choose_file(name, "torch", PAYS_FROM_S) == (name, None)
     assert choose_file(name, "auto", PAYS_FROM_S - 1) == (name, None)
     path, engine = choose_file(name, "auto", PAYS_FROM_S)
