@@ -13,7 +13,7 @@ from efficient_sed.data.storage.columns import durations
 from efficient_sed.errors import CheckpointError
 from efficient_sed.export.engine_file import DEFAULT_ENGINE, PAYS_FROM_S, is_installed, open_model
 from efficient_sed.inference.exported_model import ExportedModel
-from efficient_sed.models.names import model_name
+from efficient_sed.models.names import architecture_name
 from efficient_sed.models.sed import SedModel
 
 logger = logging.getLogger(__name__)
@@ -38,20 +38,21 @@ def open_scorer(model: Scorer, splits: Splits, config: RunConfig, *parts: str) -
     if isinstance(model, ExportedModel) or engine == TORCH:
         return model
     if engine != AUTO:
-        return _open(model, config, engine)
+        return _open(model, engine)
     seconds = sum(float(durations(getattr(splits, part)).sum()) for part in set(parts))
     is_on_cpu = next(model.parameters()).device.type == "cpu"
     if not is_on_cpu or seconds < PAYS_FROM_S or not is_installed(DEFAULT_ENGINE):
         return model
     try:
-        return _open(model, config, DEFAULT_ENGINE)
+        return _open(model, DEFAULT_ENGINE)
     except CheckpointError as error:
         logger.warning("PyTorch computes the scores: %s", error)
         return model
 
 
-def _open(model: SedModel, config: RunConfig, engine: str) -> ExportedModel:
-    opened = open_model(model, model_name(config), engine, torch.get_num_threads())
+def _open(model: SedModel, engine: str) -> ExportedModel:
+    name = architecture_name(model.spec.backbone, model.spec.seq, model.provenance.clip_seconds)
+    opened = open_model(model, name, engine, torch.get_num_threads())
     logger.info("%s computes the scores", opened.engine)
     return opened
 
