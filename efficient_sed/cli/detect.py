@@ -195,7 +195,7 @@ def _check_model(options: argparse.Namespace) -> None:
 
     card = list_cards().get(options.model)
     if not Path(options.model).is_file() and (card is None or card.task != "detection"):
-        open_detector(options.model, engine=options.engine)
+        open_detector(options.model)
 
 
 def _finished(
@@ -227,10 +227,14 @@ def _detect(
 ) -> list[Found]:
     """Results in the order of the recordings; what is finished is written even after Ctrl-C."""
     from efficient_sed.data.annotations.contract import check_labels
+    from efficient_sed.export.engine_file import choose_file
     from efficient_sed.inference.detect_files import detect_files
     from efficient_sed.inference.detect_one import Task
     from efficient_sed.machine.progress import progress
 
+    model, engine = choose_file(options.model, options.engine, sum(recording.duration_s for recording in recordings))
+    if model != options.model:
+        print(f"efficient-sed: {engine} computes the scores", file=sys.stderr)
     text_format = text_format_of(options)
     check = functools.partial(check_labels, format_name=text_format) if text_format else None
     found: list[Found] = []
@@ -241,9 +245,9 @@ def _detect(
         with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as advance:
             for each in detect_files(
                 recordings,
-                options.model,
+                model,
                 task,
-                engine=options.engine,
+                engine=engine,
                 jobs=options.jobs,
                 progress=advance,
                 check_labels=check,

@@ -111,7 +111,7 @@ def _export_precisions(options: argparse.Namespace, model: SedModel, name: str, 
     from efficient_sed.cli.exported_tables import precisions_table
     from efficient_sed.experiment.compose import compose_run
     from efficient_sed.experiment.keys import key_of
-    from efficient_sed.export.precisions import export_precisions
+    from efficient_sed.experiment.precisions import export_precisions
     from efficient_sed.export.write import create_target
 
     typed = {key_of(override) for override in options.overrides}

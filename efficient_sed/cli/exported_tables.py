@@ -12,7 +12,7 @@ from efficient_sed.cli.energy_notes import energy_notes
 from efficient_sed.machine.environment import cpu_name
 
 if TYPE_CHECKING:  # it needs PyTorch, which a board that measures does without
-    from efficient_sed.export.precisions import Comparison
+    from efficient_sed.experiment.precisions import Comparison
 
 
 def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:

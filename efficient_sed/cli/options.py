@@ -7,6 +7,8 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
+from efficient_sed.config.evaluation import AUTO as AUTO_ENGINE
+from efficient_sed.config.evaluation import TORCH
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.engines.contract import engines_for, exported_suffixes
 from efficient_sed.postprocessing.thresholds import AUTO
@@ -21,9 +23,11 @@ OPTION_OF = {
     "lookahead_s": "--lookahead",
     "sample_rate": "--rate",
     "channel": "--channel",
+    "engine": "--engine",
     "report": "--report",
 }
 """Options of a detection by the key that messages speak of."""
+AUTO_HELP = "on a CPU onnxruntime, where it is installed and was used before or there is an hour of sound, else torch"
 PARTS = ("train", "validation", "test")
 TRAINING_GROUPS = ("backbone", "seq", "model", "train", "benchmark")
 SCORING_KEYS = ("train.batch_size", "train.accelerator")
@@ -58,9 +62,21 @@ def check_scoring_overrides(command: str, overrides: Sequence[str]) -> set[str]:
     return set(typed)
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add `--engine` for exported models."""
-    parser.add_argument("--engine", help=f"what runs an exported model: {engine_names()}")
+def add_engine(parser: argparse.ArgumentParser, default: str | None = AUTO_ENGINE, auto: str = AUTO_HELP) -> None:
+    """Add `--engine`.
+
+    Args:
+        parser: Of the command.
+        default: Its value where it is not typed.
+        auto: What `auto` does with a model that is not exported, for help.
+    """
+    names = f"{TORCH}, which runs no exported models; {engine_names()}; or {AUTO_ENGINE}"
+    parser.add_argument("--engine", default=default, help=f"what computes the scores: {names}: {auto}")
+
+
+def scoring_overrides(options: argparse.Namespace) -> list[str]:
+    """The `key=value` words of a command that scores, with its `--engine`."""
+    return [*options.overrides, *([] if options.engine is None else [f"evaluation.engine={options.engine}"])]
 
 
 def engine_names() -> str:
@@ -71,14 +87,14 @@ def engine_names() -> str:
     )
 
 
-def add_detector(parser: argparse.ArgumentParser) -> None:
-    """Add the model of a detection, and how its scores become events."""
+def add_detector(parser: argparse.ArgumentParser, auto: str = AUTO_HELP) -> None:
+    """Add the model of a detection, and how its scores become events; `auto` as for `add_engine`."""
     parser.add_argument(
         "--model",
         help="released name, checkpoint file or exported model (default: the released detector of AudioSet's 447 "
         "classes, fetched once)",
     )
-    add_engine(parser)
+    add_engine(parser, auto=auto)
     parser.add_argument(
         "--threshold",
         type=number_or_text,

@@ -120,8 +120,8 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{d}/cut.safetensors {tiny}", "{d}/cut.safetensors: damaged or not a safetensors file"),
         ("{model} {tiny}", "model and data set have different class lists"),
         (
-            "fmn04_synthetic data=synthetic --engine openvino",
-            "--engine openvino runs exported models, and fmn04_synthetic is none",
+            "fmn04_synthetic data=synthetic --engine opnvino",
+            "--engine opnvino is not allowed: did you mean 'openvino'? allowed: auto, onnxruntime, ",
         ),
         ("{model} {own} train.epochs=3", "train.epochs=3: evaluate takes the model as it is; allowed: "),
         ("{model} {own} --report a.htm", "--report a.htm is not allowed: a file that ends in .html"),
@@ -247,7 +247,8 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("- {d}/a.wav --model {model}", "- stands for one recording on the standard input; got 2 files"),
         ("{d}/a.wav --plot a.pdf --model {model}", "--plot a.pdf is not allowed: a file that ends in .png"),
         ("{d}/a.wav --plot a.png --model m.onnx", "--plot needs the spectrogram, which m.onnx does not give"),
-        ("{d}/a.wav --model {model} --engine openvino", "--engine openvino runs exported models, and {model} is none"),
+        ("{d}/a.wav --model {model} --engine openvino-bf16", "--engine openvino-bf16 is not allowed: it rounds scores"),
+        ("{d}/a.wav --model m.onnx --engine torch", "torch runs no exported models, and m.onnx is one; name another"),
         ("{d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .wave, .bwf"),
         (
             "{d}/a.wav --format tsv --output {d}/a.wav --model {model}",
