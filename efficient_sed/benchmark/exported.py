@@ -5,6 +5,10 @@ Files take turns pass by pass, one clip at a time, after a warm-up; seconds are 
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,16 +49,21 @@ def benchmark_exported(
     """
     check_threads(num_threads)
     opened: dict[tuple[Path, str], tuple[Header, Engine]] = {}
+    load_ms: float | None = None
     for path in dict.fromkeys(paths):
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
         for name in dict.fromkeys(engines or [default_engine(path)]):
+            start = time.perf_counter()
             engine = open_engine(path, num_threads, name)
+            load_ms = round(1e3 * (time.perf_counter() - start), 1)
             opened[path, name] = read_header(path, engine.metadata), engine
     seconds = take_turns({key: one_clip(engine, header) for key, (header, engine) in opened.items()}, passes)
-    peak_memory_mb = process_peak_mb() if len(opened) == 1 else None  # of several it would be that of all together
+    peak_memory_mb = process_peak_mb()
+    if len(opened) > 1:  # memory would be that of all together, and all but the first would find packages imported
+        load_ms = peak_memory_mb = None
     return [
-        _record(header, engine, summarise(seconds[key]), num_threads, passes, peak_memory_mb)
+        _record(header, engine, summarise(seconds[key]), num_threads, passes, peak_memory_mb, load_ms)
         for key, (header, engine) in opened.items()
     ]
 
@@ -80,8 +89,39 @@ def check_threads(num_threads: int) -> None:
         )
 
 
+def benchmark_alone(path: Path, engine: str, num_threads: int = 1) -> dict[str, Any]:
+    """Measure an exported model in a process of its own, which shares neither memory nor imports with this one.
+
+    Args:
+        path: The file.
+        engine: Name of the engine.
+        num_threads: Of the engine.
+
+    Returns:
+        The record of `benchmark_exported`.
+
+    Raises:
+        CheckpointError: If the process cannot measure it; the message is that of the process.
+    """
+    options = [str(path), "--engine", engine, "--threads", str(num_threads), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "efficient_sed", "benchmark", *options], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or [f"a process that measures it ended with status {done.returncode}"]
+        raise CheckpointError(said[-1].removeprefix("efficient-sed: "))
+    record: dict[str, Any] = json.loads(done.stdout)[0]
+    return record
+
+
 def _record(
-    header: Header, engine: Engine, pace: Pace, num_threads: int, passes: int, peak_memory_mb: float | None
+    header: Header,
+    engine: Engine,
+    pace: Pace,
+    num_threads: int,
+    passes: int,
+    peak_memory_mb: float | None,
+    load_ms: float | None,
 ) -> dict[str, Any]:
     device = f"CPU {cpu_name()}, {num_threads} threads"
     shared = {
@@ -105,6 +145,7 @@ def _record(
             "latency": {"ms": pace.latency_ms, "p95_ms": pace.latency_p95_ms, **shared},
             "peak_memory_mb": peak_memory_mb,
             "peak_memory_of": "whole process since its start",
+            "load_ms": load_ms,
             "repeats": passes,
         },
         "environment": describe_environment(device, PACKAGES),

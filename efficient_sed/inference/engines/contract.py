@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.errors import CheckpointError, ConfigError, require_package
 from efficient_sed.registry import ENGINES
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Engine(ABC):
     can_fork: ClassVar[bool] = False
     """Whether a process may be forked after the model was opened."""
 
+    package: ClassVar[str] = ""
+    """What it needs."""
+    extra: ClassVar[str] = ""
+    """The extra of this package that installs that."""
+
     metadata: Mapping[str, str]
     """What the file says about itself; see `inference/header.py`."""
     version: str
@@ -51,6 +56,17 @@ class Engine(ABC):
 
     @abstractmethod
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None: ...
+
+    @classmethod
+    def check_machine(cls) -> None:
+        """Check that the engine can run here, and in its precision.
+
+        Raises:
+            ConfigError: If this machine only emulates its precision, which is slow.
+            MissingDependencyError: If the engine's package is not installed.
+        """
+        if cls.package:
+            require_package(f"the engine {cls.name}", cls.package, cls.extra)
 
     @abstractmethod
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:

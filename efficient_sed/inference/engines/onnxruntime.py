@@ -22,10 +22,11 @@ class OnnxRuntime(Engine):
 
     suffix = ".onnx"
     is_default = True
+    package, extra = "onnxruntime", "onnx"
     can_fork = True
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
-        require_package("running an ONNX file", "onnxruntime", "onnx")
+        require_package("running an ONNX file", self.package, self.extra)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""OpenVINO in float32 or bfloat16, for ONNX files."""
+"""OpenVINO in float32, bfloat16 or float16, for ONNX files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ class OpenVino(Engine):
     """See `Engine`."""
 
     suffix = ".onnx"
+    package = extra = "openvino"
     precision: ClassVar[str] = "f32"
     """Named to OpenVINO, which would choose bfloat16 wherever the CPU has it."""
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
-        require_package("the engine openvino", "openvino", "openvino")
+        require_package("the engine openvino", self.package, self.extra)
         import openvino
 
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
@@ -57,12 +58,37 @@ class OpenVino(Engine):
         return [arrays[self._places[name]].copy() for name in outputs]  # the next run overwrites them
 
 
-@ENGINES.register("openvino-bf16")
-class OpenVinoBfloat16(OpenVino):
-    """OpenVINO in bfloat16, faster on CPUs with instructions for it."""
+class _Half(OpenVino):
+    """OpenVINO in 16 bits, faster on CPUs with instructions for it."""
 
     is_exact = False
+
+    @classmethod
+    def check_machine(cls) -> None:
+        """See `Engine.check_machine`."""
+        super().check_machine()
+        import openvino
+
+        if cls.precision.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise ConfigError(f"--engine {cls.name} is not allowed: this CPU has no instructions for {cls.precision}")
+
+
+@ENGINES.register("openvino-bf16")
+class OpenVinoBfloat16(_Half):
+    """OpenVINO in bfloat16: x86 with AVX-512 BF16 or AMX."""
+
     precision = "bf16"
+
+
+@ENGINES.register("openvino-f16")
+class OpenVinoFloat16(_Half):
+    """OpenVINO in float16: ARM from version 8.2 on, x86 with AVX-512 FP16 or AMX FP16."""
+
+    precision = "f16"
+
+    def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
+        self.check_machine()  # OpenVINO would compute in float32 and say nothing
+        super().__init__(model, num_threads)
 
 
 def _has_endless_convolution(graph: Any) -> bool:
