@@ -70,9 +70,8 @@ def benchmark_exported(
 
 def one_clip(engine: Engine, header: Header) -> Callable[[], object]:
     """A forward pass over noise of the length that the model was trained on, with the scores that its task needs."""
-    rng, samples = np.random.default_rng(0), round(header.clip_seconds * header.sample_rate)
-    shape = (1, samples) if header.input == "waveform" else (1, 1, header.mel_bins, samples // header.hop_length)
-    clip: dict[str, np.ndarray] = {header.input: (0.1 * rng.standard_normal(shape)).astype(np.float32)}
+    noise = (0.1 * np.random.default_rng(0).standard_normal((1, header.clip_samples))).astype(np.float32)
+    clip: dict[str, np.ndarray] = {header.input: noise if header.spectrogram is None else header.spectrogram(noise)}
     output = FRAME_SCORES if header.task == "detection" else CLIP_SCORES
     return lambda: engine.run([output], clip)
 

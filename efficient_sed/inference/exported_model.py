@@ -16,10 +16,10 @@ from efficient_sed.postprocessing.carried import Postprocessing
 class ExportedModel:
     """An exported model as a `Detector`.
 
-    A file that takes inputs of one length is given silence behind a shorter waveform; the scores of the frames that lie
-    in it are left out. So scores are those of the PyTorch model for the waveform with that silence, not for the
-    waveform alone, whose network sees other borders: they differ in recordings shorter than a clip and, where `Stream`
-    has less than a clip yet, at its begin. The windows of a longer recording are whole clips, padded or not for both.
+    A file that takes inputs of one length is given silence behind a shorter waveform, and the scores of that silence
+    are left out. `detect` and evaluation fill all windows up to whole clips anyway, for PyTorch too: the events are the
+    same. `Stream` does not: until a clip is there, the network sees silence where PyTorch's sees the border of the
+    sound, so the last frames of these passes differ. Scores of a clip shorter than that are those with the silence.
 
     Args:
         path: The file.
@@ -27,7 +27,7 @@ class ExportedModel:
         engine: Name in `ENGINES`; default None, the default one for the file's ending.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, not one of this package, or takes spectrograms.
+        CheckpointError: If the file is missing, damaged, or not one of this package.
         ConfigError: If there is no such engine.
         MissingDependencyError: Without the engine's package.
     """
@@ -39,10 +39,6 @@ class ExportedModel:
         self._engine = open_engine(path, num_threads, engine)
         self.engine, self.can_fork = self._engine.version, self._engine.can_fork
         self.header = read_header(path, self._engine.metadata)
-        if self.header.input != "waveform":
-            raise CheckpointError(
-                f"{path}: takes spectrograms, not recordings; export {self.header.model_name} with --input waveform"
-            )
         self.classes = list(self.header.classes)
         self.grid = self.header.grid
         self.clip_seconds = self.header.clip_seconds
@@ -84,10 +80,13 @@ class ExportedModel:
         padding = 0 if self.header.fixed_samples is None else self.header.fixed_samples - waveform.shape[1]
         padded = np.pad(waveform.astype(np.float32), ((0, 0), (0, padding)))
         clips = np.split(padded, len(padded))  # at once they take a quarter longer on a CPU
-        given = list(zip(*(self._engine.run(outputs, {self.header.input: clip}) for clip in clips), strict=True))
+        spectrogram = self.header.spectrogram
+        inputs = clips if spectrogram is None else [spectrogram(clip) for clip in clips]
+        given = list(zip(*(self._engine.run(outputs, {self.header.input: x}) for x in inputs), strict=True))
         scores = [np.concatenate(pieces) for pieces in given]
+        num_frames = self.grid.num_frames(waveform.shape[1])
         shapes = {
-            FRAME_SCORES: (len(waveform), len(self.classes), self.grid.num_frames(waveform.shape[1])),
+            FRAME_SCORES: (len(waveform), len(self.classes), self.grid.num_frames(padded.shape[1])),
             CLIP_SCORES: (len(waveform), len(self.classes)),
         }
         for output, array in zip(outputs, scores, strict=True):
@@ -102,4 +101,4 @@ class ExportedModel:
                 value = f"{array[clip, column, *frame]}{place}"
                 problem = f"a score of class {self.classes[column]!r} is not a finite number ({value})"
                 raise CheckpointError(f"{self.path}: damaged: {problem}")
-        return scores
+        return [array[:, :, :num_frames] if array.ndim == 3 else array for array in scores]
