@@ -70,20 +70,25 @@ def judge(row: Deployed, reference: Deployed, metric: str) -> str:
         reference: What it is compared with.
         metric: Name of the score.
     """
-    if row is reference:
-        return f"float32, fastest in {row.engine} ({row.pace.clips_per_s:.1f} clips/s)"
     speed = row.pace.clips_per_s / reference.pace.clips_per_s - 1
     score, saved_mb = row.score - reference.score, (reference.num_bytes - row.num_bytes) / 1e6
+    if row is reference:
+        return f"float32, fastest in {row.engine} ({row.pace.clips_per_s:.1f} clips/s)"
     facts = "; ".join((_speed(speed, row, reference), _score(score, row, reference, metric), _size(saved_mb)))
     if row.precision == EXACT:
         return f"float32 for {row.engine}: {facts}"
-    if speed > SAME_SPEED and score >= -LOST_SCORE:
-        return f"pays here in {row.engine}: {facts}"
-    if speed > SAME_SPEED:
-        return f"pays here in {row.engine} only where the score matters less: {facts}"
-    if saved_mb > 0:
-        return f"does not pay in speed here: {facts}, of use where files or downloads must be small"
-    return f"of no use here, float32 is better: {facts}"
+    is_faster, is_as_fast, is_smaller = speed > SAME_SPEED, speed >= -SAME_SPEED, saved_mb > 0
+    if is_faster and score >= -LOST_SCORE:
+        words = f"pays here in {row.engine}"
+    elif is_faster:
+        words = f"pays here in {row.engine} where its lower score is good enough"
+    elif is_as_fast and is_smaller and score >= -LOST_SCORE:
+        words = "smaller, and no faster, here"
+    elif is_smaller:
+        words = "does not pay here, of use only where files must be small"
+    else:
+        words = "of no use here, float32 is better"
+    return f"{words}: {facts}"
 
 
 def _speed(ratio: float, row: Deployed, reference: Deployed) -> str:
