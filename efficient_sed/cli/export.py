@@ -26,7 +26,6 @@ def add_parser(commands: Commands) -> None:
         "Write a model for another run time; a float32 file is kept only if its scores are PyTorch's.",
         examples=(
             "export fmn10+tf-256_strong --format onnx --output detector.onnx",
-            "export fmn04_synthetic --format onnx --precision fp32,int8 data=synthetic",
             "export fmn04+tf-128_synthetic --precision all data=synthetic",
             "export fmn04+tf-128_synthetic --format web --output page",
         ),

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.errors import ConfigError
+from efficient_sed.export.hard_swish import use_integer_kernels
+from efficient_sed.export.quantise_openvino import NO_CLIPS, quantise_for_openvino
 from efficient_sed.export.recipes import HALF, RECIPES, Recipe
 from efficient_sed.inference.header import EXACT
 
@@ -54,6 +56,8 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
     if precision == HALF:
         return _with_half_weights(data)
     recipe = RECIPES[precision]
+    if recipe.is_by_nncf:
+        return quantise_for_openvino(data, calibration, input_name)
     with tempfile.TemporaryDirectory() as name, _quiet():
         path = Path(name) / "model.onnx"
         path.write_bytes(data)
@@ -80,12 +84,13 @@ def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndar
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(recipe.static),
         nodes_to_exclude=[node.name for node in _nodes(prepared) if not node.name.startswith(BACKBONE)],
-        per_channel=recipe.per_channel,
+        per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         reduce_range=True,
         calibrate_method=CalibrationMethod.MinMax,
     )
+    path.write_bytes(use_integer_kernels(path.read_bytes()))
 
 
 def _quantise_head(path: Path, recipe: Recipe) -> None:
@@ -140,7 +145,7 @@ class _Reader:
         clip = next(self._clips, None)
         if clip is None:
             if self._count == 0:
-                raise ConfigError("int8 needs clips to calibrate with, and the data have none that can be read")
+                raise ConfigError(NO_CLIPS)
             return None
         self._count += 1
         return {self._input_name: clip}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from efficient_sed import __version__
-from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.errors import CheckpointError, ConfigError, require_package
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.export.recipes import RECIPES
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
@@ -86,6 +86,8 @@ class OnnxTarget(ExportTarget):
         from efficient_sed.export.quantise import NO_MATRIX
 
         super().check_precision(model, precision)
+        if RECIPES[precision].is_by_nncf:
+            require_package(f"precision {precision}", "nncf", "nncf")
         has_matrix = any(isinstance(layer, nn.Linear) for layer in model.sequence.modules())
         if RECIPES[precision].dynamic and not has_matrix:
             raise ConfigError(NO_MATRIX)
