@@ -17,14 +17,14 @@ import numpy as np
 
 from efficient_sed.benchmark.clock import Pace, summarise, take_turns
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.inference.engines.contract import Engine, default_engine, open_engine
-from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, read_header
+from efficient_sed.inference.exported_model import ExportedModel
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
 from efficient_sed.machine.cores import count_cores
 from efficient_sed.machine.environment import cpu_name, describe_environment
 from efficient_sed.machine.memory import process_peak_mb
+from efficient_sed.registry import ENGINES
 
 PASSES = 30
-PACKAGES = ("efficient-sed", "numpy", "onnxruntime", "openvino", "torch")
 
 
 def benchmark_exported(
@@ -43,37 +43,36 @@ def benchmark_exported(
         --device` makes points of them.
 
     Raises:
-        CheckpointError: If a file is missing or none of this package.
+        CheckpointError: If a file is missing or none of this package, or an engine fails its self-test.
         ConfigError: If there is no such engine, or the machine has fewer cores than threads.
         MissingDependencyError: Without an engine's package.
     """
     check_threads(num_threads)
-    opened: dict[tuple[Path, str], tuple[Header, Engine]] = {}
+    names: Sequence[str | None] = engines or [None]
+    opened: dict[tuple[Path, str | None], ExportedModel] = {}
     load_ms: float | None = None
     for path in dict.fromkeys(paths):
-        if not path.is_file():
-            raise CheckpointError(f"{path}: no such file")
-        for name in dict.fromkeys(engines or [default_engine(path)]):
+        for name in dict.fromkeys(names):
             start = time.perf_counter()
-            engine = open_engine(path, num_threads, name)
+            opened[path, name] = ExportedModel(path, num_threads, name)
             load_ms = round(1e3 * (time.perf_counter() - start), 1)
-            opened[path, name] = read_header(path, engine.metadata), engine
-    seconds = take_turns({key: one_clip(engine, header) for key, (header, engine) in opened.items()}, passes)
+    seconds = take_turns({key: one_clip(model) for key, model in opened.items()}, passes)
     peak_memory_mb = process_peak_mb()
     if len(opened) > 1:  # memory would be that of all together, and all but the first would find packages imported
         load_ms = peak_memory_mb = None
     return [
-        _record(header, engine, summarise(seconds[key]), num_threads, passes, peak_memory_mb, load_ms)
-        for key, (header, engine) in opened.items()
+        _record(model, summarise(seconds[key]), num_threads, passes, peak_memory_mb, load_ms)
+        for key, model in opened.items()
     ]
 
 
-def one_clip(engine: Engine, header: Header) -> Callable[[], object]:
+def one_clip(model: ExportedModel) -> Callable[[], object]:
     """A forward pass over noise of the length that the model was trained on, with the scores that its task needs."""
+    header = model.header
     noise = (0.1 * np.random.default_rng(0).standard_normal((1, header.clip_samples))).astype(np.float32)
     clip: dict[str, np.ndarray] = {header.input: noise if header.spectrogram is None else header.spectrogram(noise)}
     output = FRAME_SCORES if header.task == "detection" else CLIP_SCORES
-    return lambda: engine.run([output], clip)
+    return lambda: model.session.run([output], clip)
 
 
 def check_threads(num_threads: int) -> None:
@@ -114,14 +113,14 @@ def benchmark_alone(path: Path, engine: str, num_threads: int = 1) -> dict[str, 
 
 
 def _record(
-    header: Header,
-    engine: Engine,
+    model: ExportedModel,
     pace: Pace,
     num_threads: int,
     passes: int,
     peak_memory_mb: float | None,
     load_ms: float | None,
 ) -> dict[str, Any]:
+    header, engine = model.header, model.session
     device = f"CPU {cpu_name()}, {num_threads} threads"
     shared = {
         "mode": f"{engine.version}, from {header.input}",
@@ -134,6 +133,7 @@ def _record(
         "model": header.model_name,
         "signature": header.signature,
         "trained_on": header.trained_on,
+        "self_test": {"difference": model.self_test_difference, "allowed": model.allowed_difference},
         "score": _score(header) if header.scored_by == engine.name else None,
         "complexity": {
             "params": header.params,
@@ -147,8 +147,13 @@ def _record(
             "load_ms": load_ms,
             "repeats": passes,
         },
-        "environment": describe_environment(device, PACKAGES),
+        "environment": describe_environment(device, _packages()),
     }
+
+
+def _packages() -> list[str]:
+    """Packages whose versions a record states: those of all engines among them."""
+    return ["efficient-sed", "numpy", "torch", *sorted({ENGINES.get(name).package for name in ENGINES.names()} - {""})]
 
 
 def _score(header: Header) -> dict[str, Any]:

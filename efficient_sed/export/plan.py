@@ -105,7 +105,8 @@ def _engines(target: ExportTarget, asked: Sequence[str], attempts: Attempts) -> 
     chosen = []
     for engine in target.engines():
         with attempts.of(f"engine {engine}"):
-            ENGINES.get(engine).check_machine()
+            if ENGINES.get(engine).is_emulated():
+                raise ConfigError("this machine has no instructions for its precision")
             chosen.append(engine)
     return chosen
 

@@ -18,11 +18,11 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
 from efficient_sed.export.calibration import calibration_clips
+from efficient_sed.export.check import run_self_test
 from efficient_sed.export.compared import Comparison, Deployed
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.export.plan import ALL, Attempts, Plan, make_plans
 from efficient_sed.export.write import build_file
-from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import EXACT, Header, InputKind
 from efficient_sed.metrics.contracts import Score
@@ -138,11 +138,18 @@ def _build(
         header, exact, _ = build_file(model, model_name, target, input_kind)
         for precision in dict.fromkeys([EXACT, *plan.paths]):
             with attempts.of(f"{target.name} {precision}"):
-                own, content = dataclasses.replace(header, precision=precision), exact
+                clips = calibration_clips(model, splits, config, header)
+                own, content = header, exact
                 if precision != EXACT:
-                    clips = calibration_clips(model, splits, config, header)
                     content = target.quantise(model, exact, precision, clips, header)
+                    own = _as_measured(target, content, dataclasses.replace(header, precision=precision))
                 yield _File(target, own, target.with_header(content, own), plan.paths.get(precision))
+
+
+def _as_measured(target: ExportTarget, content: bytes, header: Header) -> Header:
+    """The header whose self-test allows an engine what fewer bits cost in the target's first one."""
+    difference = run_self_test(target.with_header(content, header), target.engines()[0])
+    return dataclasses.replace(header, self_test=header.self_test and header.self_test.allowing(difference))
 
 
 def _score(
@@ -155,9 +162,9 @@ def _score(
     with attempts.of(what):
         logger.info("scoring %s", what)
         alone = benchmark_alone(path, engine, num_threads)["complexity"]
-        metrics = score_part(ExportedModel(path, num_threads, engine), splits, config, SCORED_PART)
-        opened = open_engine(path, num_threads, engine)
-        yield _Scored(file, engine, opened.version, metrics, alone, one_clip(opened, file.header))
+        model = ExportedModel(path, num_threads, engine)
+        metrics = score_part(model, splits, config, SCORED_PART)
+        yield _Scored(file, engine, model.engine, metrics, alone, one_clip(model))
 
 
 def _row(item: _Scored, leading: Score, pace: Pace) -> Deployed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from efficient_sed.inference.header import EXACT
 
 HALF = "fp16"
-BACKBONE_OPERATIONS = ("Conv", "Gemm", "Add", "Mul", "HardSigmoid", "Relu", "ReduceMean", "Sigmoid")
+BACKBONE_OPERATIONS = ("Conv", "Add", "Mul", "HardSigmoid", "Relu")  # squeeze-and-excitation in int8 costs score
 MATRICES = ("MatMul", "Gemm")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from efficient_sed import __version__
 from efficient_sed.audio.frontends.spectrogram import Spectrogram
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.export.check import largest_difference
+from efficient_sed.export.check import create_reference, largest_difference, run_self_test
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
 from efficient_sed.models.sed import SedModel
@@ -127,7 +128,21 @@ def build_file(
             f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; "
             f"at most {TOLERANCE:g} is allowed"
         )
+    header = dataclasses.replace(header, self_test=create_reference(model, header))
+    content = target.with_header(content, header)
+    check_self_test(header, content, target.engines()[0])
     return header, content, difference
+
+
+def check_self_test(header: Header, content: bytes, engine: str) -> None:
+    """Raise a CheckpointError if a file does not pass its own self-test, which goes from sound to scores."""
+    tolerance = 0.0 if header.self_test is None else header.self_test.tolerance
+    difference = run_self_test(content, engine)
+    if not difference <= tolerance:
+        raise CheckpointError(
+            f"{header.model_name} is not exported: in its self-test {engine} differs from PyTorch by {difference:.1e} "
+            f"of the highest score; at most {tolerance:g} is allowed"
+        )
 
 
 def _check_steps(model: SedModel, input_kind: InputKind) -> None:

@@ -17,6 +17,7 @@ from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
+from efficient_sed.inference.self_test import SelfTest
 
 if TYPE_CHECKING:
     from efficient_sed.audio.frontends.spectrogram import Spectrogram
@@ -92,6 +93,8 @@ class Header:
     """Of the data that it was scored on."""
     conditions: str = ""
     """The metric's exact variant and how many clips were scored, as JSON; scores compare only where these agree."""
+    self_test: SelfTest | None = None
+    """A sound and its scores, which an engine must give; None while a file is made."""
     postprocessing: Mapping[str, Any] = field(default_factory=dict)
     """Plain values of a tuned `Postprocessing`; empty for none."""
 
@@ -117,6 +120,8 @@ class Header:
         fits = self.min_samples <= self.clip_samples <= (self.longest_samples or math.inf)
         allowed = f"{self.min_samples} to {self.longest_samples} samples"
         require(fits, "metadata.clip_seconds", self.clip_seconds, allowed)
+        if self.self_test is not None:
+            self.self_test.check(len(self.classes), self.grid.num_frames(self.self_test.samples))
         has_steps = self.spectrogram is not None
         require(has_steps == (self.input == "mel"), "metadata.frontend", self.frontend, "steps with mel, else none")
         require(self.batch_size in (None, 1), "metadata.batch_size", self.batch_size, "null or 1")

@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.errors import CheckpointError, ConfigError, require_package
+from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.registry import ENGINES
 
 if TYPE_CHECKING:
     import numpy as np
-
-DEFAULT_ENGINE = "onnxruntime"
 
 
 class Engine(ABC):
@@ -37,17 +35,16 @@ class Engine(ABC):
     """Set by the registry."""
     suffix: ClassVar[str]
     """Ending of the files that it runs, such as ".onnx"."""
+    package: ClassVar[str] = ""
+    """What computes, for its version in a measurement."""
     is_default: ClassVar[bool] = False
     """Whether it runs these files where no engine is named."""
     is_exact: ClassVar[bool] = True
     """Whether it computes in the precision of the file."""
+    tolerance: ClassVar[float] = 0.0
+    """What a self-test allows it at least, as a share of the highest score; of engines that are not exact."""
     can_fork: ClassVar[bool] = False
     """Whether a process may be forked after the model was opened."""
-
-    package: ClassVar[str] = ""
-    """What it needs."""
-    extra: ClassVar[str] = ""
-    """The extra of this package that installs that."""
 
     metadata: Mapping[str, str]
     """What the file says about itself; see `inference/header.py`."""
@@ -58,15 +55,13 @@ class Engine(ABC):
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None: ...
 
     @classmethod
-    def check_machine(cls) -> None:
-        """Check that the engine can run here, and in its precision.
+    def is_emulated(cls) -> bool:
+        """Whether this machine has no instructions for its precision, which makes it slow.
 
         Raises:
-            ConfigError: If this machine only emulates its precision, which is slow.
             MissingDependencyError: If the engine's package is not installed.
         """
-        if cls.package:
-            require_package(f"the engine {cls.name}", cls.package, cls.extra)
+        return False
 
     @abstractmethod
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -118,7 +113,7 @@ def open_engine(model: Path | bytes, num_threads: int | None = None, engine: str
     Args:
         model: An exported file, or its content.
         num_threads: Of the engine; default None, as many as the machine has cores.
-        engine: Name of the engine; default None, the default one for the file's ending, for content onnxruntime.
+        engine: Name of the engine, which content needs; default None, the default one for the file's ending.
 
     Raises:
         CheckpointError: If the engine cannot read the model.
@@ -126,7 +121,9 @@ def open_engine(model: Path | bytes, num_threads: int | None = None, engine: str
         MissingDependencyError: If the engine's package is not installed.
     """
     if engine is None:
-        engine = DEFAULT_ENGINE if isinstance(model, bytes) else default_engine(model)
+        if isinstance(model, bytes):
+            raise ConfigError("engine=None is not allowed: content has no ending that one is known by")
+        engine = default_engine(model)
     chosen: type[Engine] = ENGINES.get(engine)
     if isinstance(model, Path) and model.suffix != chosen.suffix:
         raise ConfigError(f"--engine {engine} runs {chosen.suffix} files, and {model} is none")

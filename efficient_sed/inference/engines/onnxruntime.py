@@ -21,12 +21,12 @@ class OnnxRuntime(Engine):
     """See `Engine`."""
 
     suffix = ".onnx"
+    package = "onnxruntime"
     is_default = True
-    package, extra = "onnxruntime", "onnx"
     can_fork = True
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
-        require_package("running an ONNX file", self.package, self.extra)
+        require_package("running an ONNX file", "onnxruntime", "onnx")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
