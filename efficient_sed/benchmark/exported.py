@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.benchmark.clock import Pace, summarise, take_turns
-from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.inference.engines.contract import Engine, default_engine, open_engine
-from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, read_header
+from efficient_sed.errors import ConfigError
+from efficient_sed.inference.exported_model import ExportedModel
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
 from efficient_sed.machine.cores import count_cores
 from efficient_sed.machine.environment import cpu_name, describe_environment
 from efficient_sed.machine.memory import process_peak_mb
@@ -39,33 +39,31 @@ def benchmark_exported(
         --device` makes points of them.
 
     Raises:
-        CheckpointError: If a file is missing or none of this package.
+        CheckpointError: If a file is missing or none of this package, or an engine fails its self-test.
         ConfigError: If there is no such engine, or the machine has fewer cores than threads.
         MissingDependencyError: Without an engine's package.
     """
     check_threads(num_threads)
-    opened: dict[tuple[Path, str], tuple[Header, Engine]] = {}
-    for path in dict.fromkeys(paths):
-        if not path.is_file():
-            raise CheckpointError(f"{path}: no such file")
-        for name in dict.fromkeys(engines or [default_engine(path)]):
-            engine = open_engine(path, num_threads, name)
-            opened[path, name] = read_header(path, engine.metadata), engine
-    seconds = take_turns({key: one_clip(engine, header) for key, (header, engine) in opened.items()}, passes)
+    names: Sequence[str | None] = engines or [None]
+    opened = {
+        (path, name): ExportedModel(path, num_threads, name)
+        for path in dict.fromkeys(paths)
+        for name in dict.fromkeys(names)
+    }
+    seconds = take_turns({key: one_clip(model) for key, model in opened.items()}, passes)
     peak_memory_mb = process_peak_mb() if len(opened) == 1 else None  # of several it would be that of all together
     return [
-        _record(header, engine, summarise(seconds[key]), num_threads, passes, peak_memory_mb)
-        for key, (header, engine) in opened.items()
+        _record(model, summarise(seconds[key]), num_threads, passes, peak_memory_mb) for key, model in opened.items()
     ]
 
 
-def one_clip(engine: Engine, header: Header) -> Callable[[], object]:
+def one_clip(model: ExportedModel) -> Callable[[], object]:
     """A forward pass over noise of the length that the model was trained on, with the scores that its task needs."""
-    rng, samples = np.random.default_rng(0), round(header.clip_seconds * header.sample_rate)
-    shape = (1, samples) if header.input == "waveform" else (1, 1, header.mel_bins, samples // header.hop_length)
-    clip: dict[str, np.ndarray] = {header.input: (0.1 * rng.standard_normal(shape)).astype(np.float32)}
+    header = model.header
+    noise = (0.1 * np.random.default_rng(0).standard_normal((1, header.clip_samples))).astype(np.float32)
+    clip: dict[str, np.ndarray] = {header.input: noise if header.spectrogram is None else header.spectrogram(noise)}
     output = FRAME_SCORES if header.task == "detection" else CLIP_SCORES
-    return lambda: engine.run([output], clip)
+    return lambda: model.session.run([output], clip)
 
 
 def check_threads(num_threads: int) -> None:
@@ -81,8 +79,9 @@ def check_threads(num_threads: int) -> None:
 
 
 def _record(
-    header: Header, engine: Engine, pace: Pace, num_threads: int, passes: int, peak_memory_mb: float | None
+    model: ExportedModel, pace: Pace, num_threads: int, passes: int, peak_memory_mb: float | None
 ) -> dict[str, Any]:
+    header, engine = model.header, model.session
     device = f"CPU {cpu_name()}, {num_threads} threads"
     shared = {
         "mode": f"{engine.version}, from {header.input}",
@@ -95,6 +94,7 @@ def _record(
         "model": header.model_name,
         "signature": header.signature,
         "trained_on": header.trained_on,
+        "self_test": {"difference": model.self_test_difference, "allowed": model.allowed_difference},
         "score": _score(header) if header.scored_by == engine.name else None,
         "complexity": {
             "params": header.params,

@@ -18,6 +18,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="What it costs, exported", title_justify="left", caption_justify="left")
     for column in (
         "model", "precision", "engine", "score", "parameters", "MACs", "clips/s", "quartiles", "ms a clip", "95 %",
+        "self-test",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column in ("model", "precision", "engine") else "right")
     for record in records:
@@ -38,6 +39,7 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
             *rate,
             f"{latency['ms']:.1f}",
             f"{latency['p95_ms']:.1f}",
+            f"{record['self_test']['difference']:.0e}",
         )
     costs_of_all = [record["complexity"] for record in records]
     measured = sorted(
@@ -48,7 +50,8 @@ def exported_table(records: Sequence[Mapping[str, Any]]) -> Table:
         for record in records
         if (peak := record["complexity"]["peak_memory_mb"]) is not None
     ]
-    table.caption = "; ".join(measured + memory)
+    test = "self-test: largest difference from PyTorch's scores, as a share of the highest one"
+    table.caption = "; ".join([*measured, *memory, test])
     return table
 
 

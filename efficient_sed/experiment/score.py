@@ -127,7 +127,7 @@ def score_checkpoint(
         config: Data, task and options of the evaluation.
         part: "train", "validation" or "test".
         typed: Keys of `config` that the user gave.
-        engine: What runs an exported model; default None, onnxruntime.
+        engine: What runs an exported model; default None, the default one for its ending.
         report: A page about the errors; default None, none.
 
     Raises:
@@ -143,7 +143,7 @@ def load_scored(name: str, config: RunConfig, engine: str | None = None) -> SedM
     if is_exported(name):
         return ExportedModel(name, engine=engine)
     if engine is not None:
-        advice = f"make one by: efficient-sed export {name} --format onnx"
+        advice = f"make one by: efficient-sed export {name} --format FORMAT"
         raise ConfigError(f"--engine {engine} runs exported models, and {name} is none; {advice}")
     return load_model(name).to(choose_device(config.train.accelerator, "train.accelerator"))
 

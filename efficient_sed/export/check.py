@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
+from efficient_sed.inference.self_test import SelfTest, create_self_test, create_sound
 from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import ENGINES
 
 BATCHES = (1, 3)
+FEW_FRAMES = 8
+SELF_TEST_TOLERANCE = 1e-3  # of the highest score; onnxruntime and OpenVINO were within 2e-5
 SHORT_SHARE = 0.37  # of a clip
 
 
@@ -61,6 +69,26 @@ def as_input(model: SedModel, header: Header, waveform: Tensor) -> Tensor:
     with torch.no_grad():
         spectrogram: Tensor = model.frontend(waveform)
         return spectrogram
+
+
+def create_reference(model: SedModel, header: Header) -> SelfTest:
+    """The self-test of a file in float32: a second of sound, or what gives a few frames, and PyTorch's scores."""
+    few = header.first_frame_samples + (FEW_FRAMES * header.stride - 1) * header.hop_length
+    samples = min(header.clip_samples, max(header.sample_rate, header.min_samples, few))
+    sound = torch.from_numpy(create_sound(samples))
+    silence = 0 if header.fixed_samples is None else header.fixed_samples - samples
+    with torch.no_grad():
+        frames, clips = Scores(model, has_frontend=True)(nn.functional.pad(sound, (0, silence)))
+    kept = frames[0, :, : header.grid.num_frames(samples)].numpy(), clips[0].numpy()
+    return create_self_test(*kept, samples, SELF_TEST_TOLERANCE)
+
+
+def run_self_test(content: bytes, engine: str) -> float:
+    """The difference of an engine in the self-test of a file's content, whatever it may be."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{ENGINES.get(engine).suffix}"
+        path.write_bytes(content)
+        return ExportedModel(path, 1, engine, is_tested=False).self_test_difference
 
 
 def largest_difference(model: SedModel, header: Header, content: bytes, engine: str) -> float:

@@ -20,10 +20,9 @@ from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError, nearest
 from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
-from efficient_sed.export.check import as_input
+from efficient_sed.export.check import as_input, run_self_test
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.export.write import build_file, create_target
-from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.evaluate import handle_unreadable
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import EXACT, Header, InputKind
@@ -120,14 +119,14 @@ def export_precisions(
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
     model = _as_scored(model, config)
     header, exact, _ = build_file(model, model_name, chosen, input_kind)
-    contents = {
+    files = {
         precision: _in_precision(chosen, model, exact, precision, _clips(model, splits, config, header), header)
         for precision in dict.fromkeys([EXACT, *precisions])
     }
     with tempfile.TemporaryDirectory() as folder:
         scored = [
             scored
-            for precision, content in contents.items()
+            for precision, (content, _) in files.items()
             for scored in _score(content, precision, Path(folder), chosen, engines, num_threads, splits, config)
         ]
         seconds = take_turns({(item.precision, item.engine): item.run for item in scored}, PASSES)
@@ -137,7 +136,7 @@ def export_precisions(
             item.precision,
             item.version,
             paths.get(item.precision),
-            len(contents[item.precision]),
+            len(files[item.precision][0]),
             float(str(item.metrics[leading.key])),
             summarise(seconds[item.precision, item.engine]),
         )
@@ -146,9 +145,9 @@ def export_precisions(
     scored_on = f"{config.data.name}, {SCORED_PART} part"
     for item, row in list(zip(scored, rows, strict=True))[:: len(engines)]:
         if row.path is not None:
+            content, own_header = files[row.precision]
             own_header = dataclasses.replace(
-                header,
-                precision=row.precision,
+                own_header,
                 metric=leading.key,
                 score=row.score,
                 scored_on=scored_on,
@@ -156,7 +155,7 @@ def export_precisions(
                 manifest_hash=splits.manifest_hash,
                 conditions=exact_variant(item.metrics),
             )
-            chosen.save(row.path, chosen.with_header(contents[row.precision], own_header), own_header)
+            chosen.save(row.path, chosen.with_header(content, own_header), own_header)
     return Comparison(model_name, leading.name, scored_on, num_threads, rows)
 
 
@@ -176,9 +175,15 @@ def _in_precision(
     precision: str,
     calibration: Iterator[np.ndarray],
     header: Header,
-) -> bytes:
-    content = exact if precision == EXACT else target.quantise(model, exact, precision, calibration, header)
-    return target.with_header(content, dataclasses.replace(header, precision=precision))
+) -> tuple[bytes, Header]:
+    """A file's content and header, whose self-test allows an engine what fewer bits cost in the target's first one."""
+    if precision == EXACT:
+        return exact, header
+    content = target.quantise(model, exact, precision, calibration, header)
+    difference = run_self_test(target.with_header(content, header), target.engines()[0])
+    test = header.self_test and header.self_test.allowing(difference)
+    header = dataclasses.replace(header, precision=precision, self_test=test)
+    return target.with_header(content, header), header
 
 
 def _score(
@@ -198,8 +203,7 @@ def _score(
         logger.info("scoring %s in %s", precision, name)
         model = ExportedModel(file, num_threads, name)
         metrics = score_part(model, splits, config, SCORED_PART)
-        engine = open_engine(file, num_threads, name)
-        yield _Scored(precision, name, engine.version, metrics, one_clip(engine, model.header))
+        yield _Scored(precision, name, model.engine, metrics, one_clip(model))
 
 
 def _check(

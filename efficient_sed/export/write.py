@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
 from efficient_sed import __version__
+from efficient_sed.audio.frontends.spectrogram import Spectrogram
 from efficient_sed.benchmark.macs import count_macs
 from efficient_sed.errors import CheckpointError, ConfigError
-from efficient_sed.export.check import largest_difference
+from efficient_sed.export.check import create_reference, largest_difference, run_self_test
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header, InputKind
 from efficient_sed.models.sed import SedModel
@@ -110,6 +112,7 @@ def build_file(
     """
     input_kind = input_kind or target.inputs[0]
     target.check_input(input_kind)
+    _check_steps(model, input_kind)
     model = copy.deepcopy(model).cpu().float().eval()
     header = _header(model, model_name, target, input_kind)
     content = target.write(model, header)
@@ -125,12 +128,38 @@ def build_file(
             f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; "
             f"at most {TOLERANCE:g} is allowed"
         )
+    header = dataclasses.replace(header, self_test=create_reference(model, header))
+    content = target.with_header(content, header)
+    check_self_test(header, content, target.engines()[0])
     return header, content, difference
+
+
+def check_self_test(header: Header, content: bytes, engine: str) -> None:
+    """Raise a CheckpointError if a file does not pass its own self-test, which goes from sound to scores."""
+    tolerance = 0.0 if header.self_test is None else header.self_test.tolerance
+    difference = run_self_test(content, engine)
+    if not difference <= tolerance:
+        raise CheckpointError(
+            f"{header.model_name} is not exported: in its self-test {engine} differs from PyTorch by {difference:.1e} "
+            f"of the highest score; at most {tolerance:g} is allowed"
+        )
+
+
+def _check_steps(model: SedModel, input_kind: InputKind) -> None:
+    """Raise a ConfigError if a file would need spectrograms that only PyTorch can compute."""
+    if input_kind == "mel" and not model.frontend.steps():
+        name = type(model.frontend).__name__
+        raise ConfigError(
+            f"--input mel is not allowed: the front end {name} has no form in NumPy, see FrontEnd.steps; "
+            "give --input waveform, where the format takes it"
+        )
 
 
 def _header(model: SedModel, model_name: str, target: ExportTarget, input_kind: InputKind) -> Header:
     grid, provenance, max_frames = model.grid, model.provenance, model.backbone.max_frames
     macs = count_macs(model, provenance.clip_seconds)
+    own = model.frontend
+    frontend = Spectrogram(own.steps(), own.hop_length, own.first_frame_samples).to_dict()
     notes = {key: provenance.notes.get(key) for key in ("signature", "trained_on", "extended_from", "fold")}
     return Header(
         model_name=model_name,
@@ -150,6 +179,7 @@ def _header(model: SedModel, model_name: str, target: ExportTarget, input_kind: 
         efficient_sed_version=__version__,
         fixed_samples=round(provenance.clip_seconds * grid.sample_rate) if target.is_fixed else None,
         batch_size=1 if target.is_fixed else None,
+        frontend=frontend if input_kind == "mel" else {},
         max_samples=None if max_frames is None else max_frames * grid.hop_length,
         params=sum(parameter.numel() for parameter in model.parameters()),
         macs=macs.total,

@@ -1,6 +1,6 @@
 """Events in an audio file of any length, with the scores that evaluation would give it.
 
-PyTorch is imported with a PyTorch model only: an exported one (`.onnx`) does without.
+PyTorch is imported with a PyTorch model only: an exported one does without.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def open_detector(
         if engine is not None:
             raise ConfigError(
                 f"--engine {engine} runs exported models, and {model} is none; "
-                f"make one by: efficient-sed export {model} --format onnx"
+                f"make one by: efficient-sed export {model} --format FORMAT"
             )
         from efficient_sed.inference.torch_detector import load_detector
 

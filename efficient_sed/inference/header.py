@@ -7,8 +7,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.parse import from_dict
@@ -16,6 +17,10 @@ from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
+from efficient_sed.inference.self_test import SelfTest
+
+if TYPE_CHECKING:
+    from efficient_sed.audio.frontends.spectrogram import Spectrogram
 
 FORMAT = "efficient_sed/2"
 FORMAT_KEY = "format"
@@ -60,6 +65,8 @@ class Header:
     """Length of every input, in samples of sound; None for any. A file with "mel" takes their spectrogram."""
     batch_size: int | None = None
     """Inputs that it takes at once; None for any number."""
+    frontend: Mapping[str, Any] = field(default_factory=dict)
+    """The steps from a waveform to the spectrogram that the file takes, see `Spectrogram`; empty with "waveform"."""
     precision: str = EXACT
     """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
     params: int | None = None
@@ -86,6 +93,8 @@ class Header:
     """Of the data that it was scored on."""
     conditions: str = ""
     """The metric's exact variant and how many clips were scored, as JSON; scores compare only where these agree."""
+    self_test: SelfTest | None = None
+    """A sound and its scores, which an engine must give; None while a file is made."""
     postprocessing: Mapping[str, Any] = field(default_factory=dict)
     """Plain values of a tuned `Postprocessing`; empty for none."""
 
@@ -111,6 +120,10 @@ class Header:
         fits = self.min_samples <= self.clip_samples <= (self.longest_samples or math.inf)
         allowed = f"{self.min_samples} to {self.longest_samples} samples"
         require(fits, "metadata.clip_seconds", self.clip_seconds, allowed)
+        if self.self_test is not None:
+            self.self_test.check(len(self.classes), self.grid.num_frames(self.self_test.samples))
+        has_steps = self.spectrogram is not None
+        require(has_steps == (self.input == "mel"), "metadata.frontend", self.frontend, "steps with mel, else none")
         require(self.batch_size in (None, 1), "metadata.batch_size", self.batch_size, "null or 1")
         require(
             self.median_frames >= 1 and self.median_frames % 2 == 1,
@@ -139,6 +152,15 @@ class Header:
         """Samples of a clip."""
         return round(self.clip_seconds * self.sample_rate)
 
+    @cached_property
+    def spectrogram(self) -> Spectrogram | None:
+        """The front end of a file that takes spectrograms; None for others.
+
+        Raises:
+            ConfigError: If its steps are not known here, or damaged.
+        """
+        return _spectrogram(self.frontend, self.hop_length) if self.frontend else None
+
     @property
     def longest_samples(self) -> int | None:
         """Samples of the longest sound that goes through it at once; None for any."""
@@ -160,6 +182,23 @@ class Header:
             for key, value in dataclasses.asdict(self).items()
         }
         return {FORMAT_KEY: FORMAT, **values}
+
+
+def _spectrogram(stored: Mapping[str, Any], hop_length: int) -> Spectrogram:
+    """The inverse of `Spectrogram.to_dict`."""
+    from efficient_sed.audio.frontends.spectrogram import Spectrogram  # numpy is not needed for help
+    from efficient_sed.audio.frontends.steps import STEPS
+
+    first, listed = stored.get("first_frame_samples", 0), stored.get("steps", [])
+    steps = []
+    is_count = isinstance(first, int) and not isinstance(first, bool) and first >= 0
+    require(is_count, "metadata.frontend.first_frame_samples", first, "a whole number")
+    require(isinstance(listed, list | tuple), "metadata.frontend.steps", listed, "a list")
+    for index, item in enumerate(listed):
+        key = f"metadata.frontend.steps[{index}]"
+        require(isinstance(item, Mapping) and item.get("step") in STEPS, key, item, f"one of {', '.join(STEPS)}")
+        steps.append(from_dict(STEPS[item["step"]], {k: v for k, v in item.items() if k != "step"}, key))
+    return Spectrogram(steps, hop_length, first)
 
 
 def read_header(path: Path, metadata: Mapping[str, str]) -> Header:

@@ -79,9 +79,10 @@ class Stream:
                 f"sample_rate={sample_rate} is not allowed: one that can be turned into the model's "
                 f"{grid.sample_rate}, such as 16000, 44100 or 48000"
             )
-        self._hop, self._lookahead, self._window = (
-            round(seconds / grid.hop_s) for seconds in (hop_s, lookahead_s, window_s)
-        )  # in frames
+        # In frames; a window is no longer than a clip, since a model may take nothing longer.
+        self._window = int(round(window_s / grid.hop_s, 6))
+        self._hop = min(self._window, round(hop_s / grid.hop_s))
+        self._lookahead = min(self._window - self._hop, round(lookahead_s / grid.hop_s))
         self.latency_s = (self._hop + self._lookahead) * grid.hop_s
         self.computing_s = 0.0
         self._heard = np.zeros(0, dtype=np.float32)  # what later windows may need

@@ -355,10 +355,6 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ),
         ("fmn04_synthetic --format onnx --engine openvino", "--engine belongs to --precision"),
         ("fmn04_synthetic --format onnx data=synthetic", "data=synthetic belongs to --precision"),
-        (
-            "fmn04_synthetic --format onnx --precision int8 --input mel data=synthetic",
-            "--input mel is not allowed with --precision",
-        ),
         ("fmn04_synthetic --format onnx --precision fp16 --threads 0 data=synthetic", "--threads 0 is not allowed"),
         (
             "fmn04_synthetic --format onnx --precision fp16 data=synthetic --output {d}/a.wav/x.onnx",

@@ -118,7 +118,7 @@ def change(source: Path, target: Path, metadata: dict[str, str | None]) -> Path:
             "its metadata does not describe a model of this version (metadata.stride=4.5 must be a whole number)",
         ),
         ({"postprocessing": '{"thresholds": [0.5]}'}, "thresholds=1 values is not allowed: one for each of 2 classes"),
-        ({"input": "mel"}, "takes spectrograms, not recordings; export fmn04 with --input waveform"),
+        ({"input": "mel"}, "(metadata.frontend={} is not allowed: steps with mel, else none)"),
     ],
     ids=lambda value: next(iter(value.items())) if isinstance(value, dict) else "",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from efficient_sed.audio.frontends.steps import RemoveMean, Step
 from efficient_sed.audio.frontends.transformers import KaldiMel
 
 MEAN, DEVIATION = -4.2677393, 4.5689974
@@ -18,3 +19,7 @@ class AsitMel(KaldiMel):
     def power(self, waveform: Tensor) -> Tensor:
         """As `KaldiMel.power`."""
         return super().power(waveform - waveform.mean(1, keepdim=True))
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        return RemoveMean(), *super().steps()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from efficient_sed.audio.frontends.steps import POWER_DB, Limit, Log, Scaled, Step
 from efficient_sed.audio.frontends.transformers import CentredMel
 
 FFT_LENGTH, MEL_BINS, LOW_HZ, HIGH_HZ = 1024, 64, 60.0, 7800.0
@@ -28,3 +29,8 @@ class AtstMel(CentredMel):
         decibels = 10 * mel.clamp(min=FLOOR).log10()
         decibels = torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - RANGE_DB).clamp(*LIMITS_DB)
         return (decibels - LOWEST_DB) / (HIGHEST_DB - LOWEST_DB) * 2 - 1
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        middle, half = (LOWEST_DB + HIGHEST_DB) / 2, (HIGHEST_DB - LOWEST_DB) / 2
+        return *super().steps(), Log(FLOOR, POWER_DB), Limit(*LIMITS_DB, RANGE_DB), Scaled(-middle, 1 / half)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from efficient_sed.audio.frontends.steps import Scaled, Step
 from efficient_sed.audio.frontends.transformers import KaldiMel
 
 INT16_SCALE = 2.0**15
@@ -19,3 +20,7 @@ class BeatsMel(KaldiMel):
     def power(self, waveform: Tensor) -> Tensor:
         """As `KaldiMel.power`."""
         return super().power(waveform * INT16_SCALE)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        return Scaled(factor=INT16_SCALE), *super().steps()

@@ -14,6 +14,7 @@ from torch import Tensor
 from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.frontends.mel_bank import create_mel_bank
+from efficient_sed.audio.frontends.steps import POWER_DB, Limit, Log, MelBands, Pad, Spectrum, Step, UnitRange
 from efficient_sed.audio.grid import SAMPLE_RATE
 
 HOP_LENGTH = 256  # 16 ms
@@ -51,6 +52,13 @@ class DcaseMel(FrontEnd):
             decibels = (self.bank.float() @ magnitude).clamp(min=FLOOR).log10().mul(20).clamp(LOWEST_DB, HIGHEST_DB)
             lowest, highest = decibels.amin((1, 2), keepdim=True), decibels.amax((1, 2), keepdim=True)
             return ((decibels - lowest) / (highest - lowest + EPSILON)).unsqueeze(1)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        spectrum = Spectrum(HOP_LENGTH, FFT_LENGTH, FFT_LENGTH, "hamming", is_periodic=False, exponent=1.0)
+        bands = MelBands(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, 0.0, SAMPLE_RATE / 2, "htk")
+        decibels = Log(FLOOR, 2 * POWER_DB), Limit(LOWEST_DB, HIGHEST_DB), UnitRange(EPSILON)
+        return Pad(FFT_LENGTH // 2, FFT_LENGTH // 2 - 1), spectrum, bands, *decibels
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.frontends.mel_bank import create_mel_bank
+from efficient_sed.audio.frontends.steps import POWER_DB, Log, MelBands, Pad, Scaled, Spectrum, Step
 
 SAMPLE_RATE = 32_000
 HOP_LENGTH = 320  # 10 ms
@@ -49,6 +50,13 @@ class DecibelMel(FrontEnd):
             power = power_spectrum(padded, self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 513, frames)
             decibels = (self.bank.float() @ power).clamp_(min=FLOOR).log10_().mul_(10)
             return decibels.sub_(MEAN_DB).div_(DEVIATION_DB).unsqueeze(1)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        spectrum = Spectrum(HOP_LENGTH, FFT_LENGTH, FFT_LENGTH)
+        bands = MelBands(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, LOW_HZ, HIGH_HZ, "htk")
+        decibels = Log(FLOOR, POWER_DB), Scaled(-MEAN_DB, 1 / DEVIATION_DB)
+        return Pad(FFT_LENGTH // 2, FFT_LENGTH // 2), spectrum, bands, *decibels
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from efficient_sed.audio.frontends.steps import Log, Scaled, Step
 from efficient_sed.audio.frontends.transformers import CentredMel
 
 FFT_LENGTH, MEL_BINS, LOW_HZ, HIGH_HZ = 400, 80, 50.0, 8000.0
@@ -21,3 +22,7 @@ class M2dMel(CentredMel):
     def normalise(self, mel: Tensor) -> Tensor:
         """As `TransformerFrontEnd.normalise`."""
         return ((mel + FLOOR).log() - MEAN) / DEVIATION
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        return *super().steps(), Scaled(FLOOR), Log(FLOOR), Scaled(-MEAN, 1 / DEVIATION)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from efficient_sed.audio.frontends.dft import centre_pad, mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel_bank import create_mel_bank
+from efficient_sed.audio.frontends.steps import Log, MelBands, Pad, PreEmphasis, Scaled, Spectrum, Step
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE, FrameGrid
 from efficient_sed.audio.waveform_checks import check_waveform
 
@@ -21,6 +22,7 @@ FFT_LENGTH = 512
 MEL_BINS = 128
 LOW_HZ, HIGH_HZ = 0.0, 7000.0
 PRE_EMPHASIS = 0.97
+LEAST_POWER = 1e-7
 LOG_OFFSET, LOG_SCALE = 4.5, 5.0  # (log power + 4.5) / 5
 MIN_SAMPLES = FFT_LENGTH // 2 + 2  # reflect padding needs more samples than it adds, pre-emphasis takes one
 
@@ -42,6 +44,10 @@ class FrontEnd(nn.Module, abc.ABC):
     """Samples that give the first frame; each further `hop_length` samples give one more."""
     min_samples: int
     """Samples that a clip must have."""
+
+    def steps(self) -> tuple[Step, ...]:
+        """The same in NumPy, for exported files that take spectrograms; none where there is no such form."""
+        return ()
 
     def grid(self, time_stride: int, first_step_frames: int = 1) -> FrameGrid:
         """Describe the output frames of a model with this front end.
@@ -77,6 +83,8 @@ class FrontEnd(nn.Module, abc.ABC):
 class LogMel(FrontEnd):
     """Waveform (batch, samples) at 16 kHz -> (batch, 1, 128, frames), 100 frames a second."""
 
+    is_periodic = False
+    """Of the window."""
     window: Tensor
     bank: Tensor
 
@@ -84,7 +92,7 @@ class LogMel(FrontEnd):
         super().__init__()
         self.sample_rate, self.hop_length, self.mel_bins = SAMPLE_RATE, HOP_LENGTH, MEL_BINS
         self.first_frame_samples, self.min_samples = 1, MIN_SAMPLES
-        self.register_buffer("window", torch.hann_window(WINDOW_LENGTH, periodic=False), persistent=False)
+        self.register_buffer("window", torch.hann_window(WINDOW_LENGTH, periodic=self.is_periodic), persistent=False)
         self.register_buffer("bank", mel_bank(LOW_HZ, HIGH_HZ), persistent=False)
 
     def forward(self, waveform: Tensor, bank: Tensor | None = None) -> Tensor:
@@ -96,7 +104,16 @@ class LogMel(FrontEnd):
             padded = centre_pad(emphasised, FFT_LENGTH)
             power = power_spectrum(padded, self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 257, frames)
             mel = (self.bank if bank is None else bank).float() @ power
-            return ((mel.clamp_(min=1e-7).log_() + LOG_OFFSET) / LOG_SCALE).unsqueeze(1)
+            return ((mel.clamp_(min=LEAST_POWER).log_() + LOG_OFFSET) / LOG_SCALE).unsqueeze(1)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        outside = (FFT_LENGTH - WINDOW_LENGTH) // 2
+        padding = FFT_LENGTH // 2 - outside
+        spectrum = Spectrum(HOP_LENGTH, WINDOW_LENGTH, FFT_LENGTH, is_periodic=self.is_periodic)
+        bands = MelBands(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, LOW_HZ, HIGH_HZ, "kaldi")
+        log = Log(LEAST_POWER), Scaled(LOG_OFFSET, 1 / LOG_SCALE)
+        return PreEmphasis(PRE_EMPHASIS), Pad(padding, padding), spectrum, bands, *log
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""

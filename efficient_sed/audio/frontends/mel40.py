@@ -18,6 +18,7 @@ from torchaudio.functional import create_dct
 from efficient_sed.audio.frontends.dft import mel_frame_macs, power_spectrum
 from efficient_sed.audio.frontends.mel import FrontEnd
 from efficient_sed.audio.frontends.mel_bank import create_mel_bank
+from efficient_sed.audio.frontends.steps import Cepstrum, Log, MelBands, Pad, Spectrum, Step
 
 NUM_FEATURES = 40
 FLOOR = 1e-10  # of the power before the logarithm
@@ -81,6 +82,16 @@ class TiledMel(FrontEnd):
             power = power_spectrum(padded, self.window.float(), analysis.fft_length, analysis.hop_length)
             mel = (self.bank.float() @ power).clamp_(min=FLOOR).log_()
             return (self.cosines.float() @ mel if analysis.has_cepstrum else mel).unsqueeze(1)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        own = self.analysis
+        outside = (own.fft_length - own.window_length) // 2
+        spectrum = Spectrum(own.hop_length, own.window_length, own.fft_length, own.window)
+        bands = MelBands(own.mel_bands, own.fft_length, own.sample_rate, 0.0, own.sample_rate / 2, "slaney")
+        cepstrum = (Cepstrum(NUM_FEATURES),) if own.has_cepstrum else ()
+        before, after = (padding - outside for padding in self._padding)
+        return Pad(before, after), spectrum, bands, Log(FLOOR), *cepstrum
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""

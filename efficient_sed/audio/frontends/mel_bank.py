@@ -1,8 +1,6 @@
-"""Triangular mel filters in the conventions of Kaldi, HTK and Slaney."""
+"""Triangular mel filters in the conventions of Kaldi, HTK and Slaney, by torchaudio."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +8,7 @@ from torch.nn import functional as F
 from torchaudio.compliance.kaldi import get_mel_banks
 from torchaudio.functional import melscale_fbanks
 
-Scale = Literal["kaldi", "htk", "slaney"]
+from efficient_sed.audio.frontends.mel_filters import Scale
 
 
 def create_mel_bank(

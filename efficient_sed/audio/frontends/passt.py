@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-
-from efficient_sed.audio.frontends.mel import WINDOW_LENGTH, LogMel
+from efficient_sed.audio.frontends.mel import LogMel
 
 
 class PasstMel(LogMel):
     """`LogMel` with a periodic Hann window instead of a symmetric one."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("window", torch.hann_window(WINDOW_LENGTH), persistent=False)
+    is_periodic = True

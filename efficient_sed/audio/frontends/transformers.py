@@ -24,7 +24,9 @@ from efficient_sed.audio.frontends.dft import (
     power_spectrum,
 )
 from efficient_sed.audio.frontends.mel import FrontEnd
-from efficient_sed.audio.frontends.mel_bank import Scale, create_mel_bank
+from efficient_sed.audio.frontends.mel_bank import create_mel_bank
+from efficient_sed.audio.frontends.mel_filters import Scale
+from efficient_sed.audio.frontends.steps import Log, MelBands, Pad, Scaled, Spectrum, Step
 from efficient_sed.audio.grid import HOP_LENGTH, SAMPLE_RATE
 
 KALDI_WINDOW, KALDI_FFT, KALDI_BINS = 400, 512, 128  # 25 ms
@@ -79,7 +81,7 @@ class KaldiMel(TransformerFrontEnd):
     def __init__(self, power_of_hann: float, mean: float, deviation: float) -> None:
         bank = create_mel_bank(KALDI_BINS, KALDI_FFT, SAMPLE_RATE, KALDI_LOW_HZ, SAMPLE_RATE / 2, scale="kaldi")
         super().__init__(bank, KALDI_WINDOW)
-        self._mean, self._deviation = mean, deviation
+        self._power_of_hann, self._mean, self._deviation = power_of_hann, mean, deviation
         window = torch.hann_window(KALDI_WINDOW, periodic=False) ** power_of_hann
         self.register_buffer("window", window, persistent=False)
 
@@ -100,6 +102,16 @@ class KaldiMel(TransformerFrontEnd):
     def normalise(self, mel: Tensor) -> Tensor:
         """As `TransformerFrontEnd.normalise`; to mean 0 and standard deviation 1/2."""
         return (mel.clamp(min=KALDI_FLOOR).log() - self._mean) / (2 * self._deviation)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`."""
+        spectrum = Spectrum(
+            HOP_LENGTH, KALDI_WINDOW, KALDI_FFT, "hann", is_periodic=False, window_power=self._power_of_hann,
+            pre_emphasis=PRE_EMPHASIS,
+        )  # fmt: skip
+        bands = MelBands(KALDI_BINS, KALDI_FFT, SAMPLE_RATE, KALDI_LOW_HZ, SAMPLE_RATE / 2, "kaldi")
+        normalised = Log(KALDI_FLOOR), Scaled(-self._mean, 1 / (2 * self._deviation))
+        return Pad(0, KALDI_WINDOW, "constant"), spectrum, bands, *normalised
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
@@ -122,6 +134,7 @@ class CentredMel(TransformerFrontEnd):
 
     def __init__(self, fft_length: int, mel_bins: int, low_hz: float, high_hz: float, scale: Scale) -> None:
         bank = create_mel_bank(mel_bins, fft_length, SAMPLE_RATE, low_hz, high_hz, scale=scale)
+        self._low_hz, self._high_hz, self._scale = low_hz, high_hz, scale
         super().__init__(bank, fft_length // 2 + 1)  # reflect padding needs more samples than it adds
         self.register_buffer("window", torch.hann_window(fft_length), persistent=False)
 
@@ -133,6 +146,12 @@ class CentredMel(TransformerFrontEnd):
     def power(self, waveform: Tensor) -> Tensor:
         """As `TransformerFrontEnd.power`; frame k is centred on sample k * HOP_LENGTH."""
         return power_spectrum(centre_pad(waveform, self.fft_length), self.window.float(), self.fft_length, HOP_LENGTH)
+
+    def steps(self) -> tuple[Step, ...]:
+        """As `FrontEnd.steps`; up to the mel bands."""
+        spectrum = Spectrum(HOP_LENGTH, self.fft_length, self.fft_length)
+        bands = MelBands(self.mel_bins, self.fft_length, SAMPLE_RATE, self._low_hz, self._high_hz, self._scale)
+        return Pad(self.fft_length // 2, self.fft_length // 2), spectrum, bands
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""

@@ -48,8 +48,8 @@ class OnnxTarget(ExportTarget):
         from efficient_sed.export.check import Scores, create_example, example_lengths
         from efficient_sed.models.fuse import fuse
 
-        short, long = example_lengths(header)
-        example = create_example(model, header, 2, (short + long) // 2)
+        lengths = example_lengths(header)
+        example = create_example(model, header, 2, sum(lengths) // len(lengths))
         graph = Scores(fuse(model), header.input == "waveform")
         # the exporter turns its log on, which prints the whole graph where an operation is missing; no public switch
         graph.register_forward_pre_hook(lambda *_: torch._C._jit_set_onnx_log_enabled(False))

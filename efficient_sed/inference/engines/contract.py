@@ -41,6 +41,8 @@ class Engine(ABC):
     """Whether it runs these files where no engine is named."""
     is_exact: ClassVar[bool] = True
     """Whether it computes in the precision of the file."""
+    tolerance: ClassVar[float] = 0.0
+    """What a self-test allows it at least, as a share of the highest score; of engines that are not exact."""
     can_fork: ClassVar[bool] = False
     """Whether a process may be forked after the model was opened."""
 
