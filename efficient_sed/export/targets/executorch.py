@@ -32,7 +32,12 @@ class ExecuTorchTarget(ExportTarget):
     extra = "executorch"
     inputs = ("mel",)
     is_fixed = True
-    precisions = {EXACT: "float32 as in PyTorch"}  # noqa: RUF012
+    precisions = {  # noqa: RUF012
+        EXACT: "float32 as in PyTorch",
+        "int8": "backbone in int8, hard-swish and gates in float32",
+        "int8-head": "matrices of sequence head and classifier in int8, backbone in float32",
+        "int8-all": "int8 and int8-head together",
+    }
 
     def __init__(self, runtime: Path | None = None) -> None:
         super().__init__(runtime)
@@ -42,16 +47,28 @@ class ExecuTorchTarget(ExportTarget):
         """See `ExportTarget.write`."""
         from torch import nn
 
-        from efficient_sed.export.xnnpack import capture, lower
+        from efficient_sed.export.xnnpack.lower import capture, lower
 
         if any(isinstance(layer, nn.RNNBase) for layer in model.modules()):
             raise CheckpointError(f"{header.model_name} is not exported: {UNROLLED}")
         content, self._lowered = lower(capture(model, header), header)
         return content
 
+    def quantise(
+        self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
+    ) -> bytes:
+        """See `ExportTarget.quantise`: from the model, since a lowered graph cannot be changed."""
+        from efficient_sed.export.xnnpack.lower import capture, lower
+        from efficient_sed.export.xnnpack.quantise import quantised
+
+        is_static, is_dynamic = precision in ("int8", "int8-all"), precision in ("int8-head", "int8-all")
+        program = quantised(capture(model, header), is_static, is_dynamic, calibration)
+        content, self._lowered = lower(program, header)
+        return content
+
     def with_header(self, content: bytes, header: Header) -> bytes:
         """See `ExportTarget.with_header`."""
-        from efficient_sed.export.xnnpack import replace_header
+        from efficient_sed.export.xnnpack.lower import replace_header
 
         return replace_header(content, header)
 

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 
 from efficient_sed.errors import CheckpointError
 from efficient_sed.export.check import Scores, create_example, example_lengths
-from efficient_sed.export.xnnpack_forms import in_forms
+from efficient_sed.export.xnnpack.forms import in_forms
 from efficient_sed.inference.header import Header
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def capture(model: SedModel, header: Header) -> ExportedProgram:
-    """The graph of a model's fused form for one clip, in the forms that XNNPACK takes."""
+    """The graph of a model's fused form for one clip of the header's length."""
     fused = fuse(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the only one it runs
     example = create_example(model, header, 1, *example_lengths(header))
-    with _quiet(), torch.no_grad():
-        return in_forms(torch.export.export(Scores(fused, has_frontend=False), (example,)))
+    with quiet(), torch.no_grad():
+        return torch.export.export(Scores(fused, has_frontend=False), (example,))
 
 
 def lower(program: ExportedProgram, header: Header) -> tuple[bytes, str]:
@@ -46,9 +46,10 @@ def lower(program: ExportedProgram, header: Header) -> tuple[bytes, str]:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    for node in program.graph.nodes:  # what else they carry is copied at each of a hundred passes, for most of the time
-        node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
-    with _quiet():
+    with quiet():
+        program = in_forms(program)
+        for node in program.graph.nodes:  # the rest is copied by each of a hundred passes, for a third of the time
+            node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
         try:
             lowered = to_edge_transform_and_lower(
                 program,
@@ -77,7 +78,7 @@ def replace_header(content: bytes, header: Header) -> bytes:
     from executorch.exir.schema import String
 
     metadata = header.to_metadata()
-    with _quiet():
+    with quiet():
         file = _deserialize_pte_binary(content)
         for plan in file.program.execution_plan:
             if plan.name in metadata:
@@ -86,7 +87,7 @@ def replace_header(content: bytes, header: Header) -> bytes:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without ExecuTorch's advice, and with its own compiler of schemas, which it looks for among the commands."""
     import executorch.data.bin
 

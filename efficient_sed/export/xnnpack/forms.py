@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.nn import functional as F
 
+from efficient_sed.export.xnnpack.views import VIEWS
+
 aten = torch.ops.aten
 BROADCASTING = {
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.minimum.default, aten.maximum.default,
@@ -27,7 +29,9 @@ def in_forms(program: ExportedProgram) -> ExportedProgram:
     """A graph for one shape of input in the forms of this file, constants folded."""
     from executorch.exir.passes.constant_prop_pass import constant_prop_pass
 
-    program = constant_prop_pass(program.run_decompositions(FORMS))
+    program = program.run_decompositions(FORMS)
+    kept = {node.target for node in program.graph.nodes if "quantized_decomposed" in str(node.target)}
+    program = constant_prop_pass(program, kept)  # but the weights in int8 stay as they are
     graph = program.graph_module.graph
     for node in list(graph.nodes):
         if node.target is aten.expand.default and all(user.target in BROADCASTING for user in node.users):
@@ -99,35 +103,6 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
     return product.reshape(*a.shape[:-1], b.shape[-1])
 
 
-def _slice(x: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
-    """One of each `step` is a plain slice of the same tensor with a dimension more."""
-    dim %= x.ndim
-    size, start = x.shape[dim], start or 0
-    if step == 1 or size % step or not 0 <= start < step or (end is not None and end < size):
-        return NotImplemented
-    pairs = x.reshape(*x.shape[:dim], size // step, step, *x.shape[dim + 1 :])
-    return aten.slice.Tensor(pairs, dim + 1, start, start + 1).reshape(*x.shape[:dim], -1, *x.shape[dim + 1 :])
-
-
-def _select(x: Tensor, dim: int, index: int) -> Tensor:
-    dim, index = dim % x.ndim, index % x.shape[dim]
-    return aten.slice.Tensor(x, dim, index, index + 1).reshape(*x.shape[:dim], *x.shape[dim + 1 :])
-
-
-def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
-    ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
-    return [aten.slice.Tensor(x, dim, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _split_evenly(x: Tensor, size: int, dim: int = 0) -> list[Tensor]:
-    return _split(x, [min(size, x.shape[dim] - start) for start in range(0, x.shape[dim], size)], dim)
-
-
-def _stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    dim %= tensors[0].ndim + 1
-    return torch.cat([_unsqueeze(x, dim) for x in tensors], dim)
-
-
 def _times_constant(x: Tensor, dim: int, matrix: Callable[[int], Tensor]) -> Tensor:
     rows = x.transpose(dim, -1)
     return F.linear(rows, matrix(rows.shape[-1])).transpose(dim, -1)
@@ -145,23 +120,8 @@ def _masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
     return torch.minimum(x, torch.where(mask, torch.tensor(-math.inf), torch.tensor(math.inf)))
 
 
-def _unsqueeze(x: Tensor, dim: int) -> Tensor:
-    dim %= x.ndim + 1
-    return x.reshape(*x.shape[:dim], 1, *x.shape[dim:])
-
-
-def _squeeze(x: Tensor, dims: int | Sequence[int] | None = None) -> Tensor:
-    chosen = range(x.ndim) if dims is None else [dims] if isinstance(dims, int) else dims
-    gone = [dim % x.ndim for dim in chosen if x.shape[dim] == 1]
-    return x.reshape([size for dim, size in enumerate(x.shape) if dim not in gone])
-
-
-def _flatten(x: Tensor, first: int = 0, last: int = -1) -> Tensor:
-    first, last = first % x.ndim, last % x.ndim
-    return x.reshape(*x.shape[:first], -1, *x.shape[last + 1 :])
-
-
 FORMS: Mapping[Any, Callable[..., Any]] = {
+    **VIEWS,
     aten.mean.dim: _mean,
     aten.sum.dim_IntList: _sum,
     aten.linalg_vector_norm.default: _norm,
@@ -169,24 +129,12 @@ FORMS: Mapping[Any, Callable[..., Any]] = {
     aten.pow.Tensor_Scalar: _power,
     aten.scaled_dot_product_attention.default: _attention,
     aten.matmul.default: _matmul,
-    aten.slice.Tensor: _slice,
-    aten.narrow.default: lambda x, dim, start, length: aten.slice.Tensor(x, dim, start, start + length),
-    aten.select.int: _select,
-    aten.split_with_sizes.default: _split,
-    aten.split.Tensor: _split_evenly,
-    aten.chunk.default: lambda x, chunks, dim=0: _split_evenly(x, -(-x.shape[dim] // chunks), dim),
-    aten.stack.default: _stack,
     aten.flip.default: _flip,
     aten.cumsum.default: lambda x, dim, dtype=None: _times_constant(x, dim, lambda n: torch.ones(n, n).tril()),
     aten.masked_fill.Scalar: _masked_fill,
     aten.softplus.default: lambda x: x.relu() + ((-x.abs()).exp() + 1).log(),
     aten.silu.default: lambda x: x * x.sigmoid(),
-    aten.clamp_min.default: lambda x, least: aten.clamp.default(x, least),
+    aten.clamp_min.default: aten.clamp.default,
     aten.zeros_like.default: lambda x, **_: torch.full(x.shape, 0.0),
-    aten.unsqueeze.default: _unsqueeze,
-    aten.squeeze.default: _squeeze,
-    aten.squeeze.dim: _squeeze,
-    aten.squeeze.dims: _squeeze,
-    aten.flatten.using_ints: _flatten,
 }
 """By operation of PyTorch; a form that is none for its arguments leaves the operation as it is."""
