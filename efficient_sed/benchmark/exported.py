@@ -5,9 +5,6 @@ Files take turns pass by pass, one clip at a time, after a warm-up; seconds are 
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.benchmark.clock import Pace, summarise, take_turns
-from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.errors import ConfigError
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
 from efficient_sed.machine.cores import count_cores
@@ -85,31 +82,6 @@ def check_threads(num_threads: int) -> None:
         raise ConfigError(
             f"--threads {num_threads} is not allowed: this process may use 1 to {count_cores()} of the machine's cores"
         )
-
-
-def benchmark_alone(path: Path, engine: str, num_threads: int = 1) -> dict[str, Any]:
-    """Measure an exported model in a process of its own, which shares neither memory nor imports with this one.
-
-    Args:
-        path: The file.
-        engine: Name of the engine.
-        num_threads: Of the engine.
-
-    Returns:
-        The record of `benchmark_exported`.
-
-    Raises:
-        CheckpointError: If the process cannot measure it; the message is that of the process.
-    """
-    options = [str(path), "--engine", engine, "--threads", str(num_threads), "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "efficient_sed", "benchmark", *options], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"a process that measures it ended with status {done.returncode}"]
-        raise CheckpointError(said[-1].removeprefix("efficient-sed: "))
-    record: dict[str, Any] = json.loads(done.stdout)[0]
-    return record
 
 
 def _record(

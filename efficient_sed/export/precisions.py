@@ -10,21 +10,19 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from efficient_sed.benchmark.alone import benchmark_alone
 from efficient_sed.benchmark.clock import Pace, summarise, take_turns
-from efficient_sed.benchmark.exported import PASSES, benchmark_alone, check_threads, one_clip
+from efficient_sed.benchmark.exported import PASSES, check_threads, one_clip
 from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
-from efficient_sed.export.calibration import calibration_clips
-from efficient_sed.export.check import run_self_test
+from efficient_sed.export.built import BuiltFile, build_files
 from efficient_sed.export.compared import Comparison, Deployed
-from efficient_sed.export.contract import ExportTarget
-from efficient_sed.export.plan import ALL, Attempts, Plan, make_plans
-from efficient_sed.export.write import build_file
+from efficient_sed.export.plan import ALL, Attempts, make_plans
 from efficient_sed.inference.exported_model import ExportedModel
-from efficient_sed.inference.header import EXACT, Header, InputKind
+from efficient_sed.inference.header import EXACT, InputKind
 from efficient_sed.metrics.contracts import Score
 from efficient_sed.models.sed import SedModel
 
@@ -32,20 +30,10 @@ logger = logging.getLogger(__name__)
 SCORED_PART = "test"
 
 
-class _File(NamedTuple):
-    """A model in a format and a precision."""
-
-    target: ExportTarget
-    header: Header
-    content: bytes
-    path: Path | None
-    """Where it is to be written, if it was asked for."""
-
-
 class _Scored(NamedTuple):
     """A file in an engine before its speed is measured."""
 
-    file: _File
+    file: BuiltFile
     engine: str
     version: str
     metrics: dict[str, Any]
@@ -99,11 +87,11 @@ def export_precisions(
         scored = [
             found
             for plan in plans
-            for file in _build(plan, model, model_name, input_kind, splits, config, attempts)
+            for file in build_files(plan, model, model_name, input_kind, splits, config, attempts)
             for engine in plan.engines
             for found in _score(file, engine, Path(folder), num_threads, splits, config, attempts)
         ]
-        if not scored:
+        if not any(item.file.header.precision == EXACT for item in scored):
             raise ConfigError(f"{model_name} is not exported: {'; '.join(attempts.notes)}")
         seconds = take_turns({index: item.run for index, item in enumerate(scored)}, PASSES)
     leading = main_score({"task": config.task, "metrics": scored[0].metrics})
@@ -123,37 +111,8 @@ def _as_scored(model: SedModel, config: RunConfig) -> SedModel:
     return model
 
 
-def _build(
-    plan: Plan,
-    model: SedModel,
-    model_name: str,
-    input_kind: InputKind | None,
-    splits: Splits,
-    config: RunConfig,
-    attempts: Attempts,
-) -> Iterator[_File]:
-    """The files of a format; a float32 one comes first."""
-    target = plan.target
-    with attempts.of(target.name):
-        header, exact, _ = build_file(model, model_name, target, input_kind)
-        for precision in dict.fromkeys([EXACT, *plan.paths]):
-            with attempts.of(f"{target.name} {precision}"):
-                clips = calibration_clips(model, splits, config, header)
-                own, content = header, exact
-                if precision != EXACT:
-                    content = target.quantise(model, exact, precision, clips, header)
-                    own = _as_measured(target, content, dataclasses.replace(header, precision=precision))
-                yield _File(target, own, target.with_header(content, own), plan.paths.get(precision))
-
-
-def _as_measured(target: ExportTarget, content: bytes, header: Header) -> Header:
-    """The header whose self-test allows an engine what fewer bits cost in the target's first one."""
-    difference = run_self_test(target.with_header(content, header), target.engines()[0])
-    return dataclasses.replace(header, self_test=header.self_test and header.self_test.allowing(difference))
-
-
 def _score(
-    file: _File, engine: str, folder: Path, num_threads: int, splits: Splits, config: RunConfig, attempts: Attempts
+    file: BuiltFile, engine: str, folder: Path, num_threads: int, splits: Splits, config: RunConfig, attempts: Attempts
 ) -> Iterator[_Scored]:
     """Score a file in an engine, and measure what it costs alone; nothing if it cannot be run."""
     path = folder / f"{file.target.name}.{file.header.precision}{file.target.suffix}"

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.errors import ConfigError
+from efficient_sed.export.half import store_half
 from efficient_sed.export.hard_swish import use_integer_kernels
 from efficient_sed.export.quantise_openvino import NO_CLIPS, quantise_for_openvino
 from efficient_sed.export.recipes import HALF, RECIPES, Recipe
@@ -33,7 +34,6 @@ NO_MATRIX = (
     "no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; "
     "leave int8-head and int8-all out"
 )
-LEAST_VALUES = 256  # of a tensor that is worth storing as float16
 
 
 def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], input_name: str) -> bytes:
@@ -54,7 +54,7 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
     if precision == EXACT:
         return data
     if precision == HALF:
-        return _with_half_weights(data)
+        return store_half(data)
     recipe = RECIPES[precision]
     if recipe.is_by_nncf:
         return quantise_for_openvino(data, calibration, input_name)
@@ -149,31 +149,6 @@ class _Reader:
             return None
         self._count += 1
         return {self._input_name: clip}
-
-
-def _with_half_weights(data: bytes) -> bytes:
-    """Store large weights as float16 behind a cast, which run times carry out once when they load the file.
-
-    Weights beyond the range of float16 stay, and constants do: the front end's sines and cosines need all their digits
-    for the quiet bands.
-    """
-    import onnx
-
-    model = onnx.load_from_string(data)
-    casts = []
-    for weight in model.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < LEAST_VALUES:
-            continue
-        values = onnx.numpy_helper.to_array(weight)
-        if np.abs(values).max() > np.finfo(np.float16).max:
-            continue
-        name = weight.name
-        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return bytes(model.SerializeToString())
 
 
 @contextlib.contextmanager

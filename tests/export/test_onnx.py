@@ -193,7 +193,8 @@ def test_the_command(
     out = capsys.readouterr().out
     assert re.fullmatch(
         r"wrote model\.onnx: waveform to scores, any batch and length, opset 17, \d\.\d MB\n"
-        r"largest difference from PyTorch: \d\.\de-\d\d .*\n",
+        r"largest difference from PyTorch: \d\.\de-\d\d .*\n"
+        r"for onnxruntime and openvino, on PCs .*: efficient-sed detect RECORDING --model model\.onnx\n",
         out,
     )
     assert ExportedModel("model.onnx").header.model_name == "fmn04"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed import __version__
@@ -70,6 +71,11 @@ class OnnxTarget(ExportTarget):
         graph.producer_name, graph.producer_version = "efficient_sed", __version__
         onnx.helper.set_model_props(graph, header.to_metadata())
         return bytes(graph.SerializeToString())
+
+    def advice(self, path: Path) -> list[str]:
+        """See `ExportTarget.advice`."""
+        runners = " and ".join(dict.fromkeys(name.partition("-")[0] for name in self.engines()))
+        return [f"for {runners}, on PCs and boards without PyTorch: efficient-sed detect RECORDING --model {path}"]
 
     def quantise(
         self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
