@@ -29,15 +29,14 @@ class LiteRtTarget(ExportTarget):
 
     suffix = ".tflite"
     packages = ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")
-    extra = "litert"
+    extra = "litert-export"
     inputs = ("mel",)
     is_fixed = True
     precisions = {  # noqa: RUF012
         EXACT: "float32 as in PyTorch",
         "fp16": "weights stored as float16, computed in float32",
-        "int8": "backbone in int8, ranges of activations from calibration",
-        "int8-all": "the same with the sequence head",
-        "int8-dynamic": "weights in int8, ranges of activations of each clip",
+        "int8": "weights and activations in int8, with ranges of activations seen in calibration",
+        "int8-dynamic": "weights in int8, activations too where they meet matrices and convolutions, as each clip needs",
     }
 
     def write(self, model: SedModel, header: Header) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_steps import SHARE, frontends
+from test_steps import RARE, SHARE, frontends
 
 from efficient_sed.audio.frontends.spectrogram import Spectrogram
 
@@ -37,5 +37,6 @@ def test_the_spectrograms_of_numpy(tmp_path: Path) -> None:
     subprocess.run(["node", "run.mjs", module], cwd=tmp_path, check=True, timeout=60)
     for name, values in expected.items():
         found = np.fromfile(tmp_path / name, np.float32).reshape(values.shape)
-        difference = np.abs(found - values).max() / max(1.0, float(np.ptp(values)))
-        assert difference <= 10 * SHARE, name
+        differences = np.abs(found - values) / max(1.0, float(np.ptp(values)))
+        assert np.quantile(differences, 0.998) <= SHARE, name
+        assert differences.max() <= RARE, name
