@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import io
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -99,8 +98,7 @@ def _quiet() -> Iterator[None]:
     """Without what the libraries print, and with the gradients off that a traced graph has no use for."""
     with (
         without_stderr(),
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
         torch.inference_mode(False),
         torch.no_grad(),

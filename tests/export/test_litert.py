@@ -132,9 +132,9 @@ def test_a_recurrent_head(tmp_path: Path) -> None:
 
 def test_without_its_packages(tmp_path: Path, model: SedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingDependencyError, match=r"needs the package litert_torch: pip install .*\[litert-export\]"):
+    with pytest.raises(MissingDependencyError, match=r"litert_torch: pip install .*\[litert-export\]"):
         export_model(model, tmp_path / "model.tflite", "mine", target="litert")
-    with pytest.raises(MissingDependencyError, match=r"needs the package ai_edge_litert: pip install .*\[litert\]"):
+    with pytest.raises(MissingDependencyError, match=r"ai_edge_litert: pip install .*\[litert\]"):
         open_engine(b"", engine="litert")
 
 

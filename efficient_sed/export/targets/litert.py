@@ -36,7 +36,7 @@ class LiteRtTarget(ExportTarget):
         EXACT: "float32 as in PyTorch",
         "fp16": "weights stored as float16, computed in float32",
         "int8": "weights and activations in int8, with ranges of activations seen in calibration",
-        "int8-dynamic": "weights in int8, activations too where they meet matrices and convolutions, as each clip needs",
+        "int8-dynamic": "weights in int8, activations that they are multiplied with by ranges of each clip",
     }
 
     def write(self, model: SedModel, header: Header) -> bytes:

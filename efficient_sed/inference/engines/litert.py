@@ -43,7 +43,7 @@ class LiteRt(Engine):
                 self._runner = interpreter.get_signature_runner()
             self._shapes = {name: tuple(x["shape"]) for name, x in self._runner.get_input_details().items()}
             self.metadata: Mapping[str, str] = _read_metadata(content)
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, TypeError, RuntimeError) as error:
             raise unreadable(model, "litert", "TensorFlow Lite file", error) from error
         self.version = f"litert {ai_edge_litert.__version__}"
 
@@ -66,5 +66,5 @@ def _read_metadata(content: bytes) -> dict[str, str]:
     text = appended_text(content, HEADER_NAME)
     found = {} if text is None else parse_json(text)
     if not isinstance(found, dict):
-        raise ValueError(f"its {HEADER_NAME} is no object")
-    return {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in found.items()}
+        raise TypeError(f"its {HEADER_NAME} is no object")
+    return {key: x if isinstance(x, str) else json.dumps(x, ensure_ascii=False) for key, x in found.items()}
