@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ TARGETS = [name for name in EXPORT_TARGETS.names() if EXPORT_TARGETS.get(name).s
 
 def documented() -> dict[str, dict[str, str]]:
     """The table of heads: by head, what each format says."""
-    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    first = next(index for index, row in enumerate(rows) if row[0] == "head")
-    return {row[0].strip("`"): dict(zip(rows[first][1:], row[1:], strict=True)) for row in rows[first + 1 :]}
+    lines = PAGE.read_text().splitlines()
+    begin = next(index for index, line in enumerate(lines) if line.startswith("| head |"))
+    header, _, *rows = (line.strip("| ").split(" | ") for line in takewhile(bool, lines[begin:]))
+    return {row[0].strip("`"): dict(zip(header[1:], row[1:], strict=True)) for row in rows}
 
 
 def small_model(head: str) -> SedModel:
