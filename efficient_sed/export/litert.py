@@ -72,6 +72,10 @@ def quantise(content: bytes, precision: str, calibration: Iterable[np.ndarray], 
     Raises:
         ConfigError: If there is no clip to calibrate with.
     """
+    is_static = precision == "int8"
+    clips = [{input_name: clip} for clip in calibration] if is_static else []  # here, since it may warn
+    if is_static and not clips:
+        raise ConfigError("int8 needs clips to calibrate with, and the data have none that can be read")
     with _quiet():
         from ai_edge_quantizer.algorithm_manager import AlgorithmName
         from ai_edge_quantizer.qtyping import TFLOperationName as Op
@@ -80,22 +84,19 @@ def quantise(content: bytes, precision: str, calibration: Iterable[np.ndarray], 
         quantizer = Quantizer(without_text(content))
         if precision == "fp16":
             quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
-        elif precision == "int8-dynamic":
-            quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, 8)
-        else:
+        elif is_static:
             quantizer.add_static_config(".*", Op.ALL_SUPPORTED, 8, 8)
             for place in (Op.INPUT, Op.OUTPUT):
                 quantizer.update_quantization_recipe(".*", place, algorithm_key=AlgorithmName.NO_QUANTIZE)
-        clips = [{input_name: clip} for clip in calibration] if quantizer.need_calibration else []
-        if quantizer.need_calibration and not clips:
-            raise ConfigError("int8 needs clips to calibrate with, and the data have none that can be read")
+        else:
+            quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, 8)
         ranges = quantizer.calibrate({SIGNATURE: clips}, num_threads=1)
         return bytes(quantizer.quantize(ranges).quantized_model)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the libraries print, and with the gradients off that a traced graph has no use for."""
+    """Without what the libraries print, and without gradients, which a traced graph has no use for."""
     with (
         without_stderr(),
         contextlib.redirect_stdout(io.StringIO()),

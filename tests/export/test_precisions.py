@@ -23,12 +23,11 @@ from efficient_sed.export.quantise import quantise
 from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import build_file, export_model
-from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.engines.contract import engines_for, open_engine
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
-from efficient_sed.registry import ENGINES
 
 pytestmark = pytest.mark.slow
 WITHOUT = "without PyTorch, detect, listen and benchmark take an exported model: --model FILE.onnx"
@@ -178,7 +177,7 @@ np.savez(sys.argv[4], frames=frames, clips=clips, header=repr(model.header), **a
 """
 
 
-@pytest.mark.parametrize("engine", ENGINES.names())
+@pytest.mark.parametrize("engine", engines_for(".onnx"))
 def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     """In a process of its own: OpenVINO's threads do not outlive the forks of later tests."""
     path, waveform = export_model(model, tmp_path / "model.onnx", "mine").path, np.concatenate(clips(2))
@@ -198,7 +197,7 @@ def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     assert str(given["header"]) == repr(ExportedModel(path).header)
 
 
-@pytest.mark.parametrize("engine", ENGINES.names())
+@pytest.mark.parametrize("engine", engines_for(".onnx"))
 def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"not a graph")

@@ -41,7 +41,7 @@ class LiteRt(Engine):
                 interpreter = Interpreter(model_content=content, num_threads=num_threads or count_cores())
                 interpreter.allocate_tensors()
                 self._runner = interpreter.get_signature_runner()
-            self._shapes = {name: tuple(x["shape"]) for name, x in self._runner.get_input_details().items()}
+            self._shapes = {name: tuple(x["shape"].tolist()) for name, x in self._runner.get_input_details().items()}
             self.metadata: Mapping[str, str] = _read_metadata(content)
         except (ValueError, TypeError, RuntimeError) as error:
             raise unreadable(model, "litert", "TensorFlow Lite file", error) from error
