@@ -1,9 +1,7 @@
 """Exported models against plain PyTorch: precisions, whole files, and memory by length.
 
-python benchmarks/deploy.py [--model fmn10] [--parts precision file memory]
-    [--engines E …] [--rounds 3] [--minutes 10] [--hours 3]
+python benchmarks/deploy.py [--model fmn10] [--parts file memory] [--rounds 3] [--minutes 10] [--hours 3]
 
-precision: all precisions of the shipped detector, with PSDS1 on the synthetic test scenes.
 file: from reading a file to events of 447 classes. The textbook reads the whole file, runs the plain eager model on
     pieces of 10 s that do not overlap, and post-processes by scipy's median filter and a loop over classes.
 memory: peak of a separate process that runs detection on a file, less what it had before, by length.
@@ -33,11 +31,6 @@ from postprocess import textbook_decode
 from scipy.ndimage import median_filter
 
 import efficient_sed as es
-from efficient_sed.cli.exported_tables import precisions_table
-from efficient_sed.cli.terminal import print_table
-from efficient_sed.experiment.compose import compose_run
-from efficient_sed.experiment.precisions import export_precisions
-from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
@@ -47,11 +40,10 @@ from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.models.weights.initial import load_initial
-from efficient_sed.registry import ENGINES
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
 FLOAT_ENGINES = ("onnxruntime", "openvino")
-PARTS = ("precision", "file", "memory")
+PARTS = ("file", "memory")
 PEAK = """
 import sys
 from efficient_sed.inference.detect import iterate_events
@@ -79,17 +71,6 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
         name: (1e3 * statistics.median(own[1:]), statistics.median(a / b for a, b in zip(first, own[1:], strict=True)))
         for name, own in seconds.items()
     }
-
-
-def compare_precisions(engines: list[str]) -> None:
-    """Print a row for each precision of the shipped detector."""
-    detector = "fmn04+tf-128_synthetic"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "detector.onnx"
-        comparison = export_precisions(
-            es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()
-        )
-        print_table(precisions_table(comparison))
 
 
 def textbook_events(path: Path, model: SedModel) -> int:
@@ -158,9 +139,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="fmn10")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument(
-        "--engines", nargs="+", choices=ENGINES.names(), default=ENGINES.names(), help="of the precisions"
-    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--hours", type=float, default=3)
@@ -176,8 +154,6 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if "precision" in options.parts:
-            compare_precisions(options.engines)
         if "file" in options.parts:
             compare_files(model, options.model, options.minutes, options.rounds, folder)
         if "memory" in options.parts:

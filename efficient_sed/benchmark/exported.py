@@ -5,6 +5,7 @@ Files take turns pass by pass, one clip at a time, after a warm-up; seconds are 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,17 +49,21 @@ def benchmark_exported(
     """
     check_threads(num_threads)
     names: Sequence[str | None] = engines or [None]
-    opened = {
-        (path, name): ExportedModel(path, num_threads, name)
-        for path in dict.fromkeys(paths)
-        for name in dict.fromkeys(names)
-    }
+    opened: dict[tuple[Path, str | None], ExportedModel] = {}
+    load_ms: float | None = None
+    for path in dict.fromkeys(paths):
+        for name in dict.fromkeys(names):
+            start = time.perf_counter()
+            opened[path, name] = ExportedModel(path, num_threads, name)
+            load_ms = round(1e3 * (time.perf_counter() - start), 1)
     runs = {key: one_clip(model) for key, model in opened.items()}
     seconds = take_turns(runs, passes)
-    peak_memory_mb = process_peak_mb() if len(opened) == 1 else None  # of several it would be that of all together
+    peak_memory_mb = process_peak_mb()
+    if len(opened) > 1:  # memory would be that of all together, and all but the first would find packages imported
+        load_ms = peak_memory_mb = None
     energy = _energy(runs)
     return [
-        _record(model, summarise(seconds[key]), num_threads, passes, peak_memory_mb, energy[key])
+        _record(model, summarise(seconds[key]), num_threads, passes, peak_memory_mb, load_ms, energy[key])
         for key, model in opened.items()
     ]
 
@@ -102,6 +107,7 @@ def _record(
     num_threads: int,
     passes: int,
     peak_memory_mb: float | None,
+    load_ms: float | None,
     energy: Mapping[str, Any],
 ) -> dict[str, Any]:
     header, engine = model.header, model.session
@@ -128,6 +134,7 @@ def _record(
             "latency": {"ms": pace.latency_ms, "p95_ms": pace.latency_p95_ms, **shared},
             "peak_memory_mb": peak_memory_mb,
             "peak_memory_of": "whole process since its start",
+            "load_ms": load_ms,
             **energy,
             "repeats": passes,
         },

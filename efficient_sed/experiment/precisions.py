@@ -8,97 +8,66 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from efficient_sed.benchmark.alone import benchmark_alone
 from efficient_sed.benchmark.clock import Pace, summarise, take_turns
 from efficient_sed.benchmark.exported import PASSES, check_threads, one_clip
 from efficient_sed.config.run import RunConfig
-from efficient_sed.data.dataset import EvaluationWindows, collate
 from efficient_sed.data.events import Splits
-from efficient_sed.errors import ConfigError, nearest
+from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.result_file import exact_variant, main_score
 from efficient_sed.experiment.score import own_data, score_part
-from efficient_sed.export.check import as_input, run_self_test
-from efficient_sed.export.contract import ExportTarget
-from efficient_sed.export.write import build_file, create_target
-from efficient_sed.inference.evaluate import handle_unreadable
+from efficient_sed.export.built import BuiltFile, build_files
+from efficient_sed.export.compared import Comparison, Deployed
+from efficient_sed.export.plan import ALL, Attempts, make_plans
 from efficient_sed.inference.exported_model import ExportedModel
-from efficient_sed.inference.header import EXACT, Header, InputKind
+from efficient_sed.inference.header import EXACT, InputKind
+from efficient_sed.metrics.contracts import Score
 from efficient_sed.models.sed import SedModel
-from efficient_sed.registry import ENGINES
 
 logger = logging.getLogger(__name__)
-CALIBRATION_CLIPS = 64
 SCORED_PART = "test"
 
 
-class Deployed(NamedTuple):
-    """A precision in an engine."""
-
-    precision: str
-    engine: str
-    """With its version."""
-    path: Path | None
-    """The file that was written; None of the float32 one that others are compared with, if it was not asked for."""
-    num_bytes: int
-    score: float
-    pace: Pace
-
-
-class Comparison(NamedTuple):
-    """All that was measured, the float32 file in the first engine first."""
-
-    model_name: str
-    metric: str
-    """Name of the score."""
-    data: str
-    """What was scored, such as "synthetic, test part"."""
-    num_threads: int
-    rows: list[Deployed]
-
-    @property
-    def paths(self) -> list[Path]:
-        """Files that were written."""
-        return list(dict.fromkeys(row.path for row in self.rows if row.path is not None))
-
-
 class _Scored(NamedTuple):
-    """A precision in an engine before its speed is measured."""
+    """A file in an engine before its speed is measured."""
 
-    precision: str
+    file: BuiltFile
     engine: str
     version: str
-    metrics: dict[str, object]
+    metrics: dict[str, Any]
+    alone: dict[str, Any]
+    """What it costs in a process of its own."""
     run: Callable[[], object]
 
 
 def export_precisions(
     model: SedModel,
-    path: Path,
+    output: Path,
     model_name: str,
+    targets: Sequence[str],
     precisions: Sequence[str],
     engines: Sequence[str],
     config: RunConfig,
     typed: Set[str],
     *,
-    target: str = "onnx",
     input_kind: InputKind | None = None,
     num_threads: int = 1,
     overwrite: bool = False,
 ) -> Comparison:
-    """Write a file a precision, calibrated on the training part of a data set and scored on its test part.
+    """Write a file a format and precision, calibrated on the training part of a data set and scored on its test part.
 
     Args:
         model: The model.
-        path: Of the file; with several precisions each adds its name, as in `detector.int8.onnx`.
-        precisions: Of those that the target takes.
+        output: Of the file; of several each adds its precision and its format's ending, as `detector.int8.onnx`.
         model_name: What the metadata call the model.
-        engines: Names in `ENGINES`; a file carries its score in the first one.
+        targets: Names in `EXPORT_TARGETS`, or "all" for those with an engine.
+        precisions: Of those that the formats take, or "all"; then what cannot be had here is noted, not an error.
+        engines: Names in `ENGINES`, or "all" for those that this machine runs; empty for each format's default. A file
+            carries its score in the first one.
         config: Of it, the data set and how scores are made.
         typed: Keys of the configuration that are the user's own.
-        target: Name in `EXPORT_TARGETS`.
         input_kind: As for `export_model`.
         num_threads: Of an engine.
         overwrite: Replace files that are there.
@@ -107,56 +76,30 @@ def export_precisions(
         CheckpointError: As `export_model`; of several files those that were finished are kept.
         ConfigError: If there is no such precision or engine, or the data and the model do not go together.
         DataError: If the data cannot be read.
-        MissingDependencyError: Without a package that an engine needs.
+        MissingDependencyError: Without a package that a format or an engine needs.
     """
-    chosen = create_target(target)
-    paths = {
-        precision: path if len(precisions) == 1 else path.with_name(f"{path.stem}.{precision}{path.suffix}")
-        for precision in precisions
-    }
-    engines = list(dict.fromkeys(engines))
-    _check(model, chosen, paths, engines, num_threads, overwrite=overwrite)
+    check_threads(num_threads)
+    attempts = Attempts(is_noted=ALL in precisions)
+    plans = make_plans(model, output, targets, precisions, engines, attempts, overwrite=overwrite)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
     model = _as_scored(model, config)
-    header, exact, _ = build_file(model, model_name, chosen, input_kind)
-    files = {
-        precision: _in_precision(chosen, model, exact, precision, _clips(model, splits, config, header), header)
-        for precision in dict.fromkeys([EXACT, *precisions])
-    }
     with tempfile.TemporaryDirectory() as folder:
         scored = [
-            scored
-            for precision, (content, _) in files.items()
-            for scored in _score(content, precision, Path(folder), chosen, engines, num_threads, splits, config)
+            found
+            for plan in plans
+            for file in build_files(plan, model, model_name, input_kind, splits, config, attempts)
+            for engine in plan.engines
+            for found in _score(file, engine, Path(folder), num_threads, splits, config, attempts)
         ]
-        seconds = take_turns({(item.precision, item.engine): item.run for item in scored}, PASSES)
-    leading = main_score({"task": config.task, "metrics": scored[-1].metrics})
-    rows = [
-        Deployed(
-            item.precision,
-            item.version,
-            paths.get(item.precision),
-            len(files[item.precision][0]),
-            float(str(item.metrics[leading.key])),
-            summarise(seconds[item.precision, item.engine]),
-        )
-        for item in scored
-    ]
+        if not any(item.file.header.precision == EXACT for item in scored):
+            raise ConfigError(f"{model_name} is not exported: {'; '.join(attempts.notes)}")
+        seconds = take_turns({index: item.run for index, item in enumerate(scored)}, PASSES)
+    leading = main_score({"task": config.task, "metrics": scored[0].metrics})
+    rows = [_row(item, leading, summarise(seconds[index])) for index, item in enumerate(scored)]
     scored_on = f"{config.data.name}, {SCORED_PART} part"
-    for item, row in list(zip(scored, rows, strict=True))[:: len(engines)]:
-        if row.path is not None:
-            content, own_header = files[row.precision]
-            own_header = dataclasses.replace(
-                own_header,
-                metric=leading.key,
-                score=row.score,
-                scored_on=scored_on,
-                scored_by=item.engine,
-                manifest_hash=splits.manifest_hash,
-                conditions=exact_variant(item.metrics),
-            )
-            chosen.save(row.path, chosen.with_header(content, own_header), own_header)
-    return Comparison(model_name, leading.name, scored_on, num_threads, rows)
+    for item in {id(item.file): item for item in reversed(scored)}.values():  # of each file the first engine
+        _save(item, leading, scored_on, splits)
+    return Comparison(model_name, leading.name, scored_on, num_threads, rows, attempts.notes)
 
 
 def _as_scored(model: SedModel, config: RunConfig) -> SedModel:
@@ -168,75 +111,48 @@ def _as_scored(model: SedModel, config: RunConfig) -> SedModel:
     return model
 
 
-def _in_precision(
-    target: ExportTarget,
-    model: SedModel,
-    exact: bytes,
-    precision: str,
-    calibration: Iterator[np.ndarray],
-    header: Header,
-) -> tuple[bytes, Header]:
-    """A file's content and header, whose self-test allows an engine what fewer bits cost in the target's first one."""
-    if precision == EXACT:
-        return exact, header
-    content = target.quantise(model, exact, precision, calibration, header)
-    difference = run_self_test(target.with_header(content, header), target.engines()[0])
-    test = header.self_test and header.self_test.allowing(difference)
-    header = dataclasses.replace(header, precision=precision, self_test=test)
-    return target.with_header(content, header), header
-
-
 def _score(
-    content: bytes,
-    precision: str,
-    folder: Path,
-    target: ExportTarget,
-    engines: Sequence[str],
-    num_threads: int,
-    splits: Splits,
-    config: RunConfig,
+    file: BuiltFile, engine: str, folder: Path, num_threads: int, splits: Splits, config: RunConfig, attempts: Attempts
 ) -> Iterator[_Scored]:
-    """Score a file in each engine."""
-    file = folder / f"{precision}{target.suffix}"
-    file.write_bytes(content)
-    for name in engines:
-        logger.info("scoring %s in %s", precision, name)
-        model = ExportedModel(file, num_threads, name)
+    """Score a file in an engine, and measure what it costs alone; nothing if it cannot be run."""
+    path = folder / f"{file.target.name}.{file.header.precision}{file.target.suffix}"
+    path.write_bytes(file.content)
+    what = f"{file.target.name} {file.header.precision} in {engine}"
+    with attempts.of(what):
+        logger.info("scoring %s", what)
+        alone = benchmark_alone(path, engine, num_threads)["complexity"]
+        model = ExportedModel(path, num_threads, engine)
         metrics = score_part(model, splits, config, SCORED_PART)
-        yield _Scored(precision, name, model.engine, metrics, one_clip(model))
+        yield _Scored(file, engine, model.engine, metrics, alone, one_clip(model))
 
 
-def _check(
-    model: SedModel,
-    target: ExportTarget,
-    paths: dict[str, Path],
-    engines: Sequence[str],
-    num_threads: int,
-    *,
-    overwrite: bool,
-) -> None:
-    """Raise now what would be raised at the end."""
-    for precision, path in paths.items():
-        target.check_precision(model, precision)
-        target.check_output(path, overwrite=overwrite)
-    for engine in engines:
-        ENGINES.get(engine)
-        if engine not in target.engines():
-            raise ConfigError(
-                f"--engine {engine} does not run {target.name} files; {nearest(engine, target.engines())}"
-            )
-    check_threads(num_threads)
+def _row(item: _Scored, leading: Score, pace: Pace) -> Deployed:
+    return Deployed(
+        item.file.target.name,
+        item.file.header.precision,
+        item.version,
+        item.file.path,
+        len(item.file.content),
+        float(item.metrics[leading.key]),
+        item.metrics.get("event_f1"),
+        pace,
+        item.alone["load_ms"],
+        item.alone["peak_memory_mb"],
+    )
 
 
-def _clips(model: SedModel, splits: Splits, config: RunConfig, header: Header) -> Iterator[np.ndarray]:
-    """Inputs of one clip each from all over the training part."""
-    windows = EvaluationWindows(splits.train, splits.classes, model.grid, config.data.clip_seconds)
-    places = np.linspace(0, len(windows) - 1, CALIBRATION_CLIPS).round() if len(windows) else np.zeros(0)
-    unreadable: list[str] = []
-    for index in np.unique(places.astype(int)):
-        batch = collate([windows[int(index)]])
-        handle_unreadable(batch, config.data.on_error, unreadable)
-        for waveform in batch.waveform[:, None]:
-            yield as_input(model, header, waveform).numpy()
-    for message in unreadable:
-        logger.warning("not calibrated with: %s", message)
+def _save(item: _Scored, leading: Score, scored_on: str, splits: Splits) -> None:
+    """Write a file that was asked for, with its score."""
+    file = item.file
+    if file.path is None:
+        return
+    header = dataclasses.replace(
+        file.header,
+        metric=leading.key,
+        score=float(item.metrics[leading.key]),
+        scored_on=scored_on,
+        scored_by=item.engine,
+        manifest_hash=splits.manifest_hash,
+        conditions=exact_variant(item.metrics),
+    )
+    file.target.save(file.path, file.target.with_header(file.content, header), header)

@@ -1,0 +1,77 @@
+"""ExecuTorch's `.pte`, for phones and small boards, with all arithmetic in XNNPACK.
+
+A file takes the spectrogram of one clip of one length. What it says about itself are methods without inputs that
+return text, by the names of the header's fields, as ExecuTorch's own models carry theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from efficient_sed.errors import CheckpointError
+from efficient_sed.export.contract import ExportTarget
+from efficient_sed.inference.header import EXACT, Header
+from efficient_sed.registry import EXPORT_TARGETS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from efficient_sed.models.sed import SedModel
+
+UNROLLED = "ExecuTorch unrolls its recurrent layer into thousands of operations"
+
+
+@EXPORT_TARGETS.register("executorch")
+class ExecuTorchTarget(ExportTarget):
+    """See `ExportTarget`."""
+
+    suffix = ".pte"
+    packages = ("executorch", "torchao", "flatbuffers")
+    extra = "executorch"
+    inputs = ("mel",)
+    is_fixed = True
+    precisions = {  # noqa: RUF012
+        EXACT: "float32 as in PyTorch",
+        "int8": "backbone in int8, hard-swish and gates in float32",
+        "int8-head": "matrices of sequence head and classifier in int8, backbone in float32",
+        "int8-all": "int8 and int8-head together",
+    }
+
+    def __init__(self, runtime: Path | None = None) -> None:
+        super().__init__(runtime)
+        self._lowered = ""
+
+    def write(self, model: SedModel, header: Header) -> bytes:
+        """See `ExportTarget.write`."""
+        from torch import nn
+
+        from efficient_sed.export.xnnpack.lower import capture, lower
+
+        if any(isinstance(layer, nn.RNNBase) for layer in model.modules()):
+            raise CheckpointError(f"{header.model_name} is not exported: {UNROLLED}")
+        content, self._lowered = lower(capture(model, header), header)
+        return content
+
+    def quantise(
+        self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
+    ) -> bytes:
+        """See `ExportTarget.quantise`: from the model, since a lowered graph cannot be changed."""
+        from efficient_sed.export.xnnpack.lower import capture, lower
+        from efficient_sed.export.xnnpack.quantise import quantised
+
+        is_static, is_dynamic = precision in ("int8", "int8-all"), precision in ("int8-head", "int8-all")
+        program = quantised(capture(model, header), is_static, is_dynamic, calibration)
+        content, self._lowered = lower(program, header)
+        return content
+
+    def with_header(self, content: bytes, header: Header) -> bytes:
+        """See `ExportTarget.with_header`."""
+        from efficient_sed.export.xnnpack.lower import replace_header
+
+        return replace_header(content, header)
+
+    def advice(self, path: Path) -> list[str]:
+        """See `ExportTarget.advice`."""
+        return [self._lowered]
