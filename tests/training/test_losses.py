@@ -223,6 +223,9 @@ def test_consistency_by_hand() -> None:
     found = consistency_loss([frames, clips], [other_frames, other_clips], OTHERS)
     torch.testing.assert_close(found, expected)
     assert consistency_loss([frames, clips], [other_frames, other_clips], NOBODY) == 0
+    own, other = frames[OTHERS], other_frames[OTHERS]
+    entropy = -(other * own.log() + (1 - other) * (1 - own).log()).mean()
+    torch.testing.assert_close(consistency_loss([frames], [other_frames], OTHERS, kind="bce"), entropy)
     mask = torch.tensor([[True, False, False]]).expand(5, 3)
     masked = consistency_loss([frames], [other_frames], OTHERS, mask)
     torch.testing.assert_close(masked, ((frames - other_frames)[OTHERS, 0] ** 2).mean())
