@@ -126,7 +126,7 @@ def consistency_loss(
         annotated: As for `detection_loss`.
         kind: "mse" or "bce".
     """
-    loss = {"mse": mse_loss, "bce": binary_cross_entropy}[kind]
+    loss: Callable[..., Tensor] = binary_cross_entropy if kind == "bce" else mse_loss
     return torch.stack(
         [_mean_over(loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
     ).sum()

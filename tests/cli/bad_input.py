@@ -132,7 +132,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
     ],
     "benchmark": [
         ("fmn04_strnog", "no released weights are called 'fmn04_strnog'; the nearest: fmn04_strong"),
-        ("fmn04 fmn4", "'fmn4' is not a model name: unknown backbone 'fmn4'; did you mean 'fmn04'?"),
+        ("fmn04 fmn4", "'fmn4' is not a model name: unknown backbone 'fmn4'; did you mean 'fmn40'?"),
         ("fmn04+tf-250", "seq.hidden=250 is not allowed"),
         ("{d}/absent.pt", "{d}/absent.pt: no such checkpoint file"),
         ("{model} --batch 0", "--batch 0 is not allowed: 1 or more each"),
