@@ -71,5 +71,5 @@ def _begin_at_least(dequantise: Any, constants: dict[str, Any]) -> None:
     if low >= LEAST:
         return
     step = (high - LEAST) / LEVELS
-    scale.CopyFrom(numpy_helper.from_array(np.float32(step), scale.name))
-    zero.CopyFrom(numpy_helper.from_array(np.uint8(round(-LEAST / step)), zero.name))
+    scale.CopyFrom(numpy_helper.from_array(np.asarray(step, np.float32), scale.name))
+    zero.CopyFrom(numpy_helper.from_array(np.asarray(round(-LEAST / step), np.uint8), zero.name))
