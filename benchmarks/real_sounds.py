@@ -25,28 +25,31 @@ from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.run import run_experiment
 
 CLASSES = {
-    "bark": r"(LRBark_\d.*|dog)\.ogg",
+    "animal": r"(owl|pig|chickens|cat|horse|cow|dog|duck|sheep|LRBark_\d.*)\.ogg|misc_crow\.flac",
     "bass": r"bass_.*\.flac",
     "bass_drum": r"(bd_.*|drum_bass_.*|drum_heavy_kick|elec_(hollow|soft)_kick)\.flac",
-    "bell": r"((perc|elec)_bell\d?|elec_(chime|ping|triangle)|drum_cowbell)\.flac",
-    "brass": r"(trumpet|trombone|tuba|horn)\.ogg",
+    "bell": r"((perc|elec)_bell\d?|elec_(chime|ping|triangle)|drum_cowbell)\.flac|(triangle|LRBuddhist_gong.*|LRRing.*)\.ogg",
+    "blip": r"elec_(beep|blip2?|blup|flip|plip|pop|tick|twip)\.flac|(bleep|dash|dot)\.wav",
     "cymbal": r"(drum_(cymbal|splash)_.*|elec_cymbal)\.flac|cymbal\.ogg",
-    "door": r"perc_door\.flac|LRDoor.*\.ogg|door_(open|close)\.wav",
-    "guitar": r"guit_.*\.flac|(guitar_son\d|guitar)\.ogg",
+    "drone": r"(ambi_(choir|dark_woosh|drone|glass_hum|haunted_hum|lunar_land|soft_buzz)|loop_drone_g_97)\.flac",
+    "guitar": r"guit_.*\.flac|(guitar_(son\d|melody)|(electric_)?guitar|banjo)\.ogg",
+    "impact": r"perc_impact\d\.flac|LR(Hits|Object_falling).*\.ogg|(knock|brick|crash|metal_hit|pickaxe)\.wav",
     "machine": r"LRFactory_noise_.*\.ogg",
-    "reeds": r"(accordion|organ|harmonica)\.ogg",
     "robot": r"(mehackit|glitch)_robot\d\.flac",
+    "rubbing": r"(eraser\d?|brush|smudge)\.wav|ambi_glass_rub\.flac",
     "snare": r"(sn_.*|drum_snare_.*|elec_.*snare)\.flac|snare_drum\.ogg",
     "strange_voice": r"LRWeird_.*\.ogg",
+    "swoosh": r"(perc_sw(a|oo)sh|ambi_swoosh)\.flac|(slide(In|Out)?|arrow)\.wav",
     "tabla": r"tabla_.*\.flac",
     "telephone": r"mehackit_phone\d\.flac",
     "tom": r"(drum_tom_.*|elec_fuzz_tom)\.flac",
-    "vinyl": r"vinyl_.*\.flac",
-    "water": r"(water|water_fill|bubble|drip)\.wav",
-    "woodwind": r"(clarinet|flute_traversiere|saxophone)\.ogg",
+    "wind": r"(accordion|clarinet|flute_traversiere|harmonica|horn|organ|saxophone|trombone|trumpet|tuba)\.ogg",
     "xylophone": r"xylofon_son\d\.wav",
 }
-BACKGROUND = r"LR(Rain|FrogsInPondDuringStorm|Train).*\.ogg|harbor\d\.wav|africa\.ogg"
+BACKGROUND = (
+    r"LR(Rain|FrogsInPondDuringStorm|Train).*\.ogg|(harbor\d|helicopter|train|water|water_fill)\.wav"
+    r"|(loop_3d_printer|vinyl_hiss)\.flac"
+)
 IS_FOLDER, IS_COMPRESSED = 2, 1  # flags of Qt's resource files
 
 
