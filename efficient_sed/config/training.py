@@ -70,6 +70,11 @@ class TrainConfig:
     validated, evaluated and kept. Default 0: no average."""
     label_smoothing: float = 0.0
     """Share of every clip label that is spread over all classes, 0 to below 1; with task=tagging. Default 0: none."""
+    activity_balance: float = 0.0
+    """How far detection makes up for classes that are short or rare: a frame with a class weighs as much as (frames
+    without / frames with it) to this power of those without, over the training part; 0 to 1. Without it sounds of a
+    fifth of a second are learnt long after those of seconds. With it scores are higher than probabilities. Default 0:
+    every frame weighs the same, as published."""
     distillation_weight: float = 0.9
     """Share of the teacher's term in the loss, 0 to 1, for clips that have a teacher."""
     teacher: tuple[str, ...] = field(default=(), metadata={ONE_OR_LIST: True})
@@ -177,6 +182,7 @@ class TrainConfig:
     def _check_teachers(self) -> None:
         are_names = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)
         require(are_names, "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
+        require(0 <= self.activity_balance <= 1, "train.activity_balance", self.activity_balance, "0 to 1")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
         is_start = not self.extend_classes or self.init_from is not None
         require(is_start, "train.extend_classes", True, "only with train.init_from=NAME, whose classes are kept")

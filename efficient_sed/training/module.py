@@ -80,6 +80,9 @@ class SedModule(pl.LightningModule):
         self.unreadable: list[str] = []
         self.has_weak_labels = False
         """Whether a batch may hold weak clips; in all processes the same, which log the same losses."""
+        self.active_weights: Tensor | None
+        """Weight of a frame with each class, shape (classes, 1); None for 1."""
+        self.register_buffer("active_weights", None, persistent=False)
         self.averages: list[SedModule] = []
         """The moving average of this module where there is one, which `AveragedWeights` keeps; in a list so that it is
         no part of this module. During a validation the two have exchanged their weights."""
@@ -208,8 +211,9 @@ class SedModule(pl.LightningModule):
                 rows.labelled, rows.distilled_clips, annotated, distilled_classes,
             )  # fmt: skip
         losses = detection_loss(
-            output.frame_logits, targets, teacher, weight, rows.framewise, rows.distilled, annotated, distilled_classes
-        )
+            output.frame_logits, targets, teacher, weight, rows.framewise, rows.distilled, annotated,
+            distilled_classes, self.active_weights,
+        )  # fmt: skip
         if not self.has_weak_labels and not len(rows.weak):
             return losses
         return with_weak_labels(losses, output.clip_logits, targets.amax(-1), weight, rows.weak, annotated)

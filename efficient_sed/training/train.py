@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
+from efficient_sed.data.activity import active_shares
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import CheckpointError, DataError
@@ -37,6 +38,7 @@ from efficient_sed.training.guards import (
     without_warnings,
 )
 from efficient_sed.training.idle import IdleShare
+from efficient_sed.training.losses import activity_weights
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.progress import ProgressFile, ZeroScores
 from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, check_checkpoints, kept_checkpoint
@@ -89,6 +91,9 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         module = SedModule(build_model(config, splits.classes), config)
     data = SedDataModule(config, splits, module.model.grid)
     module.has_weak_labels = any(group.kind == "weak" for group in data.training.groups)
+    if config.task == "detection" and config.train.activity_balance:
+        shares = torch.from_numpy(active_shares(data.splits.train, splits.classes, module.model.grid)).float()
+        module.active_weights = activity_weights(shares, config.train.activity_balance)[:, None]
     if config.data.num_workers is None:
         device = choose_device(config.train.accelerator, "train.accelerator")
         train, model = config.train, module.model

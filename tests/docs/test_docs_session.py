@@ -45,17 +45,18 @@ FIRST = (
 )
 OWN = "data.clip_seconds=5 data.median_frames=5 output_dir=my_runs"
 ROUND = "data.clip_seconds=5 data.median_frames=5 output_dir=round1_runs"
-SCENES = "data=soundscapes data.foreground=sounds"
-NEGATIVES = f"{SCENES} data.background=rooms data.negatives=others"
-MIX = "efficient-sed train experiment=own"
+SOUNDS_OF = "data.foreground=sounds"
+WITH_OTHERS = f"{SOUNDS_OF} data.background=rooms data.negatives=others"
+SCENES, NEGATIVES = f"data=soundscapes {SOUNDS_OF}", f"data=soundscapes {WITH_OTHERS}"
+MIX = "efficient-sed train experiment=isolated_sounds"
 FEW_SCENES = "data.num_train=8 data.num_validation=6 data.num_test=6 data.clip_seconds=2"
 LONGER = {
     f"efficient-sed data check {SCENES}": f"efficient-sed data check {SCENES} {FEW_SCENES}",
-    f"{MIX} {SCENES} output_dir=scene_runs": (
-        f"{MIX} {SCENES} output_dir=other_runs backbone=fmn04 {SHORT} {FEW_SCENES}"
+    f"{MIX} {SOUNDS_OF} output_dir=scene_runs": (
+        f"{MIX} {SOUNDS_OF} output_dir=other_runs backbone=fmn04 {SHORT} {FEW_SCENES}"
     ),
-    f"{MIX} {NEGATIVES} output_dir=scene_runs": (
-        f"{MIX} {NEGATIVES} output_dir=scene_runs backbone=fmn04 {SHORT} {FEW_SCENES}"
+    f"{MIX} {WITH_OTHERS} output_dir=scene_runs": (
+        f"{MIX} {WITH_OTHERS} output_dir=scene_runs backbone=fmn04 {SHORT} {FEW_SCENES}"
     ),
     f"efficient-sed evaluate scene_runs/*/model.safetensors {NEGATIVES}": (
         f"efficient-sed evaluate scene_runs/*/model.safetensors {NEGATIVES} {FEW_SCENES}"

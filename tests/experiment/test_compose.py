@@ -193,6 +193,8 @@ BAD = [
         r"train\.ema_decay=0\.9 is not allowed: 0 with train\.strategy=deepspeed_stage_2, .*",
     ),
     ("task=tagging train.label_smoothing=1", r"train\.label_smoothing=1\.0 is not allowed: 0 to below 1"),
+    ("train.activity_balance=1.5", r"train\.activity_balance=1\.5 is not allowed: 0 to 1"),
+    ("task=tagging train.activity_balance=0.5", r"train\.activity_balance=0\.5 is not allowed: 0 with task=tagging"),
     ("train.label_smoothing=0.1", r"train\.label_smoothing=0\.1 is not allowed: 0 with task=detection"),
     (
         "train.crop_seconds=0.5",
