@@ -12,7 +12,7 @@ from efficient_sed.errors import ConfigError, DataError, nearest
 from efficient_sed.experiment.repeats import group_repeats, mean_and_sd
 from efficient_sed.experiment.result_file import is_number, main_score
 from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, complexity_values, rounded, speed_conditions
-from efficient_sed.frontier.published import read_published_models
+from efficient_sed.frontier.published import AUDIOSET_STRONG, read_published_models
 
 PUBLISHED_DATA, PUBLISHED_SPEED = "audioset_strong", "RTX 3090, fp16"
 
@@ -147,5 +147,5 @@ def read_published() -> list[Point]:
             row.score_source, conditions, row.speed, has_extra_training_data=row.has_extra_training_data,
         )
         for row in read_published_models()
-        if row.data == PUBLISHED_DATA
+        if row.data == AUDIOSET_STRONG
     ]  # fmt: skip

@@ -24,6 +24,7 @@ PUBLISHED_SCORES = (
 )
 """Scores that no metric of ours computes."""
 CORRECTIONS = "efficientsed_macs.csv"
+AUDIOSET_STRONG = "AudioSet Strong"
 Row = Mapping[str, str]
 
 
@@ -105,7 +106,7 @@ def _read_efficientsed(row: Row) -> PublishedModel:
         if corrected.get(key)
     }
     return PublishedModel(
-        "efficientsed_audioset_strong", model, row["backbone"], row["head"], "AudioSet Strong",
+        "efficientsed_audioset_strong", model, row["backbone"], row["head"], AUDIOSET_STRONG,
         row["checkpoint"] or model, _numbers(row, {"psds1_macro": ("psds1", 0.01)}), {},
         _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "",
         row["checkpoint"] not in {"", f"{model}_strong"},
@@ -189,7 +190,7 @@ def _read_dcase(row: Row) -> PublishedModel:
 def _read_pretrained_sed(row: Row) -> PublishedModel:
     card = list_cards()[row["checkpoint"]]
     return PublishedModel(
-        "pretrained_sed", card.architecture, card.architecture, "PretrainedSED", "AudioSet Strong", card.name,
+        "pretrained_sed", card.architecture, card.architecture, "PretrainedSED", AUDIOSET_STRONG, card.name,
         _numbers(row, {"psds1_macro": ("psds1_percent", 0.01)}), {},
         {"params": float(card.params), "macs": float(card.macs)},
         note="parameters and MACs by our count",
