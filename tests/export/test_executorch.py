@@ -18,12 +18,10 @@ from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
-from efficient_sed.registry import SEQUENCE_HEADS
 
 needs_executorch = pytest.mark.skipif(
     importlib.util.find_spec("executorch") is None, reason="the extra executorch is not installed"
 )
-NOT_LOWERED = {"gru": "unrolls", "causalgru": "unrolls"}
 
 
 def small_model(head: str) -> SedModel:
@@ -88,20 +86,6 @@ def test_a_damaged_file_is_refused(written: Exported, tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match="damaged or no ExecuTorch file"):
             open_engine(path)
-
-
-@needs_executorch
-@pytest.mark.long
-@pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
-def test_every_head(head: str) -> None:
-    has_size = "hidden" in {field.name for field in dataclasses.fields(SEQUENCE_HEADS.get(head))}
-    model, target = small_model(f"+{head}-32" if has_size else ""), create_target("executorch")
-    if head in NOT_LOWERED:
-        with pytest.raises(CheckpointError, match=NOT_LOWERED[head]):
-            build_file(model, head, target)
-        return
-    _, _, difference = build_file(model, head, target)
-    assert difference <= TOLERANCE
 
 
 def test_recurrent_layers_are_refused_at_once() -> None:

@@ -27,6 +27,7 @@ class ExecuTorch(Engine):
     """See `Engine`. The number of threads is that of the whole process."""
 
     suffix = ".pte"
+    package = "executorch"
     is_default = True
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
@@ -34,11 +35,11 @@ class ExecuTorch(Engine):
         from executorch.extension.pybindings import portable_lib
         from executorch.runtime import Runtime, Verification
 
-        if num_threads is not None:
-            portable_lib._unsafe_reset_threadpool(num_threads)
         self._model = model
         content = model if isinstance(model, bytes) else model.read_bytes()
         try:
+            if num_threads is not None:
+                portable_lib._unsafe_reset_threadpool(num_threads)
             program = Runtime.get().load_program(content, verification=Verification.Minimal)
             self._scores = program.load_method(SCORES)
             names = program.method_names - {SCORES}
@@ -49,11 +50,12 @@ class ExecuTorch(Engine):
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """See `Engine.run`."""
+        import numpy as np
         import torch
 
         (array,) = inputs.values()
         try:
-            arrays = self._scores.execute([torch.from_numpy(array)])
+            arrays = self._scores.execute([torch.from_numpy(np.ascontiguousarray(array))])
         except RuntimeError as error:
             raise unreadable(self._model, "executorch", "ExecuTorch file", error) from error
         return [arrays[OUTPUTS.index(name)].numpy() for name in outputs]
