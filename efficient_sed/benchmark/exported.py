@@ -18,9 +18,9 @@ from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
 from efficient_sed.machine.cores import count_cores
 from efficient_sed.machine.environment import cpu_name, describe_environment
 from efficient_sed.machine.memory import process_peak_mb
+from efficient_sed.registry import ENGINES
 
 PASSES = 30
-PACKAGES = ("efficient-sed", "numpy", "onnxruntime", "openvino", "torch")
 
 
 def benchmark_exported(
@@ -107,8 +107,13 @@ def _record(
             "peak_memory_of": "whole process since its start",
             "repeats": passes,
         },
-        "environment": describe_environment(device, PACKAGES),
+        "environment": describe_environment(device, _packages()),
     }
+
+
+def _packages() -> list[str]:
+    """Packages whose versions a record states: those of all engines among them."""
+    return ["efficient-sed", "numpy", "torch", *sorted({ENGINES.get(name).package for name in ENGINES.names()} - {""})]
 
 
 def _score(header: Header) -> dict[str, Any]:

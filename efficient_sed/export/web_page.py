@@ -130,6 +130,7 @@ def page_data(header: Header, runtime: str) -> dict[str, Any]:
         "settings": {
             "runtime": {"base": runtime, **RUNTIME},
             "chain": own.events.to_list(),
+            "selfTest": _self_test(header),
             "fileExtent": _frames(file_s, grid.hop_s),
             "liveExtent": _frames(look_ahead_s, grid.hop_s),
             "grid": {
@@ -165,6 +166,14 @@ def check_postprocessing(header: Header) -> None:
     for step in _postprocessing(header).events.steps:
         if not (PAGE / "methods" / f"{step.name}.js").is_file():
             raise ConfigError(f"post-processing {step.name!r} cannot be exported: {PAGE}/methods has no such file")
+
+
+def _self_test(header: Header) -> dict[str, Any] | None:
+    """The self-test without clip scores, which the page does not compute; None while the file is made."""
+    if (test := header.self_test) is None:
+        return None
+    scores = test.expected[:, :-1].tolist()
+    return {key: getattr(test, key) for key in ("samples", "classes", "frames", "tolerance")} | {"scores": scores}
 
 
 def _postprocessing(header: Header) -> Postprocessing:

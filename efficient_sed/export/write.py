@@ -120,9 +120,8 @@ def build_file(
         difference = largest_difference(model, header, content, target.engines()[0])
     except CheckpointError as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{model_name} is not exported: its file fails at another length or batch ({reason})"
-        ) from error
+        where = "another length or batch" if header.fixed_samples is None else header.takes
+        raise CheckpointError(f"{model_name} is not exported: its file fails at {where} ({reason})") from error
     if not difference <= TOLERANCE:  # refuses a difference that is not a number, too
         raise CheckpointError(
             f"{model_name} is not exported: its file differs from PyTorch by {difference:.1e} in a score; "

@@ -42,7 +42,7 @@ class SelfTest:
     def __post_init__(self) -> None:
         require(self.samples >= 1, "self_test.samples", self.samples, "1 or more")
         require(0 < self.tolerance < float("inf"), "self_test.tolerance", self.tolerance, "above 0")
-        _ = self.expected
+        require(bool((self.expected > 0).any()), "self_test.frame_scores", self.frame_scores[:16], "a score above 0")
 
     @property
     def expected(self) -> np.ndarray:

@@ -82,7 +82,7 @@ def in_float(data: bytes, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
 @pytest.mark.parametrize("precision", RECIPES)
 def test_every_precision_runs_at_any_length(files: dict[str, bytes], precision: str) -> None:
     """Integer kernels of this CPU lose no more than the roundings that the file asks for."""
-    engine, reference = open_engine(files[precision], 1), open_engine(files["fp32"], 1)
+    engine, reference = (open_engine(files[name], 1, "onnxruntime") for name in (precision, "fp32"))
     for samples in (5_000, 37_000):
         inputs = {"waveform": (0.1 * np.random.default_rng(1).standard_normal((2, samples))).astype(np.float32)}
         for ours, rounded, exact in zip(
@@ -163,12 +163,10 @@ def test_sizes(files: dict[str, bytes]) -> None:
 def test_calibration_sets_the_ranges(exact: bytes) -> None:
     """Quiet sounds give narrow ranges, and loud ones are cut off by them."""
     quiet = [0.001 * clip for clip in clips()]
-    x = {"waveform": clips(1)[0]}
-    expected = open_engine(exact).run(["frame_scores"], x)[0]
-    errors = [
-        np.abs(open_engine(quantise(exact, "int8", seen, "waveform")).run(["frame_scores"], x)[0] - expected).mean()
-        for seen in (clips(), quiet)
-    ]
+    x, by = {"waveform": clips(1)[0]}, {"engine": "onnxruntime"}
+    expected = open_engine(exact, **by).run(["frame_scores"], x)[0]
+    int8 = [open_engine(quantise(exact, "int8", seen, "waveform"), **by) for seen in (clips(), quiet)]
+    errors = [np.abs(engine.run(["frame_scores"], x)[0] - expected).mean() for engine in int8]
     assert errors[0] < errors[1]
     with pytest.raises(ConfigError, match="int8 needs clips to calibrate with"):
         quantise(exact, "int8", [], "waveform")

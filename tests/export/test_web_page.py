@@ -30,6 +30,7 @@ from efficient_sed.data.windows import cut_windows, fade_scores
 from efficient_sed.export import web_page as web
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
+from efficient_sed.inference.self_test import create_sound
 from efficient_sed.inference.stream import Stream
 from efficient_sed.postprocessing.change_points import ChangePoints
 from efficient_sed.postprocessing.contract import Chain
@@ -217,6 +218,17 @@ def run(page: Any, module: str, code: str, *values: Any) -> Any:
     """Call JavaScript of one of the page's modules, `m` in the code."""
     source = f"async ([address, values]) => {{ const m = await import(address); return ({code})(...values); }}"
     return page.evaluate(source, [page.url + module, values])
+
+
+def test_the_self_test_is_pythons(page: Any) -> None:
+    """The page has run it with the model; here what it is made of."""
+    found = page.evaluate("import('./self_test.js').then((m) => Array.from(m.createSound(3000)))")
+    np.testing.assert_array_equal(np.array(found, np.float32), create_sound(3000)[0])
+    wrong = """import('./self_test.js').then((m) => m.checkScores([[0.5, SCORE]],
+        {classes: [0], frames: [0, 1], scores: [[0.5, 0.8]], tolerance: 0.001})).then(() => "", (e) => e.message)"""
+    assert page.evaluate(wrong.replace("SCORE", "0.8005")) == ""
+    for score, words in (("0.808", "they differ by 1.0e-2 of the highest one"), ("NaN", "This browser computes wrong")):
+        assert words in page.evaluate(wrong.replace("SCORE", score))
 
 
 def test_windows_and_samples_are_pythons(page: Any) -> None:

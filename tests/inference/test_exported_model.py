@@ -22,6 +22,7 @@ from efficient_sed.data.events import Clip
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import CheckpointError, MissingDependencyError
 from efficient_sed.export.write import export_model
+from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.evaluate import evaluate_model
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.models.sed import Provenance, SedModel
@@ -162,20 +163,25 @@ def test_without_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) ->
         ExportedModel(exported)
 
 
-def test_scores_that_are_no_numbers_are_named(exported: Path, tmp_path: Path) -> None:
+def test_scores_that_are_no_numbers_are_named(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = onnx.load(exported)
     bias = next(item for item in graph.graph.initializer if list(item.dims) == [2])
     bias.CopyFrom(onnx.numpy_helper.from_array(np.array([0, np.nan], np.float32), bias.name))
     onnx.save(graph, tmp_path / "bad.onnx")
-    problem = f"{tmp_path / 'bad.onnx'}: damaged: a score of class 'siren' is not a finite number (nan in frame 0"
+    problem = "damaged: a score of class 'siren' is not a finite number (nan in frame 0"
     with pytest.raises(CheckpointError) as caught:
-        ExportedModel(tmp_path / "bad.onnx").score_frames(np.zeros((2, 8000), np.float32))
+        ExportedModel(tmp_path / "bad.onnx")
+    assert str(caught.value) == f"{tmp_path / 'bad.onnx'}: {problem})"
+    bad = ExportedModel(exported)
+    monkeypatch.setattr(bad, "session", open_engine(tmp_path / "bad.onnx"))
+    problem = f"{exported}: {problem}"
+    with pytest.raises(CheckpointError) as caught:
+        bad.score_frames(np.zeros((2, 8000), np.float32))
     assert str(caught.value) == f"{problem} of clip 0)"
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
     with pytest.raises(CheckpointError) as caught:
-        es.detect(tmp_path / "a.wav", model=tmp_path / "bad.onnx")
+        es.detect(tmp_path / "a.wav", model=bad)
     assert str(caught.value) == f"{tmp_path / 'a.wav'}: {problem})"
-    bad = ExportedModel(tmp_path / "bad.onnx")
     windows = EvaluationWindows([Clip("a", AudioFile(tmp_path / "a.wav"), 0.5, ())], bad.classes, bad.grid, 1)
     with pytest.raises(CheckpointError) as caught:
         evaluate_model(

@@ -3,6 +3,7 @@
 
 import { openModel, PageError } from "./model.js";
 import { readPart, resample, toMono } from "./samples.js";
+import { checkScores, createSound } from "./self_test.js";
 import { loadChain, smooth } from "./smooth.js";
 import { Spectrogram } from "./spectrogram.js";
 import { Stream } from "./stream.js";
@@ -25,6 +26,7 @@ async function open(base) {
   [model, applyChain] = await Promise.all([
     openModel(base, settings.runtime, settings.grid.numClasses), loadChain(settings.chain, settings.grid.hop),
   ]);
+  checkScores(await model.score(createSound(settings.selfTest.samples)), settings.selfTest);
   postMessage({ kind: "ready", threads: model.threads });
 }
 

@@ -17,8 +17,6 @@ from efficient_sed.registry import ENGINES
 if TYPE_CHECKING:
     import numpy as np
 
-DEFAULT_ENGINE = "onnxruntime"
-
 
 class Engine(ABC):
     """An exported model that is ready to run.
@@ -37,6 +35,8 @@ class Engine(ABC):
     """Set by the registry."""
     suffix: ClassVar[str]
     """Ending of the files that it runs, such as ".onnx"."""
+    package: ClassVar[str] = ""
+    """What computes, for its version in a measurement."""
     is_default: ClassVar[bool] = False
     """Whether it runs these files where no engine is named."""
     is_exact: ClassVar[bool] = True
@@ -104,7 +104,7 @@ def open_engine(model: Path | bytes, num_threads: int | None = None, engine: str
     Args:
         model: An exported file, or its content.
         num_threads: Of the engine; default None, as many as the machine has cores.
-        engine: Name of the engine; default None, the default one for the file's ending, for content onnxruntime.
+        engine: Name of the engine, which content needs; default None, the default one for the file's ending.
 
     Raises:
         CheckpointError: If the engine cannot read the model.
@@ -112,7 +112,9 @@ def open_engine(model: Path | bytes, num_threads: int | None = None, engine: str
         MissingDependencyError: If the engine's package is not installed.
     """
     if engine is None:
-        engine = DEFAULT_ENGINE if isinstance(model, bytes) else default_engine(model)
+        if isinstance(model, bytes):
+            raise ConfigError("engine=None is not allowed: content has no ending that one is known by")
+        engine = default_engine(model)
     chosen: type[Engine] = ENGINES.get(engine)
     if isinstance(model, Path) and model.suffix != chosen.suffix:
         raise ConfigError(f"--engine {engine} runs {chosen.suffix} files, and {model} is none")

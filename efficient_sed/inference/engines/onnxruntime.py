@@ -21,6 +21,7 @@ class OnnxRuntime(Engine):
     """See `Engine`."""
 
     suffix = ".onnx"
+    package = "onnxruntime"
     is_default = True
     can_fork = True
 

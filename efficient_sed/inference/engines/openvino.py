@@ -20,6 +20,7 @@ class OpenVino(Engine):
     """See `Engine`."""
 
     suffix = ".onnx"
+    package = "openvino"
     precision: ClassVar[str] = "f32"
     """Named to OpenVINO, which would choose bfloat16 wherever the CPU has it."""
 
