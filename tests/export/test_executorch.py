@@ -39,7 +39,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 
 @needs_executorch
-def test_it_gives_the_scores_of_pytorch(written: Exported) -> None:
+def test_it_gives_the_scores_of_pytorch(written: Exported, capfd: pytest.CaptureFixture[str]) -> None:
     assert written.max_difference <= TOLERANCE
     assert "batch 1 of 1 s" in written.lines()[0]
     assert written.lines()[-1].endswith("in one piece")
@@ -49,6 +49,7 @@ def test_it_gives_the_scores_of_pytorch(written: Exported) -> None:
     with torch.inference_mode():
         expected = model.score_frames(sound)
     np.testing.assert_allclose(detector.score_frames(sound.numpy()), expected, rtol=0, atol=TOLERANCE)
+    assert capfd.readouterr().err == ""
     with pytest.raises(ShapeError, match="at most"):
         detector.score_frames(np.zeros((1, 2 * model.grid.sample_rate), np.float32))
 

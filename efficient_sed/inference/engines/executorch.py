@@ -6,7 +6,9 @@ Its runtime is C++ and small, but that for Python hands tensors over through PyT
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +40,13 @@ class ExecuTorch(Engine):
         self._model = model
         content = model if isinstance(model, bytes) else model.read_bytes()
         try:
-            if num_threads is not None:
-                portable_lib._unsafe_reset_threadpool(num_threads)
-            program = Runtime.get().load_program(content, verification=Verification.Minimal)
-            self._scores = program.load_method(SCORES)
-            names = program.method_names - {SCORES}
-            self.metadata: Mapping[str, str] = {name: program.load_method(name).execute([])[0] for name in names}
+            with _without_log():
+                if num_threads is not None:
+                    portable_lib._unsafe_reset_threadpool(num_threads)
+                program = Runtime.get().load_program(content, verification=Verification.Minimal)
+                self._scores = program.load_method(SCORES)
+                names = program.method_names - {SCORES}
+                self.metadata: Mapping[str, str] = {name: program.load_method(name).execute([])[0] for name in names}
         except RuntimeError as error:
             raise unreadable(model, "executorch", "ExecuTorch file", error) from error
         self.version = f"executorch {importlib.metadata.version('executorch')}"
@@ -59,3 +62,16 @@ class ExecuTorch(Engine):
         except RuntimeError as error:
             raise unreadable(self._model, "executorch", "ExecuTorch file", error) from error
         return [arrays[OUTPUTS.index(name)].numpy() for name in outputs]
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep its steps from standard error, which C++ writes them to; Python has no switch for that."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
