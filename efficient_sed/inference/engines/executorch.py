@@ -6,15 +6,14 @@ Its runtime is C++ and small, but that for Python hands tensors over through PyT
 from __future__ import annotations
 
 import importlib.metadata
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed.errors import require_package
 from efficient_sed.inference.engines.contract import Engine, unreadable
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
+from efficient_sed.machine.quiet import without_stderr
 from efficient_sed.registry import ENGINES
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class ExecuTorch(Engine):
         self._model = model
         content = model if isinstance(model, bytes) else model.read_bytes()
         try:
-            with _without_log():
+            with without_stderr():
                 if num_threads is not None:
                     portable_lib._unsafe_reset_threadpool(num_threads)
                 program = Runtime.get().load_program(content, verification=Verification.Minimal)
@@ -62,16 +61,3 @@ class ExecuTorch(Engine):
         except RuntimeError as error:
             raise unreadable(self._model, "executorch", "ExecuTorch file", error) from error
         return [arrays[OUTPUTS.index(name)].numpy() for name in outputs]
-
-
-@contextmanager
-def _without_log() -> Iterator[None]:
-    """Keep its steps from standard error, which C++ writes them to; Python has no switch for that."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
