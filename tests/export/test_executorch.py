@@ -70,6 +70,15 @@ def test_another_header_leaves_the_scores(written: Exported) -> None:
 
 
 @needs_executorch
+def test_engines_with_other_numbers_of_threads(written: Exported) -> None:
+    first = open_engine(written.path, 1)
+    mel = small_model("").frontend(torch.randn(1, written.header.clip_samples)).numpy()
+    expected = first.run([FRAME_SCORES], {"mel": mel})[0]
+    for engine in (open_engine(written.path, 2), first, open_engine(written.path, 1), first):
+        np.testing.assert_allclose(engine.run([FRAME_SCORES], {"mel": mel})[0], expected, rtol=0, atol=1e-5)
+
+
+@needs_executorch
 def test_another_shape_is_refused(written: Exported) -> None:
     engine = open_engine(written.path)
     for shape in ((1, 1, 40, 10), (2, 1, 40, 100), (1, 1, 64, 100), (1, 40, 100)):
