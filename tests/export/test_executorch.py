@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.errors import CheckpointError, MissingDependencyError, ShapeError
+from efficient_sed.errors import CheckpointError, ConfigError, MissingDependencyError, ShapeError
 from efficient_sed.export.write import TOLERANCE, Exported, build_file, create_target, export_model
 from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.exported_model import ExportedModel
@@ -35,7 +35,7 @@ def small_model(head: str) -> SedModel:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     path = tmp_path_factory.mktemp("executorch") / "model.pte"
-    return export_model(small_model("+attn-16"), path, "small", target="executorch")
+    return export_model(small_model(""), path, "small", target="executorch")
 
 
 @needs_executorch
@@ -43,7 +43,7 @@ def test_it_gives_the_scores_of_pytorch(written: Exported, capfd: pytest.Capture
     assert written.max_difference <= TOLERANCE
     assert "batch 1 of 1 s" in written.lines()[0]
     assert written.lines()[-1].endswith("in one piece")
-    detector, model = ExportedModel(written.path), small_model("+attn-16")
+    detector, model = ExportedModel(written.path), small_model("")
     assert detector.classes == ["bell", "Hündin"]
     sound = 0.1 * torch.randn(1, model.grid.sample_rate, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -96,6 +96,22 @@ def test_a_damaged_file_is_refused(written: Exported, tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match="damaged or no ExecuTorch file"):
             open_engine(path)
+
+
+@needs_executorch
+def test_int8_is_near_float32(written: Exported) -> None:
+    target, model, header = create_target("executorch"), small_model(""), written.header
+    sounds = 0.1 * torch.randn(3, 1, header.clip_samples)
+    clips = [model.frontend(sound).numpy() for sound in sounds]
+    content = target.quantise(model, written.path.read_bytes(), "int8-all", iter(clips), header)
+    assert len(content) < 0.5 * written.num_bytes
+    exact, int8 = (
+        open_engine(file, 1, "executorch").run([FRAME_SCORES], {"mel": clips[0]})[0]
+        for file in (written.path.read_bytes(), content)
+    )
+    assert 0 < np.abs(exact - int8).max() < 0.1
+    with pytest.raises(ConfigError, match="needs clips to calibrate with"):
+        target.quantise(model, b"", "int8", iter([]), header)
 
 
 def test_recurrent_layers_are_refused_at_once() -> None:
