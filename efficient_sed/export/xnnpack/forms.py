@@ -52,7 +52,7 @@ def _weighted_sum(x: Tensor, dims: Sequence[int], keepdim: bool, weight: float |
     return total.reshape(kept if keepdim else [x.shape[dim] for dim in rest])
 
 
-def _mean(x: Tensor, dims: Sequence[int], keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+def _mean(x: Tensor, dims: Sequence[int], keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:
     if x.ndim != 4 or {dim % 4 for dim in dims} != {2, 3}:
         return _weighted_sum(x, dims, keepdim, None)
     if keepdim and list(dims) == [-1, -2]:
@@ -65,12 +65,14 @@ def _sum(x: Tensor, dims: Sequence[int], keepdim: bool = False, *, dtype: torch.
     return _weighted_sum(x, dims, keepdim, 1.0)
 
 
-def _norm(x: Tensor, order: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def _norm(x: Tensor, order: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     return _sum(x * x, dim, keepdim).sqrt() if order == 2 and dim is not None else NotImplemented
 
 
-def _power(x: Tensor, exponent: float) -> Tensor:
-    return {2: lambda: x * x, 0.5: x.sqrt, -0.5: x.rsqrt}.get(exponent, lambda: NotImplemented)()
+def _power(x: Tensor, exponent: float) -> Any:
+    if exponent == 2:
+        return x * x
+    return x.sqrt() if exponent == 0.5 else x.rsqrt() if exponent == -0.5 else NotImplemented
 
 
 def _layer_norm(
@@ -87,7 +89,7 @@ def _layer_norm(
 def _attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, rate: float = 0.0, is_causal: bool = False, *,
     scale: float | None = None, enable_gqa: bool = False,
-) -> Tensor:  # fmt: skip
+) -> Any:  # fmt: skip
     if mask is not None or is_causal or enable_gqa:
         return NotImplemented
     queries, keys, values = (x.reshape(-1, *x.shape[-2:]) for x in (q, k, v))
@@ -96,7 +98,7 @@ def _attention(
     return torch.bmm(weights, values).reshape(v.shape)
 
 
-def _matmul(a: Tensor, b: Tensor) -> Tensor:
+def _matmul(a: Tensor, b: Tensor) -> Any:
     if min(a.ndim, b.ndim) < 3 or a.shape[:-2] != b.shape[:-2]:
         return NotImplemented
     product = torch.bmm(a.reshape(-1, *a.shape[-2:]), b.reshape(-1, *b.shape[-2:]))
@@ -108,16 +110,21 @@ def _times_constant(x: Tensor, dim: int, matrix: Callable[[int], Tensor]) -> Ten
     return F.linear(rows, matrix(rows.shape[-1])).transpose(dim, -1)
 
 
+def _reversed_identity(size: int) -> Tensor:
+    place = torch.arange(size)
+    return (place[:, None] + place == size - 1).float()
+
+
 def _flip(x: Tensor, dims: Sequence[int]) -> Tensor:
     for dim in dims:
-        x = _times_constant(x, dim, lambda size: torch.eye(size).flip(0))
+        x = _times_constant(x, dim, _reversed_identity)
     return x
 
 
-def _masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
+def _masked_fill(x: Tensor, mask: Tensor, value: float) -> Any:
     if value != -math.inf:
         return NotImplemented
-    return torch.minimum(x, torch.where(mask, torch.tensor(-math.inf), torch.tensor(math.inf)))
+    return torch.minimum(x, torch.where(mask, torch.full((), -math.inf), torch.full((), math.inf)))
 
 
 FORMS: Mapping[Any, Callable[..., Any]] = {

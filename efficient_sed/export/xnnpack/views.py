@@ -11,7 +11,7 @@ from torch import Tensor
 aten = torch.ops.aten
 
 
-def _slice(x: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
+def _slice(x: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
     """One of each `step` is a plain slice of the same tensor with a dimension more."""
     dim %= x.ndim
     size, start = x.shape[dim], start or 0
@@ -21,7 +21,7 @@ def _slice(x: Tensor, dim: int = 0, start: int | None = None, end: int | None = 
     return aten.slice.Tensor(pairs, dim + 1, start, start + 1).reshape(*x.shape[:dim], -1, *x.shape[dim + 1 :])
 
 
-def _select(x: Tensor, dim: int, index: int) -> Tensor:
+def _select(x: Tensor, dim: int, index: int) -> Any:
     dim, index = dim % x.ndim, index % x.shape[dim]
     return aten.slice.Tensor(x, dim, index, index + 1).reshape(*x.shape[:dim], *x.shape[dim + 1 :])
 
