@@ -150,7 +150,7 @@ def test_heads_without_a_matrix_to_quantise(name: str) -> None:
 
 def test_sizes(files: dict[str, bytes]) -> None:
     size = {precision: len(data) for precision, data in files.items()}
-    assert size["int8-all"] < size["int8-openvino"] < size["int8"] < size["fp32"]
+    assert max(size["int8-all"], size["int8-openvino"]) < size["int8"] < size["fp32"]
     assert size["fp16"] < 0.8 * size["fp32"]
 
 
@@ -250,7 +250,11 @@ def test_precisions_are_compared_on_the_users_data(
             "PSDS1 macro",
             "one thread",
             "synthetic, test part",
-            "wrote out/d.fp16.onnx, out/d.int8-all.onnx",
+            "event F1",
+            "load ms",
+            "memory MB",
+            "wrote out/d.fp16.onnx: ",
+            "wrote out/d.int8-all.onnx: ",
         )
     )
     assert sorted(path.name for path in Path("out").iterdir()) == ["d.fp16.onnx", "d.int8-all.onnx"]
