@@ -11,19 +11,17 @@ import pytest
 import torch
 
 import efficient_sed as es
-from efficient_sed.errors import CheckpointError, MissingDependencyError, ShapeError
+from efficient_sed.errors import CheckpointError, ConfigError, MissingDependencyError, ShapeError
 from efficient_sed.export.write import TOLERANCE, Exported, build_file, create_target, export_model
 from efficient_sed.inference.engines.contract import open_engine
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
-from efficient_sed.registry import SEQUENCE_HEADS
 
 needs_executorch = pytest.mark.skipif(
     importlib.util.find_spec("executorch") is None, reason="the extra executorch is not installed"
 )
-NOT_LOWERED = {"gru": "unrolls", "causalgru": "unrolls"}
 
 
 def small_model(head: str) -> SedModel:
@@ -37,20 +35,21 @@ def small_model(head: str) -> SedModel:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     path = tmp_path_factory.mktemp("executorch") / "model.pte"
-    return export_model(small_model("+attn-16"), path, "small", target="executorch")
+    return export_model(small_model(""), path, "small", target="executorch")
 
 
 @needs_executorch
-def test_it_gives_the_scores_of_pytorch(written: Exported) -> None:
+def test_it_gives_the_scores_of_pytorch(written: Exported, capfd: pytest.CaptureFixture[str]) -> None:
     assert written.max_difference <= TOLERANCE
     assert "batch 1 of 1 s" in written.lines()[0]
     assert written.lines()[-1].endswith("in one piece")
-    detector, model = ExportedModel(written.path), small_model("+attn-16")
+    detector, model = ExportedModel(written.path), small_model("")
     assert detector.classes == ["bell", "Hündin"]
     sound = 0.1 * torch.randn(1, model.grid.sample_rate, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = model.score_frames(sound)
     np.testing.assert_allclose(detector.score_frames(sound.numpy()), expected, rtol=0, atol=TOLERANCE)
+    assert capfd.readouterr().err == ""
     with pytest.raises(ShapeError, match="at most"):
         detector.score_frames(np.zeros((1, 2 * model.grid.sample_rate), np.float32))
 
@@ -68,6 +67,15 @@ def test_another_header_leaves_the_scores(written: Exported) -> None:
     scores = [engine.run([CLIP_SCORES, FRAME_SCORES], {"mel": mel}) for engine in engines]
     for ours, theirs in zip(*scores, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@needs_executorch
+def test_engines_with_other_numbers_of_threads(written: Exported) -> None:
+    first = open_engine(written.path, 1)
+    mel = small_model("").frontend(torch.randn(1, written.header.clip_samples)).numpy()
+    expected = first.run([FRAME_SCORES], {"mel": mel})[0]
+    for engine in (open_engine(written.path, 2), first, open_engine(written.path, 1), first):
+        np.testing.assert_allclose(engine.run([FRAME_SCORES], {"mel": mel})[0], expected, rtol=0, atol=1e-5)
 
 
 @needs_executorch
@@ -91,17 +99,19 @@ def test_a_damaged_file_is_refused(written: Exported, tmp_path: Path) -> None:
 
 
 @needs_executorch
-@pytest.mark.long
-@pytest.mark.parametrize("head", SEQUENCE_HEADS.names())
-def test_every_head(head: str) -> None:
-    has_size = "hidden" in {field.name for field in dataclasses.fields(SEQUENCE_HEADS.get(head))}
-    model, target = small_model(f"+{head}-32" if has_size else ""), create_target("executorch")
-    if head in NOT_LOWERED:
-        with pytest.raises(CheckpointError, match=NOT_LOWERED[head]):
-            build_file(model, head, target)
-        return
-    _, _, difference = build_file(model, head, target)
-    assert difference <= TOLERANCE
+def test_int8_is_near_float32(written: Exported) -> None:
+    target, model, header = create_target("executorch"), small_model(""), written.header
+    sounds = 0.1 * torch.randn(3, 1, header.clip_samples)
+    clips = [model.frontend(sound).numpy() for sound in sounds]
+    content = target.quantise(model, written.path.read_bytes(), "int8-all", iter(clips), header)
+    assert len(content) < 0.5 * written.num_bytes
+    exact, int8 = (
+        open_engine(file, 1, "executorch").run([FRAME_SCORES], {"mel": clips[0]})[0]
+        for file in (written.path.read_bytes(), content)
+    )
+    assert 0 < np.abs(exact - int8).max() < 0.1
+    with pytest.raises(ConfigError, match="needs clips to calibrate with"):
+        target.quantise(model, b"", "int8", iter([]), header)
 
 
 def test_recurrent_layers_are_refused_at_once() -> None:

@@ -112,6 +112,9 @@ def test_no_two_products_saturate_in_16_bits(files: dict[str, bytes], precision:
             int8.add(node.output[0])
     assert len(weights) == sum(node.input[1] in int8 for node in products) > 0
     for weight in weights:
+        is_depthwise = weight.ndim == 4 and weight.shape[1] == 1
+        if is_depthwise and RECIPES[precision].is_by_nncf:
+            continue  # NNCF gives these 8 bits: OpenVINO adds no two of their products in int16
         ordered = np.sort(weight, axis=None)
         assert 255 * ordered[:2].sum() >= -(2**15)
         assert 255 * ordered[-2:].sum() < 2**15
@@ -132,7 +135,7 @@ def test_what_becomes_int8(files: dict[str, bytes], precision: str) -> None:
         "int8": (True, True, 0),
         "int8-head": (False, False, MATRICES),
         "int8-all": (True, True, MATRICES),
-        "int8-openvino": (False, False, 0),
+        "int8-openvino": (True, False, 0),
     }.get(precision, (False, False, 0))
     assert not {"Conv", "MatMul", "Log"} & int8_nodes(data, "/frontend").keys()
 
@@ -150,7 +153,7 @@ def test_heads_without_a_matrix_to_quantise(name: str) -> None:
 
 def test_sizes(files: dict[str, bytes]) -> None:
     size = {precision: len(data) for precision, data in files.items()}
-    assert size["int8-all"] < size["int8-openvino"] < size["int8"] < size["fp32"]
+    assert max(size["int8-all"], size["int8-openvino"]) < size["int8"] < size["fp32"]
     assert size["fp16"] < 0.8 * size["fp32"]
 
 
@@ -250,7 +253,11 @@ def test_precisions_are_compared_on_the_users_data(
             "PSDS1 macro",
             "one thread",
             "synthetic, test part",
-            "wrote out/d.fp16.onnx, out/d.int8-all.onnx",
+            "event F1",
+            "load ms",
+            "memory MB",
+            "wrote out/d.fp16.onnx: ",
+            "wrote out/d.int8-all.onnx: ",
         )
     )
     assert sorted(path.name for path in Path("out").iterdir()) == ["d.fp16.onnx", "d.int8-all.onnx"]

@@ -70,7 +70,9 @@ def _norm(x: Tensor, order: float = 2, dim: Any = None, keepdim: bool = False, *
 
 
 def _power(x: Tensor, exponent: float) -> Any:
-    return {2: lambda: x * x, 0.5: x.sqrt, -0.5: x.rsqrt}.get(exponent, lambda: NotImplemented)()
+    if exponent == 2:
+        return x * x
+    return x.sqrt() if exponent == 0.5 else x.rsqrt() if exponent == -0.5 else NotImplemented
 
 
 def _layer_norm(
@@ -108,16 +110,21 @@ def _times_constant(x: Tensor, dim: int, matrix: Callable[[int], Tensor]) -> Ten
     return F.linear(rows, matrix(rows.shape[-1])).transpose(dim, -1)
 
 
+def _reversed_identity(size: int) -> Tensor:
+    place = torch.arange(size)
+    return (place[:, None] + place == size - 1).float()
+
+
 def _flip(x: Tensor, dims: Sequence[int]) -> Tensor:
     for dim in dims:
-        x = _times_constant(x, dim, lambda size: torch.eye(size).flip(0))
+        x = _times_constant(x, dim, _reversed_identity)
     return x
 
 
 def _masked_fill(x: Tensor, mask: Tensor, value: float) -> Any:
     if value != -math.inf:
         return NotImplemented
-    return torch.minimum(x, torch.where(mask, torch.tensor(-math.inf), torch.tensor(math.inf)))
+    return torch.minimum(x, torch.where(mask, torch.full((), -math.inf), torch.full((), math.inf)))
 
 
 FORMS: Mapping[Any, Callable[..., Any]] = {

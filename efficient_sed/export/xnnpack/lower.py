@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 
 
 def capture(model: SedModel, header: Header) -> ExportedProgram:
-    """The graph of a model's fused form for one clip of the header's length."""
+    """The graph of a model's fused form for one clip of the header's length.
+
+    Raises:
+        CheckpointError: If PyTorch cannot follow the model.
+    """
     fused = fuse(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the only one it runs
     example = create_example(model, header, 1, *example_lengths(header))
-    with quiet(), torch.no_grad():
+    with _refusing(header), torch.no_grad():
         return torch.export.export(Scores(fused, has_frontend=False), (example,))
 
 
@@ -46,20 +50,16 @@ def lower(program: ExportedProgram, header: Header) -> tuple[bytes, str]:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    with quiet():
+    with _refusing(header):
         program = in_forms(program)
         for node in program.graph.nodes:  # the rest is copied by each of a hundred passes, for a third of the time
             node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
-        try:
-            lowered = to_edge_transform_and_lower(
-                program,
-                partitioner=[XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, ViewCopyConfig])],
-                constant_methods=header.to_metadata(),
-            )
-            content = bytes(lowered.to_executorch().buffer)
-        except Exception as error:  # it has no errors of its own
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise CheckpointError(f"{header.model_name} is not exported: ExecuTorch refuses it ({reason})") from error
+        lowered = to_edge_transform_and_lower(
+            program,
+            partitioner=[XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, ViewCopyConfig])],
+            constant_methods=header.to_metadata(),
+        )
+        content = bytes(lowered.to_executorch().buffer)
     return content, _share(lowered)
 
 
@@ -84,6 +84,17 @@ def replace_header(content: bytes, header: Header) -> bytes:
             if plan.name in metadata:
                 plan.values[plan.outputs[0]].val = String(metadata[plan.name])
         return bytes(_serialize_pte_binary(file, extract_delegate_segments=True))
+
+
+@contextmanager
+def _refusing(header: Header) -> Iterator[None]:
+    """Quietly, and with one line for whatever goes wrong: the exporters have no errors of their own."""
+    try:
+        with quiet():
+            yield
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise CheckpointError(f"{header.model_name} is not exported: ExecuTorch refuses it ({reason})") from error
 
 
 @contextmanager

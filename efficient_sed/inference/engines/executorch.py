@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.errors import require_package
+from efficient_sed.errors import CheckpointError, require_package
 from efficient_sed.inference.engines.contract import Engine, unreadable
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
+from efficient_sed.machine.cores import count_cores
+from efficient_sed.machine.quiet import without_stderr
 from efficient_sed.registry import ENGINES
 
 if TYPE_CHECKING:
@@ -24,36 +26,58 @@ SCORES = "forward"
 
 @ENGINES.register("executorch")
 class ExecuTorch(Engine):
-    """See `Engine`. The number of threads is that of the whole process."""
+    """See `Engine`. The number of threads is that of the whole process: the last one that was opened sets it."""
 
     suffix = ".pte"
+    package = "executorch"
     is_default = True
+    num_changes: ClassVar[int] = 0
+    """Of the number of threads; a graph that was loaded before one holds threads that are gone."""
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
         require_package("running an ExecuTorch file", "executorch", "executorch")
         from executorch.extension.pybindings import portable_lib
+
+        self._model = model
+        wanted = count_cores() if num_threads is None else num_threads
+        with without_stderr():
+            if portable_lib._threadpool_get_thread_count() != wanted:
+                portable_lib._unsafe_reset_threadpool(wanted)
+                ExecuTorch.num_changes += 1
+        self._load()
+        try:
+            names = self._program.method_names - {SCORES}
+            texts = {name: self._program.load_method(name).execute([])[0] for name in names}
+        except RuntimeError as error:
+            raise self._unreadable(error) from error
+        self.metadata: Mapping[str, str] = texts
+        self.version = f"executorch {importlib.metadata.version('executorch')}"
+
+    def _load(self) -> None:
         from executorch.runtime import Runtime, Verification
 
-        if num_threads is not None:
-            portable_lib._unsafe_reset_threadpool(num_threads)
-        self._model = model
-        content = model if isinstance(model, bytes) else model.read_bytes()
+        content = self._model if isinstance(self._model, bytes) else self._model.read_bytes()
         try:
-            program = Runtime.get().load_program(content, verification=Verification.Minimal)
-            self._scores = program.load_method(SCORES)
-            names = program.method_names - {SCORES}
-            self.metadata: Mapping[str, str] = {name: program.load_method(name).execute([])[0] for name in names}
-        except RuntimeError as error:
-            raise unreadable(model, "executorch", "ExecuTorch file", error) from error
-        self.version = f"executorch {importlib.metadata.version('executorch')}"
+            with without_stderr():
+                self._program = Runtime.get().load_program(content, verification=Verification.Minimal)
+                self._scores = self._program.load_method(SCORES)
+        except (RuntimeError, KeyError) as error:
+            raise self._unreadable(error) from error
+        self._num_changes = ExecuTorch.num_changes
+
+    def _unreadable(self, error: Exception) -> CheckpointError:
+        return unreadable(self._model, "executorch", "ExecuTorch file", error)
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """See `Engine.run`."""
+        import numpy as np
         import torch
 
+        if self._num_changes != ExecuTorch.num_changes:
+            self._load()
         (array,) = inputs.values()
         try:
-            arrays = self._scores.execute([torch.from_numpy(array)])
+            arrays = self._scores.execute([torch.from_numpy(np.ascontiguousarray(array))])
         except RuntimeError as error:
-            raise unreadable(self._model, "executorch", "ExecuTorch file", error) from error
+            raise self._unreadable(error) from error
         return [arrays[OUTPUTS.index(name)].numpy() for name in outputs]

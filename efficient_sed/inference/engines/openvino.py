@@ -1,4 +1,4 @@
-"""OpenVINO in float32, bfloat16 or float16, for ONNX files."""
+"""OpenVINO in float32 or bfloat16, for ONNX files."""
 
 from __future__ import annotations
 
@@ -58,10 +58,13 @@ class OpenVino(Engine):
         return [arrays[self._places[name]].copy() for name in outputs]  # the next run overwrites them
 
 
-class _Half(OpenVino):
-    """OpenVINO in 16 bits, faster on CPUs with instructions for it."""
+@ENGINES.register("openvino-bf16")
+class OpenVinoBfloat16(OpenVino):
+    """OpenVINO in bfloat16, faster on CPUs with instructions for it."""
 
     is_exact = False
+    tolerance = 0.3  # 0.12 was measured with the released detectors
+    precision = "bf16"
 
     @classmethod
     def is_emulated(cls) -> bool:
@@ -69,28 +72,7 @@ class _Half(OpenVino):
         _require()
         import openvino
 
-        return cls.precision.upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-@ENGINES.register("openvino-bf16")
-class OpenVinoBfloat16(_Half):
-    """OpenVINO in bfloat16: x86 with AVX-512 BF16 or AMX."""
-
-    tolerance = 0.3  # 0.12 was measured with the released detectors
-    precision = "bf16"
-
-
-@ENGINES.register("openvino-f16")
-class OpenVinoFloat16(_Half):
-    """OpenVINO in float16: ARM from version 8.2 on, x86 with AVX-512 FP16 or AMX FP16."""
-
-    tolerance = 0.05
-    precision = "f16"
-
-    def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
-        if self.is_emulated():  # OpenVINO would compute in float32 and say nothing
-            raise ConfigError(f"--engine {self.name} is not allowed: this CPU has no instructions for float16")
-        super().__init__(model, num_threads)
+        return "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _has_endless_convolution(graph: Any) -> bool:
