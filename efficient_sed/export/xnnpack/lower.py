@@ -45,12 +45,12 @@ def lower(program: ExportedProgram, header: Header) -> tuple[bytes, str]:
     Raises:
         CheckpointError: If ExecuTorch lacks an operation of the model.
     """
-    from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
-    from executorch.backends.xnnpack.partition.config.generic_node_configs import ViewCopyConfig
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-
     with _refusing(header):
+        from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
+        from executorch.backends.xnnpack.partition.config.generic_node_configs import ViewCopyConfig
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
         program = in_forms(program)
         for node in program.graph.nodes:  # the rest is copied by each of a hundred passes, for a third of the time
             node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
@@ -59,8 +59,7 @@ def lower(program: ExportedProgram, header: Header) -> tuple[bytes, str]:
             partitioner=[XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, ViewCopyConfig])],
             constant_methods=header.to_metadata(),
         )
-        content = bytes(lowered.to_executorch().buffer)
-    return content, _share(lowered)
+        return bytes(lowered.to_executorch().buffer), _share(lowered)
 
 
 def _share(lowered: EdgeProgramManager) -> str:
@@ -74,11 +73,11 @@ def _share(lowered: EdgeProgramManager) -> str:
 
 def replace_header(content: bytes, header: Header) -> bytes:
     """The same program with another header."""
-    from executorch.exir._serialize import _deserialize_pte_binary, _serialize_pte_binary
-    from executorch.exir.schema import String
-
     metadata = header.to_metadata()
     with quiet():
+        from executorch.exir._serialize import _deserialize_pte_binary, _serialize_pte_binary
+        from executorch.exir.schema import String
+
         file = _deserialize_pte_binary(content)
         for plan in file.program.execution_plan:
             if plan.name in metadata:

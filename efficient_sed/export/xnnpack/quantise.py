@@ -31,20 +31,20 @@ def quantised(
     Raises:
         ConfigError: If there is no clip to calibrate with.
     """
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-        XNNPACKQuantizer,
-        get_symmetric_quantization_config,
-    )
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-
-    quantizer = XNNPACKQuantizer()
-    if is_static:
-        quantizer.set_module_name(BACKBONE, get_symmetric_quantization_config(is_per_channel=True))
-    if is_dynamic:
-        dynamic = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
-        quantizer.set_operator_type(torch.ops.aten.linear.default, dynamic)
-    (example,) = program.example_inputs[0]
     with quiet(), torch.no_grad():
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+            XNNPACKQuantizer,
+            get_symmetric_quantization_config,
+        )
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        quantizer = XNNPACKQuantizer()
+        if is_static:
+            quantizer.set_module_name(BACKBONE, get_symmetric_quantization_config(is_per_channel=True))
+        if is_dynamic:
+            dynamic = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
+            quantizer.set_operator_type(torch.ops.aten.linear.default, dynamic)
+        (example,) = program.example_inputs[0]
         prepared = prepare_pt2e(program.module(), quantizer)
         count = 0
         for clip in calibration if is_static else ():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from efficient_sed.errors import CheckpointError, require_package
 from efficient_sed.inference.engines.contract import Engine, unreadable
@@ -36,32 +36,32 @@ class ExecuTorch(Engine):
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
         require_package("running an ExecuTorch file", "executorch", "executorch")
-        from executorch.extension.pybindings import portable_lib
-
         self._model = model
-        wanted = count_cores() if num_threads is None else num_threads
+        runtime, wanted = _runtime(), count_cores() if num_threads is None else num_threads
         with without_stderr():
-            if portable_lib._threadpool_get_thread_count() != wanted:
-                portable_lib._unsafe_reset_threadpool(wanted)
+            if runtime._threadpool_get_thread_count() != wanted:
+                runtime._unsafe_reset_threadpool(wanted)
                 ExecuTorch.num_changes += 1
         self._load()
         try:
-            names = self._program.method_names - {SCORES}
-            texts = {name: self._program.load_method(name).execute([])[0] for name in names}
+            names = {self._program.get_method_name(index) for index in range(self._program.num_methods())} - {SCORES}
+            texts = {name: self._program.load_method(name)([])[0] for name in names}
         except RuntimeError as error:
             raise self._unreadable(error) from error
         self.metadata: Mapping[str, str] = texts
         self.version = f"executorch {importlib.metadata.version('executorch')}"
 
     def _load(self) -> None:
-        from executorch.runtime import Runtime, Verification
-
-        content = self._model if isinstance(self._model, bytes) else self._model.read_bytes()
+        runtime = _runtime()
+        # it is not copied: the program reads it as long as it lives
+        self._content = self._model if isinstance(self._model, bytes) else self._model.read_bytes()
         try:
             with without_stderr():
-                self._program = Runtime.get().load_program(content, verification=Verification.Minimal)
+                self._program = runtime._load_program_from_buffer(
+                    self._content, program_verification=runtime.Verification.Minimal
+                )
                 self._scores = self._program.load_method(SCORES)
-        except (RuntimeError, KeyError) as error:
+        except RuntimeError as error:
             raise self._unreadable(error) from error
         self._num_changes = ExecuTorch.num_changes
 
@@ -77,7 +77,15 @@ class ExecuTorch(Engine):
             self._load()
         (array,) = inputs.values()
         try:
-            arrays = self._scores.execute([torch.from_numpy(np.ascontiguousarray(array))])
+            arrays = self._scores([torch.from_numpy(np.ascontiguousarray(array))])
         except RuntimeError as error:
             raise self._unreadable(error) from error
         return [arrays[OUTPUTS.index(name)].numpy() for name in outputs]
+
+
+def _runtime() -> Any:
+    """The runtime without the exporter, which its public name loads for seconds and with a warning."""
+    import torch  # noqa: F401  # whose libraries it is linked to
+    from executorch.extension.pybindings import _portable_lib
+
+    return _portable_lib
