@@ -75,8 +75,8 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     """Add the model of a detection, and how its scores become events."""
     parser.add_argument(
         "--model",
-        help="released name, checkpoint file or exported model (default: the released detector of AudioSet's 447 "
-        "classes, fetched once)",
+        help="released name, checkpoint file, hf:user/name or exported model (default: the released detector of "
+        "AudioSet's 447 classes, fetched once)",
     )
     add_engine(parser)
     parser.add_argument(
