@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import yaml
@@ -89,6 +89,8 @@ def _typed(value: Any) -> str:
     """A value on one line of YAML, which `key=value` takes as well."""
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_typed, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_typed(key)}: {_typed(item)}' for key, item in value.items())}}}"
     if isinstance(value, str):
         text: str = yaml.safe_dump(value, allow_unicode=True, width=10**9).splitlines()[0]
         return text
