@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from efficient_sed.cli.hub import print_hub_card, push
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
-from efficient_sed.errors import ConfigError, printable
-from efficient_sed.models.weights.hub import fetch_from_hub, is_hub_name
+from efficient_sed.errors import ConfigError
+from efficient_sed.models.weights.hub import is_hub_name
 
-if TYPE_CHECKING:
-    from efficient_sed.models.sed import SedModel
-
-ONNX_FILE = "model.onnx"
 USAGE = {"list": "[PATTERN]", "convert": "convert IN OUT.safetensors", "push": "push RUN USER/NAME"}
 OPTIONS = {
     "list": ("sort", "composable", "hidden", "json"),
@@ -79,9 +74,9 @@ def run(options: argparse.Namespace) -> int:
             all_but_last, last = ", ".join(f"--{name}" for name in names[:-1]), names[-1]
             raise ConfigError(f"{all_but_last} and --{last} belong to: efficient-sed models {USAGE[other]}")
     if action != "list":
-        return _convert(options) if action == "convert" else _push(options)
+        return _convert(options) if action == "convert" else push(options)
     if len(options.words) == 1 and is_hub_name(options.words[0]):
-        return _print_hub_card(options)
+        return print_hub_card(options)
     return _list(options)
 
 
@@ -121,35 +116,4 @@ def _convert(options: argparse.Namespace) -> int:
     source, target = map(Path, options.words[1:])
     name = convert_checkpoint(source, target, options.name, half=options.half, overwrite=options.force)
     print(f"wrote {target}: {name}")
-    return 0
-
-
-def _push(options: argparse.Namespace) -> int:
-    if len(options.words) != 3:
-        raise ConfigError(f"models push takes RUN and USER/NAME, got {' '.join(options.words[1:]) or 'neither'}")
-    from efficient_sed.experiment.push import push_run
-    from efficient_sed.export.write import export_model
-
-    def export(model: SedModel) -> Path:
-        return export_model(model, Path(scratch) / ONNX_FILE, options.words[2]).path
-
-    with tempfile.TemporaryDirectory() as scratch:
-        url, files = push_run(
-            Path(options.words[1]),
-            options.words[2],
-            options.licence,
-            private=options.private,
-            revision=options.revision,
-            export=export if options.onnx else None,
-        )
-    print(f"pushed {', '.join(files)}: {url}")
-    return 0
-
-
-def _print_hub_card(options: argparse.Namespace) -> int:
-    from huggingface_hub import ModelCard
-
-    card = ModelCard(fetch_from_hub(options.words[0], "README.md").read_text(encoding="utf-8"))
-    text = json.dumps(card.data.to_dict(), indent=1) if options.json else card.text.strip()
-    print("\n".join(map(printable, text.splitlines())))
     return 0

@@ -136,6 +136,7 @@ def test_wherever_a_model_is_named(run: Run, run_folder: Path) -> None:
     assert all(map(torch.equal, backbone.state_dict().values(), own.backbone.state_dict().values()))
     check_places(["train.init_from=hf:me/sed", "backbone.init=hf:me/sed@main"], is_sweep=False)
     assert compose_run(["backbone=fmn04", "backbone.init=hf:me/sed@main"]).backbone.init == "hf:me/sed@main"
+    assert compose_run(["backbone=fmn04", "train.teacher=hf:me/sed"]).train.teacher == ("hf:me/sed",)
     assert run("detect {d}/a.wav --model hf:me/sed").status == 0
     assert identify_model("hf:me/sed") == identify_model(str(run_folder / "model.safetensors"))
 
@@ -160,14 +161,16 @@ def test_without_connection(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     model = es.load_model("hf:me/sed")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert is_same(model, es.load_model("hf:me/sed"))
-    message = "hf:me/other: not in the cache, and HF_HUB_OFFLINE is set; type the same command once without it"
+    message = (
+        "hf:me/other: HF_HUB_OFFLINE is set, and the cache does not hold it; type the same command once without it"
+    )
     assert run("models hf:me/other").err == f"efficient-sed: {message}\n"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(
         huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"
     )
     assert is_same(model, es.load_model("hf:me/sed"))
-    assert "hf:me/other: not in the cache, and http://127.0.0.1" in run("models hf:me/other").err
+    assert run("models hf:me/other").err.endswith(" does not answer; check the connection\n")
 
 
 LOG_IN = "log in by `hf auth login` or set HF_TOKEN"

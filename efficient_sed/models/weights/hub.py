@@ -112,9 +112,9 @@ def _reason(hub: HubName, error: Exception) -> str:
     if isinstance(error, errors.RepositoryNotFoundError):
         return f"no such repository, or a private one; check the name, or {_LOG_IN}"
     if constants.HF_HUB_OFFLINE:
-        return "not in the cache, and HF_HUB_OFFLINE is set; type the same command once without it"
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        return f"not in the cache, and {constants.ENDPOINT} does not answer; check the connection"
+        return "HF_HUB_OFFLINE is set, and the cache does not hold it; type the same command once without it"
+    if isinstance(error, errors.LocalEntryNotFoundError) or "Connect" in type(error).__name__:
+        return f"{constants.ENDPOINT} does not answer; check the connection"
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return f"{constants.ENDPOINT} refused with status {status}; {_LOG_IN}, with a token that may do this"
