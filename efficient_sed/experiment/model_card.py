@@ -71,7 +71,7 @@ def _text(result: Mapping[str, Any], hub: HubName, model: SedModel) -> str:
     rows = [
         f"| {score.name} | {metrics[key]:.4f} |"
         for key, score in all_scores(result["task"]).items()
-        if score.column and metrics.get(key) is not None
+        if (score.lead or score.column) and metrics.get(key) is not None
     ]
     options = [
         option

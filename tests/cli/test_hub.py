@@ -119,7 +119,14 @@ def test_card(run: Run) -> None:
         ("PSDS1 macro tuned", 0.5),
     ]
     assert found["dataset"]["revision"] == "cafe"
-    for words in ("5,000,000 parameters; 1,400,000,000 multiply", "hf:me/sed", "`abc`", "`cafe`", "events: median"):
+    for words in (
+        "| PSDS1 macro | 0.4000 |",
+        "5,000,000 parameters; 1,400,000,000 multiply",
+        "hf:me/sed",
+        "`abc`",
+        "`cafe`",
+        "events: median",
+    ):
         assert words in text
     (command,) = re.findall("efficient-sed train (.*)", text)
     config = compose_run([word.replace("=sounds", "=/home/me/sounds") for word in shlex.split(command)])
