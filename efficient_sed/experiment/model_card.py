@@ -49,16 +49,16 @@ def _metadata(result: Mapping[str, Any], hub: HubName, licence: str) -> str:
             metric_type=key,
             metric_name=all_scores()[key].name,
             metric_value=round(metrics[key], 4),
-            metric_args={"variant": exact_variant(metrics)},
+            metric_args={"variant": exact_variant({**metrics, "variant": metrics[variant]})},
         )
-        for key in (score.key, score.tuned().key)
+        for key, variant in ((score.key, "variant"), (score.tuned().key, "variant_tuned"))
         if metrics.get(key) is not None
     ]
     front: str = ModelCardData(
         license=licence.lower(),
         library_name=LIBRARY_NAME,
         pipeline_tag="audio-classification",
-        tags=[f"sound-event-{words}", "low-complexity", result["backbone"], result["head"]],
+        tags=[f"sound-event-{words}", "low-complexity", *result["model"].split("+")],
         datasets=[data["name"]],
         model_name=hub.repo.split("/")[1],
         eval_results=results,

@@ -58,7 +58,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.provenance = Provenance(median_frames=7)
     es.save_model(model, folder / "model.safetensors")
     result = make_result("fmn04", config=to_dict(compose_run(SETTINGS)))
-    result["metrics"]["psds1_macro_tuned"] = 0.5
+    result["metrics"] |= {"psds1_macro_tuned": 0.5, "variant_tuned": {"median_frames": 7}}
     write_result(folder, result)
     return folder
 
