@@ -49,7 +49,7 @@ def _metadata(result: Mapping[str, Any], hub: HubName, licence: str) -> str:
             metric_type=key,
             metric_name=all_scores()[key].name,
             metric_value=round(metrics[key], 4),
-            metric_args={"variant": exact_variant({**metrics, "variant": metrics[variant]})},
+            metric_args={"variant": exact_variant({**metrics, "variant": metrics.get(variant, metrics["variant"])})},
         )
         for key, variant in ((score.key, "variant"), (score.tuned().key, "variant_tuned"))
         if metrics.get(key) is not None
