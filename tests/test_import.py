@@ -21,7 +21,7 @@ from efficient_sed.postprocessing.contract import Chain
 from efficient_sed.postprocessing.hysteresis import Hysteresis
 from efficient_sed.postprocessing.median import Median
 
-HEAVY = ("torch", "numpy", "hydra", "pytorch_lightning", "soundfile", "timm", "numba")
+HEAVY = ("torch", "numpy", "hydra", "pytorch_lightning", "soundfile", "timm", "numba", "huggingface_hub")
 REPORT = f"\nimport sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
 HELP = """
 from efficient_sed.cli.main import main
@@ -48,6 +48,7 @@ NOT_FOR_MODELS = (
     ),
     *(
         "timm",
+        "huggingface_hub",
         "torchvision",
         "matplotlib",
         "sed_scores_eval",

@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
             "evaluate mine.safetensors data=folder data.root=my_sounds --report errors.html",
         ),
     )
-    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")
+    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file, hf:user/name or exported model")
     add_overrides(parser, "data=… and evaluation.…, as for train")
     parser.add_argument("--part", choices=PARTS, default="test", help="part of the data set that is scored")
     add_engine(parser, None, "see evaluation.engine, its default")

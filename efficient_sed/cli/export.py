@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
             "export fmn04+tf-128_synthetic --format web --output page",
         ),
     )
-    parser.add_argument("model", metavar="MODEL", help="released name or checkpoint file")
+    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or hf:user/name")
     add_overrides(parser, "with --precision: the data that it is calibrated and scored on, data=… as for train")
     parser.add_argument(
         "--format",
@@ -89,10 +89,13 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     from efficient_sed.export.write import create_target, export_model
     from efficient_sed.models.names import architecture_name
-    from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
+    from efficient_sed.models.weights.checkpoint import has_own_file, load_model
+    from efficient_sed.models.weights.hub import is_hub_name, parse_hub_name
 
-    is_file = Path(options.model).suffix in CHECKPOINT_SUFFIXES
-    stem = Path(options.model).stem if is_file else options.model
+    is_file, stem = has_own_file(options.model), options.model
+    if is_file:
+        name = parse_hub_name(stem).repo if is_hub_name(stem) else stem
+        stem = Path(name.split("/")[-1]).stem
     if options.precision is None:
         target = create_target(options.format, options.runtime)
         output = options.output or Path(f"{stem}{target.suffix}")

@@ -111,6 +111,8 @@ def _set_up() -> None:
     escape_unencodable()
     os.environ["MPLBACKEND"] = "Agg"  # a notebook's own backend needs the notebook's packages
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for library in ("httpx", "httpx2"):  # below huggingface_hub, by its version: they tell of every request
+        logging.getLogger(library).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # two decoders on one core are intended
     keep_freed_memory()
     # What libraries make while they are imported is no garbage: to look for some then, and again at the end, takes long

@@ -91,8 +91,8 @@ def add_detector(parser: argparse.ArgumentParser, auto: str = AUTO_HELP) -> None
     """Add the model of a detection, and how its scores become events; `auto` as for `add_engine`."""
     parser.add_argument(
         "--model",
-        help="released name, checkpoint file or exported model (default: the released detector of AudioSet's 447 "
-        "classes, fetched once)",
+        help="released name, checkpoint file, hf:user/name or exported model (default: the released detector of "
+        "AudioSet's 447 classes, fetched once)",
     )
     add_engine(parser, auto=auto)
     parser.add_argument(

@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
             "tune runs/mine/model.safetensors data=synthetic --output tuned.safetensors",
         ),
     )
-    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")
+    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file, hf:user/name or exported model")
     add_overrides(parser, "data=… and evaluation.…, as for train")
     parser.add_argument(
         "--part", choices=PARTS[:2], default="validation", help="part of the data set that it is chosen on"

@@ -27,7 +27,8 @@ class BackboneConfig:
 
     A tag: `synthetic`, `im` and `as` (ImageNet and AudioSet weights of EfficientAT), `ssl`, `weak` and `strong` (of
     PretrainedSED's transformers); each stands for the released weights of this backbone, such as fmn10_synthetic.
-    Or a released name, timm's name of its ImageNet weights (`mobilenetv3_large_100` for fmn10), or a file.
+    Or a released name, timm's name of its ImageNet weights (`mobilenetv3_large_100` for fmn10), a model on the
+    hub (`hf:user/name`), or a file.
     """
 
     weights_of: ClassVar[str | None] = None

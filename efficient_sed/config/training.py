@@ -102,9 +102,9 @@ class TrainConfig:
     """Epochs in which that weight rises to its largest, as exp(-5 (1 - x)^2); 1 or more. Default null: a quarter of
     train.epochs, as published (50 of 200)."""
     init_from: str | None = None
-    """A trained model of the same architecture to start from, NAME or FILE: its backbone and sequence head, and its
-    classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone, of any
-    model."""
+    """A trained model of the same architecture to start from, NAME, hf:user/name or FILE: its backbone and sequence
+    head, and its classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone,
+    of any model."""
     extend_classes: bool = False
     """Whether the outputs of train.init_from are kept, and the data set's new classes come behind them. A clip's labels
     then count for the classes of its own data set alone; on the others the initial model, or train.teacher, teaches, so

@@ -34,7 +34,7 @@ from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import list_cards
-from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
+from efficient_sed.models.weights.checkpoint import has_own_file, load_model
 
 logger = logging.getLogger(__name__)
 SCORED_PARTS = ("validation", "test")
@@ -171,10 +171,11 @@ def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     """What a model costs.
 
     Args:
-        name: A released name or a file; or an architecture, with random weights and AudioSet Strong's 447 classes.
+        name: A released name, a file or a model on the hub; or an architecture, with random weights and AudioSet
+            Strong's 447 classes.
         config: How it is measured.
     """
-    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards() or parse_name(name).tag is not None
+    has_weights = has_own_file(name) or name in list_cards() or parse_name(name).tag is not None
     model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
     check_length(model, "benchmark.seconds", config.seconds)
     device = choose_device(config.device, "benchmark.device")

@@ -386,7 +386,10 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("fmn04+tf* --composable --hidden 250", "seq.hidden=250 is not allowed"),
         ("fmn10 --half", "--name, --half and --force belong to: efficient-sed models convert"),
         ("convert", "models convert takes IN and OUT.safetensors, got neither"),
-        ("convert {model} --json x.safetensors", "models convert takes --name, --half and --force"),
+        (
+            "convert {model} --json x.safetensors",
+            "--sort, --composable, --hidden and --json belong to: efficient-sed models [PATTERN]",
+        ),
         ("convert {model} x.pt", "x.pt: models are written as .safetensors files; name it x.safetensors"),
         ("convert {model} {model}", "{model}: is there already; give another name, or --force"),
         ("convert {d}/absent.pt x.safetensors", "{d}/absent.pt: no such checkpoint file"),

@@ -26,6 +26,7 @@ from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.cards import Card, find_weights, list_cards, record_checksum
 from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, stored_and_wanted
 from efficient_sed.models.weights.header import HEADER_KEY, spec_from_header
+from efficient_sed.models.weights.hub import local_file
 from efficient_sed.models.weights.read import load_strictly, read_checkpoint
 from efficient_sed.models.weights.released import CLIP_LAYER, held_backbone, rename_released, with_clip_layer
 from efficient_sed.models.weights.timm_start import adapt_vision, fetch_from_timm, is_of_timm, rename_timm, timm_holder
@@ -39,9 +40,9 @@ _STEM = "features.0.0.weight"
 def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """Fill a backbone with the weights that its `init` stands for; without `init` it stays as it is.
 
-    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by
-    EfficientSED, EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line
-    says what was and what was not.
+    Accepted are a tag or name with a card, a name of timm's, one on the hub (`hf:user/name`), and files: ours,
+    Lightning's .ckpt, those released by EfficientSED, EfficientAT and PretrainedSED, and timm's state dict. Nothing but
+    the backbone is taken; a log line says what was and what was not.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another backbone.
@@ -89,8 +90,8 @@ def load_initial_model(model: SedModel, init_from: str, *, is_extended: bool = F
 
     Its classifier is taken too if the classes are the same, or as a part of the larger one if they are extended.
 
-    Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A
-    log line says what was taken.
+    Accepted are released names with a card, names on the hub (`hf:user/name`), and files: ours, Lightning's .ckpt, and
+    those released by EfficientSED. A log line says what was taken.
 
     Args:
         model: What is filled.
@@ -157,7 +158,7 @@ def _read_model(spec: ModelSpec, init_from: str) -> _Start:
         raise CheckpointError(f"train.init_from={init_from} is a backbone alone; give it as backbone.init={init_from}")
     if card is not None and card.architecture != wanted:
         raise CheckpointError(f"train.init_from={init_from} holds {card.architecture}, the run's model is {wanted}")
-    path = find_weights(card) if card is not None else Path(init_from).expanduser()
+    path = find_weights(card) if card is not None else local_file(init_from)
     state, header = read_checkpoint(path)
     stored, seq = stored_and_wanted(path, state, header, wanted)
     if stored.seq != seq:
@@ -197,7 +198,7 @@ def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Ten
         if config.timm_name is None or config.timm_name.split(".")[0] != init:
             _require_same(holder, config)
         return None, init, fetch_from_timm(init, str(config.timm_name)), None
-    path, card = Path(init).expanduser(), None
+    path, card = local_file(init), None
     if path.suffix not in FILE_SUFFIXES and "/" not in init and not path.is_file():
         card = _card(config)
         path = find_weights(card)
