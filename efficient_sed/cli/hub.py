@@ -6,7 +6,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from efficient_sed.errors import ConfigError, printable
 
@@ -51,6 +51,6 @@ def print_hub_card(options: argparse.Namespace) -> int:
     (name,) = options.words
     with hub_errors(parse_hub_name(name)):
         card = ModelCard(fetch_from_hub(name, CARD_FILE).read_text(encoding="utf-8"))
-    text = json.dumps(card.data.to_dict(), indent=1) if options.json else card.text.strip()
+    text = json.dumps(cast(Any, card.data).to_dict(), indent=1) if options.json else card.text.strip()
     print("\n".join(map(printable, text.splitlines())))
     return 0
