@@ -52,7 +52,9 @@ class RunFinder:
         self._peak = np.zeros((len(thresholds), num_classes))
 
     def add(self, scores: np.ndarray) -> Runs:
-        """Runs that end in the next piece."""
+        """Runs that end in the next piece, which may be without frames."""
+        if len(scores) == 0:
+            return self.open_runs().select(np.zeros(0, np.intp))
         levels = compilable(self.thresholds.astype(scores.dtype))  # 0.7 is reached by the score nearest to it
         columns = compilable(scores.T)
         level, column, first, last, peak = _runs_within(columns, levels)
