@@ -100,6 +100,10 @@ class DynamicMobileNet(Backbone):
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
                 nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, ContextGenerator):  # all gates begin at a half, or fifteen blocks of them explode
+                nn.init.normal_(module.conv_f.weight, 0, 0.01)
+                nn.init.normal_(module.conv_t.weight, 0, 0.01)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Spectrogram (batch, 1, mel_bins, frames) to features (batch, time, out_dim)."""
