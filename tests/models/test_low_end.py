@@ -21,7 +21,7 @@ def create(**options: float) -> SedModel:
         ({"mel_bins": 64}, 0.04, 0.5),
         ({"mel_bins": 40}, 0.04, 0.35),
         ({"hop_ms": 20.0}, 0.08, 0.5),
-        ({"hop_ms": 20.0, "time_stride": 2}, 0.04, 1.0),
+        ({"hop_ms": 20.0, "time_stride": 2}, 0.04, 0.9),
         ({"time_stride": 8}, 0.08, 0.65),
         ({"mel_bins": 64, "hop_ms": 20.0, "time_stride": 2}, 0.04, 0.5),
     ],

@@ -51,7 +51,7 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
                 part.unlink(missing_ok=True)
     except (requests.RequestException, ValueError) as error:  # a RequestException is an OSError too
         reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, requests.ConnectionError):  # whose own words are a line of nested errors
+        if isinstance(error, requests.ConnectionError) and "Max retries" in reason:  # a line of nested errors
             reason = f"no connection to {urlsplit(url).netloc}"
         raise CheckpointError(
             f"download failed ({reason}): type the same command again, "
