@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from efficient_sed.benchmark.model_groups import Row, group_key, leading_score
 from efficient_sed.config.model import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.machine.progress import progress
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     from efficient_sed.benchmark.known_backbone import KnownBackbone
 
 logger = logging.getLogger(__name__)
-TASKS = ("detection", "tagging", "backbone")
 SORT_KEYS = {
     "name": lambda row: row["name"],
     "params": lambda row: row["params"],
     "macs": lambda row: row["macs"],
     "score": lambda row: -leading_score(row),
 }
-Row = dict[str, Any]
 
 
 def list_models() -> dict[str, Any]:
@@ -52,12 +51,11 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 
     Args:
         pattern: As for file names: `fmn10*`.
-        sort: Key of `SORT_KEYS`, default None: by task, then parameters.
+        sort: Key of `SORT_KEYS` within a group of models whose scores compare; default None: parameters.
     """
     rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
-    return sorted(
-        rows, key=SORT_KEYS[sort] if sort else lambda row: (TASKS.index(row["task"]), row["params"], row["name"])
-    )
+    own = SORT_KEYS[sort or "params"]
+    return sorted(rows, key=lambda row: (group_key(row), own(row), row["name"]))
 
 
 def list_composable(
@@ -191,8 +189,3 @@ def _row(card: Card) -> Row:
     scores = [{**score, "settings": list(score["settings"])} for score in values["scores"]]
     values |= {"scores": scores, "recipe": list(values["recipe"])}
     return {**values, "path": None if path is None else str(path)}
-
-
-def leading_score(row: Row) -> float:
-    """Value of the first score of a model; 0 without one."""
-    return float(row["scores"][0]["value"]) if row.get("scores") else 0.0

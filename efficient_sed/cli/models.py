@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from efficient_sed.cli.options import add_budget, share
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -17,7 +18,11 @@ def add_parser(commands: Commands) -> None:
         "models",
         run,
         "List released models, print the card of one, or convert a file of weights to ours.",
-        examples=("models 'fmn10*' --sort macs", "models convert weights.pt mine.safetensors --name fmn10+tf-256"),
+        examples=(
+            "models 'fmn10*' --sort macs",
+            "models --max-macs 500M --max-params 2M --min-score 0.4 --sort macs",
+            "models convert weights.pt mine.safetensors --name fmn10+tf-256",
+        ),
     )
     parser.add_argument(
         "words",
@@ -28,8 +33,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--sort",
         choices=("name", "params", "macs", "score"),
-        help="order of the list (default: by task, then parameters)",
+        help="order within a table (default: by parameters); a table holds models whose scores compare",
     )
+    add_budget(parser)
+    parser.add_argument("--min-score", type=share, metavar="S", help="only models whose first score is at least this")
     parser.add_argument("--composable", action="store_true", help="list every backbone with every head instead")
     parser.add_argument(
         "--hidden",
@@ -49,15 +56,19 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the list or a card, or convert a file."""
     from efficient_sed.benchmark import model_list as listing
-    from efficient_sed.cli.model_tables import card_table, composable_table, released_table
+    from efficient_sed.benchmark.model_groups import Budget
+    from efficient_sed.cli.model_tables import RELEASED_NOTE, card_table, composable_table, released_tables
 
+    budget = Budget(options.max_macs, options.max_params, options.min_score)
     is_conversion = options.words[:1] == ["convert"]
-    if is_conversion and (options.sort or options.composable or options.hidden or options.json):
+    if is_conversion and (options.sort or options.composable or options.hidden or options.json or any(budget)):
         raise ConfigError("models convert takes --name, --half and --force; the other options belong to the list")
     if is_conversion:
         return _convert(options)
     if options.name or options.half or options.force:
         raise ConfigError("--name, --half and --force belong to: efficient-sed models convert IN OUT.safetensors")
+    if options.composable and options.min_score is not None:
+        raise ConfigError(f"--min-score {options.min_score:g}: composable models have random weights and no score")
     if options.hidden and not options.composable:
         raise ConfigError(f"--hidden {options.hidden} belongs to: efficient-sed models --composable")
     if len(options.words) > 1:
@@ -70,13 +81,19 @@ def run(options: argparse.Namespace) -> int:
     else:
         rows = listing.list_released(pattern, options.sort)
     listing.check_found(pattern, rows, is_composable=options.composable)
+    rows = budget.select(rows)
     if options.json:
         whole = {} if options.words or options.composable else listing.list_models()
         print(json.dumps({**whole, "composable" if options.composable else "released": rows}, indent=1))
     elif options.composable:
         print_table(composable_table(rows))
+    elif rows[0]["name"] == pattern:
+        print_table(card_table(rows[0]))
     else:
-        print_table(card_table(rows[0]) if rows[0]["name"] == pattern else released_table(rows))
+        for table in released_tables(rows):
+            print_table(table)
+            print()
+        print(RELEASED_NOTE)
     return 0
 
 
