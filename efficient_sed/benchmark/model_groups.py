@@ -33,9 +33,8 @@ class Budget(NamedTuple):
         if rows and not kept:
             if affordable := [row for row in rows if self._affords(row)]:
                 best = min(affordable, key=lambda row: (group_key(row), -leading_score(row)))
-                nearest = (
-                    f"the best within the budget is {best['name']}, {group_title(best)}: {leading_score(best):.3f}"
-                )
+                score = f"{group_title(best)}: {leading_score(best):.3f}"
+                nearest = f"the best within the budget is {best['name']}, {score}"
             else:
                 cheapest = min(rows, key=lambda row: (row["macs"], row["params"]))
                 costs = f"{cheapest['macs']:,} MACs and {cheapest['params']:,} parameters"

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from efficient_sed.benchmark.model_groups import Row, group_rows
 
-
 RELEASED_NOTE = (
     "MACs of a clip of 10 s. Scores compare within a table; tuned: with the post-processing that the file carries.\n"
     "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME\n"
@@ -23,8 +22,9 @@ def released_tables(rows: Sequence[Row]) -> list[Table]:
     tables = []
     for title, group in group_rows(rows).items():
         scores = [row["scores"][0] for row in group if row["scores"]]
-        shown = {"value": score["metric"] for score in scores}
-        shown |= {"tuned": "tuned" for score in scores if score["tuned"] is not None}
+        shown = {"value": scores[0]["metric"]} if scores else {}
+        if any(score["tuned"] is not None for score in scores):
+            shown["tuned"] = "tuned"
         table = _table(title, ("name", "params", "MACs", *shown.values(), "here"))
         table.columns[0].min_width = width
         for row in group:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from efficient_sed.cli.options import add_budget, share
 from efficient_sed.cli.parser import Commands
@@ -57,7 +59,6 @@ def run(options: argparse.Namespace) -> int:
     """Print the list or a card, or convert a file."""
     from efficient_sed.benchmark import model_list as listing
     from efficient_sed.benchmark.model_groups import Budget
-    from efficient_sed.cli.model_tables import RELEASED_NOTE, card_table, composable_table, released_tables
 
     budget = Budget(options.max_macs, options.max_params, options.min_score)
     is_conversion = options.words[:1] == ["convert"]
@@ -82,8 +83,16 @@ def run(options: argparse.Namespace) -> int:
         rows = listing.list_released(pattern, options.sort)
     listing.check_found(pattern, rows, is_composable=options.composable)
     rows = budget.select(rows)
+    _print(options, pattern, rows)
+    return 0
+
+
+def _print(options: argparse.Namespace, pattern: str, rows: Sequence[dict[str, Any]]) -> None:
+    from efficient_sed.benchmark.model_list import list_models
+    from efficient_sed.cli.model_tables import RELEASED_NOTE, card_table, composable_table, released_tables
+
     if options.json:
-        whole = {} if options.words or options.composable else listing.list_models()
+        whole = {} if options.words or options.composable else list_models()
         print(json.dumps({**whole, "composable" if options.composable else "released": rows}, indent=1))
     elif options.composable:
         print_table(composable_table(rows))
@@ -94,7 +103,6 @@ def run(options: argparse.Namespace) -> int:
             print_table(table)
             print()
         print(RELEASED_NOTE)
-    return 0
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -112,9 +112,8 @@ def count(typed: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", typed)
     number = float(match[1]) * UNITS[match[2]] if match else 0
     if not 1 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(
-            f"{typed!r} is not a count of 1 or more; give digits with k, M or G: 500M, 1.5G"
-        )
+        form = "a count of 1 or more; give digits with k, M or G: 500M, 1.5G"
+        raise argparse.ArgumentTypeError(f"{typed!r} is not {form}")
     return round(number)
 
 
