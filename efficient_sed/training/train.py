@@ -25,6 +25,7 @@ from efficient_sed.training.callbacks import (
     EpochTimer,
     MovableCheckpoint,
     Patience,
+    StopOnRequest,
     StopOnSignal,
     TrainingBar,
 )
@@ -128,6 +129,7 @@ def _callbacks(
         best,
         last,
         StopOnSignal(run_folder / LAST_CHECKPOINT),
+        StopOnRequest(run_folder),
         ProgressFile(run_folder, module.monitor, is_logged=not show_progress),
         ZeroScores(module.monitor),
         LearningRateMonitor("step"),
