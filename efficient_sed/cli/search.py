@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from efficient_sed.cli.live_grid import LiveGrid
     from efficient_sed.experiment.result_file import read_result
     from efficient_sed.frontier.runs import find_runs, read_results
+    from efficient_sed.search.costs import Budget
     from efficient_sed.search.run import Report, Search, run_search
     from efficient_sed.search.space import create_space
     from efficient_sed.sweep.launcher import create_launcher
@@ -72,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
     check_output("--plot", options.plot)
     grid = [] if options.compare is None else [result for _, result in read_results(find_runs(options.compare))]
     launcher, overrides = create_launcher(options.launcher, options.overrides)
-    search = Search(create_space(options.space, overrides), options.trials, options.max_macs, options.max_params)
+    budget = Budget(options.max_macs, options.max_params)
+    search = Search(create_space(options.space, overrides), budget, options.trials)
     with LiveGrid() as live:
         report = Report(live.show, lambda line: print(f"{PROGRAM}: {line}", file=sys.stderr))
         found = run_search(search, launcher, report)

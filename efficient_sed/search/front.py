@@ -54,7 +54,7 @@ def dominated_area(runs: Iterable[Trained], largest_macs: float) -> float:
     front = [run for run in front_of(runs) if run.macs <= largest_macs]
     ends = [*(run.macs for run in front[1:]), largest_macs]
     area, best = 0.0, 0.0
-    for run, end in zip(front, ends, strict=True):
+    for run, end in zip(front, ends, strict=False):
         best = max(best, run.test)
         area += best * math.log10(end / run.macs)
     return area

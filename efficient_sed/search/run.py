@@ -10,6 +10,7 @@ from typing import Any
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.result_file import read_result
+from efficient_sed.search.costs import Budget, CostCounter, within_budget
 from efficient_sed.search.draw import Candidate, Drawing, with_hash
 from efficient_sed.search.front import validation_score
 from efficient_sed.search.hopeless import Course, Watch
@@ -29,19 +30,17 @@ class Search:
     """What is looked for."""
 
     space: Space
+    budget: Budget
     trials: int
     """In all, those of other processes and earlier starts included."""
-    max_macs: int | None = None
-    max_params: int | None = None
 
     def identity(self) -> dict[str, list[str]]:
         """What a study has to agree in to be gone on with."""
-        limits = {"max-macs": self.max_macs, "max-params": self.max_params}
         common = [item for item in self.space.fixed if not item.startswith("output_dir=")]
         return {
             "space": [str(dimension) for dimension in self.space.dimensions],
             "data or training": common,
-            "budget": [f"--{option} {limit}" for option, limit in limits.items() if limit is not None],
+            "budget": [str(self.budget)],
         }
 
 
@@ -68,7 +67,9 @@ def run_search(search: Search, launcher: Launcher, report: Report) -> dict[Path,
     config = compose_run(search.space.overrides({d.key: d.choices[0] for d in search.space.dimensions if d.choices}))
     with open_study(Path(config.output_dir), search.identity(), config.seed) as shared:
         splits = config.data.load()
-        drawing = Drawing(search.space, len(splits.classes), splits.manifest_hash, search.max_macs, search.max_params)
+        counter = CostCounter(len(splits.classes))
+        space = within_budget(search.space, search.budget, counter)
+        drawing = Drawing(space, search.budget, counter, splits.manifest_hash)
         is_checked = False
         while True:
             shared.retry_lost()

@@ -138,7 +138,7 @@ def open_study(output: Path, identity: Mapping[str, Sequence[str]], seed: int) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         storage = JournalStorage(JournalFileBackend(str(journal)))
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True, warn_independent_sampling=False)
+        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         directions = ("maximize", "minimize")
         study = optuna.create_study(
             storage=storage, study_name=NAME, directions=directions, load_if_exists=True, sampler=sampler
