@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 import efficient_sed as es
+from efficient_sed.errors import StoppedError
 from efficient_sed.search.costs import Cost, CostCounter
 from efficient_sed.search.front import Trained, dominated_area, front_of, share_of
 from efficient_sed.search.hopeless import Course, Watch, is_hopeless
@@ -53,7 +55,7 @@ def test_front_and_area() -> None:
     assert not math.isnan(cast(float, share_of(runs, runs, None)))
 
 
-def test_hopeless_are_those_below_the_median_of_no_dearer_ones(tmp_path: Any) -> None:
+def test_hopeless_are_those_below_the_median_of_no_dearer_ones(tmp_path: Path) -> None:
     others = [Course(macs, {"4": score}) for macs, score in ((1, 0.1), (2, 0.3), (3, 0.5), (9, 0.9))]
     assert is_hopeless(Course(5, {"4": 0.2}), "4", others)
     assert not is_hopeless(Course(5, {"4": 0.3}), "4", others)
@@ -72,3 +74,16 @@ def test_hopeless_are_those_below_the_median_of_no_dearer_ones(tmp_path: Any) ->
     watch.look([status(30)])
     assert (tmp_path / STOP_FILE).exists()
     assert watch.stopped == {"a"}
+
+
+def test_a_training_stops_on_request_between_epochs(tmp_path: Path) -> None:
+    from efficient_sed.training.callbacks import StopOnRequest
+
+    stop, trainer = StopOnRequest(tmp_path), cast(Any, SimpleNamespace(is_global_zero=True, current_epoch=3))
+    (tmp_path / STOP_FILE).touch()
+    stop.on_train_start(trainer, cast(Any, None))  # a request to an earlier start
+    stop.on_train_epoch_start(trainer, cast(Any, None))
+    (tmp_path / STOP_FILE).touch()
+    with pytest.raises(StoppedError, match="before epoch 4"):
+        stop.on_train_epoch_start(trainer, cast(Any, None))
+    assert not (tmp_path / STOP_FILE).exists()
