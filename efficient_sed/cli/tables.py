@@ -31,17 +31,11 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
     identity |= dict.fromkeys(counts, "runs") | {key: key for key in ("seed", *folds)}
     identity |= {"data_words": "data", "metric": "metric"}
     energy = _measured_energy(rows)
-    for column in (
-        *identity.values(),
-        "score",
-        *columns,
-        "parameters",
-        "MACs",
-        "clips/s",
-        "ms a clip",
-        *energy.values(),
-    ):
+    costs = ("parameters", "MACs", "clips/s", "ms a clip", *energy.values())
+    for column in (*identity.values(), "score", *columns, *costs):
         table.add_column(column, justify="left" if column in ("model", "differs in", "data", "metric") else "right")
+        if column == "differs in":  # no value is cut short
+            table.columns[-1].min_width = max(len(word) for row in rows for word in (row["options"] or "-").split())
     by_name = {score.name: score for score in all_scores().values() if score.lead}
     for row, following in zip_longest(rows, rows[1:]):
         texts = ("" if row[key] is None else str(row[key]) for key in identity)
