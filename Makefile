@@ -7,6 +7,10 @@ BACKBONE ?= fmn10
 SEQ      ?= tf
 HIDDEN   ?= 256
 DATA     ?= synthetic
+# A budget, and how many trials look for what it buys; from scratch, since few widths have trained weights to start from
+MACS     ?= 500M
+PARAMS   ?= 2M
+TRIALS   ?= 60
 # A file of configs/experiment, or a grid of configs/sweep with models of its own; PRESET= for none
 PRESET   ?= finetune
 # local, slurm or ray; what it takes is launcher.key=value in ARGS
@@ -17,7 +21,7 @@ TORCH    ?= auto
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep smoke plot benchmark models browser test test-gpu check docs pictures format constraints release clean
+.PHONY: help sweep search smoke plot benchmark models browser test test-gpu check docs pictures format constraints release clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +49,10 @@ $(VENV)/.development: $(BIN)/efficient-sed
 
 sweep: $(BIN)/efficient-sed ## train, evaluate, benchmark and plot a grid: make sweep SEQ=tf,gru HIDDEN=128,256
 	$(BIN)/efficient-sed sweep $(if $(wildcard configs/sweep/$(PRESET).yaml),sweep=$(PRESET),$(if $(PRESET),experiment=$(PRESET)) backbone=$(BACKBONE) seq=$(SEQ) seq.hidden=$(HIDDEN)) data=$(DATA) --launcher $(LAUNCHER) $(ARGS)
+
+search: $(BIN)/efficient-sed ## search for the best models within a budget: make search MACS=500M PARAMS=2M TRIALS=60
+	$(BIN)/python -c 'import optuna' 2>/dev/null || $(PIP) --editable '.[search]'
+	$(BIN)/efficient-sed search $(if $(PRESET),experiment=$(PRESET:finetune=scratch)) data=$(DATA) --max-macs $(MACS) --max-params $(PARAMS) --trials $(TRIALS) --launcher $(LAUNCHER) $(ARGS)
 
 smoke: $(BIN)/efficient-sed ## every sequence head for one short epoch
 	$(BIN)/efficient-sed sweep experiment=smoke backbone=fmn04 seq=all seq.hidden=64 --plot plots/smoke.png $(ARGS)

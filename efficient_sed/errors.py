@@ -49,6 +49,10 @@ class PreemptedError(EfficientSedError):
     """A training was asked to stop and has saved its state."""
 
 
+class StoppedError(EfficientSedError):
+    """A training was ended by another process, which had its score."""
+
+
 class DivergedError(EfficientSedError):
     """The model of a training gives values that are not finite."""
 

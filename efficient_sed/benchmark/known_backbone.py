@@ -1,4 +1,4 @@
-"""What a backbone costs and gives, counted once for all the models that have it."""
+"""What a backbone costs and gives, counted once for all the models that have it, and what a head adds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from efficient_sed.benchmark.macs import count_macs
-from efficient_sed.config.model import BackboneConfig
-from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.benchmark.macs import count_macs, count_module_macs
+from efficient_sed.config.model import BackboneConfig, Pooling, SequenceHeadConfig
+from efficient_sed.data.labels import default_classes
+from efficient_sed.models.sed import ModelSpec, SedModel, build_head
 from efficient_sed.models.sequence.identity import IdentityConfig
 
 
@@ -42,4 +43,25 @@ def count_backbone(config: BackboneConfig) -> KnownBackbone:
         shapes[-1],
         sum(parameter.numel() for part in (model.frontend, model.backbone) for parameter in part.parameters()),
         macs,
+    )
+
+
+def count_head(
+    known: KnownBackbone,
+    backbone: BackboneConfig,
+    seq: SequenceHeadConfig,
+    num_classes: int,
+    pooling: Pooling = "mean",
+) -> tuple[int, int]:
+    """Parameters and MACs of sequence head and classifier.
+
+    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent
+    layers.
+    """
+    spec = ModelSpec(backbone, seq, default_classes(num_classes), pooling)
+    with torch.device("meta"):
+        behind = nn.Sequential(*build_head(spec, known.shape[-1]))
+    behind.to_empty(device="cpu")
+    return sum(parameter.numel() for parameter in behind.parameters()), count_module_macs(
+        behind, torch.zeros(known.shape)
     )

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.config.model import MAX_HIDDEN, BackboneConfig, SequenceHeadConfig
+from efficient_sed.benchmark.model_groups import Row, group_key, leading_score
+from efficient_sed.config.model import MAX_HIDDEN
 from efficient_sed.errors import ConfigError, MissingDependencyError
 from efficient_sed.machine.progress import progress
 from efficient_sed.models.names import GRAMMAR, parse_name
@@ -21,17 +22,15 @@ from efficient_sed.models.weights.cards import Card, list_cards, local_weights, 
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 if TYPE_CHECKING:
-    from efficient_sed.benchmark.known_backbone import KnownBackbone
+    pass
 
 logger = logging.getLogger(__name__)
-TASKS = ("detection", "tagging", "backbone")
 SORT_KEYS = {
     "name": lambda row: row["name"],
     "params": lambda row: row["params"],
     "macs": lambda row: row["macs"],
     "score": lambda row: -leading_score(row),
 }
-Row = dict[str, Any]
 
 
 def list_models() -> dict[str, Any]:
@@ -52,12 +51,11 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
 
     Args:
         pattern: As for file names: `fmn10*`.
-        sort: Key of `SORT_KEYS`, default None: by task, then parameters.
+        sort: Key of `SORT_KEYS` within a group of models whose scores compare; default None: parameters.
     """
     rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
-    return sorted(
-        rows, key=SORT_KEYS[sort] if sort else lambda row: (TASKS.index(row["task"]), row["params"], row["name"])
-    )
+    own = SORT_KEYS[sort or "params"]
+    return sorted(rows, key=lambda row: (group_key(row), own(row), row["name"]))
 
 
 def list_composable(
@@ -136,7 +134,7 @@ def _count_costs(
         num_classes: Number of classes.
         heads: Costs of heads that are known already, by what decides them; added to.
     """
-    from efficient_sed.benchmark.known_backbone import count_backbone
+    from efficient_sed.benchmark.known_backbone import count_backbone, count_head
 
     known = None
     for name in names:
@@ -145,32 +143,9 @@ def _count_costs(
         has_own_classifier = seq.name == "none"  # it may have
         key = (seq, known.shape, backbone if has_own_classifier else backbone.has_clip_layer)
         if key not in heads:
-            heads[key] = _count_head(known, backbone, seq, num_classes)
+            heads[key] = count_head(known, backbone, seq, num_classes)
         params, macs = heads[key]
         yield name, known.num_params + params, known.macs + macs
-
-
-def _count_head(
-    known: KnownBackbone, backbone: BackboneConfig, seq: SequenceHeadConfig, num_classes: int
-) -> tuple[int, int]:
-    """Parameters and MACs of sequence head and classifier.
-
-    Built without drawing weights, and run on whatever the memory holds: the meta device takes seconds for recurrent
-    layers.
-    """
-    import torch
-    from torch import nn
-
-    from efficient_sed.benchmark.macs import count_module_macs
-    from efficient_sed.data.labels import default_classes
-    from efficient_sed.models.sed import ModelSpec, build_head
-
-    with torch.device("meta"):
-        behind = nn.Sequential(*build_head(ModelSpec(backbone, seq, default_classes(num_classes)), known.shape[-1]))
-    behind.to_empty(device="cpu")
-    return sum(parameter.numel() for parameter in behind.parameters()), count_module_macs(
-        behind, torch.zeros(known.shape)
-    )
 
 
 def check_found(pattern: str, rows: Iterable[Row], *, is_composable: bool = False) -> None:
@@ -191,8 +166,3 @@ def _row(card: Card) -> Row:
     scores = [{**score, "settings": list(score["settings"])} for score in values["scores"]]
     values |= {"scores": scores, "recipe": list(values["recipe"])}
     return {**values, "path": None if path is None else str(path)}
-
-
-def leading_score(row: Row) -> float:
-    """Value of the first score of a model; 0 without one."""
-    return float(row["scores"][0]["value"]) if row.get("scores") else 0.0

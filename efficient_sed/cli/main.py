@@ -24,6 +24,7 @@ from efficient_sed.cli import (
     plot,
     pseudo_label,
     score,
+    search,
     sweep,
     train,
     tune,
@@ -44,8 +45,8 @@ from efficient_sed.machine.allocator import keep_freed_memory
 from efficient_sed.machine.memory import explain
 
 COMMANDS = (
-    train, sweep, evaluate, tune, score, compare, benchmark, plot, detect, listen, data, pseudo_label, export, models,
-    verify,
+    train, sweep, search, evaluate, tune, score, compare, benchmark, plot, detect, listen, data, pseudo_label, export,
+    models, verify,
 )  # fmt: skip
 
 GARBAGE_EVERY = 50_000  # objects, instead of 700, between looks for those that refer to each other in a circle
@@ -155,6 +156,6 @@ def _as_typed(message: str, option_of: dict[str, str]) -> str:
 
 
 def _resume_hint(options: argparse.Namespace) -> str:
-    if options.run not in (train.run, sweep.run):
+    if options.run not in (train.run, sweep.run, search.run):
         return ""
     return ", and a training goes on from its last finished epoch when the same command is typed again"

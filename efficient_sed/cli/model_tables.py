@@ -7,31 +7,33 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from efficient_sed.benchmark.model_list import Row
+from efficient_sed.benchmark.model_groups import Row, group_rows
+
+RELEASED_NOTE = (
+    "MACs of a clip of 10 s. Scores compare within a table; tuned: with the post-processing that the file carries.\n"
+    "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME\n"
+    "Others are composed: efficient-sed models --composable"
+)
 
 
-def released_table(rows: Sequence[Row]) -> Table:
-    """Released weights for a terminal of 80 columns."""
-    table = _table(
-        "Released weights (MACs of a 10 s clip)", ("name", "task", "params", "MACs", "score", "tuned", "here")
-    )
-    for row in rows:
-        score = row["scores"][0] if row["scores"] else {"value": None, "tuned": None}
-        table.add_row(
-            row["name"],
-            row["task"],
-            _millions(row["params"]),
-            _millions(row["macs"]),
-            *("" if score[key] is None else f"{score[key]:.3f}" for key in ("value", "tuned")),
-            "yes" if row["path"] else "no",
-        )
-    table.caption = (
-        "score: macro PSDS1 for detection, mAP else; on different data they do not compare; "
-        "tuned: with the post-processing that the file carries. "
-        "What is not here is downloaded when it is loaded. All about one: efficient-sed models NAME. "
-        "Others are composed: efficient-sed models --composable"
-    )
-    return table
+def released_tables(rows: Sequence[Row]) -> list[Table]:
+    """Released weights for a terminal of 80 columns: a table for each group of models whose scores compare."""
+    width = max(len(row["name"]) for row in rows)
+    tables = []
+    for title, group in group_rows(rows).items():
+        scores = [row["scores"][0] for row in group if row["scores"]]
+        shown = {"value": scores[0]["metric"]} if scores else {}
+        if any(score["tuned"] is not None for score in scores):
+            shown["tuned"] = "tuned"
+        table = _table(title, ("name", "params", "MACs", *shown.values(), "here"))
+        table.columns[0].min_width = width
+        for row in group:
+            values = (row["scores"][0][key] for key in shown)
+            texts = ("" if value is None else f"{value:.3f}" for value in values)
+            here = "yes" if row["path"] else "no"
+            table.add_row(row["name"], _millions(row["params"]), _millions(row["macs"]), *texts, here)
+        tables.append(table)
+    return tables
 
 
 def composable_table(rows: Sequence[Row]) -> Table:
@@ -83,6 +85,6 @@ def _table(title: str, columns: Sequence[str]) -> Table:
         title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for column in columns:
-        is_text = column in ("name", "task", "here")
+        is_text = column in ("name", "here")
         table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "name", overflow="fold")
     return table

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from efficient_sed.cli.hub import print_hub_card, push
+from efficient_sed.cli.options import add_budget, share
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -14,7 +17,7 @@ from efficient_sed.models.weights.hub import is_hub_name
 
 USAGE = {"list": "[PATTERN]", "convert": "convert IN OUT.safetensors", "push": "push RUN USER/NAME"}
 OPTIONS = {
-    "list": ("sort", "composable", "hidden", "json"),
+    "list": ("sort", "composable", "hidden", "json", "max_macs", "max_params", "min_score"),
     "convert": ("name", "half", "force"),
     "push": ("licence", "private", "revision", "onnx"),
 }
@@ -29,6 +32,7 @@ def add_parser(commands: Commands) -> None:
         "List released models, print the card of one, convert a file of weights to ours, or share a run on the hub.",
         examples=(
             "models 'fmn10*' --sort macs",
+            "models --max-macs 500M --max-params 2M --min-score 0.4 --sort macs",
             "models hf:user/name",
             "models convert weights.pt mine.safetensors --name fmn10+tf-256",
             "models push runs/RUN user/name --licence MIT",
@@ -44,8 +48,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--sort",
         choices=("name", "params", "macs", "score"),
-        help="order of the list (default: by task, then parameters)",
+        help="order within a table (default: by parameters); a table holds models whose scores compare",
     )
+    add_budget(parser)
+    parser.add_argument("--min-score", type=share, metavar="S", help="only models whose first score is at least this")
     parser.add_argument("--composable", action="store_true", help="list every backbone with every head instead")
     parser.add_argument(
         "--hidden",
@@ -71,7 +77,8 @@ def run(options: argparse.Namespace) -> int:
     action = options.words[0] if options.words[:1] in (["convert"], ["push"]) else "list"
     for other, names in OPTIONS.items():
         if other != action and any(getattr(options, name) for name in names):
-            all_but_last, last = ", ".join(f"--{name}" for name in names[:-1]), names[-1]
+            *most, last = (name.replace("_", "-") for name in names)
+            all_but_last = ", ".join(f"--{name}" for name in most)
             raise ConfigError(f"{all_but_last} and --{last} belong to: efficient-sed models {USAGE[other]}")
     if action != "list":
         return _convert(options) if action == "convert" else push(options)
@@ -82,8 +89,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark import model_list as listing
-    from efficient_sed.cli.model_tables import card_table, composable_table, released_table
+    from efficient_sed.benchmark.model_groups import Budget
 
+    budget = Budget(options.max_macs, options.max_params, options.min_score)
+    if options.composable and options.min_score is not None:
+        raise ConfigError(f"--min-score {options.min_score:g}: composable models have random weights and no score")
     if options.hidden and not options.composable:
         raise ConfigError(f"--hidden {options.hidden} belongs to: efficient-sed models --composable")
     if len(options.words) > 1:
@@ -96,14 +106,27 @@ def _list(options: argparse.Namespace) -> int:
     else:
         rows = listing.list_released(pattern, options.sort)
     listing.check_found(pattern, rows, is_composable=options.composable)
+    rows = budget.select(rows)
+    _print(options, pattern, rows)
+    return 0
+
+
+def _print(options: argparse.Namespace, pattern: str, rows: Sequence[dict[str, Any]]) -> None:
+    from efficient_sed.benchmark.model_list import list_models
+    from efficient_sed.cli.model_tables import RELEASED_NOTE, card_table, composable_table, released_tables
+
     if options.json:
-        whole = {} if options.words or options.composable else listing.list_models()
+        whole = {} if options.words or options.composable else list_models()
         print(json.dumps({**whole, "composable" if options.composable else "released": rows}, indent=1))
     elif options.composable:
         print_table(composable_table(rows))
+    elif rows[0]["name"] == pattern:
+        print_table(card_table(rows[0]))
     else:
-        print_table(card_table(rows[0]) if rows[0]["name"] == pattern else released_table(rows))
-    return 0
+        for table in released_tables(rows):
+            print_table(table)
+            print()
+        print(RELEASED_NOTE)
 
 
 def _convert(options: argparse.Namespace) -> int:

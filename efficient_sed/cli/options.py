@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import re
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +32,7 @@ OPTION_OF = {
 AUTO_HELP = "on a CPU onnxruntime, where it is installed and was used before or there is an hour of sound, else torch"
 PARTS = ("train", "validation", "test")
 TRAINING_GROUPS = ("backbone", "seq", "model", "train", "benchmark")
+UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}
 SCORING_KEYS = ("train.batch_size", "train.accelerator")
 """Keys of those groups that scoring uses."""
 
@@ -110,6 +113,32 @@ def add_detector(parser: argparse.ArgumentParser, auto: str = AUTO_HELP) -> None
     )
     parser.add_argument("--median", type=int, metavar="FRAMES", help="a median filter of this length in its place")
     parser.set_defaults(option_of=OPTION_OF)
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """Add what a model may cost."""
+    parser.add_argument(
+        "--max-macs", type=count, metavar="N", help="only models of at most so many MACs for a clip of 10 s: 500M, 1.5G"
+    )
+    parser.add_argument("--max-params", type=count, metavar="N", help="only models of at most so many parameters: 2M")
+
+
+def count(typed: str) -> int:
+    """A count such as 500M, 1.5G, 300k or 2000000."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", typed)
+    number = float(match[1]) * UNITS[match[2]] if match else 0
+    if not 1 <= number < float("inf"):
+        form = "a count of 1 or more; give digits with k, M or G: 500M, 1.5G"
+        raise argparse.ArgumentTypeError(f"{typed!r} is not {form}")
+    return round(number)
+
+
+def share(typed: str) -> float:
+    """A number above 0, at most 1."""
+    with contextlib.suppress(ValueError):
+        if 0 < (number := float(typed)) <= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"{typed!r} is not a number above 0, at most 1, such as 0.43")
 
 
 def number_or_text(typed: str) -> float | str:

@@ -7,11 +7,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
+
+if TYPE_CHECKING:
+    from efficient_sed.frontier.points import Point
 
 FILE_ENDING = re.compile(r"\.[a-z]{1,4}\d?", re.IGNORECASE)  # that of v1.2 is none
 PICTURES = ("png", "svg")
@@ -55,7 +58,7 @@ def add_parser(commands: Commands) -> None:
         help="draw only what was measured there of exported runs, by: efficient-sed benchmark MODEL.onnx --json",
     )
     parser.add_argument(
-        "--allow-mixed", action="store_true", help="draw results of different data or metric variants together"
+        "--allow-mixed", action="store_true", help="draw results of different data or metric variants in one picture"
     )
 
 
@@ -129,7 +132,6 @@ def report_runs(
     output: Path,
     *,
     allow_mixed: bool = False,
-    is_split: bool = False,
     device_files: Sequence[Path] = (),
     score: str | None = None,
     costs: Sequence[str] | None = None,
@@ -139,8 +141,7 @@ def report_runs(
     Args:
         folders: Of the runs.
         output: Where the pictures go; further ones get a number.
-        allow_mixed: Draw results together that do not compare.
-        is_split: A picture for each set of runs that compare, instead of one for each score that leads.
+        allow_mixed: A picture for each score that leads, instead of one for each set of runs that compare.
         device_files: What exported models of the runs were measured to cost on another machine; only these are drawn.
         score: Key of the score to draw; default None: that which leads the table.
         costs: Keys of the costs to draw it against; default None: parameters, MACs and throughput.
@@ -150,7 +151,7 @@ def report_runs(
     from efficient_sed.experiment.record import write_csv
     from efficient_sed.frontier.axes import PANELS
     from efficient_sed.frontier.device_rows import results_on_device
-    from efficient_sed.frontier.front import check_comparable, group_by_metric, group_comparable
+    from efficient_sed.frontier.front import group_by_metric, group_comparable
     from efficient_sed.frontier.html import write_page
     from efficient_sed.frontier.plot import draw_frontier
     from efficient_sed.frontier.points import check_costs, read_published, run_points
@@ -164,10 +165,8 @@ def report_runs(
         check_costs(points, costs)
     results = [result for _, result in found]
     groups = group_by_metric(points)
-    if is_split:
+    if not allow_mixed:
         groups = [comparable for group in groups for comparable in group_comparable(group)]
-    for group in groups if not allow_mixed else ():
-        check_comparable(group)
     print_table(result_table(results))
     if (beside := table1(results)) is not None:
         print_table(beside)
@@ -176,16 +175,31 @@ def report_runs(
     for picture in pictures:
         check_output("plot", with_ending(picture, "png"), PICTURES)
     written = [write_csv(with_ending(base, "csv"), results), write_page(found, with_ending(base, "html"))]
-    for group, picture in zip(groups, pictures, strict=True):
+    names = _group_names(groups, results) if not allow_mixed else [None] * len(groups)
+    for group, picture, name in zip(groups, pictures, names, strict=True):
         published = read_published() if group[0].metric == "psds1_macro" else []
         path = with_ending(picture, "png")
-        written += draw_frontier(group, published, path, allow_mixed=allow_mixed, costs=costs or PANELS)
+        written += draw_frontier(group, published, path, allow_mixed=allow_mixed, costs=costs or PANELS, data=name)
     if len(groups) > 1:
-        print(
-            f"efficient-sed: the runs differ in data or score and do not compare: {len(groups)} pictures",
-            file=sys.stderr,
-        )
+        sets = [
+            f"{with_ending(picture, 'png')} {group[0].metric} on {name or 'several sets'}"
+            for group, picture, name in zip(groups, pictures, names, strict=True)
+        ]
+        words = f"the runs differ in data or score and do not compare: {len(groups)} pictures"
+        print(f"efficient-sed: {words}: {'; '.join(sets)}", file=sys.stderr)
     _print_written(written)
+
+
+def _group_names(groups: Sequence[Sequence[Point]], results: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """What each group was scored on, in words."""
+    from efficient_sed.experiment.differences import data_words
+    from efficient_sed.frontier.group_names import name_conditions
+
+    names: dict[str, list[Mapping[str, Any]]] = {}
+    for group in groups:
+        names.setdefault(group[0].metric, []).append(group[0].conditions)
+    words = data_words(results)
+    return [name for conditions in names.values() for name in name_conditions(conditions, words)]
 
 
 def _print_written(paths: Sequence[Path]) -> None:

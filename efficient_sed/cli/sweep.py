@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     for status in failed:
         print(f"efficient-sed: {status.point.folder} failed: {status.message}", file=sys.stderr)
     if finished := [status.point.folder for status in statuses if status.state is State.FINISHED]:
-        report_runs(finished, options.plot, is_split=True)
+        report_runs(finished, options.plot)
         _report_classes(finished)
     return EXIT_FAILED if failed else 0
 

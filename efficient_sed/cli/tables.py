@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from rich.table import Table
@@ -13,8 +14,11 @@ from efficient_sed.metrics.contracts import Score, all_scores
 
 
 def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per configuration, the best score first; mean ± standard deviation where seeds were repeated."""
-    rows = sorted(repeated_rows(results), key=lambda row: -row["score"])
+    """One row per configuration, by data and metric, there the best score first; mean ± deviation over seeds.
+
+    What runs of one model differ in has a column.
+    """
+    rows = sorted(repeated_rows(results), key=lambda row: (row["data_words"], row["metric"], -row["score"]))
     columns: dict[str, list[Score]] = {}  # by heading: those of which a run has one
     for score in table_scores():
         if any(row[score.key] is not None for row in rows):
@@ -22,19 +26,25 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
     counts = [key for key in ("num_runs",) if any(row[key] > 1 for row in rows)]
     folds = [key for key in ("fold",) if any(row[key] is not None for row in rows)]
     table = Table(title="What it achieves and what it costs", title_justify="left", caption_justify="left")
-    identity = ("model", *("runs" for _ in counts), "seed", *folds, "data", "metric")
+    options = ["options"] if any(row["options"] for row in rows) else []
+    identity = {"model": "model", **dict.fromkeys(options, "differs in")}
+    identity |= dict.fromkeys(counts, "runs") | {key: key for key in ("seed", *folds)}
+    identity |= {"data_words": "data", "metric": "metric"}
     energy = _measured_energy(rows)
-    for column in (*identity, "score", *columns, "parameters", "MACs", "clips/s", "ms a clip", *energy.values()):
-        table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
+    costs = ("parameters", "MACs", "clips/s", "ms a clip", *energy.values())
+    for column in (*identity.values(), "score", *columns, *costs):
+        table.add_column(column, justify="left" if column in ("model", "differs in", "data", "metric") else "right")
+        if column == "differs in":  # no value is cut short
+            table.columns[-1].min_width = max(len(word) for row in rows for word in (row["options"] or "-").split())
     by_name = {score.name: score for score in all_scores().values() if score.lead}
-    for row in rows:
-        texts = (
-            "" if row[key] is None else str(row[key]) for key in ("model", *counts, "seed", *folds, "data", "metric")
-        )
+    for row, following in zip_longest(rows, rows[1:]):
+        texts = ("" if row[key] is None else str(row[key]) for key in identity)
         own = [next((one for one in same if row[one.key] is not None), same[0]) for same in columns.values()]
         shown = [_with_sd(row, score.key, score) for score in own]
         used = (_number(row[key], ".3g") for key in energy)
-        table.add_row(*texts, _with_sd(row, "score", by_name[row["metric"]]), *shown, *_costs(row), *used)
+        is_last = following is not None and any(row[key] != following[key] for key in ("data_words", "metric"))
+        score_text = _with_sd(row, "score", by_name[row["metric"]])
+        table.add_row(*texts, score_text, *shown, *_costs(row), *used, end_section=is_last)
     return _with_conditions(table, rows, results)
 
 

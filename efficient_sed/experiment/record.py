@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed.errors import DataError
+from efficient_sed.experiment.differences import data_words, differing_options, in_words
 from efficient_sed.experiment.repeats import fold_of, group_repeats, mean_and_sd
 from efficient_sed.experiment.result_file import main_score
 from efficient_sed.files.atomic import write_atomically
@@ -113,10 +114,12 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own.
 
     Speed, memory and energy are medians. Other columns in which the runs differ, such as seed and signature, hold all
-    values, with spaces between.
+    values, with spaces between. "data_words" and "options" say in words what runs of one name differ in.
     """
-    rows = []
-    for group in group_repeats(results):
+    groups = group_repeats(results)
+    firsts, words = [group[0] for group in groups], data_words(results)
+    rows: list[dict[str, Any]] = []
+    for group, options in zip(groups, differing_options(firsts), strict=True):
         runs = [result_row(result) for result in group]
         merged = {column: _merge([run[column] for run in runs]) for column in runs[0]}
         measured = {column: [run[column] for run in runs if run[column] is not None] for column in MEASURED}
@@ -126,7 +129,8 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             merged[column], merged[f"{column}_sd"] = (
                 mean_and_sd([run[column] for run in runs]) if is_known else (None, None)
             )
-        rows.append(merged | {"num_runs": len(runs)})
+        data = words[group[0]["data"]["manifest_hash"]]
+        rows.append(merged | {"num_runs": len(runs), "data_words": data, "options": in_words(options)})
     return rows
 
 

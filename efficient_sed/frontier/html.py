@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed import __version__
+from efficient_sed.experiment.differences import data_words
 from efficient_sed.experiment.repeats import group_repeats
 from efficient_sed.experiment.result_file import main_score
 from efficient_sed.files.pages import write_html
 from efficient_sed.frontier.axes import COMPLEXITY_METRICS, score_axes
 from efficient_sed.frontier.figure import COLOURS
+from efficient_sed.frontier.group_names import name_conditions
 from efficient_sed.frontier.points import distinct_labels
 from efficient_sed.frontier.published import read_published_models
 from efficient_sed.frontier.records import own_record, plain, published_record
@@ -72,15 +74,14 @@ def page_data(results: Iterable[tuple[Path, Mapping[str, Any]]]) -> dict[str, An
         },
         "first": main_score(runs[0][1]).key if runs else "psds1_macro",
         "families": families,
-        "groups": _name_groups(records),
+        "groups": _name_groups(records, data_words(result for _, result in runs)),
         "records": records,
     }
 
 
-def _name_groups(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _name_groups(records: list[dict[str, Any]], words: Mapping[str, str]) -> list[dict[str, Any]]:
     """Sets of records whose scores compare, ours first.
 
-    Each is named by its data and by what differs from others on the same data.
     Replaces each record's "conditions" by "group", an index into the sets.
     """
     found: list[dict[str, Any]] = []
@@ -89,19 +90,7 @@ def _name_groups(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if conditions not in found:
             found.append(conditions)
         record["group"] = found.index(conditions)
-    groups = []
-    for conditions in found:
-        kin = [other for other in found if other["data"] == conditions["data"]]
-        differing = [
-            key for key in conditions if key != "data" and any(other.get(key) != conditions[key] for other in kin)
-        ]
-        publisher = [f"published: {conditions['published by']}"] if "published by" in conditions else []
-        own = [f"{key} {conditions[key]}" for key in differing if key != "published by"]
-        groups.append(
-            {
-                "label": ", ".join([conditions["data"], *publisher, *own]),
-                "isPublished": bool(publisher),
-                "conditions": plain(conditions),
-            }
-        )
-    return groups
+    return [
+        {"label": label, "isPublished": "published by" in conditions, "conditions": plain(conditions)}
+        for conditions, label in zip(found, name_conditions(found, words), strict=True)
+    ]

@@ -45,6 +45,7 @@ def draw_frontier(
     *,
     allow_mixed: bool = False,
     costs: Sequence[str] = PANELS,
+    data: str | None = None,
 ) -> list[Path]:
     """Write the frontier as PNG and SVG, one panel per cost, error bars where seeds were repeated.
 
@@ -56,6 +57,7 @@ def draw_frontier(
         output: File, with or without ending, or an existing folder.
         allow_mixed: Draw runs on different data or metric variants together, and say so below.
         costs: Keys of `COMPLEXITY_METRICS`, one for each panel.
+        data: What our runs were scored on, in words; default None: the names of the data sets.
 
     Returns:
         The files written.
@@ -70,7 +72,7 @@ def draw_frontier(
         check_comparable(points)
     note = find_mismatch(points) or ""
     return save_figure(
-        lambda figure, renderer: _draw(figure, renderer, points, published, note, costs), (17, 7.8), DPI, output
+        lambda figure, renderer: _draw(figure, renderer, points, published, note, costs, data), (17, 7.8), DPI, output
     )
 
 
@@ -81,6 +83,7 @@ def _draw(
     published: Sequence[Point],
     note: str,
     costs: Sequence[str],
+    data: str | None,
 ) -> None:
     names = sorted({point.conditions["data"] for point in ours}) or [PUBLISHED_DATA]
     is_shared = names == [PUBLISHED_DATA] or not published
@@ -129,9 +132,9 @@ def _draw(
         behind.set_ylabel("published: PSDS1 on AudioSet Strong (grey)", color="#707070")
     key = ours[0].metric if ours else "psds1_macro"
     axis = score_axes().get(key)
-    shown_names = ("AudioSet Strong" if name == PUBLISHED_DATA else name for name in names)
+    shown = data or ", ".join("AudioSet Strong" if name == PUBLISHED_DATA else name for name in names)
     better = " (lower is better)" if axis and not axis.is_higher_better else ""
-    panels[0].set_ylabel(f"{axis.label if axis else key}{better} — {', '.join(shown_names)}")
+    panels[0].set_ylabel(f"{axis.label if axis else key}{better} — {shown}")
     _legend(figure, panels[0], colours, markers, has_front, bool(published))
     _footnotes(figure, published, any(point.interval for point in ours), note)
 

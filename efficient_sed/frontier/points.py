@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from efficient_sed.errors import ConfigError, DataError, nearest
+from efficient_sed.experiment.differences import MANY_OPTIONS, data_words, differing_options, in_words
 from efficient_sed.experiment.repeats import group_repeats, mean_and_sd
 from efficient_sed.experiment.result_file import is_number, main_score
 from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, complexity_values, rounded, speed_conditions
@@ -30,7 +30,7 @@ class Point:
     complexity: Mapping[str, float]
     """By keys of `COMPLEXITY_METRICS`; one that was not measured is absent."""
     label: str
-    """The model, with seed or signature where several configurations share it."""
+    """The model, with what tells it from other configurations of that model."""
     origin: str
     """Folder of the (first) run, or the source of a published value."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
@@ -81,18 +81,23 @@ def check_costs(points: Sequence[Point], costs: Sequence[str]) -> None:
 
 
 def distinct_labels(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
-    """A name for each group of repetitions: the model.
+    """A name for each group of repetitions: the model, with what tells it from others of that name.
 
-    Where several groups have one model, the seed of a single run or else a signature is added.
+    That is the options in which they differ, unless they are many, then the seed, the data, and else the signature.
     """
-    models = Counter(group[0]["model"] for group in groups)
-    seeds = ["" if len(group) > 1 else f"s{group[0]['seed']}" for group in groups]
-    seeded = Counter((group[0]["model"], seed) for group, seed in zip(groups, seeds, strict=True))
-    labels = []
-    for group, seed in zip(groups, seeds, strict=True):
-        model, signature = group[0]["model"], str(group[0]["signature"])
-        suffix = "" if models[model] == 1 else f" {seed if seed and seeded[model, seed] == 1 else signature[:6]}"
-        labels.append(model + suffix)
+    firsts = [group[0] for group in groups]
+    data = data_words(firsts)
+    options = (in_words(own) if len(own) < MANY_OPTIONS else "" for own in differing_options(firsts))
+    seeds = ("" if len(group) > 1 else f"s{group[0]['seed']}" for group in groups)
+    places = (data[first["data"]["manifest_hash"]] for first in firsts)
+    signatures = (str(first["signature"])[:6] for first in firsts)
+    labels = [str(first["model"]) for first in firsts]
+    for words in zip(*zip(options, seeds, places, signatures, strict=True), strict=True):
+        found: dict[str, set[str]] = {}
+        for label, word in zip(labels, words, strict=True):
+            found.setdefault(label, set()).add(word)
+        longer = (f"{label} {word}".strip() for label, word in zip(labels, words, strict=True))
+        labels = [new if len(found[old]) > 1 else old for old, new in zip(labels, longer, strict=True)]
     return labels
 
 

@@ -16,8 +16,9 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from efficient_sed.errors import CheckpointError, PreemptedError
+from efficient_sed.errors import CheckpointError, PreemptedError, StoppedError
 from efficient_sed.files.atomic import write_atomically
+from efficient_sed.training.run_files import STOP_FILE
 
 LOOK_EVERY_S = 5.0  # for a signal, where several processes have to agree
 READ_EVERY_S = 1.0  # what a progress bar or file shows of a GPU
@@ -109,6 +110,28 @@ class StopOnSignal(pl.Callback):
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
             self._before = None
+
+
+class StopOnRequest(pl.Callback):
+    """Ends a training between two epochs if another process wrote `stop` into its folder; a resume goes on from there.
+
+    Args:
+        run_folder: Of the run.
+    """
+
+    def __init__(self, run_folder: Path) -> None:
+        self.path = run_folder / STOP_FILE
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget a request to an earlier start."""
+        if trainer.is_global_zero:
+            self.path.unlink(missing_ok=True)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise a StoppedError if there is a request; the epoch before has been saved."""
+        if trainer.is_global_zero and self.path.exists():
+            self.path.unlink(missing_ok=True)
+            raise StoppedError(f"stopped on request before epoch {trainer.current_epoch + 1}; the same command goes on")
 
 
 class AveragedWeights(WeightAveraging):

@@ -12,6 +12,8 @@ from efficient_sed.models.weights.read import check_archive
 
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last.ckpt", "best.ckpt"
 PROGRESS_FILE = "progress.json"
+STOP_FILE = "stop"
+"""Another process writes it to stop a training after its epoch."""
 LOG_EVERY_S = 10.0
 """Between two lines about the progress of a training, where there is no terminal to draw on."""
 

@@ -26,6 +26,7 @@ from efficient_sed.training.callbacks import (
     EpochTimer,
     MovableCheckpoint,
     Patience,
+    StopOnRequest,
     StopOnSignal,
     TrainingBar,
 )
@@ -133,6 +134,7 @@ def _callbacks(
         best,
         last,
         StopOnSignal(run_folder / LAST_CHECKPOINT),
+        StopOnRequest(run_folder),
         ProgressFile(run_folder, module.monitor, is_logged=not show_progress),
         ZeroScores(module.monitor),
         LearningRateMonitor("step"),

@@ -382,6 +382,13 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("fmn10 fmn20", "models takes one PATTERN, got 'fmn10 fmn20'"),
         ("--hidden 64", "--hidden 64 belongs to: efficient-sed models --composable"),
         ("--composable --hidden 64,x", "--hidden 64,x: 'x' is not a whole number from 1 to 8192"),
+        ("--max-macs 50k", "--max-macs 50000: no model meets that; the cheapest is mn01_im with 18,066,560 MACs"),
+        (
+            "--max-macs 500M --min-score 0.9",
+            "no model meets that; the best within the budget is fmn04+hybrid-104_strong, Detection: PSDS1 macro on "
+            "AudioSet Strong: 0.414",
+        ),
+        ("--composable --min-score 0.4", "--min-score 0.4: composable models have random weights"),
         ("--composable --sort score", "--sort score: composable models have random weights"),
         ("fmn04+tf* --composable --hidden 250", "seq.hidden=250 is not allowed"),
         ("fmn10 --half", "--name, --half and --force belong to: efficient-sed models convert"),
@@ -417,6 +424,8 @@ USAGE: list[tuple[str, str]] = [
     ("train --quite", "--quite"),
     ("detect", "the following arguments are required: FILE"),
     ("detect a.wav --format cvs", "argument --format: invalid choice: 'cvs'"),
+    ("models --max-macs 500Q", "argument --max-macs: '500Q' is not a count of 1 or more; give digits with k, M or G"),
+    ("models --min-score 43", "argument --min-score: '43' is not a number above 0, at most 1"),
     ("models --sort size", "argument --sort: invalid choice: 'size'"),
     ("verify fmn10_strong", "the following arguments are required: --data"),
     ("data chek", "invalid choice: 'chek'"),

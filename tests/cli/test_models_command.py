@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from command import Run
 from rich.console import Console
 
 import efficient_sed as es
+from efficient_sed.benchmark.model_groups import group_rows, group_title
 from efficient_sed.benchmark.model_list import list_released
-from efficient_sed.cli.model_tables import released_table
+from efficient_sed.cli.model_tables import released_tables
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.registry import SEQUENCE_HEADS
 
@@ -22,27 +24,56 @@ from efficient_sed.registry import SEQUENCE_HEADS
 def test_models(run: Run) -> None:
     status, out, err = run("models")
     assert (status, err) == (0, "")
-    assert all(
-        re.search(rf"^{re.escape(name)} +{card.task} ", out, re.MULTILINE) for name, card in list_cards().items()
-    )
+    assert all(re.search(rf"^{re.escape(name)} ", out, re.MULTILINE) for name in list_cards())
     assert [line.split()[-1] for line in out.splitlines() if "_synthetic" in line] == ["yes"] * 3
     assert json.loads(run("models --json").out) == es.list_models()
 
 
 def test_models_at_eighty_columns() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(released_table(list_released()))
+    console.print(*released_tables(list_released()))
     lines = console.export_text().splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 80
     assert all(any(line.startswith(f"{name} ") for line in lines) for name in list_cards())
 
 
 @pytest.mark.parametrize(("key", "sign"), [("name", 1), ("params", 1), ("macs", 1), ("score", -1)])
-def test_models_sorted(run: Run, key: str, sign: int) -> None:
+def test_models_sorted_within_groups(run: Run, key: str, sign: int) -> None:
     rows = json.loads(run(f"models fmn?0* --sort {key} --json").out)["released"]
-    values = [row["scores"][0]["value"] if key == "score" else row[key] for row in rows]
-    assert len(values) == 26
-    assert values == sorted(values)[::sign]
+    assert len(rows) == 26
+    assert [list(group) for _, group in groupby(rows, key=group_title)] == [*group_rows(rows).values()]
+    for group in group_rows(rows).values():
+        values = [row["scores"][0]["value"] if key == "score" else row[key] for row in group]
+        assert values == sorted(values)[::sign]
+
+
+def test_scores_that_do_not_compare_share_no_table() -> None:
+    rows = list_released(sort="macs")
+    groups = group_rows(rows)
+    assert [*groups] == [
+        "Detection: PSDS1 macro on AudioSet Strong",
+        "Tagging: mAP on AudioSet",
+        "Detection: PSDS1 macro on generated sounds",
+        "Tagging: mAP on generated sounds",
+        "Backbones to start a training from",
+    ]
+    for title, table in zip(groups, released_tables(rows), strict=True):
+        assert str(table.title) == title
+        shown = [str(column.header) for column in table.columns]
+        assert [name in shown for name in ("PSDS1 macro", "mAP")] == [name in title for name in ("PSDS1 macro", "mAP")]
+
+
+def test_models_within_a_budget(run: Run) -> None:
+    rows = json.loads(run("models --max-macs 500M --max-params 2M --min-score 0.4 --sort macs --json").out)["released"]
+    within = {
+        name
+        for name, card in list_cards().items()
+        if card.macs <= 500e6 and card.params <= 2e6 and card.score and card.score.value >= 0.4
+    }
+    assert len(within) >= 8
+    assert {row["name"] for row in rows} == within
+    fitting = run("models fmn04+tf* --composable --hidden 64,512 --max-params 1M").out
+    assert ("fmn04+tf-64 " in fitting, "fmn04+tf-512 " in fitting) == (True, False)
 
 
 def test_models_by_pattern(run: Run) -> None:

@@ -36,7 +36,7 @@ def test_command_parses(command: str) -> None:
         return
     options = parse(words)
     overrides = [item for item in getattr(options, "overrides", getattr(options, "words", [])) if "=" in item]
-    if words[0] == "sweep":
+    if words[0] in ("sweep", "search"):
         overrides = first_point(overrides)
     if overrides:
         compose_run(overrides)

@@ -189,7 +189,7 @@ def test_sets_that_do_not_compare_are_kept_apart_and_named() -> None:
     )
     first, second, third, fourth = own_records([make_result(), other_data, other_variant, tagging])
     assert len({record["set"] for record in (first, second, third, fourth)}) == 4
-    assert "manifest_hash beef" in second["set"]
+    assert second["set"].startswith("synthetic 16 clips (2)")
     assert "median_frames 7" in third["set"]
     assert fourth["scores"].keys() == {"map"}
 

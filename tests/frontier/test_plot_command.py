@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -122,14 +123,6 @@ def test_scores_of_two_kinds_have_a_picture_each(tmp_path: Path, capsys: pytest.
         ("", "b/result.json: damaged (Expecting value"),
         ("null", "b/result.json: damaged ("),
         (
-            json.dumps(make_result("fmn04", data={"name": "synthetic", "manifest_hash": "beef"})),
-            "differ in manifest_hash 'cafe' against 'beef'; plot them apart, or together with --allow-mixed",
-        ),
-        (
-            json.dumps(make_result("fmn04", metrics=make_result()["metrics"] | {"variant": {"median_frames": 7}})),
-            "differ in median_frames 9 against 7",
-        ),
-        (
             json.dumps(make_result("fmn04", complexity=make_result()["complexity"] | {"macs": -1})),
             "b/result.json: damaged (complexity.macs=-1 is not above 0)",
         ),
@@ -145,6 +138,26 @@ def test_bad_results_are_named_and_nothing_is_written(
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_two_data_sets_are_two_groups_named_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_result()["config"]
+    for name, number, key in (("a", 20, "cafe"), ("b", 60, "beef"), ("c", 60, "beef")):
+        data = {"name": "synthetic", "manifest_hash": key}
+        options = {"data": {"num_test": number}, "train": {"epochs": 2 if name == "c" else 5}}
+        result = make_result(data=data, config=config | options, signature=name)
+        write_run(tmp_path / "runs", name, result)
+    output = tmp_path / "out" / "f.png"
+    status, out, err = plot(capsys, tmp_path / "runs", "--output", output)
+    assert status == 0
+    assert f"2 pictures: {output} psds1_macro on synthetic num_test=60; " in err
+    assert "f_2.png psds1_macro on synthetic num_test=20" in err
+    assert "epochs=2" in out
+    assert out.count("synthetic num_test=60") == 2
+    assert "synthetic num_test=60" in output.with_suffix(".svg").read_text(encoding="utf-8")
+    page = output.with_suffix(".html").read_text(encoding="utf-8")
+    assert '"label":"synthetic num_test=20"' in page
+    assert not {"cafe", "beef"} & set(re.findall(r"\w+", out + err))
 
 
 def test_mixed_results_are_drawn_when_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def test_results_are_read_and_labelled(tmp_path: Path) -> None:
         ),
     )
     points = run_points(read_results(find_runs(tmp_path)))
-    assert [point.label for point in points] == ["fmn04", "fmn10+tf-256 s0", "fmn10+tf-256 s1"]
+    assert [point.label for point in points] == ["fmn04", "fmn10+tf-256 epochs=5", "fmn10+tf-256 epochs=6"]
     assert points[0].family == "none"
     parts = {"macs_backbone": 1e9, "macs_sequence": 399e6, "macs_classifier": 1e6}
     assert points[1].complexity == {
@@ -102,17 +102,22 @@ def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     assert points[1].speed == "CPU, fp32, batch 4"
 
 
-def test_equal_model_and_seed_are_told_apart_by_signature(tmp_path: Path) -> None:
-    for signature in ("111111aaaa", "222222bbbb"):
-        write_run(
-            tmp_path,
-            signature,
-            make_result(signature=signature, config=make_result()["config"] | {"train": {"epochs": int(signature[0])}}),
-        )
-    assert [point.label for point in run_points(read_results(find_runs(tmp_path)))] == [
-        "fmn10+tf-256 111111",
-        "fmn10+tf-256 222222",
-    ]
+def test_runs_of_one_model_are_told_apart_in_words() -> None:
+    """By their options, their seed, or what differs in their data; by signature where nothing else does."""
+
+    def labels(*changes: dict[str, Any]) -> list[str]:
+        results = [make_result(**{"signature": f"{place}abc{place}"} | change) for place, change in enumerate(changes)]
+        return [point.label.removeprefix("fmn10+tf-256") for point in run_points([(Path(), each) for each in results])]
+
+    config = make_result()["config"]
+    rates = [{"config": config | {"train": {"epochs": 5, "lr_head": rate}}} for rate in (1e-3, 3e-3)]
+    assert labels(*rates) == [" lr_head=0.001", " lr_head=0.003"]
+    others = [{"data": {"name": "synthetic", "manifest_hash": key}} for key in ("cafe", "beef")]
+    sizes = [{"config": config | {"data": {"num_test": number}}} for number in (20, 60)]
+    two_sets = [other | size for other, size in zip(others, sizes, strict=True)]
+    assert labels(*two_sets) == [" synthetic num_test=20", " synthetic num_test=60"]
+    variants = [{"metrics": make_result()["metrics"] | {"variant": {"median_frames": n}}} for n in (1, 9)]
+    assert labels(*variants) == [" 0abc0", " 1abc1"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""A search ends in its front, trains nothing over budget, and goes on after its process was killed."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from efficient_sed.cli import search
+from efficient_sed.cli.main import main
+from efficient_sed.sweep import run_process
+
+pytest.importorskip("optuna")
+
+
+def started() -> list[str]:
+    """Signatures of the runs that were trained to their end."""
+    return Path("started").read_text(encoding="utf-8").split()
+
+
+def test_ends_in_its_front_and_goes_on(
+    fake_trials: Callable[..., None],
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_trials()
+    assert main([*words, "--max-macs", "25M", "--trials", "3", "launcher.jobs=3"]) == 0
+    out = capsys.readouterr().out
+    assert "the front of 3 runs" in out
+    assert re.search(r"^  efficient-sed train data\.root=\S+ .*backbone=fmn01 train\.lr_head=\S+$", out, re.MULTILINE)
+    assert len(set(started())) == 3
+    assert {path.name[:5] for path in Path("runs").glob("fmn*")} == {"fmn01"}  # fmn02 has 27 M MACs
+    monkeypatch.setattr(search, "report_runs", lambda *_: None)  # drawn once above
+    assert main([*words, "--max-macs", "25M", "--trials", "4", "--compare", "runs"]) == 0
+    assert re.search(r"dominates 1\d\d % of the area that the 3 runs of runs dominate", capsys.readouterr().out)
+    assert len(started()) == len(set(started())) == 4
+    assert main([*words, "--max-macs", "25M", "--space", "train.epochs=1,2"]) == 2
+    assert re.fullmatch(
+        r"efficient-sed: runs/search: holds a study of another space: nothing there, train\.epochs=1,2 here; [^\n]*\n",
+        capsys.readouterr().err,
+    )
+
+
+def test_goes_on_after_kill(
+    fake_trials: Callable[..., None], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial that was running is tried again with the same values; no finished one is trained again."""
+    fake_trials(before="import os, time\nif os.path.exists('started') and not os.path.exists('go'): time.sleep(600)")
+    code = (
+        f"from efficient_sed.sweep import run_process; run_process.TRAIN_COMMAND = {run_process.TRAIN_COMMAND!r}; "
+        "import sys; from efficient_sed.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, *words, "--trials", "3"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while len(list(Path("runs").glob("fmn*/run.log"))) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    (killed,) = (
+        path.parent for path in Path("runs").glob("fmn*/run.log") if not (path.parent / "result.json").exists()
+    )
+    Path("go").touch()
+    monkeypatch.setattr(search, "report_runs", lambda *_: None)
+    assert main([*words, "--trials", "3"]) == 0
+    assert len(started()) == len(set(started())) == 3
+    assert (killed / "result.json").exists()
+
+
+def test_failed_trials_count_and_are_told(
+    fake_trials: Callable[..., None], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_trials("False")
+    assert main([*words, "--trials", "3"]) == 2
+    assert "no trial has succeeded so far" in capsys.readouterr().err
+    assert len(list(Path("runs").glob("fmn*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (
+            ["--max-macs", "1k"],
+            "--max-macs 1000: no model of the space meets that; the cheapest, backbone=fmn01, has 13,069,024 MACs",
+        ),
+        (["--space", "train.lr_haed=1,2"], "unknown key 'train.lr_haed'; did you mean 'train.lr_head'?"),
+        (["--space", "data.num_train=1,2"], "a search varies backbone, seq, classifier, train and their keys"),
+        (["--space", "train.epochs"], "--space train.epochs: neither key=a,b,c nor key=low..high"),
+        (["--space", "train.epochs=9..3"], "the range ends below its start"),
+        (["--space", "seq.hidden=32,64"], "no backbone or head of this space has seq.hidden"),
+        (["--space", "backbone.hop_ms=10,20"], "backbone.hop_ms is given for all runs, too"),
+        (["--compare", "nowhere"], "no finished run below nowhere"),
+    ],
+)
+def test_bad_input(
+    fake_trials: Callable[..., None],
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    typed: list[str],
+    message: str,
+) -> None:
+    fake_trials()
+    assert main([*words, *typed]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(Path().glob("runs/fmn*"))
+
+
+def test_bad_number(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--max-macs", "500Q"])
+    assert "argument --max-macs: '500Q' is not a count of 1 or more" in capsys.readouterr().err
