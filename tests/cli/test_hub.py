@@ -27,7 +27,7 @@ from efficient_sed.models.weights import cards
 from efficient_sed.models.weights.initial import load_initial_model
 from efficient_sed.registry import BACKBONES
 
-huggingface_hub = pytest.importorskip("huggingface_hub")
+constants = pytest.importorskip("huggingface_hub.constants")
 CLASSES = ["dog", "siren"]
 SETTINGS = [
     "backbone=fmn04",
@@ -67,7 +67,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server = Hub()
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    constants = huggingface_hub.constants  # the environment was read when the library was imported
+    # the environment was read when the library was imported
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
     template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -166,16 +166,14 @@ def test_revisions(pushed: Hub, run: Run, run_folder: Path, tmp_path: Path) -> N
 @pytest.mark.usefixtures("pushed")
 def test_without_connection(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     model = es.load_model("hf:me/sed")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert is_same(model, es.load_model("hf:me/sed"))
     message = (
         "hf:me/other: HF_HUB_OFFLINE is set, and the cache does not hold it; type the same command once without it"
     )
     assert run("models hf:me/other").err == f"efficient-sed: {message}\n"
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(
-        huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"
-    )
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}")
     assert is_same(model, es.load_model("hf:me/sed"))
     assert run("models hf:me/other").err.endswith(" does not answer; check the connection\n")
 
