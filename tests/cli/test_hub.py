@@ -42,7 +42,7 @@ SOUND = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
 
 def logits(model: SedModel) -> list[torch.Tensor]:
     with torch.inference_mode():
-        return list(model(SOUND))
+        return list(model(model.frontend(SOUND)))
 
 
 def is_same(one: SedModel, other: SedModel) -> bool:
