@@ -51,6 +51,7 @@ def print_hub_card(options: argparse.Namespace) -> int:
     (name,) = options.words
     with hub_errors(parse_hub_name(name)):
         card = ModelCard(fetch_from_hub(name, CARD_FILE).read_text(encoding="utf-8"))
-    text = json.dumps(card.data.to_dict(), indent=1) if options.json else card.text.strip()
+    data = card.data.to_dict()  # type: ignore[no-untyped-call] # of huggingface_hub
+    text = json.dumps(data, indent=1) if options.json else card.text.strip()
     print("\n".join(map(printable, text.splitlines())))
     return 0
