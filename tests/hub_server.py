@@ -62,7 +62,12 @@ class _Handler(BaseHTTPRequestHandler):
         words, body = self._words(), self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if words == ["api", "validate-yaml"]:
             licence = json.loads(body)["content"].split("license: ")[1].split("\n")[0]
-            self._text(200 if licence in LICENCES else 400, f'"license" must be one of {", ".join(LICENCES)}')
+            problem = "" if licence in LICENCES else f'"license" must be one of {", ".join(LICENCES)}'
+            status, errors = (400, [{"message": problem}]) if problem else (200, [])
+            if self.headers.get("Accept") == "text/plain":  # as the library asks for a card alone, and in a commit
+                self._text(status, problem)
+            else:
+                self._json({"errors": errors, "warnings": []}, status)
         elif not self._is_known():
             self._text(403, "no", {"X-Error-Message": "You have no rights to this"})
         elif words == ["api", "repos", "create"]:

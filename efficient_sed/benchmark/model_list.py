@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def list_released(pattern: str = "*", sort: str | None = None) -> list[Row]:
         sort: Key of `SORT_KEYS` within a group of models whose scores compare; default None: parameters.
     """
     rows = [_row(card) for card in list_cards().values() if fnmatchcase(card.name, pattern)]
-    own = SORT_KEYS[sort or "params"]
+    own: Callable[[Mapping[str, Any]], Any] = SORT_KEYS[sort or "params"]
     return sorted(rows, key=lambda row: (group_key(row), own(row), row["name"]))
 
 

@@ -90,7 +90,7 @@ class SharedStudy:
     def num_open(self, num_trials: int) -> int:
         """How many of so many trials are still to be drawn; those that wait to be tried again are."""
         waiting = self._states().WAITING
-        return num_trials - sum(trial.state != waiting for trial in self.trials())
+        return num_trials - sum(bool(trial.state != waiting) for trial in self.trials())
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
@@ -139,9 +139,8 @@ def open_study(output: Path, identity: Mapping[str, Sequence[str]], seed: int) -
         folder.mkdir(parents=True, exist_ok=True)
         storage = JournalStorage(JournalFileBackend(str(journal)))
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        directions = ("maximize", "minimize")
         study = optuna.create_study(
-            storage=storage, study_name=NAME, directions=directions, load_if_exists=True, sampler=sampler
+            storage=storage, study_name=NAME, directions=["maximize", "minimize"], load_if_exists=True, sampler=sampler
         )
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror}); give output_dir=DIR") from error

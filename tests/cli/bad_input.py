@@ -121,7 +121,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{model} {tiny}", "model and data set have different class lists"),
         (
             "fmn04_synthetic data=synthetic --engine opnvino",
-            "--engine opnvino is not allowed: did you mean 'openvino'? allowed: auto, onnxruntime, ",
+            "--engine opnvino is not allowed: did you mean 'openvino'? allowed: auto, executorch, ",
         ),
         ("{model} {own} train.epochs=3", "train.epochs=3: evaluate takes the model as it is; allowed: "),
         ("{model} {own} --report a.htm", "--report a.htm is not allowed: a file that ends in .html"),

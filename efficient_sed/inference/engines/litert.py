@@ -27,6 +27,7 @@ class LiteRt(Engine):
     """See `Engine`."""
 
     suffix = ".tflite"
+    package = "ai-edge-litert"
     is_default = True
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
