@@ -95,7 +95,7 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     scorer = open_scorer(model, splits, config, *SCORED_PARTS)
     tuning = tune_run(model, splits, config, scorer)
     metrics = score_part(model, splits, config, "test", folder, scorer=scorer)
-    metrics |= energy_weighted(metrics, "training", training["energy_kwh"], config.evaluation.baseline_training_kwh)
+    metrics |= energy_weighted(metrics, "training", training.get("energy_kwh"), config.evaluation.baseline_training_kwh)
     facts = describe_run(config, splits, training, next(model.parameters()).device)
     result = {
         **facts,
