@@ -29,7 +29,7 @@ def test_costs_are_those_of_the_model() -> None:
     params = sum(parameter.numel() for parameter in model.parameters())
     typed = ["backbone=fmn01", "seq=gru", "seq.hidden=32"]
     assert counter.count(typed) == Cost(es.count_macs(model).total, params)
-    assert counter.count([*typed, "backbone.mel_bins=64", "backbone.hop_ms=20"]).macs < counter.count(typed).macs / 3
+    assert counter.count([*typed, "backbone.mel_bins=64", "backbone.hop_ms=20"]).macs < counter.count(typed).macs / 2.5
 
 
 def test_keys_go_with_their_part() -> None:
