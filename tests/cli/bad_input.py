@@ -395,7 +395,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("convert", "models convert takes IN and OUT.safetensors, got neither"),
         (
             "convert {model} --json x.safetensors",
-            "--sort, --composable, --hidden and --json belong to: efficient-sed models [PATTERN]",
+            "--sort, --composable, --hidden, --json, --max-macs, --max-params and --min-score belong to: ",
         ),
         ("convert {model} x.pt", "x.pt: models are written as .safetensors files; name it x.safetensors"),
         ("convert {model} {model}", "{model}: is there already; give another name, or --force"),
