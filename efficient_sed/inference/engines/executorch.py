@@ -5,7 +5,9 @@ Its runtime is C++ and small, but that for Python hands tensors over through PyT
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +16,6 @@ from efficient_sed.errors import CheckpointError, require_package
 from efficient_sed.inference.engines.contract import Engine, unreadable
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.machine.cores import count_cores
-from efficient_sed.machine.quiet import without_stderr
 from efficient_sed.registry import ENGINES
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class ExecuTorch(Engine):
         require_package("running an ExecuTorch file", "executorch", "executorch")
         self._model = model
         runtime, wanted = _runtime(), count_cores() if num_threads is None else num_threads
-        with without_stderr():
+        with _without_log():
             if runtime._threadpool_get_thread_count() != wanted:
                 runtime._unsafe_reset_threadpool(wanted)
                 ExecuTorch.num_changes += 1
@@ -56,7 +57,7 @@ class ExecuTorch(Engine):
         # it is not copied: the program reads it as long as it lives
         self._content = self._model if isinstance(self._model, bytes) else self._model.read_bytes()
         try:
-            with without_stderr():
+            with _without_log():
                 self._program = runtime._load_program_from_buffer(
                     self._content, program_verification=runtime.Verification.Minimal
                 )
@@ -89,3 +90,8 @@ def _runtime() -> Any:
     from executorch.extension.pybindings import _portable_lib
 
     return _portable_lib
+
+
+def _without_log() -> contextlib.redirect_stderr[io.StringIO]:
+    """What it logs goes through Python's standard error, and has no switch."""
+    return contextlib.redirect_stderr(io.StringIO())
