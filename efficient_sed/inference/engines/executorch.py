@@ -38,6 +38,8 @@ class ExecuTorch(Engine):
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
         require_package("running an ExecuTorch file", "executorch", "executorch")
         self._model = model
+        # not copied: the program reads it as long as it lives
+        self._content = model if isinstance(model, bytes) else model.read_bytes()
         runtime, wanted = _runtime(), count_cores() if num_threads is None else num_threads
         with _without_log():
             if runtime._threadpool_get_thread_count() != wanted:
@@ -54,8 +56,6 @@ class ExecuTorch(Engine):
 
     def _load(self) -> None:
         runtime = _runtime()
-        # it is not copied: the program reads it as long as it lives
-        self._content = self._model if isinstance(self._model, bytes) else self._model.read_bytes()
         try:
             with _without_log():
                 self._program = runtime._load_program_from_buffer(
