@@ -99,6 +99,7 @@ def test_a_damaged_file_is_refused(written: Exported, tmp_path: Path) -> None:
 
 
 @needs_executorch
+@pytest.mark.long
 def test_int8_is_near_float32(written: Exported) -> None:
     target, model, header = create_target("executorch"), small_model(""), written.header
     sounds = 0.1 * torch.randn(3, 1, header.clip_samples)

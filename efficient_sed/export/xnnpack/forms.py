@@ -82,7 +82,7 @@ def _layer_norm(
     dims = list(range(-len(shape), 0))
     centred = x - _mean(x, dims, True)
     normed = centred * (_mean(centred * centred, dims, True) + eps).rsqrt()
-    scaled = normed if weight is None else normed * weight
+    scaled: Tensor = normed if weight is None else normed * weight
     return scaled if bias is None else scaled + bias
 
 
