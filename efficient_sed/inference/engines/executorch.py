@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from efficient_sed.errors import CheckpointError, require_package
-from efficient_sed.inference.engines.contract import Engine, unreadable
+from efficient_sed.errors import CheckpointError, ShapeError, require_package
+from efficient_sed.inference.engines.contract import Engine, shown_name, unreadable
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.machine.cores import count_cores
 from efficient_sed.registry import ENGINES
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = (FRAME_SCORES, CLIP_SCORES)
 SCORES = "forward"
+CHECKSUM_BYTES = 4
 
 
 @ENGINES.register("executorch")
@@ -40,6 +42,8 @@ class ExecuTorch(Engine):
         self._model = model
         # not copied: the program reads it as long as it lives
         self._content = model if isinstance(model, bytes) else model.read_bytes()
+        if sealed(self._content[:-CHECKSUM_BYTES]) != self._content:
+            raise self._unreadable(ValueError("its checksum is missing or wrong"))
         runtime, wanted = _runtime(), count_cores() if num_threads is None else num_threads
         with _without_log():
             if runtime._threadpool_get_thread_count() != wanted:
@@ -62,6 +66,7 @@ class ExecuTorch(Engine):
                     self._content, program_verification=runtime.Verification.Minimal
                 )
                 self._scores = self._program.load_method(SCORES)
+                self._shape = tuple(self._scores.method_meta().input_tensor_meta(0).sizes())
         except RuntimeError as error:
             raise self._unreadable(error) from error
         self._num_changes = ExecuTorch.num_changes
@@ -76,12 +81,20 @@ class ExecuTorch(Engine):
 
         if self._num_changes != ExecuTorch.num_changes:
             self._load()
-        (array,) = inputs.values()
+        ((name, array),) = inputs.items()
+        if array.shape != self._shape:
+            raise ShapeError(f"{name} must have shape {self._shape} for {shown_name(self._model)}, got {array.shape}")
         try:
-            arrays = self._scores([torch.from_numpy(np.ascontiguousarray(array))])
+            with _without_log():
+                arrays = self._scores([torch.from_numpy(np.ascontiguousarray(array))])
         except RuntimeError as error:
             raise self._unreadable(error) from error
         return [arrays[OUTPUTS.index(name)].numpy() for name in outputs]
+
+
+def sealed(program: bytes) -> bytes:
+    """A program with a checksum behind it, which ExecuTorch passes over: damaged ones would end the process."""
+    return program + zlib.crc32(program).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def _runtime() -> Any:
