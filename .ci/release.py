@@ -57,10 +57,10 @@ def try_alone(wheel: Path, folder: Path) -> Path:
     with wave.open(str(folder / "silence.wav"), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes(bytes(2 * 16000))
-    for words in (("--version",), ("models",), ("detect", "silence.wav"), ("benchmark", "fmn04")):
+    for words in ("--version", "models", "detect silence.wav --model fmn04+tf-128_synthetic", "benchmark fmn04"):
         run(
             folder / "venv" / "bin" / "efficient-sed",
-            *words,
+            *words.split(),
             folder=folder,
             environment={"EFFICIENT_SED_HOME": str(folder / "home")},
         )

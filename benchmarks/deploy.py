@@ -1,11 +1,7 @@
-"""Exported models against plain PyTorch: engines, precisions, whole files, and memory by length.
+"""Exported models against plain PyTorch: precisions, whole files, and memory by length.
 
-python benchmarks/deploy.py [--model fmn10] [--parts engine precision file memory] [--batches 1 8 64]
-    [--engines E …] [--rounds 3] [--minutes 10] [--hours 3]
+python benchmarks/deploy.py [--model fmn10] [--parts file memory] [--rounds 3] [--minutes 10] [--hours 3]
 
-engine: spectrogram to scores by the fused model, onnxruntime and OpenVINO, against plain eager. The last column is the
-    rate of multiply-accumulates as a share of that of a large matrix product in the same process.
-precision: all precisions of the shipped detector, with PSDS1 on the synthetic test scenes.
 file: from reading a file to events of 447 classes. The textbook reads the whole file, runs the plain eager model on
     pieces of 10 s that do not overlap, and post-processes by scipy's median filter and a loop over classes.
 memory: peak of a separate process that runs detection on a file, less what it had before, by length.
@@ -35,27 +31,19 @@ from postprocess import textbook_decode
 from scipy.ndimage import median_filter
 
 import efficient_sed as es
-from efficient_sed.cli.exported_tables import precisions_table
-from efficient_sed.cli.terminal import print_table
-from efficient_sed.experiment.compose import compose_run
-from efficient_sed.export.precisions import export_precisions
-from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
-from efficient_sed.inference.engines.contract import Engine, open_engine
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.machine.environment import device_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.models.weights.initial import load_initial
-from efficient_sed.registry import ENGINES
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
-MATRIX = 1536
 FLOAT_ENGINES = ("onnxruntime", "openvino")
-PARTS = ("engine", "precision", "file", "memory")
+PARTS = ("file", "memory")
 PEAK = """
 import sys
 from efficient_sed.inference.detect import iterate_events
@@ -83,58 +71,6 @@ def ratios(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, 
         name: (1e3 * statistics.median(own[1:]), statistics.median(a / b for a, b in zip(first, own[1:], strict=True)))
         for name, own in seconds.items()
     }
-
-
-def compare_engines(model: SedModel, name: str, batches: list[int], rounds: int, folder: Path) -> None:
-    """Print a row for each engine and batch size."""
-    export_model(model, folder / "mel.onnx", name, input_kind="mel", overwrite=True)
-    engines, fused = {engine: open_engine(folder / "mel.onnx", 1, engine) for engine in FLOAT_ENGINES}, es.fuse(model)
-    macs = es.count_macs(model, PIECE_S).total
-    matrix = torch.randn(MATRIX, MATRIX)
-    print(
-        "| model | batch | side | ms | ratio | largest difference | of matrix rate "
-        "|\n|---|---:|---|---:|---:|---:|---:|"
-    )
-    for batch in batches:
-        with torch.inference_mode():
-            mel = model.frontend(0.1 * torch.randn(batch, PIECE_S * RATE, generator=torch.Generator().manual_seed(0)))
-
-            def eager(x: torch.Tensor = mel) -> np.ndarray:
-                scores: np.ndarray = model(x).frame_logits.sigmoid().numpy()
-                return scores
-
-            def exported(engine: Engine, x: torch.Tensor = mel) -> np.ndarray:
-                return np.concatenate(
-                    [engine.run(["frame_scores"], {"mel": clip})[0] for clip in np.split(x.numpy(), len(x))]
-                )  # as ExportedModel does
-
-            sides: dict[str, Callable[[], object]] = {
-                "eager": eager,
-                "fused": lambda x=mel: fused(x).frame_logits.sigmoid(),  # type: ignore[misc]
-            }
-            sides |= {side: lambda engine=engine: exported(engine) for side, engine in engines.items()}  # type: ignore[misc]
-            found = ratios({**sides, "matrices": lambda: matrix @ matrix}, rounds)
-            differences = {side: f"{np.abs(eager() - exported(engine)).max():.0e}" for side, engine in engines.items()}
-        rate = MATRIX**3 / found["matrices"][0]
-        for side in sides:
-            milliseconds, ratio = found[side]
-            share = macs * batch / milliseconds / rate
-            print(
-                f"| {name} | {batch} | {side} | {milliseconds:.0f} | {ratio:.2f} | {differences.get(side, '')} "
-                f"| {100 * share:.0f} % |",
-                flush=True,
-            )
-
-
-def compare_precisions(engines: list[str]) -> None:
-    """Print a row for each precision of the shipped detector."""
-    detector = "fmn04+tf-128_synthetic"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "detector.onnx"
-        comparison = export_precisions(
-            es.load_model(detector), path, detector, list(RECIPES), engines, compose_run(["data=synthetic"]), set()
-        )
-        print_table(precisions_table(comparison))
 
 
 def textbook_events(path: Path, model: SedModel) -> int:
@@ -203,10 +139,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="fmn10")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 64])
-    parser.add_argument(
-        "--engines", nargs="+", choices=ENGINES.names(), default=ENGINES.names(), help="of the precisions"
-    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--hours", type=float, default=3)
@@ -222,10 +154,6 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if "engine" in options.parts:
-            compare_engines(model, options.model, options.batches, options.rounds, folder)
-        if "precision" in options.parts:
-            compare_precisions(options.engines)
         if "file" in options.parts:
             compare_files(model, options.model, options.minutes, options.rounds, folder)
         if "memory" in options.parts:

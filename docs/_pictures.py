@@ -47,7 +47,8 @@ def main() -> None:
         run(folder, "plot", "--published", "--output", "frontier.png")
         run(folder, "data", "check", *DATA)
         shutil.copy(next(folder.glob("datasets/*/audio/test/000000.flac")), folder / "scene.flac")
-        run(folder, "detect", "scene.flac", "--plot", "detect.png", "--report", "report.html")
+        model = "fmn04+tf-128_synthetic"
+        run(folder, "detect", "scene.flac", "--model", model, "--plot", "detect.png", "--report", "report.html")
         run(
             folder,
             "train",

@@ -128,8 +128,9 @@ def is_printable(text: str) -> bool:
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Create a hint for an unknown name, such as `did you mean 'tf'? allowed: attn, gru, tf`."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     if len(names) <= MAX_LISTED:
         return f"{hint}allowed: {', '.join(names) or 'none'}"
-    return f"{hint}allowed: {len(names)} names, such as {', '.join(map(repr, names[:3]))}"
+    examples = list(dict.fromkeys((*close, *names)))[:3]
+    return f"{hint}allowed: {len(names)} names, such as {', '.join(map(repr, examples))}"

@@ -121,3 +121,4 @@ ANNOTATION_FORMATS: Registry[Any] = Registry("annotation format", "efficient_sed
 ENGINES: Registry[Any] = Registry("engine", "efficient_sed.inference.engines")
 EXPORT_TARGETS: Registry[Any] = Registry("export format", "efficient_sed.export.targets")
 LAUNCHERS: Registry[Any] = Registry("launcher", "efficient_sed.sweep.launchers")
+METERS: Registry[Any] = Registry("meter of energy", "efficient_sed.benchmark.energy")

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import settings
 
+from efficient_sed.benchmark.energy import rapl
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.models.weights import cards
@@ -72,6 +73,14 @@ def _empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EFFICIENT_SED_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(cards, "download", refuse)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_counters() -> Iterator[None]:
+    """No test measures the energy of the machine that runs it: it takes seconds, and differs from run to run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rapl, "POWERCAP", Path("/nowhere"))
         yield
 
 

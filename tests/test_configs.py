@@ -19,6 +19,7 @@ from dcase2016_files import write_dcase2016
 from desed_files import write_desed, write_maestro
 from few_labels import write_few_labels
 from fold_files import write_esc50, write_ravdess
+from sound_files import write_sounds
 from tut_files import write_tut
 from urbansound8k_files import write_urbansound8k
 
@@ -34,7 +35,8 @@ from efficient_sed.sweep.grid import GridPoint, expand_grid
 from efficient_sed.training.train import fit
 
 CONFIGS = resource_folder("configs")
-SCENES = ("data.num_train=8", "data.num_validation=4", "data.num_test=4", "data.scene_seconds=3", "data.clip_seconds=3")
+FEW = ("data.num_train=8", "data.num_validation=4", "data.num_test=4")
+SCENES = (*FEW, "data.scene_seconds=3", "data.clip_seconds=3")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine clips in the published HDF5 files, with pseudo-labels, a clip-level teacher and an initial backbone.
 
     Beside them a few recordings as HEAR, TUT-SED Synthetic 2016, UrbanSound8K, ESC-50, RAVDESS, DESED and MAESTRO Real
-    lay them out.
+    lay them out, and isolated sounds.
     """
     root = tmp_path_factory.mktemp("audioset")
     files = mp3_files()
@@ -53,6 +55,7 @@ def audioset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_ravdess(root / "ravdess")
     write_desed(root / "desed")
     write_maestro(root / "maestro")
+    write_sounds(root / "sounds")
     write_hdf5(root, files)
     write_tables(root)
     write_segments(root)
@@ -120,8 +123,10 @@ def small(name: str, audioset: Path, scenes: Path) -> RunConfig:
             write_few_labels(few, compose_run([*SCENES, f"data.root={scenes}"]).data.load())
         shares = "train.batch_clips={strong: 1, unlabelled: 1}"
         return compose_run([*typed, "data=folder", f"data.root={few}", "data.clip_seconds=3", shares])
-    if config.data.name == "synthetic":
-        return compose_run([*typed, *SCENES, f"data.root={scenes}"])
+    sounds = (f"data.foreground={audioset / 'sounds'}", "data.clip_seconds=2")
+    mixed = {"synthetic": SCENES, "soundscapes": (*FEW, *sounds)}
+    if config.data.name in mixed:
+        return compose_run([*typed, *mixed[config.data.name], f"data.root={scenes}"])
     if config.data.name == "dcase2016_task2":
         return compose_run(
             [

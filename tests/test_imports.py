@@ -18,7 +18,7 @@ import efficient_sed
 PACKAGE = Path(efficient_sed.__file__).parent
 ROOMS = (
     "errors", "registry", "files", "machine", "audio", "config", "data", "models", "teachers", "postprocessing",
-    "metrics", "tuning", "inference", "benchmark", "training", "experiment", "frontier", "export", "sweep", "cli",
+    "metrics", "tuning", "inference", "benchmark", "export", "training", "experiment", "frontier", "sweep", "cli",
 )  # fmt: skip
 """Each may import those before it."""
 

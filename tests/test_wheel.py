@@ -58,9 +58,9 @@ def test_built_alike_and_complete(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "installed")
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
     alone = {**os.environ, "PYTHONPATH": str(tmp_path / "installed"), "OMP_NUM_THREADS": "1"}
-    for words in (["models"], ["detect", "noise.wav"]):
+    for words in ("models", "detect noise.wav --model fmn04+tf-128_synthetic"):
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "efficient_sed", *words],
+            [sys.executable, "-P", "-m", "efficient_sed", *words.split()],
             cwd=tmp_path,
             env=alone,
             check=False,

@@ -125,11 +125,7 @@ def try_once(
     text = log.read_text(errors="replace") + "".join(
         path.read_text(errors="replace") for path in folder.rglob("run.log")
     )
-    lines = [
-        line
-        for line in log.read_text(errors="replace").splitlines()
-        if line.startswith("efficient-sed: ") and "no --model given" not in line
-    ]
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("efficient-sed: ")]
     allowed = (REFUSED, FAILED_RUNS) if job.name == "sweep" else (REFUSED,)
     has_its_lines = bool(lines) if job.name in MANY_LINES else len(lines) == 1
     if status and (status not in allowed or "Traceback" in text or "Exception ignored" in text or not has_its_lines):

@@ -26,7 +26,7 @@ from efficient_sed.experiment.result_file import RESULT_FILE
 from efficient_sed.files.cache import HOME_VARIABLE
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.models.weights import cards
-from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
+from efficient_sed.models.weights.cards import SYNTHETIC_DETECTOR
 from efficient_sed.models.weights.download import download
 from efficient_sed.models.weights.read import read_checkpoint
 from efficient_sed.teachers._journal import open_journal
@@ -99,7 +99,7 @@ def material(seed: int) -> Iterator[Material]:
         model = es.create_model("fmn04", classes=list(data.load().classes))
         es.save_model(model, folder / "teacher.safetensors")
         torch.save(model.state_dict(), folder / "fmn04.pt")
-        card = cards.list_cards()[DEFAULT_DETECTOR]
+        card = cards.list_cards()[SYNTHETIC_DETECTOR]
         server = stack.enter_context(
             serving((resource_folder("pretrained") / "weights" / card.file).read_bytes(), seed)
         )
@@ -290,7 +290,7 @@ class Download(Convert):
 
     def arguments(self, folder: Path) -> list[str]:
         """As `Job.arguments`."""
-        return ["models", "convert", "--force", DEFAULT_DETECTOR, str(folder / "model.safetensors")]
+        return ["models", "convert", "--force", SYNTHETIC_DETECTOR, str(folder / "model.safetensors")]
 
     def before(self, folder: Path) -> None:
         """As `Job.before`."""

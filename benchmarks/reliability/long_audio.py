@@ -35,7 +35,7 @@ from efficient_sed.inference.recordings import Recording
 from efficient_sed.inference.sources.contract import BLOCK_S
 from efficient_sed.inference.sources.raw import read_samples
 from efficient_sed.inference.stream import Stream
-from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
+from efficient_sed.models.weights.cards import SYNTHETIC_DETECTOR
 
 SAMPLES_TAKEN = 96
 SHOWN = (1 / 24, 1 / 4, 1 / 2, 1)
@@ -174,7 +174,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=24.0)
-    parser.add_argument("--model", default=DEFAULT_DETECTOR)
+    parser.add_argument("--model", default=SYNTHETIC_DETECTOR)
     parser.add_argument(
         "--hop",
         type=float,

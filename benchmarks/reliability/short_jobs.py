@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from training import write_audioset
 
-from efficient_sed.models.weights.cards import DEFAULT_DETECTOR
+from efficient_sed.models.weights.cards import SYNTHETIC_DETECTOR
 from reliability.jobs import Job, Material, hash_of
 
 
@@ -62,7 +62,7 @@ class Detect(ShortJob):
             "detect",
             str(first_scene(self.material)),
             "--model",
-            DEFAULT_DETECTOR,
+            SYNTHETIC_DETECTOR,
             *(word for pair in written.items() for word in pair),
         ]
 
@@ -78,7 +78,7 @@ class DetectScores(ShortJob):
             "detect",
             str(first_scene(self.material).parent),
             "--model",
-            DEFAULT_DETECTOR,
+            SYNTHETIC_DETECTOR,
             "--format",
             "npz",
             "--output",

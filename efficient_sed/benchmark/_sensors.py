@@ -1,4 +1,4 @@
-"""Readings of the machine while speed is measured: clocks, memory, energy.
+"""Readings of the machine while speed is measured: clocks, memory; and the recorder of energy.
 
 A reading that fails, for whatever reason, is None, and the reason is kept: no measurement is lost for it.
 """
@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 
+from efficient_sed.benchmark.energy.recorder import EnergyRecorder
 from efficient_sed.benchmark.memory import peak_memory_mb
 from efficient_sed.machine.cores import available_cores
 from efficient_sed.machine.environment import CPU_INFO, one_line
+from efficient_sed.machine.nvml import open_nvml
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
@@ -26,11 +28,13 @@ class Sensors:
 
     Attributes:
         missing: Why a reading is None, by its name.
+        energy: What the device uses.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.missing: dict[str, str] = {}
+        self.energy = EnergyRecorder.of_device(device)
 
     def read(self, name: str, get: Callable[[], Any]) -> Any:
         """What `get` returns; None if it raises, or returns a number that is negative or not finite."""
@@ -53,7 +57,7 @@ class Sensors:
             return {
                 "cuda": lambda: torch.version.cuda,
                 "cudnn": torch.backends.cudnn.version,
-                "driver": lambda: str(_nvml(self.device)[0].nvmlSystemGetDriverVersion()),
+                "driver": lambda: str(open_nvml(self.device)[0].nvmlSystemGetDriverVersion()),
                 "sm_mhz": lambda: _clock_mhz(self.device, "NVML_CLOCK_SM"),
                 "memory_mhz": lambda: _clock_mhz(self.device, "NVML_CLOCK_MEM"),
             }
@@ -66,18 +70,6 @@ class Sensors:
             "governor": lambda: GOVERNOR.read_text(encoding="utf-8").strip(),
             "load_1min": lambda: round(os.getloadavg()[0], 2),
         }
-
-    def joules(self) -> float | None:
-        """What a GPU has used since its driver was loaded."""
-        if self.device.type != "cuda":
-            self.missing["joules_per_clip"] = "only NVIDIA GPUs report energy"
-            return None
-        joules: float | None = self.read("joules_per_clip", self._joules)
-        return joules
-
-    def _joules(self) -> float:
-        nvml, handle = _nvml(self.device)
-        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
 
     def allocated_mb(self) -> float:
         """What lies on a GPU now; 0 on a CPU, where the process is looked at as a whole."""
@@ -102,12 +94,5 @@ def _cpu_mhz() -> float:
 
 
 def _clock_mhz(device: torch.device, kind: str) -> int:
-    nvml, handle = _nvml(device)
+    nvml, handle = open_nvml(device)
     return int(nvml.nvmlDeviceGetClockInfo(handle, getattr(nvml, kind)))
-
-
-def _nvml(device: torch.device) -> tuple[Any, Any]:
-    import pynvml  # type: ignore[import-not-found, unused-ignore]
-
-    pynvml.nvmlInit()
-    return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 WARM_UP = 3  # passes before the first that counts
 DIGITS = 3
+ENERGY = "energy_j_per_clip"
+MEASURED = ("throughput", "latency", "peak_memory_mb", "peak_memory_of", ENERGY, "energy_method", "repeats")
+"""Keys of a result's "complexity" that were measured on a machine, of a model or an exported file."""
 Key = TypeVar("Key", bound=Hashable)
 
 

@@ -5,13 +5,16 @@ Files take turns pass by pass, one clip at a time, after a warm-up; seconds are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from efficient_sed.benchmark.clock import Pace, summarise, take_turns
+from efficient_sed.benchmark.clock import ENERGY, Key, Pace, summarise, take_turns
+from efficient_sed.benchmark.energy.blocks import time_blocks
+from efficient_sed.benchmark.energy.recorder import EnergyRecorder
 from efficient_sed.errors import ConfigError
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
@@ -21,6 +24,7 @@ from efficient_sed.machine.memory import process_peak_mb
 from efficient_sed.registry import ENGINES
 
 PASSES = 30
+BLOCKS, BLOCK_S = 3, 0.5  # blocks of passes for the energy, where the machine tells it, and their seconds
 
 
 def benchmark_exported(
@@ -45,16 +49,35 @@ def benchmark_exported(
     """
     check_threads(num_threads)
     names: Sequence[str | None] = engines or [None]
-    opened = {
-        (path, name): ExportedModel(path, num_threads, name)
-        for path in dict.fromkeys(paths)
-        for name in dict.fromkeys(names)
-    }
-    seconds = take_turns({key: one_clip(model) for key, model in opened.items()}, passes)
-    peak_memory_mb = process_peak_mb() if len(opened) == 1 else None  # of several it would be that of all together
+    opened: dict[tuple[Path, str | None], ExportedModel] = {}
+    load_ms: float | None = None
+    for path in dict.fromkeys(paths):
+        for name in dict.fromkeys(names):
+            start = time.perf_counter()
+            opened[path, name] = ExportedModel(path, num_threads, name)
+            load_ms = round(1e3 * (time.perf_counter() - start), 1)
+    runs = {key: one_clip(model) for key, model in opened.items()}
+    seconds = take_turns(runs, passes)
+    peak_memory_mb = process_peak_mb()
+    if len(opened) > 1:  # memory would be that of all together, and all but the first would find packages imported
+        load_ms = peak_memory_mb = None
+    energy = _energy(runs)
     return [
-        _record(model, summarise(seconds[key]), num_threads, passes, peak_memory_mb) for key, model in opened.items()
+        _record(model, summarise(seconds[key]), num_threads, passes, peak_memory_mb, load_ms, energy[key])
+        for key, model in opened.items()
     ]
+
+
+def _energy(runs: Mapping[Key, Callable[[], object]]) -> dict[Key, dict[str, Any]]:
+    """What a record says of the energy of each one's passes."""
+    with EnergyRecorder.of_device() as recorder:
+        blocks = time_blocks(runs, recorder, BLOCKS, BLOCK_S) if recorder.method else {}
+    joules = {key: blocks[key].joules_per_pass if key in blocks else None for key in runs}
+    missing = {} if recorder.reason is None else {ENERGY: recorder.reason}
+    return {
+        key: {ENERGY: value, "energy_method": recorder.method if value is not None else None, "speed_missing": missing}
+        for key, value in joules.items()
+    }
 
 
 def one_clip(model: ExportedModel) -> Callable[[], object]:
@@ -79,7 +102,13 @@ def check_threads(num_threads: int) -> None:
 
 
 def _record(
-    model: ExportedModel, pace: Pace, num_threads: int, passes: int, peak_memory_mb: float | None
+    model: ExportedModel,
+    pace: Pace,
+    num_threads: int,
+    passes: int,
+    peak_memory_mb: float | None,
+    load_ms: float | None,
+    energy: Mapping[str, Any],
 ) -> dict[str, Any]:
     header, engine = model.header, model.session
     device = f"CPU {cpu_name()}, {num_threads} threads"
@@ -105,6 +134,8 @@ def _record(
             "latency": {"ms": pace.latency_ms, "p95_ms": pace.latency_p95_ms, **shared},
             "peak_memory_mb": peak_memory_mb,
             "peak_memory_of": "whole process since its start",
+            "load_ms": load_ms,
+            **energy,
             "repeats": passes,
         },
         "environment": describe_environment(device, _packages()),

@@ -1,13 +1,14 @@
 """How fast a model runs here, and how much memory that takes, by one protocol.
 
 Every row is a mode, precision, batch, and the front end inside or outside, measured after a warm-up on an input that
-already lies on the device. Modes take turns. Latency is the wall time of a forward pass that is waited for.
-Throughput on a CPU is that of the same passes; a GPU is given seconds of passes without waiting between them, and its
-energy is that of these. On a GPU half precision means weights in half precision, with autocast in a row of its own; on
-a CPU it means autocast; float32 is not rounded to TF32. Peak memory is that of a mode while no other one is there. A
-batch goes in as it is: a fused copy on a CPU splits it into a few clips at a time, as in `detect`, and the row says
-so. On a CPU the number of threads is given, and where it was chosen they are kept to as many cores. Each row has the
-largest difference of its scores from those of the model in float32.
+already lies on the device. Modes take turns. Latency is the wall time of a forward pass that is waited for. Throughput
+on a CPU is that of the same passes; a GPU is given seconds of passes without waiting between them, and its energy is
+that of these; a CPU that tells its energy is given such passes for it, too. On a GPU half precision means weights in
+half precision, with autocast in a row of its own; on a CPU it means autocast; float32 is not rounded to TF32. Peak
+memory is that of a mode while no other one is there. A batch goes in as it is: a fused copy on a CPU splits it into a
+few clips at a time, as in `detect`, and the row says so. On a CPU the number of threads is given, and where it was
+chosen they are kept to as many cores. Each row has the largest difference of its scores from those of the model in
+float32.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ import gc
 import importlib.util
 import itertools
 import logging
-import math
 import shutil
-import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +31,8 @@ from torch import Tensor
 from efficient_sed.benchmark._modes import Forward, Variant, captured, create_forward, create_plain_forward
 from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors
-from efficient_sed.benchmark.clock import WARM_UP, Key, seconds_of, summarise, take_turns
+from efficient_sed.benchmark.clock import ENERGY, MEASURED, WARM_UP, Key, summarise, take_turns
+from efficient_sed.benchmark.energy.blocks import time_blocks
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.memory import memory_of
 from efficient_sed.config.benchmark import BenchmarkConfig
@@ -46,6 +46,7 @@ from efficient_sed.models.sed import SedModel
 logger = logging.getLogger(__name__)
 CPU_BATCH = 4  # what a sweep measures; larger ones on request
 BLOCKS, BLOCK_S = 5, 1.0  # blocks of passes that a GPU is given at once, and their seconds
+CPU_BLOCKS, CPU_BLOCK_S = 3, 0.5  # the same for the energy of a CPU
 FIRST_BLOCK = 10  # passes that are timed to find how many fill a block
 COMPARED = 2  # clips whose scores are compared with float32
 
@@ -72,8 +73,8 @@ class Speed:
     """Of a pass over the whole batch."""
     peak_memory_mb: float | None
     max_score_difference: float | None
-    joules_per_clip: float | None
-    """By NVML; None on other devices or without the package pynvml."""
+    energy_j_per_clip: float | None
+    """Joules of the device that is measured; see `efficient_sed.benchmark.energy`."""
 
 
 def check_protocol(config: BenchmarkConfig, device: torch.device) -> None:
@@ -126,9 +127,9 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
         config: What is measured.
 
     Returns:
-        For a result file: "speeds" with all rows, and of the main mode (fused, unless that is left out) "throughput"
-        at the largest batch, "latency" of one clip and "peak_memory_mb". A reading that the machine does not give is
-        None, with the reason under "speed_missing".
+        For a result file: "speeds" with all rows, and of the main mode (fused, unless that is left out) "throughput" at
+        the largest batch, "latency" of one clip, "peak_memory_mb" and "energy_j_per_clip". A reading that the machine
+        does not give is None, with the reason under "speed_missing".
 
     Raises:
         ConfigError: If a mode, precision or number of cores cannot be measured on the model's device.
@@ -165,17 +166,19 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
         "latency": {"ms": single.latency_ms, "p95_ms": single.latency_p95_ms, "batch_size": 1, **shared},
         "peak_memory_mb": whole.peak_memory_mb,
         "peak_memory_of": memory_of(device),
+        ENERGY: whole.energy_j_per_clip,
+        "energy_method": None if whole.energy_j_per_clip is None else sensors.energy.method,
         "repeats": config.repeats,
         "speeds": [dataclasses.asdict(row) | {"iqr": list(row.iqr)} for row in rows],
         "speed_conditions": state,
-        "speed_missing": sensors.missing,
+        "speed_missing": sensors.missing | ({} if (why := sensors.energy.reason) is None else {ENERGY: why}),
     }
 
 
 def unmeasured(reason: str) -> dict[str, Any]:
     """What stands in a result in place of `measure_speed` where that was not called, or failed."""
-    nothing = dict.fromkeys(("throughput", "latency", "peak_memory_mb", "peak_memory_of", "repeats"))
-    return {**nothing, "speeds": [], "speed_conditions": {}, "speed_missing": {"throughput": reason}}
+    nothing = {"speeds": [], "speed_conditions": {}, "speed_missing": {"throughput": reason}}
+    return {**dict.fromkeys(MEASURED), **nothing}
 
 
 def _autocasts(precision: str, device: torch.device) -> tuple[bool, ...]:
@@ -209,7 +212,8 @@ def _measure(
         del run
     runs = {variant: runs.get(variant) or create_forward(model, variant, precision, mel, x) for variant in variants}
     passes = {variant: partial(run, x) for variant, run in runs.items()}
-    times = time_modes(passes, config.repeats, sensors, BLOCKS, BLOCK_S)
+    num_blocks, block_s = (CPU_BLOCKS, CPU_BLOCK_S) if device.type == "cpu" else (BLOCKS, BLOCK_S)
+    times = time_modes(passes, config.repeats, sensors, num_blocks, block_s)
     for variant, run in runs.items():
         compared = x if variant.mode in ("graphed", "compiled") else x[:COMPARED]  # which are made for one shape
         difference = float((_scores(run, compared)[:COMPARED] - reference).abs().max())
@@ -253,7 +257,7 @@ class Times:
 def time_modes(
     runs: Mapping[Key, Callable[[], object]], repeats: int, sensors: Sensors, num_blocks: int, block_s: float
 ) -> dict[Key, Times]:
-    """Time all modes in turn: single passes, and on a GPU also blocks of passes with their energy.
+    """Time all modes in turn: single passes, and on a GPU also blocks of passes. Energy is that of blocks.
 
     Args:
         runs: Each makes one pass.
@@ -264,33 +268,15 @@ def time_modes(
     """
     device = sensors.device
     latencies = take_turns(runs, repeats, device)
-    sensors.joules()  # notes the reason where there is no such counter
-    if device.type == "cpu":
+    is_gpu = device.type != "cpu"
+    if not is_gpu and sensors.energy.method is None:
         return {mode: Times(seconds, seconds) for mode, seconds in latencies.items()}
-    times = {mode: Times(seconds, []) for mode, seconds in latencies.items()}
-    passes = {mode: math.ceil(block_s / seconds_of(run, device, FIRST_BLOCK)) for mode, run in runs.items()}
-    energy: dict[Key, list[float | None]] = {mode: [] for mode in runs}
-    for _ in range(num_blocks):
-        for mode, run in runs.items():
-            before = sensors.joules()
-            times[mode].paces.append(seconds_of(run, device, passes[mode]))
-            after = sensors.joules()
-            energy[mode].append(None if before is None or after is None else (after - before) / passes[mode])
-    for mode, each in energy.items():
-        if known := [value for value in each if value is not None]:
-            times[mode].joules_per_pass = sensors.read("joules_per_clip", partial(_mean_energy, known))
-    return times
-
-
-def _mean_energy(joules: list[float]) -> float:
-    """Mean over blocks.
-
-    Raises:
-        ValueError: If the counter did not move.
-    """
-    if sum(joules) <= 0:
-        raise ValueError("the counter of energy did not move")
-    return statistics.fmean(joules)
+    with sensors.energy as energy:
+        blocks = time_blocks(runs, energy, num_blocks, block_s, device, FIRST_BLOCK if is_gpu else 1)
+    return {
+        mode: Times(seconds, blocks[mode].paces if is_gpu else seconds, blocks[mode].joules_per_pass)
+        for mode, seconds in latencies.items()
+    }
 
 
 def _scores(run: Forward, x: Tensor) -> Tensor:
@@ -312,4 +298,5 @@ def _together(model: SedModel, config: BenchmarkConfig, row: Speed) -> Speed:
         latency_p95_ms=pace.latency_p95_ms,
         peak_memory_mb=None,
         max_score_difference=None,
+        energy_j_per_clip=None,
     )

@@ -42,7 +42,8 @@ def add_parser(commands: Commands) -> None:
         "models",
         nargs="+",
         metavar="MODEL",
-        help="released name, file, architecture such as fmn10+tf-256 (random weights, 447 classes), or exported model",
+        help="released name, file, hf:user/name, architecture such as fmn10+tf-256 (random weights, 447 classes), or "
+        "exported model",
     )
     parser.add_argument("--device", metavar="D", help="cpu or gpu (default: a GPU if there is one)")
     parser.add_argument(

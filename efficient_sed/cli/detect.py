@@ -22,7 +22,7 @@ from efficient_sed.cli.detect_targets import (
     text_format_of,
 )
 from efficient_sed.cli.detect_uncertain import check_output, check_uncertain, write_uncertain
-from efficient_sed.cli.options import add_detector, chosen_model
+from efficient_sed.cli.options import add_detector, add_truth_format, chosen_model
 from efficient_sed.cli.parser import Commands
 from efficient_sed.errors import ConfigError, PreemptedError
 from efficient_sed.postprocessing.thresholds import AUTO
@@ -107,17 +107,15 @@ def add_parser(commands: Commands) -> None:
         metavar="PATH",
         help="annotations in any format, drawn on that page beside the detected events",
     )
+    add_truth_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Detect events in all recordings; those that cannot be read are named, and the others kept."""
     from efficient_sed.inference.detect_options import DetectOptions
 
-    if options.overwrite and not (options.output or options.plot or options.report or options.clips):
-        raise ConfigError("--overwrite belongs to --output, --plot, --report or --clips")
     check_uncertain(options)
-    if options.truth and not options.report:
-        raise ConfigError("--truth belongs to --report")
+    _check_pairs(options)
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs} is not allowed: 1 or more processes")
     detect_options = DetectOptions(
@@ -155,6 +153,15 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_UNREADABLE if unreadable or damaged else 0
 
 
+def _check_pairs(options: argparse.Namespace) -> None:
+    """Raise a ConfigError for an option without the one that it belongs to."""
+    if options.overwrite and not (options.output or options.plot or options.report or options.clips):
+        raise ConfigError("--overwrite belongs to --output, --plot, --report or --clips")
+    for option, needed in (("truth", "report"), ("truth_format", "truth")):
+        if getattr(options, option) and not getattr(options, needed):
+            raise ConfigError(f"--{option.replace('_', '-')} belongs to --{needed}")
+
+
 def _places(options: argparse.Namespace, recordings: list[Recording]) -> Path | None:
     """The folder of a file for each recording, if there is one; errors if a result cannot be written anywhere."""
     from efficient_sed.inference.recordings import check_outputs
@@ -188,7 +195,7 @@ def _check_model(options: argparse.Namespace) -> None:
 
     card = list_cards().get(options.model)
     if not Path(options.model).is_file() and (card is None or card.task != "detection"):
-        open_detector(options.model, engine=options.engine)
+        open_detector(options.model)
 
 
 def _finished(
@@ -220,10 +227,14 @@ def _detect(
 ) -> list[Found]:
     """Results in the order of the recordings; what is finished is written even after Ctrl-C."""
     from efficient_sed.data.annotations.contract import check_labels
+    from efficient_sed.export.engine_file import choose_file
     from efficient_sed.inference.detect_files import detect_files
     from efficient_sed.inference.detect_one import Task
     from efficient_sed.machine.progress import progress
 
+    model, engine = choose_file(options.model, options.engine, sum(recording.duration_s for recording in recordings))
+    if model != options.model:
+        print(f"efficient-sed: {engine} computes the scores", file=sys.stderr)
     text_format = text_format_of(options)
     check = functools.partial(check_labels, format_name=text_format) if text_format else None
     found: list[Found] = []
@@ -234,9 +245,9 @@ def _detect(
         with _stopped_by_sigterm(), progress("seconds of audio", total_s, is_drawn=sys.stderr.isatty()) as advance:
             for each in detect_files(
                 recordings,
-                options.model,
+                model,
                 task,
-                engine=options.engine,
+                engine=engine,
                 jobs=options.jobs,
                 progress=advance,
                 check_labels=check,
@@ -274,4 +285,6 @@ def _truth(options: argparse.Namespace, recording: Recording) -> tuple[Event, ..
     """True events of the recording that the page is about."""
     from efficient_sed.data.annotations.truth import read_truth
 
-    return None if options.truth is None else read_truth(options.truth, recording.name, recording.duration_s)
+    if options.truth is None:
+        return None
+    return read_truth(options.truth, recording.name, recording.duration_s, options.truth_format)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.cli.options import PARTS, add_engine, add_overrides, check_scoring_overrides
+from efficient_sed.cli.options import PARTS, add_engine, add_overrides, check_scoring_overrides, scoring_overrides
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -28,10 +28,10 @@ def add_parser(commands: Commands) -> None:
             "evaluate mine.safetensors data=folder data.root=my_sounds --report errors.html",
         ),
     )
-    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")
+    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file, hf:user/name or exported model")
     add_overrides(parser, "data=… and evaluation.…, as for train")
     parser.add_argument("--part", choices=PARTS, default="test", help="part of the data set that is scored")
-    add_engine(parser)
+    add_engine(parser, None, "see evaluation.engine, its default")
     parser.add_argument(
         "--report",
         type=Path,
@@ -39,7 +39,14 @@ def add_parser(commands: Commands) -> None:
         help="page about the errors: scores and curves of each class, and misses and false alarms to listen to",
     )
     parser.add_argument("--max-errors", type=int, metavar="N", help="on that page with their sound (default: 300)")
-    parser.set_defaults(option_of={"report": "--report", "max_errors": "--max-errors"})
+    parser.set_defaults(
+        option_of={
+            "report": "--report",
+            "max_errors": "--max-errors",
+            "evaluation.engine": "--engine",
+            "engine": "--engine",
+        }
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,9 +55,10 @@ def run(options: argparse.Namespace) -> int:
     from efficient_sed.experiment.compose import compose_run
     from efficient_sed.experiment.score import score_checkpoint
 
-    config, typed = compose_run(options.overrides), check_scoring_overrides("evaluate", options.overrides)
+    overrides = scoring_overrides(options)
+    config, typed = compose_run(overrides), check_scoring_overrides("evaluate", overrides)
     report = _report(options, config)
-    metrics = score_checkpoint(options.model, config, options.part, typed, options.engine, report)
+    metrics = score_checkpoint(options.model, config, options.part, typed, report)
     print(json.dumps({"model": options.model, "part": options.part, **metrics}, indent=1))
     if config.task == "detection":
         print_table(class_table(metrics, options.model), is_error=True)

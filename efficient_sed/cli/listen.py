@@ -20,6 +20,8 @@ from efficient_sed.cli.listen_options import (
 )
 from efficient_sed.cli.options import add_detector, chosen_model
 from efficient_sed.cli.parser import Commands
+from efficient_sed.config.evaluation import AUTO, TORCH
+from efficient_sed.inference.engines.contract import is_exported
 from efficient_sed.inference.sources.contract import BLOCK_S
 
 
@@ -35,7 +37,7 @@ def add_parser(commands: Commands) -> None:
         ),
     )
     add_source(parser)
-    add_detector(parser)
+    add_detector(parser, auto="torch, which keeps the state of a causal model")
     parser.add_argument(
         "--hop",
         type=float,
@@ -55,6 +57,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pass on each event as soon as it has ended; the standard output has onset, offset, label and score of each."""
+    from efficient_sed.export.engine_file import choose_file
     from efficient_sed.inference.detect import open_detector
     from efficient_sed.inference.detect_options import DetectOptions
     from efficient_sed.inference.listener import Listener
@@ -62,10 +65,13 @@ def run(options: argparse.Namespace) -> int:
     from efficient_sed.inference.stream import Stream
 
     channel, broker = check_options(options), parse_broker(options)
+    name = chosen_model(options.model)
+    is_torch = options.engine == AUTO and not is_exported(name)
+    model, engine = choose_file(name, TORCH if is_torch else options.engine)
     chosen = DetectOptions(options.threshold, options.median, postprocessing=options.postprocessing)
     create_stream = partial(
         Stream,
-        open_detector(name := chosen_model(options.model), engine=options.engine),
+        open_detector(model, engine=engine),
         sample_rate=options.rate,
         hop_s=options.hop,
         lookahead_s=options.lookahead,

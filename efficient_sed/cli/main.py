@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import logging
 import os
 import sys
@@ -45,6 +47,8 @@ COMMANDS = (
     train, sweep, evaluate, tune, score, compare, benchmark, plot, detect, listen, data, pseudo_label, export, models,
     verify,
 )  # fmt: skip
+
+GARBAGE_EVERY = 50_000  # objects, instead of 700, between looks for those that refer to each other in a circle
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,8 +111,13 @@ def _set_up() -> None:
     escape_unencodable()
     os.environ["MPLBACKEND"] = "Agg"  # a notebook's own backend needs the notebook's packages
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for library in ("httpx", "httpx2"):  # below huggingface_hub, by its version: they tell of every request
+        logging.getLogger(library).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # two decoders on one core are intended
     keep_freed_memory()
+    # What libraries make while they are imported is no garbage: to look for some then, and again at the end, takes long
+    gc.set_threshold(GARBAGE_EVERY)
+    atexit.register(gc.freeze)
 
 
 def _take_rest(options: argparse.Namespace, rest: list[str]) -> None:

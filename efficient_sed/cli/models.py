@@ -1,4 +1,4 @@
-"""`efficient-sed models`: list released models, show the card of one, convert a file of weights."""
+"""`efficient-sed models`: list released models, show the card of one, convert a file of weights, push a run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import argparse
 import json
 from pathlib import Path
 
+from efficient_sed.cli.hub import print_hub_card, push
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
+from efficient_sed.models.weights.hub import is_hub_name
+
+USAGE = {"list": "[PATTERN]", "convert": "convert IN OUT.safetensors", "push": "push RUN USER/NAME"}
+OPTIONS = {
+    "list": ("sort", "composable", "hidden", "json"),
+    "convert": ("name", "half", "force"),
+    "push": ("licence", "private", "revision", "onnx"),
+}
+"""Which options belong to what."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -16,14 +26,20 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add(
         "models",
         run,
-        "List released models, print the card of one, or convert a file of weights to ours.",
-        examples=("models 'fmn10*' --sort macs", "models convert weights.pt mine.safetensors --name fmn10+tf-256"),
+        "List released models, print the card of one, convert a file of weights to ours, or share a run on the hub.",
+        examples=(
+            "models 'fmn10*' --sort macs",
+            "models hf:user/name",
+            "models convert weights.pt mine.safetensors --name fmn10+tf-256",
+            "models push runs/RUN user/name --licence MIT",
+        ),
     )
     parser.add_argument(
         "words",
         nargs="*",
-        metavar="[PATTERN | convert IN OUT.safetensors]",
-        help="names such as 'fmn10*'; one name prints its card; convert: rewrite a checkpoint",
+        metavar=f"[{' | '.join(['PATTERN', USAGE['convert'], USAGE['push']])}]",
+        help="names such as 'fmn10*'; one name, or hf:user/name, prints its card; convert: rewrite a checkpoint; push: "
+        "upload a finished run to the Hugging Face Hub",
     )
     parser.add_argument(
         "--sort",
@@ -44,20 +60,30 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--half", action="store_true", help="convert: store weights as float16")
     parser.add_argument("--force", action="store_true", help="convert: overwrite OUT")
+    parser.add_argument("--licence", metavar="L", help="push: licence of the weights, such as MIT or CC-BY-4.0")
+    parser.add_argument("--private", action="store_true", help="push: make a repository that nobody else sees")
+    parser.add_argument("--revision", metavar="BRANCH", help="push: branch, made if it is not there (default: main)")
+    parser.add_argument("--onnx", action="store_true", help="push: export and upload an ONNX file too")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the list or a card, or convert a file."""
+    """Print the list or a card, convert a file, or push a run."""
+    action = options.words[0] if options.words[:1] in (["convert"], ["push"]) else "list"
+    for other, names in OPTIONS.items():
+        if other != action and any(getattr(options, name) for name in names):
+            all_but_last, last = ", ".join(f"--{name}" for name in names[:-1]), names[-1]
+            raise ConfigError(f"{all_but_last} and --{last} belong to: efficient-sed models {USAGE[other]}")
+    if action != "list":
+        return _convert(options) if action == "convert" else push(options)
+    if len(options.words) == 1 and is_hub_name(options.words[0]):
+        return print_hub_card(options)
+    return _list(options)
+
+
+def _list(options: argparse.Namespace) -> int:
     from efficient_sed.benchmark import model_list as listing
     from efficient_sed.cli.model_tables import card_table, composable_table, released_table
 
-    is_conversion = options.words[:1] == ["convert"]
-    if is_conversion and (options.sort or options.composable or options.hidden or options.json):
-        raise ConfigError("models convert takes --name, --half and --force; the other options belong to the list")
-    if is_conversion:
-        return _convert(options)
-    if options.name or options.half or options.force:
-        raise ConfigError("--name, --half and --force belong to: efficient-sed models convert IN OUT.safetensors")
     if options.hidden and not options.composable:
         raise ConfigError(f"--hidden {options.hidden} belongs to: efficient-sed models --composable")
     if len(options.words) > 1:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 
-from efficient_sed.errors import ConfigError
+from efficient_sed.config.evaluation import AUTO as AUTO_ENGINE
+from efficient_sed.config.evaluation import TORCH
+from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.engines.contract import engines_for, exported_suffixes
 from efficient_sed.postprocessing.thresholds import AUTO
+from efficient_sed.registry import ANNOTATION_FORMATS
 
 OVERRIDES_HELP = "settings of the run, such as: seq=gru seq.hidden=128 data=folder data.root=DIR train.epochs=20"
 OPTION_OF = {
@@ -19,9 +23,11 @@ OPTION_OF = {
     "lookahead_s": "--lookahead",
     "sample_rate": "--rate",
     "channel": "--channel",
+    "engine": "--engine",
     "report": "--report",
 }
 """Options of a detection by the key that messages speak of."""
+AUTO_HELP = "on a CPU onnxruntime, where it is installed and was used before or there is an hour of sound, else torch"
 PARTS = ("train", "validation", "test")
 TRAINING_GROUPS = ("backbone", "seq", "model", "train", "benchmark")
 SCORING_KEYS = ("train.batch_size", "train.accelerator")
@@ -31,6 +37,13 @@ SCORING_KEYS = ("train.batch_size", "train.accelerator")
 def add_overrides(parser: argparse.ArgumentParser, text: str, metavar: str = "key=value") -> None:
     """Add the `key=value` words of a command."""
     parser.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=text)
+
+
+def add_truth_format(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the format of annotations which would be recognised as another."""
+    formats = ANNOTATION_FORMATS.names()
+    words = "format of --truth (default: recognised by its content)"
+    parser.add_argument("--truth-format", choices=formats, metavar="F", help=f"{words}: {', '.join(formats)}")
 
 
 def check_scoring_overrides(command: str, overrides: Sequence[str]) -> set[str]:
@@ -49,9 +62,21 @@ def check_scoring_overrides(command: str, overrides: Sequence[str]) -> set[str]:
     return set(typed)
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add `--engine` for exported models."""
-    parser.add_argument("--engine", help=f"what runs an exported model: {engine_names()}")
+def add_engine(parser: argparse.ArgumentParser, default: str | None = AUTO_ENGINE, auto: str = AUTO_HELP) -> None:
+    """Add `--engine`.
+
+    Args:
+        parser: Of the command.
+        default: Its value where it is not typed.
+        auto: What `auto` does with a model that is not exported, for help.
+    """
+    names = f"{TORCH}, which runs no exported models; {engine_names()}; or {AUTO_ENGINE}"
+    parser.add_argument("--engine", default=default, help=f"what computes the scores: {names}: {auto}")
+
+
+def scoring_overrides(options: argparse.Namespace) -> list[str]:
+    """The `key=value` words of a command that scores, with its `--engine`."""
+    return [*options.overrides, *([] if options.engine is None else [f"evaluation.engine={options.engine}"])]
 
 
 def engine_names() -> str:
@@ -62,13 +87,14 @@ def engine_names() -> str:
     )
 
 
-def add_detector(parser: argparse.ArgumentParser) -> None:
-    """Add the model of a detection, and how its scores become events."""
+def add_detector(parser: argparse.ArgumentParser, auto: str = AUTO_HELP) -> None:
+    """Add the model of a detection, and how its scores become events; `auto` as for `add_engine`."""
     parser.add_argument(
         "--model",
-        help="released name, checkpoint file or exported model (default: the detector shipped with the package)",
+        help="released name, checkpoint file, hf:user/name or exported model (default: the released detector of "
+        "AudioSet's 447 classes, fetched once)",
     )
-    add_engine(parser)
+    add_engine(parser, auto=auto)
     parser.add_argument(
         "--threshold",
         type=number_or_text,
@@ -95,11 +121,30 @@ def number_or_text(typed: str) -> float | str:
 
 
 def chosen_model(name: str | None) -> str:
-    """The model that was typed; the shipped detector if there was none, which a line on the standard error says."""
+    """The model that was typed; the default detector if there was none, fetched if it is not here.
+
+    Raises:
+        CheckpointError: If that cannot be fetched; the message names the file to put, and the detector that is here.
+        ModuleNotFoundError: Without PyTorch, which it needs.
+    """
     if name is not None:
         return name
-    from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, list_cards
+    if importlib.util.find_spec("torch") is None:
+        raise ModuleNotFoundError("no PyTorch", name="torch")
+    from efficient_sed.models.weights.cards import (
+        DEFAULT_DETECTOR,
+        SYNTHETIC_DETECTOR,
+        find_weights,
+        get_card,
+        local_weights,
+    )
 
-    summary = list_cards()[DEFAULT_DETECTOR].summary
-    print(f"efficient-sed: no --model given, using {DEFAULT_DETECTOR}: {summary}", file=sys.stderr)
-    return DEFAULT_DETECTOR
+    card = get_card(DEFAULT_DETECTOR)
+    if local_weights(card) is None:
+        try:
+            find_weights(card)
+        except CheckpointError as error:
+            other = f"--model {SYNTHETIC_DETECTOR} is here, but knows generated sounds and none of the real world"
+            raise CheckpointError(f"no --model given: {error}; {other}") from error
+    print(f"efficient-sed: no --model given, using {card.name}: {card.summary}", file=sys.stderr)
+    return card.name

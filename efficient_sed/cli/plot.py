@@ -36,6 +36,12 @@ def add_parser(commands: Commands) -> None:
         "--score", metavar="KEY", help="score to draw, such as event_f1_macro (default: the one that leads the table)"
     )
     parser.add_argument(
+        "--cost",
+        metavar="KEY[,KEY…]",
+        help="costs to draw it against, such as energy_j_per_clip (default: params,macs,throughput_clips_s); "
+        "the page has all",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         default=Path("plots/frontier.png"),
@@ -66,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         allow_mixed=options.allow_mixed,
         device_files=options.device or (),
         score=options.score,
+        costs=None if options.cost is None else options.cost.split(","),
     )
     return 0
 
@@ -77,7 +84,7 @@ def _draw_published(options: argparse.Namespace) -> int:
     from efficient_sed.frontier.runs import output_base, with_ending
 
     check_output("--output", options.output, (*PICTURES, "html"))
-    for option in ("device", "score"):
+    for option in ("device", "score", "cost"):
         if getattr(options, option):
             raise ConfigError(f"--{option} is about runs; leave --published out")
     base = output_base(options.output)
@@ -125,6 +132,7 @@ def report_runs(
     is_split: bool = False,
     device_files: Sequence[Path] = (),
     score: str | None = None,
+    costs: Sequence[str] | None = None,
 ) -> None:
     """Print the table of finished runs, and write CSV, page and pictures.
 
@@ -135,22 +143,27 @@ def report_runs(
         is_split: A picture for each set of runs that compare, instead of one for each score that leads.
         device_files: What exported models of the runs were measured to cost on another machine; only these are drawn.
         score: Key of the score to draw; default None: that which leads the table.
+        costs: Keys of the costs to draw it against; default None: parameters, MACs and throughput.
     """
     from efficient_sed.cli.table1 import table1
     from efficient_sed.cli.tables import result_table
     from efficient_sed.experiment.record import write_csv
+    from efficient_sed.frontier.axes import PANELS
     from efficient_sed.frontier.device_rows import results_on_device
     from efficient_sed.frontier.front import check_comparable, group_by_metric, group_comparable
     from efficient_sed.frontier.html import write_page
     from efficient_sed.frontier.plot import draw_frontier
-    from efficient_sed.frontier.points import read_published, run_points
+    from efficient_sed.frontier.points import check_costs, read_published, run_points
     from efficient_sed.frontier.runs import output_base, read_results, with_ending
 
     found: Sequence[tuple[Path, Mapping[str, Any]]] = read_results(folders)
     if device_files:
         found = results_on_device(found, device_files)
+    points = run_points(found, score)
+    if costs is not None:
+        check_costs(points, costs)
     results = [result for _, result in found]
-    groups = group_by_metric(run_points(found, score))
+    groups = group_by_metric(points)
     if is_split:
         groups = [comparable for group in groups for comparable in group_comparable(group)]
     for group in groups if not allow_mixed else ():
@@ -165,7 +178,8 @@ def report_runs(
     written = [write_csv(with_ending(base, "csv"), results), write_page(found, with_ending(base, "html"))]
     for group, picture in zip(groups, pictures, strict=True):
         published = read_published() if group[0].metric == "psds1_macro" else []
-        written += draw_frontier(group, published, with_ending(picture, "png"), allow_mixed=allow_mixed)
+        path = with_ending(picture, "png")
+        written += draw_frontier(group, published, path, allow_mixed=allow_mixed, costs=costs or PANELS)
     if len(groups) > 1:
         print(
             f"efficient-sed: the runs differ in data or score and do not compare: {len(groups)} pictures",

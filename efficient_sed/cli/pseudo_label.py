@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
         "--teacher",
         required=True,
         metavar="NAME[,NAME…]",
-        help="released names, checkpoint files or files of logits; of several the logits are averaged",
+        help="released names, checkpoint files, hf:user/name or files of logits; of several the logits are averaged",
     )
     parser.add_argument("--part", choices=PARTS, default="train", help="part of the data set that is labelled")
     parser.add_argument(

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.cli.options import add_overrides
+from efficient_sed.cli.options import add_overrides, add_truth_format
 from efficient_sed.cli.parser import PROGRAM, Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -41,6 +41,7 @@ def add_parser(commands: Commands) -> None:
         "it, or npz of: efficient-sed detect --format npz --postprocessing none",
     )
     parser.add_argument("--truth", type=Path, required=True, metavar="TSV", help=TRUTH_HELP)
+    add_truth_format(parser)
     parser.add_argument("--durations", type=Path, required=True, metavar="TSV", help=DURATIONS_HELP)
     parser.add_argument("--classes", metavar="A,B,…", help="labels that are scored (default: all of the tables)")
     parser.add_argument(
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     if folder is not None:
         folder = folder.parent if folder.name == RESULT else folder
         check_place(folder)
-    tables = _open(options.scores, options.truth, options.durations, options.classes)
+    tables = _open(options.scores, options.truth, options.durations, options)
     postprocessing, tuning = _postprocessing(options, tables, config)
     metrics = score_tables(tables, config, postprocessing=postprocessing, folder=folder)
     source = _source(options) | ({} if postprocessing is None else {"postprocessing": postprocessing.to_dict()})
@@ -125,11 +126,11 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--tune-on chooses a post-processing; leave --postprocessing out")
 
 
-def _open(scores: Path, truth: Path, durations: Path, classes: str | None) -> ScoreTables:
+def _open(scores: Path, truth: Path, durations: Path, options: argparse.Namespace) -> ScoreTables:
     from efficient_sed.data.scores.clips import ScoreTables
 
-    labels = None if classes is None else [label.strip() for label in classes.split(",")]
-    return ScoreTables(scores, truth, durations, classes=labels)
+    labels = None if options.classes is None else [label.strip() for label in options.classes.split(",")]
+    return ScoreTables(scores, truth, durations, classes=labels, truth_format=options.truth_format)
 
 
 def _postprocessing(
@@ -140,7 +141,7 @@ def _postprocessing(
     if options.tune_on:
         from efficient_sed.experiment.score_tables import tune_on
 
-        validation = _open(options.tune_on, options.tune_truth, options.tune_durations, options.classes)
+        validation = _open(options.tune_on, options.tune_truth, options.tune_durations, options)
         _check_raw(options, options.tune_on, validation)
         return tune_on(validation, config, tables)
     if options.postprocessing == "none":
@@ -155,7 +156,7 @@ def _source(options: argparse.Namespace) -> dict[str, str]:
     """Where the scores are from, and the command that scores them again."""
     words = [PROGRAM, "score", str(options.scores)]
     for key in (
-        *("truth", "durations", "classes", "postprocessing", "tune_on", "tune_truth", "tune_durations"),
+        *("truth", "truth_format", "durations", "classes", "postprocessing", "tune_on", "tune_truth", "tune_durations"),
         *("name", "params", "macs"),
     ):
         value = getattr(options, key)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from efficient_sed.cli.energy_notes import energy_notes
 from efficient_sed.experiment.record import complexity_row, repeated_rows, table_scores
 from efficient_sed.metrics.contracts import Score, all_scores
 
@@ -22,7 +23,8 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
     folds = [key for key in ("fold",) if any(row[key] is not None for row in rows)]
     table = Table(title="What it achieves and what it costs", title_justify="left", caption_justify="left")
     identity = ("model", *("runs" for _ in counts), "seed", *folds, "data", "metric")
-    for column in (*identity, "score", *columns, "parameters", "MACs", "clips/s", "ms a clip"):
+    energy = _measured_energy(rows)
+    for column in (*identity, "score", *columns, "parameters", "MACs", "clips/s", "ms a clip", *energy.values()):
         table.add_column(column, justify="left" if column in ("model", "data", "metric") else "right")
     by_name = {score.name: score for score in all_scores().values() if score.lead}
     for row in rows:
@@ -31,8 +33,15 @@ def result_table(results: Sequence[Mapping[str, Any]]) -> Table:
         )
         own = [next((one for one in same if row[one.key] is not None), same[0]) for same in columns.values()]
         shown = [_with_sd(row, score.key, score) for score in own]
-        table.add_row(*texts, _with_sd(row, "score", by_name[row["metric"]]), *shown, *_costs(row))
+        used = (_number(row[key], ".3g") for key in energy)
+        table.add_row(*texts, _with_sd(row, "score", by_name[row["metric"]]), *shown, *_costs(row), *used)
     return _with_conditions(table, rows, results)
+
+
+def _measured_energy(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Headings of the columns of energy that any row has, by their keys."""
+    headings = {"energy_j_per_clip": "J a clip", "training_kwh": "training kWh"}
+    return {key: name for key, name in headings.items() if any(row[key] is not None for row in rows)}
 
 
 def _with_sd(row: Mapping[str, Any], key: str, score: Score) -> str:
@@ -67,7 +76,7 @@ def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
                 if row["micro_batch"] is None
                 else f"{row['batch_size']} by {min(row['micro_batch'], row['batch_size'])}"
             )
-            forms = {"peak_memory_mb": ".0f", "max_score_difference": ".0e", "joules_per_clip": ".3g"}
+            forms = {"peak_memory_mb": ".0f", "max_score_difference": ".0e", "energy_j_per_clip": ".3g"}
             others = (_number(row[key], form) for key, form in forms.items())
             precision = f"{row['precision']} autocast" if row["autocast"] else row["precision"]
             rate = f"{row['clips_per_s']:.1f}", "-".join(f"{value:.1f}" for value in row["iqr"])
@@ -78,7 +87,7 @@ def speed_table(records: Sequence[Mapping[str, Any]]) -> Table:
         f"{record['complexity']['throughput']['device']}, {_state(record['complexity']['speed_conditions'])}"
         for record in records
     }
-    table.caption = "; ".join(sorted(states))
+    table.caption = "; ".join([*sorted(states), *energy_notes(records)])
     return table
 
 

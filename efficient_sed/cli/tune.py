@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.cli.options import PARTS, add_engine, add_overrides, check_scoring_overrides
+from efficient_sed.cli.options import PARTS, add_engine, add_overrides, check_scoring_overrides, scoring_overrides
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
             "tune runs/mine/model.safetensors data=synthetic --output tuned.safetensors",
         ),
     )
-    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file or exported model")
+    parser.add_argument("model", metavar="MODEL", help="released name, checkpoint file, hf:user/name or exported model")
     add_overrides(parser, "data=… and evaluation.…, as for train")
     parser.add_argument(
         "--part", choices=PARTS[:2], default="validation", help="part of the data set that it is chosen on"
@@ -38,7 +38,8 @@ def add_parser(commands: Commands) -> None:
         help=f"{PARAMETERS_SUFFIX} for detect --postprocessing, or {MODEL_SUFFIX}: the model with what it was tuned to",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
-    add_engine(parser)
+    add_engine(parser, None, "see evaluation.engine, its default")
+    parser.set_defaults(option_of={"evaluation.engine": "--engine", "engine": "--engine"})
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,12 +48,13 @@ def run(options: argparse.Namespace) -> int:
     from efficient_sed.experiment.tune import tune_checkpoint
     from efficient_sed.inference.engines.contract import is_exported
 
-    config, typed = compose_run(options.overrides), check_scoring_overrides("tune", options.overrides)
+    overrides = scoring_overrides(options)
+    config, typed = compose_run(overrides), check_scoring_overrides("tune", overrides)
     if config.task != "detection" or config.evaluation.tune == "none":
         given = f"task={config.task}" if config.task != "detection" else "evaluation.tune=none"
         raise ConfigError(f"{given} is not allowed: tune chooses post-processing of detections; leave it out")
     _check_output(options.output, overwrite=options.overwrite, is_exported=is_exported(options.model))
-    model, chosen, report = tune_checkpoint(options.model, config, options.part, typed, options.engine)
+    model, chosen, report = tune_checkpoint(options.model, config, options.part, typed)
     print_table(gains_table(report))
     if options.output is None:
         print("nothing was written; --output FILE keeps it")

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import yaml
@@ -56,6 +56,18 @@ def commented_yaml(config: RunConfig) -> str:
     return "\n".join(_yaml_lines(config, ""))
 
 
+def changed_options(config: Any, prefix: str = "") -> Iterator[str]:
+    """The `key=value` that make a configuration from the defaults of the components that it names."""
+    for item in dataclasses.fields(config):
+        key, value = f"{prefix}{item.name}", getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            if item.default_factory is dataclasses.MISSING and hasattr(value, "name"):
+                yield f"{key}={value.name}"
+            yield from changed_options(value, f"{key}.")
+        elif _typed(value) != _default(item):
+            yield f"{key}={_typed(value)}"
+
+
 def _walk(cls: type[Any], prefix: str) -> Iterator[OptionDoc]:
     """The options of a config class and of the groups inside it."""
     texts = field_docs(cls)
@@ -77,6 +89,8 @@ def _typed(value: Any) -> str:
     """A value on one line of YAML, which `key=value` takes as well."""
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_typed, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_typed(key)}: {_typed(item)}' for key, item in value.items())}}}"
     if isinstance(value, str):
         text: str = yaml.safe_dump(value, allow_unicode=True, width=10**9).splitlines()[0]
         return text

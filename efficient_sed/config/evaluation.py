@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from efficient_sed.config.values import ONE_OR_LIST
-from efficient_sed.errors import require
+from efficient_sed.errors import nearest, require
+from efficient_sed.registry import ENGINES
 
 MAX_EFPR = 1e9  # false positives an hour
 MAX_SEGMENT_S = 3600.0
 MAX_FOLDS = 20
 ALWAYS = "psds"
 """The metric that every detection run has: it chooses the epoch, and tables lead with it."""
+AUTO, TORCH = "auto", "torch"
+"""What computes scores, beside the names in `ENGINES`: whichever suits a model, and PyTorch."""
 DEFAULT, ALL = "default", "all"
 """Names in `evaluation.metrics` that stand for several."""
 
@@ -53,6 +56,10 @@ class EvaluationConfig(PsdsConfig):
     """What computes PSDS: `exact` is this project's own code, the others are packages of the extra [eval], which keep
     all scores in memory."""
 
+    engine: str = AUTO
+    """What computes the scores of a trained model: `torch`; an engine for exported models, such as `onnxruntime`, on
+    the CPU; or `auto`: on a CPU onnxruntime where it is installed and there is an hour of sound or more, else `torch`.
+    A model whose scores an engine changes by more than 1e-5 is not scored by it."""
     metrics: tuple[str, ...] = field(default=(DEFAULT,), metadata={ONE_OR_LIST: True})
     """Which metrics a detection run computes, such as [psds,event] or [default,intersection]: `default` stands for
     those that are cheap, `all` for every one. `psds` cannot be left out: it chooses the best epoch."""
@@ -84,10 +91,18 @@ class EvaluationConfig(PsdsConfig):
     """Classes with fewer events in the validation part than this share the value that suits all classes together; 1 or
     more."""
 
+    baseline_training_kwh: float | None = None
+    """Energy in kWh of the training of a baseline on this machine, above 0. With it a result has DCASE's
+    energy-weighted PSDS: PSDS times the baseline's energy over that of the run's own training. Default null: none."""
+    baseline_test_kwh: float | None = None
+    """The same of the energy in kWh that the baseline takes to score the test part, above 0."""
+
     key_prefix: ClassVar[str] = "evaluation."
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        engines = [AUTO, TORCH, *ENGINES.names()]
+        self._require(self.engine in engines, "engine", nearest(self.engine, engines))
         self._require(0 <= self.collar_s < math.inf, "collar_s", "seconds, 0 or more")
         self._require(0 <= self.offset_share <= 1, "offset_share", "0 to 1")
         self._require(0 < self.segment_s <= MAX_SEGMENT_S, "segment_s", f"seconds, above 0, at most {MAX_SEGMENT_S:g}")
@@ -95,6 +110,9 @@ class EvaluationConfig(PsdsConfig):
             self._require(0 < getattr(self, name) <= 1, name, "above 0, at most 1")
         self._require(2 <= self.tune_folds <= MAX_FOLDS, "tune_folds", f"2 to {MAX_FOLDS}")
         self._require(self.min_events >= 1, "min_events", "1 or more")
+        for name in ("baseline_training_kwh", "baseline_test_kwh"):
+            kwh = getattr(self, name)
+            self._require(kwh is None or 0 < kwh < math.inf, name, "kWh, above 0, or null")
         for name in ("metrics", "postprocessing", "event_postprocessing"):
             names = getattr(self, name)
             require(len(names) > 0, f"evaluation.{name}", "[]", "at least one name")

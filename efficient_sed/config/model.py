@@ -27,9 +27,12 @@ class BackboneConfig:
 
     A tag: `synthetic`, `im` and `as` (ImageNet and AudioSet weights of EfficientAT), `ssl`, `weak` and `strong` (of
     PretrainedSED's transformers); each stands for the released weights of this backbone, such as fmn10_synthetic.
-    Or a released name, timm's name of its ImageNet weights (`mobilenetv3_large_100` for fmn10), or a file.
+    Or a released name, timm's name of its ImageNet weights (`mobilenetv3_large_100` for fmn10), a model on the
+    hub (`hf:user/name`), or a file.
     """
 
+    weights_of: ClassVar[str | None] = None
+    """Another backbone with weights of the same shapes, which `init` takes, too; such as one with other strides."""
     timm_name: ClassVar[str | None] = None
     """What timm calls the network with the weights that it trained on ImageNet."""
     has_mel_jitter: ClassVar[bool] = True

@@ -84,6 +84,8 @@ class RunConfig:
         require(is_taught, "data.clip_teacher", data.clip_teacher, "only with task=tagging")
         is_smoothed = train.label_smoothing == 0 or is_tagging
         require(is_smoothed, "train.label_smoothing", train.label_smoothing, "0 with task=detection")
+        is_balanced = train.activity_balance == 0 or not is_tagging
+        require(is_balanced, "train.activity_balance", train.activity_balance, "0 with task=tagging")
         is_pooled = self.classifier.pooling == "mean" or not self.has_single_labels
         one = f"mean with data={data.name} and task=tagging, which choose one class for a clip by softmax"
         require(is_pooled, "classifier.pooling", self.classifier.pooling, one)

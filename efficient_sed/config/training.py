@@ -10,6 +10,8 @@ from efficient_sed.config.augmentation import AugmentConfig
 from efficient_sed.config.values import ONE_OR_LIST
 from efficient_sed.errors import require
 
+Consistency = Literal["mse", "bce"]
+
 MAX_COUNT = 1_000_000  # of epochs, clips of a batch and the like
 
 
@@ -68,6 +70,11 @@ class TrainConfig:
     validated, evaluated and kept. Default 0: no average."""
     label_smoothing: float = 0.0
     """Share of every clip label that is spread over all classes, 0 to below 1; with task=tagging. Default 0: none."""
+    activity_balance: float = 0.0
+    """How far detection makes up for classes that are short or rare: a frame with a class weighs as much as (frames
+    without / frames with it) to this power of those without, over the training part; 0 to 1. Without it sounds of a
+    fifth of a second are learnt long after those of seconds. With it scores are higher than probabilities. Default 0:
+    every frame weighs the same, as published."""
     distillation_weight: float = 0.9
     """Share of the teacher's term in the loss, 0 to 1, for clips that have a teacher."""
     teacher: tuple[str, ...] = field(default=(), metadata={ONE_OR_LIST: True})
@@ -80,9 +87,12 @@ class TrainConfig:
     """
     mean_teacher: bool = False
     """Whether a moving average of the model, the mean teacher, teaches on weak and unlabelled clips: the loss takes in
-    the squared difference of both models' scores, of frames and of clips. Both get the same augmented spectrogram and
-    drop out different units, as in the baselines of DCASE Task 4. The teacher is what is validated, chosen and kept;
-    the student's validation scores are logged beside it, as val_student."""
+    the difference of both models' scores, of frames and of clips. Both get the same clip, mixed and moved alike, but
+    what augments a spectrum alone is for the student. The teacher is what is validated, chosen and kept; the student's
+    validation scores are logged beside it, as val_student."""
+    consistency: Consistency = "mse"
+    """The difference: `mse`, squared, as in the baselines of DCASE Task 4, or `bce`, cross-entropy, which moves a
+    student that is sure and wrong faster."""
     mean_teacher_decay: float = 0.999
     """Share that a step leaves of the mean teacher's weights, above 0 and below 1; smaller in the first steps, in which
     the teacher is the plain mean of all students so far."""
@@ -92,9 +102,9 @@ class TrainConfig:
     """Epochs in which that weight rises to its largest, as exp(-5 (1 - x)^2); 1 or more. Default null: a quarter of
     train.epochs, as published (50 of 200)."""
     init_from: str | None = None
-    """A trained model of the same architecture to start from, NAME or FILE: its backbone and sequence head, and its
-    classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone, of any
-    model."""
+    """A trained model of the same architecture to start from, NAME, hf:user/name or FILE: its backbone and sequence
+    head, and its classifier where the classes are the same. Default null: none. backbone.init takes the backbone alone,
+    of any model."""
     extend_classes: bool = False
     """Whether the outputs of train.init_from are kept, and the data set's new classes come behind them. A clip's labels
     then count for the classes of its own data set alone; on the others the initial model, or train.teacher, teaches, so
@@ -172,6 +182,7 @@ class TrainConfig:
     def _check_teachers(self) -> None:
         are_names = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)
         require(are_names, "train.teacher", f"[{','.join(self.teacher)}]", "names, none empty and none twice")
+        require(0 <= self.activity_balance <= 1, "train.activity_balance", self.activity_balance, "0 to 1")
         require(0 <= self.distillation_weight <= 1, "train.distillation_weight", self.distillation_weight, "0 to 1")
         is_start = not self.extend_classes or self.init_from is not None
         require(is_start, "train.extend_classes", True, "only with train.init_from=NAME, whose classes are kept")

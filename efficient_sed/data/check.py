@@ -15,7 +15,7 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.config.data import DataConfig
-from efficient_sed.data.events import LABELLED, Clip, Splits
+from efficient_sed.data.events import LABELLED, Clip, Splits, hard_events
 from efficient_sed.data.storage.columns import durations, iterate_blocks, of_kinds
 from efficient_sed.data.stored_teacher import stored_teacher
 from efficient_sed.errors import DataError
@@ -147,10 +147,16 @@ def _manifest_lines(splits: Splits) -> Iterator[bytes]:
 
 
 def summarise(clips: Sequence[Clip], classes: Sequence[str]) -> PartSummary:
-    """Count clips, hours and events of a part; an unlabelled clip has none, whatever it is drawn by."""
+    """Count clips, hours and events of a part.
+
+    An unlabelled clip has none, whatever it is drawn by; of soft events those count that are there rather than not.
+    """
     numbers: dict[str, int] = {label: number for number, label in enumerate(classes)}
     num_events = np.zeros(len(classes), dtype=np.int64)
-    for block in iterate_blocks(of_kinds(clips, LABELLED), numbers):
+    for block in iterate_blocks(of_kinds(clips, [kind for kind in LABELLED if kind != "soft"]), numbers):
         num_events += np.bincount(block.label, minlength=len(classes))[: len(classes)]
+    for clip in of_kinds(clips, ["soft"]):
+        for event in hard_events(clip):
+            num_events[numbers[event.label]] += 1
     hours = float(durations(clips).sum()) / 3600
     return PartSummary(len(clips), hours, dict(zip(classes, num_events.tolist(), strict=True)))

@@ -157,7 +157,7 @@ def weights_by_frames(clips: Sequence[Clip], grid: FrameGrid) -> np.ndarray:
 
     Morocutti et al. 2025, released code.
     """
-    return _balance(clips, lambda block: _filled_frames(block, grid), FRAMES_OFFSET)
+    return _balance(clips, lambda block: filled_frames(block, grid), FRAMES_OFFSET)
 
 
 def weights_by_clips(clips: Sequence[Clip]) -> np.ndarray:
@@ -183,7 +183,7 @@ class _Counts(NamedTuple):
     amount: np.ndarray
 
 
-def _filled_frames(block: Block, grid: FrameGrid) -> _Counts:
+def filled_frames(block: Block, grid: FrameGrid) -> _Counts:
     """Frames that each class fills; those under two events of a class count once."""
     first = np.floor(np.round(block.onset_s / grid.hop_s, 6)).astype(np.int64)
     length = np.ceil(np.round(block.duration_s / grid.hop_s, 6)).astype(np.int64)

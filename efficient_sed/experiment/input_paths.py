@@ -8,6 +8,7 @@ from pathlib import Path
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.text_values import Text, read_text, split_alternatives
 from efficient_sed.files.packaged import resource_folder
+from efficient_sed.models.weights.hub import is_hub_name
 
 DEFAULT_DATASET = "synthetic"
 GENERATED_DATASETS = {DEFAULT_DATASET, "soundscapes"}  # whose folder is made where there is none
@@ -41,7 +42,7 @@ def check_places(overrides: Sequence[str], *, is_sweep: bool) -> None:
             raise DataError(f"{key}={path}: no such file")
     for key in WEIGHT_KEYS:
         for name in _values(typed, key):
-            if "/" in name and not Path(name).exists():
+            if "/" in name and not is_hub_name(name) and not Path(name).exists():
                 raise DataError(f"{key}={name}: no such checkpoint file")
 
 

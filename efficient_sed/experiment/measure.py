@@ -23,18 +23,22 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.labels import NUM_AUDIOSET_STRONG
 from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.checks import check_length
+from efficient_sed.experiment.energy import energy_weighted
 from efficient_sed.experiment.facts import describe_measuring, save_run_model
 from efficient_sed.experiment.result_file import write_result
 from efficient_sed.experiment.score import score_part
+from efficient_sed.experiment.scorer import Scorer, open_scorer
 from efficient_sed.experiment.tune import tune_part, why_not_tuned
 from efficient_sed.machine.environment import choose_device, describe_environment, device_name, one_line
 from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import SedModel
 from efficient_sed.models.weights.cards import list_cards
-from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, load_model
+from efficient_sed.models.weights.checkpoint import has_own_file, load_model
 
 logger = logging.getLogger(__name__)
+SCORED_PARTS = ("validation", "test")
+"""Parts of the data that a finished training is scored on."""
 
 
 def needs_evaluation(result: Mapping[str, Any], config: RunConfig) -> bool:
@@ -70,15 +74,24 @@ def evaluate_again(
         words = "%s: scored again with other values of evaluation.*; its epoch stays the one that %s chose"
         logger.info(words, folder, result["training"].get("monitor", "the validation score"))
     device = choose_device(config.train.accelerator, "train.accelerator")
-    tuning = tune_run(model.to(device), splits, config)
-    metrics = score_part(model, splits, config, "test", folder)
+    scorer = open_scorer(model.to(device), splits, config, *SCORED_PARTS)
+    tuning = tune_run(model, splits, config, scorer)
+    metrics = score_part(model, splits, config, "test", folder, scorer=scorer)
+    used_kwh = result["training"].get("energy_kwh")  # not in results of early versions
+    metrics |= energy_weighted(metrics, "training", used_kwh, config.evaluation.baseline_training_kwh)
     environment = describe_environment(device_name(device))
     save_run_model(model, config, folder, {**result, "tuning": tuning})
     return _updated(result, "evaluation", config.evaluation, environment, folder, metrics=metrics, tuning=tuning)
 
 
-def tune_run(model: SedModel, splits: Splits, config: RunConfig) -> dict[str, Any] | None:
+def tune_run(model: SedModel, splits: Splits, config: RunConfig, scorer: Scorer) -> dict[str, Any] | None:
     """Choose a trained model's post-processing on the validation part; the model carries it from then on.
+
+    Args:
+        model: The model.
+        splits: The data.
+        config: Of the run.
+        scorer: What computes its scores.
 
     Returns:
         What a result says of it; None where nothing is tuned.
@@ -91,7 +104,7 @@ def tune_run(model: SedModel, splits: Splits, config: RunConfig) -> dict[str, An
         model.provenance = dataclasses.replace(model.provenance, postprocessing={})
         return {"for": config.evaluation.tune, "data": config.data.name, "part": "validation", "missing": problem}
     logger.info("choosing post-processing for evaluation.tune=%s on the validation part", config.evaluation.tune)
-    chosen, report = tune_part(model, splits, config)
+    chosen, report = tune_part(scorer, splits, config)
     model.provenance = dataclasses.replace(model.provenance, postprocessing=chosen.to_dict())
     return report
 
@@ -158,10 +171,11 @@ def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
     """What a model costs.
 
     Args:
-        name: A released name or a file; or an architecture, with random weights and AudioSet Strong's 447 classes.
+        name: A released name, a file or a model on the hub; or an architecture, with random weights and AudioSet
+            Strong's 447 classes.
         config: How it is measured.
     """
-    has_weights = Path(name).suffix in CHECKPOINT_SUFFIXES or name in list_cards() or parse_name(name).tag is not None
+    has_weights = has_own_file(name) or name in list_cards() or parse_name(name).tag is not None
     model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
     check_length(model, "benchmark.seconds", config.seconds)
     device = choose_device(config.device, "benchmark.device")

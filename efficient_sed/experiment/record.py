@@ -18,13 +18,18 @@ from efficient_sed.metrics.contracts import Score, all_scores
 COMPLEXITY_COLUMNS = (
     "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds",
     "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size", "latency_ms", "peak_memory_mb", "precision",
-    "device", "torch", "commit", "created",
+    "device", "torch", "commit", "created", "energy_j_per_clip", "energy_method",
 )  # fmt: skip
-MEASURED = ("clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb")
+MEASURED = (
+    "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb", "energy_j_per_clip",
+    "training_kwh",
+)  # fmt: skip
 RUN_COLUMNS = (
     "seed", "fold", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps",
     "trained_on",
 )  # fmt: skip
+LATE_COLUMNS = ("energy_j_per_clip", "energy_method", "training_kwh")
+"""Of a CSV of results: they stand behind all others, so that scripts that read files by place go on to."""
 
 
 def table_scores() -> tuple[Score, ...]:
@@ -37,8 +42,9 @@ def result_columns() -> tuple[str, ...]:
     first = [score.key for score in table_scores() if not score.is_last_in_csv]
     last = [score.key for score in table_scores() if score.is_last_in_csv]
     spreads = [f"{key}_sd" for key in ("score", *first)]
-    columns = ("model", "score", "metric", *first, "num_runs", *spreads, *RUN_COLUMNS, *COMPLEXITY_COLUMNS[1:])
-    return (*columns, *last, *(f"{key}_sd" for key in last))
+    costs = [column for column in COMPLEXITY_COLUMNS[1:] if column not in LATE_COLUMNS]
+    columns = ("model", "score", "metric", *first, "num_runs", *spreads, *RUN_COLUMNS, *costs)
+    return (*columns, *last, *(f"{key}_sd" for key in last), *LATE_COLUMNS)
 
 
 def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +74,8 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "torch": environment["versions"]["torch"],
         "commit": environment["commit"],
         "created": environment["created"],
+        "energy_j_per_clip": complexity.get("energy_j_per_clip"),
+        "energy_method": complexity.get("energy_method"),
     }
 
 
@@ -97,14 +105,15 @@ def result_row(result: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": result["config"]["train"]["epochs"],
         "steps": training["steps"],
         "trained_on": training["device"],
+        "training_kwh": training.get("energy_kwh"),
     }
 
 
 def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row per configuration: scores are means over its seeds, with standard deviations in columns of their own.
 
-    Speed and memory are medians. Other columns in which the runs differ, such as seed and signature, hold all values,
-    with spaces between.
+    Speed, memory and energy are medians. Other columns in which the runs differ, such as seed and signature, hold all
+    values, with spaces between.
     """
     rows = []
     for group in group_repeats(results):
@@ -146,7 +155,7 @@ def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_benchmark_csv(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file that `append_csv` made; an empty list if there is no such file.
+    """Rows of a file that `append_csv` made, if in a version that knew fewer columns; none if there is no such file.
 
     Raises:
         DataError: If it is something else.
@@ -157,7 +166,8 @@ def read_benchmark_csv(path: Path) -> list[dict[str, Any]]:
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COMPLEXITY_COLUMNS:
+        columns = tuple(reader.fieldnames or ())
+        if "created" not in columns or columns != COMPLEXITY_COLUMNS[: len(columns)]:
             raise DataError(f"{path}: its columns are not those of a benchmark; give another file")
         return list(reader)
 

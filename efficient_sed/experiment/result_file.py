@@ -23,7 +23,7 @@ TEXTS = (
     "model", "backbone", "head", "signature", "data.name", "data.manifest_hash", "training.device",
     "environment.commit", "environment.created", TORCH,
 )  # fmt: skip
-OPTIONAL_TEXTS = ("complexity.macs_note", "environment.device")
+OPTIONAL_TEXTS = ("complexity.macs_note", "complexity.energy_method", "training.energy_method", "environment.device")
 POSITIVE = ("complexity.params", "complexity.macs", "complexity.seconds")
 SPEED = "complexity.throughput"
 """Null in a run whose speed could not be measured; else these are there, too:"""
@@ -41,7 +41,8 @@ COUNTS = (
     "complexity.macs_by_part.frontend",
 )
 OPTIONAL = (
-    "metrics.variant.median_frames", "complexity.peak_memory_mb", "complexity.macs_deepspeed",
+    "metrics.variant.median_frames", "training.energy_kwh", "complexity.energy_j_per_clip",
+    "complexity.peak_memory_mb", "complexity.macs_deepspeed",
     "complexity.macs_published",
     "complexity.macs_by_part.backbone", "complexity.macs_by_part.sequence", "complexity.macs_by_part.classifier",
 )  # fmt: skip

@@ -15,10 +15,12 @@ from efficient_sed.data.subsets import check_subsets
 from efficient_sed.errors import CheckpointError
 from efficient_sed.experiment.checks import check_events, check_lengths, warn_of_mistakes
 from efficient_sed.experiment.compose import to_yaml
+from efficient_sed.experiment.energy import energy_weighted
 from efficient_sed.experiment.extend import with_initial_classes
 from efficient_sed.experiment.facts import describe_measuring, describe_run, save_run_model
 from efficient_sed.experiment.folders import CONFIG_FILE, MANIFEST_FILE, locked_folder, run_folder, unwritable
 from efficient_sed.experiment.measure import (
+    SCORED_PARTS,
     benchmark_again,
     count_costs,
     evaluate_again,
@@ -30,6 +32,7 @@ from efficient_sed.experiment.measure import (
 from efficient_sed.experiment.plan import announce
 from efficient_sed.experiment.result_file import read_result, write_result
 from efficient_sed.experiment.score import score_part
+from efficient_sed.experiment.scorer import open_scorer
 from efficient_sed.files.atomic import write_atomically
 from efficient_sed.machine.environment import one_line
 from efficient_sed.metrics.contracts import chosen_metrics
@@ -89,8 +92,10 @@ def _run(config: RunConfig, splits: Splits, folder: Path, *, show_progress: bool
     costs = count_costs(model, config.benchmark)  # a part without a formula must fail now, not after the training
     model, training = fit(config, splits, folder, show_progress=show_progress)
     _draw_curves(folder)
-    tuning = tune_run(model, splits, config)
-    metrics = score_part(model, splits, config, "test", folder)
+    scorer = open_scorer(model, splits, config, *SCORED_PARTS)
+    tuning = tune_run(model, splits, config, scorer)
+    metrics = score_part(model, splits, config, "test", folder, scorer=scorer)
+    metrics |= energy_weighted(metrics, "training", training.get("energy_kwh"), config.evaluation.baseline_training_kwh)
     facts = describe_run(config, splits, training, next(model.parameters()).device)
     result = {
         **facts,

@@ -10,9 +10,8 @@ from efficient_sed.config.run import RunConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.score import load_scored, num_workers, own_data, windows_of
+from efficient_sed.experiment.scorer import Scorer, engine_of, open_scorer
 from efficient_sed.inference.evaluate import evaluated, score_clips
-from efficient_sed.inference.exported_model import ExportedModel
-from efficient_sed.models.sed import SedModel
 from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.tuning.tables import check_candidates
 from efficient_sed.tuning.tune import tune
@@ -26,12 +25,12 @@ def why_not_tuned(splits: Splits, part: str) -> str | None:
 
 
 def tune_part(
-    model: SedModel | ExportedModel, splits: Splits, config: RunConfig, part: str = "validation"
+    model: Scorer, splits: Splits, config: RunConfig, part: str = "validation"
 ) -> tuple[Postprocessing, dict[str, Any]]:
     """Choose post-processing for all classes of a model.
 
     Args:
-        model: With the classes of the data.
+        model: What computes the scores, with the classes of the data.
         splits: The data.
         config: Candidates, and how clips are scored.
         part: "train" or "validation"; never the one that a result is taken of.
@@ -58,14 +57,15 @@ def tune_part(
     facts = {"data": config.data.name, "part": part, "manifest_hash": splits.manifest_hash, "clips": len(clips.clips)}
     whole = found.spread(columns, len(splits.classes))
     whole = dataclasses.replace(whole, notes={**whole.notes, **facts})
+    facts["engine"] = engine_of(model)
     return whole, {**found.report, **facts, "postprocessing": whole.to_dict()}
 
 
 def tune_checkpoint(
-    name: str, config: RunConfig, part: str, typed: Set[str], engine: str | None = None
-) -> tuple[SedModel | ExportedModel, Postprocessing, dict[str, Any]]:
+    name: str, config: RunConfig, part: str, typed: Set[str]
+) -> tuple[Scorer, Postprocessing, dict[str, Any]]:
     """The same for trained weights or an exported model; arguments and errors as for `score_checkpoint`."""
     check_candidates(config.evaluation)
-    model = load_scored(name, config, engine)
+    model = load_scored(name, config)
     config, splits = own_data(model, name, config, part, typed)
-    return model, *tune_part(model, splits, config, part)
+    return model, *tune_part(open_scorer(model, splits, config, part), splits, config, part)

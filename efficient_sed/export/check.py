@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,7 +11,6 @@ from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
 from efficient_sed.inference.self_test import SelfTest, create_self_test, create_sound
 from efficient_sed.models.sed import SedModel
-from efficient_sed.registry import ENGINES
 
 BATCHES = (1, 3)
 FEW_FRAMES = 8
@@ -85,10 +81,7 @@ def create_reference(model: SedModel, header: Header) -> SelfTest:
 
 def run_self_test(content: bytes, engine: str) -> float:
     """The difference of an engine in the self-test of a file's content, whatever it may be."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model{ENGINES.get(engine).suffix}"
-        path.write_bytes(content)
-        return ExportedModel(path, 1, engine, is_tested=False).self_test_difference
+    return ExportedModel(content, 1, engine, is_tested=False).self_test_difference
 
 
 def largest_difference(model: SedModel, header: Header, content: bytes, engine: str) -> float:

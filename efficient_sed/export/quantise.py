@@ -1,6 +1,6 @@
 """ONNX models in fewer bits: int8 calibrated on the user's sounds, int8 of the head's matrices, float16 on disk.
 
-None of them promises a score: `efficient_sed.export.precisions` keeps each together with what it scores and costs.
+None of them promises a score: `efficient_sed.experiment.precisions` keeps each together with what it scores and costs.
 
 Weights use 7 of their 8 bits. x86 without VNNI (AVX2, the first AVX-512) adds the products of two unsigned activations
 and two signed weights in 16 bits, which saturate at 32767: 255 * 127 * 2 would, 255 * 64 * 2 does not, so a file gives
@@ -19,6 +19,9 @@ from typing import Any
 import numpy as np
 
 from efficient_sed.errors import ConfigError
+from efficient_sed.export.half import store_half
+from efficient_sed.export.hard_swish import use_integer_kernels
+from efficient_sed.export.quantise_openvino import NO_CLIPS, quantise_for_openvino
 from efficient_sed.export.recipes import HALF, RECIPES, Recipe
 from efficient_sed.inference.header import EXACT
 
@@ -31,7 +34,6 @@ NO_MATRIX = (
     "no matrix of the sequence head becomes int8: recurrent layers and convolutions stay in float32; "
     "leave int8-head and int8-all out"
 )
-LEAST_VALUES = 256  # of a tensor that is worth storing as float16
 
 
 def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], input_name: str) -> bytes:
@@ -52,8 +54,10 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
     if precision == EXACT:
         return data
     if precision == HALF:
-        return _with_half_weights(data)
+        return store_half(data)
     recipe = RECIPES[precision]
+    if recipe.is_by_nncf:
+        return quantise_for_openvino(data, calibration, input_name)
     with tempfile.TemporaryDirectory() as name, _quiet():
         path = Path(name) / "model.onnx"
         path.write_bytes(data)
@@ -80,12 +84,13 @@ def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndar
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(recipe.static),
         nodes_to_exclude=[node.name for node in _nodes(prepared) if not node.name.startswith(BACKBONE)],
-        per_channel=recipe.per_channel,
+        per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         reduce_range=True,
         calibrate_method=CalibrationMethod.MinMax,
     )
+    path.write_bytes(use_integer_kernels(path.read_bytes()))
 
 
 def _quantise_head(path: Path, recipe: Recipe) -> None:
@@ -140,35 +145,10 @@ class _Reader:
         clip = next(self._clips, None)
         if clip is None:
             if self._count == 0:
-                raise ConfigError("int8 needs clips to calibrate with, and the data have none that can be read")
+                raise ConfigError(NO_CLIPS)
             return None
         self._count += 1
         return {self._input_name: clip}
-
-
-def _with_half_weights(data: bytes) -> bytes:
-    """Store large weights as float16 behind a cast, which run times carry out once when they load the file.
-
-    Weights beyond the range of float16 stay, and constants do: the front end's sines and cosines need all their digits
-    for the quiet bands.
-    """
-    import onnx
-
-    model = onnx.load_from_string(data)
-    casts = []
-    for weight in model.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < LEAST_VALUES:
-            continue
-        values = onnx.numpy_helper.to_array(weight)
-        if np.abs(values).max() > np.finfo(np.float16).max:
-            continue
-        name = weight.name
-        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return bytes(model.SerializeToString())
 
 
 @contextlib.contextmanager

@@ -99,9 +99,20 @@ def create_target(name: str, runtime: Path | None = None) -> ExportTarget:
 
 
 def build_file(
-    model: SedModel, model_name: str, target: ExportTarget, input_kind: InputKind | None = None
+    model: SedModel,
+    model_name: str,
+    target: ExportTarget,
+    input_kind: InputKind | None = None,
+    engine: str | None = None,
 ) -> tuple[Header, bytes, float]:
     """Build and check what `export_model` would write.
+
+    Args:
+        model: As for `export_model`, as the next ones.
+        model_name: Of the metadata.
+        target: The format.
+        input_kind: What the file takes.
+        engine: What checks it; default None, the target's first engine.
 
     Returns:
         The file's header and content, and the largest difference from PyTorch's scores.
@@ -117,7 +128,7 @@ def build_file(
     header = _header(model, model_name, target, input_kind)
     content = target.write(model, header)
     try:
-        difference = largest_difference(model, header, content, target.engines()[0])
+        difference = largest_difference(model, header, content, engine or target.engines()[0])
     except CheckpointError as error:
         reason = str(error).splitlines()[0]
         where = "another length or batch" if header.fixed_samples is None else header.takes

@@ -20,24 +20,29 @@ class ComplexityMetric(NamedTuple):
 
     label: str
     is_lower_better: bool
-    path: tuple[str, ...] = ()
-    """Where a result's "complexity" holds it; empty for what only papers tell."""
+    path: str = ""
+    """Dotted key of a result that holds it; empty for what only papers tell."""
+    power: int = 0
+    """1 for what grows with the length of the sound, -1 for what falls: it refers to ten seconds."""
+    is_of_machine: bool = False
+    """Whether it compares on one device, at one precision and batch alone."""
 
 
 COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
-    "params": ComplexityMetric("parameters", True, ("params",)),
-    "macs": ComplexityMetric("MACs per 10 s", True, ("macs",)),
-    "macs_published": ComplexityMetric("MACs as published", True, ("macs_published",)),
-    "macs_deepspeed": ComplexityMetric("MACs as DeepSpeed counts them", True, ("macs_deepspeed",)),
-    "macs_backbone": ComplexityMetric("MACs of the backbone", True, ("macs_by_part", "backbone")),
-    "macs_sequence": ComplexityMetric("MACs of the sequence head", True, ("macs_by_part", "sequence")),
-    "macs_classifier": ComplexityMetric("MACs of the classifier", True, ("macs_by_part", "classifier")),
-    "throughput_clips_s": ComplexityMetric("10 s clips/s", False, ("throughput", "clips_per_s")),
-    "latency_ms": ComplexityMetric("latency of one clip in ms", True, ("latency", "ms")),
-    "peak_memory_mb": ComplexityMetric("peak memory in MB", True, ("peak_memory_mb",)),
+    "params": ComplexityMetric("parameters", True, "complexity.params"),
+    "macs": ComplexityMetric("MACs per 10 s", True, "complexity.macs", 1),
+    "macs_published": ComplexityMetric("MACs as published", True, "complexity.macs_published", 1),
+    "macs_deepspeed": ComplexityMetric("MACs as DeepSpeed counts them", True, "complexity.macs_deepspeed", 1),
+    "macs_backbone": ComplexityMetric("MACs of the backbone", True, "complexity.macs_by_part.backbone", 1),
+    "macs_sequence": ComplexityMetric("MACs of the sequence head", True, "complexity.macs_by_part.sequence", 1),
+    "macs_classifier": ComplexityMetric("MACs of the classifier", True, "complexity.macs_by_part.classifier", 1),
+    "throughput_clips_s": ComplexityMetric("10 s clips/s", False, "complexity.throughput.clips_per_s", -1, True),
+    "latency_ms": ComplexityMetric("latency of one clip in ms", True, "complexity.latency.ms"),
+    "peak_memory_mb": ComplexityMetric("peak memory in MB", True, "complexity.peak_memory_mb"),
+    "energy_j_per_clip": ComplexityMetric("energy in J per 10 s", True, "complexity.energy_j_per_clip", 1, True),
     "epoch_s": ComplexityMetric("seconds of training an epoch", True),
     "training_h": ComplexityMetric("hours of training", True),
-    "training_kwh": ComplexityMetric("kWh of training", True),
+    "training_kwh": ComplexityMetric("kWh of training", True, "training.energy_kwh"),
 }
 
 
@@ -57,23 +62,23 @@ def rounded(value: float) -> float:
 def complexity_values(group: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent.
 
-    MACs and throughput are those of ten seconds of sound, for which a model of five-second clips needs two passes.
+    MACs, throughput and energy are those of ten seconds of sound, for which a model of five-second clips needs two
+    passes.
     """
     costs = {}
     passes = AXIS_SECONDS / float(group[0]["complexity"]["seconds"])
     for key, metric in COMPLEXITY_METRICS.items():
-        scale = passes if key.startswith("macs") else 1 / passes if key == "throughput_clips_s" else 1.0
         values = [
-            scale * value for result in group if (value := _value_at(result["complexity"], metric.path)) is not None
+            passes**metric.power * value for result in group if (value := _value_at(result, metric.path)) is not None
         ]
         if values:
             costs[key] = rounded(statistics.median(values))
     return {key: value for key, value in costs.items() if value}  # a part that is not there costs 0
 
 
-def _value_at(complexity: Mapping[str, Any], path: Sequence[str]) -> float | None:
-    value: Any = complexity if path else None
-    for key in path:
+def _value_at(result: Mapping[str, Any], path: str) -> float | None:
+    value: Any = result
+    for key in path.split("."):
         value = (value or {}).get(key)
     return None if value is None else float(value)
 

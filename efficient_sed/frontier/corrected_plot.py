@@ -40,15 +40,17 @@ def draw_corrected(points: Sequence[Point], output: Path) -> list[Path]:
     On the left by MACs as published, on the right as we count them, with arrows from there to here.
 
     Args:
-        points: Of `read_published`; those with extra training data are left out, and counted below.
+        points: Of `read_published`; those without both counts are left out, and those with extra training data, which
+            are counted below.
         output: File, with or without ending, or an existing folder.
 
     Raises:
         DataError: If a file cannot be written.
         MissingDependencyError: If matplotlib is not installed.
     """
-    shown = [replace(point, label=point.model) for point in points if not point.has_extra_training_data]
-    return save_figure(partial(_draw, points=shown, num_apart=len(points) - len(shown)), (10.6, 5.2), DPI, output)
+    both = [replace(point, label=point.model) for point in points if TITLES.keys() <= point.complexity.keys()]
+    shown = [point for point in both if not point.has_extra_training_data]
+    return save_figure(partial(_draw, points=shown, num_apart=len(both) - len(shown)), (10.6, 5.2), DPI, output)
 
 
 def _draw(figure: Figure, renderer: Any, points: Sequence[Point], num_apart: int) -> None:

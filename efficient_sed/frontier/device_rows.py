@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from efficient_sed.benchmark.clock import MEASURED
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.result_file import check_result, exact_variant, main_score
 from efficient_sed.files.json import parse_json
 from efficient_sed.inference.header import EXACT
 
 logger = logging.getLogger(__name__)
-MEASURED = ("throughput", "latency", "peak_memory_mb", "peak_memory_of", "repeats")
 OF_CLIP = ("seconds", "macs", "macs_by_part")
 HOW_TO_MEASURE = "efficient-sed benchmark MODEL.onnx --json > FILE"
 

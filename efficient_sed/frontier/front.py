@@ -37,11 +37,11 @@ def pareto_front(points: Iterable[Point], x: str) -> list[Point]:
 
 
 def comparable_sets(points: Iterable[Point], x: str) -> list[list[Point]]:
-    """Points that share a front: their scores compare, and where `x` is a speed it was measured alike."""
+    """Points that share a front: their scores compare, and where `x` is of a machine it was measured alike."""
     sets: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         sets.setdefault(
-            (repr(sorted(point.conditions.items())), point.speed if x == "throughput_clips_s" else ""), []
+            (repr(sorted(point.conditions.items())), point.speed if COMPLEXITY_METRICS[x].is_of_machine else ""), []
         ).append(point)
     return list(sets.values())
 

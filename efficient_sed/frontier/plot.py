@@ -32,13 +32,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS, GREY = "os^DvPX*<>", "#9A9A9A"
-TITLES = {"params": "Parameters", "macs": "Multiply-accumulates", "throughput_clips_s": "Throughput"}
+TITLES = {
+    "params": "Parameters", "macs": "Multiply-accumulates", "throughput_clips_s": "Throughput",
+    "energy_j_per_clip": "Energy", "training_kwh": "Energy of training",
+}  # fmt: skip
 
 
 def draw_frontier(
-    points: Sequence[Point], published: Sequence[Point], output: Path, *, allow_mixed: bool = False
+    points: Sequence[Point],
+    published: Sequence[Point],
+    output: Path,
+    *,
+    allow_mixed: bool = False,
+    costs: Sequence[str] = PANELS,
 ) -> list[Path]:
-    """Write the frontier as PNG and SVG, one panel per complexity metric, error bars where seeds were repeated.
+    """Write the frontier as PNG and SVG, one panel per cost, error bars where seeds were repeated.
 
     Published points of another data set than ours have a score axis of their own, on the right.
 
@@ -47,6 +55,7 @@ def draw_frontier(
         published: Models of papers.
         output: File, with or without ending, or an existing folder.
         allow_mixed: Draw runs on different data or metric variants together, and say so below.
+        costs: Keys of `COMPLEXITY_METRICS`, one for each panel.
 
     Returns:
         The files written.
@@ -61,19 +70,26 @@ def draw_frontier(
         check_comparable(points)
     note = find_mismatch(points) or ""
     return save_figure(
-        lambda figure, renderer: _draw(figure, renderer, points, published, note), (17, 7.8), DPI, output
+        lambda figure, renderer: _draw(figure, renderer, points, published, note, costs), (17, 7.8), DPI, output
     )
 
 
-def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Sequence[Point], note: str) -> None:
+def _draw(
+    figure: Figure,
+    renderer: Any,
+    ours: Sequence[Point],
+    published: Sequence[Point],
+    note: str,
+    costs: Sequence[str],
+) -> None:
     names = sorted({point.conditions["data"] for point in ours}) or [PUBLISHED_DATA]
     is_shared = names == [PUBLISHED_DATA] or not published
     colours = {family: COLOURS.get(family, OTHER_COLOUR) for family in sorted({point.family for point in ours})}
     markers = dict(zip(sorted({point.backbone for point in ours}), cycle(MARKERS), strict=False))
     has_front = False
     margins = {"left": 0.05, "right": 0.95, "top": 0.88, "bottom": 0.19, "wspace": 0.06}
-    panels = figure.subplots(1, len(PANELS), sharey=True, gridspec_kw=margins)
-    for ax, x in zip(panels, PANELS, strict=True):
+    panels = figure.subplots(1, len(costs), sharey=True, gridspec_kw=margins, squeeze=False)[0]
+    for ax, x in zip(panels, costs, strict=True):
         own, other = ([point for point in group if x in point.complexity] for group in (ours, published))
         behind = ax if is_shared else ax.twinx()
         ax.set_zorder(2 if is_shared else behind.get_zorder() + 1)
@@ -123,17 +139,17 @@ def _draw(figure: Figure, renderer: Any, ours: Sequence[Point], published: Seque
 def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: Sequence[str]) -> None:
     metric = COMPLEXITY_METRICS[x]
     lines = ["classifier included; published: 447 classes"] if x == "params" and has_published else []
-    if x == "throughput_clips_s":
+    if metric.is_of_machine:
         several = f"{len(speeds)} different devices or precisions, each with a front of its own"
         lines = [f"ours: {speeds[0] if len(speeds) == 1 else several}"] if speeds else []
-        lines += [f"published: {PUBLISHED_SPEED}"] * has_published
+        lines += [f"published: {PUBLISHED_SPEED}"] * (has_published and x == "throughput_clips_s")
     elif x == "macs" and has_published:
         lines = ["published MACs counted anew: the paper has BiGRU as zero and TCN twice"]
-    if x != "params" and (others := sorted({point.clip_seconds for point in own} - {AXIS_SECONDS})):
+    if metric.power and (others := sorted({point.clip_seconds for point in own} - {AXIS_SECONDS})):
         lengths = " and ".join(f"{seconds:g}" for seconds in others)
         lines.append(f"clips of {lengths} s: as many as {AXIS_SECONDS:g} s of sound take")
     ax.set_xlabel(f"{metric.label} ({'lower' if metric.is_lower_better else 'higher'} is better)")
-    ax.set_title(TITLES[x], loc="left", fontsize=12, fontweight="bold", pad=42)
+    ax.set_title(TITLES.get(x, metric.label), loc="left", fontsize=12, fontweight="bold", pad=42)
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 74))
     ax.annotate(
         text,

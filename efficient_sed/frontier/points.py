@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.errors import DataError, nearest
+from efficient_sed.errors import ConfigError, DataError, nearest
 from efficient_sed.experiment.repeats import group_repeats, mean_and_sd
 from efficient_sed.experiment.result_file import is_number, main_score
-from efficient_sed.frontier.axes import AXIS_SECONDS, complexity_values, rounded, speed_conditions
-from efficient_sed.frontier.published import read_published_models
+from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, complexity_values, rounded, speed_conditions
+from efficient_sed.frontier.published import AUDIOSET_STRONG, read_published_models
 
 PUBLISHED_DATA, PUBLISHED_SPEED = "audioset_strong", "RTX 3090, fp16"
 
@@ -63,6 +63,21 @@ def run_points(results: Sequence[tuple[Path, Mapping[str, Any]]], score: str | N
     groups = group_repeats([result for _, result in results])
     points = [_point(group, origins[id(group[0])], score) for group in groups]
     return [replace(point, label=label) for point, label in zip(points, distinct_labels(groups), strict=True)]
+
+
+def check_costs(points: Sequence[Point], costs: Sequence[str]) -> None:
+    """Check that there is something to draw for each cost.
+
+    Raises:
+        ConfigError: If there is no such cost; the message gives the nearest one and the list.
+        DataError: If no point has it; the message lists those that there are.
+    """
+    for cost in costs:
+        if cost not in COMPLEXITY_METRICS:
+            raise ConfigError(f"unknown cost {cost!r}; {nearest(cost, COMPLEXITY_METRICS)}")
+        if points and not any(cost in point.complexity for point in points):
+            known = {key for point in points for key in point.complexity}
+            raise DataError(f"no run has the cost {cost!r}, which was not measured; {nearest(cost, known)}")
 
 
 def distinct_labels(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
@@ -124,12 +139,13 @@ def score_conditions(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_published() -> list[Point]:
-    """Models of EfficientSED on AudioSet Strong: scores as published, MACs counted anew beside the published ones."""
+    """Published models on AudioSet Strong: scores as published, MACs by our count beside the published ones."""
     conditions = {"data": PUBLISHED_DATA}
     return [
         Point(
             row.model, row.backbone, row.family, row.scores["psds1_macro"], row.complexity, row.label,
             row.score_source, conditions, row.speed, has_extra_training_data=row.has_extra_training_data,
         )
-        for row in read_published_models("efficientsed_audioset_strong")
+        for row in read_published_models()
+        if row.data == AUDIOSET_STRONG
     ]  # fmt: skip

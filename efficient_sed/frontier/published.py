@@ -1,4 +1,4 @@
-"""The result tables of five papers and of the baselines of DCASE Task 4, as shipped in `benchmarks/published`.
+"""The result tables of papers and challenges, as shipped in `benchmarks/published`.
 
 EfficientSED's MACs are counted anew: Morocutti et al. 2025 took DeepSpeed's profiler, which adds none for nn.GRU and at
 that time took a TCN's convolutions twice. `benchmarks/results/efficientsed_macs.csv` holds both counts; `macs` is ours,
@@ -16,6 +16,7 @@ from typing import NamedTuple
 from efficient_sed.errors import DataError
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.metrics.contracts import Score
+from efficient_sed.models.weights.cards import list_cards
 
 PUBLISHED_SCORES = (
     Score("f1_micro", "F1 micro", "F1, micro", most=1.0),
@@ -23,6 +24,7 @@ PUBLISHED_SCORES = (
 )
 """Scores that no metric of ours computes."""
 CORRECTIONS = "efficientsed_macs.csv"
+AUDIOSET_STRONG = "AudioSet Strong"
 Row = Mapping[str, str]
 
 
@@ -104,7 +106,7 @@ def _read_efficientsed(row: Row) -> PublishedModel:
         if corrected.get(key)
     }
     return PublishedModel(
-        "efficientsed_audioset_strong", model, row["backbone"], row["head"], "AudioSet Strong",
+        "efficientsed_audioset_strong", model, row["backbone"], row["head"], AUDIOSET_STRONG,
         row["checkpoint"] or model, _numbers(row, {"psds1_macro": ("psds1", 0.01)}), {},
         _numbers(row, columns) | ours, "RTX 3090, fp16", row["psds1_source"], corrected.get("note") or "",
         row["checkpoint"] not in {"", f"{model}_strong"},
@@ -185,6 +187,34 @@ def _read_dcase(row: Row) -> PublishedModel:
     )  # fmt: skip
 
 
+def _read_pretrained_sed(row: Row) -> PublishedModel:
+    card = list_cards()[row["checkpoint"]]
+    return PublishedModel(
+        "pretrained_sed", card.architecture, card.architecture, "PretrainedSED", AUDIOSET_STRONG, card.name,
+        _numbers(row, {"psds1_macro": ("psds1_percent", 0.01)}), {},
+        {"params": float(card.params), "macs": float(card.macs)},
+        note="parameters and MACs by our count",
+    )  # fmt: skip
+
+
+def _read_tagging(row: Row) -> PublishedModel:
+    costs = _numbers(row, {"params": ("params_m", 1e6), "macs_published": ("macs_g", 1e9)})
+    note = "; ".join(filter(None, (f"from {row['source']}", row["counted"] and f"MACs: {row['counted']}", row["note"])))
+    return PublishedModel(
+        "audioset_tagging", row["model"], row["model"], row["family"], "AudioSet tagging", row["label"],
+        _numbers(row, {"map": ("map_percent", 0.01)}), {}, costs, note=note,
+    )  # fmt: skip
+
+
+def _read_scenes(row: Row) -> PublishedModel:
+    costs = _numbers(row, {"params": ("params", 1.0), "macs_published": ("macs_m", 1e6)})
+    note = f"from {row['source']}; MACs of a clip of 1 s by NeSsi; trained on {row['training_share_percent']} %"
+    return PublishedModel(
+        "dcase_task1", row["model"], row["model"], "DCASE Task 1", f"TAU scenes, evaluation {row['year']}",
+        row["label"], _numbers(row, {"accuracy": ("accuracy_percent", 0.01)}), {}, costs, note=note,
+    )  # fmt: skip
+
+
 PAPERS: Mapping[str, Paper] = {
     "efficientsed_audioset_strong": Paper(
         "EfficientSED, Morocutti et al. 2025", "https://arxiv.org/abs/2503.11373", _read_efficientsed
@@ -201,4 +231,9 @@ PAPERS: Mapping[str, Paper] = {
     ),
     "dcase_task4": Paper("Baselines of DCASE Task 4", "https://github.com/DCASE-REPO/DESED_task", _read_dcase),
     "prinzivalle_2021": Paper("Prinzivalle 2021, project report", "", _read_prinzivalle),
+    "pretrained_sed": Paper(
+        "PretrainedSED, Schmid et al. 2025", "https://arxiv.org/abs/2409.09546", _read_pretrained_sed
+    ),
+    "audioset_tagging": Paper("Taggers of AudioSet, as their authors release them", "", _read_tagging),
+    "dcase_task1": Paper("Baselines and best systems of DCASE Task 1", "https://dcase.community", _read_scenes),
 }

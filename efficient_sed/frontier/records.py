@@ -8,9 +8,9 @@ from typing import Any
 
 from efficient_sed.experiment.repeats import mean_and_sd
 from efficient_sed.experiment.result_file import SCORED_FROM, is_number
-from efficient_sed.frontier.axes import AXIS_SECONDS, complexity_values, rounded, speed_conditions
+from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, complexity_values, rounded, speed_conditions
 from efficient_sed.frontier.points import score_conditions, score_interval
-from efficient_sed.frontier.published import PAPERS, PublishedModel
+from efficient_sed.frontier.published import AUDIOSET_STRONG, PAPERS, PublishedModel
 
 
 def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[str, Path]) -> dict[str, Any]:
@@ -52,11 +52,18 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
 def _own_costs(group: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Value of each cost, and what it was measured with."""
     measured, clips = speed_conditions(group), f"clips of {group[0]['complexity']['seconds']:g} s"
-    memory_of = (each["complexity"].get("peak_memory_of") for each in group)  # None for a run without a speed
+    memory_of, energy_by, training_by = (
+        next((each[part][key] for each in group if each[part].get(key)), "")  # nothing of a run without a speed
+        for part, key in (
+            ("complexity", "peak_memory_of"), ("complexity", "energy_method"), ("training", "energy_method"),
+        )
+    )  # fmt: skip
     conditions = {
         "throughput_clips_s": measured,
         "latency_ms": f"{measured.rsplit(', batch', 1)[0]}, {clips}",
-        "peak_memory_mb": f"{next(filter(None, memory_of), 'memory')}, {measured}, {clips}",
+        "peak_memory_mb": f"{memory_of or 'memory'}, {measured}, {clips}",
+        "energy_j_per_clip": f"{energy_by}, {measured}",
+        "training_kwh": f"{training_by}, {group[0]['training']['device']}",
     }
     return {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
 
@@ -150,7 +157,8 @@ def published_record(row: PublishedModel) -> dict[str, Any]:
         "family": row.family,
     }
     names |= {"source": paper.title, "runs": 1, "hasExtraTrainingData": row.has_extra_training_data}
-    conditions = {"data": row.data, "published by": paper.title}
+    by = "EfficientSED and PretrainedSED" if row.data == AUDIOSET_STRONG else paper.title  # those two score alike
+    conditions = {"data": row.data, "published by": by}
     return names | {
         "scores": scores,
         "costs": costs,
@@ -160,7 +168,7 @@ def published_record(row: PublishedModel) -> dict[str, Any]:
 
 
 def _clips(key: str) -> str:
-    return f"per {AXIS_SECONDS:g} s" if key.startswith("macs") else ""
+    return f"per {AXIS_SECONDS:g} s" if COMPLEXITY_METRICS[key].power > 0 else ""
 
 
 def plain(values: Mapping[str, Any], prefix: str = "") -> str:

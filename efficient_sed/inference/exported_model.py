@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from efficient_sed.audio.waveform_checks import check_waveform
 from efficient_sed.errors import CheckpointError, ShapeError
-from efficient_sed.inference.engines.contract import engines_for, open_engine
+from efficient_sed.inference.engines.contract import engines_for, open_engine, shown_name
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, read_header
 from efficient_sed.inference.self_test import SelfTest, create_sound
 from efficient_sed.postprocessing.carried import Postprocessing
@@ -24,7 +25,7 @@ class ExportedModel:
     sound, so the last frames of these passes differ. Scores of a clip shorter than that are those with the silence.
 
     Args:
-        path: The file.
+        model: The file, or its content.
         num_threads: Of the engine; default None, as many as the machine has cores.
         engine: Name in `ENGINES`; default None, the default one for the file's ending.
         is_tested: Whether the engine must pass the file's self-test, about a second of sound; else it is only measured.
@@ -37,14 +38,22 @@ class ExportedModel:
     """
 
     def __init__(
-        self, path: str | Path, num_threads: int | None = None, engine: str | None = None, *, is_tested: bool = True
+        self,
+        model: str | Path | bytes,
+        num_threads: int | None = None,
+        engine: str | None = None,
+        *,
+        is_tested: bool = True,
     ) -> None:
-        self.path = path = Path(path)
-        if not path.is_file():
-            raise CheckpointError(f"{path}: no such file")
-        self.session = open_engine(path, num_threads, engine)
+        model = model if isinstance(model, bytes) else Path(model)
+        self.path = shown_name(model)
+        if isinstance(model, Path) and not model.is_file():
+            raise CheckpointError(f"{self.path}: no such file")
+        self.session = open_engine(model, num_threads, engine)
         self.engine, self.can_fork = self.session.version, self.session.can_fork
-        self.header = read_header(path, self.session.metadata)
+        self.header = read_header(self.path, self.session.metadata)
+        self.spectrogram: Callable[[np.ndarray], np.ndarray] | None = self.header.spectrogram
+        """The front end, from (batch, samples) to (batch, 1, mel_bins, frames); None where the file has it."""
         self.classes = list(self.header.classes)
         self.grid = self.header.grid
         self.clip_seconds = self.header.clip_seconds
@@ -98,7 +107,7 @@ class ExportedModel:
         test = self.self_test
         difference = test.difference(*self.score(create_sound(test.samples)))
         if not difference <= self.allowed_difference:
-            others = [name for name in engines_for(self.path.suffix) if name != self.session.name]
+            others = [name for name in engines_for(self.session.suffix) if name != self.session.name]
             advice = f"give --engine {others[0]}" if others else f"install another version of {self.session.name}"
             raise CheckpointError(
                 f"{self.path}: {self.engine} gives wrong scores on this machine: in the self-test they differ from "
@@ -118,8 +127,7 @@ class ExportedModel:
         padding = 0 if self.header.fixed_samples is None else self.header.fixed_samples - waveform.shape[1]
         padded = np.pad(waveform.astype(np.float32), ((0, 0), (0, padding)))
         clips = np.split(padded, len(padded))  # at once they take a quarter longer on a CPU
-        spectrogram = self.header.spectrogram
-        inputs = clips if spectrogram is None else [spectrogram(clip) for clip in clips]
+        inputs = clips if self.spectrogram is None else [self.spectrogram(clip) for clip in clips]
         given = list(zip(*(self.session.run(outputs, {self.header.input: x}) for x in inputs), strict=True))
         scores = [np.concatenate(pieces) for pieces in given]
         num_frames = self.grid.num_frames(waveform.shape[1])

@@ -201,7 +201,7 @@ def _spectrogram(stored: Mapping[str, Any], hop_length: int) -> Spectrogram:
     return Spectrogram(steps, hop_length, first)
 
 
-def read_header(path: Path, metadata: Mapping[str, str]) -> Header:
+def read_header(path: Path | str, metadata: Mapping[str, str]) -> Header:
     """Read a file's metadata.
 
     Args:

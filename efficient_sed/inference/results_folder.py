@@ -17,6 +17,7 @@ from efficient_sed.files.atomic import write_atomically
 from efficient_sed.files.json import parse_json
 from efficient_sed.files.locks import locked
 from efficient_sed.inference.recordings import Recording
+from efficient_sed.models.weights.hub import local_file
 
 ADVICE = "give another folder as --output DIR, or --overwrite to make it anew"
 Settings = Mapping[str, Any]
@@ -134,7 +135,7 @@ def _stamp(recording: Path) -> str:
 
 def identify_model(model: str) -> str:
     """A model's name, or for a file its name with the first digits of its SHA-256."""
-    path = Path(model)
+    path = local_file(model)
     if not path.is_file():
         return model
     with path.open("rb") as file:

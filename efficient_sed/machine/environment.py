@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def describe_environment(device: str, packages: Sequence[str] = PACKAGES) -> dic
     """
     return {
         "commit": git_commit(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "versions": {"python": platform.python_version(), **{name: package_version(name) for name in packages}},
         "device": device,
         "platform": platform.platform(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -63,6 +64,12 @@ def choose_device(wanted: str, key: str) -> torch.device:
                 return torch.device(name)
         require(wanted == "auto", key, wanted, f"this machine has no GPU that torch can use; give {key}=cpu")
     return torch.device("cpu")
+
+
+def may_have_gpu() -> bool:
+    """Whether torch might find a GPU, told without importing it."""
+    drivers = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
+    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None or any(map(Path.exists, drivers))
 
 
 def device_name(device: torch.device) -> str:
@@ -114,7 +121,8 @@ def git_commit() -> str:
     return commit.strip() + ("+changes" if changes.strip() else "")
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Version of an installed package, which is not imported; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

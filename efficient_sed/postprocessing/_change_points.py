@@ -1,10 +1,10 @@
-"""Loops of change points, compiled by numba. Sums are whole numbers, so that equal scores give equal sums."""
+"""Loops of change points. Sums are whole numbers, so that equal scores give equal sums."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from efficient_sed.machine.compile import compiled
+from efficient_sed.machine.compile import CompiledLater
 
 SHIFT = 10
 PARTS = 1 << SHIFT  # in which a frame is cut: times are whole numbers of them
@@ -12,7 +12,7 @@ UNIT = 1 << 30  # in which a score is cut
 LEVEL_OFFSET = 1e-3  # added to scores before they are divided
 
 
-@compiled
+@CompiledLater
 def _area(total: np.ndarray, units: np.ndarray, time: int) -> int:
     """Sum of scores before a time."""
     frame = time >> SHIFT
@@ -20,7 +20,7 @@ def _area(total: np.ndarray, units: np.ndarray, time: int) -> int:
     return area
 
 
-@compiled
+@CompiledLater
 def cut_segments(scores: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Candidates, the stretches in which the step filter's output does not rise.
 
@@ -54,7 +54,7 @@ def cut_segments(scores: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np
     return bounds, times[:count], sums[:count], _levels(scores, bounds, times)
 
 
-@compiled
+@CompiledLater
 def _moments(num_frames: int, half: int) -> np.ndarray:
     """Times within the clip at which an end or the middle of the filter meets a frame's border; extremes lie there."""
     rest = half & (PARTS - 1)
@@ -68,7 +68,7 @@ def _moments(num_frames: int, half: int) -> np.ndarray:
     return moments
 
 
-@compiled
+@CompiledLater
 def _edges(total: np.ndarray, units: np.ndarray, moments: np.ndarray, half: int) -> np.ndarray:
     """Numbers of the moments at which a candidate begins and ends, in turn."""
     edges, count, has_risen = np.empty(len(moments) + 1, np.int64), 0, True
@@ -86,13 +86,13 @@ def _edges(total: np.ndarray, units: np.ndarray, moments: np.ndarray, half: int)
     return edges[: count + count % 2]
 
 
-@compiled
+@CompiledLater
 def _frame_behind(time: int) -> int:
     """The first frame that begins no earlier than a time."""
     return (time + PARTS - 1) >> SHIFT
 
 
-@compiled
+@CompiledLater
 def _levels(scores: np.ndarray, bounds: np.ndarray, times: np.ndarray) -> np.ndarray:
     levels = np.zeros((bounds[-1], 2))
     for column in range(len(scores)):
@@ -108,7 +108,7 @@ def _levels(scores: np.ndarray, bounds: np.ndarray, times: np.ndarray) -> np.nda
     return levels
 
 
-@compiled
+@CompiledLater
 def merge_segments(
     bounds: np.ndarray,
     times: np.ndarray,
@@ -146,13 +146,13 @@ def merge_segments(
     return boxes[:count], means[:count]
 
 
-@compiled
+@CompiledLater
 def _first_centre(time: int) -> int:
     """The first frame whose centre is not before a time."""
     return (time + PARTS // 2 - 1) >> SHIFT
 
 
-@compiled
+@CompiledLater
 def paint_boxes(boxes: np.ndarray, means: np.ndarray, curves: np.ndarray) -> None:
     """Write each box's mean into the frames whose centre it covers; `curves` (frames, classes) holds zeros."""
     for k in range(len(boxes)):

@@ -1,13 +1,13 @@
-"""Loops of hysteresis, shortest event and largest gap on the scores of one class, compiled by numba."""
+"""Loops of hysteresis, shortest event and largest gap on the scores of one class."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from efficient_sed.machine.compile import compiled
+from efficient_sed.machine.compile import CompiledLater
 
 
-@compiled
+@CompiledLater
 def apply_hysteresis(scores: np.ndarray, low: np.ndarray, gaps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The binary operations at all thresholds at once: reconstruction, flat closing, flat opening.
 
@@ -50,7 +50,7 @@ def apply_hysteresis(scores: np.ndarray, low: np.ndarray, gaps: np.ndarray, leng
     return results
 
 
-@compiled
+@CompiledLater
 def _sliding_max(values: np.ndarray, window: int) -> np.ndarray:
     """Largest value in each whole window (van Herk, 1992): maxima from the begin of blocks and from their end."""
     length = len(values)

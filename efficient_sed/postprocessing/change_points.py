@@ -14,11 +14,13 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from efficient_sed.machine.compile import is_worth_compiling
 from efficient_sed.postprocessing.contract import Method, Value
 from efficient_sed.postprocessing.stream import LIVE_CONTEXT_S
 from efficient_sed.registry import POSTPROCESSING
 
 STEPS_S, ABSOLUTE, RELATIVE = (0.48, 0.32, 0.64), (0.15, 0.2, 0.3), (1.5, 2.0, 3.0)  # the paper's grid
+PLAIN_S = 20e-6  # a score, where the loops are not compiled
 
 
 class Boxes(NamedTuple):
@@ -87,6 +89,7 @@ class ChangePoints(Method):
     def _segments(self, scores: np.ndarray, hop_s: float) -> tuple[Any, ...]:
         from efficient_sed.postprocessing._change_points import PARTS, cut_segments
 
+        is_worth_compiling(PLAIN_S * scores.size)
         halves = np.rint(self.by_class("step_s", scores.shape[1]) * (PARTS / 2 / hop_s)).astype(np.int64)
         segments: tuple[Any, ...] = cut_segments(np.ascontiguousarray(scores.T, dtype=np.float64), halves)
         return segments

@@ -8,10 +8,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from efficient_sed.machine.compile import is_worth_compiling
 from efficient_sed.postprocessing.contract import Method, Value
 from efficient_sed.postprocessing.events import compilable
 from efficient_sed.postprocessing.stream import LIVE_CONTEXT_S
 from efficient_sed.registry import POSTPROCESSING
+
+PLAIN_S = 5e-6  # a score, where the loops are not compiled
 
 
 @POSTPROCESSING.register("hysteresis")
@@ -41,6 +44,7 @@ class Hysteresis(Method):
         """As `Method.apply`; a frame of no event has 0."""
         from efficient_sed.postprocessing._hysteresis import apply_hysteresis
 
+        is_worth_compiling(PLAIN_S * scores.size)
         rows = compilable(scores.T)
         gaps, lengths = self._frames(scores.shape[1], hop_s)
         low = np.array(self.by_class("low", scores.shape[1]), rows.dtype)

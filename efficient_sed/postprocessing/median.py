@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from efficient_sed.config.data import MAX_MEDIAN_FRAMES
+from efficient_sed.machine.compile import is_worth_compiling
 from efficient_sed.postprocessing.contract import Method, Value
 from efficient_sed.postprocessing.events import compilable
 from efficient_sed.registry import POSTPROCESSING
@@ -16,6 +17,8 @@ WINDOWS_S = (
     0.04, 0.12, 0.2, 0.28, 0.36, 0.44, 0.52, 0.6, 0.68, 0.84, 1.0, 1.24, 1.48, 1.72, 2.04, 2.44, 2.92, 3.48, 4.2, 5.0,
 )  # fmt: skip
 """Candidates in seconds; a window has the nearest odd number of frames."""
+
+PLAIN_S = 10e-9  # a score of each window, by NumPy
 
 
 @POSTPROCESSING.register("median")
@@ -62,8 +65,11 @@ def smooth_scores(scores: np.ndarray, median_frames: int) -> np.ndarray:
     """
     if median_frames == 1:
         return scores
-    from efficient_sed.postprocessing._compiled import sliding_median
-
     half = median_frames // 2
     rows = np.pad(np.arange(len(scores)), (half, median_frames - 1 - half), mode="symmetric")
+    if not is_worth_compiling(PLAIN_S * scores.size * median_frames):
+        windows = np.lib.stride_tricks.sliding_window_view(scores[rows], median_frames, axis=0)
+        return np.ascontiguousarray(np.partition(windows, half, axis=-1)[..., half])
+    from efficient_sed.postprocessing._median import sliding_median
+
     return np.asarray(sliding_median(compilable(scores), rows, median_frames)).astype(scores.dtype, copy=False)

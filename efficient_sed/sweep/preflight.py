@@ -12,6 +12,7 @@ from efficient_sed.data.events import Splits
 from efficient_sed.data.stored_teacher import stored_teacher
 from efficient_sed.errors import require_package
 from efficient_sed.experiment.extend import with_initial_classes
+from efficient_sed.experiment.result_file import RESULT_FILE
 from efficient_sed.metrics.contracts import chosen_metrics
 from efficient_sed.metrics.psds.back_ends import require_back_end
 from efficient_sed.models.sed import ModelSpec, SedModel, frame_grid
@@ -22,7 +23,7 @@ from efficient_sed.tuning.tables import check_candidates
 
 
 def check_points(points: Sequence[GridPoint]) -> list[GridPoint]:
-    """Read (or make) each data set once, load all initial weights and the teachers, look for the packages.
+    """Read (or make) each data set once, load initial weights and teachers of unfinished runs, look for the packages.
 
     Returns:
         The points with the manifest hash of their data. Of several that are one training, because their data have
@@ -43,14 +44,16 @@ def check_points(points: Sequence[GridPoint]) -> list[GridPoint]:
     for backbone in dict.fromkeys(point.config.backbone for point in points):
         if backbone.init is not None:
             load_initial(backbone.build(), backbone)
-    hashes: dict[str, str] = {}
+    hashed: dict[int, GridPoint] = {}
     for key in dict.fromkeys(map(_data_key, points)):
-        same_data = [point for point in points if _data_key(point) == key]
-        splits = same_data[0].config.data.load()
-        _check_models(same_data, splits)
-        hashes[key] = splits.manifest_hash
-    hashed = [dataclasses.replace(point, manifest_hash=hashes[_data_key(point)]) for point in points]
-    return list({point.signature: point for point in reversed(hashed)}.values())[::-1]
+        same_data = {index: point for index, point in enumerate(points) if _data_key(point) == key}
+        splits = next(iter(same_data.values())).config.data.load()
+        found = {i: dataclasses.replace(point, manifest_hash=splits.manifest_hash) for i, point in same_data.items()}
+        if unfinished := [point for point in found.values() if not (point.folder / RESULT_FILE).is_file()]:
+            _check_models(unfinished, splits)
+        hashed |= found
+    in_order = [hashed[index] for index in range(len(points))]
+    return list({point.signature: point for point in reversed(in_order)}.values())[::-1]
 
 
 def _data_key(point: GridPoint) -> str:
@@ -85,7 +88,7 @@ def _check_models(points: Sequence[GridPoint], splits: Splits) -> None:
     for names, task, backbone in teachers:
         if names:
             ModelConfig(names, task).build(splits.classes, frame_grid(backbone))
-    starts = dict.fromkeys((point.config.backbone, point.config.seq, point.config.train.init_from) for point in points)
-    for backbone, head, name in starts:
-        if name is not None:
-            load_initial_model(SedModel(ModelSpec(backbone, head, splits.classes)), name)
+    starts = {_start_key(point): point.config for point in points if point.config.train.init_from is not None}
+    for config in starts.values():
+        spec = ModelSpec(config.backbone, config.seq, splits.classes, config.classifier.pooling)
+        load_initial_model(SedModel(spec), str(config.train.init_from))

@@ -27,6 +27,7 @@ class Augmented(NamedTuple):
         targets: Labels, shape (batch, classes, output frames).
         teacher: Stored teacher, of the same shape.
         teacher_mels: The same clips by each of the teachers' own front ends.
+        plain: `mel` without what changes a spectrum alone, for a mean teacher.
         rows: By the terms of the loss that they enter.
         annotated: Classes that count, shape (batch, classes); None for all.
     """
@@ -35,6 +36,7 @@ class Augmented(NamedTuple):
     targets: Tensor
     teacher: Tensor
     teacher_mels: list[Tensor]
+    plain: Tensor
     rows: KindRows
     annotated: Tensor | None
 
@@ -89,15 +91,16 @@ def augment_batch(
     if draws.mixup is not None:
         mels = [mix(mel, *draws.mixup) for mel in mels]
         targets, teacher = mix(targets, *draws.mixup), mix(teacher, *draws.mixup)
+    mels.insert(1, mels[0])
     mels[0] = _augment_spectrum(mels[0], draws)
     if draws.kept_frames is not None:
-        silences = [None, *(frontend(torch.zeros_like(waveform[:1])) for frontend in teacher_frontends)]
+        silences = [None, None, *(frontend(torch.zeros_like(waveform[:1])) for frontend in teacher_frontends)]
         mels = [
             mask_in_time(mel, draws.kept_frames, model.grid.stride, silence)
             for mel, silence in zip(mels, silences, strict=True)
         ]
         targets, teacher = mask_in_time(targets, draws.kept_frames), mask_in_time(teacher, draws.kept_frames)
-    return Augmented(mels[0], targets, teacher, mels[1:], draws.rows, batch.annotated)
+    return Augmented(mels[0], targets, teacher, mels[2:], mels[1], draws.rows, batch.annotated)
 
 
 def _augment_spectrum(mel: Tensor, draws: Draws) -> Tensor:

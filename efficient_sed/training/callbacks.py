@@ -114,8 +114,9 @@ class StopOnSignal(pl.Callback):
 class AveragedWeights(WeightAveraging):
     """Keeps a moving average of all weights, which is validated and saved as a checkpoint's weights.
 
-    The weights before averaging are saved beside them for a resume. Statistics of BatchNorm are averages already and
-    copied. Frozen weights stay exactly what they are.
+    The weights before averaging are saved beside them for a resume. Statistics of BatchNorm are averaged, too, or they
+    would not be those of the averaged weights; a mean teacher takes them in its own passes. Frozen weights stay exactly
+    what they are.
 
     Args:
         decay: Share that a step leaves of the average.
@@ -150,15 +151,19 @@ class AveragedWeights(WeightAveraging):
             return
         own: list[Tensor] = list(averaged.module.parameters())
         current: list[Tensor] = list(pl_module.parameters())
-        if self._latest_update_step == 0:
+        is_first, step = self._latest_update_step == 0, trainer.global_step
+        decay = min(self._decay, 1 - 1 / (step + 1)) if self._teaches else self._decay
+        if is_first:
             torch._foreach_copy_(own, current)
         else:
-            step = trainer.global_step
-            decay = min(self._decay, 1 - 1 / (step + 1)) if self._teaches else self._decay
             average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
             average(own, current, averaged.n_averaged)
-        for buffer, value in zip(averaged.module.buffers(), pl_module.buffers(), strict=True):
-            buffer.copy_(value)
+        if not self._teaches:
+            for buffer, value in zip(averaged.module.buffers(), pl_module.buffers(), strict=True):
+                if is_first or not buffer.is_floating_point():
+                    buffer.copy_(value)
+                else:
+                    buffer.lerp_(value, 1 - decay)
         averaged.n_averaged += 1
         self._latest_update_step = trainer.global_step
 

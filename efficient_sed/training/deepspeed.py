@@ -21,9 +21,10 @@ STATE_TENSORS = ("exp_avg", "exp_avg_sq")  # of Adam and AdamW
 
 
 class DeepSpeedStageTwo(DeepSpeedStrategy):
-    """Divides gradients and optimiser state among the processes (Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054).
+    """Divides gradients and optimiser state among the processes.
 
-    A checkpoint holds the whole state in the form of torch's optimisers.
+    Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054. A checkpoint holds the whole state in the form of torch's
+    optimisers.
     """
 
     def __init__(self) -> None:

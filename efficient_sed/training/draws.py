@@ -108,7 +108,8 @@ def draw_batch(
         mixes = [(group, draw_mixup(rng, len(group), alpha, share)) for group in members]
         draws = draws._replace(wave_mix=_join(size, mixes))
     if config.mel_jitter:
-        draws = draws._replace(mel_bank=jittered_mel_bank(torch.Generator().manual_seed(int(rng.integers(2**31)))))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        draws = draws._replace(mel_bank=jittered_mel_bank(generator, mel_bins))
     if config.time_roll_sigma > 0:
         draws = draws._replace(shifts=draw_time_shifts(rng, size, num_frames, config.time_roll_sigma))
     if mixups := _draw_mixups(members, rows, config, rng):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+from efficient_sed.config.training import Consistency
 
 
 def detection_loss(
@@ -19,6 +22,7 @@ def detection_loss(
     distilled: Tensor | None = None,
     annotated: Tensor | None = None,
     distilled_classes: Tensor | None = None,
+    active_weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Binary cross-entropy against labels and against a teacher's probabilities.
 
@@ -36,6 +40,7 @@ def detection_loss(
         distilled: Rows that the distillation term is taken over; default None, all.
         annotated: Classes that count, boolean, shape (batch, classes); default None, all.
         distilled_classes: Those that the distillation term is taken over, same shape; default None, `annotated`.
+        active_weights: Weight of a frame with each class in the supervised term, shape (classes, 1); default None, 1.
 
     Returns:
         "loss" to minimise and its parts "supervised" and "distillation", scalars.
@@ -47,13 +52,29 @@ def detection_loss(
     if not logits.shape == targets.shape == teacher.shape:
         shapes = {"student": logits.shape, "labels": targets.shape, "teacher": teacher.shape}
         raise ValueError(f"shapes differ: {', '.join(f'{name} {tuple(shape)}' for name, shape in shapes.items())}")
-    supervised = _mean_over(binary_cross_entropy_with_logits, logits, targets, labelled, annotated)
+    against_labels = partial(binary_cross_entropy_with_logits, pos_weight=active_weights)
+    supervised = _mean_over(against_labels, logits, targets, labelled, annotated)
     distillation = _mean_over(binary_cross_entropy_with_logits, logits, teacher, distilled, distilled_classes)
     return {
         "loss": (1 - weight) * supervised + weight * distillation,
         "supervised": supervised,
         "distillation": distillation,
     }
+
+
+def activity_weights(shares: Tensor, power: float) -> Tensor:
+    """Weight of a frame with each class, `(frames without / frames with it) ** power`; 1 for classes without any.
+
+    Imoto et al. 2021, "Impact of sound duration and inactive frames on sound event detection performance"
+    (https://arxiv.org/abs/2102.01927), show how short classes drown in the plain loss. Changed: a power of the ratio.
+
+    Args:
+        shares: Of frames in which a class is active, in [0, 1], shape (classes,).
+        power: 0 for no difference, 1 for as much weight on frames with a class as without.
+    """
+    has = (shares > 0) & (shares < 1)
+    ratio = torch.where(has, (1 - shares) / shares.clamp(min=torch.finfo(shares.dtype).tiny), 1.0)
+    return ratio**power
 
 
 def with_weak_labels(
@@ -106,20 +127,27 @@ def kept_classes(annotated: Tensor | None, num_kept: int, shape: torch.Size) -> 
 
 
 def consistency_loss(
-    scores: Sequence[Tensor], teacher: Sequence[Tensor], rows: Tensor, annotated: Tensor | None = None
+    scores: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+    rows: Tensor,
+    annotated: Tensor | None = None,
+    kind: Consistency = "mse",
 ) -> Tensor:
-    """Sum of the mean squared differences between scores of a student and of its mean teacher.
+    """Sum of the differences between scores of a student and of its mean teacher.
 
-    Tarvainen and Valpola 2017, "Mean teachers are better role models", in the form of the baselines of DCASE Task 4.
+    Tarvainen and Valpola 2017, "Mean teachers are better role models": the mean squared difference, in the form of the
+    baselines of DCASE Task 4, or the cross-entropy, whose gradient does not vanish where the student is sure.
 
     Args:
         scores: The student's in [0, 1], each of shape (batch, classes) or (batch, classes, frames).
         teacher: The mean teacher's, same shapes, without gradient.
         rows: Clips that it is taken over.
         annotated: As for `detection_loss`.
+        kind: "mse" or "bce".
     """
+    loss: Callable[..., Tensor] = binary_cross_entropy if kind == "bce" else mse_loss
     return torch.stack(
-        [_mean_over(mse_loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
+        [_mean_over(loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
     ).sum()
 
 

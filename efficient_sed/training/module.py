@@ -80,6 +80,9 @@ class SedModule(pl.LightningModule):
         self.unreadable: list[str] = []
         self.has_weak_labels = False
         """Whether a batch may hold weak clips; in all processes the same, which log the same losses."""
+        self.active_weights: Tensor | None
+        """Weight of a frame with each class, shape (classes, 1); None for 1."""
+        self.register_buffer("active_weights", None, persistent=False)
         self.averages: list[SedModule] = []
         """The moving average of this module where there is one, which `AveragedWeights` keeps; in a list so that it is
         no part of this module. During a validation the two have exchanged their weights."""
@@ -187,7 +190,7 @@ class SedModule(pl.LightningModule):
         return augment_batch(batch, self.model, augment, rng, frontends, has_teacher=has_teacher)
 
     def _losses(self, augmented: Augmented, output: SedOutput) -> dict[str, Tensor]:
-        mel, targets, teacher, teacher_mels, rows, annotated = augmented
+        mel, targets, teacher, teacher_mels, _, rows, annotated = augmented
         train, data = self.config.train, self.config.data
         weight = train.teacher_weight if self.teacher or data.pseudo_labels or data.clip_teacher else 0.0
         clip_teacher, distilled_classes = teacher.amax(-1), None
@@ -208,8 +211,9 @@ class SedModule(pl.LightningModule):
                 rows.labelled, rows.distilled_clips, annotated, distilled_classes,
             )  # fmt: skip
         losses = detection_loss(
-            output.frame_logits, targets, teacher, weight, rows.framewise, rows.distilled, annotated, distilled_classes
-        )
+            output.frame_logits, targets, teacher, weight, rows.framewise, rows.distilled, annotated,
+            distilled_classes, self.active_weights,
+        )  # fmt: skip
         if not self.has_weak_labels and not len(rows.weak):
             return losses
         return with_weak_labels(losses, output.clip_logits, targets.amax(-1), weight, rows.weak, annotated)
@@ -220,8 +224,10 @@ class SedModule(pl.LightningModule):
         """The losses with the mean teacher's term."""
         (average,), train = self.averages, self.config.train
         with torch.no_grad():
-            teacher = self._scores(average.model(augmented.mel))
-        consistency = consistency_loss(self._scores(output), teacher, augmented.rows.others, augmented.annotated)
+            teacher = self._scores(average.model(augmented.plain))
+        consistency = consistency_loss(
+            self._scores(output), teacher, augmented.rows.others, augmented.annotated, train.consistency
+        )
         epochs = train.ramp_up_epochs or max(1, train.epochs // 4)
         progress = (self.current_epoch + batch_index / max(1, self.trainer.num_training_batches)) / epochs
         weight = train.consistency_weight * ramp_up(progress)

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
+from efficient_sed.data.activity import active_shares
 from efficient_sed.data.datamodule import SedDataModule
 from efficient_sed.data.events import Splits
 from efficient_sed.errors import CheckpointError, DataError
@@ -28,6 +29,7 @@ from efficient_sed.training.callbacks import (
     StopOnSignal,
     TrainingBar,
 )
+from efficient_sed.training.energy import EnergyUse
 from efficient_sed.training.guards import (
     configure_logging,
     keyboard_interrupts,
@@ -36,6 +38,7 @@ from efficient_sed.training.guards import (
     without_warnings,
 )
 from efficient_sed.training.idle import IdleShare
+from efficient_sed.training.losses import activity_weights
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.progress import ProgressFile, ZeroScores
 from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, check_checkpoints, kept_checkpoint
@@ -88,14 +91,17 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
         module = SedModule(build_model(config, splits.classes), config)
     data = SedDataModule(config, splits, module.model.grid)
     module.has_weak_labels = any(group.kind == "weak" for group in data.training.groups)
+    if config.task == "detection" and config.train.activity_balance:
+        shares = torch.from_numpy(active_shares(data.splits.train, splits.classes, module.model.grid)).float()
+        module.active_weights = activity_weights(shares, config.train.activity_balance)[:, None]
     if config.data.num_workers is None:
         device = choose_device(config.train.accelerator, "train.accelerator")
         train, model = config.train, module.model
         frozen_stages = None if train.is_backbone_frozen else train.frozen_stages
         data.num_workers = choose_workers(data.training, model, device, train.devices, frozen_stages)
     check_checkpoints(run_folder)
-    best, timer, idle = _best_checkpoint(module, run_folder), EpochTimer(), IdleShare()
-    callbacks = [*_callbacks(module, run_folder, best, timer, show_progress=show_progress), idle]
+    best, timer, idle, energy = _best_checkpoint(module, run_folder), EpochTimer(), IdleShare(), EnergyUse()
+    callbacks = [*_callbacks(module, run_folder, best, timer, show_progress=show_progress), idle, energy]
     with without_warnings():
         trainer = build_trainer(config, run_folder, callbacks, show_progress=show_progress)
         _train(trainer, module, data, run_folder)
@@ -104,7 +110,7 @@ def fit(config: RunConfig, splits: Splits, run_folder: Path, *, show_progress: b
     _check_validated(run_folder, best)
     device = trainer.strategy.root_device  # after `fit`, Lightning has moved the module back to the CPU
     model = load_model(str(kept_checkpoint(config, run_folder))).to(device)
-    return model, _facts(module, data, trainer, best, timer) | {"idle_share": idle.idle_share}
+    return model, _facts(module, data, trainer, best, timer) | {"idle_share": idle.idle_share} | energy.facts()
 
 
 def _best_checkpoint(module: SedModule, run_folder: Path) -> MovableCheckpoint:

@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from adding import added
+from fake_meters import Powercap
 
+from efficient_sed.benchmark import exported
+from efficient_sed.benchmark.energy import rapl
 from efficient_sed.benchmark.exported import PASSES, benchmark_exported
+from efficient_sed.cli.exported_tables import exported_table
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.inference.header import Header
 from efficient_sed.inference.self_test import create_self_test
@@ -84,6 +88,21 @@ def test_engines_take_turns_and_a_score_belongs_to_its_engine(model: Path) -> No
     assert rounding["complexity"]["throughput"]["precision"] == "fp32 in rounding"
     assert (exact["score"]["metric"], rounding["score"]) == ("psds1_macro", None)
     assert exact["complexity"]["peak_memory_mb"] is rounding["complexity"]["peak_memory_mb"] is None
+
+
+def test_energy_is_measured_or_the_reason_stated(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    still = ENGINES.get("still")
+    run, powercap = still.run, Powercap(tmp_path, {"intel-rapl:0": "package-0"})
+    monkeypatch.setattr(exported, "BLOCK_S", 1e-3)
+    monkeypatch.setattr(still, "run", lambda *given: (powercap.use("intel-rapl:0", 0.25), run(*given))[1])
+    for folder, joules, method in ((tmp_path, 0.25, "RAPL, 1 package"), (tmp_path / "absent", None, None)):
+        monkeypatch.setattr(rapl, "POWERCAP", folder)
+        (record,) = benchmark_exported([model], passes=1)
+        costs = record["complexity"]
+        assert (costs["energy_j_per_clip"], costs["energy_method"]) == (joules and pytest.approx(joules), method)
+        shown = str(exported_table([record]).caption)
+        assert ("energy: RAPL, 1 package" in shown, "has no processor package" in shown) == (bool(joules), not joules)
+    assert "no processor package" in costs["speed_missing"]["energy_j_per_clip"]
 
 
 def test_what_cannot_be_measured(model: Path) -> None:

@@ -10,19 +10,20 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 import torch
 from fake_gpu import fake_gpu
+from fake_meters import fake_nvml
 
 import efficient_sed as es
 from efficient_sed.audio.frontends.mel import LogMel
 from efficient_sed.benchmark import _sensors, clock
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._sensors import Sensors
+from efficient_sed.benchmark.energy import rapl
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.speed import measure_speed
 from efficient_sed.config.augmentation import AugmentConfig
@@ -131,22 +132,6 @@ def test_a_run_on_mps_ends_with_a_result(
     )  # before and after each timed pass, of weights in half and of autocast
 
 
-def nvml(**changes: Any) -> SimpleNamespace:
-    used = iter(range(0, 10**6, 1500))
-    working = {
-        "NVML_CLOCK_SM": 1,
-        "NVML_CLOCK_MEM": 2,
-        "nvmlInit": lambda: None,
-        "nvmlSystemGetDriverVersion": lambda: "580.1",
-        "nvmlDeviceGetHandleByUUID": lambda uuid: uuid,
-    }
-    working |= {
-        "nvmlDeviceGetTotalEnergyConsumption": lambda _: next(used),
-        "nvmlDeviceGetClockInfo": lambda _, kind: 1000 * kind,
-    }
-    return SimpleNamespace(**working | changes)
-
-
 def fail(*_: Any) -> NoReturn:
     raise OSError("Driver/library\nversion mismatch")
 
@@ -154,20 +139,20 @@ def fail(*_: Any) -> NoReturn:
 @pytest.mark.parametrize(
     ("module", "missing"),
     [
-        (nvml(), {}),
-        (None, {"joules_per_clip": "pynvml", "sm_mhz": "pynvml", "memory_mhz": "pynvml"}),
+        (fake_nvml(), {}),
+        (None, dict.fromkeys(("energy_j_per_clip", "sm_mhz", "memory_mhz"), "nvidia-ml-py")),
         (
-            nvml(nvmlInit=fail),
-            dict.fromkeys(("joules_per_clip", "sm_mhz", "memory_mhz"), "OSError: Driver/library version mismatch"),
+            fake_nvml(nvmlInit=fail),
+            dict.fromkeys(("energy_j_per_clip", "sm_mhz", "memory_mhz"), "OSError: Driver/library version mismatch"),
         ),
         (
-            nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: 7),
-            {"joules_per_clip": "ValueError: the counter of energy did not move"},
+            fake_nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: 7),
+            {"energy_j_per_clip": "the counter of energy did not move"},
         ),
-        (nvml(nvmlDeviceGetClockInfo=lambda *_: "fast"), dict.fromkeys(("sm_mhz", "memory_mhz"), "ValueError")),
+        (fake_nvml(nvmlDeviceGetClockInfo=lambda *_: "fast"), dict.fromkeys(("sm_mhz", "memory_mhz"), "ValueError")),
         (
-            nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: float("nan")),
-            {"joules_per_clip": "ValueError: the reading was nan"},
+            fake_nvml(nvmlDeviceGetTotalEnergyConsumption=lambda _: float("nan")),
+            {"energy_j_per_clip": "ValueError: the reading was nan"},
         ),
     ],
     ids=["present", "absent", "raising", "frozen", "nonsense", "no number"],
@@ -182,14 +167,15 @@ def test_time_is_taken_whatever_nvml_says(
         times = throughput.time_modes({variant: lambda: None}, 3, sensors, 2, 1e-3)[variant]
         state = sensors.conditions()
     assert (len(times.latencies), len(times.paces)) == (3, 2)
-    found = {"joules_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
+    reasons = sensors.missing | ({"energy_j_per_clip": sensors.energy.reason} if sensors.energy.reason else {})
+    found = {"energy_j_per_clip": times.joules_per_pass, "sm_mhz": state["sm_mhz"], "memory_mhz": state["memory_mhz"]}
     assert {name for name, value in found.items() if value is None} == missing.keys()
-    assert all(reason in sensors.missing[name] for name, reason in missing.items())
+    assert all(reason in reasons[name] for name, reason in missing.items())
 
 
 @pytest.mark.usefixtures("quick")
 def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", nvml())
+    monkeypatch.setitem(sys.modules, "pynvml", fake_nvml())
     with fake_gpu("cuda") as device:
         model = es.create_model("fmn04", num_classes=2).requires_grad_(False).to(device)
         measured = measure_speed(model, SHORT)
@@ -198,7 +184,7 @@ def test_rows_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ("fused", "fp16", False),
         ("fused", "fp16", True),
     ]
-    assert all(0 < row["max_score_difference"] < 0.1 and row["joules_per_clip"] > 0 for row in rows)
+    assert all(0 < row["max_score_difference"] < 0.1 and row["energy_j_per_clip"] > 0 for row in rows)
     assert measured["throughput"]["clips_per_s"] == rows[0]["clips_per_s"] > 0
 
 
@@ -209,19 +195,19 @@ def test_a_reading_that_works_at_last_has_no_reason_to_be_missing() -> None:
 
 
 def test_no_reading_of_a_cpu_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("CPU_INFO", "GOVERNOR"):
-        monkeypatch.setattr(_sensors, name, tmp_path / "absent")
+    for module, name in ((_sensors, "CPU_INFO"), (_sensors, "GOVERNOR"), (rapl, "POWERCAP")):
+        monkeypatch.setattr(module, name, tmp_path / "absent")
     monkeypatch.delattr("os.getloadavg")
     monkeypatch.setattr("efficient_sed.machine.environment.cpu_name", fail)
     monkeypatch.setattr(_sensors, "peak_memory_mb", fail)
     model = es.create_model("fmn04", num_classes=2)
     measured = measure_speed(model, dataclasses.replace(SHORT, threads=1))
     assert measured["peak_memory_mb"] is None
-    assert measured["speed_missing"]["joules_per_clip"] == "only NVIDIA GPUs report energy"
+    assert "has no processor package" in measured["speed_missing"]["energy_j_per_clip"]
     assert (
         measured["speed_conditions"].items() >= {"threads": 1, "mhz": None, "governor": None, "load_1min": None}.items()
     )
-    assert measured["speed_missing"].keys() == {"mhz", "governor", "load_1min", "peak_memory_mb", "joules_per_clip"}
+    assert measured["speed_missing"].keys() == {"mhz", "governor", "load_1min", "peak_memory_mb", "energy_j_per_clip"}
     assert measured["throughput"]["device"] == "cpu of unknown name (OSError: Driver/library version mismatch)"
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from fake_meters import Powercap
 from rich.console import Console
 
 import efficient_sed as es
 from efficient_sed.benchmark import _modes
 from efficient_sed.benchmark import speed as throughput
 from efficient_sed.benchmark._processes import _serve, time_together
+from efficient_sed.benchmark.energy import rapl
 from efficient_sed.benchmark.speed import Speed, check_protocol, measure_speed
 from efficient_sed.cli.tables import speed_table
 from efficient_sed.config.benchmark import BenchmarkConfig
@@ -38,6 +40,21 @@ def model() -> SedModel:
     return es.create_model("fmn04+gru-16", num_classes=5).train()
 
 
+def test_energy_of_a_cpu(model: SedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By blocks of passes beside the timed ones; throughput stays that of single passes."""
+    powercap = Powercap(tmp_path, {"intel-rapl:0": "package-0"})
+    monkeypatch.setattr(rapl, "POWERCAP", tmp_path)
+    monkeypatch.setattr(throughput, "CPU_BLOCK_S", 1e-3)
+    hook = model.backbone.register_forward_pre_hook(lambda *_: powercap.use("intel-rapl:0", 0.5))
+    try:
+        measured = measure_speed(model, dataclasses.replace(SHORT, batches=(2,), modes=("eager",)))
+    finally:
+        hook.remove()
+    assert [row["energy_j_per_clip"] for row in measured["speeds"]] == pytest.approx([0.5, 0.25])
+    assert (measured["energy_j_per_clip"], measured["energy_method"]) == (pytest.approx(0.25), "RAPL, 1 package")
+    assert "energy_j_per_clip" not in measured["speed_missing"]
+
+
 def test_rows(model: SedModel) -> None:
     state = {key: value.clone() for key, value in model.state_dict().items()}
     measured = measure_speed(model, dataclasses.replace(SHORT, batches=(5,), precision=("fp32", "bf16"), with_mel=True))
@@ -53,7 +70,7 @@ def test_rows(model: SedModel) -> None:
     for row in rows:
         assert row.keys() == {field.name for field in dataclasses.fields(Speed)}
         assert row["micro_batch"] == (MICRO_BATCH if row["mode"] == "fused" else None)
-        assert (row["threads"], row["processes"], row["joules_per_clip"], row["autocast"]) == (
+        assert (row["threads"], row["processes"], row["energy_j_per_clip"], row["autocast"]) == (
             1,
             1,
             None,

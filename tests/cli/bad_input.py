@@ -120,8 +120,8 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("{d}/cut.safetensors {tiny}", "{d}/cut.safetensors: damaged or not a safetensors file"),
         ("{model} {tiny}", "model and data set have different class lists"),
         (
-            "fmn04_synthetic data=synthetic --engine openvino",
-            "--engine openvino runs exported models, and fmn04_synthetic is none",
+            "fmn04_synthetic data=synthetic --engine opnvino",
+            "--engine opnvino is not allowed: did you mean 'openvino'? allowed: auto, executorch, ",
         ),
         ("{model} {own} train.epochs=3", "train.epochs=3: evaluate takes the model as it is; allowed: "),
         ("{model} {own} --report a.htm", "--report a.htm is not allowed: a file that ends in .html"),
@@ -132,7 +132,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
     ],
     "benchmark": [
         ("fmn04_strnog", "no released weights are called 'fmn04_strnog'; the nearest: fmn04_strong"),
-        ("fmn04 fmn4", "'fmn4' is not a model name: unknown backbone 'fmn4'; did you mean 'fmn04'?"),
+        ("fmn04 fmn4", "'fmn4' is not a model name: unknown backbone 'fmn4'; did you mean 'fmn40'?"),
         ("fmn04+tf-250", "seq.hidden=250 is not allowed"),
         ("{d}/absent.pt", "{d}/absent.pt: no such checkpoint file"),
         ("{model} --batch 0", "--batch 0 is not allowed: 1 or more each"),
@@ -247,7 +247,8 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("- {d}/a.wav --model {model}", "- stands for one recording on the standard input; got 2 files"),
         ("{d}/a.wav --plot a.pdf --model {model}", "--plot a.pdf is not allowed: a file that ends in .png"),
         ("{d}/a.wav --plot a.png --model m.onnx", "--plot needs the spectrogram, which m.onnx does not give"),
-        ("{d}/a.wav --model {model} --engine openvino", "--engine openvino runs exported models, and {model} is none"),
+        ("{d}/a.wav --model {model} --engine openvino-bf16", "--engine openvino-bf16 is not allowed: it rounds scores"),
+        ("{d}/a.wav --model m.onnx --engine torch", "torch runs no exported models, and m.onnx is one; name another"),
         ("{d}/nothing --model {model}", "{d}/nothing: no audio in this folder; files that end in .wav, .wave, .bwf"),
         (
             "{d}/a.wav --format tsv --output {d}/a.wav --model {model}",
@@ -287,6 +288,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "npz for its scores",
         ),
         ("{d}/a.wav --truth {d}/test.tsv --model {model}", "--truth belongs to --report"),
+        ("{d}/a.wav --truth-format tsv --model {model}", "--truth-format belongs to --truth"),
         (
             "{d}/a.wav --report a.html --truth {d}/test.tsv --model {model}",
             "{d}/test.tsv: 'a.wav' is no recording in it; did you mean 'c.wav'? allowed: c.wav; if it has no events, "
@@ -384,7 +386,10 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("fmn04+tf* --composable --hidden 250", "seq.hidden=250 is not allowed"),
         ("fmn10 --half", "--name, --half and --force belong to: efficient-sed models convert"),
         ("convert", "models convert takes IN and OUT.safetensors, got neither"),
-        ("convert {model} --json x.safetensors", "models convert takes --name, --half and --force"),
+        (
+            "convert {model} --json x.safetensors",
+            "--sort, --composable, --hidden and --json belong to: efficient-sed models [PATTERN]",
+        ),
         ("convert {model} x.pt", "x.pt: models are written as .safetensors files; name it x.safetensors"),
         ("convert {model} {model}", "{model}: is there already; give another name, or --force"),
         ("convert {d}/absent.pt x.safetensors", "{d}/absent.pt: no such checkpoint file"),

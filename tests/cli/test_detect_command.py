@@ -9,11 +9,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import torch
 from command import Run
 
 import efficient_sed as es
+from efficient_sed.errors import CheckpointError
+from efficient_sed.models.weights import cards
+from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, SYNTHETIC_DETECTOR, get_card
 from efficient_sed.postprocessing.carried import Postprocessing
 from efficient_sed.postprocessing.contract import Chain
 from efficient_sed.postprocessing.file import write_postprocessing
@@ -184,3 +189,26 @@ def test_a_file_of_post_processing(run: Run, here: dict[str, str], tmp_path: Pat
     assert run(f"detect {{d}}/a.wav {options} --format npz --output out").err == "wrote 1 files into out\n"
     again = run("detect {d}/a.wav --model {model} --format npz --output out")
     assert (again.status, "was made with postprocessing=tuned.json (" in again.err) == (2, True)
+
+
+def test_without_a_model_it_is_the_released_detector_of_real_sounds(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(url: str, path: Path, _: str | None) -> NoReturn:
+        raise CheckpointError(f"download failed: put {path.name} into {path.parent} by hand (from {url})")
+
+    home, card = tmp_path / "home", get_card(DEFAULT_DETECTOR)
+    monkeypatch.setenv("EFFICIENT_SED_HOME", str(home))
+    monkeypatch.setattr(cards, "download", fail)
+    for command in ("detect", "listen"):
+        status, out, err = run(f"{command} {{d}}/a.wav")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert f"no --model given: weights {card.name!r} are not here" in err
+        assert f"put {card.file} into {home} by hand" in err
+        assert f"--model {SYNTHETIC_DETECTOR} is here, but knows generated sounds" in err
+    home.mkdir()
+    state = es.create_model(card.architecture, num_classes=card.num_classes).state_dict()
+    torch.save(state, home / card.file)
+    status, out, err = run("detect {d}/a.wav --format audacity --threshold 0.99")
+    assert (status, out) == (0, "")
+    assert err == f"efficient-sed: no --model given, using {card.name}: {card.summary}\n"

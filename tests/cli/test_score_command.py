@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,12 @@ def test_score_equals_psds1_and_is_read_by_others(
     (own / "scores").rename(tmp_path / "first")
     (tmp_path / "other" / "scores").rename(own / "scores")
     assert score(f"--output {tmp_path}/runs/other/result.json").status == 0  # of the same truth, without costs
+    assert score(f"--truth-format tsv --output {tmp_path}/runs/named").status == 0
+    named = read_result(tmp_path / "runs" / "named")
+    assert named is not None
+    assert "--truth-format tsv" in named["scored_from"]["command"]
+    shutil.rmtree(tmp_path / "runs" / "named")
+    assert score("--truth-format audacity").status == 2
     status, out, err = run(f"compare {tmp_path}/runs/mine {tmp_path}/runs/other")
     assert (status, err) == (0, "")
     assert "p = " in out

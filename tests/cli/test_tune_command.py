@@ -55,7 +55,7 @@ def test_parameters_and_model(data: list[str], tmp_path: Path, capsys: pytest.Ca
         (["evaluation.tune=psds3"], "evaluation.tune='psds3' is not allowed; did you mean 'psds2'"),
         (["evaluation.postprocessing=medain"], "unknown post-processing method 'medain'; did you mean 'median'"),
         (["evaluation.tune_folds=1"], "evaluation.tune_folds=1 is not allowed: 2 to 20"),
-        (["--engine", "onnxruntime"], "--engine onnxruntime runs exported models, and fmn04+tf-128_synthetic is none"),
+        (["--engine", "onnxrntime"], "--engine onnxrntime is not allowed: did you mean 'onnxruntime'? allowed: auto, "),
     ],
 )
 def test_mistakes(

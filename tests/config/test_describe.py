@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from efficient_sed.cli.main import main
-from efficient_sed.config.describe import commented_yaml, field_docs, option_docs
+from efficient_sed.config.describe import changed_options, commented_yaml, field_docs, option_docs
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.values import to_dict
 from efficient_sed.experiment.compose import compose_run
@@ -86,3 +86,9 @@ def test_options_are_shown_without_lightning(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", presets("experiment"))
+def test_changed_options_make_the_configuration_again(name: str) -> None:
+    config = compose_run([f"experiment={name}"])
+    assert compose_run(list(changed_options(config))) == config

@@ -81,6 +81,9 @@ def test_hash_and_summary(tmp_path: Path) -> None:
     splits = Splits(CLASSES, (clip, clip), (clip,), (dataclasses.replace(clip, events=()),))
     assert summarise(splits.train, splits.classes) == (2, 0.02, {"bell": 2, "dog": 4, "siren": 0})
     assert summarise(splits.test, splits.classes).events == dict.fromkeys(CLASSES, 0)
+    events = (Event(0, 1, "dog", 0.49), Event(1, 2, "dog", 0.5), Event(3, 4, "bell", 0.1))
+    soft = dataclasses.replace(splits.train[0], events=events, kind="soft")
+    assert summarise([soft], CLASSES).events == {"bell": 0, "dog": 1, "siren": 0}
     hashes = {splits.manifest_hash}
     for change in ({"id": "b"}, {"duration_s": 36.1}, {"events": ()}):
         hashes.add(dataclasses.replace(splits, validation=(dataclasses.replace(clip, **change),)).manifest_hash)  # type: ignore[arg-type]

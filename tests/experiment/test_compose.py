@@ -100,8 +100,7 @@ BAD = [
     ("seq=tf-256", r"unknown sequence head seq=tf-256; did you mean 'tf'\? .*"),
     (
         "backbone=fmn03",
-        r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: .*fmn04, fmn04_dcls, fmn06, fmn10, "
-        r"fmn10_dcls, fmn20, fmn30, fpasst, m2d",
+        r"unknown backbone backbone=fmn03; did you mean 'fmn\d0'\? allowed: \d\d names, such as 'fmn\d0', .*",
     ),
     ("data=foldr", r"unknown data set data=foldr; did you mean 'folder'\? allowed: .*folder, .*synthetic, .*"),
     (
@@ -194,6 +193,8 @@ BAD = [
         r"train\.ema_decay=0\.9 is not allowed: 0 with train\.strategy=deepspeed_stage_2, .*",
     ),
     ("task=tagging train.label_smoothing=1", r"train\.label_smoothing=1\.0 is not allowed: 0 to below 1"),
+    ("train.activity_balance=1.5", r"train\.activity_balance=1\.5 is not allowed: 0 to 1"),
+    ("task=tagging train.activity_balance=0.5", r"train\.activity_balance=0\.5 is not allowed: 0 with task=tagging"),
     ("train.label_smoothing=0.1", r"train\.label_smoothing=0\.1 is not allowed: 0 with task=detection"),
     (
         "train.crop_seconds=0.5",
@@ -307,7 +308,7 @@ def test_bad_overrides(typed: str, message: str) -> None:
         ({}, "backbone is missing: give backbone=VALUE"),
         ({"backbone": "fmn10"}, r"backbone='fmn10' must name a backbone; did you mean 'fmn10'\? .*"),
         ({"backbone": {"init": None}}, r"backbone=\{'init': None\} must name a backbone; .*"),
-        ({"backbone": {"name": "fmn10", "width": 2}}, r"unknown key backbone\.width=2; .*allowed: init"),
+        ({"backbone": {"name": "fmn10", "width": 2}}, r"unknown key backbone\.width=2; .*allowed: .*init"),
         ({"backbone": {"name": "fmn10"}, "sequence": {}}, r"unknown key sequence=\{\}; did you mean 'seq'\? .*"),
         (
             {"backbone": {"name": "fmn10"}, "seq": {"name": "tf", "hidden": "256"}},

@@ -73,6 +73,17 @@ def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_of_a_version_that_knew_no_energy_grows(tmp_path: Path) -> None:
+    path = tmp_path / "costs.csv"
+    append_csv(path, [RECORD])
+    old = [line.rsplit(",", 2)[0] for line in path.read_text().splitlines()]
+    assert old[0].endswith(",created")
+    path.write_text("\n".join(old) + "\n")
+    used = RECORD["complexity"] | {"energy_j_per_clip": 0.5, "energy_method": "RAPL, 1 package"}
+    append_csv(path, [RECORD | {"complexity": used}])
+    assert [row["energy_j_per_clip"] for row in read(path)] == ["", "0.5"]
+
+
 @pytest.mark.parametrize("content", ["model,params\nfmn10,1\n", "", "not a table"])
 def test_foreign_files_are_left_alone(tmp_path: Path, content: str) -> None:
     path = tmp_path / "costs.csv"

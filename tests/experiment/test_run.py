@@ -10,10 +10,12 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 import yaml
 
 import efficient_sed as es
@@ -31,7 +33,7 @@ from efficient_sed.experiment import run as runner
 from efficient_sed.experiment.checks import warn_of_mistakes
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.folders import run_folder, signature
-from efficient_sed.experiment.measure import benchmark_model, tune_run
+from efficient_sed.experiment.measure import benchmark_model, needs_evaluation, tune_run
 from efficient_sed.experiment.result_file import read_result
 from efficient_sed.experiment.run import run_experiment
 from efficient_sed.experiment.score import score_part
@@ -219,11 +221,26 @@ def test_scores_on_what_was_tuned_on_are_warned_of(
     assert "the validation part of data=synthetic is what the post-processing was tuned on" in caplog.text
 
 
+def test_an_engine_scores_as_pytorch_does(finished: Finished, tiny_data: Splits) -> None:
+    """It only measures: a finished run is scored again with another one, and not trained again."""
+    model = es.load_model(str(finished.folder / "model.safetensors"))
+    engine = replace(finished.config.evaluation, engine="onnxruntime")
+    config = replace(finished.config, evaluation=engine)
+    assert run_folder(config) == finished.folder
+    assert needs_evaluation(finished.result, config)
+    scored, before = score_part(model, tiny_data, config, "test"), finished.result["metrics"]
+    assert before["engine"] == f"torch {torch.__version__}"
+    assert finished.result["tuning"]["engine"] == before["engine"]
+    assert scored["engine"] == f"onnxruntime {version('onnxruntime')}"
+    assert scored["psds1_macro"] == pytest.approx(before["psds1_macro"], abs=1e-3)
+    assert scored["coverage"] == before["coverage"]
+
+
 def test_nothing_is_tuned_on_the_test_part(finished: Finished, tiny_data: Splits) -> None:
     """Some data sets, as AudioSet, choose the best epoch on it."""
     model = es.load_model(str(finished.folder / "model.safetensors"))
     splits = replace(tiny_data, validation=tiny_data.test)
-    report = tune_run(model, splits, finished.config)
+    report = tune_run(model, splits, finished.config, model)
     assert report is not None
     assert "its validation part is its test part" in report["missing"]
     assert not model.provenance.postprocessing

@@ -21,10 +21,10 @@ from efficient_sed.data.sounds import SOUND_CLASSES
 from efficient_sed.errors import CheckpointError, ConfigError
 from efficient_sed.experiment import verify
 from efficient_sed.experiment.verify import DataFacts, Outcome, choose_score, data_facts, judge, why_not_comparable
-from efficient_sed.models.weights.cards import DEFAULT_DETECTOR, Card, list_cards
+from efficient_sed.models.weights.cards import SYNTHETIC_DETECTOR, Card, list_cards
 
 CARDS = list_cards()
-STRONG, WEAK, OWN = CARDS["fmn10+tf-256_strong"], CARDS["fmn10_weak"], CARDS[DEFAULT_DETECTOR]
+STRONG, WEAK, OWN = CARDS["fmn10+tf-256_strong"], CARDS["fmn10_weak"], CARDS[SYNTHETIC_DETECTOR]
 LABELS = frozenset(audioset_labels("strong"))
 SOME = frozenset(sorted(LABELS)[:407])
 SOUNDS = frozenset(SOUND_CLASSES)

@@ -23,12 +23,11 @@ from efficient_sed.export.quantise import quantise
 from efficient_sed.export.recipes import RECIPES
 from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import build_file, export_model
-from efficient_sed.inference.engines.contract import open_engine
+from efficient_sed.inference.engines.contract import engines_for, open_engine
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
-from efficient_sed.registry import ENGINES
 
 pytestmark = pytest.mark.slow
 WITHOUT = "without PyTorch, detect, listen and benchmark take an exported model: --model FILE.onnx"
@@ -113,6 +112,9 @@ def test_no_two_products_saturate_in_16_bits(files: dict[str, bytes], precision:
             int8.add(node.output[0])
     assert len(weights) == sum(node.input[1] in int8 for node in products) > 0
     for weight in weights:
+        is_depthwise = weight.ndim == 4 and weight.shape[1] == 1
+        if is_depthwise and RECIPES[precision].is_by_nncf:
+            continue  # NNCF gives these 8 bits: OpenVINO adds no two of their products in int16
         ordered = np.sort(weight, axis=None)
         assert 255 * ordered[:2].sum() >= -(2**15)
         assert 255 * ordered[-2:].sum() < 2**15
@@ -126,20 +128,15 @@ def test_what_becomes_int8(files: dict[str, bytes], precision: str) -> None:
         int8_nodes(data, "/model/backbone"),
         int8_nodes(data, "/model/sequence") + int8_nodes(data, "/model/classifier"),
     )
-    activations = sum(node.op_type == "HardSigmoid" for node in onnx.load_from_string(data).graph.node)
-    found = (
-        bool(backbone["Conv"]),
-        bool(backbone["ReduceMean"]),
-        backbone["HardSigmoid"] == activations > 0,
-        head["MatMulInteger"],
-    )
+    left = sum(node.op_type in ("HardSigmoid", "HardSwish") for node in onnx.load_from_string(data).graph.node)
+    found = (bool(backbone["Conv"]), left == 0, head["MatMulInteger"])
+    assert not {"ReduceMean", "Gemm", "Sigmoid"} & backbone.keys()
     assert found == {
-        "int8": (True, True, True, 0),
-        "int8-per-tensor": (True, True, True, 0),
-        "int8-convs": (True, False, False, 0),
-        "int8-head": (False, False, False, MATRICES),
-        "int8-all": (True, True, True, MATRICES),
-    }.get(precision, (False, False, False, 0))
+        "int8": (True, True, 0),
+        "int8-head": (False, False, MATRICES),
+        "int8-all": (True, True, MATRICES),
+        "int8-openvino": (True, False, 0),
+    }.get(precision, (False, False, 0))
     assert not {"Conv", "MatMul", "Log"} & int8_nodes(data, "/frontend").keys()
 
 
@@ -156,7 +153,7 @@ def test_heads_without_a_matrix_to_quantise(name: str) -> None:
 
 def test_sizes(files: dict[str, bytes]) -> None:
     size = {precision: len(data) for precision, data in files.items()}
-    assert size["int8-all"] < size["int8-per-tensor"] < size["int8"] < size["int8-convs"] < size["fp32"]
+    assert max(size["int8-all"], size["int8-openvino"]) < size["int8"] < size["fp32"]
     assert size["fp16"] < 0.8 * size["fp32"]
 
 
@@ -183,7 +180,7 @@ np.savez(sys.argv[4], frames=frames, clips=clips, header=repr(model.header), **a
 """
 
 
-@pytest.mark.parametrize("engine", ENGINES.names())
+@pytest.mark.parametrize("engine", engines_for(".onnx"))
 def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     """In a process of its own: OpenVINO's threads do not outlive the forks of later tests."""
     path, waveform = export_model(model, tmp_path / "model.onnx", "mine").path, np.concatenate(clips(2))
@@ -203,7 +200,7 @@ def test_engines_agree(model: SedModel, tmp_path: Path, engine: str) -> None:
     assert str(given["header"]) == repr(ExportedModel(path).header)
 
 
-@pytest.mark.parametrize("engine", ENGINES.names())
+@pytest.mark.parametrize("engine", engines_for(".onnx"))
 def test_files_that_no_engine_reads(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"not a graph")
@@ -256,7 +253,11 @@ def test_precisions_are_compared_on_the_users_data(
             "PSDS1 macro",
             "one thread",
             "synthetic, test part",
-            "wrote out/d.fp16.onnx, out/d.int8-all.onnx",
+            "event F1",
+            "load ms",
+            "memory MB",
+            "wrote out/d.fp16.onnx: ",
+            "wrote out/d.int8-all.onnx: ",
         )
     )
     assert sorted(path.name for path in Path("out").iterdir()) == ["d.fp16.onnx", "d.int8-all.onnx"]

@@ -222,13 +222,13 @@ def run(page: Any, module: str, code: str, *values: Any) -> Any:
 
 def test_the_self_test_is_pythons(page: Any) -> None:
     """The page has run it with the model; here what it is made of."""
-    found = page.evaluate("import('./self_test.js').then((m) => Array.from(m.createSound(3000)))")
+    found = run(page, "self_test.js", "(length) => Array.from(m.createSound(length))", 3000)
     np.testing.assert_array_equal(np.array(found, np.float32), create_sound(3000)[0])
-    wrong = """import('./self_test.js').then((m) => m.checkScores([[0.5, SCORE]],
-        {classes: [0], frames: [0, 1], scores: [[0.5, 0.8]], tolerance: 0.001})).then(() => "", (e) => e.message)"""
-    assert page.evaluate(wrong.replace("SCORE", "0.8005")) == ""
-    for score, words in (("0.808", "they differ by 1.0e-2 of the highest one"), ("NaN", "This browser computes wrong")):
-        assert words in page.evaluate(wrong.replace("SCORE", score))
+    test = {"classes": [0], "frames": [0, 1], "scores": [[0.5, 0.8]], "tolerance": 0.001}
+    check = "(scores, test) => { try { m.checkScores(scores, test); return ''; } catch (e) { return e.message; } }"
+    assert run(page, "self_test.js", check, [[0.5, 0.8005]], test) == ""
+    for score, words in ((0.808, "they differ by 1.0e-2 of the highest one"), (np.nan, "This browser computes wrong")):
+        assert words in run(page, "self_test.js", check, [[0.5, score]], test)
 
 
 def test_windows_and_samples_are_pythons(page: Any) -> None:

@@ -181,8 +181,8 @@ def test_sorting_and_export(page: Any) -> None:
 
 def test_published_macs_point_to_ours(page: Any) -> None:
     choose_published(page)
-    assert len(rows(page)) == page.locator(".point.published").count() == 42
-    assert "42 of 42 models drawn, 17 on the Pareto front, 1 trained on more data, on none" in page.inner_text(
+    assert len(rows(page)) == page.locator(".point.published").count() == 47
+    assert "47 of 47 models drawn, 20 on the Pareto front, 1 trained on more data, on none" in page.inner_text(
         "#summary"
     )
     assert page.locator(".arrow").count() >= 10

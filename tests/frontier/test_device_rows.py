@@ -24,9 +24,9 @@ from efficient_sed.export.targets.onnx import OnnxTarget
 from efficient_sed.export.write import build_file
 from efficient_sed.frontier.device_rows import results_on_device
 from efficient_sed.frontier.runs import find_runs, read_results
+from efficient_sed.inference.engines.contract import engines_for
 from efficient_sed.models.factory import settle_norms
 from efficient_sed.models.sed import Provenance, SedModel
-from efficient_sed.registry import ENGINES
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_what_is_not_float32_needs_a_score_of_its_own(model: SedModel, tmp_path:
         "benchmark",
         str(scored_copy(model, tmp_path, "fp32", **SCORE)),
         "--engine",
-        ",".join(ENGINES.names()),
+        ",".join(engines_for(".onnx")),
         "--json",
     ]
     records = json.loads(

@@ -32,6 +32,42 @@ def test_picture_table_and_page_are_written_with_seeds_averaged(
     assert (row["num_runs"], row["seed"]) == ("3", "0 1 2")
 
 
+def test_energy_is_a_cost_to_draw_against(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Per 10 s of sound: a model of five-second clips needs two passes."""
+    for seconds, joules in ((10.0, 3.0), (5.0, 2.5)):
+        result = make_result(f"fmn10+tf-{round(seconds)}", signature=f"{seconds:g}")
+        result["complexity"] |= {"energy_j_per_clip": joules, "energy_method": "RAPL, 1 package", "seconds": seconds}
+        result["training"] |= {"energy_kwh": 0.25, "energy_method": "RAPL, 1 package"}
+        write_run(tmp_path / "runs", f"{seconds:g}", result)
+    output = tmp_path / "out" / "f.png"
+    status, out, _ = plot(capsys, tmp_path / "runs", "--cost", "energy_j_per_clip,training_kwh", "--output", output)
+    assert status == 0
+    assert "training kWh" in out
+    drawn = output.with_suffix(".svg").read_text(encoding="utf-8")
+    assert "energy in J per 10 s (lower is better)" in drawn
+    assert "ours: CPU, fp32, batch 4" in drawn
+    page = output.with_suffix(".html").read_text(encoding="utf-8")
+    assert '"energy_j_per_clip":[5.0,"RAPL, 1 package, CPU, fp32, batch 4"]' in page
+    rows = list(csv.DictReader(output.with_suffix(".csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["energy_j_per_clip"], row["training_kwh"]) for row in rows] == [("3.0", "0.25"), ("2.5", "0.25")]
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        ("joules", "unknown cost 'joules'; allowed: "),
+        ("energy_j_per_clp", "unknown cost 'energy_j_per_clp'; did you mean 'energy_j_per_clip'?"),
+        ("macs,energy_j_per_clip", "no run has the cost 'energy_j_per_clip', which was not measured; "),
+    ],
+)
+def test_costs_that_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str], cost: str, words: str) -> None:
+    write_run(tmp_path / "runs", "a", make_result())
+    status, _, err = plot(capsys, tmp_path / "runs", "--cost", cost, "--output", tmp_path / "out" / "f.png")
+    assert status == 2
+    assert words in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_published_models_need_no_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = plot(capsys, "--published", "--output", tmp_path / "p.png")
     assert status == 0

@@ -111,7 +111,7 @@ def test_speed_is_measured_whatever_nvml_says(module: Any, monkeypatch: pytest.M
         monkeypatch.setitem(sys.modules, "pynvml", module)
     measured = measure_speed(create("none"), SHORT)
     assert measured["throughput"]["clips_per_s"] > 0
-    assert (measured["speeds"][0]["joules_per_clip"] is None) == ("joules_per_clip" in measured["speed_missing"])
+    assert (measured["speeds"][0]["energy_j_per_clip"] is None) == ("energy_j_per_clip" in measured["speed_missing"])
     assert module == "as it is" or "sm_mhz" in measured["speed_missing"]
 
 

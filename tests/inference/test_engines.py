@@ -45,7 +45,7 @@ def test_the_default_comes_first() -> None:
 def test_an_exported_model_is_known_by_its_ending() -> None:
     assert is_exported("runs/model.onnx")
     assert not any(map(is_exported, ("fmn10+tf-256_strong", "model.safetensors", "onnx", "a.onnx.bak")))
-    with pytest.raises(CheckpointError, match=r"^model\.pt: not an exported model; these end in \.onnx$"):
+    with pytest.raises(CheckpointError, match=r"^model\.pt: not an exported model; these end in \.onnx, "):
         default_engine("model.pt")
 
 

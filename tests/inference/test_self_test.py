@@ -119,7 +119,7 @@ GOOD = {"samples": 16_000, "classes": (0, 1), "frames": (0, 9), "frame_scores": 
         ({"clip_scores": ""}, "self_test.clip_scores=… is not allowed"),
         ({"classes": (0, 2)}, "self_test.classes=[0, 2] is not allowed: one or more of 0 to 1"),
         ({"frames": (0, 25)}, "self_test.frames=[0, 25] is not allowed: one or more of 0 to 24"),
-        ({"classes": (), "frame_scores": "", "clip_scores": ""}, "self_test.classes=[] is not allowed"),
+        ({"classes": (), "frame_scores": "", "clip_scores": ""}, "self_test.frame_scores= is not allowed: a score"),
         ({"tolerance": 0.0}, "self_test.tolerance=0.0 is not allowed: above 0"),
         ({"samples": 0}, "self_test.samples=0 is not allowed: 1 or more"),
         ({"frames": "all"}, "metadata.self_test.frames"),

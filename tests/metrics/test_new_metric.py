@@ -130,7 +130,8 @@ def test_columns_and_order_of_files_written_before() -> None:
         "clips_per_s_q1,clips_per_s_q3,batch_size,latency_ms,peak_memory_mb,precision,device,torch,commit,created,"
         "psds1_macro_tuned,psds_macro_tuned,event_f1_macro,event_f1_macro_tuned,negatives_false_alarms_per_hour,"
         "negatives_false_alarms_per_hour_tuned,psds1_macro_tuned_sd,psds_macro_tuned_sd,event_f1_macro_sd,"
-        "event_f1_macro_tuned_sd,negatives_false_alarms_per_hour_sd,negatives_false_alarms_per_hour_tuned_sd"
+        "event_f1_macro_tuned_sd,negatives_false_alarms_per_hour_sd,negatives_false_alarms_per_hour_tuned_sd,"
+        "energy_j_per_clip,energy_method,training_kwh"
     )
 
 
@@ -140,7 +141,7 @@ def test_declarations_are_whole() -> None:
     assert [metric.name for metric in metrics] == names
     scores = [score for metric in metrics for score in metric.scores]
     by_key = {score.key: score for score in scores}
-    assert len(by_key) == 29
+    assert len(by_key) == 33
     assert all(by_key[score.key] == score for score in scores)  # PSDS with the parameters of PSDS2 is the same score
     for score in scores:
         assert score.name and score.title and score.least < score.most  # noqa: PT018

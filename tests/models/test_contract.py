@@ -72,7 +72,16 @@ def mel_for(model: SedModel, batch: int, frames: int) -> Tensor:
     return random_mel(batch, frames, model.frontend.mel_bins)
 
 
-RUN = [(name, "none") for name in BACKBONES.names() if backbone_size(name) < LARGE] + [
+def of_families(names: list[str]) -> list[str]:
+    """Of backbones that differ in a size alone the smallest, and all others."""
+    smallest: dict[type, str] = {}
+    for name in sorted(names, key=backbone_size):
+        entry = BACKBONES.get(name)
+        smallest.setdefault(entry if entry.__base__ is BackboneConfig else entry.__base__, name)
+    return sorted(smallest.values())
+
+
+RUN = [(name, "none") for name in of_families(BACKBONES.names()) if backbone_size(name) < LARGE] + [
     (SMALL, head) for head in SEQUENCE_HEADS.names() if head != "none"
 ]
 with torch.device("meta"):

@@ -17,7 +17,9 @@ from efficient_sed.config.data import DataConfig
 from efficient_sed.data.events import Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.errors import CheckpointError, ConfigError, DataError
-from efficient_sed.registry import BACKBONES
+from efficient_sed.experiment.result_file import RESULT_FILE
+from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.sweep.grid import expand_grid
 from efficient_sed.sweep.preflight import check_points
 
@@ -102,6 +104,17 @@ def test_teachers_are_held_against_each_backbone_s_own_grid(
     assert "the model's 0.04 s" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("pooling", ["attention", "linear_softmax"])
+def test_a_start_has_the_pooling_of_its_run(
+    pooling: str, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
+    backbone, head = BACKBONES.get("fmn04")(), SEQUENCE_HEADS.get("none")()
+    es.save_model(SedModel(ModelSpec(backbone, head, tiny_data.classes, pooling)), tmp_path / "start.safetensors")
+    rest = ["backbone=fmn04", "seq=none", f"train.init_from={tmp_path}/start.safetensors"]
+    data = [f"data.root={tiny_config.root}", *small_data(tiny_config), f"output_dir={tmp_path}/runs"]
+    assert len(check_points(expand_grid([*data, *rest, f"classifier.pooling={pooling}"]))) == 1
+
+
 def test_a_start_for_one_of_two_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DataConfig, "load", lambda _: pytest.fail("data were read"))
     path = tmp_path / "mn04_im.pt"
@@ -121,3 +134,13 @@ def test_data_with_one_content_in_two_places_are_one_training(tiny_config: Synth
         (point.config.seed, point.config.data) for point in points[:2]
     ]
     assert len({point.folder for point in checked}) == 2
+
+
+def test_what_a_finished_run_learnt_from_may_be_gone(tiny_config: SyntheticConfig, tmp_path: Path) -> None:
+    typed = [f"data.root={tiny_config.root}", *small_data(tiny_config), "backbone=fmn04", "seq=none"]
+    points = expand_grid([*typed, f"train.teacher={tmp_path}/gone.safetensors", f"output_dir={tmp_path}/runs"])
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors"):
+        check_points(points)
+    points[0].folder.mkdir(parents=True)
+    (points[0].folder / RESULT_FILE).touch()
+    assert [point.folder for point in check_points(points)] == [points[0].folder]

@@ -191,7 +191,7 @@ def test_clip_level_loss_by_hand(kind: Kind, tiny_config: SyntheticConfig, tiny_
     mel = model.frontend(torch.stack([item[0] for item in items]))  # type: ignore[misc]
     output = model.eval()(mel)
     rows = KindRows.of(torch.full((4,), KINDS.index(kind)), torch.tensor([True, True, False, False]))
-    losses = module._losses(Augmented(mel, targets, taught, [], rows, None), output)
+    losses = module._losses(Augmented(mel, targets, taught, [], mel, rows, None), output)
     logits = torch.from_numpy(np.load(tmp_path / "t.npy"))
     expected = torch.cat([logits.sigmoid(), targets.amax(-1)[2:]])
     torch.testing.assert_close(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from efficient_sed.training.losses import (
+    activity_weights,
     consistency_loss,
     detection_loss,
     ramp_up,
@@ -223,6 +224,9 @@ def test_consistency_by_hand() -> None:
     found = consistency_loss([frames, clips], [other_frames, other_clips], OTHERS)
     torch.testing.assert_close(found, expected)
     assert consistency_loss([frames, clips], [other_frames, other_clips], NOBODY) == 0
+    own, other = frames[OTHERS], other_frames[OTHERS]
+    entropy = -(other * own.log() + (1 - other) * (1 - own).log()).mean()
+    torch.testing.assert_close(consistency_loss([frames], [other_frames], OTHERS, kind="bce"), entropy)
     mask = torch.tensor([[True, False, False]]).expand(5, 3)
     masked = consistency_loss([frames], [other_frames], OTHERS, mask)
     torch.testing.assert_close(masked, ((frames - other_frames)[OTHERS, 0] ** 2).mean())
@@ -292,3 +296,23 @@ def test_single_labels_ignore_a_shift_of_the_logits_and_the_size_of_the_shares(s
     logits, _, shares = example(4, 5)
     expected = single_label_loss(logits, shares)["loss"].item()
     assert single_label_loss(logits + shift, size * shares)["loss"].item() == pytest.approx(expected)
+
+
+# frames of short classes
+
+
+def test_frames_of_short_classes_weigh_more() -> None:
+    shares = torch.tensor([0.5, 0.1, 0.01, 0.0])
+    torch.testing.assert_close(activity_weights(shares, 0.5), torch.tensor([1.0, 3.0, 99**0.5, 1.0]))
+    torch.testing.assert_close(activity_weights(shares, 0.0), torch.ones(4))
+
+
+def test_weights_are_on_frames_with_a_class_alone() -> None:
+    logits, labels, _ = example(2, 3, 5)
+    weights = torch.tensor([[1.0], [3.0], [10.0]], dtype=torch.float64)
+    every = torch.tensor(cross_entropies(logits, labels), dtype=torch.float64).reshape(logits.shape)
+    expected = (every * torch.where(labels > 0, weights, 1.0)).mean()
+    found = detection_loss(logits, labels, labels, 0.0, active_weights=weights)
+    torch.testing.assert_close(found["loss"], expected)
+    plain = detection_loss(logits, labels, labels, 0.3)
+    torch.testing.assert_close(found["distillation"], plain["distillation"])

@@ -254,10 +254,8 @@ def test_the_average_is_what_is_validated_and_kept(
     expected = dict(steps[0])
     for state in steps[1:]:
         for key in done.model.state_dict():
-            is_weight = not key.endswith(("running_mean", "running_var", "num_batches_tracked"))
-            expected[f"model.{key}"] = (
-                0.6 * expected[f"model.{key}"] + 0.4 * state[f"model.{key}"] if is_weight else state[f"model.{key}"]
-            )
+            before, now = expected[f"model.{key}"], state[f"model.{key}"]
+            expected[f"model.{key}"] = 0.6 * before + 0.4 * now if now.is_floating_point() else now
     last = read_state(tmp_path / "last.ckpt")
     assert_same_weights(last, expected, atol=1e-6)
     assert any(not torch.equal(value, last[key]) for key, value in steps[-1].items())
@@ -282,16 +280,16 @@ def test_excerpts_are_shorter_than_what_is_scored(tiny_config: SyntheticConfig, 
     assert len(longer.training[(0, 0)].waveform) == 48_000  # type: ignore[union-attr]
 
 
-def test_label_smoothing_changes_the_loss(tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("task", "name"), [("tagging", "label_smoothing"), ("detection", "activity_balance")])
+def test_options_that_change_the_loss(
+    task: str, name: str, tiny_config: SyntheticConfig, tiny_data: Splits, tmp_path: Path
+) -> None:
     options = {"epochs": 1, "batch_size": 8, "augment": NO_AUGMENT}
-    for smoothing in (0.0, 0.2):
-        train(
-            make_config(tiny_config, task="tagging", train=options | {"label_smoothing": smoothing}),
-            tiny_data,
-            tmp_path / str(smoothing),
-        )
-    plain, smoothed = (read_metrics(tmp_path / name, "train/loss_epoch") for name in ("0.0", "0.2"))
-    assert plain != pytest.approx(smoothed, rel=1e-6)
+    for value in (0.0, 0.2):
+        config = make_config(tiny_config, task=task, train=options | {name: value})
+        train(config, tiny_data, tmp_path / str(value))
+    plain, changed = (read_metrics(tmp_path / folder, "train/loss_epoch") for folder in ("0.0", "0.2"))
+    assert plain != pytest.approx(changed, rel=1e-6)
 
 
 def read_rates(folder: Path) -> list[dict[str, float]]:

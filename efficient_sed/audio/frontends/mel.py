@@ -81,53 +81,76 @@ class FrontEnd(nn.Module, abc.ABC):
 
 
 class LogMel(FrontEnd):
-    """Waveform (batch, samples) at 16 kHz -> (batch, 1, 128, frames), 100 frames a second."""
+    """Waveform (batch, samples) -> (batch, 1, mel_bins, frames), with windows of 25 ms.
+
+    Args:
+        mel_bins: Bands from 0 Hz to `high_hz`.
+        hop_length: Samples from one frame to the next; 10 ms by default.
+        sample_rate: Of the waveform.
+        high_hz: Upper edge of the last band.
+        added_power: Added to the power of each band before the logarithm.
+    """
 
     is_periodic = False
     """Of the window."""
     window: Tensor
     bank: Tensor
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        mel_bins: int = MEL_BINS,
+        hop_length: int = HOP_LENGTH,
+        sample_rate: int = SAMPLE_RATE,
+        high_hz: float = HIGH_HZ,
+        added_power: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.sample_rate, self.hop_length, self.mel_bins = SAMPLE_RATE, HOP_LENGTH, MEL_BINS
-        self.first_frame_samples, self.min_samples = 1, MIN_SAMPLES
-        self.register_buffer("window", torch.hann_window(WINDOW_LENGTH, periodic=self.is_periodic), persistent=False)
-        self.register_buffer("bank", mel_bank(LOW_HZ, HIGH_HZ), persistent=False)
+        self.sample_rate, self.hop_length, self.mel_bins = sample_rate, hop_length, mel_bins
+        self.high_hz, self.added_power = high_hz, added_power
+        self.window_length = WINDOW_LENGTH * sample_rate // SAMPLE_RATE
+        self.fft_length = FFT_LENGTH * sample_rate // SAMPLE_RATE
+        self.first_frame_samples = 1
+        self.min_samples = self.fft_length // 2 + 2  # reflection needs more than it adds, pre-emphasis takes one
+        window = torch.hann_window(self.window_length, periodic=self.is_periodic)
+        bank = create_mel_bank(mel_bins, self.fft_length, sample_rate, LOW_HZ, high_hz, scale="kaldi")
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("bank", bank, persistent=False)
 
     def forward(self, waveform: Tensor, bank: Tensor | None = None) -> Tensor:
-        """As `FrontEnd.forward`; `bank` replaces the filters of `mel_bank`, for augmentation."""
+        """As `FrontEnd.forward`; `bank` replaces the filters, for augmentation."""
         self.check(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
             waveform = waveform.float()
             emphasised = waveform[:, 1:] - PRE_EMPHASIS * waveform[:, :-1]
-            padded = centre_pad(emphasised, FFT_LENGTH)
-            power = power_spectrum(padded, self.window.float(), FFT_LENGTH, HOP_LENGTH)  # (B, 257, frames)
+            padded = centre_pad(emphasised, self.fft_length)
+            power = power_spectrum(padded, self.window.float(), self.fft_length, self.hop_length)
             mel = (self.bank if bank is None else bank).float() @ power
+            if self.added_power:
+                mel = mel + self.added_power
             return ((mel.clamp_(min=LEAST_POWER).log_() + LOG_OFFSET) / LOG_SCALE).unsqueeze(1)
 
     def steps(self) -> tuple[Step, ...]:
         """As `FrontEnd.steps`."""
-        outside = (FFT_LENGTH - WINDOW_LENGTH) // 2
-        padding = FFT_LENGTH // 2 - outside
-        spectrum = Spectrum(HOP_LENGTH, WINDOW_LENGTH, FFT_LENGTH, is_periodic=self.is_periodic)
-        bands = MelBands(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, LOW_HZ, HIGH_HZ, "kaldi")
+        padding = self.fft_length // 2 - (self.fft_length - self.window_length) // 2
+        spectrum = Spectrum(self.hop_length, self.window_length, self.fft_length, is_periodic=self.is_periodic)
+        bands = MelBands(self.mel_bins, self.fft_length, self.sample_rate, LOW_HZ, self.high_hz, "kaldi")
+        added = (Scaled(self.added_power),) if self.added_power else ()
         log = Log(LEAST_POWER), Scaled(LOG_OFFSET, 1 / LOG_SCALE)
-        return PreEmphasis(PRE_EMPHASIS), Pad(padding, padding), spectrum, bands, *log
+        return PreEmphasis(PRE_EMPHASIS), Pad(padding, padding), spectrum, bands, *added, *log
 
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Multiply-accumulates of a clip; see `models.contracts.CountsMacs`."""
         pre_emphasis = inputs[0].shape[1] - 1
-        return pre_emphasis + output.shape[-1] * mel_frame_macs(WINDOW_LENGTH, FFT_LENGTH, MEL_BINS)
+        return pre_emphasis + output.shape[-1] * mel_frame_macs(self.window_length, self.fft_length, self.mel_bins)
 
 
-def mel_bank(low_hz: float, high_hz: float) -> Tensor:
-    """Create the filters of the released models with other edges, shape (128, 257)."""
-    return create_mel_bank(MEL_BINS, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, scale="kaldi")
+def mel_bank(low_hz: float, high_hz: float, mel_bins: int = MEL_BINS) -> Tensor:
+    """Create the filters of the released models with other edges, shape (mel_bins, 257)."""
+    return create_mel_bank(mel_bins, FFT_LENGTH, SAMPLE_RATE, low_hz, high_hz, scale="kaldi")
 
 
-def jittered_mel_bank(generator: torch.Generator) -> Tensor:
+def jittered_mel_bank(generator: torch.Generator, mel_bins: int = MEL_BINS) -> Tensor:
     """Draw a bank with random edges, 0 to 9 Hz and 6001 to 8000 Hz, for training (code of Morocutti et al.)."""
     low = int(torch.randint(0, 10, (), generator=generator))
     high = HIGH_HZ + 1000 - int(torch.randint(0, 2000, (), generator=generator))
-    return mel_bank(float(low), high)
+    return mel_bank(float(low), high, mel_bins)

@@ -33,6 +33,8 @@ def make_event(place: str, onset: Any, offset: Any, label: Any, score: Any = "",
     if not label.strip():
         raise DataError(f"{place}: onset without {label_name}")
     try:
+        if isinstance(onset, bool) or isinstance(offset, bool):
+            raise TypeError("a truth value")
         onset_s, offset_s = float(onset), float(offset)
     except (TypeError, ValueError):
         raise DataError(f"{place}: onset={onset!r}, offset={offset!r} are not seconds") from None
@@ -41,11 +43,16 @@ def make_event(place: str, onset: Any, offset: Any, label: Any, score: Any = "",
     return Event(onset_s, offset_s, canonical(label.strip()), _score(place, score))
 
 
+def known_length(value: Any) -> float | None:
+    """A recording's length in seconds as JSON holds it; None for anything that is no number above 0."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+
+
 def _score(place: str, score: Any) -> float:
     if score is None or score == "":
         return 1.0
     try:
-        value = float(score)
+        value = math.nan if isinstance(score, bool) else float(score)
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):

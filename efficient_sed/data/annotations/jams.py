@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.data.annotations.checked import make_event
+from efficient_sed.data.annotations.checked import known_length, make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError
@@ -117,6 +117,8 @@ def _rows(annotation: Mapping[str, Any], path: Path) -> list[Mapping[str, Any]]:
 
 def _event(place: str, row: Mapping[str, Any], label: Any, score: Any) -> Event:
     try:
+        if isinstance(row["duration"], bool):
+            raise TypeError("a truth value")
         offset = round(row["time"] + row["duration"], 6)  # two roundings may have moved it by a float's last digit
     except (KeyError, TypeError):
         words = f"time={row.get('time')!r}, duration={row.get('duration')!r}"
@@ -131,4 +133,4 @@ def _recording(source: Source) -> tuple[str, float | None]:
     identifiers, duration_s = metadata.get("identifiers"), metadata.get("duration")
     name = identifiers.get("file") if isinstance(identifiers, dict) else None
     name = canonical(name) if isinstance(name, str) and name else source.recording
-    return name, float(duration_s) if isinstance(duration_s, int | float) and duration_s > 0 else None
+    return name, known_length(duration_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from efficient_sed.data.annotations.checked import make_event
+from efficient_sed.data.annotations.checked import known_length, make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
 from efficient_sed.data.spelling import canonical
 from efficient_sed.errors import DataError
@@ -44,9 +44,9 @@ class Json(AnnotationFormat):
         if not self.recognises(source):
             raise DataError(f"{source.path}: not a JSON list of objects with `file` and a list `events`")
         durations_s = {
-            canonical(entry["file"]): float(length)
+            canonical(entry["file"]): length
             for entry in source.json
-            if isinstance(length := entry.get("duration_s"), int | float) and length > 0
+            if (length := known_length(entry.get("duration_s"))) is not None
         }
         events = {
             canonical(entry["file"]): [

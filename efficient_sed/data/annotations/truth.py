@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from efficient_sed.data.events import Event
 
 
-def read_truth(path: Path, recording: str, duration_s: float) -> tuple[Event, ...]:
+def read_truth(path: Path, recording: str, duration_s: float, format_name: str | None = None) -> tuple[Event, ...]:
     """Events of a recording, which the annotations name by its path, its file name, or that without its ending.
 
     Args:
         path: Annotations in any format that is read, or a folder of them.
         recording: Path of the recording.
         duration_s: Its length in seconds.
+        format_name: Of the annotations; default None, recognised by their content.
 
     Raises:
         DataError: If the file cannot be read, has not exactly one such recording, or an event lies behind its end.
     """
     from efficient_sed.data.events import clip_events  # help lists the formats beside this file without numpy
 
-    by_name = read_annotations(path).events
+    by_name = read_annotations(path, format_name).events
     wanted = PurePosixPath(canonical(recording))
     found = [name for name in by_name if PurePosixPath(name) == wanted]
     for own in (wanted.name, wanted.stem):

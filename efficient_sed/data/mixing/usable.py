@@ -17,7 +17,7 @@ from efficient_sed.audio.io import read_audio
 from efficient_sed.data.mixing.bank import BankSound, BankWriter
 from efficient_sed.data.mixing.find import BACKGROUND, FOREGROUND, FoundSound
 from efficient_sed.data.mixing.options import MixingConfig
-from efficient_sed.data.mixing.trim import find_sound, is_silent
+from efficient_sed.data.mixing.trim import find_background, find_sound, is_silent
 from efficient_sed.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -95,9 +95,9 @@ def _decode(path: Path, channel: int | None) -> np.ndarray | str:
 
 
 def _sound_in(samples: np.ndarray, role: str, config: MixingConfig, report: Report) -> slice:
-    """A recording without the silence at its ends; a background keeps it."""
+    """A recording without the silence at its ends; what is cut off a background is not reported."""
     if role == BACKGROUND:
-        return slice(0, len(samples))
+        return slice(0, len(samples)) if config.trim_db is None else find_background(samples)
     where = find_sound(samples, config.trim_db)
     cut = len(samples) - (where.stop - where.start)
     report.num_sounds += 1

@@ -39,12 +39,21 @@ class ScoreTables:
         ground_truth: File or table with a row an event, or events by clip. Clips that it lacks have no events.
         durations: File or table with a row a clip, or seconds by clip; it names every clip.
         classes: Those that are evaluated, in their order; default None: all labels of the tables.
+        truth_format: Of a file of ground truth; default None: recognised by its content.
 
     Raises:
         DataError: If they do not belong together or make no sense; the message names clip, value and what is needed.
     """
 
-    def __init__(self, scores: Any, ground_truth: Any, durations: Any, *, classes: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        scores: Any,
+        ground_truth: Any,
+        durations: Any,
+        *,
+        classes: Sequence[str] | None = None,
+        truth_format: str | None = None,
+    ) -> None:
         self._tables = open_scores(scores)
         clip_ids = sorted(self._tables.keys())
         if not clip_ids:
@@ -60,7 +69,7 @@ class ScoreTables:
             )
         self.classes = self.all_classes if classes is None else _chosen(classes, self.all_classes)
         self.durations = _durations(durations, clip_ids)
-        self.events = self._read_events(ground_truth, clip_ids)
+        self.events = self._read_events(read_ground_truth(ground_truth, clip_ids, truth_format), clip_ids)
         found = find_grid({clip_id: table_rows(clip_id, self._table(clip_id)) for clip_id in clip_ids})
         self.grid: FrameGrid = found.grid
         if found.num_expanded:
@@ -105,8 +114,9 @@ class ScoreTables:
             table_classes(clip_id, table)  # raises
         return table
 
-    def _read_events(self, ground_truth: Any, clip_ids: Sequence[str]) -> dict[str, Sequence[Event]]:
-        given = read_ground_truth(ground_truth, clip_ids)
+    def _read_events(
+        self, given: Mapping[str, Sequence[Sequence[Any]]], clip_ids: Sequence[str]
+    ) -> dict[str, Sequence[Event]]:
         match_names("ground_truth", given, clip_ids)  # of a mapping
         spelled, known = by_spelling(self.all_classes), set(self.classes)
         by_clip: dict[str, Sequence[Event]] = {}

@@ -21,14 +21,21 @@ from efficient_sed.errors import DataError
 DURATION_COLUMNS = ("filename", "duration")
 
 
-def read_ground_truth(ground_truth: Any, clip_ids: Sequence[str]) -> Mapping[str, Sequence[Sequence[Any]]]:
+def read_ground_truth(
+    ground_truth: Any, clip_ids: Sequence[str], format_name: str | None = None
+) -> Mapping[str, Sequence[Sequence[Any]]]:
     """Events by clip, from a mapping of them, or a table with a row an event, where clips that it lacks have none.
+
+    Args:
+        ground_truth: Path, table or mapping.
+        clip_ids: Clips that have scores.
+        format_name: Of a file; default None, recognised by its content.
 
     Raises:
         DataError: If it is something else, or a table has other columns or names a clip without scores.
     """
     if isinstance(ground_truth, str | PathLike):
-        by_name: Mapping[str, Sequence[Event]] = read_annotations(Path(ground_truth)).events
+        by_name: Mapping[str, Sequence[Event]] = read_annotations(Path(ground_truth), format_name).events
     elif is_table(ground_truth):
         by_name = _events_of_table(ground_truth)
     else:

@@ -1,6 +1,7 @@
 """AudioSet Strong: 447 classes with events in time.
 
-Hershey et al., "The benefit of temporally-strong labels in audio event classification", ICASSP 2021 (https://arxiv.org/abs/2105.07031).
+Hershey et al., "The benefit of temporally-strong labels in audio event classification", ICASSP 2021
+(https://arxiv.org/abs/2105.07031).
 """
 
 from __future__ import annotations

@@ -109,11 +109,13 @@ class DesedConfig(DataConfig):
         root = Path(self.root)
         check_root(root)
         found = []
+        skipped: list[str] = []
         labels: Mapping[str, Sequence[Event]]
         for subset, audio, table in (SUBSETS[name] for name in self.used_subsets()):
             folder = _find_folder(root, audio, subset)
             if table is None:
-                labels = {path.relative_to(folder).as_posix(): () for path in find_audio(folder)}
+                paths = find_audio(folder, skipped if self.on_error == "skip" else None)
+                labels = {path.relative_to(folder).as_posix(): () for path in paths}
             else:
                 path = _find(root, f"metadata/{table}", subset)
                 labels = read_weak_labels(path, CLASSES) if subset.kind == "weak" else read_strong_labels(path)
@@ -122,6 +124,7 @@ class DesedConfig(DataConfig):
                 splits = _hold_out(splits, held_out(list(labels), self.weak_validation_share))
             found.append(splits)
         splits = join_splits(CLASSES, found)
+        splits = replace(splits, skipped=(*skipped, *splits.skipped))
         if not splits.validation:
             raise DataError(
                 f"data.root={root}: none of the weak clips for validation is here; give data.has_synthetic=true"

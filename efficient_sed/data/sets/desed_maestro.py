@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from efficient_sed.data.events import Clip, Event, Splits
 from efficient_sed.data.sets import desed, maestro_real
@@ -63,13 +63,13 @@ class DesedMaestroConfig(desed.DesedConfig):
 
 def _to_train(splits: Splits) -> Splits:
     """The training part alone."""
-    expected, num_skipped, overhang = (
-        {part: value for part, value in values.items() if part == "train"}
-        for values in (splits.expected or {}, splits.num_skipped, splits.overhang)
-    )
-    return replace(
-        splits, validation=(), test=(), expected=expected, num_skipped=num_skipped, overhang=overhang  # type: ignore[arg-type]
-    )  # fmt: skip
+    counts: dict[str, Any] = {
+        "expected": splits.expected or {}, "num_skipped": splits.num_skipped, "overhang": splits.overhang,
+    }  # fmt: skip
+    kept: dict[str, Any] = {
+        name: {part: each[part] for part in each if part == "train"} for name, each in counts.items()
+    }
+    return replace(splits, validation=(), test=(), **kept)
 
 
 def _annotated(clips: Iterable[Clip], classes: tuple[str, ...]) -> tuple[Clip, ...]:

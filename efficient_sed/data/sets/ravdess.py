@@ -1,6 +1,7 @@
 """RAVDESS: 1,440 spoken phrases of 24 actors in eight emotions, in four folds of six actors.
 
-Livingstone and Russo, "The Ryerson audio-visual database of emotional speech and song", PLoS ONE 2018 (https://doi.org/10.1371/journal.pone.0196391).
+Livingstone and Russo, "The Ryerson audio-visual database of emotional speech and song", PLoS ONE 2018
+(https://doi.org/10.1371/journal.pone.0196391).
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ from efficient_sed.files.json import parse_json
 from efficient_sed.registry import DATASETS
 
 logger = logging.getLogger(__name__)
-GENERATOR_VERSION = 1  # part of the folder's name: raise it when the same sounds and options would give other scenes
+GENERATOR_VERSION = 2  # part of the folder's name: raise it when the same sounds and options would give other scenes
 MAX_SCENES = 100_000
 SETTINGS = "settings.json"
 NEGATIVES_TEST = "negatives_test"

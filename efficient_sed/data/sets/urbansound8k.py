@@ -1,6 +1,7 @@
 """UrbanSound8K: 8,732 clips of up to four seconds, one of ten classes each, in ten folds.
 
-Salamon et al., "A dataset and taxonomy for urban sound research", ACM MM 2014 (https://doi.org/10.1145/2647868.2655045).
+Salamon et al., "A dataset and taxonomy for urban sound research", ACM MM 2014
+(https://doi.org/10.1145/2647868.2655045).
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed import __version__
-from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.errors import CheckpointError, ConfigError, require_package
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.export.recipes import RECIPES
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
@@ -71,6 +72,11 @@ class OnnxTarget(ExportTarget):
         onnx.helper.set_model_props(graph, header.to_metadata())
         return bytes(graph.SerializeToString())
 
+    def advice(self, path: Path) -> list[str]:
+        """See `ExportTarget.advice`."""
+        runners = " and ".join(dict.fromkeys(name.partition("-")[0] for name in self.engines()))
+        return [f"for {runners}, on PCs and boards without PyTorch: efficient-sed detect RECORDING --model {path}"]
+
     def quantise(
         self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
     ) -> bytes:
@@ -86,6 +92,8 @@ class OnnxTarget(ExportTarget):
         from efficient_sed.export.quantise import NO_MATRIX
 
         super().check_precision(model, precision)
+        if RECIPES[precision].is_by_nncf:
+            require_package(f"precision {precision}", "nncf", "nncf")
         has_matrix = any(isinstance(layer, nn.Linear) for layer in model.sequence.modules())
         if RECIPES[precision].dynamic and not has_matrix:
             raise ConfigError(NO_MATRIX)

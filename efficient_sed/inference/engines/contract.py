@@ -54,6 +54,15 @@ class Engine(ABC):
     @abstractmethod
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None: ...
 
+    @classmethod
+    def is_emulated(cls) -> bool:
+        """Whether this machine has no instructions for its precision, which makes it slow.
+
+        Raises:
+            MissingDependencyError: If the engine's package is not installed.
+        """
+        return False
+
     @abstractmethod
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run the model once.

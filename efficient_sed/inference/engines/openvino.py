@@ -25,7 +25,7 @@ class OpenVino(Engine):
     """Named to OpenVINO, which would choose bfloat16 wherever the CPU has it."""
 
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
-        require_package("the engine openvino", "openvino", "openvino")
+        _require()
         import openvino
 
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
@@ -66,6 +66,14 @@ class OpenVinoBfloat16(OpenVino):
     tolerance = 0.3  # 0.12 was measured with the released detectors
     precision = "bf16"
 
+    @classmethod
+    def is_emulated(cls) -> bool:
+        """See `Engine.is_emulated`."""
+        _require()
+        import openvino
+
+        return "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
 
 def _has_endless_convolution(graph: Any) -> bool:
     """Whether the graph has a convolution that never ends in bfloat16, see `machine/onednn.py`."""
@@ -76,3 +84,7 @@ def _has_endless_convolution(graph: Any) -> bool:
     )
     static = (list(shape.to_shape()) for shape in shapes if shape.is_static)  # (groups, out, in, *kernel)
     return any(hangs_in_half_precision(groups, kernel) for groups, _, _, *kernel in static)
+
+
+def _require() -> None:
+    require_package("the engine openvino", "openvino", "openvino")

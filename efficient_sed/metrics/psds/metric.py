@@ -30,7 +30,18 @@ def _scores(
     )
 
 
-_PSDS2_SCORES = _scores("psds2", "PSDS2", "PSDS2", column="PSDS2", tuned_column="")
+def _energy_weighted(key: str, name: str) -> tuple[Score, ...]:
+    """DCASE's weighting by energy, which `experiment/energy.py` computes."""
+    return tuple(
+        Score(f"{key}_ew_{phase}", f"EW-{name} {phase}", f"energy-weighted {name}, by energy of the {phase}")
+        for phase in ("training", "test")
+    )
+
+
+_PSDS2_SCORES = (
+    *_scores("psds2", "PSDS2", "PSDS2", column="PSDS2", tuned_column=""),
+    *_energy_weighted("psds2", "PSDS2"),
+)
 
 
 @METRICS.register("psds")
@@ -40,6 +51,7 @@ class PsdsMetric(ClipMetric):
     rank = 1
     scores: ClassVar[tuple[Score, ...]] = (
         *_scores("psds1", "PSDS1", "PSDS1"),
+        *_energy_weighted("psds1", "PSDS1"),
         *_PSDS2_SCORES,  # keeps its column's place
         *_scores("psds", "PSDS", "PSDS with other parameters"),
     )

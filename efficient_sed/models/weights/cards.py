@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from efficient_sed.models.sed import Provenance
 
 logger = logging.getLogger(__name__)
-DEFAULT_DETECTOR = "fmn04+tf-128_synthetic"
+MIRROR_VARIABLE = "EFFICIENT_SED_MIRROR"
+"""Address of a folder that holds released files; they are fetched from there, and checked as ever."""
+DEFAULT_DETECTOR = "fmn10+tf-256_strong"
+"""Of real sounds; what detects where no model is named."""
+SYNTHETIC_DETECTOR = "fmn04+tf-128_synthetic"
+"""Ships with the package, and hears nothing of the real world."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,7 @@ def local_weights(card: Card) -> Path | None:
 
 
 def find_weights(card: Card) -> Path:
-    """The card's file, downloaded if it is not here.
+    """The card's file, downloaded if it is not here: from its release, or from `EFFICIENT_SED_MIRROR`.
 
     Its checksum is verified as far as one is known, see `record_checksum`.
 
@@ -226,17 +232,18 @@ def find_weights(card: Card) -> Path:
     """
     path = local_weights(card)
     if path is None:
-        path = home_folder() / card.file
+        path, mirror = home_folder() / card.file, os.environ.get(MIRROR_VARIABLE)
         if card.url is None:
             raise CheckpointError(
                 f"weights {card.name!r} are not here: put {card.file} into {path.parent}, "
                 f"or set {HOME_VARIABLE} to the folder that holds it"
             )
         try:
-            download(card.url, path, card.sha256)
+            download(f"{mirror.rstrip('/')}/{card.file}" if mirror else card.url, path, card.sha256)
         except CheckpointError as error:
+            source = f"; it is fetched from {MIRROR_VARIABLE}={mirror}" if mirror else ""
             raise CheckpointError(
-                f"weights {card.name!r} are not here: {error}; {HOME_VARIABLE}=DIR names another folder"
+                f"weights {card.name!r} are not here: {error}; {HOME_VARIABLE}=DIR names another folder{source}"
             ) from error
     _verify_checksum(card, path)
     return path

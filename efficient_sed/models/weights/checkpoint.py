@@ -30,6 +30,7 @@ from efficient_sed.models.weights.cards import (
     record_checksum,
 )
 from efficient_sed.models.weights.header import HEADER_KEY, model_header, provenance_from_header, spec_from_header
+from efficient_sed.models.weights.hub import HUB_MODEL_FILE, is_hub_name, local_file
 from efficient_sed.models.weights.read import load_strictly, read_checkpoint
 from efficient_sed.models.weights.released import held_backbone, rename_released, with_clip_layer
 from efficient_sed.registry import SEQUENCE_HEADS
@@ -37,7 +38,7 @@ from efficient_sed.registry import SEQUENCE_HEADS
 logger = logging.getLogger(__name__)
 MAX_EXTRA = 20_000_000  # parameters that a model may have beyond twice those of its file: a new classifier
 USUAL_SIZE = 1024  # largest hidden size and number of classes of released models
-MODEL_FILE = "model.safetensors"  # of a finished run
+MODEL_FILE = HUB_MODEL_FILE  # of a finished run, and of a repository that one was pushed to
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 
 
@@ -96,7 +97,8 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
 
     Args:
         name: A released name such as "fmn10+tf-256_strong", a file that says what it holds (ours, or a released one
-            under its own name), or, with `checkpoint`, an architecture such as "fmn10+tf-256".
+            under its own name), a model on the hub, "hf:user/name" or "hf:user/name@revision", or, with `checkpoint`,
+            an architecture such as "fmn10+tf-256".
         checkpoint: File with weights: .safetensors, .pt as released by EfficientSED or PretrainedSED, or a Lightning
             .ckpt.
         num_classes: Where the weights are for another number of classes, replace their classifier by a random one of
@@ -106,8 +108,8 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
         CheckpointError: If no such weights exist, or they do not fit: missing, extra and misshapen keys are named.
         ConfigError: If the name does not follow the grammar.
     """
-    if checkpoint is None and Path(name).suffix in CHECKPOINT_SUFFIXES:
-        return _load_file(Path(name), None, num_classes)
+    if checkpoint is None and has_own_file(name):
+        return _load_file(local_file(name), None, num_classes)
     if checkpoint is not None:
         parsed = parse_name(name)
         if parsed.tag is not None and name not in list_cards():
@@ -118,6 +120,11 @@ def load_model(name: str, checkpoint: str | Path | None = None, num_classes: int
     model = _load_file(path, card.architecture, num_classes, card)
     record_checksum(card, path)  # not before the file has proved good
     return model
+
+
+def has_own_file(name: str) -> bool:
+    """Whether a name speaks of a file that says what it holds, here or on the hub, and not of released weights."""
+    return is_hub_name(name) or Path(name).suffix in CHECKPOINT_SUFFIXES
 
 
 def _card(name: str) -> Card:
@@ -162,10 +169,10 @@ def _load_file(path: Path, name: str | None, num_classes: int | None, card: Card
     has_new_classifier = has_new_head or num_classes not in (None, len(stored.classes))
     classes = stored.classes if not has_new_classifier or num_classes is None else default_classes(num_classes)
     spec = ModelSpec(stored.backbone, wanted, classes, stored.pooling)
-    state = rename_released(held, stored)
     if not has_new_head:  # one that was typed may be as large as one likes
-        _check_size(spec, state, path)
+        _check_size(spec, held, path)
     model = SedModel(spec)
+    state = rename_released(held, stored, None if has_new_head else (model.backbone, model.sequence))
     if has_new_classifier:
         state = _with_new_parts(state, model, path, stored, has_new_head=has_new_head)
     elif header is None:
@@ -266,7 +273,11 @@ def stored_and_wanted(
 
 def _num_classes(state: Mapping[str, Tensor], path: Path) -> int:
     for key, value in state.items():
-        if key.endswith(("strong_head.bias", "classifier.strong.bias")) and value.ndim == 1 and len(value):
+        if (
+            key.endswith(("strong_head.bias", "classifier.strong.bias", "classifier.5.bias"))
+            and value.ndim == 1
+            and len(value)
+        ):
             return len(value)
     raise CheckpointError(
         f"{path}: holds no classifier (strong_head.bias); a training starts from its backbone with backbone.init={path}"

@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from efficient_sed import __version__
 from efficient_sed.errors import CheckpointError
@@ -50,6 +51,8 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
                 part.unlink(missing_ok=True)
     except (requests.RequestException, ValueError) as error:  # a RequestException is an OSError too
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, requests.ConnectionError) and "Max retries" in reason:  # a line of nested errors
+            reason = f"no connection to {urlsplit(url).netloc}"
         raise CheckpointError(
             f"download failed ({reason}): type the same command again, "
             f"or put {path.name} into {path.parent} by hand (from {url})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,10 +26,11 @@ from efficient_sed.models.sed import ModelSpec, SedModel
 from efficient_sed.models.weights.cards import Card, find_weights, list_cards, record_checksum
 from efficient_sed.models.weights.checkpoint import CHECKPOINT_SUFFIXES, stored_and_wanted
 from efficient_sed.models.weights.header import HEADER_KEY, spec_from_header
+from efficient_sed.models.weights.hub import local_file
 from efficient_sed.models.weights.read import load_strictly, read_checkpoint
 from efficient_sed.models.weights.released import CLIP_LAYER, held_backbone, rename_released, with_clip_layer
 from efficient_sed.models.weights.timm_start import adapt_vision, fetch_from_timm, is_of_timm, rename_timm, timm_holder
-from efficient_sed.registry import SEQUENCE_HEADS
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 
 logger = logging.getLogger(__name__)
 FILE_SUFFIXES = (*CHECKPOINT_SUFFIXES, ".pth", ".bin")
@@ -39,9 +40,9 @@ _STEM = "features.0.0.weight"
 def load_initial(module: Backbone, config: BackboneConfig) -> None:
     """Fill a backbone with the weights that its `init` stands for; without `init` it stays as it is.
 
-    Accepted are a tag or name with a card, a name of timm's, and files: ours, Lightning's .ckpt, those released by
-    EfficientSED, EfficientAT and PretrainedSED, and timm's state dict. Nothing but the backbone is taken; a log line
-    says what was and what was not.
+    Accepted are a tag or name with a card, a name of timm's, one on the hub (`hf:user/name`), and files: ours,
+    Lightning's .ckpt, those released by EfficientSED, EfficientAT and PretrainedSED, and timm's state dict. Nothing but
+    the backbone is taken; a log line says what was and what was not.
 
     Raises:
         CheckpointError: If there are no such weights, they cannot be fetched or read, or they hold another backbone.
@@ -89,8 +90,8 @@ def load_initial_model(model: SedModel, init_from: str, *, is_extended: bool = F
 
     Its classifier is taken too if the classes are the same, or as a part of the larger one if they are extended.
 
-    Accepted are released names with a card, and files: ours, Lightning's .ckpt, and those released by EfficientSED. A
-    log line says what was taken.
+    Accepted are released names with a card, names on the hub (`hf:user/name`), and files: ours, Lightning's .ckpt, and
+    those released by EfficientSED. A log line says what was taken.
 
     Args:
         model: What is filled.
@@ -157,7 +158,7 @@ def _read_model(spec: ModelSpec, init_from: str) -> _Start:
         raise CheckpointError(f"train.init_from={init_from} is a backbone alone; give it as backbone.init={init_from}")
     if card is not None and card.architecture != wanted:
         raise CheckpointError(f"train.init_from={init_from} holds {card.architecture}, the run's model is {wanted}")
-    path = find_weights(card) if card is not None else Path(init_from).expanduser()
+    path = find_weights(card) if card is not None else local_file(init_from)
     state, header = read_checkpoint(path)
     stored, seq = stored_and_wanted(path, state, header, wanted)
     if stored.seq != seq:
@@ -197,7 +198,7 @@ def _read_start(config: BackboneConfig) -> tuple[Card | None, str, dict[str, Ten
         if config.timm_name is None or config.timm_name.split(".")[0] != init:
             _require_same(holder, config)
         return None, init, fetch_from_timm(init, str(config.timm_name)), None
-    path, card = Path(init).expanduser(), None
+    path, card = local_file(init), None
     if path.suffix not in FILE_SUFFIXES and "/" not in init and not path.is_file():
         card = _card(config)
         path = find_weights(card)
@@ -216,23 +217,28 @@ def _card(config: BackboneConfig) -> Card:
         _require_same(_backbone_of(cards[init]), config)
         return cards[init]
     tagged = {
-        card.architecture: card
+        _backbone_of(card): card
         for card in cards.values()
-        if card.name == f"{_backbone_of(card)}_{init}"
-        or re.fullmatch(rf"mn\d+_{re.escape(init)}(_mAP_\d+)?", card.name)
+        if re.fullmatch(rf"{re.escape(_backbone_of(card))}_{re.escape(init)}(_mAP_\d+)?", card.name)
     }
-    if card := cards.get(f"{config.name}_{init}") or tagged.get(config.name):
+    if card := tagged.get(config.name) or tagged.get(config.weights_of or ""):
         return card
+    fitting = [card.name for card in cards.values() if _backbone_of(card) in (config.name, config.weights_of)]
     if tagged:
-        others = ", ".join(card.name for card in cards.values() if card.architecture == config.name) or "none"
         raise CheckpointError(
-            f"backbone.init={init} is there for {', '.join(sorted(tagged))} only; weights for {config.name}: {others}"
+            f"backbone.init={init} is there for {', '.join(sorted(_started_by(tagged)))} only; "
+            f"weights for {config.name}: {', '.join(fitting) or 'none'}"
         )
-    fitting = [card.name for card in cards.values() if _backbone_of(card) == config.name]
     raise CheckpointError(
         f"backbone.init={init}: there are no such weights for {config.name}; {nearest(init, fitting)}; "
         "a file of yours is given by its path"
     )
+
+
+def _started_by(backbones: Iterable[str]) -> set[str]:
+    """Backbones that start from weights of these: they themselves, and their frame-wise forms."""
+    held = set(backbones)
+    return {name for name in BACKBONES.names() if held & {name, BACKBONES.get(name).weights_of}}
 
 
 def _backbone_of(card: Card) -> str:
@@ -240,7 +246,7 @@ def _backbone_of(card: Card) -> str:
 
 
 def _require_same(held: str, config: BackboneConfig) -> None:
-    if held != config.name:
+    if held not in (config.name, config.weights_of):
         raise CheckpointError(f"backbone.init={config.init} holds {held}, the run's backbone is {config.name}")
 
 
@@ -257,9 +263,4 @@ def _is_foreign_safetensors(path: Path) -> bool:
 
 def _in_our_names(state: Mapping[str, Tensor], config: BackboneConfig) -> dict[str, Tensor]:
     spec = ModelSpec(config, SEQUENCE_HEADS.get("none")(), ())
-    features = {f"model.{key}": value for key, value in state.items() if key.startswith("features.")}
-    if features:  # EfficientAT: its backbone has the names that EfficientSED put behind `model.`
-        return rename_released(features, spec) | {
-            key: value for key, value in state.items() if not key.startswith("features.")
-        }
     return rename_released(state, spec)

@@ -1,4 +1,4 @@
-"""Released files in our names: EfficientSED's and PretrainedSED's."""
+"""Released files in our names: EfficientSED's, PretrainedSED's and EfficientAT's."""
 
 from __future__ import annotations
 
@@ -19,23 +19,41 @@ from efficient_sed.registry import BACKBONES
 
 logger = logging.getLogger(__name__)
 CLIP_LAYER = "classifier.weak."
+_TAGGER = re.compile(r"(features|in_c|layers|out_c)\.")
+_TAGGER_LAYERS = {"classifier.2.": "classifier.layers.0.", "classifier.5.": "classifier.layers.3."}
 _Rules = list[tuple[str, str, Sequence[tuple[str, str | None]]]]
 
 
-def rename_released(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
+def rename_released(
+    state: Mapping[str, Tensor], spec: ModelSpec, parts: tuple[Backbone, SequenceHead] | None = None
+) -> dict[str, Tensor]:
     """Keys in our names.
 
     The released files spell them with `net.` or `model.` before, or plainly with `model.` and perhaps a name for the
-    backbone.
+    backbone; those of EfficientAT have neither.
+
+    Args:
+        state: Weights by key.
+        spec: Of the model that they are of.
+        parts: That model's; default None, made without memory, for which PyTorch imports for a second.
     """
+    state = {_of_tagger(key): value for key, value in state.items()}
     if any(key.startswith("classifier.") and key.count(".") == 2 for key in state) and not any(
         "seq_model" in key or "strong_head" in key for key in state
     ):
         return dict(state)
-    with torch.device("meta"):
-        backbone = spec.backbone.build()
-        sequence = spec.seq.build(backbone.out_dim)
-    return _rename(state, _rules(backbone, sequence))
+    if parts is None:
+        with torch.device("meta"):
+            backbone = spec.backbone.build()
+            parts = backbone, spec.seq.build(backbone.out_dim)
+    return _rename(state, _rules(*parts))
+
+
+def _of_tagger(key: str) -> str:
+    """A key of EfficientAT's files as the others spell it; other keys stay as they are."""
+    if _TAGGER.match(key):
+        return f"model.{key}"
+    return next((new + key.removeprefix(old) for old, new in _TAGGER_LAYERS.items() if key.startswith(old)), key)
 
 
 def held_backbone(*spellings: Mapping[str, Tensor]) -> str | None:

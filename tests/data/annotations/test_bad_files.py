@@ -53,6 +53,22 @@ BAD: list[tuple[str, str, str]] = [
     ),
     ("a.json", FOUND.format(onset=2, offset=1, label='"x"'), "a.json: 'a.wav', event 1: onset=2 must be at least 0"),
     ("a.json", FOUND.format(onset="null", offset=1, label='"x"'), "a.json: 'a.wav', event 1: onset=None, offset=1"),
+    (
+        "a.json", FOUND.format(onset="false", offset="true", label='"x"'),
+        "a.json: 'a.wav', event 1: onset=False, offset=True are not seconds",
+    ),
+    (
+        "a.json", FOUND.format(onset=0, offset='1, "score": true', label='"x"'),
+        "a.json: 'a.wav', event 1: score=True is not a number",
+    ),
+    (
+        "a.jams", JAMS.format(name="tag_open", data='[{"time": 1, "duration": true, "value": "x"}]'),
+        "a.jams: tag_open, row 1: time=1, duration=True are not seconds",
+    ),
+    (
+        "a.jams", JAMS.format(name="tag_open", data='[{"time": true, "duration": 1, "value": "x"}]'),
+        "a.jams: tag_open, row 1: onset=True, offset=2 are not seconds",
+    ),
     ("a.json", FOUND.format(onset=0, offset=1, label=3), "a.json: 'a.wav', event 1: label is 3; labels are text"),
     ("a.rttm", "SPEAKER a 1 0.5 -0.2 <NA> <NA> x <NA> <NA>\n", "a.rttm:1: onset=0.5 must be at least 0 and before"),
     ("a.rttm", "SPEAKER a 1 0.5\n", "a.rttm:1: 4 fields, a line of SPEAKER has 10"),

@@ -35,6 +35,13 @@ def test_a_recording_by_its_path_or_name(tmp_path: Path, recording: str, expecte
     assert list(read_truth(tmp_path / "t.tsv", recording, 10.0)) == expected
 
 
+def test_a_format_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(TABLE)
+    assert read_truth(tmp_path / "t.tsv", "x/a.wav", 10.0, "tsv") == (Event(1.0, 3.0, "dog"),)
+    with pytest.raises(DataError, match=r"t\.tsv: 'a\.wav' is no recording in it"):
+        read_truth(tmp_path / "t.tsv", "x/a.wav", 10.0, "rttm")
+
+
 @pytest.mark.parametrize(
     ("recording", "duration_s", "message"),
     [

@@ -14,7 +14,7 @@ from efficient_sed.data.mixing.effects import Changes, add_room
 from efficient_sed.data.mixing.mixer import SceneMixer
 from efficient_sed.data.mixing.noise import NoisePool, coloured_noise
 from efficient_sed.data.mixing.options import MixingConfig
-from efficient_sed.data.mixing.trim import find_sound
+from efficient_sed.data.mixing.trim import find_background, find_sound
 
 PLAIN = {"clip_seconds": 4.0, "speed_change": 0.0, "reverb_share": 0.0, "silence_share": 0.0}
 
@@ -159,6 +159,17 @@ def test_trimming() -> None:
     assert find_sound(samples, 15) == slice(1600, 1600 + 8000)
     assert find_sound(samples, 80) == slice(0, 1600 + 8000 + 800 + 1600)
     assert find_sound(samples, None) == slice(0, len(samples))
+
+
+def test_a_background_has_no_holes_where_it_is_repeated() -> None:
+    noise = coloured_noise(np.random.default_rng(0), 32_000).astype(np.float32)
+    noise[:3200] *= np.linspace(0, 1, 3200)  # fades in
+    noise[20_000:20_400] *= 300  # a bang, far louder than the rest
+    noise[24_000:25_600] = 0  # and a pause, which is its own
+    where = find_background(np.concatenate([np.zeros(4800), noise, np.zeros(1600)]).astype(np.float32))
+    assert 4800 < where.start < 4800 + 3200
+    assert where.stop == 4800 + 32_000
+    assert find_background(np.zeros(1000, np.float32)) == slice(0, 1000)
 
 
 def test_what_does_not_fit_is_read_from_its_file(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from desed_files import NUM_WEAK, write_desed, write_maestro, write_noise
 
+from efficient_sed.audio.io import find_audio
 from efficient_sed.data.events import Event, Splits, overhang_notes
+from efficient_sed.data.sets import desed
 from efficient_sed.data.sets.desed import CLASSES, SUBSETS, DesedConfig, file_name, held_out
 from efficient_sed.data.sets.desed_maestro import DesedMaestroConfig
 from efficient_sed.errors import ConfigError, DataError
@@ -221,3 +223,18 @@ def test_unreadable_files_are_counted_when_asked(root: Path) -> None:
     assert splits.num_skipped["train"] == len(splits.skipped) == 1
     assert "Yw5_30.000_40.000.wav" not in {file_name(clip) for clip in splits.train}
     assert set(SUBSETS) - {"public"} == set(splits.subsets)
+
+
+def test_a_folder_that_cannot_be_read_is_named_when_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(folder: Path, unreadable: list[str] | None = None) -> list[Path]:
+        if unreadable is None:
+            raise DataError(f"{folder}/closed: cannot be read (Permission denied)")
+        unreadable.append(f"{folder}/closed: cannot be read (Permission denied)")
+        return find_audio(folder, unreadable)
+
+    monkeypatch.setattr(desed, "find_audio", closed)
+    with pytest.raises(DataError, match=r"closed: cannot be read"):
+        load(root)
+    splits = load(root, on_error="skip")
+    assert [message.rpartition("/")[2] for message in splits.skipped] == ["closed: cannot be read (Permission denied)"]
+    assert counts(splits, "train")["unlabelled"] == 3

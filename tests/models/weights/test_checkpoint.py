@@ -318,8 +318,7 @@ BAD_NAMES = [
     ("", f"'' is not a model name: {GRAMMAR}"),
     (
         "fmn03",
-        "'fmn03' is not a model name: unknown backbone 'fmn03'; did you mean 'fmn\\d0'\\? allowed: .*fmn04, .*; "
-        f"{GRAMMAR}",
+        f"'fmn03' is not a model name: unknown backbone 'fmn03'; did you mean 'fmn\\d\\d'\\? allowed: .*; {GRAMMAR}",
     ),
     (
         "fmn10+tff-256",

@@ -1,0 +1,108 @@
+"""Graphs of TensorFlow Lite: litert-torch converts them, the AI Edge Quantizer gives them fewer bits."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.export.check import Scores, create_example
+from efficient_sed.files.appended import without_text
+from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES, Header
+from efficient_sed.machine.quiet import without_stderr
+from efficient_sed.models.fuse import fuse
+from efficient_sed.models.sed import SedModel
+
+SIGNATURE = "serving_default"  # the name that TensorFlow gives to a graph's only one
+
+
+class NamedScores(nn.Module):
+    """A graph whose outputs have the names that engines ask for."""
+
+    def __init__(self, model: SedModel) -> None:
+        super().__init__()
+        self.scores = Scores(model, has_frontend=False)
+
+    def forward(self, mel: Tensor) -> dict[str, Tensor]:
+        """Score spectrograms; see `Scores`."""
+        frame_scores, clip_scores = self.scores(mel)
+        return {FRAME_SCORES: frame_scores, CLIP_SCORES: clip_scores}
+
+
+def convert(model: SedModel, header: Header) -> bytes:
+    """The graph of a model for one clip of one length, from spectrogram to scores.
+
+    Raises:
+        CheckpointError: If litert-torch cannot convert it.
+    """
+    if any(isinstance(layer, nn.RNNBase) for layer in model.modules()):
+        raise CheckpointError(
+            f"{header.model_name} is not exported: litert-torch unrolls its recurrent layer over all steps of a clip"
+        )
+    example = create_example(model, header, 1, header.clip_samples)
+    with _quiet():
+        import litert_torch
+
+        litert_torch.config.show_progress = False
+        try:
+            converted = litert_torch.convert(NamedScores(fuse(model)).eval(), sample_kwargs={header.input: example})
+            return bytes(converted.model_content())
+        except Exception as error:  # of PyTorch, JAX and MLIR, without a common base
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(
+                f"{header.model_name} is not exported: litert-torch cannot convert it ({reason})"
+            ) from error
+
+
+def quantise(content: bytes, precision: str, calibration: Iterable[np.ndarray], input_name: str) -> bytes:
+    """Convert a graph to another precision; inputs and outputs stay float32.
+
+    Args:
+        content: Of a file in float32.
+        precision: "fp16", "int8" or "int8-dynamic".
+        calibration: Inputs, one clip each, whose activations give the ranges; read only for "int8".
+        input_name: Name of the file's input.
+
+    Raises:
+        ConfigError: If there is no clip to calibrate with.
+    """
+    is_static = precision == "int8"
+    clips = [{input_name: clip} for clip in calibration] if is_static else []  # here, since it may warn
+    if is_static and not clips:
+        raise ConfigError("int8 needs clips to calibrate with, and the data have none that can be read")
+    with _quiet():
+        from ai_edge_quantizer.algorithm_manager import AlgorithmName
+        from ai_edge_quantizer.qtyping import TFLOperationName as Op
+        from ai_edge_quantizer.quantizer import Quantizer
+
+        quantizer = Quantizer(without_text(content))
+        if precision == "fp16":
+            quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+        elif is_static:
+            quantizer.add_static_config(".*", Op.ALL_SUPPORTED, 8, 8)
+            for place in (Op.INPUT, Op.OUTPUT):
+                quantizer.update_quantization_recipe(".*", place, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        else:
+            quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, 8)
+        ranges = quantizer.calibrate({SIGNATURE: clips}, num_threads=1)
+        return bytes(quantizer.quantize(ranges).quantized_model)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the libraries print, and without gradients, which a traced graph has no use for."""
+    with (
+        without_stderr(),
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        torch.inference_mode(False),
+        torch.no_grad(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
