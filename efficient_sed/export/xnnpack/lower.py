@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 from efficient_sed.errors import CheckpointError
 from efficient_sed.export.check import Scores, create_example, example_lengths
 from efficient_sed.export.xnnpack.forms import in_forms
+from efficient_sed.inference.engines.executorch import CHECKSUM_BYTES, sealed
 from efficient_sed.inference.header import Header
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
@@ -59,7 +60,7 @@ def lower(program: ExportedProgram, header: Header) -> tuple[bytes, str]:
             partitioner=[XnnpackPartitioner(configs=[*ALL_PARTITIONER_CONFIGS, ViewCopyConfig])],
             constant_methods=header.to_metadata(),
         )
-        return bytes(lowered.to_executorch().buffer), _share(lowered)
+        return sealed(bytes(lowered.to_executorch().buffer)), _share(lowered)
 
 
 def _share(lowered: EdgeProgramManager) -> str:
@@ -78,11 +79,11 @@ def replace_header(content: bytes, header: Header) -> bytes:
         from executorch.exir._serialize import _deserialize_pte_binary, _serialize_pte_binary
         from executorch.exir.schema import String
 
-        file = _deserialize_pte_binary(content)
+        file = _deserialize_pte_binary(content[:-CHECKSUM_BYTES])
         for plan in file.program.execution_plan:
             if plan.name in metadata:
                 plan.values[plan.outputs[0]].val = String(metadata[plan.name])
-        return bytes(_serialize_pte_binary(file, extract_delegate_segments=True))
+        return sealed(bytes(_serialize_pte_binary(file, extract_delegate_segments=True)))
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch.export import ExportedProgram
+from torch.fx import Node
 
 from efficient_sed.errors import ConfigError
 from efficient_sed.export.xnnpack.lower import quiet
 
 BACKBONE = "model.backbone"
+aten = torch.ops.aten
 
 
 def quantised(
@@ -38,12 +40,13 @@ def quantised(
         )
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        quantizer = XNNPACKQuantizer()
-        if is_static:
-            quantizer.set_module_name(BACKBONE, get_symmetric_quantization_config(is_per_channel=True))
+        quantizer = XNNPACKQuantizer().set_filter_function(_may_be_quantised)
+        static = get_symmetric_quantization_config(is_per_channel=True)
+        dynamic = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
+        for operation in (aten.conv2d.default, aten.add.Tensor) if is_static else ():
+            quantizer.set_operator_type(operation, static)
         if is_dynamic:
-            dynamic = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
-            quantizer.set_operator_type(torch.ops.aten.linear.default, dynamic)
+            quantizer.set_operator_type(aten.linear.default, dynamic)
         (example,) = program.example_inputs[0]
         prepared = prepare_pt2e(program.module(), quantizer)
         count = 0
@@ -55,3 +58,9 @@ def quantised(
         if not is_static:
             prepared(example)
         return torch.export.export(convert_pt2e(prepared), (example,))
+
+
+def _may_be_quantised(node: Node) -> bool:
+    """Whether it is of the backbone, or a matrix; weights do not tell what they belong to."""
+    is_backbone = any(path.endswith(BACKBONE) for path, _ in node.meta.get("nn_module_stack", {}).values())
+    return is_backbone or node.op == "get_attr" or node.target is aten.linear.default

@@ -5,16 +5,18 @@ Its runtime is C++ and small, but that for Python hands tensors over through PyT
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import io
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from efficient_sed.errors import CheckpointError, require_package
-from efficient_sed.inference.engines.contract import Engine, unreadable
+from efficient_sed.errors import CheckpointError, ShapeError, require_package
+from efficient_sed.inference.engines.contract import Engine, shown_name, unreadable
 from efficient_sed.inference.header import CLIP_SCORES, FRAME_SCORES
 from efficient_sed.machine.cores import count_cores
-from efficient_sed.machine.quiet import without_stderr
 from efficient_sed.registry import ENGINES
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = (FRAME_SCORES, CLIP_SCORES)
 SCORES = "forward"
+CHECKSUM_BYTES = 4
 
 
 @ENGINES.register("executorch")
@@ -37,8 +40,12 @@ class ExecuTorch(Engine):
     def __init__(self, model: Path | bytes, num_threads: int | None = None) -> None:
         require_package("running an ExecuTorch file", "executorch", "executorch")
         self._model = model
+        # not copied: the program reads it as long as it lives
+        self._content = model if isinstance(model, bytes) else model.read_bytes()
+        if sealed(self._content[:-CHECKSUM_BYTES]) != self._content:
+            raise self._unreadable(ValueError("its checksum is missing or wrong"))
         runtime, wanted = _runtime(), count_cores() if num_threads is None else num_threads
-        with without_stderr():
+        with _without_log():
             if runtime._threadpool_get_thread_count() != wanted:
                 runtime._unsafe_reset_threadpool(wanted)
                 ExecuTorch.num_changes += 1
@@ -53,14 +60,13 @@ class ExecuTorch(Engine):
 
     def _load(self) -> None:
         runtime = _runtime()
-        # it is not copied: the program reads it as long as it lives
-        self._content = self._model if isinstance(self._model, bytes) else self._model.read_bytes()
         try:
-            with without_stderr():
+            with _without_log():
                 self._program = runtime._load_program_from_buffer(
                     self._content, program_verification=runtime.Verification.Minimal
                 )
                 self._scores = self._program.load_method(SCORES)
+                self._shape = tuple(self._scores.method_meta().input_tensor_meta(0).sizes())
         except RuntimeError as error:
             raise self._unreadable(error) from error
         self._num_changes = ExecuTorch.num_changes
@@ -75,12 +81,20 @@ class ExecuTorch(Engine):
 
         if self._num_changes != ExecuTorch.num_changes:
             self._load()
-        (array,) = inputs.values()
+        ((name, array),) = inputs.items()
+        if array.shape != self._shape:
+            raise ShapeError(f"{name} must have shape {self._shape} for {shown_name(self._model)}, got {array.shape}")
         try:
-            arrays = self._scores([torch.from_numpy(np.ascontiguousarray(array))])
+            with _without_log():
+                arrays = self._scores([torch.from_numpy(np.ascontiguousarray(array))])
         except RuntimeError as error:
             raise self._unreadable(error) from error
         return [arrays[OUTPUTS.index(name)].numpy() for name in outputs]
+
+
+def sealed(program: bytes) -> bytes:
+    """A program with a checksum behind it, which ExecuTorch passes over: damaged ones would end the process."""
+    return program + zlib.crc32(program).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def _runtime() -> Any:
@@ -89,3 +103,8 @@ def _runtime() -> Any:
     from executorch.extension.pybindings import _portable_lib
 
     return _portable_lib
+
+
+def _without_log() -> contextlib.redirect_stderr[io.StringIO]:
+    """What it logs goes through Python's standard error, and has no switch."""
+    return contextlib.redirect_stderr(io.StringIO())
