@@ -9,7 +9,9 @@ import numpy as np
 
 from efficient_sed.audio.grid import FrameGrid
 from efficient_sed.data.events import Event
+from efficient_sed.machine.compile import is_worth_compiling
 
+PLAIN_S = 2e-6  # a score, where the loop is not compiled
 Threshold: TypeAlias = float | Sequence[float] | np.ndarray
 """One for all classes, or one a class in the order of the scores' columns."""
 
@@ -53,28 +55,14 @@ class RunFinder:
 
     def add(self, scores: np.ndarray) -> Runs:
         """Runs that end in the next piece, which may be without frames."""
-        if len(scores) == 0:
-            return self.open_runs().select(np.zeros(0, np.intp))
-        levels = compilable(self.thresholds.astype(scores.dtype))  # 0.7 is reached by the score nearest to it
-        columns = compilable(scores.T)
-        level, column, first, last, peak = _runs_within(columns, levels)
-        goes_on = (first == 0) & (self._onset[level, column] >= 0)
-        peak[goes_on] = np.maximum(peak, self._peak[level, column])[goes_on]
-        onset = np.where(goes_on, self._onset[level, column], first + self._num_frames)
-        ended = np.nonzero((self._onset >= 0) & ~(columns[:, 0] >= levels))  # before the first of these frames
-        runs = Runs(
-            np.append(level, ended[0]),
-            np.append(column, ended[1]),
-            np.append(onset, self._onset[ended]),
-            np.append(last, np.zeros_like(ended[0])) + self._num_frames,
-            np.append(peak, self._peak[ended]).astype(columns.dtype),
-        )
+        from efficient_sed.postprocessing._runs import find_runs
+
+        is_worth_compiling(PLAIN_S * scores.size * len(self.thresholds))
+        levels = self.thresholds.astype(scores.dtype)  # 0.7 is reached by the score nearest to it
+        runs, peaks = find_runs(compilable(scores), compilable(levels), self._num_frames, self._onset, self._peak)
         self._num_frames += len(scores)
-        is_open = runs.last == self._num_frames
-        self._onset[:] = -1
-        still = runs.select(is_open)
-        self._onset[still.level, still.column], self._peak[still.level, still.column] = still.first, still.peak
-        return runs.select(np.lexsort((runs.level, runs.column, runs.last))[: np.count_nonzero(~is_open)])
+        level, column, first, last = runs.T
+        return Runs(level, column, first, last, peaks)
 
     def open_runs(self) -> Runs:
         """Runs that have begun and not ended yet, up to the last frame so far."""
@@ -85,17 +73,6 @@ class RunFinder:
     def close(self) -> Runs:
         """Runs that the end of the scores ends."""
         return self.add(np.full((1, self._onset.shape[1]), -np.inf, dtype=np.float32))
-
-
-def _runs_within(scores: np.ndarray, levels: np.ndarray) -> Runs:
-    """Runs of scores (classes, frames) at levels (levels, classes), taken by themselves, by level, class and begin."""
-    num_frames = scores.shape[1]
-    reached = np.zeros((*levels.shape, num_frames + 2), bool)  # with a frame of no run on either side
-    np.greater_equal(scores, levels[..., None], out=reached[..., 1:-1])
-    level, column, border = (found.reshape(-1, 2).T for found in np.nonzero(reached[..., 1:] != reached[..., :-1]))
-    places = (border + column * num_frames).T.ravel()
-    peak = np.maximum.reduceat(np.append(scores, scores.dtype.type(0)), places)[::2] if len(places) else scores[0, :0]
-    return Runs(level[0], column[0], border[0], border[1], peak)
 
 
 def find_all_runs(scores: np.ndarray, thresholds: Sequence[Threshold] | np.ndarray) -> Runs:
