@@ -45,5 +45,6 @@ class Spectrogram:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a file carries them."""
-        steps = [{"step": type(step).__name__, **dataclasses.asdict(step)} for step in self.steps]  # type: ignore[call-overload]
+        plain = dataclasses.asdict
+        steps = [{"step": type(step).__name__, **plain(step)} for step in self.steps]  # type: ignore[call-overload]
         return {"first_frame_samples": self.first_frame_samples, "steps": steps}
