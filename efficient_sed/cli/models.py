@@ -31,9 +31,7 @@ def add_parser(commands: Commands) -> None:
         run,
         "List released models, print the card of one, convert a file of weights to ours, or share a run on the hub.",
         examples=(
-            "models 'fmn10*' --sort macs",
             "models --max-macs 500M --max-params 2M --min-score 0.4 --sort macs",
-            "models hf:user/name",
             "models convert weights.pt mine.safetensors --name fmn10+tf-256",
             "models push runs/RUN user/name --licence MIT",
         ),

@@ -24,7 +24,7 @@ def add_parser(commands: Commands) -> None:
         "Search for the models that score best on validation within a budget; the same command goes on.",
         examples=(
             "search data=synthetic --max-macs 500M --max-params 2M --trials 60",
-            "search data=synthetic seq=gru --space backbone=fmn01,fmn02 --space train.lr_head=1e-4..1e-2 --trials 20",
+            "search data=synthetic seq=gru --space backbone=fmn01,fmn02 --space seq.hidden=16..64",
         ),
         notes=_default_space,
     )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 
 from efficient_sed.errors import DataError, EfficientSedError
@@ -72,9 +73,10 @@ def _start(name: str, engine: str | None, check_labels: CheckLabels | None) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the work
     signal.signal(signal.SIGTERM, _end)  # which then ends this one
     try:
-        _detector = open_detector(name, num_threads=1, engine=engine)
-        if check_labels is not None:
-            check_labels(_detector.classes)
+        with _ending_quietly():
+            _detector = open_detector(name, num_threads=1, engine=engine)
+            if check_labels is not None:
+                check_labels(_detector.classes)
     except EfficientSedError as error:
         _detector = error
 
@@ -85,10 +87,17 @@ def _end(*_: object) -> None:
     sys.exit(1)
 
 
+@contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """End the process on `_end`'s exit, which the pool would print, or take for a result and go on."""
+    try:
+        yield
+    except SystemExit:
+        os._exit(1)
+
+
 def _detect(recording: Recording, task: Task) -> Found:
     if _detector is None or isinstance(_detector, EfficientSedError):
         raise _detector or RuntimeError("the process was not started by detect_in_processes")
-    try:
+    with _ending_quietly():
         return detect_one(recording, _detector, task)
-    except SystemExit as ended:  # the pool would take it for a result, and go on with the next recording
-        os._exit(1 if ended.code is None else int(ended.code))
