@@ -12,6 +12,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import textwrap
@@ -54,6 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {"reference/options.md": options_page(), "reference/presets.md": presets_page()}
     pages |= {"reference/commands.md": commands_page(), **api_pages()}
     pages |= {f"project/{name}.md": project_page(ROOT / path) for name, path in PROJECT.items()}
+    pages["tutorials/notebook.md"] = notebook_page(ROOT / "docs/tutorials/notebook.ipynb")
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     files.append(
@@ -342,6 +344,17 @@ def project_page(path: Path) -> str:
     return re.sub(r"(?<!!)\[([^]]+)\]\(([^)]+)\)", link, text)
 
 
+def notebook_page(path: Path) -> str:
+    """A notebook as a page, with a link to the file."""
+    title, *cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = ["".join(title["source"]), f"[Download the notebook]({path.name})"]
+    for cell in cells:
+        text = "".join(cell["source"])
+        language = "sh" if text.startswith("!") else "python"
+        parts.append(text if cell["cell_type"] == "markdown" else f"```{language}\n{text}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
 def backbones_table() -> str:
     return parts_table(BACKBONES)
 
@@ -409,7 +422,7 @@ def results_tables() -> str:
     head = ("model", "parameters", "MACs", "activations", "peak", "clips/s", "ms a clip", "ms to load", "score")
     parts = []
     for path in sorted(resource_folder("results").glob("benchmark-*.csv")):
-        rows = read_benchmark_csv(path)
+        rows = sorted(read_benchmark_csv(path), key=lambda row: int(row["macs"]))
         about = f"{rows[0]['device']}, {rows[0]['precision']}, torch {rows[0]['torch']}"
         note = f"`{path.name}`, {len(rows)} models; activations in millions of elements."
         parts += [f"## {about}", note, table(head, [result_cells(row) for row in rows])]

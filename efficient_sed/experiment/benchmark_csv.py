@@ -57,7 +57,7 @@ BENCHMARK_COLUMNS: Mapping[str, str] = {
 
 def results_file(folder: Path, device: str, precision: str, torch_version: str) -> Path:
     """The file of a device, precision and version of PyTorch, such as `benchmark-fp16-pt2110-cu130-nvidia-h200.csv`."""
-    version = torch_version.replace(".", "").replace("+", "-")
+    version = torch_version.replace(".", "")
     name = re.sub(r"[^a-z0-9]+", "-", f"{precision} pt{version} {device}".lower()).strip("-")
     return folder / f"benchmark-{name}.csv"
 

@@ -34,8 +34,11 @@ def results_path(folder: Path, config: BenchmarkConfig) -> Path:
     require(
         not others, "benchmark.precision", ",".join(config.precision), "one of them with --results, a file for each"
     )
+    version = torch.__version__.partition("+")[0]  # a build with CUDA computes on a CPU as others do
+    if device.type == "cuda":
+        version += f"-cu{torch.version.cuda}"
     with only_cores(config.threads):
-        return results_file(folder, device_name(device), precision, torch.__version__)
+        return results_file(folder, device_name(device), precision, version)
 
 
 def measure_missing(

@@ -9,9 +9,6 @@ from efficient_sed.experiment.benchmark_csv import read_benchmark_csv
 from efficient_sed.files.packaged import resource_folder
 from efficient_sed.frontier.published import AUDIOSET_STRONG, PublishedModel
 
-COSTS = ("activations", "activations_peak", "latency_ms")
-"""Columns that are keys of `COMPLEXITY_METRICS` too; throughput is the paper's, on its own machine."""
-
 
 @cache
 def _rows() -> dict[str, dict[str, str]]:
@@ -30,13 +27,17 @@ def measured_row(model: PublishedModel) -> dict[str, str]:
 
 
 def measured_costs(row: dict[str, str]) -> dict[str, list[Any]]:
-    """Value of each cost, and what it was measured with."""
+    """Value of each cost, and what it was measured with; throughput is the paper's, on its own machine."""
     if not row:
         return {}
-    clips = f"{float(row['seconds']):g} s"
+    seconds = f"{float(row['seconds']):g} s"
     clock = ("CPU time",) if row["clock"] == "cpu" else ()
-    latency = ", ".join((row["device"], row["precision"], row["mode"], *clock, f"clips of {clips}"))
-    return {key: [float(row[key]), latency if key == "latency_ms" else f"per {clips}"] for key in COSTS if row[key]}
+    conditions = {
+        "activations": f"per {seconds}",
+        "activations_peak": f"clips of {seconds}",
+        "latency_ms": ", ".join((row["device"], row["precision"], row["mode"], *clock, f"clips of {seconds}")),
+    }
+    return {key: [float(row[key]), condition] for key, condition in conditions.items() if row[key]}
 
 
 def measured_by(row: dict[str, str]) -> str:

@@ -61,6 +61,7 @@ def _own_costs(group: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     )  # fmt: skip
     conditions = {
         "throughput_clips_s": measured,
+        "activations_peak": clips,
         "latency_ms": f"{measured.rsplit(', batch', 1)[0]}, {clips}",
         "peak_memory_mb": f"{memory_of or 'memory'}, {measured}, {clips}",
         "energy_j_per_clip": f"{energy_by}, {measured}",

@@ -71,7 +71,7 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
 def test_names_of_files() -> None:
     cpu = results_file(Path("results"), "CPU AMD EPYC, 1 threads", "fp32", "2.11.0")
     assert cpu == Path("results/benchmark-fp32-pt2110-cpu-amd-epyc-1-threads.csv")
-    gpu = results_file(Path(), "NVIDIA H200", "fp16", "2.11.0+cu130")
+    gpu = results_file(Path(), "NVIDIA H200", "fp16", "2.11.0-cu13.0")
     assert gpu.name == "benchmark-fp16-pt2110-cu130-nvidia-h200.csv"
 
 
@@ -81,9 +81,10 @@ def test_shipped_files_agree_with_the_cards() -> None:
     for path in paths:
         rows, cards = read_benchmark_csv(path), list_cards()
         assert len({row["model"] for row in rows}) == len(rows) > 10
-        assert [int(row["macs"]) for row in rows] == sorted(int(row["macs"]) for row in rows)
         for row in rows:
-            assert path.name == results_file(Path(), row["device"], row["precision"], row["torch"]).name
+            assert (
+                path.name == results_file(Path(), row["device"], row["precision"], row["torch"].partition("+")[0]).name
+            )
             assert all(row[key] for key in ("clips_per_s", "latency_ms", "load_ms", "activations", "commit")), row
             assert "changes" not in row["commit"]
         released = [(row, cards[row["model"]]) for row in rows if row["model"] in cards]
