@@ -424,6 +424,7 @@ def results_tables() -> str:
     for path in sorted(resource_folder("results").glob("benchmark-*.csv")):
         rows = sorted(read_benchmark_csv(path), key=lambda row: int(row["macs"]))
         about = f"{rows[0]['device']}, {rows[0]['precision']}, torch {rows[0]['torch']}"
+        about += ", CPU time" if rows[0]["clock"] == "cpu" else ""
         note = f"`{path.name}`, {len(rows)} models; activations in millions of elements."
         parts += [f"## {about}", note, table(head, [result_cells(row) for row in rows])]
     return "\n\n".join(parts)

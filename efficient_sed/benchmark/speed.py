@@ -2,14 +2,13 @@
 
 Every row is a mode, precision, batch, and the front end inside or outside, measured after a warm-up on an input that
 already lies on the device. Modes take turns. Latency is the time of a forward pass that is waited for, by the wall
-clock unless `benchmark.clock` says otherwise. Throughput
-on a CPU is that of the same passes; a GPU is given seconds of passes without waiting between them, and its energy is
-that of these; a CPU that tells its energy is given such passes for it, too. On a GPU half precision means weights in
-half precision, with autocast in a row of its own; on a CPU it means autocast; float32 is not rounded to TF32. Peak
-memory is that of a mode while no other one is there. A batch goes in as it is: a fused copy on a CPU splits it into a
-few clips at a time, as in `detect`, and the row says so. On a CPU the number of threads is given, and where it was
-chosen they are kept to as many cores. Each row has the largest difference of its scores from those of the model in
-float32.
+clock unless `benchmark.clock` says otherwise. Throughput on a CPU is that of the same passes; a GPU is given seconds of
+passes without waiting between them, and its energy is that of these; a CPU that tells its energy is given such passes
+for it, too. On a GPU half precision means weights in half precision, with autocast in a row of its own; on a CPU it
+means autocast; float32 is not rounded to TF32. Peak memory is that of a mode while no other one is there. A batch goes
+in as it is: a fused copy on a CPU splits it into a few clips at a time, as in `detect`, and the row says so. On a CPU
+the number of threads is given, and where it was chosen they are kept to as many cores. Each row has the largest
+difference of its scores from those of the model in float32.
 """
 
 from __future__ import annotations

@@ -55,11 +55,10 @@ BENCHMARK_COLUMNS: Mapping[str, str] = {
 """Columns, and what they hold."""
 
 
-def results_file(folder: Path, device: str, precision: str, torch_version: str) -> Path:
-    """The file of a device, precision and version of PyTorch, such as `benchmark-fp16-pt2110-cu130-nvidia-h200.csv`."""
-    version = torch_version.replace(".", "")
-    name = re.sub(r"[^a-z0-9]+", "-", f"{precision} pt{version} {device}".lower()).strip("-")
-    return folder / f"benchmark-{name}.csv"
+def results_file(folder: Path, device: str, precision: str, torch_version: str, clock: str = "wall") -> Path:
+    """The file of a device, precision, version of PyTorch and clock: `benchmark-fp16-pt2110-cu130-nvidia-h200.csv`."""
+    words = f"{precision} pt{torch_version.replace('.', '')} {device}{' CPU time' if clock == 'cpu' else ''}"
+    return folder / f"benchmark-{re.sub(r'[^a-z0-9]+', '-', words.lower()).strip('-')}.csv"
 
 
 def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

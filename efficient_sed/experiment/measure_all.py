@@ -12,18 +12,18 @@ import torch
 
 from efficient_sed.benchmark.speed import check_protocol, precisions_on
 from efficient_sed.config.benchmark import BenchmarkConfig
-from efficient_sed.errors import EfficientSedError, require
+from efficient_sed.errors import require
 from efficient_sed.experiment.benchmark_csv import append_csv, read_benchmark_csv, results_file
 from efficient_sed.experiment.measure import benchmark_model
 from efficient_sed.machine.cores import only_cores
-from efficient_sed.machine.environment import choose_device, device_name
+from efficient_sed.machine.environment import choose_device, device_name, one_line
 from efficient_sed.machine.progress import progress
 
 logger = logging.getLogger(__name__)
 
 
 def results_path(folder: Path, config: BenchmarkConfig) -> Path:
-    """The CSV of the device and precision that a configuration measures, and of this version of PyTorch.
+    """The CSV of the device, precision and clock of a configuration, and of this version of PyTorch.
 
     Raises:
         ConfigError: If it measures several precisions, or cannot be carried out on that device.
@@ -38,7 +38,7 @@ def results_path(folder: Path, config: BenchmarkConfig) -> Path:
     if device.type == "cuda":
         version += f"-cu{torch.version.cuda}"
     with only_cores(config.threads):
-        return results_file(folder, device_name(device), precision, version)
+        return results_file(folder, device_name(device), precision, version, config.clock)
 
 
 def measure_missing(
@@ -69,8 +69,9 @@ def measure_missing(
                 return missing[index:]
             try:
                 record = benchmark_model(name, config, may_download=False)
-            except EfficientSedError as error:
-                logger.warning("left out: %s: %s", name, error)
+            except Exception as error:  # of whatever kind: it costs no other model
+                logger.warning("left out: %s: %s", name, one_line(error))
+                logger.debug("why", exc_info=error)
             else:
                 append_csv(path, [record])
             measured(1)

@@ -71,6 +71,8 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
 def test_names_of_files() -> None:
     cpu = results_file(Path("results"), "CPU AMD EPYC, 1 threads", "fp32", "2.11.0")
     assert cpu == Path("results/benchmark-fp32-pt2110-cpu-amd-epyc-1-threads.csv")
+    timed = results_file(Path(), "CPU AMD EPYC, 1 threads", "fp32", "2.11.0", "cpu")
+    assert timed.name == "benchmark-fp32-pt2110-cpu-amd-epyc-1-threads-cpu-time.csv"
     gpu = results_file(Path(), "NVIDIA H200", "fp16", "2.11.0-cu13.0")
     assert gpu.name == "benchmark-fp16-pt2110-cu130-nvidia-h200.csv"
 
@@ -83,7 +85,10 @@ def test_shipped_files_agree_with_the_cards() -> None:
         assert len({row["model"] for row in rows}) == len(rows) > 10
         for row in rows:
             assert (
-                path.name == results_file(Path(), row["device"], row["precision"], row["torch"].partition("+")[0]).name
+                path.name
+                == results_file(
+                    Path(), row["device"], row["precision"], row["torch"].partition("+")[0], row["clock"]
+                ).name
             )
             assert all(row[key] for key in ("clips_per_s", "latency_ms", "load_ms", "activations", "commit")), row
             assert "changes" not in row["commit"]

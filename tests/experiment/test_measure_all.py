@@ -49,7 +49,7 @@ def test_a_model_that_fails_costs_no_other(
 ) -> None:
     assert measure_all.measure_missing(tmp_path / "costs.csv", ["broken", "b"], BenchmarkConfig()) == []
     assert measured == ["b"]
-    assert "left out: broken: no such thing" in caplog.text
+    assert "left out: broken: ConfigError: no such thing" in caplog.text
 
 
 def test_nothing_is_measured_for_a_file_of_another_kind(tmp_path: Path, measured: list[str]) -> None:

@@ -61,7 +61,7 @@ def test_as_released_or_by_architecture(folder: Path) -> None:
 
 def test_the_page_has_them() -> None:
     records = [record for record in page_data([])["records"] if "latency_ms" in record["costs"]]
-    assert len(records) > 10
+    assert len(records) >= 6
     (fmn04,) = (record for record in records if record["model"] == "fmn04")
     assert fmn04["costs"]["activations"][0] == 6306253
     assert any(key == "latency and activations" and "benchmark-" in text for key, text in fmn04["provenance"])
