@@ -12,6 +12,8 @@ from efficient_sed.config.benchmark import BenchmarkConfig
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.experiment import measure_all
 from efficient_sed.experiment.benchmark_csv import read_benchmark_csv
+from efficient_sed.experiment.measure import benchmark_model
+from efficient_sed.models.weights.cards import list_cards
 
 
 @pytest.fixture
@@ -66,3 +68,19 @@ def test_a_file_for_each_precision(tmp_path: Path) -> None:
     assert path.name.endswith("-1-threads.csv")
     with pytest.raises(ConfigError, match="precision=fp32,bf16 is not allowed: one of them with --results"):
         measure_all.results_path(tmp_path, BenchmarkConfig(device="cpu", precision=("fp32", "bf16")))
+
+
+def test_released_weights_that_are_not_here_are_stood_in_for() -> None:
+    config = BenchmarkConfig(
+        seconds=0.5, device="cpu", modes=("eager",), batches=(1,), threads=1, clock="cpu", repeats=3
+    )
+    absent = benchmark_model("mn01_as_mAP_298", config, may_download=False)
+    card = list_cards()["mn01_as_mAP_298"]
+    assert (absent["weights"], absent["complexity"]["params"]) == ("random", card.params)
+    assert absent["score"] == {"metric": "mAP", "value": 0.298, "on": "audioset_weak", "source": "published"}
+    shipped = benchmark_model("fmn04_synthetic", config, may_download=False)
+    assert (shipped["weights"], shipped["score"]["source"]) == ("trained", "measured")
+    composed = benchmark_model("fmn01", config, may_download=False)
+    assert (composed["weights"], composed["score"]) == ("random", None)
+    assert composed["complexity"]["load_ms"] > 0
+    assert composed["complexity"]["throughput"]["clock"] == "cpu"
