@@ -11,6 +11,8 @@ DATA     ?= synthetic
 MACS     ?= 500M
 PARAMS   ?= 2M
 TRIALS   ?= 60
+# How long `make results` begins further models
+BUDGET   ?= 30m
 # A file of configs/experiment, or a grid of configs/sweep with models of its own; PRESET= for none
 PRESET   ?= finetune
 # local, slurm or ray; what it takes is launcher.key=value in ARGS
@@ -21,7 +23,7 @@ TORCH    ?= auto
 ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep search smoke plot benchmark models browser test test-gpu check docs pictures format constraints release clean
+.PHONY: help sweep search smoke plot benchmark results models browser test test-gpu check docs pictures format constraints release clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +64,9 @@ plot: $(BIN)/efficient-sed ## table and frontier of all finished runs
 
 benchmark: $(BIN)/efficient-sed ## parameters, MACs and speed without training: make benchmark BACKBONE=fmn04 SEQ=gru HIDDEN=128
 	$(BIN)/efficient-sed benchmark $(BACKBONE)$(if $(filter-out none,$(SEQ)),+$(SEQ)-$(HIDDEN)) $(ARGS)
+
+results: $(BIN)/efficient-sed ## measure every model here, into benchmarks/results, and go on where it stopped: make results BUDGET=30m
+	$(BIN)/efficient-sed benchmark --results benchmarks/results --budget $(BUDGET) $(ARGS)
 
 models: $(BIN)/efficient-sed ## list released models and parts
 	$(BIN)/efficient-sed models $(ARGS)

@@ -12,6 +12,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import textwrap
@@ -29,6 +30,8 @@ from efficient_sed.cli.main import build_parser
 from efficient_sed.config.describe import field_docs
 from efficient_sed.config.parse import COMPONENTS, GROUPS
 from efficient_sed.config.run import RunConfig
+from efficient_sed.experiment.benchmark_csv import BENCHMARK_COLUMNS, read_benchmark_csv
+from efficient_sed.files.packaged import resource_folder
 from efficient_sed.registry import BACKBONES, DATASETS, LAUNCHERS, SEQUENCE_HEADS, Registry
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {"reference/options.md": options_page(), "reference/presets.md": presets_page()}
     pages |= {"reference/commands.md": commands_page(), **api_pages()}
     pages |= {f"project/{name}.md": project_page(ROOT / path) for name, path in PROJECT.items()}
+    pages["tutorials/notebook.md"] = notebook_page(ROOT / "docs/tutorials/notebook.ipynb")
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     files.append(
@@ -340,6 +344,17 @@ def project_page(path: Path) -> str:
     return re.sub(r"(?<!!)\[([^]]+)\]\(([^)]+)\)", link, text)
 
 
+def notebook_page(path: Path) -> str:
+    """A notebook as a page, with a link to the file."""
+    title, *cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = ["".join(title["source"]), f"[Download the notebook]({path.name})"]
+    for cell in cells:
+        text = "".join(cell["source"])
+        language = "sh" if text.startswith("!") else "python"
+        parts.append(text if cell["cell_type"] == "markdown" else f"```{language}\n{text}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
 def backbones_table() -> str:
     return parts_table(BACKBONES)
 
@@ -397,11 +412,41 @@ def registries_table() -> str:
     return table(("a new", "is one file in"), sorted(rows))
 
 
+def result_columns_table() -> str:
+    """Columns of a CSV of what models cost."""
+    return table(("column", "what it holds"), [(f"`{name}`", about) for name, about in BENCHMARK_COLUMNS.items()])
+
+
+def results_tables() -> str:
+    """A table for each such CSV that is shipped."""
+    head = ("model", "parameters", "MACs", "activations", "peak", "clips/s", "ms a clip", "ms to load", "score")
+    parts = []
+    for path in sorted(resource_folder("results").glob("benchmark-*.csv")):
+        rows = sorted(read_benchmark_csv(path), key=lambda row: int(row["macs"]))
+        about = f"{rows[0]['device']}, {rows[0]['precision']}, torch {rows[0]['torch']}"
+        about += ", CPU time" if rows[0]["clock"] == "cpu" else ""
+        note = f"`{path.name}`, {len(rows)} models; activations in millions of elements."
+        parts += [f"## {about}", note, table(head, [result_cells(row) for row in rows])]
+    return "\n\n".join(parts)
+
+
+def result_cells(row: dict[str, str]) -> tuple[str, ...]:
+    """A row of such a table."""
+    counts = (f"{float(row[key]) / 1e6:,.2f}" for key in ("activations", "activations_peak"))
+    times = (f"{float(row[key]):,.1f}" for key in ("clips_per_s", "latency_ms", "load_ms"))
+    score = (
+        f"{row['metric']} {float(row['score']):.3f} ({row['scored_on']}, {row['score_source']})" if row["score"] else ""
+    )
+    return f"`{row['model']}`", f"{int(row['params']):,}", f"{int(row['macs']) / 1e6:,.0f} M", *counts, *times, score
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "backbones": backbones_table,
     "heads": heads_table,
     "data-sets": data_sets_table,
     "released": released_table,
+    "result-columns": result_columns_table,
+    "results": results_tables,
     "folders": modules_table,
     "registries": registries_table,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ ENERGY = "energy_j_per_clip"
 MEASURED = ("throughput", "latency", "peak_memory_mb", "peak_memory_of", ENERGY, "energy_method", "repeats")
 """Keys of a result's "complexity" that were measured on a machine, of a model or an exported file."""
 Key = TypeVar("Key", bound=Hashable)
+Clock = Literal["wall", "cpu"]
+"""CPU time is that of all threads of this process; other programs hardly lengthen it."""
 
 
 class Pace(NamedTuple):
@@ -49,7 +51,10 @@ def summarise(latencies: Sequence[float], batch_size: int = 1, seconds_per_pass:
 
 
 def take_turns(
-    runs: Mapping[Key, Callable[[], object]], repeats: int, device: torch.device | None = None
+    runs: Mapping[Key, Callable[[], object]],
+    repeats: int,
+    device: torch.device | None = None,
+    clock: Clock = "wall",
 ) -> dict[Key, list[float]]:
     """Time functions in turn, so that a machine that slows down slows all of them.
 
@@ -57,6 +62,7 @@ def take_turns(
         runs: Each makes one pass.
         repeats: Passes of each that count, after the warm-up.
         device: Waited for after each pass; default None, the CPU.
+        clock: What the seconds are of.
 
     Returns:
         Seconds of each pass.
@@ -64,26 +70,36 @@ def take_turns(
     seconds: dict[Key, list[float]] = {key: [] for key in runs}
     for index in range(WARM_UP + repeats):
         for key, run in runs.items():
-            passed = seconds_of(run, device)
+            passed = seconds_of(run, device, clock=clock)
             if index >= WARM_UP:
                 seconds[key].append(passed)
     return seconds
 
 
-def seconds_of(run: Callable[[], object], device: torch.device | None = None, passes: int = 1) -> float:
-    """Wall seconds of a pass.
+def seconds_of(
+    run: Callable[[], object],
+    device: torch.device | None = None,
+    passes: int = 1,
+    clock: Clock = "wall",
+) -> float:
+    """Seconds of a pass.
 
     Args:
         run: Makes one pass.
         device: Waited for before and after; default None, the CPU.
         passes: Started one after the other and waited for once; the mean is returned.
+        clock: What the seconds are of.
     """
     synchronize(device)
-    start = time.perf_counter()
+    start = _now(clock)
     for _ in range(passes):
         run()
     synchronize(device)
-    return (time.perf_counter() - start) / passes
+    return (_now(clock) - start) / passes
+
+
+def _now(clock: Clock) -> float:
+    return time.process_time() if clock == "cpu" else time.perf_counter()
 
 
 def synchronize(device: torch.device | None) -> None:

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
+from efficient_sed.benchmark.activations import Activations
 from efficient_sed.errors import ConfigError, require
 from efficient_sed.models.contracts import CountsMacs
 from efficient_sed.models.sed import SedModel
@@ -47,6 +48,8 @@ class MacsReport:
     by_part: Mapping[str, int]
     by_module: Mapping[str, int]
     seconds: float
+    activations: Activations
+    """Of the same parts as the total."""
 
 
 def _convolution(module: nn.Conv1d | nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> int:
@@ -123,11 +126,13 @@ def count_macs(model: SedModel, seconds: float = 10.0) -> MacsReport:
         advice = "make one by create_model(NAME, num_classes=N) or load_model(NAME)"
         raise TypeError(f"count_macs takes a SedModel, got {type(model).__name__}; {advice}")
     device = next(itertools.chain(model.frontend.parameters(), model.frontend.buffers(), model.parameters())).device
-    by_module = _count(
+    counted = _count(
         model, lambda: model(model.frontend(torch.zeros(1, round(seconds * model.frontend.sample_rate), device=device)))
     )
+    by_module = counted.by_module
     by_part = {part: sum(macs for name, macs in by_module.items() if name.split(".")[0] == part) for part in PARTS}
-    return MacsReport(sum(by_part.values()) - by_part["frontend"], by_part, by_module, seconds)
+    total = sum(by_part.values()) - by_part["frontend"]
+    return MacsReport(total, by_part, by_module, seconds, counted.activations)
 
 
 def count_module_macs(module: nn.Module, *inputs: Tensor) -> int:
@@ -136,11 +141,11 @@ def count_module_macs(module: nn.Module, *inputs: Tensor) -> int:
     Raises:
         ConfigError: As `count_macs`.
     """
-    return sum(_count(module, lambda: module(*inputs)).values())
+    return sum(_count(module, lambda: module(*inputs)).by_module.values())
 
 
-def _count(model: nn.Module, run: Callable[[], object]) -> dict[str, int]:
-    """MACs by the name of each module that has a formula, while something runs."""
+def _count(model: nn.Module, run: Callable[[], object]) -> _Counter:
+    """MACs by the name of each module that has a formula, and activations, while something runs."""
     counter = _Counter()
     for name, module in model.named_modules():
         if _formula(module) is None and next(module.parameters(recurse=False), None) is not None:
@@ -158,7 +163,7 @@ def _count(model: nn.Module, run: Callable[[], object]) -> dict[str, int]:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    return counter.by_module
+    return counter
 
 
 def _formula(module: nn.Module) -> _Formula | None:
@@ -189,6 +194,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.by_module: dict[str, int] = {}
+        self.activations = Activations()
+        """Of all but the front end."""
         self.calls: list[_Call] = []
 
     def watch(self, name: str, module: nn.Module) -> list[RemovableHandle]:
@@ -205,6 +212,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if macs == 0 and call.product is not None:
                 raise _uncovered(call, call.product)
             self.by_module[name] = self.by_module.get(name, 0) + macs
+            if macs and name.split(".", maxsplit=1)[0] != "frontend":
+                self.activations = self.activations.after(inputs, output)
 
         return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
 

@@ -1,14 +1,14 @@
 """How fast a model runs here, and how much memory that takes, by one protocol.
 
 Every row is a mode, precision, batch, and the front end inside or outside, measured after a warm-up on an input that
-already lies on the device. Modes take turns. Latency is the wall time of a forward pass that is waited for. Throughput
-on a CPU is that of the same passes; a GPU is given seconds of passes without waiting between them, and its energy is
-that of these; a CPU that tells its energy is given such passes for it, too. On a GPU half precision means weights in
-half precision, with autocast in a row of its own; on a CPU it means autocast; float32 is not rounded to TF32. Peak
-memory is that of a mode while no other one is there. A batch goes in as it is: a fused copy on a CPU splits it into a
-few clips at a time, as in `detect`, and the row says so. On a CPU the number of threads is given, and where it was
-chosen they are kept to as many cores. Each row has the largest difference of its scores from those of the model in
-float32.
+already lies on the device. Modes take turns. Latency is the time of a forward pass that is waited for, by the wall
+clock unless `benchmark.clock` says otherwise. Throughput on a CPU is that of the same passes; a GPU is given seconds of
+passes without waiting between them, and its energy is that of these; a CPU that tells its energy is given such passes
+for it, too. On a GPU half precision means weights in half precision, with autocast in a row of its own; on a CPU it
+means autocast; float32 is not rounded to TF32. Peak memory is that of a mode while no other one is there. A batch goes
+in as it is: a fused copy on a CPU splits it into a few clips at a time, as in `detect`, and the row says so. On a CPU
+the number of threads is given, and where it was chosen they are kept to as many cores. Each row has the largest
+difference of its scores from those of the model in float32.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from torch import Tensor
 from efficient_sed.benchmark._modes import Forward, Variant, captured, create_forward, create_plain_forward
 from efficient_sed.benchmark._processes import time_together
 from efficient_sed.benchmark._sensors import Sensors
-from efficient_sed.benchmark.clock import ENERGY, MEASURED, WARM_UP, Key, summarise, take_turns
+from efficient_sed.benchmark.clock import ENERGY, MEASURED, WARM_UP, Clock, Key, summarise, take_turns
 from efficient_sed.benchmark.energy.blocks import time_blocks
 from efficient_sed.benchmark.float32 import exact_float32
 from efficient_sed.benchmark.memory import memory_of
@@ -105,6 +105,8 @@ def check_protocol(config: BenchmarkConfig, device: torch.device) -> None:
             f"benchmark.processes={config.processes} is not allowed: "
             f"this process may use {count_cores()} of the machine's cores, one for each"
         )
+    if config.clock == "cpu" and (device.type != "cpu" or (config.threads or torch.get_num_threads()) > 1):
+        raise ConfigError("benchmark.clock=cpu is not allowed: CPU time is that of one thread; give --threads 1")
     if "compiled" in config.modes:
         _check_compiler(device)
 
@@ -137,7 +139,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
     device = next(model.parameters()).device
     check_protocol(config, device)
     is_gpu = device.type != "cpu"
-    precisions = config.precision or (("fp16",) if is_gpu else ("fp32",))
+    precisions = precisions_on(config, device)
     batches = sorted({1, *(config.batches or (config.batch_size if is_gpu else min(config.batch_size, CPU_BATCH),))})
     mels = ("outside", "inside") if config.with_mel else ("outside",)
     was_training = model.training
@@ -160,6 +162,7 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
     if config.processes > 1:
         rows.append(_together(model, config, whole))
     shared = {"mode": whole.mode, "precision": whole.precision, "threads": whole.threads, "device": name}
+    shared["clock"] = config.clock
     throughput = {"clips_per_s": whole.clips_per_s, "iqr": list(whole.iqr), "batch_size": whole.batch_size, **shared}
     return {
         "throughput": throughput,
@@ -173,6 +176,11 @@ def measure_speed(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
         "speed_conditions": state,
         "speed_missing": sensors.missing | ({} if (why := sensors.energy.reason) is None else {ENERGY: why}),
     }
+
+
+def precisions_on(config: BenchmarkConfig, device: torch.device) -> tuple[str, ...]:
+    """Number formats that are measured; the first is that of the headline."""
+    return config.precision or (("fp32",) if device.type == "cpu" else ("fp16",))
 
 
 def unmeasured(reason: str) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def _measure(
     runs = {variant: runs.get(variant) or create_forward(model, variant, precision, mel, x) for variant in variants}
     passes = {variant: partial(run, x) for variant, run in runs.items()}
     num_blocks, block_s = (CPU_BLOCKS, CPU_BLOCK_S) if device.type == "cpu" else (BLOCKS, BLOCK_S)
-    times = time_modes(passes, config.repeats, sensors, num_blocks, block_s)
+    times = time_modes(passes, config.repeats, sensors, num_blocks, block_s, config.clock)
     for variant, run in runs.items():
         compared = x if variant.mode in ("graphed", "compiled") else x[:COMPARED]  # which are made for one shape
         difference = float((_scores(run, compared)[:COMPARED] - reference).abs().max())
@@ -255,7 +263,12 @@ class Times:
 
 
 def time_modes(
-    runs: Mapping[Key, Callable[[], object]], repeats: int, sensors: Sensors, num_blocks: int, block_s: float
+    runs: Mapping[Key, Callable[[], object]],
+    repeats: int,
+    sensors: Sensors,
+    num_blocks: int,
+    block_s: float,
+    clock: Clock = "wall",
 ) -> dict[Key, Times]:
     """Time all modes in turn: single passes, and on a GPU also blocks of passes. Energy is that of blocks.
 
@@ -265,9 +278,10 @@ def time_modes(
         sensors: Of the device that the passes run on.
         num_blocks: Blocks of each.
         block_s: Seconds of a block.
+        clock: Of the single passes.
     """
     device = sensors.device
-    latencies = take_turns(runs, repeats, device)
+    latencies = take_turns(runs, repeats, device, clock)
     is_gpu = device.type != "cpu"
     if not is_gpu and sensors.energy.method is None:
         return {mode: Times(seconds, seconds) for mode, seconds in latencies.items()}

@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from efficient_sed.cli.options import engine_names
+from efficient_sed.cli.benchmark_results import fill_results
+from efficient_sed.cli.options import duration, engine_names
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -22,6 +23,7 @@ KEYS = {
     "precision": "precision",
     "modes": "modes",
     "with_mel": "with_mel",
+    "clock": "clock",
 }
 """Options by the key `benchmark.KEY` that they set."""
 
@@ -34,16 +36,17 @@ def add_parser(commands: Commands) -> None:
         "Measure parameters, MACs, throughput, latency and memory of models.",
         examples=(
             "benchmark fmn04 fmn10+tf-256 --threads 1 --csv costs.csv",
+            "benchmark 'fmn04*' --results benchmarks/results --budget 30m",
             "benchmark detector.onnx detector.int8.onnx --engine onnxruntime,openvino",
         ),
     )
     parser.set_defaults(option_of={f"benchmark.{key}": f"--{option}" for key, option in KEYS.items()})
     parser.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
         help="released name, file, hf:user/name, architecture such as fmn10+tf-256 (random weights, 447 classes), or "
-        "exported model",
+        "exported model; with --results a pattern such as 'fmn04*' (default: every model)",
     )
     parser.add_argument("--device", metavar="D", help="cpu or gpu (default: a GPU if there is one)")
     parser.add_argument(
@@ -59,15 +62,34 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--threads", type=int, help="threads on a CPU, kept to as many cores")
     parser.add_argument("--processes", type=int, help="also measure so many processes of one thread at once")
+    parser.add_argument(
+        "--clock", metavar="C", help="wall, or with --threads 1 cpu: the time that the process computes (default: wall)"
+    )
     parser.add_argument("--seconds", type=float, help="length of the clips (default: 10)")
     parser.add_argument("--with-mel", action="store_true", default=None, help="also measure from the waveform")
     parser.add_argument("--engine", metavar="E[,E…]", help=f"what runs exported models: {engine_names()}")
     parser.add_argument("--csv", type=Path, help="append one row per model to this file")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="measure released and composable models, the cheapest first, into a CSV in this folder that is named by "
+        "device, precision and torch's version; models that are in it are kept",
+    )
+    parser.add_argument(
+        "--budget", type=duration, metavar="T", help="with --results: begin no further model after 90s, 30m, 2h …"
+    )
     parser.add_argument("--json", action="store_true", help="print everything measured as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print tables or JSON."""
+    if options.budget is not None and options.results is None:
+        raise ConfigError("--budget belongs to --results DIR")
+    if options.results is not None:
+        return fill_results(options)
+    if not options.models:
+        raise ConfigError("no MODEL given, such as fmn10+tf-256; --results DIR measures every model")
     exported = [name for name in options.models if is_exported(name)]
     if exported:
         return _run_exported(options, exported)
@@ -76,8 +98,8 @@ def run(options: argparse.Namespace) -> int:
     from efficient_sed.cli.tables import complexity_table, speed_table
     from efficient_sed.config.benchmark import BenchmarkConfig
     from efficient_sed.config.parse import from_dict
+    from efficient_sed.experiment.benchmark_csv import append_csv, read_benchmark_csv
     from efficient_sed.experiment.measure import benchmark_model
-    from efficient_sed.experiment.record import append_csv, read_benchmark_csv
 
     config = from_dict(BenchmarkConfig, _typed(options), "benchmark")
     if options.csv:

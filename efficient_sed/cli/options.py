@@ -33,6 +33,7 @@ AUTO_HELP = "on a CPU onnxruntime, where it is installed and was used before or 
 PARTS = ("train", "validation", "test")
 TRAINING_GROUPS = ("backbone", "seq", "model", "train", "benchmark")
 UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}
+SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SCORING_KEYS = ("train.batch_size", "train.accelerator")
 """Keys of those groups that scoring uses."""
 
@@ -131,6 +132,14 @@ def count(typed: str) -> int:
         form = "a count of 1 or more; give digits with k, M or G: 500M, 1.5G"
         raise argparse.ArgumentTypeError(f"{typed!r} is not {form}")
     return round(number)
+
+
+def duration(typed: str) -> float:
+    """Seconds of a time such as 90s, 30m or 1.5h."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", typed)
+    if not match or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"{typed!r} is not a time above 0; give a number with s, m or h: 90s, 30m")
+    return float(match[1]) * SECONDS[match[2]]
 
 
 def share(typed: str) -> float:

@@ -40,6 +40,10 @@ class BenchmarkConfig:
     """Forward passes that are timed one by one, 3 or more, after three to warm up. A GPU's throughput is that of passes
     over some seconds."""
 
+    clock: Literal["wall", "cpu"] = "wall"
+    """What times a pass: `wall`, or on a CPU with one thread `cpu`, the time that it computes, which other programs on
+    a shared machine hardly lengthen."""
+
     def __post_init__(self) -> None:
         is_length = 0.5 <= self.seconds <= MAX_CLIP_SECONDS
         require(is_length, "benchmark.seconds", f"{self.seconds:g}", f"0.5 to {MAX_CLIP_SECONDS} seconds")
@@ -52,4 +56,6 @@ class BenchmarkConfig:
         require(len(self.modes) > 0, "benchmark.modes", "[]", "one or more of eager, fused, compiled, graphed")
         require(self.threads is None or self.threads >= 1, "benchmark.threads", self.threads, "1 or more")
         require(self.processes >= 1, "benchmark.processes", self.processes, "1 or more")
+        is_one = self.clock == "wall" or (self.threads in (None, 1) and self.processes == 1)
+        require(is_one, "benchmark.clock", self.clock, "wall, where several threads or processes compute")
         require(self.repeats >= 3, "benchmark.repeats", self.repeats, "3 or more")

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from efficient_sed.benchmark.load_time import measure_load_ms
 from efficient_sed.benchmark.macs import count_macs, deepspeed_macs
 from efficient_sed.benchmark.macs_notes import explain_macs, published_macs
 from efficient_sed.benchmark.speed import check_protocol, measure_speed
@@ -33,7 +34,7 @@ from efficient_sed.machine.environment import choose_device, describe_environmen
 from efficient_sed.models.factory import create_model, settle_norms
 from efficient_sed.models.names import parse_name
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.weights.cards import list_cards
+from efficient_sed.models.weights.cards import Card, list_cards, local_weights
 from efficient_sed.models.weights.checkpoint import has_own_file, load_model
 
 logger = logging.getLogger(__name__)
@@ -167,26 +168,50 @@ def speed_device(config: RunConfig) -> torch.device:
     return choose_device(config.benchmark.device, "benchmark.device")
 
 
-def benchmark_model(name: str, config: BenchmarkConfig) -> dict[str, Any]:
-    """What a model costs.
+def benchmark_model(name: str, config: BenchmarkConfig, *, may_download: bool = True) -> dict[str, Any]:
+    """What a model costs, and what it scores according to its card.
 
     Args:
         name: A released name, a file or a model on the hub; or an architecture, with random weights and AudioSet
             Strong's 447 classes.
         config: How it is measured.
+        may_download: Whether released weights that are not here are fetched; else random ones stand in for them.
     """
-    has_weights = has_own_file(name) or name in list_cards() or parse_name(name).tag is not None
-    model = load_model(name) if has_weights else settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG))
+    card = list_cards().get(name)
+    model, weights = _model_of(name, card, may_download=may_download)
     check_length(model, "benchmark.seconds", config.seconds)
     device = choose_device(config.device, "benchmark.device")
     logger.info("%s: counting its MACs", name)
-    costs = count_costs(model, config)
+    costs = count_costs(model, config) | {"load_ms": measure_load_ms(model, config.clock)}
     complexity = {**costs, **measure_speed(model.to(device), config)}
-    return {"model": name, "complexity": complexity, "environment": describe_environment(device_name(device))}
+    return {
+        "model": name,
+        "weights": weights,
+        "score": _score_of(card),
+        "complexity": complexity,
+        "environment": describe_environment(device_name(device)),
+    }
+
+
+def _model_of(name: str, card: Card | None, *, may_download: bool) -> tuple[SedModel, str]:
+    """A model, and whether its weights are "trained" or "random"."""
+    if card is not None and not may_download and local_weights(card) is None:
+        return settle_norms(create_model(card.architecture, num_classes=card.num_classes)), "random"
+    if card is not None or has_own_file(name) or parse_name(name).tag is not None:
+        return load_model(name), "trained"
+    return settle_norms(create_model(name, num_classes=NUM_AUDIOSET_STRONG)), "random"
+
+
+def _score_of(card: Card | None) -> dict[str, Any] | None:
+    """The leading score of a card, and whether a training of ours has it ("measured")."""
+    if card is None or card.score is None:
+        return None
+    source = "measured" if card.recipe else "published"
+    return {"metric": card.score.metric, "value": card.score.value, "on": card.score.data, "source": source}
 
 
 def count_costs(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
-    """Parameters and MACs of a model, in the form that results carry, counted where the model lies."""
+    """Parameters, MACs and activations of a model, in the form that results carry, counted where the model lies."""
     macs, by_deepspeed = count_macs(model, config.seconds), deepspeed_macs(model, config.seconds)
     published = published_macs(model, config.seconds)
     return {
@@ -196,5 +221,7 @@ def count_costs(model: SedModel, config: BenchmarkConfig) -> dict[str, Any]:
         "macs_deepspeed": by_deepspeed,
         "macs_published": published,
         "macs_note": explain_macs(model, macs, by_deepspeed, published),
+        "activations": macs.activations.total,
+        "activations_peak": macs.activations.peak,
         "seconds": config.seconds,
     }

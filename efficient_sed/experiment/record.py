@@ -19,7 +19,7 @@ from efficient_sed.metrics.contracts import Score, all_scores
 COMPLEXITY_COLUMNS = (
     "model", "params", "macs", "macs_deepspeed", "macs_published", "macs_note", "macs_frontend", "seconds",
     "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "batch_size", "latency_ms", "peak_memory_mb", "precision",
-    "device", "torch", "commit", "created", "energy_j_per_clip", "energy_method",
+    "device", "torch", "commit", "created", "energy_j_per_clip", "energy_method", "activations", "activations_peak",
 )  # fmt: skip
 MEASURED = (
     "clips_per_s", "clips_per_s_q1", "clips_per_s_q3", "latency_ms", "peak_memory_mb", "energy_j_per_clip",
@@ -29,7 +29,7 @@ RUN_COLUMNS = (
     "seed", "fold", "signature", "data", "manifest_hash", "clips_scored", "median_frames", "epochs", "steps",
     "trained_on",
 )  # fmt: skip
-LATE_COLUMNS = ("energy_j_per_clip", "energy_method", "training_kwh")
+LATE_COLUMNS = ("energy_j_per_clip", "energy_method", "training_kwh", "activations", "activations_peak")
 """Of a CSV of results: they stand behind all others, so that scripts that read files by place go on to."""
 
 
@@ -77,6 +77,8 @@ def complexity_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "created": environment["created"],
         "energy_j_per_clip": complexity.get("energy_j_per_clip"),
         "energy_method": complexity.get("energy_method"),
+        "activations": complexity.get("activations"),
+        "activations_peak": complexity.get("activations_peak"),
     }
 
 
@@ -145,38 +147,16 @@ def write_csv(path: Path, results: Sequence[Mapping[str, Any]]) -> Path:
     Raises:
         DataError: If the file cannot be written.
     """
-    _write(path, result_columns(), repeated_rows(results))
+    write_rows(path, result_columns(), repeated_rows(results))
     return path
 
 
-def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Add one row per benchmarked model to a file that may exist.
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file atomically; what a row has beside the columns is left out.
 
     Raises:
-        DataError: If the file has other columns or cannot be written; it is left as it was.
+        DataError: If the file cannot be written.
     """
-    _write(path, COMPLEXITY_COLUMNS, [*read_benchmark_csv(path), *(complexity_row(record) for record in records)])
-
-
-def read_benchmark_csv(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file that `append_csv` made, if in a version that knew fewer columns; none if there is no such file.
-
-    Raises:
-        DataError: If it is something else.
-    """
-    if path.is_dir():
-        raise DataError(f"{path}: is a directory; give a file")
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        columns = tuple(reader.fieldnames or ())
-        if "created" not in columns or columns != COMPLEXITY_COLUMNS[: len(columns)]:
-            raise DataError(f"{path}: its columns are not those of a benchmark; give another file")
-        return list(reader)
-
-
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -36,6 +36,8 @@ COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
     "macs_backbone": ComplexityMetric("MACs of the backbone", True, "complexity.macs_by_part.backbone", 1),
     "macs_sequence": ComplexityMetric("MACs of the sequence head", True, "complexity.macs_by_part.sequence", 1),
     "macs_classifier": ComplexityMetric("MACs of the classifier", True, "complexity.macs_by_part.classifier", 1),
+    "activations": ComplexityMetric("activations per 10 s", True, "complexity.activations", 1),
+    "activations_peak": ComplexityMetric("most activations of a layer", True, "complexity.activations_peak"),
     "throughput_clips_s": ComplexityMetric("10 s clips/s", False, "complexity.throughput.clips_per_s", -1, True),
     "latency_ms": ComplexityMetric("latency of one clip in ms", True, "complexity.latency.ms"),
     "peak_memory_mb": ComplexityMetric("peak memory in MB", True, "complexity.peak_memory_mb"),
@@ -92,7 +94,13 @@ def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
     return (
         ", ".join(
             part
-            for part in (speed["device"], speed["precision"], speed.get("mode"), f"batch {speed['batch_size']}")
+            for part in (
+                speed["device"],
+                speed["precision"],
+                speed.get("mode"),
+                "CPU time" if speed.get("clock") == "cpu" else "",
+                f"batch {speed['batch_size']}",
+            )
             if part
         )
         if speed

@@ -9,6 +9,7 @@ from typing import Any
 from efficient_sed.experiment.repeats import mean_and_sd
 from efficient_sed.experiment.result_file import SCORED_FROM, is_number
 from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, complexity_values, rounded, speed_conditions
+from efficient_sed.frontier.measured import measured_by, measured_costs, measured_row
 from efficient_sed.frontier.points import score_conditions, score_interval
 from efficient_sed.frontier.published import AUDIOSET_STRONG, PAPERS, PublishedModel
 
@@ -60,6 +61,7 @@ def _own_costs(group: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     )  # fmt: skip
     conditions = {
         "throughput_clips_s": measured,
+        "activations_peak": clips,
         "latency_ms": f"{measured.rsplit(', batch', 1)[0]}, {clips}",
         "peak_memory_mb": f"{memory_of or 'memory'}, {measured}, {clips}",
         "energy_j_per_clip": f"{energy_by}, {measured}",
@@ -135,6 +137,8 @@ def published_record(row: PublishedModel) -> dict[str, Any]:
         for key, value in row.complexity.items()
         if value
     }
+    measured = measured_row(row)
+    costs = measured_costs(measured) | costs
     paper = PAPERS[row.table]
     provenance = [
         ("source", f"{paper.title} {paper.address}".strip()),
@@ -143,6 +147,7 @@ def published_record(row: PublishedModel) -> dict[str, Any]:
         ("released as", row.label),
         ("score", "read off a figure, ±0.02" if row.score_source == "figure" else "as in the paper's table"),
         ("speed measured on", row.speed),
+        ("latency and activations", measured_by(measured)),
         (
             "note",
             "; ".join(

@@ -34,6 +34,19 @@ def test_seconds_of_many_passes_are_their_mean(monkeypatch: pytest.MonkeyPatch) 
     assert seconds_of(run, passes=3) == pytest.approx((1 + 2 + 3) / 3)
 
 
+def test_cpu_time_leaves_out_what_others_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {"wall": 0.0, "cpu": 0.0}
+
+    def run() -> None:
+        now["wall"] += 9.0
+        now["cpu"] += 2.0
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now["wall"])
+    monkeypatch.setattr(clock.time, "process_time", lambda: now["cpu"])
+    assert take_turns({"a": run}, repeats=2, clock="cpu") == {"a": [2.0, 2.0]}
+    assert seconds_of(run) == 9.0
+
+
 def test_statistics() -> None:
     seconds = [0.5, 0.1, 0.2, 0.4, 0.25]
     pace = summarise(seconds, batch_size=4)

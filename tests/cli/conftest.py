@@ -32,6 +32,7 @@ def here(tiny_config: SyntheticConfig, tmp_path_factory: pytest.TempPathFactory)
     (folder / "nothing").mkdir()
     (folder / "run.svg").mkdir()
     (folder / "table.csv").write_text("filename,onset,offset,event_label\n")
+    (folder / "old_costs.csv").write_text("model,macs,created\nfmn04,1,2026-11-20\n")
     (folder / "damaged" / "run").mkdir(parents=True)
     (folder / "damaged" / "run" / "result.json").write_text("{}")
     tables = {

@@ -12,7 +12,6 @@ from result_files import RECORD, RESULT
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.record import (
     COMPLEXITY_COLUMNS,
-    append_csv,
     complexity_row,
     repeated_rows,
     result_columns,
@@ -58,45 +57,8 @@ def test_records_of_early_versions_know_no_published_macs() -> None:
     )
 
 
-def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "costs.csv"
-    append_csv(path, [RECORD])
-    first = path.read_text()
-    append_csv(path, [RECORD | {"model": 'a, "quoted" name'}, RECORD])
-    assert path.read_text().startswith(first)
-    rows = read(path)
-    assert [row["model"] for row in rows] == ["fmn04", 'a, "quoted" name', "fmn04"]
-    assert (
-        rows[0]
-        == rows[2]
-        == {key: "" if value is None else str(value) for key, value in complexity_row(RECORD).items()}
-    )
-
-
-def test_a_file_of_a_version_that_knew_no_energy_grows(tmp_path: Path) -> None:
-    path = tmp_path / "costs.csv"
-    append_csv(path, [RECORD])
-    old = [line.rsplit(",", 2)[0] for line in path.read_text().splitlines()]
-    assert old[0].endswith(",created")
-    path.write_text("\n".join(old) + "\n")
-    used = RECORD["complexity"] | {"energy_j_per_clip": 0.5, "energy_method": "RAPL, 1 package"}
-    append_csv(path, [RECORD | {"complexity": used}])
-    assert [row["energy_j_per_clip"] for row in read(path)] == ["", "0.5"]
-
-
-@pytest.mark.parametrize("content", ["model,params\nfmn10,1\n", "", "not a table"])
-def test_foreign_files_are_left_alone(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "costs.csv"
-    path.write_text(content)
-    with pytest.raises(DataError, match=r"costs\.csv: its columns are not those of a benchmark; give another file$"):
-        append_csv(path, [RECORD])
-    assert path.read_text() == content
-
-
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"costs\.csv: cannot be written"):
-        append_csv(tmp_path / "file" / "costs.csv", [RECORD])
     with pytest.raises(DataError, match=r"results\.csv: cannot be written"):
         write_csv(tmp_path / "file" / "results.csv", [RESULT])
 
