@@ -22,8 +22,8 @@ LARGEST = 127
 def make_smallest(data: bytes) -> bytes:
     """Store the matrices that are float32 so far as int8, and leave out all that no run time needs.
 
-    They are computed with in float32, behind a `DequantizeLinear` with a scale for each row. The front end's stay, whose
-    sines and cosines need all their digits for the quiet bands.
+    They are computed with in float32, behind a `DequantizeLinear` with a scale for each row. Those of the front end
+    stay, whose sines and cosines need all their digits for the quiet bands.
     """
     import onnx
 
