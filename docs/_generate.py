@@ -54,13 +54,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages |= {f"project/{name}.md": project_page(ROOT / path) for name, path in PROJECT.items()}
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
-    files.append(
-        File.generated(
-            config,
-            "project/figures/corrected_macs.png",
-            abs_src_path=str(ROOT / "benchmarks/figures/corrected_macs.png"),
-        )
-    )
+    for picture in sorted((ROOT / "benchmarks" / "figures").glob("*.png")):
+        files.append(File.generated(config, f"project/figures/{picture.name}", abs_src_path=str(picture)))
     return files
 
 
