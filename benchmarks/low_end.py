@@ -92,9 +92,8 @@ class Variant:
 
 def variants() -> list[Variant]:
     """The reference, then each axis in its order."""
-    listed = [("reference", "reference", {})] + [
-        (axis, name, changed) for axis, names in AXES.items() for name, changed in names.items()
-    ]
+    every = {"reference": {"reference": dict[str, str]()}, **AXES}
+    listed = [(axis, name, changed) for axis, names in every.items() for name, changed in names.items()]
     return [
         Variant(axis, name, [f"{key}={value}" for key, value in (REFERENCE | dict(changed)).items()])
         for axis, name, changed in listed
