@@ -58,13 +58,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages["tutorials/notebook.md"] = notebook_page(ROOT / "docs/tutorials/notebook.ipynb")
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
-    files.append(
-        File.generated(
-            config,
-            "project/figures/corrected_macs.png",
-            abs_src_path=str(ROOT / "benchmarks/figures/corrected_macs.png"),
-        )
-    )
+    for picture in sorted((ROOT / "benchmarks" / "figures").glob("*.png")):
+        files.append(File.generated(config, f"project/figures/{picture.name}", abs_src_path=str(picture)))
     return files
 
 

@@ -199,7 +199,7 @@ def typed_commands() -> Iterator[tuple[str, str]]:
 
 
 BATCHES = {"dcase2023": (48,), "dcase2024": (60,), "dcls": (4096,), "dnd": (16,), "erann": (32,), "mean": (16,),
-           "prinzivalle": (16,)}  # fmt: skip
+           "prinzivalle": (16,), "tiny": (8,)}  # fmt: skip
 
 
 @functools.cache

@@ -23,6 +23,7 @@ from efficient_sed.export.half import store_half
 from efficient_sed.export.hard_swish import use_integer_kernels
 from efficient_sed.export.quantise_openvino import NO_CLIPS, quantise_for_openvino
 from efficient_sed.export.recipes import HALF, RECIPES, Recipe
+from efficient_sed.export.smallest import make_smallest
 from efficient_sed.inference.header import EXACT
 
 FRONT_END, BACKBONE, HEAD = (
@@ -65,7 +66,8 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
             _quantise_backbone(path, recipe, calibration, input_name)
         if recipe.dynamic:
             _quantise_head(path, recipe)
-        return path.read_bytes()
+        content = path.read_bytes()
+    return make_smallest(content) if recipe.is_smallest else content
 
 
 def _quantise_backbone(path: Path, recipe: Recipe, calibration: Iterable[np.ndarray], input_name: str) -> None:

@@ -21,6 +21,8 @@ class Recipe:
     """Operations of the backbone whose weights and activations do, with ranges seen in calibration."""
     dynamic: tuple[str, ...] = ()
     """Operations behind the backbone whose weights do, with ranges of activations of each clip."""
+    is_smallest: bool = False
+    """Whether other matrices are stored as int8, too, and names are left out, see `smallest`."""
     is_by_nncf: bool = False
     """Whether NNCF chooses, see `quantise_openvino`."""
 
@@ -31,5 +33,8 @@ RECIPES: Mapping[str, Recipe] = {
     "int8": Recipe("backbone in int8, for onnxruntime", BACKBONE_OPERATIONS),
     "int8-head": Recipe("matrices of sequence head and classifier in int8, backbone in float32", dynamic=MATRICES),
     "int8-all": Recipe("int8 and int8-head together", BACKBONE_OPERATIONS, dynamic=MATRICES),
+    "int8-small": Recipe(
+        "int8, with all other matrices stored as int8, and without names", BACKBONE_OPERATIONS, is_smallest=True
+    ),
     "int8-openvino": Recipe("backbone, sequence head and classifier in int8, for OpenVINO", is_by_nncf=True),
 }

@@ -44,6 +44,7 @@ FIRST = (
     "data.scene_seconds=5 data.clip_seconds=5"
 )
 OWN = "data.clip_seconds=5 data.median_frames=5 output_dir=my_runs"
+TINY = "efficient-sed train experiment=tiny data=folder data.root=my_sounds output_dir=tiny_runs"
 ROUND = "data.clip_seconds=5 data.median_frames=5 output_dir=round1_runs"
 SOUNDS_OF = "data.foreground=sounds"
 WITH_OTHERS = f"{SOUNDS_OF} data.background=rooms data.negatives=others"
@@ -67,6 +68,7 @@ LONGER = {
     ),
     FIRST: f"{FIRST} {QUICK}",
     TEACH: f"{TEACH} backbone=fmn04 {SHORT}",
+    TINY: f"{TINY} {SHORT}",
     f"{TEACH} {OWN}": f"{TEACH} {OWN} backbone=fmn04 {SHORT}",
     f"{TEACH} data.train=train {ROUND}": f"{TEACH} data.train=train {ROUND} backbone=fmn04 {SHORT}",
     "efficient-sed export my_runs/*/model.safetensors --format web --runtime web/node_modules/onnxruntime-web "
