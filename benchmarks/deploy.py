@@ -34,6 +34,7 @@ import efficient_sed as es
 from efficient_sed.export.write import export_model
 from efficient_sed.inference.detect import detect
 from efficient_sed.inference.detector import Detector
+from efficient_sed.inference.engines.contract import exact_engines
 from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.torch_detector import TorchDetector
 from efficient_sed.machine.environment import device_name
@@ -42,7 +43,6 @@ from efficient_sed.models.weights.cards import list_cards
 from efficient_sed.models.weights.initial import load_initial
 
 RATE, PIECE_S, THRESHOLD, MEDIAN = 16_000, 10, 0.5, 9
-FLOAT_ENGINES = ("onnxruntime", "openvino")
 PARTS = ("file", "memory")
 PEAK = """
 import sys
@@ -88,7 +88,7 @@ def compare_files(model: SedModel, name: str, minutes: float, rounds: int, folde
     export_model(model, folder / "waveform.onnx", name, overwrite=True)
     detectors: dict[str, Detector] = {
         "PyTorch": TorchDetector(model),
-        **{engine: ExportedModel(folder / "waveform.onnx", 1, engine) for engine in FLOAT_ENGINES},
+        **{engine: ExportedModel(folder / "waveform.onnx", 1, engine) for engine in exact_engines(".onnx")},
     }
     ours: dict[str, Callable[[], object]] = {
         f"detect, {side}, {words}": lambda detector=detector, hop_s=hop_s: detect(
