@@ -36,7 +36,7 @@ import efficient_sed as es
 from efficient_sed.benchmark.clock import seconds_of
 from efficient_sed.errors import CheckpointError
 from efficient_sed.export.write import build_file, create_target
-from efficient_sed.inference.engines.contract import Engine, open_engine
+from efficient_sed.inference.engines.contract import Engine, exact_engines, open_engine
 from efficient_sed.machine.allocator import keep_freed_memory
 from efficient_sed.machine.environment import device_name, package_version
 from efficient_sed.models.backbones.mobilenet_v3 import InvertedResidual, SqueezeExcitation
@@ -184,7 +184,7 @@ def measure(name: str, batch: int, rounds: int, clock: Clock, peak: float, engin
 
 def main() -> None:
     """Run the command line."""
-    exact = [name for name in ENGINES.names() if ENGINES.get(name).is_exact and ENGINES.get(name).suffix == ".onnx"]
+    exact = exact_engines(create_target("onnx").suffix)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8, 64])
@@ -198,7 +198,8 @@ def main() -> None:
     clock = Clock(torch.device(options.device), options.threads)
     engines = tuple(options.engines) if clock.device.type == "cpu" else ()
     peaks = peak_macs(clock)
-    versions = ", ".join(f"{package} {package_version(package)}" for package in ("torch", *engines))
+    packages = ["torch", *(ENGINES.get(engine).package for engine in engines)]
+    versions = ", ".join(f"{package} {package_version(package)}" for package in packages)
     rates = ", ".join(f"{rate / 1e9:.0f} GMAC/s by {name}" for name, rate in peaks.items())
     print(f"{device_name(clock.device)}, {versions}; product of {SIZE} x {SIZE}: {rates}\n")
     columns = ["model", "batch"]

@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 
 PICTURES = Path(__file__).parent / "pictures"
 RUNTIME = Path(__file__).parents[1] / ".npm" / "node_modules" / "onnxruntime-web"
-WIDTH, COLOURS = 1200, 128
+WIDTH, COLOURS = 1200, 256  # fewer lose the pale backgrounds
 DATA = ("data=synthetic", "data.num_train=24", "data.num_validation=12", "data.num_test=12")
 SMALL = (
     "data.num_train=48",

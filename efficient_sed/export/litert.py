@@ -19,6 +19,7 @@ from efficient_sed.machine.quiet import without_stderr
 from efficient_sed.models.fuse import fuse
 from efficient_sed.models.sed import SedModel
 
+FLOAT16_BITS = 16
 SIGNATURE = "serving_default"  # the name that TensorFlow gives to a graph's only one
 
 
@@ -60,20 +61,20 @@ def convert(model: SedModel, header: Header) -> bytes:
             ) from error
 
 
-def quantise(content: bytes, precision: str, calibration: Iterable[np.ndarray], input_name: str) -> bytes:
-    """Convert a graph to another precision; inputs and outputs stay float32.
+def quantise(content: bytes, weight_bits: int, calibration: Iterable[np.ndarray] | None, input_name: str) -> bytes:
+    """Convert a graph to fewer bits; inputs and outputs stay float32.
 
     Args:
         content: Of a file in float32.
-        precision: "fp16", "int8" or "int8-dynamic".
-        calibration: Inputs, one clip each, whose activations give the ranges; read only for "int8".
+        weight_bits: 16 for floats, 8 for integers.
+        calibration: Inputs, one clip each, whose activations give the ranges of static integers; None without them.
         input_name: Name of the file's input.
 
     Raises:
         ConfigError: If there is no clip to calibrate with.
     """
-    is_static = precision == "int8"
-    clips = [{input_name: clip} for clip in calibration] if is_static else []  # here, since it may warn
+    is_static = calibration is not None
+    clips = [{input_name: clip} for clip in calibration or ()]  # here, since it may warn
     if is_static and not clips:
         raise ConfigError("int8 needs clips to calibrate with, and the data have none that can be read")
     with _quiet():
@@ -82,14 +83,15 @@ def quantise(content: bytes, precision: str, calibration: Iterable[np.ndarray], 
         from ai_edge_quantizer.quantizer import Quantizer
 
         quantizer = Quantizer(without_text(content))
-        if precision == "fp16":
-            quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+        if weight_bits == FLOAT16_BITS:
+            casting = AlgorithmName.FLOAT_CASTING
+            quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, weight_bits, algorithm_key=casting)
         elif is_static:
-            quantizer.add_static_config(".*", Op.ALL_SUPPORTED, 8, 8)
+            quantizer.add_static_config(".*", Op.ALL_SUPPORTED, weight_bits, weight_bits)
             for place in (Op.INPUT, Op.OUTPUT):
                 quantizer.update_quantization_recipe(".*", place, algorithm_key=AlgorithmName.NO_QUANTIZE)
         else:
-            quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, 8)
+            quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, weight_bits)
         ranges = quantizer.calibrate({SIGNATURE: clips}, num_threads=1)
         return bytes(quantizer.quantize(ranges).quantized_model)
 

@@ -22,7 +22,7 @@ from efficient_sed.errors import ConfigError
 from efficient_sed.export.half import store_half
 from efficient_sed.export.hard_swish import use_integer_kernels
 from efficient_sed.export.quantise_openvino import NO_CLIPS, quantise_for_openvino
-from efficient_sed.export.recipes import HALF, RECIPES, Recipe
+from efficient_sed.export.recipes import RECIPES, Recipe
 from efficient_sed.export.smallest import make_smallest
 from efficient_sed.inference.header import EXACT
 
@@ -54,9 +54,9 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
     """
     if precision == EXACT:
         return data
-    if precision == HALF:
-        return store_half(data)
     recipe = RECIPES[precision]
+    if recipe.is_half:
+        return store_half(data)
     if recipe.is_by_nncf:
         return quantise_for_openvino(data, calibration, input_name)
     with tempfile.TemporaryDirectory() as name, _quiet():

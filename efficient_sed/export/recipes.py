@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from efficient_sed.inference.header import EXACT
 
-HALF = "fp16"
 BACKBONE_OPERATIONS = ("Conv", "Add", "Mul", "HardSigmoid", "Relu")  # squeeze-and-excitation in int8 costs score
 MATRICES = ("MatMul", "Gemm")
 
@@ -21,6 +20,8 @@ class Recipe:
     """Operations of the backbone whose weights and activations do, with ranges seen in calibration."""
     dynamic: tuple[str, ...] = ()
     """Operations behind the backbone whose weights do, with ranges of activations of each clip."""
+    is_half: bool = False
+    """Whether weights are stored as float16, and nothing becomes int8."""
     is_smallest: bool = False
     """Whether other matrices are stored as int8, too, and names are left out, see `smallest`."""
     is_by_nncf: bool = False
@@ -29,7 +30,7 @@ class Recipe:
 
 RECIPES: Mapping[str, Recipe] = {
     EXACT: Recipe("float32 as exported"),
-    HALF: Recipe("weights stored as float16, computed in float32"),
+    "fp16": Recipe("weights stored as float16, computed in float32", is_half=True),
     "int8": Recipe("backbone in int8, for onnxruntime", BACKBONE_OPERATIONS),
     "int8-head": Recipe("matrices of sequence head and classifier in int8, backbone in float32", dynamic=MATRICES),
     "int8-all": Recipe("int8 and int8-head together", BACKBONE_OPERATIONS, dynamic=MATRICES),

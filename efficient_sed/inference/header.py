@@ -68,7 +68,7 @@ class Header:
     frontend: Mapping[str, Any] = field(default_factory=dict)
     """The steps from a waveform to the spectrogram that the file takes, see `Spectrogram`; empty with "waveform"."""
     precision: str = EXACT
-    """Of its weights and activations; see `efficient_sed.export.recipes.RECIPES`."""
+    """Of its weights and activations; one of those that its format names, see `ExportTarget.precisions`."""
     params: int | None = None
     macs: int | None = None
     """Multiply-accumulates of a clip of `clip_seconds`, from spectrogram to logits, as `count_macs` counts them."""

@@ -90,8 +90,8 @@ class Stream:
         self._given = 0  # frames whose scores were returned
         self._is_finished = False
         self._is_loud = False  # whether there was a warning about them
-        continued = getattr(self.detector, "continued", lambda: None)()
-        self._score_new: ScoreNew = self._score_window if continued is None else continued
+        # None where the window is scored: a method of its own would keep the stream and its sound after its end
+        self._continued: ScoreNew | None = getattr(self.detector, "continued", lambda: None)()
         self._min_samples = getattr(self.detector, "min_samples", grid.first_frame_samples)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
@@ -210,7 +210,8 @@ class Stream:
         )  # of all samples: roundings do not add up
         self._heard, self._dropped = self._heard[first - self._dropped :], first
         waveform = self._waveform(self._heard[: last - first], present - begin)
-        scores = self._score_new(waveform, self._given - begin, until - begin)
+        score_new = self._score_window if self._continued is None else self._continued
+        scores = score_new(waveform, self._given - begin, until - begin)
         check_scores("the stream", scores, self.detector.classes, first_frame=self._given)
         self._given = until
         self.computing_s += time.perf_counter() - started

@@ -12,6 +12,8 @@ from docs_pages import README, ROOT, WRITTEN, blocks, commands
 import efficient_sed as es
 from efficient_sed.cli.main import build_parser, parse
 from efficient_sed.experiment.compose import compose_run
+from efficient_sed.inference.header import EXACT
+from efficient_sed.registry import EXPORT_TARGETS
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in WRITTEN}
@@ -88,6 +90,14 @@ def test_links_to_files_lead_somewhere(page: str) -> None:
             generated, (ROOT / page).parent.joinpath(link).resolve().as_posix()
         ):
             assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_formats_and_precisions_are_all_told() -> None:
+    (row,) = [line for line in TEXTS["README.md"].splitlines() if line.startswith("| export |")]
+    assert [name for name in EXPORT_TARGETS.names() if name not in row.lower()] == []
+    begin = TEXTS["docs/tutorials/small-board.md"].partition("| precision |")[2]
+    named = re.findall(r"^\| `([\w-]+)` \|", begin.partition("\n\n")[0], re.MULTILINE)
+    assert [EXACT, *named] == list(EXPORT_TARGETS.get("onnx").precisions)
 
 
 def test_readme_is_short() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,6 +100,31 @@ def test_a_break_in_an_event(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages[0] == "pieces: no sound any more (cable out); opening it again until it is back"
     assert "pieces: sound again, after" in caplog.messages[1]
     assert len(caplog.messages) == 2
+
+
+def test_a_break_leaves_no_sound_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stream goes with its sound when the next one begins: commands seldom look for garbage."""
+    streams: list[weakref.ref[Stream]] = []
+
+    def create_stream() -> Stream:
+        stream = Stream(detector)
+        streams.append(weakref.ref(stream))
+        return stream
+
+    def count_streams(_: float, is_ended: IsEnded) -> bool:
+        alive.append(sum(stream() is not None for stream in streams))
+        return is_ended()
+
+    detector, alive = LoudDetector(), list[int]()
+    monkeypatch.setattr(module, "_wait", count_streams)
+    selection = Selection(detector.classes)
+    listener = Listener(Pieces(*[PIECE] * 5), create_stream, DetectOptions(0.5).rule(detector), selection, [Kept()])
+    gc.disable()
+    try:
+        listener.run(lambda: False)
+    finally:
+        gc.enable()
+    assert (len(streams), alive) == (5, [1] * 4)
 
 
 def test_waiting_for_a_source_ends_with_listening() -> None:

@@ -269,12 +269,13 @@ def test_more_curves_are_shown_when_asked_for(
 ) -> None:
     labels = [*(f"class {number}" for number in range(29)), f"class 29 {'w' * 300}"]
     scores = np.tile(np.linspace(0.06, 0.9, 30, dtype=np.float32), (600, 1))
-    write_report(tmp_path / "a.html", recording, scores, labels, GRID.hop_s, name="n" * 300, model="m" * 300)
+    levels = dict.fromkeys(labels, 0.5) | {labels[0]: 0.018175162374973297}  # as tuned
+    write_report(tmp_path / "a.html", recording, scores, labels, GRID.hop_s, levels, name="n" * 300, model="m" * 300)
     with open_page(tmp_path / "a.html", 380) as page:
         page.wait_for_selector("#curves .curve")
         assert page.locator("#curves .curve").count() == 12
         assert page.locator("#curves .name").first.inner_text().startswith("class 29")
-        page.get_by_role("button", name="Show all 30 classes that reach 0.05").click()
+        page.get_by_role("button", name="Show all 30 classes that reach 0.018", exact=True).click()
         assert page.locator("#curves .curve").count() == 30
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 

@@ -132,7 +132,7 @@ def test_times_do_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.zeros((1, 4))
 
     monkeypatch.setattr(stream, "_waveform", waveform)
-    monkeypatch.setattr(stream, "_score_new", lambda _, first, until: np.zeros((until - first, 2)))
+    monkeypatch.setattr(stream, "_continued", lambda _, first, until: np.zeros((until - first, 2)))
     for _ in range(60):
         stream.push(np.zeros(60 * RATE, dtype=np.float32))
     begin, length, frames = seen[-1]

@@ -6,9 +6,9 @@ return text, by the names of the header's fields, as ExecuTorch's own models car
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from efficient_sed.errors import CheckpointError
 from efficient_sed.export.contract import ExportTarget
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
 UNROLLED = "ExecuTorch unrolls its recurrent layer into thousands of operations"
 
 
+class Recipe(NamedTuple):
+    """What becomes int8, see `xnnpack/quantise.py`."""
+
+    summary: str
+    is_static: bool = False
+    """Whether the backbone's convolutions do."""
+    is_dynamic: bool = False
+    """Whether the matrices behind it do."""
+
+
+RECIPES: Mapping[str, Recipe] = {
+    EXACT: Recipe("float32 as in PyTorch"),
+    "int8": Recipe("backbone in int8, hard-swish and gates in float32", is_static=True),
+    "int8-head": Recipe("matrices of sequence head and classifier in int8, backbone in float32", is_dynamic=True),
+    "int8-all": Recipe("int8 and int8-head together", is_static=True, is_dynamic=True),
+}
+
+
 @EXPORT_TARGETS.register("executorch")
 class ExecuTorchTarget(ExportTarget):
     """See `ExportTarget`."""
@@ -32,12 +50,7 @@ class ExecuTorchTarget(ExportTarget):
     extra = "executorch"
     inputs = ("mel",)
     is_fixed = True
-    precisions = {  # noqa: RUF012
-        EXACT: "float32 as in PyTorch",
-        "int8": "backbone in int8, hard-swish and gates in float32",
-        "int8-head": "matrices of sequence head and classifier in int8, backbone in float32",
-        "int8-all": "int8 and int8-head together",
-    }
+    precisions = {name: recipe.summary for name, recipe in RECIPES.items()}  # noqa: RUF012
 
     def __init__(self, runtime: Path | None = None) -> None:
         super().__init__(runtime)
@@ -61,8 +74,8 @@ class ExecuTorchTarget(ExportTarget):
         from efficient_sed.export.xnnpack.lower import capture, lower
         from efficient_sed.export.xnnpack.quantise import quantised
 
-        is_static, is_dynamic = precision in ("int8", "int8-all"), precision in ("int8-head", "int8-all")
-        program = quantised(capture(model, header), is_static, is_dynamic, calibration)
+        recipe = RECIPES[precision]
+        program = quantised(capture(model, header), recipe.is_static, recipe.is_dynamic, calibration)
         content, self._lowered = lower(program, header)
         return content
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from efficient_sed.export.contract import ExportTarget
 from efficient_sed.files.appended import append_text
@@ -23,6 +23,26 @@ if TYPE_CHECKING:
     from efficient_sed.models.sed import SedModel
 
 
+class Recipe(NamedTuple):
+    """What a precision changes."""
+
+    summary: str
+    weight_bits: int = 32
+    """16 and 32 are floats."""
+    is_static: bool = False
+    """Whether activations are in int8, too, with ranges seen in calibration; else a product takes each clip's own."""
+
+
+RECIPES: Mapping[str, Recipe] = {
+    EXACT: Recipe("float32 as in PyTorch"),
+    "fp16": Recipe("weights stored as float16, computed in float32", 16),
+    "int8": Recipe(
+        "weights and activations in int8, with ranges of activations seen in calibration", 8, is_static=True
+    ),
+    "int8-dynamic": Recipe("weights in int8, activations that they are multiplied with by ranges of each clip", 8),
+}
+
+
 @EXPORT_TARGETS.register("litert")
 class LiteRtTarget(ExportTarget):
     """See `ExportTarget`."""
@@ -32,12 +52,7 @@ class LiteRtTarget(ExportTarget):
     extra = "litert-export"
     inputs = ("mel",)
     is_fixed = True
-    precisions = {  # noqa: RUF012
-        EXACT: "float32 as in PyTorch",
-        "fp16": "weights stored as float16, computed in float32",
-        "int8": "weights and activations in int8, with ranges of activations seen in calibration",
-        "int8-dynamic": "weights in int8, activations that they are multiplied with by ranges of each clip",
-    }
+    precisions = {name: recipe.summary for name, recipe in RECIPES.items()}  # noqa: RUF012
 
     def write(self, model: SedModel, header: Header) -> bytes:
         """See `ExportTarget.write`."""
@@ -56,4 +71,6 @@ class LiteRtTarget(ExportTarget):
         """See `ExportTarget.quantise`."""
         from efficient_sed.export.litert import quantise
 
-        return self.with_header(quantise(content, precision, calibration, header.input), header)
+        recipe = RECIPES[precision]
+        fewer = quantise(content, recipe.weight_bits, calibration if recipe.is_static else None, header.input)
+        return self.with_header(fewer, header)

@@ -85,6 +85,11 @@ def engines_for(suffix: str) -> list[str]:
     return sorted(found, key=lambda name: not ENGINES.get(name).is_default)
 
 
+def exact_engines(suffix: str) -> list[str]:
+    """Those of them that compute in the precision of the file."""
+    return [name for name in engines_for(suffix) if ENGINES.get(name).is_exact]
+
+
 def exported_suffixes() -> list[str]:
     """Endings of the files that some engine runs."""
     return sorted({ENGINES.get(name).suffix for name in ENGINES.names()})

@@ -93,7 +93,7 @@ function drawRoll(box, classes, events, view, truth) {
 }
 
 function eventBar({ onset, offset, score }, kind, top, height, title) {
-  const opacity = kind === "truth" ? 1 : 0.3 + 0.7 * score;
+  const opacity = kind === "truth" ? 1 : 0.45 + 0.55 * score;
   const shape = svgElement("rect", { class: kind, x: onset, y: top, width: offset - onset, height, opacity });
   shape.append(svgElement("title", {}, title));
   return shape;

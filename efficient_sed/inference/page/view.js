@@ -17,6 +17,7 @@ let classes = [];
 let rollClasses = []; // and labels that only the truth has
 let events = [];
 let painted = null;
+const shownLevel = (level) => Number(level.toFixed(3));
 
 // Once for a page.
 function prepareView() {
@@ -76,7 +77,7 @@ function findAgain() {
   if (at("threshold-number").valueAsNumber !== state.scale) at("threshold-number").value = state.scale;
   const numLabels = new Set(events.map((event) => event.label)).size;
   const [least, most] = [Math.min(...thresholds, 1), Math.max(...thresholds, 0)];
-  const shown = !classes.length ? `threshold ${state.scale}` : least === most ? `threshold ${least}` : `thresholds from ${Number(least.toFixed(3))} to ${Number(most.toFixed(3))}`;
+  const shown = !classes.length ? `threshold ${state.scale}` : least === most ? `threshold ${shownLevel(least)}` : `thresholds from ${shownLevel(least)} to ${shownLevel(most)}`;
   const wanted = DATA.truth === null ? "" : `; ${DATA.truth.length} in the truth`;
   at("summary").textContent = `${events.length} ${events.length === 1 ? "event" : "events"} of ${numLabels} ${numLabels === 1 ? "class" : "classes"} at ${shown}${wanted}`;
   drawRows();
@@ -96,7 +97,7 @@ function showThresholds() {
   const thresholds = seenClasses().map(thresholdOf);
   moveThresholds(at("curves"), thresholds);
   at("curves").querySelectorAll("input").forEach((input, row) => {
-    if (input.valueAsNumber !== thresholds[row] && input !== document.activeElement) input.value = Number(thresholds[row].toFixed(3));
+    if (input.valueAsNumber !== thresholds[row] && input !== document.activeElement) input.value = shownLevel(thresholds[row]);
   });
 }
 
@@ -120,8 +121,8 @@ function drawView() {
   addThresholdInputs();
   showThresholds();
   at("all").hidden = classes.length <= NUM_CURVES;
-  at("all").textContent = state.hasAllCurves ? `Show ${NUM_CURVES} classes` : `Show all ${classes.length} classes that reach ${DATA.lowest}`;
-  if (!classes.length) at("curves").replaceChildren(htmlElement("p", { className: "soft", textContent: `No class reaches ${DATA.lowest}.` }));
+  at("all").textContent = state.hasAllCurves ? `Show ${NUM_CURVES} classes` : `Show all ${classes.length} classes that reach ${shownLevel(DATA.lowest)}`;
+  if (!classes.length) at("curves").replaceChildren(htmlElement("p", { className: "soft", textContent: `No class reaches ${shownLevel(DATA.lowest)}.` }));
   showPosition();
 }
 
