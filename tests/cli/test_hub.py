@@ -149,6 +149,8 @@ def test_wherever_a_model_is_named(run: Run, run_folder: Path) -> None:
     assert compose_run(["backbone=fmn04", "backbone.init=hf:me/sed@main"]).backbone.init == "hf:me/sed@main"
     assert compose_run(["backbone=fmn04", "train.teacher=hf:me/sed"]).train.teacher == ("hf:me/sed",)
     assert run("detect {d}/a.wav --model hf:me/sed").status == 0
+    found = run("detect {d}/a.wav --model hf:me/sed --engine onnxruntime")
+    assert (found.status, "onnxruntime computes the scores" in found.err) == (0, True)
     assert identify_model("hf:me/sed") == identify_model(str(run_folder / "model.safetensors"))
 
 
