@@ -25,6 +25,7 @@ from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import EXACT, InputKind
 from efficient_sed.metrics.contracts import Score
 from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import ENGINES
 
 logger = logging.getLogger(__name__)
 SCORED_PART = "test"
@@ -138,6 +139,7 @@ def _row(item: _Scored, leading: Score, pace: Pace) -> Deployed:
         pace,
         item.alone["load_ms"],
         item.alone["peak_memory_mb"],
+        ENGINES.get(item.engine).is_exact,
     )
 
 

@@ -68,6 +68,14 @@ def test_a_file_is_judged_where_it_is_fastest() -> None:
     assert [column.header for column in precisions_table(comparison).columns][3:6] == ["PSDS1", "change", "event F1"]
 
 
+def test_what_rounds_is_no_reference() -> None:
+    rows = [deployed("fp32", 77, 0.18, 5, path="d.fp32.onnx"), deployed("fp32", 99, 0.17, 5, "bf16", "d.fp32.onnx")]
+    comparison = Comparison("mine", "PSDS1", "data", 1, [rows[0], rows[1]._replace(is_exact=False)], [])
+    assert comparison.reference == rows[0]
+    (verdict,) = comparison.verdicts()
+    assert verdict.startswith("wrote d.fp32.onnx: float32 for bf16: faster (99.0 against 77.0 clips/s); scores less")
+
+
 def test_failures_are_noted_only_where_all_is_asked_for() -> None:
     attempts = Attempts(is_noted=True)
     with attempts.of("litert gru"):
