@@ -83,7 +83,10 @@ def export_precisions(
     attempts = Attempts(is_noted=ALL in precisions)
     plans = make_plans(model, output, targets, precisions, engines, attempts, overwrite=overwrite)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
-    model = _as_scored(model, config)
+    model, config = (
+        _as_scored(model, config),
+        decoding_beside(config, [name for plan in plans for name in plan.engines]),
+    )
     with tempfile.TemporaryDirectory() as folder:
         scored = [
             found
@@ -110,6 +113,13 @@ def _as_scored(model: SedModel, config: RunConfig) -> SedModel:
         model.provenance, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames
     )
     return model
+
+
+def decoding_beside(config: RunConfig, engines: Sequence[str]) -> RunConfig:
+    """A configuration in which no process is forked where that may crash: after any of these engines was opened."""
+    if all(ENGINES.get(engine).can_fork for engine in engines):
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, num_workers=0))
 
 
 def _score(
