@@ -54,9 +54,8 @@ def convert(model: SedModel, header: Header) -> bytes:
             converted = litert_torch.convert(NamedScores(fuse(model)).eval(), sample_kwargs={header.input: example})
             return bytes(converted.model_content())
         except Exception as error:  # of PyTorch, JAX and MLIR, without a common base
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise CheckpointError(
-                f"{header.model_name} is not exported: litert-torch cannot convert it ({reason})"
+                f"{header.model_name} is not exported: litert-torch cannot convert it ({_reason(error)})"
             ) from error
 
 
@@ -70,6 +69,7 @@ def quantise(content: bytes, precision: str, calibration: Iterable[np.ndarray], 
         input_name: Name of the file's input.
 
     Raises:
+        CheckpointError: If the quantizer fails.
         ConfigError: If there is no clip to calibrate with.
     """
     is_static = precision == "int8"
@@ -81,17 +81,24 @@ def quantise(content: bytes, precision: str, calibration: Iterable[np.ndarray], 
         from ai_edge_quantizer.qtyping import TFLOperationName as Op
         from ai_edge_quantizer.quantizer import Quantizer
 
-        quantizer = Quantizer(without_text(content))
-        if precision == "fp16":
-            quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
-        elif is_static:
-            quantizer.add_static_config(".*", Op.ALL_SUPPORTED, 8, 8)
-            for place in (Op.INPUT, Op.OUTPUT):
-                quantizer.update_quantization_recipe(".*", place, algorithm_key=AlgorithmName.NO_QUANTIZE)
-        else:
-            quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, 8)
-        ranges = quantizer.calibrate({SIGNATURE: clips}, num_threads=1)
-        return bytes(quantizer.quantize(ranges).quantized_model)
+        try:
+            quantizer = Quantizer(without_text(content))
+            if precision == "fp16":
+                quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+            elif is_static:
+                quantizer.add_static_config(".*", Op.ALL_SUPPORTED, 8, 8)
+                for place in (Op.INPUT, Op.OUTPUT):
+                    quantizer.update_quantization_recipe(".*", place, algorithm_key=AlgorithmName.NO_QUANTIZE)
+            else:
+                quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, 8)
+            ranges = quantizer.calibrate({SIGNATURE: clips}, num_threads=1)
+            return bytes(quantizer.quantize(ranges).quantized_model)
+        except Exception as error:  # without a common base
+            raise CheckpointError(f"the AI Edge Quantizer cannot make it {precision} ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -58,11 +58,13 @@ class ExecuTorchTarget(ExportTarget):
         self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
     ) -> bytes:
         """See `ExportTarget.quantise`: from the model, since a lowered graph cannot be changed."""
-        from efficient_sed.export.xnnpack.lower import capture, lower
+        from efficient_sed.export.xnnpack.lower import capture, lower, refusing
         from efficient_sed.export.xnnpack.quantise import quantised
 
         is_static, is_dynamic = precision in ("int8", "int8-all"), precision in ("int8-head", "int8-all")
-        program = quantised(capture(model, header), is_static, is_dynamic, calibration)
+        clips = list(calibration) if is_static else []  # here, since it may warn
+        with refusing(header):
+            program = quantised(capture(model, header), is_static, is_dynamic, clips)
         content, self._lowered = lower(program, header)
         return content
 
