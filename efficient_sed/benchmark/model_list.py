@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from efficient_sed.benchmark.model_groups import Row, group_key, leading_score
 from efficient_sed.config.model import MAX_HIDDEN
@@ -20,9 +20,6 @@ from efficient_sed.models.names import GRAMMAR, parse_name
 from efficient_sed.models.systems import SYSTEMS
 from efficient_sed.models.weights.cards import Card, list_cards, local_weights, nearest_names
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 SORT_KEYS = {

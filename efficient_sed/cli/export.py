@@ -94,8 +94,7 @@ def run(options: argparse.Namespace) -> int:
 
     is_file, stem = has_own_file(options.model), options.model
     if is_file:
-        name = parse_hub_name(stem).repo if is_hub_name(stem) else stem
-        stem = Path(name.split("/")[-1]).stem
+        stem = parse_hub_name(stem).repo.split("/")[1] if is_hub_name(stem) else Path(stem).stem
     if options.precision is None:
         target = create_target(options.format, options.runtime)
         output = options.output or Path(f"{stem}{target.suffix}")

@@ -6,6 +6,7 @@ precision and version of PyTorch, as timm's result files are.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.record import complexity_row, write_rows
+from efficient_sed.files.locks import locked
 
 SCHEMA = 2
 """Of the columns below; files without the column `schema` are of version 1."""
@@ -62,12 +64,24 @@ def results_file(folder: Path, device: str, precision: str, torch_version: str, 
 
 
 def append_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Add one row per benchmarked model to a file that may exist.
+    """Add one row per benchmarked model to a file that may exist; other processes may do so at the same time.
 
     Raises:
         DataError: If the file has other columns or cannot be written; it is left as it was.
     """
-    write_rows(path, tuple(BENCHMARK_COLUMNS), [*read_benchmark_csv(path), *map(_row, records)])
+    try:
+        with _only_writer(path):
+            write_rows(path, tuple(BENCHMARK_COLUMNS), [*read_benchmark_csv(path), *map(_row, records)])
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _only_writer(path: Path) -> contextlib.AbstractContextManager[None]:
+    """A block that no other process is in with this file; of a stream such as /dev/stdout there is nothing to keep."""
+    if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)):
+        return contextlib.nullcontext()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return locked(path.with_name(f".{path.name}.lock"))
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.inference.header import EXACT, InputKind
 from efficient_sed.metrics.contracts import Score
 from efficient_sed.models.sed import SedModel
+from efficient_sed.registry import ENGINES
 
 logger = logging.getLogger(__name__)
 SCORED_PART = "test"
@@ -82,7 +83,10 @@ def export_precisions(
     attempts = Attempts(is_noted=ALL in precisions)
     plans = make_plans(model, output, targets, precisions, engines, attempts, overwrite=overwrite)
     config, splits = own_data(model, model_name, config, SCORED_PART, typed)
-    model = _as_scored(model, config)
+    model, config = (
+        _as_scored(model, config),
+        decoding_beside(config, [name for plan in plans for name in plan.engines]),
+    )
     with tempfile.TemporaryDirectory() as folder:
         scored = [
             found
@@ -109,6 +113,13 @@ def _as_scored(model: SedModel, config: RunConfig) -> SedModel:
         model.provenance, clip_seconds=config.data.clip_seconds, median_frames=config.data.median_frames
     )
     return model
+
+
+def decoding_beside(config: RunConfig, engines: Sequence[str]) -> RunConfig:
+    """A configuration in which no process is forked where that may crash: after any of these engines was opened."""
+    if all(ENGINES.get(engine).can_fork for engine in engines):
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, num_workers=0))
 
 
 def _score(
@@ -138,6 +149,7 @@ def _row(item: _Scored, leading: Score, pace: Pace) -> Deployed:
         pace,
         item.alone["load_ms"],
         item.alone["peak_memory_mb"],
+        ENGINES.get(item.engine).is_exact,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from efficient_sed.experiment.folders import CONFIG_FILE
 from efficient_sed.experiment.model_card import write_card
 from efficient_sed.experiment.result_file import RESULT_FILE, read_result
 from efficient_sed.models.sed import SedModel
-from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model
+from efficient_sed.models.weights.checkpoint import MODEL_FILE, load_model, save_model
 from efficient_sed.models.weights.hub import HubName, hub_errors, is_hub_name, parse_hub_name
 
 CARD_FILE = "README.md"
@@ -60,16 +62,28 @@ def push_run(
         missing = RESULT_FILE if found is None else MODEL_FILE
         raise DataError(f"{folder}: holds no {missing}; give the folder of a finished run, such as runs/RUN")
     result, model = _without_folders(found), load_model(str(folder / MODEL_FILE))
+    weights = _model_file(folder / MODEL_FILE, model)
     card = write_card(result, hub, licence, model)
     exported = [] if export is None else [export(model)]
     files: dict[str, bytes | Path] = {
-        MODEL_FILE: folder / MODEL_FILE,
+        MODEL_FILE: weights,
         RESULT_FILE: json.dumps(result, indent=1).encode(),
         CONFIG_FILE: yaml.safe_dump(result["config"], sort_keys=False, allow_unicode=True).encode(),
         CARD_FILE: card.encode(),
         **{path.name: path for path in exported},
     }
     return _upload(hub, card, files, private=private), sorted(files)
+
+
+def _model_file(path: Path, model: SedModel) -> bytes | Path:
+    """The file of a model; written anew where its notes name a folder of this machine, as those of the model, too."""
+    notes = _without_folders(model.provenance.notes)
+    if notes == model.provenance.notes:
+        return path
+    model.provenance = dataclasses.replace(model.provenance, notes=notes)
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(model, Path(folder) / MODEL_FILE)
+        return (Path(folder) / MODEL_FILE).read_bytes()
 
 
 def _without_folders(value: Any) -> Any:

@@ -24,6 +24,7 @@ from efficient_sed.inference.exported_model import ExportedModel
 from efficient_sed.machine.environment import may_have_gpu, package_version
 from efficient_sed.models.weights.cards import find_weights, list_cards
 from efficient_sed.models.weights.download import checksum
+from efficient_sed.models.weights.hub import local_file
 from efficient_sed.registry import ENGINES, EXPORT_TARGETS
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ logger = logging.getLogger(__name__)
 DEFAULT_ENGINE = "onnxruntime"  # the fastest on most CPUs, see benchmarks/README.md
 TOLERANCE = 1e-5  # of a score
 PAYS_FROM_S = 3600.0  # of sound: an export takes as long as an engine then saves, see benchmarks/README.md
-SOURCES = ("audio/frontends", "export", "models")  # of this package, which decide what a file computes
+SOURCES = ("audio/frontends", "export", "inference", "models")  # of this package, which decide what a file computes
 
 
 def choose_file(name: str, engine: str, seconds: float = 0.0) -> tuple[str, str | None]:
     """What computes the scores of a model.
 
     Args:
-        name: Released name, checkpoint file or exported model.
+        name: Released name, checkpoint file, model on the hub or exported model.
         engine: "torch", a name in `ENGINES`, or "auto": on a CPU onnxruntime, if it is installed and the file for it is
             there or pays.
         seconds: Of sound that will be scored, as far as it is known.
@@ -81,7 +82,7 @@ def engine_file(name: str, engine: str) -> Path:
     """The file of a trained model for an engine, in the cache folder; made if it is not there.
 
     Args:
-        name: Released name or checkpoint file.
+        name: Released name, checkpoint file or model on the hub.
         engine: Name in `ENGINES`.
 
     Raises:
@@ -167,7 +168,7 @@ def _target(engine: type[Engine]) -> type[ExportTarget]:
 
 def _weights(name: str) -> Path:
     card = list_cards().get(name)
-    return Path(name) if card is None else find_weights(card)
+    return local_file(name) if card is None else find_weights(card)
 
 
 def _kept(weights: Path, engine: str) -> Path:

@@ -55,9 +55,8 @@ def convert(model: SedModel, header: Header) -> bytes:
             converted = litert_torch.convert(NamedScores(fuse(model)).eval(), sample_kwargs={header.input: example})
             return bytes(converted.model_content())
         except Exception as error:  # of PyTorch, JAX and MLIR, without a common base
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise CheckpointError(
-                f"{header.model_name} is not exported: litert-torch cannot convert it ({reason})"
+                f"{header.model_name} is not exported: litert-torch cannot convert it ({_reason(error)})"
             ) from error
 
 
@@ -71,6 +70,7 @@ def quantise(content: bytes, weight_bits: int, calibration: Iterable[np.ndarray]
         input_name: Name of the file's input.
 
     Raises:
+        CheckpointError: If the quantizer fails.
         ConfigError: If there is no clip to calibrate with.
     """
     is_static = calibration is not None
@@ -82,18 +82,27 @@ def quantise(content: bytes, weight_bits: int, calibration: Iterable[np.ndarray]
         from ai_edge_quantizer.qtyping import TFLOperationName as Op
         from ai_edge_quantizer.quantizer import Quantizer
 
-        quantizer = Quantizer(without_text(content))
-        if weight_bits == FLOAT16_BITS:
-            casting = AlgorithmName.FLOAT_CASTING
-            quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, weight_bits, algorithm_key=casting)
-        elif is_static:
-            quantizer.add_static_config(".*", Op.ALL_SUPPORTED, weight_bits, weight_bits)
-            for place in (Op.INPUT, Op.OUTPUT):
-                quantizer.update_quantization_recipe(".*", place, algorithm_key=AlgorithmName.NO_QUANTIZE)
-        else:
-            quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, weight_bits)
-        ranges = quantizer.calibrate({SIGNATURE: clips}, num_threads=1)
-        return bytes(quantizer.quantize(ranges).quantized_model)
+        try:
+            quantizer = Quantizer(without_text(content))
+            if weight_bits == FLOAT16_BITS:
+                casting = AlgorithmName.FLOAT_CASTING
+                quantizer.add_weight_only_config(".*", Op.ALL_SUPPORTED, weight_bits, algorithm_key=casting)
+            elif is_static:
+                quantizer.add_static_config(".*", Op.ALL_SUPPORTED, weight_bits, weight_bits)
+                for place in (Op.INPUT, Op.OUTPUT):
+                    quantizer.update_quantization_recipe(".*", place, algorithm_key=AlgorithmName.NO_QUANTIZE)
+            else:
+                quantizer.add_dynamic_config(".*", Op.ALL_SUPPORTED, weight_bits)
+            ranges = quantizer.calibrate({SIGNATURE: clips}, num_threads=1)
+            return bytes(quantizer.quantize(ranges).quantized_model)
+        except Exception as error:  # without a common base
+            raise CheckpointError(
+                f"the AI Edge Quantizer cannot store {weight_bits} bits a weight ({_reason(error)})"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -59,11 +59,12 @@ def quantise(data: bytes, precision: str, calibration: Iterable[np.ndarray], inp
         return store_half(data)
     if recipe.is_by_nncf:
         return quantise_for_openvino(data, calibration, input_name)
+    clips = list(calibration) if recipe.static else []  # here, since it may warn
     with tempfile.TemporaryDirectory() as name, _quiet():
         path = Path(name) / "model.onnx"
         path.write_bytes(data)
         if recipe.static:
-            _quantise_backbone(path, recipe, calibration, input_name)
+            _quantise_backbone(path, recipe, clips, input_name)
         if recipe.dynamic:
             _quantise_head(path, recipe)
         content = path.read_bytes()

@@ -118,7 +118,7 @@ class Header:
             f"above 0, at most {MAX_CLIP_SECONDS}",
         )
         fits = self.min_samples <= self.clip_samples <= (self.longest_samples or math.inf)
-        allowed = f"{self.min_samples} to {self.longest_samples} samples"
+        allowed = f"{self.min_samples} to {self.longest_samples or 'any number of'} samples"
         require(fits, "metadata.clip_seconds", self.clip_seconds, allowed)
         if self.self_test is not None:
             self.self_test.check(len(self.classes), self.grid.num_frames(self.self_test.samples))

@@ -1,11 +1,12 @@
-"""Draws the next trials of a search; what is over budget, or was drawn before, is never trained."""
+"""Draws the next trials of a search; what is over budget, not allowed or was drawn before is never trained."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from efficient_sed.errors import ConfigError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.search.costs import Budget, Cost, CostCounter
 from efficient_sed.search.space import Space
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_DRAWS = 100
 """In a row without one that can be trained."""
+DRAWN_BEFORE = "drawn before"
 
 
 @dataclass(frozen=True)
@@ -38,28 +40,39 @@ class Drawing:
     manifest_hash: str
 
     def draw(self, shared: SharedStudy, number: int) -> list[Candidate]:
-        """Up to so many new trials; fewer if a hundred draws in a row are over budget or known."""
-        known = shared.signatures()
+        """Up to so many new trials; fewer if a hundred draws in a row are over budget, not allowed or known.
+
+        Of several processes one draws at a time: with one seed they would draw the same at once.
+        """
         found: list[Candidate] = []
         misses = 0
-        while len(found) < number and misses < MAX_DRAWS:
-            trial = shared.ask()
-            overrides = self.space.draw(trial)
-            cost = self.counter.count(overrides)
-            misses += 1
-            if not self.budget.allows(cost):
-                shared.skip(trial, f"over budget: {cost}")
-                continue
-            point = with_hash(overrides, self.manifest_hash)
-            if point.signature in known:
-                shared.skip(trial, "drawn before")
-                continue
-            trial.set_user_attr(SIGNATURE, point.signature)
-            trial.set_user_attr(OVERRIDES, overrides)
-            known.add(point.signature)
-            found.append(Candidate(trial, point, cost))
-            misses = 0
+        with shared.drawing():
+            known = shared.signatures()
+            while len(found) < number and misses < MAX_DRAWS:
+                trial = shared.ask()
+                drawn = self._candidate(trial, known)
+                if isinstance(drawn, str):
+                    shared.skip(trial, drawn)
+                    misses += 1
+                    continue
+                trial.set_user_attr(SIGNATURE, drawn.point.signature)
+                trial.set_user_attr(OVERRIDES, list(drawn.point.overrides))
+                known.add(drawn.point.signature)
+                found.append(drawn)
+                misses = 0
         return found
+
+    def _candidate(self, trial: Trial, known: Collection[str]) -> Candidate | str:
+        """What a trial draws, or why it is not trained."""
+        overrides = self.space.draw(trial)
+        try:
+            cost = self.counter.count(overrides)
+            if not self.budget.allows(cost):
+                return f"over budget: {cost}"
+            point = with_hash(overrides, self.manifest_hash)
+        except ConfigError as error:  # values that do not go together, such as a size that a head cannot divide
+            return f"not allowed: {error}"
+        return DRAWN_BEFORE if point.signature in known else Candidate(trial, point, cost)
 
 
 def with_hash(overrides: Sequence[str], manifest_hash: str) -> GridPoint:

@@ -10,8 +10,8 @@ from typing import Any
 from efficient_sed.errors import DataError
 from efficient_sed.experiment.compose import compose_run
 from efficient_sed.experiment.result_file import read_result
-from efficient_sed.search.costs import Budget, CostCounter, within_budget
-from efficient_sed.search.draw import Candidate, Drawing, with_hash
+from efficient_sed.search.costs import Budget, CostCounter, preset_options, within_budget
+from efficient_sed.search.draw import MAX_DRAWS, Candidate, Drawing, with_hash
 from efficient_sed.search.front import validation_score
 from efficient_sed.search.hopeless import Course, Watch
 from efficient_sed.search.space import Space
@@ -51,7 +51,7 @@ class Report:
     on_change: Callable[[Sequence[RunStatus]], None]
     """About twice a second, with the runs of the batch."""
     on_end: Callable[[str], None]
-    """Once for each trial, with a line on it."""
+    """Once for each trial, with a line on it, and where there are fewer than asked for, with the reason."""
 
 
 def run_search(search: Search, launcher: Launcher, report: Report) -> dict[Path, list[str]]:
@@ -64,10 +64,12 @@ def run_search(search: Search, launcher: Launcher, report: Report) -> dict[Path,
         ConfigError, DataError: If the space, the data or the study cannot be used, or all trials of a batch fail
             before one has succeeded.
     """
-    config = compose_run(search.space.overrides({d.key: d.choices[0] for d in search.space.dimensions if d.choices}))
+    first = search.space.overrides(_first_choices(search.space))
+    config = compose_run(first)
+    _check_choices(search.space)
     with open_study(Path(config.output_dir), search.identity(), config.seed) as shared:
         splits = config.data.load()
-        counter = CostCounter(len(splits.classes))
+        counter = CostCounter(len(splits.classes), preset_options(config, first))
         space = within_budget(search.space, search.budget, counter)
         drawing = Drawing(space, search.budget, counter, splits.manifest_hash)
         is_checked = False
@@ -76,6 +78,8 @@ def run_search(search: Search, launcher: Launcher, report: Report) -> dict[Path,
             number = min(getattr(launcher, "jobs", SOME_AT_ONCE), shared.num_open(search.trials))
             batch = drawing.draw(shared, number) if number > 0 else []
             if not batch:
+                if number > 0:
+                    report.on_end(_why_no_more(shared))
                 break
             if not is_checked:
                 check_points([candidate.point for candidate in batch])
@@ -83,6 +87,23 @@ def run_search(search: Search, launcher: Launcher, report: Report) -> dict[Path,
             _run_batch(shared, batch, launcher, report)
         found = (trial.user_attrs[OVERRIDES] for trial in shared.finished())
         return {with_hash(overrides, splits.manifest_hash).folder: overrides for overrides in found}
+
+
+def _first_choices(space: Space) -> dict[str, str]:
+    return {dimension.key: dimension.choices[0] for dimension in space.dimensions if dimension.choices}
+
+
+def _check_choices(space: Space) -> None:
+    """Raise a ConfigError for a choice that no run could have, before anything is trained."""
+    first = _first_choices(space)
+    for dimension in space.dimensions:
+        for choice in dimension.choices[1:]:
+            compose_run(space.overrides(first | {dimension.key: choice}))
+
+
+def _why_no_more(shared: SharedStudy) -> str:
+    why = f"{MAX_DRAWS} draws in a row could not be trained, the last one: {shared.last_skip()}"
+    return f"no more trials than {shared.num_ended()}: {why}; --space gives more choices"
 
 
 def _run_batch(shared: SharedStudy, batch: Sequence[Candidate], launcher: Launcher, report: Report) -> None:
@@ -98,8 +119,7 @@ def _run_batch(shared: SharedStudy, batch: Sequence[Candidate], launcher: Launch
         signature = candidate.point.signature
         candidate.trial.set_user_attr(COURSE, dict(watch.courses[signature].scores))
         words = _tell(shared, candidate, ended[signature], is_stopped=signature in watch.stopped)
-        done = len(shared.trials())
-        report.on_end(f"trial {done}, {candidate.point.folder.name}: {words}")
+        report.on_end(f"trial {shared.num_ended()}, {candidate.point.folder.name}: {words}")
     failed = [status for status in ended.values() if status.state is State.FAILED]
     if len(failed) == len(batch) and not watch.stopped and not shared.finished():
         raise DataError(f"{failed[0].point.folder} failed: {failed[0].message}; no trial has succeeded so far")
@@ -116,5 +136,6 @@ def _tell(shared: SharedStudy, candidate: Candidate, status: RunStatus, *, is_st
     if status.state is State.FINISHED and score is not None:
         shared.finish(candidate.trial, score, candidate.cost.macs)
         return f"validation {score:.3f}, {candidate.cost}"
-    shared.give_up(candidate.trial, status.message or "no validation score", is_hopeless=is_stopped)
-    return "stopped early as hopeless" if is_stopped else f"failed: {status.message}"
+    message = status.message or "no validation score"
+    shared.give_up(candidate.trial, message, is_hopeless=is_stopped)
+    return "stopped early as hopeless" if is_stopped else f"failed: {message}"

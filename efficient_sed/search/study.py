@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
-FOLDER, JOURNAL, NAME = "search", "journal.log", "search"
+FOLDER, JOURNAL, NAME, DRAW_LOCK = "search", "journal.log", "search", "draw.lock"
 OWNER, OVERRIDES, SIGNATURE = "owner", "overrides", "signature"
 """Attributes of trials: the process that has it, and its run."""
 SKIPPED, MESSAGE, COURSE, RETRIES = "skipped", "message", "course", "retries"
@@ -35,6 +35,10 @@ class SharedStudy:
     folder: Path
     owner: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
+    def drawing(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which no other process draws."""
+        return locked(self.folder / DRAW_LOCK)
+
     def ask(self) -> Trial:
         """A new trial of this process."""
         trial = self.study.ask()
@@ -45,6 +49,11 @@ class SharedStudy:
         """End a draw that is not to be trained."""
         trial.set_user_attr(SKIPPED, reason)
         self.study.tell(trial, state=self._states().PRUNED)
+
+    def last_skip(self) -> str:
+        """Why the last draw that was skipped was no trial; empty if none was."""
+        every = self.study.get_trials(deepcopy=False)
+        return next((str(each.user_attrs[SKIPPED]) for each in reversed(every) if SKIPPED in each.user_attrs), "")
 
     def finish(self, trial: Trial, score: float, macs: int) -> None:
         """End a trial with its validation score and its cost."""
@@ -78,6 +87,10 @@ class SharedStudy:
         every = self.study.get_trials(deepcopy=False)
         drawn = [trial for trial in every if SKIPPED not in trial.user_attrs]
         return [trial for trial in drawn if trial.state != failed or MESSAGE in trial.user_attrs]
+
+    def num_ended(self) -> int:
+        """How many trials have ended, however that was."""
+        return sum(trial.state.is_finished() for trial in self.trials())
 
     def finished(self) -> list[FrozenTrial]:
         """Trials with a score."""

@@ -45,9 +45,10 @@ class EnergyUse(pl.Callback):
         self._recorder.__exit__()
 
     def _joules(self) -> dict[str, float | None]:
-        """Of each part, with what was used before an interruption."""
+        """Of each part, with what was used before an interruption, by a GPU that takes part no longer, too."""
         now, before = self._recorder.joules_by_part(), self._before or {}
-        return {part: total({"before": before.get(part), "now": joules}) for part, joules in now.items()}
+        parts = dict.fromkeys([*now, *before])
+        return {part: total({"before": before.get(part), "now": now.get(part, 0.0)}) for part in parts}
 
     def facts(self) -> dict[str, Any]:
         """What a result says of it."""

@@ -146,9 +146,10 @@ def consistency_loss(
         kind: "mse" or "bce".
     """
     loss: Callable[..., Tensor] = binary_cross_entropy if kind == "bce" else mse_loss
-    return torch.stack(
-        [_mean_over(loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
-    ).sum()
+    with torch.autocast(rows.device.type, enabled=False):  # in which PyTorch refuses cross-entropy of scores on a GPU
+        return torch.stack(
+            [_mean_over(loss, own, other, rows, annotated) for own, other in zip(scores, teacher, strict=True)]
+        ).sum()
 
 
 def ramp_up(progress: float) -> float:

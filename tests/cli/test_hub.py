@@ -106,6 +106,23 @@ def test_round_trip(pushed: Hub, run_folder: Path, tmp_path: Path) -> None:
     assert (read_result(tmp_path / "copy") or {})["config"]["data"]["root"] == "sounds"
 
 
+def test_notes_name_no_folder_of_this_machine(hub: Hub, run: Run, run_folder: Path, tmp_path: Path) -> None:
+    """Such as where a model lay whose classes were extended."""
+    folder = tmp_path / "extended"
+    folder.mkdir()
+    (folder / "result.json").write_bytes((run_folder / "result.json").read_bytes())
+    model = es.load_model(str(run_folder / "model.safetensors"))
+    model.provenance = Provenance(notes={"extended_from": "/home/me/start.safetensors", "seed": 1})
+    es.save_model(model, folder / "model.safetensors")
+    assert run(f"models push {folder} me/sed --licence MIT --onnx").status == 0
+    files = hub.repos["me/sed"].commits[hub.repos["me/sed"].branches["main"]]
+    assert "model.onnx" in files
+    assert not any(b"/home/me" in content for content in files.values())
+    loaded = es.load_model("hf:me/sed")
+    assert is_same(model, loaded)
+    assert loaded.provenance.notes == {"extended_from": "start.safetensors", "seed": 1}
+
+
 @pytest.mark.usefixtures("pushed")
 def test_card(run: Run) -> None:
     front, text = json.loads(run("models hf:me/sed --json").out), run("models hf:me/sed").out
@@ -149,6 +166,8 @@ def test_wherever_a_model_is_named(run: Run, run_folder: Path) -> None:
     assert compose_run(["backbone=fmn04", "backbone.init=hf:me/sed@main"]).backbone.init == "hf:me/sed@main"
     assert compose_run(["backbone=fmn04", "train.teacher=hf:me/sed"]).train.teacher == ("hf:me/sed",)
     assert run("detect {d}/a.wav --model hf:me/sed").status == 0
+    found = run("detect {d}/a.wav --model hf:me/sed --engine onnxruntime")
+    assert (found.status, "onnxruntime computes the scores" in found.err) == (0, True)
     assert identify_model("hf:me/sed") == identify_model(str(run_folder / "model.safetensors"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def test_appending_keeps_what_is_there(tmp_path: Path) -> None:
     assert [row["model"] for row in rows] == ["fmn04", 'a, "quoted" name', "fmn04"]
     expected = {key: "" if value is None else str(value) for key, value in complexity_row(RECORD).items()}
     assert rows[0] == rows[2] == dict.fromkeys(BENCHMARK_COLUMNS, "") | expected | {"schema": "2"}
+
+
+def test_two_that_append_at_once_lose_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "costs.csv"
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: append_csv(path, [RECORD | {"model": name}]), "abcdefgh"))
+    assert sorted(row["model"] for row in read(path)) == [*"abcdefgh"]
+    assert [file.name for file in tmp_path.iterdir()] == ["costs.csv"]
 
 
 def test_scores_stand_with_their_data(tmp_path: Path) -> None:

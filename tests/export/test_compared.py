@@ -9,6 +9,8 @@ import pytest
 from efficient_sed.benchmark.clock import Pace
 from efficient_sed.cli.exported_tables import precisions_table
 from efficient_sed.errors import CheckpointError, ConfigError
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.precisions import decoding_beside
 from efficient_sed.export.compared import Comparison, Deployed, judge
 from efficient_sed.export.plan import Attempts
 
@@ -66,6 +68,20 @@ def test_a_file_is_judged_where_it_is_fastest() -> None:
     (verdict,) = comparison.verdicts()
     assert verdict.startswith("wrote d.int8.onnx: pays here in slow 1: faster (97.0 against 77.0 clips/s)")
     assert [column.header for column in precisions_table(comparison).columns][3:6] == ["PSDS1", "change", "event F1"]
+
+
+def test_what_rounds_is_no_reference() -> None:
+    rows = [deployed("fp32", 77, 0.18, 5, path="d.fp32.onnx"), deployed("fp32", 99, 0.17, 5, "bf16", "d.fp32.onnx")]
+    comparison = Comparison("mine", "PSDS1", "data", 1, [rows[0], rows[1]._replace(is_exact=False)], [])
+    assert comparison.reference == rows[0]
+    (verdict,) = comparison.verdicts()
+    assert verdict.startswith("wrote d.fp32.onnx: float32 for bf16: faster (99.0 against 77.0 clips/s); scores less")
+
+
+def test_nothing_is_forked_beside_engines_that_forbid_it() -> None:
+    config = compose_run(["data.num_workers=2"])
+    assert decoding_beside(config, ["onnxruntime"]) == config
+    assert decoding_beside(config, ["onnxruntime", "openvino"]) == compose_run(["data.num_workers=0"])
 
 
 def test_failures_are_noted_only_where_all_is_asked_for() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +182,17 @@ frames, clips = model.score(waveform)
 alone = {"frames_alone": model.score_frames(waveform), "clips_alone": model.score_clips(waveform)}
 np.savez(sys.argv[4], frames=frames, clips=clips, header=repr(model.header), **alone)
 """
+
+
+def test_what_calibration_warns_of_is_seen(exact: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Although onnxruntime's own advice is not."""
+
+    def warning() -> Iterator[np.ndarray]:
+        yield from clips()
+        logging.getLogger("efficient_sed").warning("not calibrated with: a.wav")
+
+    quantise(exact, "int8", warning(), "waveform")
+    assert caplog.messages == ["not calibrated with: a.wav"]
 
 
 @pytest.mark.parametrize("engine", engines_for(".onnx"))

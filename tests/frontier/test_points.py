@@ -19,7 +19,7 @@ from efficient_sed.errors import DataError, MissingDependencyError
 from efficient_sed.frontier import label_places
 from efficient_sed.frontier.axes import COMPLEXITY_METRICS, PANELS
 from efficient_sed.frontier.corrected_plot import draw_corrected
-from efficient_sed.frontier.front import find_mismatch, group_by_metric, pareto_front
+from efficient_sed.frontier.front import comparable_sets, find_mismatch, group_by_metric, pareto_front
 from efficient_sed.frontier.plot import draw_frontier
 from efficient_sed.frontier.points import Point, read_published, run_points
 from efficient_sed.frontier.runs import find_runs, read_results
@@ -72,6 +72,13 @@ def test_front_keeps_duplicates_and_takes_either_direction() -> None:
     slow, fast = (replace(small, complexity={"throughput_clips_s": rate}) for rate in (1.0, 2.0))
     assert pareto_front([slow, fast], "throughput_clips_s") == [fast]
     assert pareto_front([replace(small, complexity={})], "params") == []
+
+
+@pytest.mark.parametrize("x", ["throughput_clips_s", "latency_ms", "peak_memory_mb", "energy_j_per_clip"])
+def test_what_a_machine_decides_compares_on_one_machine(x: str) -> None:
+    points = [make_point(0.3, 1, "a", "CPU"), make_point(0.4, 1, "b", "GPU"), make_point(0.5, 2, "c", "CPU")]
+    assert [[point.label for point in each] for each in comparable_sets(points, x)] == [["a", "c"], ["b"]]
+    assert len(comparable_sets(points, "macs")) == 1
 
 
 def test_results_are_read_and_labelled(tmp_path: Path) -> None:

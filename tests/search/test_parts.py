@@ -10,8 +10,12 @@ from typing import Any, cast
 import pytest
 
 import efficient_sed as es
-from efficient_sed.errors import StoppedError
-from efficient_sed.search.costs import Cost, CostCounter
+from efficient_sed.data.labels import default_classes
+from efficient_sed.errors import ConfigError, StoppedError
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.models.sed import ModelSpec, SedModel
+from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
+from efficient_sed.search.costs import Budget, Cost, CostCounter, preset_options, within_budget
 from efficient_sed.search.front import Trained, dominated_area, front_of, share_of
 from efficient_sed.search.hopeless import Course, Watch, is_hopeless
 from efficient_sed.search.space import create_space, parse_dimension
@@ -30,6 +34,30 @@ def test_costs_are_those_of_the_model() -> None:
     typed = ["backbone=fmn01", "seq=gru", "seq.hidden=32"]
     assert counter.count(typed) == Cost(es.count_macs(model).total, params)
     assert counter.count([*typed, "backbone.mel_bins=64", "backbone.hop_ms=20"]).macs < counter.count(typed).macs / 2.5
+
+
+def test_costs_with_what_a_preset_sets() -> None:
+    typed = ["experiment=mean_teacher", "backbone=fmn01", "seq=gru", "seq.hidden=32"]
+    preset = preset_options(compose_run(typed), typed)
+    assert preset == {"backbone.init": "synthetic", "classifier.pooling": "attention"}
+    backbone, seq = BACKBONES.get("fmn01")(), SEQUENCE_HEADS.get("gru")(hidden=32)
+    model = SedModel(ModelSpec(backbone, seq, default_classes(10), "attention"))
+    params = sum(parameter.numel() for parameter in model.parameters())
+    assert CostCounter(10, preset).count(typed) == Cost(es.count_macs(model).total, params)
+    counter = CostCounter(10, {"backbone.mel_bins": 64})
+    assert counter.count(typed) == CostCounter(10).count([*typed, "backbone.mel_bins=64"])
+    assert counter.count([*typed, "backbone.mel_bins=128"]) == CostCounter(10).count(typed)
+
+
+def test_a_range_is_cheapest_at_either_end() -> None:
+    fixed = ["backbone=fmn01", "seq=none", "backbone.mel_bins=64", "backbone.time_stride=4"]
+    space = create_space(["backbone.hop_ms=10..20"], fixed)
+    cheapest = CostCounter(10).count([*fixed, "backbone.hop_ms=20"])
+    assert within_budget(space, Budget(cheapest.macs), CostCounter(10)) == space
+    with pytest.raises(ConfigError, match=r"the cheapest, backbone\.hop_ms=20, has"):
+        within_budget(space, Budget(cheapest.macs - 1), CostCounter(10))
+    sizes = create_space(["seq.hidden=32..67"], ["backbone=fmn01", "seq=tf", *fixed[2:], "backbone.hop_ms=20"])
+    assert within_budget(sizes, Budget(10**9), CostCounter(10)) == sizes  # 67 is none, and 32 is
 
 
 def test_keys_go_with_their_part() -> None:

@@ -6,14 +6,20 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from efficient_sed.cli import search
 from efficient_sed.cli.main import main
+from efficient_sed.search import draw
+from efficient_sed.search.costs import Budget, Cost, CostCounter
+from efficient_sed.search.space import create_space
+from efficient_sed.search.study import open_study
 from efficient_sed.sweep import run_process
 
 pytest.importorskip("optuna")
@@ -32,8 +38,9 @@ def test_ends_in_its_front_and_goes_on(
 ) -> None:
     fake_trials()
     assert main([*words, "--max-macs", "25M", "--trials", "3", "launcher.jobs=3"]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert "the front of 3 runs" in out
+    assert [int(number) for number in re.findall(r"trial (\d+), fmn01", err)] == [1, 2, 3]
     assert re.search(r"^  efficient-sed train data\.root=\S+ .*backbone=fmn01 train\.lr_head=\S+$", out, re.MULTILINE)
     assert len(set(started())) == 3
     assert {path.name[:5] for path in Path("runs").glob("fmn*")} == {"fmn01"}  # fmn02 has 27 M MACs
@@ -84,6 +91,53 @@ def test_failed_trials_count_and_are_told(
     assert len(list(Path("runs").glob("fmn*"))) == 1
 
 
+def test_what_cannot_be_trained_is_told(
+    fake_trials: Callable[..., None],
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Values that do not go together are drawn again; where nothing is left, the search ends, and says so."""
+    fake_trials()
+    monkeypatch.setattr(draw, "MAX_DRAWS", 30)
+    monkeypatch.setattr(search, "report_runs", lambda *_: None)
+    fixed = [word for word in words[1:] if word != "seq=none" and not word.startswith(("backbone=", "train.lr_head"))]
+    fixed = [word for word in fixed if word != "--space"]
+    typed = ["search", *fixed, "backbone=fmn01", "seq=tf", "train.lr_head=1e-3", "--space", "seq.hidden=30..33"]
+    assert main([*typed, "--trials", "9"]) == 0
+    err = capsys.readouterr().err
+    assert len(started()) == 1  # 32 is the only size that tf takes
+    assert re.search(r"no more trials than 1: \d+ draws in a row could not be trained, the last one: .*; --space ", err)
+
+
+def test_processes_do_not_draw_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that begin at once with one seed, which is what starting two processes is for."""
+    begun = threading.Barrier(2, timeout=60)
+
+    class SlowCounter(CostCounter):
+        def count(self, overrides: Sequence[str]) -> Cost:
+            time.sleep(0.2)
+            return Cost(1, 1)
+
+    monkeypatch.setattr(draw, "with_hash", lambda words, _: SimpleNamespace(signature=words[-1], overrides=words))
+    space = create_space([], ["backbone=fmn01", "seq=none"])
+    signatures: list[str] = []
+
+    def run_one() -> None:
+        with open_study(tmp_path, {}, 0) as shared:
+            begun.wait()
+            found = draw.Drawing(space, Budget(), SlowCounter(1), "").draw(shared, 3)
+            signatures.extend(candidate.point.signature for candidate in found)
+            begun.wait()
+
+    threads = [threading.Thread(target=run_one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(signatures) == len(set(signatures)) == 6
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
@@ -94,6 +148,7 @@ def test_failed_trials_count_and_are_told(
         (["--space", "train.lr_haed=1,2"], "unknown key 'train.lr_haed'; did you mean 'train.lr_head'?"),
         (["--space", "data.num_train=1,2"], "a search varies backbone, seq, classifier, train and their keys"),
         (["--space", "train.epochs"], "--space train.epochs: neither key=a,b,c nor key=low..high"),
+        (["--space", "train.optimizer=adamw,adamm"], "adamm"),
         (["--space", "train.epochs=9..3"], "the range ends below its start"),
         (["--space", "seq.hidden=32,64"], "no backbone or head of this space has seq.hidden"),
         (["--space", "backbone.hop_ms=10,20"], "backbone.hop_ms is given for all runs, too"),

@@ -69,3 +69,14 @@ def test_what_was_not_measured_before_is_not_known_later(powercap: Powercap, mon
     facts = train(powercap, 2, checkpoint).facts()
     assert (facts["energy_kwh"], facts["energy_kwh_by_part"], facts["energy_method"]) == (None, {"CPU": None}, None)
     assert "no processor package" in facts["energy_missing"]["CPU"]
+
+
+def test_a_gpu_that_takes_part_no_longer_counts(powercap: Powercap) -> None:
+    checkpoint = powercap.folder.parent / "last.ckpt"
+    train(powercap, 1)
+    stored = torch.load(checkpoint, weights_only=True)
+    stored["callbacks"]["EnergyUse"]["joules"]["GPU"] = 7 * J_PER_KWH
+    torch.save(stored, checkpoint)
+    facts = train(powercap, 2, checkpoint).facts()
+    assert facts["energy_kwh_by_part"] == {"CPU": kwh(2), "GPU": pytest.approx(7.0)}
+    assert facts["energy_kwh"] == pytest.approx(7 + kwh(2).expected)

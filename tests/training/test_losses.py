@@ -11,7 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
 
+from efficient_sed.training import losses as module
 from efficient_sed.training.losses import (
     activity_weights,
     consistency_loss,
@@ -230,6 +232,21 @@ def test_consistency_by_hand() -> None:
     mask = torch.tensor([[True, False, False]]).expand(5, 3)
     masked = consistency_loss([frames], [other_frames], OTHERS, mask)
     torch.testing.assert_close(masked, ((frames - other_frames)[OTHERS, 0] ** 2).mean())
+
+
+def test_consistency_by_cross_entropy_is_not_in_mixed_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch refuses it there on a GPU."""
+    seen: list[bool] = []
+
+    def watched(*values: Tensor, **options: str) -> Tensor:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return binary_cross_entropy(*values, **options)
+
+    monkeypatch.setattr(module, "binary_cross_entropy", watched)
+    scores = example(5, 3)[2]
+    with torch.autocast("cpu"):
+        consistency_loss([scores], [scores], OTHERS, kind="bce")
+    assert seen == [False]
 
 
 def test_ramp_up() -> None:

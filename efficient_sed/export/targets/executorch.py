@@ -71,11 +71,13 @@ class ExecuTorchTarget(ExportTarget):
         self, model: SedModel, content: bytes, precision: str, calibration: Iterable[np.ndarray], header: Header
     ) -> bytes:
         """See `ExportTarget.quantise`: from the model, since a lowered graph cannot be changed."""
-        from efficient_sed.export.xnnpack.lower import capture, lower
+        from efficient_sed.export.xnnpack.lower import capture, lower, refusing
         from efficient_sed.export.xnnpack.quantise import quantised
 
         recipe = RECIPES[precision]
-        program = quantised(capture(model, header), recipe.is_static, recipe.is_dynamic, calibration)
+        clips = list(calibration) if recipe.is_static else []  # here, since it may warn
+        with refusing(header):
+            program = quantised(capture(model, header), recipe.is_static, recipe.is_dynamic, clips)
         content, self._lowered = lower(program, header)
         return content
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.export import ExportedProgram
 
-from efficient_sed.errors import CheckpointError
+from efficient_sed.errors import CheckpointError, EfficientSedError
 from efficient_sed.export.check import Scores, create_example, example_lengths
 from efficient_sed.export.xnnpack.forms import in_forms
 from efficient_sed.inference.engines.executorch import CHECKSUM_BYTES, sealed
@@ -33,7 +33,7 @@ def capture(model: SedModel, header: Header) -> ExportedProgram:
     """
     fused = fuse(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the only one it runs
     example = create_example(model, header, 1, *example_lengths(header))
-    with _refusing(header), torch.no_grad():
+    with refusing(header), torch.no_grad():
         return torch.export.export(Scores(fused, has_frontend=False), (example,))
 
 
@@ -46,7 +46,7 @@ def lower(program: ExportedProgram, header: Header) -> tuple[bytes, str]:
     Raises:
         CheckpointError: If ExecuTorch lacks an operation of the model.
     """
-    with _refusing(header):
+    with refusing(header):
         from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
         from executorch.backends.xnnpack.partition.config.generic_node_configs import ViewCopyConfig
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -87,11 +87,13 @@ def replace_header(content: bytes, header: Header) -> bytes:
 
 
 @contextmanager
-def _refusing(header: Header) -> Iterator[None]:
+def refusing(header: Header) -> Iterator[None]:
     """Quietly, and with one line for whatever goes wrong: the exporters have no errors of their own."""
     try:
         with quiet():
             yield
+    except EfficientSedError:
+        raise
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise CheckpointError(f"{header.model_name} is not exported: ExecuTorch refuses it ({reason})") from error
