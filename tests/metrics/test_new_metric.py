@@ -131,7 +131,7 @@ def test_columns_and_order_of_files_written_before() -> None:
         "psds1_macro_tuned,psds_macro_tuned,event_f1_macro,event_f1_macro_tuned,negatives_false_alarms_per_hour,"
         "negatives_false_alarms_per_hour_tuned,psds1_macro_tuned_sd,psds_macro_tuned_sd,event_f1_macro_sd,"
         "event_f1_macro_tuned_sd,negatives_false_alarms_per_hour_sd,negatives_false_alarms_per_hour_tuned_sd,"
-        "energy_j_per_clip,energy_method,training_kwh"
+        "energy_j_per_clip,energy_method,training_kwh,activations,activations_peak"
     )
 
 
