@@ -92,7 +92,7 @@ class Variant:
 
 def variants() -> list[Variant]:
     """The reference, then each axis in its order."""
-    every = {"reference": {"reference": dict[str, str]()}, **AXES}
+    every = {"reference": {"tiny": dict[str, str]()}, **AXES}
     listed = [(axis, name, changed) for axis, names in every.items() for name, changed in names.items()]
     return [
         Variant(axis, name, [f"{key}={value}" for key, value in (REFERENCE | dict(changed)).items()])

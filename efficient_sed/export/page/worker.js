@@ -108,8 +108,8 @@ async function scoreLive({ job, rate }) {
         yield columns;
       }
     }
+    clock.scored = stream.seconds; // before the last scores go out, which reach to the end
     yield* stream.finish();
-    clock.scored = stream.seconds;
     spectrogram.finish();
     if (spectrogram.columns.length) show(0, Math.ceil(spectrogram.columns.length / MAX_COLUMNS));
   }
