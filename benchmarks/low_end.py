@@ -140,7 +140,7 @@ def draw(found: list[Variant], output: Path) -> None:
             _draw_axis(ax, axis, sorted((found[0], *_of(found, axis)), key=lambda variant: variant.macs))
         reference = found[0]
         ax.plot(reference.macs, reference.mean, "o", color=INK, markersize=8, zorder=4)
-        _label(ax, reference, INK, below=True)
+        _label(ax, reference, INK)
         ax.set_xscale("log")
         ticks = [tick for tick in (5, 6, 8, 10, 12, 15, 20, 30, 50) if _is_within(tick * 1e6, found)]
         ax.set_xticks([tick * 1e6 for tick in ticks], [f"{tick} M" for tick in ticks])
@@ -179,9 +179,9 @@ def _draw_axis(ax: Axes, axis: str, line: list[Variant]) -> None:
             _label(ax, variant, COLOURS[axis])
 
 
-def _label(ax: Axes, variant: Variant, colour: str, *, below: bool = False) -> None:
-    place, offset = (variant.macs, variant.mean), (-4, -18) if below else (7, 5)
-    ax.annotate(variant.name, place, offset, textcoords="offset points", color=colour, fontsize=9)
+def _label(ax: Axes, variant: Variant, colour: str) -> None:
+    place = (variant.macs, variant.mean + variant.deviation)
+    ax.annotate(variant.name, place, (0, 5), textcoords="offset points", color=colour, fontsize=9, ha="center")
 
 
 def main() -> None:
