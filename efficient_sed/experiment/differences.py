@@ -8,9 +8,6 @@ from typing import Any
 
 from efficient_sed.experiment.repeats import NOT_COMPUTED, NOT_COMPUTED_IN
 
-MANY_OPTIONS = 4
-"""Options in a label; of runs that differ in more, tables tell."""
-
 
 def differing_options(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each result the options that are not the same in all results of its model on its data.
@@ -24,6 +21,35 @@ def differing_options(results: Sequence[Mapping[str, Any]]) -> list[dict[str, An
         kin = [other for other, others in zip(options, models, strict=True) if others == model]
         differing.append({key: value for key, value in own.items() if _differs(key, value, kin)})
     return differing
+
+
+def telling_options(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each result few options that tell it from the others of its model on its data, as a label has room for.
+
+    Of the options that differ, each time the one that tells most of them apart, until nothing more does.
+    """
+    differing = differing_options(results)
+    telling: list[dict[str, Any]] = [{} for _ in results]
+    places: dict[Any, list[int]] = {}
+    for place, result in enumerate(results):
+        places.setdefault((result["model"], result["data"]["manifest_hash"]), []).append(place)
+    for kin in places.values():
+        left = list(dict.fromkeys(key for place in kin for key in differing[place]))
+        while left:
+            best = max(left, key=lambda key: _num_told_apart(telling, differing, kin, key))
+            if _num_told_apart(telling, differing, kin, best) == _num_told_apart(telling, differing, kin):
+                break
+            left.remove(best)
+            for place in kin:
+                telling[place] |= {key: value for key, value in differing[place].items() if key == best}
+    return telling
+
+
+def _num_told_apart(
+    telling: Sequence[Mapping[str, Any]], differing: Sequence[Mapping[str, Any]], kin: Iterable[int], *more: str
+) -> int:
+    """How many labels there are with one option more."""
+    return len({in_words({**telling[at], **{key: differing[at].get(key) for key in more}}) for at in kin})
 
 
 def in_words(options: Mapping[str, Any]) -> str:

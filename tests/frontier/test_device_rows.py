@@ -78,7 +78,8 @@ def test_from_a_board_to_the_frontier(model: SedModel, tmp_path: Path, capsys: p
         assert speed["threads"] == 1
         assert "onnxruntime" in speed["mode"]
         assert speed["device"].startswith("CPU ")
-        assert speed["clips_per_s"] == pytest.approx(1e3 / result["complexity"]["latency"]["ms"], rel=1e-3)
+        low, high = speed["iqr"]
+        assert low - 0.01 <= 1e3 / result["complexity"]["latency"]["ms"] <= high + 0.01  # medians of an even number
         assert result["complexity"]["seconds"] == 1.0  # its clips, not those of the run's benchmark
         assert result["complexity"]["macs"] == es.count_macs(model, 1.0).total
         assert result["environment"]["versions"]["onnxruntime"]

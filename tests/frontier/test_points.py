@@ -21,7 +21,7 @@ from efficient_sed.frontier.axes import COMPLEXITY_METRICS, PANELS
 from efficient_sed.frontier.corrected_plot import draw_corrected
 from efficient_sed.frontier.front import comparable_sets, find_mismatch, group_by_metric, pareto_front
 from efficient_sed.frontier.plot import draw_frontier
-from efficient_sed.frontier.points import Point, read_published, run_points
+from efficient_sed.frontier.points import Point, distinct_labels, read_published, run_points
 from efficient_sed.frontier.runs import find_runs, read_results
 
 TAGGED = {"map": 0.3, "variant": {"metric": "map"}, "coverage": {"clips_scored": 16}}
@@ -110,7 +110,7 @@ def test_results_are_read_and_labelled(tmp_path: Path) -> None:
 
 
 def test_runs_of_one_model_are_told_apart_in_words() -> None:
-    """By their options, their seed, or what differs in their data; by signature where nothing else does."""
+    """By few of their options, their seed, what differs in their data or scores; by number where nothing else does."""
 
     def labels(*changes: dict[str, Any]) -> list[str]:
         results = [make_result(**{"signature": f"{place}abc{place}"} | change) for place, change in enumerate(changes)]
@@ -124,7 +124,27 @@ def test_runs_of_one_model_are_told_apart_in_words() -> None:
     two_sets = [other | size for other, size in zip(others, sizes, strict=True)]
     assert labels(*two_sets) == [" synthetic num_test=20", " synthetic num_test=60"]
     variants = [{"metrics": make_result()["metrics"] | {"variant": {"median_frames": n}}} for n in (1, 9)]
-    assert labels(*variants) == [" 0abc0", " 1abc1"]
+    assert labels(*variants) == [" median_frames=1", " median_frames=9"]
+    assert distinct_labels([[make_result()], [make_result()]]) == ["fmn10+tf-256 (1)", "fmn10+tf-256 (2)"]
+
+
+def test_a_label_holds_as_few_options_as_tell_runs_apart() -> None:
+    """Runs of a search differ in everything; a label has room for what tells them apart, and never for a hash."""
+    config = make_result()["config"]
+    trainings = [
+        {"epochs": 5, "lr_head": 1e-3, "lr_backbone": 1e-3, "warmup_steps": 10, "batch_size": 4},
+        {"epochs": 5, "lr_head": 3e-3, "lr_backbone": 2e-3, "warmup_steps": 20, "batch_size": 8},
+        {"epochs": 6, "lr_head": 3e-3, "lr_backbone": 2e-3, "warmup_steps": 30, "batch_size": 8},
+        {"epochs": 6, "lr_head": 3e-3, "lr_backbone": 2e-3, "warmup_steps": 30, "batch_size": 16},
+    ]
+    results = [make_result(signature=str(at), config=config | {"train": own}) for at, own in enumerate(trainings)]
+    labels = [point.label.removeprefix("fmn10+tf-256 ") for point in run_points([(Path(), each) for each in results])]
+    assert labels == [
+        "warmup_steps=10 batch_size=4",
+        "warmup_steps=20 batch_size=8",
+        "warmup_steps=30 batch_size=8",
+        "warmup_steps=30 batch_size=16",
+    ]
 
 
 @pytest.mark.parametrize(
