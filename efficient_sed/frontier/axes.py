@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from efficient_sed.frontier.published import PUBLISHED_SCORES
 from efficient_sed.metrics.contracts import Score, all_scores
@@ -24,8 +24,9 @@ class ComplexityMetric(NamedTuple):
     """Dotted key of a result that holds it; empty for what only papers tell."""
     power: int = 0
     """1 for what grows with the length of the sound, -1 for what falls: it refers to ten seconds."""
-    is_of_machine: bool = False
-    """Whether it compares on one device, at one precision and batch alone."""
+    measured_by: Literal["", "speed", "training"] = ""
+    """What it compares within alone: one device, precision and batch of the speed, or one device and meter of the
+    training; empty where it compares everywhere."""
 
 
 COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
@@ -38,13 +39,13 @@ COMPLEXITY_METRICS: Mapping[str, ComplexityMetric] = {
     "macs_classifier": ComplexityMetric("MACs of the classifier", True, "complexity.macs_by_part.classifier", 1),
     "activations": ComplexityMetric("activations per 10 s", True, "complexity.activations", 1),
     "activations_peak": ComplexityMetric("most activations of a layer", True, "complexity.activations_peak"),
-    "throughput_clips_s": ComplexityMetric("10 s clips/s", False, "complexity.throughput.clips_per_s", -1, True),
-    "latency_ms": ComplexityMetric("latency of one clip in ms", True, "complexity.latency.ms", 0, True),
-    "peak_memory_mb": ComplexityMetric("peak memory in MB", True, "complexity.peak_memory_mb", 0, True),
-    "energy_j_per_clip": ComplexityMetric("energy in J per 10 s", True, "complexity.energy_j_per_clip", 1, True),
+    "throughput_clips_s": ComplexityMetric("10 s clips/s", False, "complexity.throughput.clips_per_s", -1, "speed"),
+    "latency_ms": ComplexityMetric("latency of one clip in ms", True, "complexity.latency.ms", 0, "speed"),
+    "peak_memory_mb": ComplexityMetric("peak memory in MB", True, "complexity.peak_memory_mb", 0, "speed"),
+    "energy_j_per_clip": ComplexityMetric("energy in J per 10 s", True, "complexity.energy_j_per_clip", 1, "speed"),
     "epoch_s": ComplexityMetric("seconds of training an epoch", True),
     "training_h": ComplexityMetric("hours of training", True),
-    "training_kwh": ComplexityMetric("kWh of training", True, "training.energy_kwh"),
+    "training_kwh": ComplexityMetric("kWh of training", True, "training.energy_kwh", 0, "training"),
 }
 
 
@@ -106,3 +107,10 @@ def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
         if speed
         else ""
     )
+
+
+def training_conditions(group: Sequence[Mapping[str, Any]]) -> str:
+    """What the energy of trainings was measured with, such as "RAPL, CPU of a kind"; empty if it was not measured."""
+    measured = (result["training"] for result in group)
+    found = (f"{each['energy_method']}, {each['device']}" for each in measured if each.get("energy_method"))
+    return next(found, "")

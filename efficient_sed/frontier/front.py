@@ -37,12 +37,10 @@ def pareto_front(points: Iterable[Point], x: str) -> list[Point]:
 
 
 def comparable_sets(points: Iterable[Point], x: str) -> list[list[Point]]:
-    """Points that share a front: their scores compare, and where `x` is of a machine it was measured alike."""
+    """Points that share a front: their scores compare, and where `x` has to be, it was measured alike."""
     sets: dict[tuple[str, str], list[Point]] = {}
     for point in points:
-        sets.setdefault(
-            (repr(sorted(point.conditions.items())), point.speed if COMPLEXITY_METRICS[x].is_of_machine else ""), []
-        ).append(point)
+        sets.setdefault((repr(sorted(point.conditions.items())), point.measured_by(x)), []).append(point)
     return list(sets.values())
 
 

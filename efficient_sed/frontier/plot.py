@@ -109,7 +109,7 @@ def _draw(
         grey, coloured = coordinates(other, x), coordinates(own, x)
         behind.plot(*grey.T, "o", color="#CDCDCD", markersize=4, zorder=1)
         draw_staircase(behind, other, x, "#B4B4B4", 0.8)
-        speeds = sorted({point.speed for point in own})
+        machines = sorted({point.measured_by(x) for point in own if x in point.complexity})
         steps = np.concatenate(
             [np.empty((0, 2)), *(draw_staircase(ax, comparable, x, INK, 1.2) for comparable in comparable_sets(own, x))]
         )
@@ -127,7 +127,7 @@ def _draw(
             )
         has_front |= len(steps) > 0
         place_labels(ax, own, coloured, colours, np.concatenate([steps, behind.transData.transform(grey)]), renderer)
-        _title(ax, x, own, bool(other), speeds)
+        _title(ax, x, own, bool(other), machines)
     if published and not is_shared:
         behind.set_ylabel("published: PSDS1 on AudioSet Strong (grey)", color="#707070")
     key = ours[0].metric if ours else "psds1_macro"
@@ -139,12 +139,12 @@ def _draw(
     _footnotes(figure, published, any(point.interval for point in ours), note)
 
 
-def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, speeds: Sequence[str]) -> None:
+def _title(ax: Axes, x: str, own: Sequence[Point], has_published: bool, machines: Sequence[str]) -> None:
     metric = COMPLEXITY_METRICS[x]
     lines = ["classifier included; published: 447 classes"] if x == "params" and has_published else []
-    if metric.is_of_machine:
-        several = f"{len(speeds)} different devices or precisions, each with a front of its own"
-        lines = [f"ours: {speeds[0] if len(speeds) == 1 else several}"] if speeds else []
+    if metric.measured_by:
+        several = f"{len(machines)} different devices or precisions, each with a front of its own"
+        lines = [f"ours: {machines[0] if len(machines) == 1 else several}"] if machines else []
         lines += [f"published: {PUBLISHED_SPEED}"] * (has_published and x == "throughput_clips_s")
     elif x == "macs" and has_published:
         lines = ["published MACs counted anew: the paper has BiGRU as zero and TCN twice"]

@@ -11,7 +11,14 @@ from efficient_sed.errors import ConfigError, DataError, nearest
 from efficient_sed.experiment.differences import data_words, in_words, telling_options
 from efficient_sed.experiment.repeats import group_repeats, mean_and_sd
 from efficient_sed.experiment.result_file import is_number, main_score
-from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, complexity_values, rounded, speed_conditions
+from efficient_sed.frontier.axes import (
+    AXIS_SECONDS,
+    COMPLEXITY_METRICS,
+    complexity_values,
+    rounded,
+    speed_conditions,
+    training_conditions,
+)
 from efficient_sed.frontier.published import AUDIOSET_STRONG, read_published_models
 
 PUBLISHED_DATA, PUBLISHED_SPEED = "audioset_strong", "RTX 3090, fp16"
@@ -37,6 +44,8 @@ class Point:
     """Data and metric variant: scores compare only where these agree."""
     speed: str = ""
     """Device, precision and batch of the throughput."""
+    training: str = ""
+    """Device and meter of the training's energy."""
     metric: str = "psds1_macro"
     """Key of the score; by default that which tables lead with."""
     interval: tuple[float, float] | None = None
@@ -45,6 +54,10 @@ class Point:
     """Of the clips that costs were measured with."""
     has_extra_training_data: bool = False
     """Whether it was trained on more than the models beside it: it is drawn, and on no front."""
+
+    def measured_by(self, x: str) -> str:
+        """What the cost `x` was measured by; empty for one that compares everywhere."""
+        return {"": "", "speed": self.speed, "training": self.training}[COMPLEXITY_METRICS[x].measured_by]
 
 
 def run_points(results: Sequence[tuple[Path, Mapping[str, Any]]], score: str | None = None) -> list[Point]:
@@ -121,7 +134,7 @@ def _point(group: Sequence[Mapping[str, Any]], folder: Path, score: str | None) 
     seconds = float(result["complexity"]["seconds"])
     return Point(
         result["model"], result["backbone"], result["head"], rounded(mean), costs, result["model"],
-        str(folder), conditions, measured, metric, interval, seconds,
+        str(folder), conditions, measured, training_conditions(group), metric, interval, seconds,
     )  # fmt: skip
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 from efficient_sed.experiment.repeats import mean_and_sd
 from efficient_sed.experiment.result_file import SCORED_FROM, is_number
-from efficient_sed.frontier.axes import AXIS_SECONDS, COMPLEXITY_METRICS, complexity_values, rounded, speed_conditions
+from efficient_sed.frontier.axes import (
+    AXIS_SECONDS,
+    COMPLEXITY_METRICS,
+    complexity_values,
+    rounded,
+    speed_conditions,
+    training_conditions,
+)
 from efficient_sed.frontier.measured import measured_by, measured_costs, measured_row
 from efficient_sed.frontier.points import score_conditions, score_interval
 from efficient_sed.frontier.published import AUDIOSET_STRONG, PAPERS, PublishedModel
@@ -53,19 +60,17 @@ def own_record(group: Sequence[Mapping[str, Any]], label: str, folders: Mapping[
 def _own_costs(group: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Value of each cost, and what it was measured with."""
     measured, clips = speed_conditions(group), f"clips of {group[0]['complexity']['seconds']:g} s"
-    memory_of, energy_by, training_by = (
-        next((each[part][key] for each in group if each[part].get(key)), "")  # nothing of a run without a speed
-        for part, key in (
-            ("complexity", "peak_memory_of"), ("complexity", "energy_method"), ("training", "energy_method"),
-        )
-    )  # fmt: skip
+    memory_of, energy_by = (
+        next((each["complexity"][key] for each in group if each["complexity"].get(key)), "")  # a run without a speed
+        for key in ("peak_memory_of", "energy_method")
+    )
     conditions = {
         "throughput_clips_s": measured,
         "activations_peak": clips,
         "latency_ms": f"{measured.rsplit(', batch', 1)[0]}, {clips}",
         "peak_memory_mb": f"{memory_of or 'memory'}, {measured}, {clips}",
         "energy_j_per_clip": f"{energy_by}, {measured}",
-        "training_kwh": f"{training_by}, {group[0]['training']['device']}",
+        "training_kwh": training_conditions(group),
     }
     return {key: [value, conditions.get(key, _clips(key))] for key, value in complexity_values(group).items()}
 

@@ -22,6 +22,7 @@ class EnergyUse(pl.Callback):
         self._recorder = EnergyRecorder([])
         self._before: dict[str, float | None] | None = None
         self._used: dict[str, float | None] = {}
+        self._method_before: str | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to read the meters."""
@@ -52,12 +53,20 @@ class EnergyUse(pl.Callback):
 
     def facts(self) -> dict[str, Any]:
         """What a result says of it."""
-        return self._recorder.facts(self._used, UNKNOWN)
+        return self._recorder.facts(self._used, UNKNOWN) | {"energy_method": self._method()}
 
     def state_dict(self) -> dict[str, Any]:
         """Joules of each part, for a resume."""
-        return {"joules": self._joules()}
+        return {"joules": self._joules(), "method": self._method()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the joules before an interruption."""
         self._before = dict(state_dict["joules"])
+        self._method_before = state_dict.get("method")
+
+    def _method(self) -> str | None:
+        """What was read, in the order of the starts; None if nothing is read now."""
+        before, now = self._method_before, self._recorder.method
+        if before is None or now is None:
+            return now
+        return before if before.split(", then ")[-1] == now else f"{before}, then {now}"

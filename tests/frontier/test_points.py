@@ -81,6 +81,20 @@ def test_what_a_machine_decides_compares_on_one_machine(x: str) -> None:
     assert len(comparable_sets(points, "macs")) == 1
 
 
+def test_the_energy_of_trainings_compares_on_one_device() -> None:
+    config = make_result()["config"]
+    points = run_points(
+        [
+            (Path(), make_result(config=config | {"train": {"epochs": epochs}}, training=training))
+            for epochs, device in ((5, "a CPU"), (6, "a GPU"), (7, "a CPU"))
+            for training in [make_result()["training"] | {"device": device, "energy_kwh": 1.0, "energy_method": "RAPL"}]
+        ]
+    )
+    found = [[point.label[-1] for point in each] for each in comparable_sets(points, "training_kwh")]
+    assert found == [["5", "7"], ["6"]]
+    assert len(comparable_sets(points, "macs")) == 1
+
+
 def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     write_run(tmp_path, "a", make_result("fmn04"))
     write_run(tmp_path, "sweep/b", make_result(seed=0))

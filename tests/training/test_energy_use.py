@@ -55,6 +55,7 @@ def test_the_whole_fit_is_measured_and_a_resume_adds(powercap: Powercap) -> None
     assert (facts["energy_kwh"], facts["energy_method"], facts["energy_missing"]) == (kwh(1), "RAPL, 1 package", {})
     facts = train(powercap, 3, powercap.folder.parent / "last.ckpt").facts()
     assert (facts["energy_kwh"], facts["energy_kwh_by_part"]) == (kwh(3), {"CPU": kwh(3)})
+    assert facts["energy_method"] == "RAPL, 1 package"
 
 
 def test_what_was_not_measured_before_is_not_known_later(powercap: Powercap, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +77,9 @@ def test_a_gpu_that_takes_part_no_longer_counts(powercap: Powercap) -> None:
     train(powercap, 1)
     stored = torch.load(checkpoint, weights_only=True)
     stored["callbacks"]["EnergyUse"]["joules"]["GPU"] = 7 * J_PER_KWH
+    stored["callbacks"]["EnergyUse"]["method"] += " + NVML"
     torch.save(stored, checkpoint)
     facts = train(powercap, 2, checkpoint).facts()
     assert facts["energy_kwh_by_part"] == {"CPU": kwh(2), "GPU": pytest.approx(7.0)}
     assert facts["energy_kwh"] == pytest.approx(7 + kwh(2).expected)
+    assert facts["energy_method"] == "RAPL, 1 package + NVML, then RAPL, 1 package"
