@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_secretOfTheTests"
+LARGE = (".safetensors", ".onnx")
+"""Stored by Git LFS: uploaded apart from the commit, and read through a redirection."""
 LICENCES = ("mit", "cc-by-4.0")
 
 
@@ -38,6 +40,8 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.repos: dict[str, Repo] = {}
+        self.large: dict[str, bytes] = {}
+        """Large files by their SHA-256."""
         self.calls: list[str] = []
 
 
@@ -53,13 +57,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         words = self._words()
-        if words[:2] == ["api", "models"]:
+        if words[0] == "lfs":
+            assert "Authorization" not in self.headers
+            self._send(200, self.server.large[words[1]], {"ETag": f'"{words[1]}"'})
+        elif words[:2] == ["api", "models"]:
             self._repo("/".join(words[2:4]), words[4:], {})
         else:
             self._repo("/".join(words[:2]), words[2:], {})
 
+    def do_PUT(self) -> None:
+        (_, oid), content = self._words(), self._body()
+        assert hashlib.sha256(content).hexdigest() == oid
+        self.server.large[oid] = content
+        self._json({})
+
     def do_POST(self) -> None:
-        words, body = self._words(), self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        words, body = self._words(), self._body()
         if words == ["api", "validate-yaml"]:
             licence = json.loads(body)["content"].split("license: ")[1].split("\n")[0]
             problem = "" if licence in LICENCES else f'"license" must be one of {", ".join(LICENCES)}'
@@ -77,12 +90,20 @@ class _Handler(BaseHTTPRequestHandler):
             is_private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
             self.server.repos.setdefault(name, Repo(private=is_private))
             self._json({"url": f"{self.server.url}/{name}"}, status)
+        elif words[2:] == ["info", "lfs", "objects", "batch"]:
+            objects = json.loads(body)["objects"]
+            actions = {each["oid"]: {"upload": {"href": f"{self.server.url}/lfs/{each['oid']}"}} for each in objects}
+            missing = {oid: {"actions": found} for oid, found in actions.items() if oid not in self.server.large}
+            self._json({"transfer": "basic", "objects": [each | missing.get(each["oid"], {}) for each in objects]})
         else:
             self._repo("/".join(words[2:4]), words[4:], {"body": body})
 
     def _words(self) -> list[str]:
         self.server.calls.append(f"{self.command} {urlsplit(self.path).path}")
         return [unquote(word) for word in urlsplit(self.path).path.strip("/").split("/")]
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _is_known(self) -> bool:
         return self.headers.get("Authorization") == f"Bearer {TOKEN}"
@@ -114,20 +135,28 @@ class _Handler(BaseHTTPRequestHandler):
             return self._text(404, "", {"X-Error-Code": "RevisionNotFound"})
         if what == "preupload":
             files = [
-                {"path": each["path"], "uploadMode": "regular", "shouldIgnore": False}
-                for each in json.loads(sent["body"])["files"]
+                {"path": path, "uploadMode": "lfs" if path.endswith(LARGE) else "regular", "shouldIgnore": False}
+                for path in (each["path"] for each in json.loads(sent["body"])["files"])
             ]
             return self._json({"files": files})
         if what == "commit":
             lines = [json.loads(line) for line in sent["body"].splitlines()]
-            added = [line["value"] for line in lines if line["key"] == "file"]
-            sha = repo.commit(revision, {each["path"]: base64.b64decode(each["content"]) for each in added})
+            added = {line["value"]["path"]: line["value"] for line in lines if line["key"] in ("file", "lfsFile")}
+            content = {
+                path: self.server.large[each["oid"]] if "oid" in each else base64.b64decode(each["content"])
+                for path, each in added.items()
+            }
+            sha = repo.commit(revision, content)
             return self._json({"commitUrl": f"{self.server.url}/{name}/commit/{sha}", "commitOid": sha})
         files = repo.commits[sha]
         if what == "resolve":
             file = "/".join(words[2:])
             if file not in files:
                 return self._text(404, "", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": sha})
+            if (oid := hashlib.sha256(files[file]).hexdigest()) in self.server.large:
+                linked = {"X-Linked-ETag": f'"{oid}"', "X-Linked-Size": str(len(files[file])), "X-Repo-Commit": sha}
+                storage = f"http://localhost:{self.server.server_port}"  # another host, to which no token is sent
+                return self._send(302, b"", {"Location": f"{storage}/lfs/{oid}", **linked})
             etag = hashlib.sha1(files[file]).hexdigest()
             return self._send(200, files[file], {"ETag": f'"{etag}"', "X-Repo-Commit": sha})
         if what == "tree":

@@ -30,6 +30,7 @@ from efficient_sed.registry import BACKBONES
 huggingface_hub = pytest.importorskip("huggingface_hub")
 constants = pytest.importorskip("huggingface_hub.constants")
 errors = pytest.importorskip("huggingface_hub.errors")
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of httpx, to huggingface_hub
 CLASSES = ["dog", "siren"]
 SETTINGS = [
     "backbone=fmn04",
@@ -76,6 +77,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # this hub stores large files by Git LFS
     monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     yield server
@@ -98,6 +100,7 @@ def test_round_trip(pushed: Hub, run_folder: Path, tmp_path: Path) -> None:
     assert is_same(own, loaded)
     assert (loaded.classes, loaded.provenance) == (own.classes, own.provenance)
     assert is_same(own, es.load_model("hf-hub:me/sed@main"))
+    assert [*pushed.large.values()] == [(run_folder / "model.safetensors").read_bytes()]
     assert pushed.repos["me/sed"].private
     files = pushed.repos["me/sed"].commits[pushed.repos["me/sed"].branches["main"]]
     assert not any(b"/home/me" in content for content in files.values())

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from efficient_sed import __version__
 from efficient_sed.errors import MAX_LISTED, CheckpointError, EfficientSedError
+from efficient_sed.machine.environment import one_line
 
 HUB_MODEL_FILE = "model.safetensors"
 LIBRARY_NAME = "efficient-sed"
@@ -118,8 +119,8 @@ def _reason(hub: HubName, error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return f"{constants.ENDPOINT} refused with status {status}; {_LOG_IN}, with a token that may do this"
-    words = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(words)}" if words else type(error).__name__
+    cause = error.__cause__ if type(error) is RuntimeError else None  # says which file, and not why
+    return one_line(error) if cause is None else f"{error} {one_line(cause)}"
 
 
 def _listed(names: list[str]) -> str:
