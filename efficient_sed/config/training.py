@@ -86,10 +86,10 @@ class TrainConfig:
     augmentations of the spectrum alone.
     """
     mean_teacher: bool = False
-    """Whether a moving average of the model, the mean teacher, teaches on weak and unlabelled clips: the loss takes in
-    the difference of both models' scores, of frames and of clips. Both get the same clip, mixed and moved alike, but
-    what augments a spectrum alone is for the student. The teacher is what is validated, chosen and kept; the student's
-    validation scores are logged beside it, as val_student."""
+    """Whether a moving average of the model, the mean teacher, teaches on all clips but those with soft labels: the
+    loss takes in the difference of both models' scores, of frames and of clips. Both get the same clip, mixed and moved
+    alike, but what augments a spectrum alone is for the student. The teacher is what is validated, chosen and kept; the
+    student's validation scores are logged beside it, as val_student."""
     consistency: Consistency = "mse"
     """The difference: `mse`, squared, as in the baselines of DCASE Task 4, or `bce`, cross-entropy, which moves a
     student that is sure and wrong faster."""

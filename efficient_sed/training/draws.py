@@ -15,7 +15,7 @@ from efficient_sed.audio.augment.time import draw_mixup, draw_time_masks, draw_t
 from efficient_sed.audio.augment.waveform import Rows, draw_factors, rows_by_factor
 from efficient_sed.audio.frontends.mel import jittered_mel_bank
 from efficient_sed.config.augmentation import AugmentConfig
-from efficient_sed.data.events import FRAMEWISE, LABELLED
+from efficient_sed.data.events import FRAMEWISE, KINDS, LABELLED
 
 T = TypeVar("T")
 ALIGNMENT = 16  # bytes: where a tensor may begin in the copied buffer
@@ -36,8 +36,8 @@ class KindRows(NamedTuple):
     """With a teacher, or with labels of frames in its place."""
     distilled_clips: Tensor
     """With a teacher, or with labels of any kind in its place, as far as clips are concerned."""
-    others: Tensor
-    """Without labels of frames: weak and unlabelled ones."""
+    consistent: Tensor
+    """That a mean teacher teaches on: all but those with soft labels, as in the baseline of DCASE 2024 Task 4."""
 
     @classmethod
     def of(cls, kinds: Tensor, is_distilled: Tensor, *, has_teacher: bool = False) -> KindRows:
@@ -53,7 +53,7 @@ class KindRows(NamedTuple):
         is_distilled = torch.ones_like(is_distilled) if has_teacher else is_distilled
         masks = (
             is_framewise, is_labelled & ~is_framewise, is_labelled,
-            is_distilled | is_framewise, is_distilled | is_labelled, ~is_framewise,
+            is_distilled | is_framewise, is_distilled | is_labelled, kinds != KINDS.index("soft"),
         )  # fmt: skip
         return cls(*(mask.nonzero()[:, 0] for mask in masks))
 

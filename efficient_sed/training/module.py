@@ -226,7 +226,7 @@ class SedModule(pl.LightningModule):
         with torch.no_grad():
             teacher = self._scores(average.model(augmented.plain))
         consistency = consistency_loss(
-            self._scores(output), teacher, augmented.rows.others, augmented.annotated, train.consistency
+            self._scores(output), teacher, augmented.rows.consistent, augmented.annotated, train.consistency
         )
         epochs = train.ramp_up_epochs or max(1, train.epochs // 4)
         progress = (self.current_epoch + batch_index / max(1, self.trainer.num_training_batches)) / epochs

@@ -16,12 +16,13 @@ from efficient_sed.config.model import ClassifierConfig
 from efficient_sed.config.run import RunConfig
 from efficient_sed.config.training import TrainConfig
 from efficient_sed.data.datamodule import SedDataModule
-from efficient_sed.data.events import Event, Splits
+from efficient_sed.data.events import KINDS, Event, Splits
 from efficient_sed.data.sets.synthetic import SyntheticConfig
 from efficient_sed.experiment.plan import announce
 from efficient_sed.models.weights.checkpoint import load_model
 from efficient_sed.registry import BACKBONES, SEQUENCE_HEADS
 from efficient_sed.training.curves import read_curves
+from efficient_sed.training.draws import KindRows
 from efficient_sed.training.losses import ramp_up
 from efficient_sed.training.module import SedModule
 from efficient_sed.training.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
@@ -90,12 +91,15 @@ def test_loss_by_hand(tiny_config: SyntheticConfig, splits: Splits, monkeypatch:
     frames = bce(output.frame_logits[:2], augmented.targets[:2])
     weak = bce(output.clip_logits[2], augmented.targets[2].amax(-1))
     torch.testing.assert_close(losses["loss"], frames + weak)
-    difference = sum(
-        ((own.sigmoid() - other.sigmoid())[2:] ** 2).mean() for own, other in zip(output, taught, strict=True)
-    )
+    difference = sum(((own.sigmoid() - other.sigmoid()) ** 2).mean() for own, other in zip(output, taught, strict=True))
     found = module._with_consistency(losses, augmented, output, 2)
     torch.testing.assert_close(found["consistency"], difference)
     torch.testing.assert_close(found["loss"], losses["loss"] + 2.0 * ramp_up(1.5) * difference)
+
+
+def test_it_teaches_on_all_kinds_but_soft_labels() -> None:
+    rows = KindRows.of(torch.arange(len(KINDS)), torch.zeros(len(KINDS), dtype=torch.bool))
+    assert [KINDS[row] for row in rows.consistent] == ["strong", "weak", "unlabelled"]
 
 
 def test_the_teacher_is_validated_and_kept(
