@@ -1,7 +1,10 @@
 """`make pictures`: draws the pictures of the documentation by the commands that their captions name.
 
-Run in an empty temporary folder. Pages are photographed by Chromium; every PNG is reduced
-to a palette, so that it stays small.
+python docs/_pictures.py [MODEL RECORDING]
+
+Run in an empty temporary folder. Pages are photographed by Chromium; every PNG is reduced to a palette, so that it
+stays small. The web page shows a recording of the real world, which is in no package of Python: it is drawn only with
+MODEL, a detector of such sounds, and RECORDING, as docs/tutorials/web-page.md says.
 """
 
 from __future__ import annotations
@@ -41,8 +44,11 @@ CHROMIUM = (
 
 
 def main() -> None:
-    """Draw everything anew."""
+    """Draw the web page with a model and a recording, or else everything anew but that page."""
     with tempfile.TemporaryDirectory() as name:
+        if len(sys.argv) > 1:
+            photograph_web_page(Path(name), *(Path(word).resolve() for word in sys.argv[1:]))
+            return
         folder = Path(name)
         run(folder, "plot", "--published", "--output", "frontier.png")
         run(folder, "data", "check", *DATA)
@@ -68,14 +74,12 @@ def main() -> None:
             size = f"--window-size={WIDTH},{height}"
             subprocess.run([*CHROMIUM, size, f"--screenshot={target}", (folder / page).as_uri()], check=True)
             keep(target)
-        photograph_web_page(folder)
 
 
-def photograph_web_page(folder: Path) -> None:
+def photograph_web_page(folder: Path, model: Path, recording: Path) -> None:
     """The exported page with a file, and narrow and dark with a microphone that hears the same."""
-    words = ("export", "fmn04+tf-128_synthetic", "--format", "web", "--runtime", str(RUNTIME), "--output", "page")
-    run(folder, *words)
-    samples, rate = soundfile.read(folder / "scene.flac")
+    run(folder, "export", str(model), "--format", "web", "--runtime", str(RUNTIME), "--output", "page")
+    samples, rate = soundfile.read(recording)
     soundfile.write(folder / "sound.wav", samples, rate)
     flags = [*CHROMIUM[2:5], "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     flags.append(f"--use-file-for-fake-audio-capture={folder / 'sound.wav'}")
@@ -85,8 +89,8 @@ def photograph_web_page(folder: Path) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which(CHROMIUM[0]), args=flags)
         page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
         page.goto(f"http://127.0.0.1:{server.server_port}/")
-        page.set_input_files("#file", folder / "scene.flac")
-        page.locator("#name", has_text="scene.flac").wait_for()
+        page.set_input_files("#file", recording)
+        page.locator("#name", has_text=recording.name).wait_for()
         page.locator("#progress").wait_for(state="hidden")
         page.screenshot(path=folder / "web_page.png")
         page.set_viewport_size({"width": 420, "height": 1000})
