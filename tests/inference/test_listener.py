@@ -185,6 +185,13 @@ def test_selections_that_are_not_allowed(options: dict[str, object], message: st
         Selection(["up", "down"], **options)  # type: ignore[arg-type]
 
 
+def test_labels_with_one_file_name_have_ids_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LoudDetector, "classes", ["Speech, male", "speech (male)"])
+    kept = listen(Pieces(PIECE))
+    assert [each.name for each in kept.events()] == ["Speech_male", "speech_male_2"]
+    assert kept.events()[1].id.endswith("Z_speech_male_2")
+
+
 def test_ids_sort_by_time_and_are_file_names() -> None:
     ids = [event("Male speech, man/woman", onset_s).id for onset_s in (0.5, 9.25, 70.0)]
     assert ids == sorted(ids)

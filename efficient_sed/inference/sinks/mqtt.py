@@ -45,7 +45,7 @@ class Mqtt(Sink):
     def __init__(self, broker: Broker, labels: Sequence[str], model: str) -> None:
         client = import_client()
         self._broker, self._topic = broker, broker.topic
-        self._slugs = create_slugs(list(labels))
+        self._slugs = create_slugs(labels)
         self._discovery = discovery(self._topic, self._slugs, model, __version__)
         self._lock = threading.Lock()  # held where a state changes and is sent, since both threads do so
         self._states = dict.fromkeys(labels, "OFF")
