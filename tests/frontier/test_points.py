@@ -95,6 +95,29 @@ def test_the_energy_of_trainings_compares_on_one_device() -> None:
     assert len(comparable_sets(points, "macs")) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (("a CPU", "RAPL"), ("a CPU", "RAPL"), 2.0),
+        (("a CPU", "RAPL"), ("a GPU", "RAPL"), None),
+        (("a CPU", "RAPL"), ("a CPU", "NVML"), None),
+        (("a CPU", "RAPL"), ("a CPU", None), None),
+        (("a CPU", None), ("a CPU", None), None),
+    ],
+)
+def test_energies_of_other_devices_and_meters_are_not_mixed(
+    first: tuple[str, str | None], second: tuple[str, str | None], expected: float | None
+) -> None:
+    trainings = [
+        make_result()["training"] | {"device": device, "energy_kwh": kwh, "energy_method": method}
+        for kwh, (device, method) in zip((1.0, 3.0), (first, second), strict=True)
+    ]
+    group = [(Path(), make_result(seed=seed, training=training)) for seed, training in enumerate(trainings)]
+    (point,) = run_points(group)
+    assert point.complexity.get("training_kwh") == expected
+    assert bool(point.training) == (expected is not None)
+
+
 def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     write_run(tmp_path, "a", make_result("fmn04"))
     write_run(tmp_path, "sweep/b", make_result(seed=0))
