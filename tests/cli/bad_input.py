@@ -441,5 +441,12 @@ USAGE: list[tuple[str, str]] = [
     ("verify fmn10_strong", "the following arguments are required: --data"),
     ("data chek", "invalid choice: 'chek'"),
     ("evaluate", "the following arguments are required: MODEL"),
+    ("listen --clips=", "argument --clips: '' is no path; give a name, or . for the current folder"),
+    ("export fmn04 --output=", "argument --output: '' is no path"),
+    ("detect a.wav --output=", "argument --output: '' is no path"),
+    ("detect a.wav --report=", "argument --report: '' is no path"),
+    ("detect a.wav --plot=", "argument --plot: '' is no path"),
+    ("benchmark --results=", "argument --results: '' is no path"),
+    ("plot --output=", "argument --output: '' is no path"),
 ]
 """What the parser refuses."""
