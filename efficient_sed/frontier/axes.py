@@ -94,7 +94,7 @@ def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
 
     Empty if it was not measured.
     """
-    speed = next((speed for result in group if (speed := result["complexity"].get("throughput"))), None)
+    speed = _speed(group)
     return (
         ", ".join(
             part
@@ -110,6 +110,15 @@ def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
         if speed
         else ""
     )
+
+
+def speed_device(group: Sequence[Mapping[str, Any]]) -> str:
+    """The device that throughput of repetitions was measured on; empty if it was not measured."""
+    return str(_speed(group).get("device", ""))
+
+
+def _speed(group: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next((speed for result in group if (speed := result["complexity"].get("throughput"))), {})
 
 
 def training_conditions(group: Sequence[Mapping[str, Any]]) -> str:
