@@ -48,7 +48,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     for key in values:
         if key not in fields:
             raise ConfigError(f"unknown key {_join(path, key)}={values[key]!r}; {nearest(key, fields)}")
-    hints = _type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]
     arguments = {}
     for key, item in fields.items():
         if key in values:
@@ -59,9 +59,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     return cls(**arguments)
 
 
-@functools.cache  # they take a millisecond a class, and reports read many runs
-def _type_hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+_type_hints = functools.cache(typing.get_type_hints)  # they take a millisecond a class, and reports read many runs
 
 
 def _join(path: str, key: str) -> str:

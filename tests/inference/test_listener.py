@@ -174,6 +174,8 @@ def test_labels_may_hold_commas() -> None:
         ({"only": "upp"}, "--only upp is not allowed: no such class; did you mean 'up'"),
         ({"only": "up,sideways"}, "--only sideways is not allowed: no such class"),
         ({"ignore": "dwn"}, "--ignore dwn is not allowed: no such class; did you mean 'down'"),
+        ({"only": ",up"}, "--only ,up is not allowed: it has an empty name; give classes, joined by commas"),
+        ({"ignore": "up,,down"}, "--ignore up,,down is not allowed: it has an empty name"),
         ({"only": " "}, "--only is empty; give classes, joined by commas"),
         ({"only": "up", "ignore": "up"}, "--only and --ignore leave no class of the model"),
         ({"cool_down_s": -1.0}, "--cool-down -1 is not allowed: seconds, 0 or more"),
