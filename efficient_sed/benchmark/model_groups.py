@@ -33,7 +33,7 @@ class Budget(NamedTuple):
         if rows and not kept:
             if affordable := [row for row in rows if self._affords(row)]:
                 groups = group_rows(sorted(affordable, key=lambda row: (group_key(row), -leading_score(row))))
-                bests = [(title, rows[0]) for title, rows in groups.items() if rows[0]["scores"]]
+                bests = [(title, group[0]) for title, group in groups.items() if group[0]["scores"]]
                 named = (f"{best['name']}, {title}: {leading_score(best):.3f}" for title, best in bests)
                 nearest = f"the best within the budget: {'; '.join(named) or 'none has a score'}"
             else:
