@@ -27,14 +27,15 @@ class Budget(NamedTuple):
         """The rows of models that meet it.
 
         Raises:
-            ConfigError: If none does; the message names the nearest one.
+            ConfigError: If none does; the message names the nearest one of each group.
         """
         kept = [row for row in rows if self._affords(row) and (self.min_score or 0) <= leading_score(row)]
         if rows and not kept:
             if affordable := [row for row in rows if self._affords(row)]:
-                best = min(affordable, key=lambda row: (group_key(row), -leading_score(row)))
-                score = f"{group_title(best)}: {leading_score(best):.3f}"
-                nearest = f"the best within the budget is {best['name']}, {score}"
+                groups = group_rows(sorted(affordable, key=lambda row: (group_key(row), -leading_score(row))))
+                bests = [(title, group[0]) for title, group in groups.items() if group[0]["scores"]]
+                named = (f"{best['name']}, {title}: {leading_score(best):.3f}" for title, best in bests)
+                nearest = f"the best within the budget: {'; '.join(named) or 'none has a score'}"
             else:
                 cheapest = min(rows, key=lambda row: (row["macs"], row["params"]))
                 costs = f"{cheapest['macs']:,} MACs and {cheapest['params']:,} parameters"

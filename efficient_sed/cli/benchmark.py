@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from efficient_sed.cli.benchmark_results import fill_results
-from efficient_sed.cli.options import duration, engine_names
+from efficient_sed.cli.options import duration, engine_names, typed_path
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -68,10 +68,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--seconds", type=float, help="length of the clips (default: 10)")
     parser.add_argument("--with-mel", action="store_true", default=None, help="also measure from the waveform")
     parser.add_argument("--engine", metavar="E[,E…]", help=f"what runs exported models: {engine_names()}")
-    parser.add_argument("--csv", type=Path, help="append one row per model to this file")
+    parser.add_argument("--csv", type=typed_path, help="append one row per model to this file")
     parser.add_argument(
         "--results",
-        type=Path,
+        type=typed_path,
         metavar="DIR",
         help="measure released and composable models, the cheapest first, into a CSV in this folder that is named by "
         "device, precision and torch's version; models that are in it are kept",

@@ -6,6 +6,7 @@ import argparse
 import textwrap
 
 from efficient_sed.errors import ConfigError
+from efficient_sed.inference.engines.contract import is_exported
 
 ALIKE = ("batch", "modes", "processes", "seconds", "with_mel", "engine", "csv")
 """Options that do not go with it."""
@@ -23,6 +24,8 @@ def fill_results(options: argparse.Namespace) -> int:
             )
     if options.json:
         raise ConfigError("--json does not go with --results, which writes a CSV")
+    if exported := next(filter(is_exported, options.models), None):
+        raise ConfigError(f"{exported} is an exported model, and --results is for models by name; measure it without")
     from efficient_sed.benchmark.every_model import every_model
     from efficient_sed.config.benchmark import BenchmarkConfig
     from efficient_sed.config.parse import from_dict

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from efficient_sed.cli.options import typed_path
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import EXIT_FAILED, ConfigError
@@ -52,7 +52,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--manifest",
-        type=Path,
+        type=typed_path,
         metavar="FILE",
         help="check: write part, id, duration and hash of every clip, one JSON line each",
     )
@@ -64,7 +64,9 @@ def add_parser(commands: Commands) -> None:
         metavar="GB",
         help="pack: write a folder OUT of files that hold so much sound each, instead of one file OUT.h5",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="scenes: folder to write, with audio/ and train.tsv")
+    parser.add_argument(
+        "--output", type=typed_path, metavar="DIR", help="scenes: folder to write, with audio/ and train.tsv"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="scenes: how many (default: 10)")
     formats = ANNOTATION_FORMATS.names()
     parser.add_argument(
@@ -80,7 +82,7 @@ def add_parser(commands: Commands) -> None:
         help="convert: a column with a name of its own, such as label=Species; also onset, offset, filename",
     )
     parser.add_argument(
-        "--audio", type=Path, metavar="DIR", help="convert: recordings, whose names and lengths are written"
+        "--audio", type=typed_path, metavar="DIR", help="convert: recordings, whose names and lengths are written"
     )
     parser.add_argument("--overwrite", action="store_true", help="convert: replace what is there")
 

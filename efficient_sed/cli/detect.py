@@ -22,7 +22,7 @@ from efficient_sed.cli.detect_targets import (
     text_format_of,
 )
 from efficient_sed.cli.detect_uncertain import check_output, check_uncertain, write_uncertain
-from efficient_sed.cli.options import add_detector, add_truth_format, chosen_model
+from efficient_sed.cli.options import add_detector, add_truth_format, chosen_model, typed_path
 from efficient_sed.cli.parser import Commands
 from efficient_sed.errors import ConfigError, PreemptedError
 from efficient_sed.postprocessing.thresholds import AUTO
@@ -51,7 +51,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "files",
         nargs="+",
-        type=Path,
+        type=typed_path,
         metavar="FILE",
         help="recordings, folders of recordings, or - for one on the standard input",
     )
@@ -73,7 +73,9 @@ def add_parser(commands: Commands) -> None:
         "write a file for each recording",
     )
     parser.add_argument(
-        "--output", type=Path, help="file to write instead of the terminal; for a file for each recording a folder"
+        "--output",
+        type=typed_path,
+        help="file to write instead of the terminal; for a file for each recording a folder",
     )
     parser.add_argument(
         "--overwrite",
@@ -90,20 +92,20 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--clips",
-        type=Path,
+        type=typed_path,
         metavar="DIR",
         help="write the sound of each of these excerpts, with 2 s on both sides; --output is then about these files",
     )
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw spectrogram and events of one file")
+    parser.add_argument("--plot", type=typed_path, metavar="PNG", help="draw spectrogram and events of one file")
     parser.add_argument(
         "--report",
-        type=Path,
+        type=typed_path,
         metavar="HTML",
         help="page about one file: its sound, spectrogram, scores, and events at any threshold",
     )
     parser.add_argument(
         "--truth",
-        type=Path,
+        type=typed_path,
         metavar="PATH",
         help="annotations in any format, drawn on that page beside the detected events",
     )

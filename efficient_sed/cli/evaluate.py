@@ -7,7 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.cli.options import PARTS, add_engine, add_overrides, check_scoring_overrides, scoring_overrides
+from efficient_sed.cli.options import (
+    PARTS,
+    add_engine,
+    add_overrides,
+    check_scoring_overrides,
+    scoring_overrides,
+    typed_path,
+)
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -34,7 +41,7 @@ def add_parser(commands: Commands) -> None:
     add_engine(parser, None, "see evaluation.engine, its default")
     parser.add_argument(
         "--report",
-        type=Path,
+        type=typed_path,
         metavar="HTML",
         help="page about the errors: scores and curves of each class, and misses and false alarms to listen to",
     )

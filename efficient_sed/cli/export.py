@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from efficient_sed.cli.options import add_overrides, engine_names
+from efficient_sed.cli.options import add_overrides, engine_names, typed_path
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -45,13 +45,13 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=typed_path,
         metavar="FILE",
         help="file or folder to write (default: the model's name, in this folder)",
     )
     parser.add_argument(
         "--runtime",
-        type=Path,
+        type=typed_path,
         metavar="DIR",
         help="with --format web, a copy of the npm package onnxruntime-web to put into the page's folder "
         "(default: none; the page fetches it from a public address)",

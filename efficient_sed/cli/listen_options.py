@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed.audio.encoded import parse_channel
+from efficient_sed.cli.options import typed_path
 from efficient_sed.errors import ConfigError
 from efficient_sed.inference.sinks.broker import PASSWORD_VARIABLE, Broker, import_client
 from efficient_sed.inference.sinks.lines import LINES
@@ -79,11 +80,11 @@ def add_sinks(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mqtt-password-file",
-        type=Path,
+        type=typed_path,
         metavar="FILE",
         help=f"the user's password; else that of the environment variable {PASSWORD_VARIABLE}",
     )
-    parser.add_argument("--clips", type=Path, metavar="DIR", help="write the sound of each event there, as FLAC")
+    parser.add_argument("--clips", type=typed_path, metavar="DIR", help="write the sound of each event there, as FLAC")
     parser.add_argument(
         "--margin", type=float, metavar="SECONDS", help="sound of a clip before and after its event (default: 1.0)"
     )

@@ -8,6 +8,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from efficient_sed.config.evaluation import AUTO as AUTO_ENGINE
 from efficient_sed.config.evaluation import TORCH
@@ -132,6 +133,13 @@ def count(typed: str) -> int:
         form = "a count of 1 or more; give digits with k, M or G: 500M, 1.5G"
         raise argparse.ArgumentTypeError(f"{typed!r} is not {form}")
     return round(number)
+
+
+def typed_path(typed: str) -> Path:
+    """A path; empty text, such as that of a variable that is not set, would be the current folder."""
+    if not typed.strip():
+        raise argparse.ArgumentTypeError(f"{typed!r} is no path; give a name, or . for the current folder")
+    return Path(typed)
 
 
 def duration(typed: str) -> float:

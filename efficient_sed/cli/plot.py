@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from efficient_sed.cli.options import typed_path
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -29,7 +30,7 @@ def add_parser(commands: Commands) -> None:
         examples=("plot runs --output plots/frontier.png", "plot --published --output plots/published.png"),
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("runs", nargs="?", type=Path, default=Path("runs"), help="folder with finished runs")
+    source.add_argument("runs", nargs="?", type=typed_path, default=Path("runs"), help="folder with finished runs")
     source.add_argument(
         "--published",
         action="store_true",
@@ -46,14 +47,14 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=typed_path,
         default=Path("plots/frontier.png"),
         help="PNG; an SVG, an interactive page (HTML) and, of runs, a CSV are written beside it",
     )
     parser.add_argument(
         "--device",
         nargs="+",
-        type=Path,
+        type=typed_path,
         metavar="FILE",
         help="draw only what was measured there of exported runs, by: efficient-sed benchmark MODEL.onnx --json",
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from efficient_sed.cli.options import PARTS, add_overrides
+from efficient_sed.cli.options import PARTS, add_overrides, typed_path
 from efficient_sed.cli.parser import Commands
 
 
@@ -29,7 +28,10 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--part", choices=PARTS, default="train", help="part of the data set that is labelled")
     parser.add_argument(
-        "output", type=Path, metavar="OUT.h5", help="file to write; until it is whole, OUT.h5.part keeps what is done"
+        "output",
+        type=typed_path,
+        metavar="OUT.h5",
+        help="file to write; until it is whole, OUT.h5.part keeps what is done",
     )
     add_overrides(parser, "data=… and data.…, as for train; train.batch_size=N clips a forward pass on a GPU")
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.cli.options import add_overrides, add_truth_format
+from efficient_sed.cli.options import add_overrides, add_truth_format, typed_path
 from efficient_sed.cli.parser import PROGRAM, Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -35,14 +35,14 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "scores",
-        type=Path,
+        type=typed_path,
         metavar="SCORES",
         help="folder with a file a clip: TSV with the columns onset, offset and one a class, as sed_scores_eval writes "
         "it, or npz of: efficient-sed detect --format npz --postprocessing none",
     )
-    parser.add_argument("--truth", type=Path, required=True, metavar="TSV", help=TRUTH_HELP)
+    parser.add_argument("--truth", type=typed_path, required=True, metavar="TSV", help=TRUTH_HELP)
     add_truth_format(parser)
-    parser.add_argument("--durations", type=Path, required=True, metavar="TSV", help=DURATIONS_HELP)
+    parser.add_argument("--durations", type=typed_path, required=True, metavar="TSV", help=DURATIONS_HELP)
     parser.add_argument("--classes", metavar="A,B,…", help="labels that are scored (default: all of the tables)")
     parser.add_argument(
         "--postprocessing",
@@ -51,13 +51,13 @@ def add_parser(commands: Commands) -> None:
         help="post-processing whose scores are given beside those of the tables as they are",
     )
     parser.add_argument(
-        "--tune-on", type=Path, metavar="SCORES", help="choose it on these validation scores of the same model"
+        "--tune-on", type=typed_path, metavar="SCORES", help="choose it on these validation scores of the same model"
     )
-    parser.add_argument("--tune-truth", type=Path, metavar="TSV", help="their ground truth")
-    parser.add_argument("--tune-durations", type=Path, metavar="TSV", help="their durations")
+    parser.add_argument("--tune-truth", type=typed_path, metavar="TSV", help="their ground truth")
+    parser.add_argument("--tune-durations", type=typed_path, metavar="TSV", help="their durations")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=typed_path,
         metavar="DIR",
         help=f"folder for {RESULT}, which plot and compare read, and the counts behind it",
     )

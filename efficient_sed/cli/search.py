@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.cli.options import OVERRIDES_HELP, add_budget, add_overrides, count
+from efficient_sed.cli.options import OVERRIDES_HELP, add_budget, add_overrides, count, typed_path
 from efficient_sed.cli.parser import PROGRAM, Commands
 from efficient_sed.cli.plot import check_output, report_runs
 from efficient_sed.errors import ConfigError, DataError
@@ -45,10 +45,10 @@ def add_parser(commands: Commands) -> None:
         default="local",
         help=f"where trials are carried out: {', '.join(LAUNCHERS.modules())}; launcher.jobs=4: so many at a time",
     )
-    parser.add_argument("--compare", type=Path, metavar="RUNS", help="folder with runs of a grid to compare with")
+    parser.add_argument("--compare", type=typed_path, metavar="RUNS", help="folder with runs of a grid to compare with")
     parser.add_argument(
         "--plot",
-        type=Path,
+        type=typed_path,
         default=Path("plots/search.png"),
         help="picture to draw at the end, and what lies beside it",
     )

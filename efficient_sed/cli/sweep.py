@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from efficient_sed.cli.options import OVERRIDES_HELP, add_overrides
+from efficient_sed.cli.options import OVERRIDES_HELP, add_overrides, typed_path
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.plot import check_output, report_runs
 from efficient_sed.cli.terminal import print_table
@@ -39,7 +39,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--plot",
-        type=Path,
+        type=typed_path,
         default=Path("plots/frontier.png"),
         help="picture to draw at the end (PNG; an SVG, a CSV and an interactive page are written beside it)",
     )

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from efficient_sed.cli.options import PARTS, add_engine, add_overrides, check_scoring_overrides, scoring_overrides
+from efficient_sed.cli.options import (
+    PARTS,
+    add_engine,
+    add_overrides,
+    check_scoring_overrides,
+    scoring_overrides,
+    typed_path,
+)
 from efficient_sed.cli.parser import Commands
 from efficient_sed.cli.terminal import print_table
 from efficient_sed.errors import ConfigError
@@ -33,7 +40,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=typed_path,
         metavar="FILE",
         help=f"{PARAMETERS_SUFFIX} for detect --postprocessing, or {MODEL_SUFFIX}: the model with what it was tuned to",
     )

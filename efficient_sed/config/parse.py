@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import types
 import typing
@@ -47,7 +48,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     for key in values:
         if key not in fields:
             raise ConfigError(f"unknown key {_join(path, key)}={values[key]!r}; {nearest(key, fields)}")
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]
     arguments = {}
     for key, item in fields.items():
         if key in values:
@@ -56,6 +57,9 @@ def from_dict(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{_join(path, key)} is missing: give {_join(path, key)}=VALUE")
     return cls(**arguments)
+
+
+_type_hints = functools.cache(typing.get_type_hints)  # they take a millisecond a class, and reports read many runs
 
 
 def _join(path: str, key: str) -> str:

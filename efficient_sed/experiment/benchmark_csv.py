@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,6 +57,12 @@ BENCHMARK_COLUMNS: Mapping[str, str] = {
     "schema": "version of these columns",
 }
 """Columns, and what they hold."""
+NUMBERS = {
+    "params", "macs", "activations", "activations_peak", "clips_per_s", "clips_per_s_q1", "clips_per_s_q3",
+    "batch_size", "latency_ms", "peak_memory_mb", "energy_j_per_clip", "load_ms", "score", "seconds", "load_1min",
+    "macs_frontend", "macs_deepspeed", "macs_published",
+}  # fmt: skip
+"""Columns that hold numbers."""
 
 
 def results_file(folder: Path, device: str, precision: str, torch_version: str, clock: str = "wall") -> Path:
@@ -103,21 +111,56 @@ def read_benchmark_csv(path: Path) -> list[dict[str, str]]:
     """Rows of a file that `append_csv` made; none if there is no such file.
 
     Raises:
-        DataError: If it is something else, or of another schema version.
+        DataError: If it is something else, of another schema version, or damaged; the message names the line.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a directory; give a file")
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.DictReader(file)
-        columns, rows = tuple(reader.fieldnames or ()), list(reader)
-    versions = {row.get("schema") or "1" for row in rows} if {"model", "macs", "created"} <= set(columns) else set()
-    if others := sorted(versions - {str(SCHEMA)}):
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: no UTF-8 text at byte {error.start}; give another file") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        columns, rows = next(reader, []), [(reader.line_num, cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}: damaged ({error}); delete the line, or give another file"
+        ) from error
+    _check_version(path, columns, [cells for _, cells in rows])
+    for line, cells in rows:
+        _check_cells(f"{path}:{line}", cells)
+    return [dict(zip(columns, cells, strict=True)) for _, cells in rows]
+
+
+def _check_version(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Raise a DataError for columns, or rows that are whole, of another schema version or something else."""
+    whole = [dict(zip(columns, cells, strict=True)) for cells in rows if len(cells) == len(columns)]
+    is_benchmark = {"model", "macs", "created"} <= set(columns)
+    versions = {row.get("schema", "1") for row in whole} if is_benchmark else set()
+    if others := sorted(versions - {str(SCHEMA), ""}):
         raise DataError(
             f"{path}: has schema version {others[0]}, allowed is {SCHEMA}; move the file away, and the same command "
             "measures into a new one"
         )
-    if columns != tuple(BENCHMARK_COLUMNS):
+    if tuple(columns) != tuple(BENCHMARK_COLUMNS):
         raise DataError(f"{path}: its columns are not those of a benchmark; give another file")
-    return rows
+
+
+def _check_cells(place: str, cells: Sequence[str]) -> None:
+    """Raise a DataError for a row that is cut, or has other cells than its columns say."""
+    advice = "delete the line, and the same command measures that model again"
+    if len(cells) < len(BENCHMARK_COLUMNS) or not cells[-1]:  # the last one is the schema
+        raise DataError(f"{place}: the row is cut; {advice}")
+    if len(cells) > len(BENCHMARK_COLUMNS):
+        raise DataError(f"{place}: has {len(cells)} cells, allowed are {len(BENCHMARK_COLUMNS)}; {advice}")
+    for column, cell in zip(BENCHMARK_COLUMNS, cells, strict=True):
+        if column in NUMBERS and cell and not _is_number(cell):
+            raise DataError(f"{place}: {column}={cell} is not allowed: a number, or nothing; {advice}")
+
+
+def _is_number(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return math.isfinite(float(text))
+    return False

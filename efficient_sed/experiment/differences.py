@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
-from efficient_sed.experiment.repeats import NOT_COMPUTED, NOT_COMPUTED_IN
+from efficient_sed.experiment.repeats import NOT_COMPUTED_IN, computed_options, flat_options
 
 
 def differing_options(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -14,12 +17,11 @@ def differing_options(results: Sequence[Mapping[str, Any]]) -> list[dict[str, An
 
     Seed, fold and what changes no result are left out, and so are options that a result does not name.
     """
-    options = [dict(_computed(result["config"])) for result in results]
-    models = [(result["model"], result["data"]["manifest_hash"]) for result in results]
-    differing = []
-    for own, model in zip(options, models, strict=True):
-        kin = [other for other, others in zip(options, models, strict=True) if others == model]
-        differing.append({key: value for key, value in own.items() if _differs(key, value, kin)})
+    options = [computed_options(result["config"]) for result in results]
+    differing: list[dict[str, Any]] = [{} for _ in results]
+    for kin in _of_one_model(results):
+        for place, own in zip(kin, _differing([options[place] for place in kin]), strict=True):
+            differing[place] = own
     return differing
 
 
@@ -30,33 +32,78 @@ def telling_options(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     """
     differing = differing_options(results)
     telling: list[dict[str, Any]] = [{} for _ in results]
-    places: dict[Any, list[int]] = {}
-    for place, result in enumerate(results):
-        places.setdefault((result["model"], result["data"]["manifest_hash"]), []).append(place)
-    for kin in places.values():
-        left = list(dict.fromkeys(key for place in kin for key in differing[place]))
-        while left:
-            best = max(left, key=lambda key: _num_told_apart(telling, differing, kin, key))
-            if _num_told_apart(telling, differing, kin, best) == _num_told_apart(telling, differing, kin):
-                break
-            left.remove(best)
-            for place in kin:
-                telling[place] |= {key: value for key, value in differing[place].items() if key == best}
+    for kin in _of_one_model(results):
+        chosen = _telling_keys([differing[place] for place in kin])
+        for place in kin:
+            telling[place] = {key: differing[place][key] for key in chosen if key in differing[place]}
     return telling
 
 
-def _num_told_apart(
-    telling: Sequence[Mapping[str, Any]], differing: Sequence[Mapping[str, Any]], kin: Iterable[int], *more: str
-) -> int:
-    """How many labels there are with one option more."""
-    return len({in_words({**telling[at], **{key: differing[at].get(key) for key in more}}) for at in kin})
+def _of_one_model(results: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Places of the results of each model on each data."""
+    return _places([(result["model"], result["data"]["manifest_hash"]) for result in results])
 
 
-def in_words(options: Mapping[str, Any]) -> str:
-    """Options as they are typed, without the group where the last word says it: "epochs=6 lr_head=0.001"."""
-    words = Counter(key.rpartition(".")[2] for key in options)
-    named = {key: key if words[key.rpartition(".")[2]] > 1 else key.rpartition(".")[2] for key in options}
-    return " ".join(f"{named[key]}={_shown(value)}" for key, value in options.items())
+def _places(names: Iterable[Hashable]) -> list[list[int]]:
+    """Places of each name."""
+    places: dict[Hashable, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return list(places.values())
+
+
+def _differing(options: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each run the options that are not the same in all; one that is not named is null."""
+    keys = {key for each in options for key in each}
+    differing = {key for key in keys if len({json.dumps(each.get(key)) for each in options}) > 1}
+    return [{key: value for key, value in each.items() if key in differing} for each in options]
+
+
+def _telling_keys(differing: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for each in differing for key in each)
+    left = {key: [_shown(each.get(key)) for each in differing] for key in keys}
+    apart: list[tuple[str, ...]] = [() for _ in differing]
+    chosen = []
+    while left:
+        longer = {key: [(*old, new) for old, new in zip(apart, left[key], strict=True)] for key in left}
+        best = max(longer, key=lambda key: len(set(longer[key])))
+        if len(set(longer[best])) == len(set(apart)):
+            break
+        apart = longer[best]
+        chosen.append(best)
+        del left[best]
+    return chosen
+
+
+def in_words(options: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Options of each run as they are typed, such as "epochs=6 lr_head=0.001".
+
+    Without the group where the last word says it in all of them, and of absolute paths what tells them apart.
+    """
+    words = Counter(key.rpartition(".")[2] for key in {key for each in options for key in each})
+    texts = [{key: _shown(value) for key, value in each.items()} for each in options]
+    named: dict[str, str] = {}
+    short: dict[str, dict[str, str]] = {}
+    for key in {key for each in texts for key in each}:
+        last = key.rpartition(".")[2]
+        named[key] = key if words[last] > 1 else last
+        short[key] = _short_paths({each[key] for each in texts if PurePath(each.get(key, "")).is_absolute()})
+    return [" ".join(f"{named[key]}={short[key].get(text, text)}" for key, text in each.items()) for each in texts]
+
+
+def _short_paths(paths: set[str]) -> dict[str, str]:
+    """By absolute path its last two names, or else the names between those that all begin and end with."""
+    names = {path: PurePath(path).parts for path in paths}
+    begin = _num_common([*names.values()])
+    end = _num_common([own[:begin:-1] for own in names.values()])
+    lasts = {path: "/".join(own[-2:]) for path, own in names.items()}
+    middles = {path: f"…/{'/'.join(own[begin : len(own) - end])}" for path, own in names.items()}
+    return next((short for short in (lasts, middles) if len(set(short.values())) == len(paths)), {})
+
+
+def _num_common(sequences: Sequence[Sequence[str]]) -> int:
+    """How many of the first items all sequences have in common."""
+    return sum(1 for _ in itertools.takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False)))
 
 
 def data_words(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -65,49 +112,42 @@ def data_words(results: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     That is their options, or else where they lie, how many clips were scored, or the order in which they come.
     """
     found = {result["data"]["manifest_hash"]: result for result in results}
-    words = {}
-    for manifest_hash, result in found.items():
-        kin = [other for other in found.values() if other["data"]["name"] == result["data"]["name"]]
-        words[manifest_hash] = " ".join(filter(None, (result["data"]["name"], _data_apart(result, kin))))
-    counts = Counter(words.values())
-    places = {manifest_hash: 1 + [*found].index(manifest_hash) for manifest_hash in found}
-    return {key: text if counts[text] == 1 else f"{text} ({places[key]})" for key, text in words.items()}
+    sets = list(found.values())
+    words = [str(result["data"]["name"]) for result in sets]
+    for kin in _places(words):
+        if len(kin) > 1:
+            for place, apart in zip(kin, _data_apart([sets[place] for place in kin]), strict=True):
+                words[place] = f"{words[place]} {apart}".strip()
+    return dict(zip(found, numbered(words), strict=True))
 
 
-def _data_apart(result: Mapping[str, Any], kin: Sequence[Mapping[str, Any]]) -> str:
-    """What tells the data of a result from others of that name; empty if nothing does."""
-    if len(kin) == 1:
-        return ""
-    options = [_data_options(other) for other in kin]
-    own = {key: value for key, value in _data_options(result).items() if _differs(key, value, options)}
-    moved = {key: own.pop(key) for key in [*own] if key in NOT_COMPUTED_IN["data"]}
-    place = {key: value for key, value in moved.items() if key == "root"}
-    return in_words(own or place) or f"{result['metrics'].get('coverage', {}).get('clips_scored')} clips"
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names, with a number behind each that is there several times."""
+    numbered = list(names)
+    for places in _places(names):
+        if len(places) > 1:
+            for number, place in enumerate(places, 1):
+                numbered[place] = f"{names[place]} ({number})"
+    return numbered
 
 
-def _data_options(result: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(_flat(result["config"].get("data", {})))
-
-
-def _differs(key: str, value: Any, others: Iterable[Mapping[str, Any]]) -> bool:
-    return any(other.get(key, value) != value or key not in other for other in others)
-
-
-def _computed(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Flat options of a run but those that a repetition may have otherwise."""
-    ignored = {f"{group}.{key}" for group, keys in NOT_COMPUTED_IN.items() for key in keys}
-    return ((key, value) for key, value in _flat(config) if key not in NOT_COMPUTED and key not in ignored)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _data_apart(sets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What tells data sets of one name apart; empty where nothing does."""
+    differing = _differing([flat_options(result["config"].get("data", {})) for result in sets])
+    moved = NOT_COMPUTED_IN["data"]
+    options = in_words([{key: value for key, value in own.items() if key not in moved} for own in differing])
+    places = in_words([{key: value for key, value in own.items() if key == "root"} for own in differing])
+    clips = [result["metrics"].get("coverage", {}).get("clips_scored") for result in sets]
+    counts = ["" if number is None else f"{number} clips" for number in clips]
+    return [next(filter(None, words), "") for words in zip(options, places, counts, strict=True)]
 
 
 def _shown(value: Any) -> str:
-    number = isinstance(value, float) and not isinstance(value, bool)
-    words = {None: "null", True: "true", False: "false"}
-    return f"{value:.4g}" if number else words[value] if value is None or isinstance(value, bool) else str(value)
+    """A value as it is typed."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_shown, value))}]"
+    if isinstance(value, str) and (value == "null" or "," in value):
+        return f"'{value}'"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -121,7 +121,7 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     groups = group_repeats(results)
     firsts, words = [group[0] for group in groups], data_words(results)
     rows: list[dict[str, Any]] = []
-    for group, options in zip(groups, differing_options(firsts), strict=True):
+    for group, options in zip(groups, in_words(differing_options(firsts)), strict=True):
         runs = [result_row(result) for result in group]
         merged = {column: _merge([run[column] for run in runs]) for column in runs[0]}
         measured = {column: [run[column] for run in runs if run[column] is not None] for column in MEASURED}
@@ -132,7 +132,7 @@ def repeated_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 mean_and_sd([run[column] for run in runs]) if is_known else (None, None)
             )
         data = words[group[0]["data"]["manifest_hash"]]
-        rows.append(merged | {"num_runs": len(runs), "data_words": data, "options": in_words(options)})
+        rows.append(merged | {"num_runs": len(runs), "data_words": data, "options": options})
     return rows
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from efficient_sed.config.parse import from_dict
+from efficient_sed.config.run import RunConfig
+from efficient_sed.config.values import to_dict
+from efficient_sed.errors import ConfigError
 
 HOW_TO_TRAIN = ("accelerator", "strategy", "devices")
 """Keys of `train` that change the machines that work, and not the result."""
@@ -26,13 +31,12 @@ def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str
     run that is there twice is taken once. One without a speed joins the first that agrees with it in all else.
     """
     groups: dict[str, dict[str, Mapping[str, Any]]] = {}
-    ordered = list(results)
+    ordered = [(result, _configuration(result)) for result in results]
     first: dict[str, str] = {}  # what speed was measured on, of the first run of a configuration that has one
-    for result in ordered:
+    for result, configuration in ordered:
         if measured_on := _measured_on(result):
-            first.setdefault(_configuration(result), measured_on)
-    for result in ordered:
-        configuration = _configuration(result)
+            first.setdefault(configuration, measured_on)
+    for result, configuration in ordered:
         group = configuration + (_measured_on(result) or first.get(configuration, ""))
         groups.setdefault(group, {}).setdefault(str(result["signature"]), result)
     return [
@@ -42,12 +46,7 @@ def group_repeats(results: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str
 
 def _configuration(result: Mapping[str, Any]) -> str:
     """What repetitions have in common, as text."""
-    config = copy.deepcopy(dict(result["config"]))
-    for key in NOT_COMPUTED:
-        config.pop(key, None)
-    for part, keys in NOT_COMPUTED_IN.items():
-        for key in keys if isinstance(config.get(part), dict) else ():
-            config[part].pop(key, None)
+    config = {key: value for key, value in computed_options(result["config"]).items() if value is not None}
     variant = {
         key: value
         for key, value in result["metrics"]["variant"].items()
@@ -57,6 +56,36 @@ def _configuration(result: Mapping[str, Any]) -> str:
     return json.dumps(
         [result["model"], result["task"], config, result["data"]["manifest_hash"], variant, costs], sort_keys=True
     )
+
+
+def computed_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a run by their dotted keys, but those that a repetition may have otherwise.
+
+    Those that are newer than the run have their default. A run with options that no longer exist has its own alone.
+    """
+    ignored = {*NOT_COMPUTED, *(f"{group}.{key}" for group, keys in NOT_COMPUTED_IN.items() for key in keys)}
+    with contextlib.suppress(ConfigError):
+        config = to_dict(from_dict(RunConfig, config))
+    return {key: value for key, value in flat_options(config).items() if key not in ignored}
+
+
+def flat_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their dotted keys; a number that is whole is so in every type."""
+    return dict(_flat(config))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _whole(value)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _measured_on(result: Mapping[str, Any]) -> str:

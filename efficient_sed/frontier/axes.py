@@ -63,14 +63,17 @@ def rounded(value: float) -> float:
 
 
 def complexity_values(group: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured is absent.
+    """By keys of `COMPLEXITY_METRICS`, the median over repetitions; what was not measured in one way is absent.
 
     MACs, throughput and energy are those of ten seconds of sound, for which a model of five-second clips needs two
     passes.
     """
     costs = {}
+    is_compared = bool(training_conditions(group))
     passes = AXIS_SECONDS / float(group[0]["complexity"]["seconds"])
     for key, metric in COMPLEXITY_METRICS.items():
+        if metric.measured_by == "training" and not is_compared:
+            continue
         values = [
             passes**metric.power * value for result in group if (value := _value_at(result, metric.path)) is not None
         ]
@@ -91,7 +94,7 @@ def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
 
     Empty if it was not measured.
     """
-    speed = next((speed for result in group if (speed := result["complexity"].get("throughput"))), None)
+    speed = _speed(group)
     return (
         ", ".join(
             part
@@ -109,8 +112,21 @@ def speed_conditions(group: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def speed_device(group: Sequence[Mapping[str, Any]]) -> str:
+    """The device that throughput of repetitions was measured on; empty if it was not measured."""
+    return str(_speed(group).get("device", ""))
+
+
+def _speed(group: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next((speed for result in group if (speed := result["complexity"].get("throughput"))), {})
+
+
 def training_conditions(group: Sequence[Mapping[str, Any]]) -> str:
-    """What the energy of trainings was measured with, such as "RAPL, CPU of a kind"; empty if it was not measured."""
-    measured = (result["training"] for result in group)
-    found = (f"{each['energy_method']}, {each['device']}" for each in measured if each.get("energy_method"))
-    return next(found, "")
+    """What the energy of trainings was measured with, such as "RAPL, CPU of a kind".
+
+    Empty if it was not measured, or with other devices or meters in some repetitions.
+    """
+    measured = [result["training"] for result in group]
+    found = {(each.get("energy_method"), each["device"]) for each in measured if each.get("energy_kwh") is not None}
+    method, device = found.pop() if len(found) == 1 else (None, "")
+    return f"{method}, {device}" if method else ""

@@ -14,7 +14,7 @@ import numpy as np
 from efficient_sed.frontier.axes import COMPLEXITY_METRICS
 from efficient_sed.frontier.figure import COLOURS, DPI, INK, draw_staircase, pad_scores, save_figure, scale_cost
 from efficient_sed.frontier.front import pareto_front
-from efficient_sed.frontier.label_places import place_labels
+from efficient_sed.frontier.label_places import place_labels, warn_left_out
 from efficient_sed.frontier.points import Point
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def _draw(figure: Figure, renderer: Any, points: Sequence[Point], num_apart: int
     left, right = figure.subplots(
         1, 2, sharey=True, gridspec_kw={"left": 0.07, "right": 0.985, "top": 0.94, "bottom": 0.18, "wspace": 0.04}
     )
+    left_out = []
     for ax, x in ((left, "macs_published"), (right, "macs")):
         ax.grid(color="#EAEAEA", linewidth=0.6)
         ax.set_axisbelow(True)
@@ -71,7 +72,8 @@ def _draw(figure: Figure, renderer: Any, points: Sequence[Point], num_apart: int
         others = ax.transData.transform(
             [(point.complexity[x], point.score) for point in points if point not in named]
         ).repeat(4, axis=0)  # worse to cover than lines
-        place_labels(ax, named, positions, COLOURS, np.concatenate([steps, others, arrows]), renderer)
+        soft = np.concatenate([steps, others, arrows])
+        left_out += place_labels(ax, named, positions, COLOURS, soft, renderer)
         recurrent = sum(point.family == "gru" for point in front)
         ax.set_title(
             f"{TITLES[x]}: {recurrent} of {len(front)} on the front are BiGRUs",
@@ -80,6 +82,7 @@ def _draw(figure: Figure, renderer: Any, points: Sequence[Point], num_apart: int
             fontweight="bold",
         )
         ax.set_xlabel(f"{COMPLEXITY_METRICS['macs'].label} (lower is better)")
+    warn_left_out(left_out)
     if num_apart:
         figure.text(
             0.985,

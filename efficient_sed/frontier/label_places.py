@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ RADII = (8, 11, 15, 20, 27, 35, 45, 57, 70, 85, 100, 120, 145, 175, 210)
 
 def place_labels(
     ax: Axes, points: Sequence[Point], positions: np.ndarray, colours: dict[str, str], soft: np.ndarray, renderer: Any
-) -> None:
+) -> list[str]:
     """Names beside their points, covering no point, name or leader; those that find no room near get a leader line.
 
     Args:
@@ -32,6 +32,9 @@ def place_labels(
         colours: Of leader lines, by family.
         soft: Pixels (dots, 2) that names rather do not cover.
         renderer: What measures text.
+
+    Returns:
+        Names that found no room and are left out; `warn_left_out` says so for all panels of a picture.
     """
     centres = ax.transData.transform(positions)
     frame = np.array(ax.bbox.extents) + 4 * PIXEL * np.array([1, 1, -1, -1])
@@ -47,7 +50,6 @@ def place_labels(
     )
     for index, point in enumerate(points):
         if index not in boxes:
-            logger.warning("the plot has no room for the name %s", point.label)
             continue
         box, near = boxes[index], np.clip(centres[index], boxes[index][:2], boxes[index][2:])
         arrow = {
@@ -70,6 +72,13 @@ def place_labels(
             zorder=5,
             arrowprops=arrow if is_far else None,
         )
+    return [point.label for index, point in enumerate(points) if index not in boxes]
+
+
+def warn_left_out(labels: Iterable[str]) -> None:
+    """Say once of each name that it had no room."""
+    for label in dict.fromkeys(labels):
+        logger.warning("the plot has no room for the name %s", label)
 
 
 def _arrange(

@@ -24,7 +24,7 @@ from efficient_sed.frontier.figure import (
     scale_cost,
 )
 from efficient_sed.frontier.front import check_comparable, comparable_sets, find_mismatch
-from efficient_sed.frontier.label_places import place_labels
+from efficient_sed.frontier.label_places import place_labels, warn_left_out
 from efficient_sed.frontier.points import PUBLISHED_DATA, PUBLISHED_SPEED, Point
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _draw(
     is_shared = names == [PUBLISHED_DATA] or not published
     colours = {family: COLOURS.get(family, OTHER_COLOUR) for family in sorted({point.family for point in ours})}
     markers = dict(zip(sorted({point.backbone for point in ours}), cycle(MARKERS), strict=False))
-    has_front = False
+    has_front, left_out = False, []
     margins = {"left": 0.05, "right": 0.95, "top": 0.88, "bottom": 0.19, "wspace": 0.06}
     panels = figure.subplots(1, len(costs), sharey=True, gridspec_kw=margins, squeeze=False)[0]
     for ax, x in zip(panels, costs, strict=True):
@@ -126,8 +126,10 @@ def _draw(
                 zorder=4,
             )
         has_front |= len(steps) > 0
-        place_labels(ax, own, coloured, colours, np.concatenate([steps, behind.transData.transform(grey)]), renderer)
+        soft = np.concatenate([steps, behind.transData.transform(grey)])
+        left_out += place_labels(ax, own, coloured, colours, soft, renderer)
         _title(ax, x, own, bool(other), machines)
+    warn_left_out(left_out)
     if published and not is_shared:
         behind.set_ylabel("published: PSDS1 on AudioSet Strong (grey)", color="#707070")
     key = ours[0].metric if ours else "psds1_macro"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from efficient_sed.errors import ConfigError, DataError, nearest
-from efficient_sed.experiment.differences import data_words, in_words, telling_options
+from efficient_sed.experiment.differences import data_words, in_words, numbered, telling_options
 from efficient_sed.experiment.repeats import group_repeats, mean_and_sd
 from efficient_sed.experiment.result_file import is_number, main_score
 from efficient_sed.frontier.axes import (
@@ -17,6 +17,7 @@ from efficient_sed.frontier.axes import (
     complexity_values,
     rounded,
     speed_conditions,
+    speed_device,
     training_conditions,
 )
 from efficient_sed.frontier.published import AUDIOSET_STRONG, read_published_models
@@ -96,23 +97,24 @@ def check_costs(points: Sequence[Point], costs: Sequence[str]) -> None:
 def distinct_labels(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
     """A name for each group of repetitions: the model, with what tells it from others of that name.
 
-    That is few of the options in which they differ, then the seed, the data, how it was scored, and else a number.
+    That is few of the options in which they differ, then the seed, the data, how it was scored, what its speed was
+    measured on, and else a number.
     """
     firsts = [group[0] for group in groups]
     data = data_words(firsts)
-    options = map(in_words, telling_options(firsts))
+    options = in_words(telling_options(firsts))
     seeds = ("" if len(group) > 1 else f"s{group[0]['seed']}" for group in groups)
     places = (data[first["data"]["manifest_hash"]] for first in firsts)
-    variants = (in_words(first["metrics"].get("variant", {})) for first in firsts)
-    numbers = (f"({place})" for place in range(1, 1 + len(firsts)))
+    variants = in_words([first["metrics"].get("variant", {}) for first in firsts])
+    devices = map(speed_device, groups)
     labels = [str(first["model"]) for first in firsts]
-    for words in zip(*zip(options, seeds, places, variants, numbers, strict=True), strict=True):
+    for words in zip(*zip(options, seeds, places, variants, devices, strict=True), strict=True):
         found: dict[str, set[str]] = {}
         for label, word in zip(labels, words, strict=True):
             found.setdefault(label, set()).add(word)
         longer = (f"{label} {word}".strip() for label, word in zip(labels, words, strict=True))
         labels = [new if len(found[old]) > 1 else old for old, new in zip(labels, longer, strict=True)]
-    return labels
+    return numbered(labels)
 
 
 def _with_score(results: Sequence[tuple[Path, Mapping[str, Any]]], score: str) -> list[tuple[Path, Mapping[str, Any]]]:

@@ -17,7 +17,7 @@ from efficient_sed.config.values import MAX_CLIP_SECONDS
 from efficient_sed.data.labels import label_problem
 from efficient_sed.errors import CheckpointError, ConfigError, is_printable, require
 from efficient_sed.files.json import parse_json
-from efficient_sed.inference.self_test import SelfTest
+from efficient_sed.inference.self_test import MAX_SECONDS, SelfTest
 
 if TYPE_CHECKING:
     from efficient_sed.audio.frontends.spectrogram import Spectrogram
@@ -121,6 +121,8 @@ class Header:
         allowed = f"{self.min_samples} to {self.longest_samples or 'any number of'} samples"
         require(fits, "metadata.clip_seconds", self.clip_seconds, allowed)
         if self.self_test is not None:
+            samples, most = self.self_test.samples, MAX_SECONDS * self.sample_rate
+            require(samples <= most, "self_test.samples", samples, f"1 to {most}, a minute of sound")
             self.self_test.check(len(self.classes), self.grid.num_frames(self.self_test.samples))
         has_steps = self.spectrogram is not None
         require(has_steps == (self.input == "mel"), "metadata.frontend", self.frontend, "steps with mel, else none")

@@ -11,7 +11,7 @@ import numpy as np
 
 from efficient_sed.data.events import Event
 from efficient_sed.inference.detect_options import EventRule
-from efficient_sed.inference.live_events import Gap, LiveEvent, local_time
+from efficient_sed.inference.live_events import Gap, LiveEvent, local_time, unique_names
 from efficient_sed.inference.live_selection import Selection
 from efficient_sed.inference.sinks.contract import Sink
 from efficient_sed.inference.sources.contract import POLL_S, IsEnded, Source, SourceLostError
@@ -47,6 +47,7 @@ class Listener:
         self._source, self._create_stream, self._rule = source, create_stream, rule
         self._selection, self._sinks = selection, sinks
         self._stream = create_stream()
+        self._names = unique_names(self._stream.detector.classes)
         self._clock = WallClock(self._stream.sample_rate)
         self._num_samples = 0  # of the streams before
         self._computing_s = 0.0  # the same
@@ -155,6 +156,7 @@ class Listener:
             start,
             end,
             self._source.name,
+            self._names[event.label],
         )
 
     def _begin_gap(self, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,12 +28,14 @@ class LiveEvent:
     start: datetime
     end: datetime
     source: str
+    name: str
+    """Of `unique_names`: the label in letters that any file system takes, unlike those of the model's other labels."""
 
     @property
     def id(self) -> str:
-        """Start in UTC and label, in letters that any file system takes; sorts by time."""
+        """Start in UTC and name, in letters that any file system takes; sorts by time."""
         start = self.start.astimezone(UTC)
-        return f"{start:%Y%m%dT%H%M%S}.{start.microsecond // 1000:03d}Z_{file_label(self.label)}"
+        return f"{start:%Y%m%dT%H%M%S}.{start.microsecond // 1000:03d}Z_{self.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -79,6 +82,20 @@ class Gap:
 def file_label(label: str) -> str:
     """A label without what separates words of a path or a topic."""
     return re.sub(r"[^\w-]+", "_", label).strip("_") or "_"
+
+
+def unique_names(labels: Iterable[str], shorten: Callable[[str], str] = file_label) -> dict[str, str]:
+    """By label its shortened name; a number makes it unlike all others, even where capitals do not count."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for label in labels:
+        plain = name = shorten(label)
+        number = 2
+        while name.casefold() in taken:
+            name, number = f"{plain}_{number}", number + 1
+        taken.add(name.casefold())
+        names[label] = name
+    return names
 
 
 def _text(time: datetime) -> str:

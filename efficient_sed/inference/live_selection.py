@@ -53,7 +53,7 @@ def parse_labels(option: str, text: str, classes: Sequence[str]) -> list[str]:
     """Labels from text such as `dog,Male speech, man speaking`; where several known ones fit, the longest is taken.
 
     Raises:
-        ConfigError: If one is unknown; the message names the nearest.
+        ConfigError: If one is empty, or unknown; the message names the nearest.
     """
     known = {canonical(label): label for label in classes}
     by_length = sorted(known, key=len, reverse=True)
@@ -62,6 +62,10 @@ def parse_labels(option: str, text: str, classes: Sequence[str]) -> list[str]:
         label = next((label for label in by_length if f"{rest},".startswith(f"{label},")), None)
         if label is None:
             typed = rest.partition(",")[0]
+            if not typed.strip():
+                raise ConfigError(
+                    f"{option} {text} is not allowed: it has an empty name; give classes, joined by commas"
+                )
             raise ConfigError(f"{option} {typed} is not allowed: no such class; {nearest(typed, classes)}")
         found.append(known[label])
         rest = rest[len(label) + 1 :].strip()

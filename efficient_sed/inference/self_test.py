@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MULTIPLIER, INCREMENT = 1664525, 1013904223  # of a linear congruential generator modulo 2 ** 32
 PEAK = 0.25
 MAX_CLASSES, MAX_FRAMES = 16, 16
+MAX_SECONDS = 60
+"""Of the sound."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class SelfTest:
 
     def __post_init__(self) -> None:
         require(self.samples >= 1, "self_test.samples", self.samples, "1 or more")
-        require(0 < self.tolerance < float("inf"), "self_test.tolerance", self.tolerance, "above 0")
+        require(0 < self.tolerance <= 1, "self_test.tolerance", self.tolerance, "above 0, at most 1")
         require(bool((self.expected > 0).any()), "self_test.frame_scores", self.frame_scores[:16], "a score above 0")
 
     @property
@@ -66,7 +68,7 @@ class SelfTest:
 
     def allowing(self, difference: float) -> SelfTest:
         """For a file in fewer bits, which one engine runs with a difference: others may round twice as far."""
-        return dataclasses.replace(self, tolerance=self.tolerance + 2 * difference)
+        return dataclasses.replace(self, tolerance=min(1.0, self.tolerance + 2 * difference))
 
     def difference(self, frame_scores: np.ndarray, clip_scores: np.ndarray) -> float:
         """The largest difference from what is expected, as a share of its highest score.

@@ -67,10 +67,10 @@ def run_search(search: Search, launcher: Launcher, report: Report) -> dict[Path,
     first = search.space.overrides(_first_choices(search.space))
     config = compose_run(first)
     _check_choices(search.space)
+    splits = config.data.load()
+    counter = CostCounter(len(splits.classes), preset_options(config, first))
+    space = within_budget(search.space, search.budget, counter)
     with open_study(Path(config.output_dir), search.identity(), config.seed) as shared:
-        splits = config.data.load()
-        counter = CostCounter(len(splits.classes), preset_options(config, first))
-        space = within_budget(search.space, search.budget, counter)
         drawing = Drawing(space, search.budget, counter, splits.manifest_hash)
         is_checked = False
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,6 +151,7 @@ def open_study(output: Path, identity: Mapping[str, Sequence[str]], seed: int) -
     journal = folder / JOURNAL
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _check_lines(journal)
         storage = JournalStorage(JournalFileBackend(str(journal)))
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         study = optuna.create_study(
@@ -157,20 +159,38 @@ def open_study(output: Path, identity: Mapping[str, Sequence[str]], seed: int) -
         )
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror}); give output_dir=DIR") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{journal}: damaged ({error}); delete {folder}, and runs that are there count again"
         ) from error
-    _check_identity(study, folder, {key: list(values) for key, values in identity.items()})
     shared = SharedStudy(study, folder)
+    _check_identity(shared, {key: list(values) for key, values in identity.items()})
     with locked(folder / f"{shared.owner}.lock"):
         yield shared
 
 
-def _check_identity(study: Study, folder: Path, identity: Mapping[str, list[str]]) -> None:
-    stored = study.user_attrs.get("identity")
-    if stored is None:
-        study.set_user_attr("identity", dict(identity))
+def _check_lines(journal: Path) -> None:
+    """Raise a ValueError for a line that is no entry, behind which Optuna would write."""
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    if not journal.exists():
+        return
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()
+    try:
+        content = journal.read_bytes()
+    finally:
+        lock.release()
+    for line in content.splitlines():
+        json.loads(line)
+    if content and not content.endswith(b"\n"):
+        raise ValueError("its last line is cut")
+
+
+def _check_identity(shared: SharedStudy, identity: Mapping[str, list[str]]) -> None:
+    stored = shared.study.user_attrs.get("identity")
+    if stored is None or not shared.trials():  # nothing was begun that the space or the budget decided
+        shared.study.set_user_attr("identity", dict(identity))
         return
     for key, own in identity.items():
         before = stored.get(key, [])
@@ -178,4 +198,4 @@ def _check_identity(study: Study, folder: Path, identity: Mapping[str, list[str]
             lines = {True: [line for line in before if line not in own], False: [x for x in own if x not in before]}
             there, here = (" ".join(lines[is_there]) or "nothing" for is_there in (True, False))
             advice = "go on with that, or give another output_dir=DIR"
-            raise DataError(f"{folder}: holds a study of another {key}: {there} there, {here} here; {advice}")
+            raise DataError(f"{shared.folder}: holds a study of another {key}: {there} there, {here} here; {advice}")

@@ -156,6 +156,7 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("fmn04 --budget 30m", "--budget belongs to --results DIR"),
         ("fmn99* --results {d}/nothing", "no released or composable model matches 'fmn99*'; "),
         ("--results {d}/nothing --batch 1", "--batch does not go with --results, whose rows are measured alike"),
+        ("det.onnx --results {d}/nothing", "det.onnx is an exported model, and --results is for models by name"),
         ("--results {d}/nothing --json", "--json does not go with --results, which writes a CSV"),
         ("--results {d}/nothing --precision fp32,bf16", "--precision fp32,bf16 is not allowed: one of them with"),
         ("mn01 --results {d}/a.wav", "cannot be written"),
@@ -395,12 +396,13 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("--max-macs 50k", "--max-macs 50000: no model meets that; the cheapest is mn01_im with 18,066,560 MACs"),
         (
             "--max-macs 500M --min-score 0.9",
-            "no model meets that; the best within the budget is fmn04+hybrid-104_strong, Detection: PSDS1 macro on "
-            "AudioSet Strong: 0.414",
+            "no model meets that; the best within the budget: fmn04+hybrid-104_strong, Detection: PSDS1 macro on "
+            "AudioSet Strong: 0.414; ",
         ),
         ("--composable --min-score 0.4", "--min-score 0.4: composable models have random weights"),
         ("--composable --sort score", "--sort score: composable models have random weights"),
         ("fmn04+tf* --composable --hidden 250", "seq.hidden=250 is not allowed"),
+        ("hf:../..", "hf:../..: not a name on the hub; type hf:USER/NAME"),
         ("fmn10 --half", "--name, --half and --force belong to: efficient-sed models convert"),
         ("convert", "models convert takes IN and OUT.safetensors, got neither"),
         (
@@ -441,5 +443,12 @@ USAGE: list[tuple[str, str]] = [
     ("verify fmn10_strong", "the following arguments are required: --data"),
     ("data chek", "invalid choice: 'chek'"),
     ("evaluate", "the following arguments are required: MODEL"),
+    ("listen --clips=", "argument --clips: '' is no path; give a name, or . for the current folder"),
+    ("export fmn04 --output=", "argument --output: '' is no path"),
+    ("detect a.wav --output=", "argument --output: '' is no path"),
+    ("detect a.wav --report=", "argument --report: '' is no path"),
+    ("detect a.wav --plot=", "argument --plot: '' is no path"),
+    ("benchmark --results=", "argument --results: '' is no path"),
+    ("plot --output=", "argument --output: '' is no path"),
 ]
 """What the parser refuses."""

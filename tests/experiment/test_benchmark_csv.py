@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,6 +70,34 @@ def test_foreign_files_are_left_alone(tmp_path: Path, content: str) -> None:
     with pytest.raises(DataError, match=r"costs\.csv: its columns are not those of a benchmark; give another file$"):
         append_csv(path, [RECORD])
     assert path.read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[:-20], r"costs\.csv:3: the row is cut; delete the line, and the same command measures"),
+        (lambda text: text[:-2], r"costs\.csv:3: the row is cut"),
+        (lambda text: text[:-1] + ",new\n", r"costs\.csv:3: has 34 cells, allowed are 33"),
+        (
+            lambda text: text.replace("184500000", "abc", 1),
+            r"costs\.csv:2: macs=abc is not allowed: a number, or nothing",
+        ),
+        (lambda text: text.replace("184500000", "nan", 1), r"costs\.csv:2: macs=nan is not allowed"),
+        (
+            lambda text: text.replace("fmn04", "x" * 200_000, 1),
+            r"costs\.csv:2: damaged \(field larger than",
+        ),
+        (lambda text: text.replace("fmn04", "fmn\u00e4", 1), r"costs\.csv: no UTF-8 text at byte \d+"),
+    ],
+)
+def test_a_damaged_file_is_refused_as_it_is(tmp_path: Path, damage: Callable[[str], str], words: str) -> None:
+    path = tmp_path / "costs.csv"
+    append_csv(path, [RECORD, RECORD])
+    path.write_text(damage(path.read_text()), encoding="latin-1")
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=words):
+        append_csv(path, [RECORD])
+    assert path.read_bytes() == before
 
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:

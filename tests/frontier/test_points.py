@@ -15,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_files import make_result, write_run
 
+from efficient_sed.config.values import to_dict
 from efficient_sed.errors import DataError, MissingDependencyError
+from efficient_sed.experiment.compose import compose_run
+from efficient_sed.experiment.repeats import group_repeats
 from efficient_sed.frontier import label_places
 from efficient_sed.frontier.axes import COMPLEXITY_METRICS, PANELS
 from efficient_sed.frontier.corrected_plot import draw_corrected
@@ -95,6 +98,29 @@ def test_the_energy_of_trainings_compares_on_one_device() -> None:
     assert len(comparable_sets(points, "macs")) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (("a CPU", "RAPL"), ("a CPU", "RAPL"), 2.0),
+        (("a CPU", "RAPL"), ("a GPU", "RAPL"), None),
+        (("a CPU", "RAPL"), ("a CPU", "NVML"), None),
+        (("a CPU", "RAPL"), ("a CPU", None), None),
+        (("a CPU", None), ("a CPU", None), None),
+    ],
+)
+def test_energies_of_other_devices_and_meters_are_not_mixed(
+    first: tuple[str, str | None], second: tuple[str, str | None], expected: float | None
+) -> None:
+    trainings = [
+        make_result()["training"] | {"device": device, "energy_kwh": kwh, "energy_method": method}
+        for kwh, (device, method) in zip((1.0, 3.0), (first, second), strict=True)
+    ]
+    group = [(Path(), make_result(seed=seed, training=training)) for seed, training in enumerate(trainings)]
+    (point,) = run_points(group)
+    assert point.complexity.get("training_kwh") == expected
+    assert bool(point.training) == (expected is not None)
+
+
 def test_results_are_read_and_labelled(tmp_path: Path) -> None:
     write_run(tmp_path, "a", make_result("fmn04"))
     write_run(tmp_path, "sweep/b", make_result(seed=0))
@@ -140,6 +166,61 @@ def test_runs_of_one_model_are_told_apart_in_words() -> None:
     variants = [{"metrics": make_result()["metrics"] | {"variant": {"median_frames": n}}} for n in (1, 9)]
     assert labels(*variants) == [" median_frames=1", " median_frames=9"]
     assert distinct_labels([[make_result()], [make_result()]]) == ["fmn10+tf-256 (1)", "fmn10+tf-256 (2)"]
+
+
+BASE = make_result()["config"]
+
+
+def with_options(group: str, *options: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"config": BASE | {group: BASE.get(group, {}) | own}} for own in options]
+
+
+SPEED = make_result()["complexity"]["throughput"]
+SLOW = make_result()["complexity"] | {"throughput": SPEED | {"device": "Pi 4"}}
+LONG = "/home/someone/experiments/of/a/long/name"
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels"),
+    [
+        ([{}, {"complexity": SLOW}], ["CPU", "Pi 4"]),
+        (with_options("train", {}, {"teacher": None}), [""]),  # one run is older than the option
+        (with_options("train", {"lr": 1}, {"lr": 1.0}), [""]),
+        (with_options("train", {"init": None}, {"init": "null"}), ["init=null", "init='null'"]),
+        ([{"config": BASE | own} for own in ({"a": {"p": 0}}, {"b": {"p": 1}}, {})], ["a.p=0", "b.p=1", ""]),
+        (
+            with_options("benchmark", {"precisions": ["fp32"]}, {"precisions": ["fp32", "bf16"]}),
+            ["precisions=[fp32]", "precisions=[fp32,bf16]"],
+        ),
+        (
+            with_options("train", {"init": f"{LONG}/one/x.pt"}, {"init": f"{LONG}/two/x.pt"}),
+            ["init=one/x.pt", "init=two/x.pt"],
+        ),
+        (
+            with_options("train", {"init": f"/one{LONG}/x.pt"}, {"init": f"/two{LONG}/x.pt"}),
+            ["init=…/one", "init=…/two"],
+        ),
+        ([{"data": {"name": "own", "manifest_hash": key}, "metrics": {"psds1_macro": 0.1, "variant": {}}}
+          for key in ("a", "b")], ["own (1)", "own (2)"]),
+        ([{"model": "fmn04"}, {"model": "fmn04"}, {}, {}], ["(1)", "(2)", "(1)", "(2)"]),
+    ],
+)  # fmt: skip
+def test_what_tells_runs_apart(changes: list[dict[str, Any]], labels: list[str]) -> None:
+    results = [make_result(**{"signature": str(at)} | change) for at, change in enumerate(changes)]
+    same = [[result] for result in results] if "(" in labels[0] else group_repeats(results)
+    assert [label.partition(" ")[2] for label in distinct_labels(same)] == labels
+
+
+def test_a_run_that_is_older_than_an_option_has_its_default() -> None:
+    config = to_dict(compose_run(["data=synthetic"]))
+    older = config | {"train": {key: value for key, value in config["train"].items() if key != "consistency"}}
+    groups = group_repeats([make_result(signature=str(at), config=each) for at, each in enumerate((config, older))])
+    assert len(groups) == 1
+
+
+def test_a_name_without_room_is_told_once_for_all_panels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    draw_frontier([make_point(0.3, 1, "x" * 400)], [], tmp_path / "plot.png")
+    assert len([message for message in caplog.messages if "has no room for the name xxx" in message]) == 1
 
 
 def test_a_label_holds_as_few_options_as_tell_runs_apart() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from efficient_sed.audio.grid import SAMPLE_RATE, FrameGrid
-from efficient_sed.inference.live_events import Gap, LiveEvent
+from efficient_sed.inference.live_events import Gap, LiveEvent, file_label
 from efficient_sed.inference.sinks.contract import Sink
 from efficient_sed.inference.sources.contract import IsEnded, Source, SourceLostError
 
@@ -85,7 +85,7 @@ class Kept(Sink):
 
 def event(label: str = "up", onset_s: float = 1.0, offset_s: float = 2.0, score: float = 0.9) -> LiveEvent:
     start, end = (BEGIN + timedelta(seconds=seconds) for seconds in (onset_s, offset_s))
-    return LiveEvent(label, onset_s, offset_s, score, start, end, "test")
+    return LiveEvent(label, onset_s, offset_s, score, start, end, "test", file_label(label))
 
 
 needs_ffmpeg = pytest.mark.skipif(

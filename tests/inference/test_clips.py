@@ -97,6 +97,18 @@ def test_the_oldest_of_its_own_are_removed(tmp_path: Path) -> None:
     assert 10_000 < sum((tmp_path / name).stat().st_size for name in own) <= 20_000
 
 
+def test_the_newest_clip_stays_however_little_may_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clips = Clips(tmp_path, RATE, delay_s=1.0, margin_s=0.0, keep_bytes=10)
+    for second in range(3):
+        hear(clips, second, second + 1)
+        clips.start(event(onset_s=second, offset_s=second + 0.5))
+        clips.end(event(onset_s=second, offset_s=second + 0.5))
+    clips.close()
+    assert list(read(tmp_path)) == ["20260101T000002.000Z_up"]
+    assert len(caplog.messages) == 1
+    assert "bytes, more than --keep-gb 1e-08 allows; the newest clip alone is kept" in caplog.messages[0]
+
+
 def test_a_full_disk_costs_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -174,6 +174,8 @@ def test_labels_may_hold_commas() -> None:
         ({"only": "upp"}, "--only upp is not allowed: no such class; did you mean 'up'"),
         ({"only": "up,sideways"}, "--only sideways is not allowed: no such class"),
         ({"ignore": "dwn"}, "--ignore dwn is not allowed: no such class; did you mean 'down'"),
+        ({"only": ",up"}, "--only ,up is not allowed: it has an empty name; give classes, joined by commas"),
+        ({"ignore": "up,,down"}, "--ignore up,,down is not allowed: it has an empty name"),
         ({"only": " "}, "--only is empty; give classes, joined by commas"),
         ({"only": "up", "ignore": "up"}, "--only and --ignore leave no class of the model"),
         ({"cool_down_s": -1.0}, "--cool-down -1 is not allowed: seconds, 0 or more"),
@@ -183,6 +185,13 @@ def test_labels_may_hold_commas() -> None:
 def test_selections_that_are_not_allowed(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Selection(["up", "down"], **options)  # type: ignore[arg-type]
+
+
+def test_labels_with_one_file_name_have_ids_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LoudDetector, "classes", ["Speech, male", "speech (male)"])
+    kept = listen(Pieces(PIECE))
+    assert [each.name for each in kept.events()] == ["Speech_male", "speech_male_2"]
+    assert kept.events()[1].id.endswith("Z_speech_male_2")
 
 
 def test_ids_sort_by_time_and_are_file_names() -> None:

@@ -302,6 +302,9 @@ def test_addresses() -> None:
         ("mqtt:///topic", None, "is not allowed: mqtt://"),
         ("mqtt://broker/a/+", None, "is not allowed: mqtt://"),
         ("mqtt://broker/a#b", None, "is not allowed: mqtt://"),
+        ("mqtt://broker/a%FFb", None, "is not allowed: mqtt://"),
+        ("mqtt://broker/a%0Ab", None, "is not allowed: mqtt://"),
+        ("mqtt://broker/$SYS/a", None, "without +, #, $ in front, or what is not shown"),
         ("mqtt://me:hidden@broker/a", None, "with a password, which every user of the machine could read"),
         ("mqtt://broker/a", "hidden", "--mqtt mqtt://broker/a has a password and no user: mqtt://USER@broker/a"),
     ],
@@ -319,6 +322,14 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho", None)
     with pytest.raises(MissingDependencyError, match=r"--mqtt needs the package paho-mqtt: pip install .*\[mqtt\]"):
         import_client()
+
+
+@pytest.mark.parametrize("sign", ["a", "ä"])
+def test_a_topic_is_too_long_with_what_lies_below_it(sign: str) -> None:
+    pytest.importorskip("paho.mqtt")
+    topic = sign * (65530 // len(sign.encode()))
+    with pytest.raises(ConfigError, match=r"--mqtt is not allowed with the topic .*: 65\d+ bytes, at most 65535"):
+        Mqtt(Broker.parse(f"mqtt://broker/{topic}", None), ["up"], "model")
 
 
 def test_topics_are_unlike() -> None:

@@ -121,7 +121,9 @@ GOOD = {"samples": 16_000, "classes": (0, 1), "frames": (0, 9), "frame_scores": 
         ({"frames": (0, 25)}, "self_test.frames=[0, 25] is not allowed: one or more of 0 to 24"),
         ({"classes": (), "frame_scores": "", "clip_scores": ""}, "self_test.frame_scores= is not allowed: a score"),
         ({"tolerance": 0.0}, "self_test.tolerance=0.0 is not allowed: above 0"),
+        ({"tolerance": 1.5}, "self_test.tolerance=1.5 is not allowed: above 0, at most 1"),
         ({"samples": 0}, "self_test.samples=0 is not allowed: 1 or more"),
+        ({"samples": 10**11}, "self_test.samples=100000000000 is not allowed: 1 to "),
         ({"frames": "all"}, "metadata.self_test.frames"),
     ],
 )
@@ -150,5 +152,6 @@ def test_a_file_without_one(exported: Path, tmp_path: Path) -> None:
 def test_fewer_bits_may_differ_as_far_as_their_own_engine() -> None:
     test = SelfTest(**GOOD, tolerance=1e-3)  # type: ignore[arg-type]
     assert test.allowing(0.1).tolerance == pytest.approx(0.201)
+    assert test.allowing(3.0).tolerance == 1
     with pytest.raises(ConfigError, match=r"self_test\.frames"):
         test.check(2, 9)

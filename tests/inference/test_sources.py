@@ -75,6 +75,22 @@ def test_a_file_that_ffmpeg_cannot_read(tmp_path: Path) -> None:
     assert not isinstance(caught.value, SourceLostError)
 
 
+@needs_ffmpeg
+def test_an_input_that_never_worked_is_an_error() -> None:
+    source = FfmpegSource("no_such_filter", RATE, None, "-f lavfi")
+    with pytest.raises(DataError, match=r"no_such_filter: ffmpeg cannot read it \(") as caught:
+        list(source.chunks(never))
+    assert not isinstance(caught.value, SourceLostError)
+
+
+@needs_ffmpeg
+def test_an_input_that_worked_once_is_opened_again() -> None:
+    source = FfmpegSource("sine=duration=0.3", RATE, None, "-f lavfi")
+    for _ in range(2):
+        with pytest.raises(SourceLostError, match="it ended"):
+            list(source.chunks(never))
+
+
 class Camera(threading.Thread):
     """Gives some sound on a TCP port, and then closes the connection or hangs."""
 

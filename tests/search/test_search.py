@@ -16,6 +16,7 @@ import pytest
 
 from efficient_sed.cli import search
 from efficient_sed.cli.main import main
+from efficient_sed.errors import DataError
 from efficient_sed.search import draw
 from efficient_sed.search.costs import Budget, Cost, CostCounter
 from efficient_sed.search.space import create_space
@@ -167,7 +168,32 @@ def test_bad_input(
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
-    assert not list(Path().glob("runs/fmn*"))
+    assert not list(Path().glob("runs/*"))
+
+
+def test_a_study_without_trials_binds_nobody(tmp_path: Path) -> None:
+    for budget in ("--max-macs 1000", "--max-macs 2000"):
+        with open_study(tmp_path, {"budget": [budget]}, 0) as shared:
+            assert shared.study.user_attrs["identity"] == {"budget": [budget]}
+    with open_study(tmp_path, {"budget": [budget]}, 0) as shared:
+        shared.ask()
+    with pytest.raises(DataError, match="holds a study of another budget"), open_study(tmp_path, {"budget": []}, 0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("tail", "words"),
+    [(b"no entry\n", "Expecting value"), (b"5\n", "damaged"), (b'{"op_code"', "delimiter"), (b"{}", "cut")],
+)
+def test_a_damaged_journal_is_refused_as_it_is(tmp_path: Path, tail: bytes, words: str) -> None:
+    with open_study(tmp_path, {}, 0):
+        pass
+    journal = tmp_path / "search" / "journal.log"
+    damaged = journal.read_bytes() + tail
+    journal.write_bytes(damaged)
+    with pytest.raises(DataError, match=words), open_study(tmp_path, {}, 0):
+        pass
+    assert journal.read_bytes() == damaged
 
 
 def test_bad_number(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from efficient_sed.errors import ConfigError, MissingDependencyError
+from efficient_sed.errors import ConfigError, MissingDependencyError, is_printable
 
 PASSWORD_VARIABLE = "EFFICIENT_SED_MQTT_PASSWORD"
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-FORM = "mqtt://[USER@]HOST[:PORT]/TOPIC, or mqtts:// for TLS"
+FORM = "mqtt://[USER@]HOST[:PORT]/TOPIC, or mqtts:// for TLS; TOPIC without +, #, $ in front, or what is not shown"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Broker:
                 f"give it as {PASSWORD_VARIABLE} or --mqtt-password-file FILE"
             )
         topic = unquote(parts.path).strip("/")
-        is_plain = not any(sign in topic for sign in "+#\0") and not parts.query and "#" not in url
+        is_plain = not any(sign in topic for sign in "+#\ufffd") and not parts.query and "#" not in url
+        is_plain = is_plain and is_printable(topic) and not topic.startswith("$")
         if parts.scheme not in PORTS or not parts.hostname or port == 0 or not topic or not is_plain:
             raise ConfigError(f"--mqtt {shown} is not allowed: {FORM}")
         user = None if parts.username is None else unquote(parts.username)

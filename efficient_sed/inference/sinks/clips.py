@@ -41,7 +41,7 @@ class Clips(Sink):
         sample_rate: In Hz.
         delay_s: Seconds after its onset at which an event is known at the latest.
         margin_s: Seconds before onset and after offset.
-        keep_bytes: Size that the oldest of its clips are removed beyond; default None, all are kept.
+        keep_bytes: Size that the oldest of its clips are removed beyond, never the newest; default None, all are kept.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Clips(Sink):
         self._begin = self._end = 0  # of the sound that is kept, in samples
         self._waiting: list[_Clip] = []
         self._num_failed = 0
+        self._is_too_small = False  # whether there was a warning about the allowed size
         self._num_bytes = 0.0 if keep_bytes is None else self._measure()
 
     def hear(self, samples: np.ndarray) -> None:
@@ -106,8 +107,9 @@ class Clips(Sink):
         self._waiting.remove(clip)
         begin, end = (min(max(border - self._begin, 0), self._end - self._begin) for border in (clip.begin, clip.end))
         encoded = encode_flac(np.concatenate(self._sound)[begin:end], self._sample_rate)
+        path = self._folder / f"{clip.id}.flac"
         try:
-            write_atomically(self._folder / f"{clip.id}.flac", encoded)
+            write_atomically(path, encoded)
         except OSError as error:
             if self._num_failed == 0:
                 logger.warning(
@@ -121,10 +123,20 @@ class Clips(Sink):
             self._num_failed = 0
         self._num_bytes += len(encoded)
         if self._keep_bytes is not None and self._num_bytes > self._keep_bytes:
-            self._num_bytes = self._measure(EMPTIED * self._keep_bytes)
+            self._num_bytes = self._measure(EMPTIED * self._keep_bytes, path)
+            self._warn_too_small(len(encoded))
 
-    def _measure(self, keep_bytes: float = float("inf")) -> float:
-        """Bytes of own clips, after the oldest ones beyond a size were removed."""
+    def _warn_too_small(self, num_bytes: int) -> None:
+        """Say once that a single clip of so many bytes is beyond the allowed size."""
+        if self._keep_bytes is not None and num_bytes > self._keep_bytes and not self._is_too_small:
+            self._is_too_small = True
+            logger.warning(
+                "%s: a clip has %d bytes, more than --keep-gb %g allows; the newest clip alone is kept",
+                self._folder, num_bytes, self._keep_bytes / 1e9,
+            )  # fmt: skip
+
+    def _measure(self, keep_bytes: float = float("inf"), newest: Path | None = None) -> float:
+        """Bytes of own clips, after the oldest ones beyond a size were removed; the newest one stays."""
         try:
             own = sorted(path for path in self._folder.iterdir() if OWN_NAME.fullmatch(path.name) and path.is_file())
             sizes = [path.stat().st_size for path in own]
@@ -132,6 +144,8 @@ class Clips(Sink):
             for path, size in zip(own, sizes, strict=True):
                 if num_bytes <= keep_bytes:
                     break
+                if path == newest:
+                    continue
                 path.unlink(missing_ok=True)
                 num_bytes -= size
         except OSError:  # writing says what is wrong with the folder; it is measured again after the next clip

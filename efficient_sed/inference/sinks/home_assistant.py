@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from efficient_sed.inference.live_events import file_label
+from efficient_sed.inference.live_events import file_label, unique_names
 
 PREFIX = "homeassistant"
 """Of topics, as Home Assistant has it by default."""
@@ -14,7 +14,7 @@ PREFIX = "homeassistant"
 
 def discovery_pattern(topic: str) -> str:
     """Pattern of the topics of all classes that were ever announced for a topic."""
-    return f"{PREFIX}/binary_sensor/{_node(topic)}/+/config"
+    return f"{PREFIX}/binary_sensor/{_slug(topic)}/+/config"
 
 
 def discovery(topic: str, slugs: Mapping[str, str], model: str, version: str) -> dict[str, str]:
@@ -26,7 +26,7 @@ def discovery(topic: str, slugs: Mapping[str, str], model: str, version: str) ->
         model: Name of the model.
         version: Of the package.
     """
-    node = _node(topic)
+    node = _slug(topic)
     shared = {
         "availability_topic": f"{topic}/status",
         "device": {"identifiers": [node], "name": topic, "model": model, "sw_version": version},
@@ -54,17 +54,10 @@ def discovery(topic: str, slugs: Mapping[str, str], model: str, version: str) ->
     return {place: json.dumps(message, ensure_ascii=False) for place, message in messages.items()}
 
 
-def create_slugs(labels: list[str]) -> dict[str, str]:
+def create_slugs(labels: Iterable[str]) -> dict[str, str]:
     """By label a name in ASCII for topics, unlike all others."""
-    slugs: dict[str, str] = {}
-    for label in labels:
-        plain = file_label(label).encode("ascii", "replace").decode().replace("?", "_").lower()
-        taken, slug, number = set(slugs.values()), plain, 2
-        while slug in taken:
-            slug, number = f"{plain}_{number}", number + 1
-        slugs[label] = slug
-    return slugs
+    return unique_names(labels, _slug)
 
 
-def _node(topic: str) -> str:
-    return create_slugs([topic])[topic]
+def _slug(text: str) -> str:
+    return file_label(text).encode("ascii", "replace").decode().replace("?", "_").lower()

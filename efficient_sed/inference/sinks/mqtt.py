@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from efficient_sed import __version__
+from efficient_sed.errors import ConfigError
 from efficient_sed.inference.live_events import Gap, LiveEvent
 from efficient_sed.inference.sinks.broker import PASSWORD_VARIABLE, Broker, import_client
 from efficient_sed.inference.sinks.contract import Sink
@@ -23,6 +24,7 @@ MAX_QUEUED = 1000
 REFUSALS = ("Not authorized", "Bad user name or password")
 LONGEST_WAIT_S = 30
 KEEP_ALIVE_S = 30
+MAX_TOPIC_BYTES = 65535
 CLOSING_S = 3.0
 """Seconds that the last events may take."""
 
@@ -39,14 +41,16 @@ class Mqtt(Sink):
         model: Name of the model.
 
     Raises:
+        ConfigError: If the topic is too long.
         MissingDependencyError: Without the package paho-mqtt.
     """
 
     def __init__(self, broker: Broker, labels: Sequence[str], model: str) -> None:
         client = import_client()
         self._broker, self._topic = broker, broker.topic
-        self._slugs = create_slugs(list(labels))
+        self._slugs = create_slugs(labels)
         self._discovery = discovery(self._topic, self._slugs, model, __version__)
+        _check_lengths([f"{self._topic}/{slug}/attributes" for slug in self._slugs.values()] + [*self._discovery])
         self._lock = threading.Lock()  # held where a state changes and is sent, since both threads do so
         self._states = dict.fromkeys(labels, "OFF")
         self._has_sound = self._is_away = False
@@ -164,3 +168,11 @@ class Mqtt(Sink):
         """Take a class back that an earlier call announced and this one does not pass on."""
         if message.payload and message.topic not in self._discovery:
             client.publish(message.topic, b"", retain=True)
+
+
+def _check_lengths(topics: Sequence[str]) -> None:
+    """Raise a ConfigError for a topic that is longer than MQTT allows."""
+    longest = max(topics, key=lambda topic: len(topic.encode()))
+    if (num_bytes := len(longest.encode())) > MAX_TOPIC_BYTES:
+        what = f"{num_bytes} bytes, at most {MAX_TOPIC_BYTES}; give a shorter TOPIC"
+        raise ConfigError(f"--mqtt is not allowed with the topic {longest}: {what}")

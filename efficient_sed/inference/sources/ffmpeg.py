@@ -49,6 +49,7 @@ class FfmpegSource(Source):
     def __init__(self, source: str, sample_rate: int, channel: int | None, options: str | None = None) -> None:
         self.name = _without_password(source) if is_url(source) else source
         self.is_reopened = is_url(source) or not Path(source).is_file()
+        self._may_come = is_url(source)  # a camera may be switched on later; else what is typed may be wrong
         if shutil.which("ffmpeg") is None:
             raise ConfigError(f"{self.name}: is read by the program ffmpeg, which is not installed")
         typed = CHOSEN.get(source.partition("://")[0], "") if options is None else options
@@ -83,6 +84,7 @@ class FfmpegSource(Source):
             thread.start()
         try:
             while block := next_block(blocks, is_ended):
+                self._may_come = True
                 whole = block[: len(block) // SAMPLE_BYTES * SAMPLE_BYTES]
                 yield np.frombuffer(whole, dtype).astype(np.float32) / np.float32(scale)
             if not is_ended():
@@ -106,9 +108,9 @@ class FfmpegSource(Source):
         reader.join()
         last = said[-1].decode(errors="replace").strip() if said else f"ended with status {status}"
         reason = printable(last.replace(self._source, self.name))
-        if self.is_reopened:
+        if self.is_reopened and self._may_come:
             raise SourceLostError(reason if said or status else "it ended")
-        if status:
+        if status or self.is_reopened:
             raise DataError(f"{self.name}: ffmpeg cannot read it ({reason})")
 
 

@@ -19,6 +19,7 @@ from efficient_sed.machine.environment import one_line
 HUB_MODEL_FILE = "model.safetensors"
 LIBRARY_NAME = "efficient-sed"
 _NAME = re.compile(r"hf(?:-hub)?:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^\s@]+))?")
+_NO_NAME = "not a name on the hub; type hf:USER/NAME or hf:USER/NAME@REVISION"
 _LOG_IN = "log in by `hf auth login` or set HF_TOKEN"
 
 
@@ -47,7 +48,7 @@ def parse_hub_name(name: str) -> HubName:
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise CheckpointError(f"{name}: not a name on the hub; type hf:USER/NAME or hf:USER/NAME@REVISION")
+        raise CheckpointError(f"{name}: {_NO_NAME}")
     return HubName(match["repo"], match["revision"])
 
 
@@ -108,6 +109,8 @@ def hub_errors(hub: HubName) -> Iterator[None]:
 def _reason(hub: HubName, error: Exception) -> str:
     from huggingface_hub import constants, errors
 
+    if isinstance(error, errors.HFValidationError):
+        return _NO_NAME
     if isinstance(error, errors.GatedRepoError):
         return f"access has to be asked for at {constants.ENDPOINT}/{hub.repo}; then {_LOG_IN}"
     if isinstance(error, errors.RepositoryNotFoundError):
