@@ -45,6 +45,6 @@ class Audacity(AnnotationFormat):
             onset, offset, label, score = (*fields, "", "", "")[:4]
             if any(fields[4:]):
                 raise DataError(f"{source.path}:{number}: more than onset, offset, label and a score")
-            events.append(make_event(f"{source.path}:{number}", onset, offset, label, score))
+            events.append(make_event(f"{source.path}:{number}", onset, offset, label, score, is_soft=source.is_soft))
             has_scores |= score != ""
         return Annotations({source.recording: events}, has_scores=has_scores)

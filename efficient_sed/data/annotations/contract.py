@@ -57,7 +57,12 @@ class Source:
     recording: str
     """The recording that it stands for if it names none: its own name without ending."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Columns that the user named: onset, offset, label, filename."""
+    """Columns that the user named: onset, offset, label, filename; score if it holds soft labels."""
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether the scores are labels, which every event then has."""
+        return "score" in self.columns
 
     @property
     def header(self) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.data.annotations.checked import check_confidence, make_event
+from efficient_sed.data.annotations.checked import make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, has_controls, unfit_name
 from efficient_sed.data.annotations.tables import Row, join_row, log_unused, read_table, split_rows
 from efficient_sed.data.labels import label_problem
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -85,10 +85,9 @@ class TableFormat(AnnotationFormat):
             onset, offset, label = (row[columns[role]] for role in ("onset", "offset", "label"))
             if onset or offset or label:
                 score = row[columns["score"]] if "score" in columns else ""
-                if "score" in source.columns:
-                    check_confidence(place, columns["score"], score)
                 has_scores |= score != ""
-                events.append(make_event(place, onset, offset, label, score, label_name=columns["label"]))
+                names = {"label_name": columns["label"], "score_name": columns.get("score", "score")}
+                events.append(make_event(place, onset, offset, label, score, is_soft=source.is_soft, **names))
         if is_empty and split_column is None and ("filename" not in columns or not self.holds_many):
             by_part[""] = {source.recording: []}
         return {part: Annotations(events, {}, has_scores, tuple(notes)) for part, events in by_part.items()}
@@ -169,4 +168,4 @@ def _recording(source: Source, columns: Mapping[str, str], place: str, row: Mapp
         return source.recording
     if not row[columns["filename"]]:
         raise DataError(f"{place}: the filename is empty")
-    return PurePosixPath(canonical(row[columns["filename"]])).as_posix()  # ./a.wav is a.wav
+    return canonical_path(row[columns["filename"]])

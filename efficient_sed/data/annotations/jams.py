@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from efficient_sed.data.annotations.checked import known_length, make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -78,7 +78,8 @@ class Jams(AnnotationFormat):
                     value = value.get("label")
                 score = row.get("confidence") if namespace == "segment_open" else None  # tags weigh, mixtures are true
                 has_scores |= score is not None
-                events.append(_event(f"{source.path}: {namespace}, row {number}", row, value, score))
+                place = f"{source.path}: {namespace}, row {number}"
+                events.append(_event(place, row, value, score, is_soft=source.is_soft))
         if others and len(others) == len({annotation["namespace"] for annotation in annotations}):
             raise DataError(f"{source.path}: namespaces {', '.join(sorted(others))}; read are {', '.join(NAMESPACES)}")
         notes = [f"namespace {name}: left out" for name in sorted(others)]
@@ -115,7 +116,7 @@ def _rows(annotation: Mapping[str, Any], path: Path) -> list[Mapping[str, Any]]:
     return data
 
 
-def _event(place: str, row: Mapping[str, Any], label: Any, score: Any) -> Event:
+def _event(place: str, row: Mapping[str, Any], label: Any, score: Any, *, is_soft: bool) -> Event:
     try:
         if isinstance(row["duration"], bool):
             raise TypeError("a truth value")
@@ -123,7 +124,7 @@ def _event(place: str, row: Mapping[str, Any], label: Any, score: Any) -> Event:
     except (KeyError, TypeError):
         words = f"time={row.get('time')!r}, duration={row.get('duration')!r}"
         raise DataError(f"{place}: {words} are not seconds") from None
-    return make_event(place, row["time"], offset, label, score)
+    return make_event(place, row["time"], offset, label, score, score_name="confidence", is_soft=is_soft)
 
 
 def _recording(source: Source) -> tuple[str, float | None]:
@@ -132,5 +133,5 @@ def _recording(source: Source) -> tuple[str, float | None]:
     metadata = metadata if isinstance(metadata, dict) else {}
     identifiers, duration_s = metadata.get("identifiers"), metadata.get("duration")
     name = identifiers.get("file") if isinstance(identifiers, dict) else None
-    name = canonical(name) if isinstance(name, str) and name else source.recording
+    name = canonical_path(name) if isinstance(name, str) and name else source.recording
     return name, known_length(duration_s)

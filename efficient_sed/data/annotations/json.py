@@ -7,7 +7,7 @@ from typing import Any
 
 from efficient_sed.data.annotations.checked import known_length, make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -43,14 +43,16 @@ class Json(AnnotationFormat):
         """Read such a list; see `AnnotationFormat.parse`."""
         if not self.recognises(source):
             raise DataError(f"{source.path}: not a JSON list of objects with `file` and a list `events`")
+        if any(not entry["file"] for entry in source.json):
+            raise DataError(f"{source.path}: a `file` is empty")
         durations_s = {
-            canonical(entry["file"]): length
+            canonical_path(entry["file"]): length
             for entry in source.json
             if (length := known_length(entry.get("duration_s"))) is not None
         }
         events = {
-            canonical(entry["file"]): [
-                make_event(f"{source.path}: {entry['file']!r}, event {number}", *_values(event))
+            canonical_path(entry["file"]): [
+                make_event(f"{source.path}: {entry['file']!r}, event {number}", *_values(event), is_soft=source.is_soft)
                 for number, event in enumerate(entry["events"], 1)
             ]
             for entry in source.json

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from efficient_sed.data.annotations.checked import make_event
 from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, has_controls, unfit_name
 from efficient_sed.data.labels import label_problem
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -71,7 +71,8 @@ class Rttm(AnnotationFormat):
                 raise DataError(f"{place}: onset={onset!r}, duration={length!r} are not seconds") from None
             score = "" if score == NOTHING else score
             has_scores |= score != ""
-            events.setdefault(canonical(name), []).append(make_event(place, onset, offset, label, score))
+            event = make_event(place, onset, offset, label, score, is_soft=source.is_soft)
+            events.setdefault(canonical_path(name), []).append(event)
         notes = (f"{source.path}: {num_others:,} lines that are not {EVENT}: left out",) if num_others else ()
         return Annotations(events, has_scores=has_scores, notes=notes)
 

@@ -85,7 +85,7 @@ class TextGrid(AnnotationFormat):
                     onset, offset, label = read.next("number"), read.next("number"), read.next("text")
                     if label.strip() and is_wanted:
                         place = f"{source.path}: tier {name!r}, interval {number}"
-                        events.append(make_event(place, onset, offset, label))
+                        events.append(make_event(place, onset, offset, label, is_soft=source.is_soft))
             else:
                 raise DataError(f"{source.path}: tier {name!r} is of class {kind!r}; allowed: {INTERVALS}, {POINTS}")
         if wanted is not None and wanted not in names:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efficient_sed.data.annotations.tables import log_unused, read_table, read_text
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical, canonical_path
 from efficient_sed.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def read_weak_labels(path: Path, classes: Sequence[str]) -> dict[str, tuple[Even
     for number, (place, row) in enumerate(read_table(path, read_text(path), COLUMNS, needed, delimiter="\t")):
         if number == 0:
             log_unused(str(path), list(row), COLUMNS)
-        name = PurePosixPath(canonical(row["filename"])).as_posix()
-        if not row["filename"]:
+        name = canonical_path(row["filename"])
+        if not name:
             raise DataError(f"{place}: the filename is empty")
         if name in found:
             raise DataError(f"{place}: {name!r} is there twice; put all its labels into one row, joined by commas")

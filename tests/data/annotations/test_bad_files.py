@@ -8,6 +8,7 @@ import pytest
 
 from efficient_sed.data.annotations.contract import Annotations, find_format, format_annotations
 from efficient_sed.data.annotations.reading import read_annotations
+from efficient_sed.data.annotations.tables import SOFT_COLUMN
 from efficient_sed.data.events import Event
 from efficient_sed.errors import ConfigError, DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
@@ -69,6 +70,8 @@ BAD: list[tuple[str, str, str]] = [
         "a.jams", JAMS.format(name="tag_open", data='[{"time": true, "duration": 1, "value": "x"}]'),
         "a.jams: tag_open, row 1: onset=True, offset=2 are not seconds",
     ),
+    ("a.json", '[{"file": "", "events": []}]', "a.json: a `file` is empty"),
+    ("a.json", '[{"file": "c.wav", "events": []}, {"file": "./c.wav", "events": []}]', "a.json: a `file` is there twi"),
     ("a.json", FOUND.format(onset=0, offset=1, label=3), "a.json: 'a.wav', event 1: label is 3; labels are text"),
     ("a.rttm", "SPEAKER a 1 0.5 -0.2 <NA> <NA> x <NA> <NA>\n", "a.rttm:1: onset=0.5 must be at least 0 and before"),
     ("a.rttm", "SPEAKER a 1 0.5\n", "a.rttm:1: 4 fields, a line of SPEAKER has 10"),
@@ -94,6 +97,51 @@ def test_bad_files(tmp_path: Path, name: str, text: str, message: str) -> None:
         read_annotations(tmp_path / name)
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
     assert "\n" not in str(caught.value)
+
+
+SOFT: list[tuple[str, str, str]] = [
+    ("a.json", FOUND.format(onset=0, offset='1, "score": 1.7', label='"x"'), "'a.wav', event 1: score=1.7 "),
+    ("a.json", FOUND.format(onset=0, offset='1, "score": -1', label='"x"'), "'a.wav', event 1: score=-1 "),
+    ("a.json", FOUND.format(onset=0, offset=1, label='"x"'), "'a.wav', event 1: score=None "),
+    ("a.json", FOUND.format(onset=0, offset='1, "score": true', label='"x"'), "'a.wav', event 1: score=True "),
+    (
+        "a.jams", JAMS.format(name="segment_open", data='[{"time": 0, "duration": 1, "value": "x", "confidence": 2}]'),
+        "segment_open, row 1: confidence=2 ",
+    ),
+    (
+        "a.jams", JAMS.format(name="tag_open", data='[{"time": 0, "duration": 1, "value": "x", "confidence": 1}]'),
+        "tag_open, row 1: confidence=None ",
+    ),
+    ("a.txt", "0\t1\tdog\t1.5\n", "1: score='1.5' "),
+    ("a.txt", "0\t1\tdog\n", "1: score='' "),
+    ("a.rttm", "SPEAKER a 1 0 1 <NA> <NA> x 9 <NA>\n", "1: score='9' "),
+    ("a.TextGrid", GRID + '0\n1\n"x"\n', "tier 'a', interval 1: score='' "),
+    ("a.tsv", "filename\tonset\toffset\tevent_label\tconfidence\na.wav\t0\t1\tx\t2\n", "2: confidence='2' "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "message"), SOFT, ids=[f"{row[0]}-{n}" for n, row in enumerate(SOFT)])
+def test_soft_labels_are_from_0_to_1(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_annotations(tmp_path / name, columns={"score": SOFT_COLUMN})
+    place = str(caught.value).removeprefix(f"{tmp_path}/{name}:").lstrip()
+    assert place == f"{message}is not allowed: a number from 0 to 1"
+
+
+RECORDING_NAMES = [
+    ("a.json", '[{"file": "./sub//c.wav", "duration_s": 2, "events": []}]'),
+    ("a.jams", '{"file_metadata": {"identifiers": {"file": "./sub//c.wav"}}, "annotations": []}'),
+    ("a.rttm", "SPEAKER ./sub//c.wav 1 0 1 <NA> <NA> x <NA> <NA>\n"),
+    ("a.tsv", "filename\tonset\toffset\tevent_label\n./sub//c.wav\t\t\t\n"),
+    ("a.csv", "file,start,end,label\n./sub//c.wav,0,1,x\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), RECORDING_NAMES)
+def test_a_recording_has_one_name(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert list(read_annotations(tmp_path / name).events) == ["sub/c.wav"]
 
 
 @pytest.mark.parametrize("name", ANNOTATION_FORMATS.names())

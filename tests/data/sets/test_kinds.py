@@ -151,6 +151,13 @@ BAD: list[tuple[str, Callable[[Path], Any], dict[str, Any], str]] = [
         r"{root}/train\.tsv: column 'confidence' is missing; .*",
     ),
     (
+        "tested under another spelling",
+        lambda root: write(
+            root, "test.json", '[{"file": "./a.wav", "events": [{"onset_s": 0, "offset_s": 1, "label": "dog"}]}]'
+        ),
+        {"test": "test.json"}, r"{root}/audio/a\.wav: stands in the parts train and test; .*",
+    ),
+    (
         "beyond one", lambda root: write(root, "train.tsv", SOFT_HEADER, "a.wav\t0\t1\tdog\t1.5"), {"is_soft": True},
         r"{root}/train\.tsv:2: confidence='1\.5' is not allowed: a number from 0 to 1",
     ),
