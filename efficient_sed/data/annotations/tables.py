@@ -27,6 +27,7 @@ _SOFT_STEMS = (
 SOFT_WORDS = frozenset(f"{stem}{ending}" for stem in _SOFT_STEMS for ending in ("", "s"))
 SOFT_COLUMN = "confidence"  # of soft labels
 MAX_LINES = 100  # of one row
+DELIMITERS = ("\t", ",", ";")
 
 
 def read_text(path: Path, hint: str = "") -> str:
