@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from efficient_sed.data.spelling import canonical
@@ -50,12 +51,19 @@ def make_event(
             raise TypeError("a truth value")
         onset_s, offset_s = float(onset), float(offset)
     except (TypeError, ValueError):
-        raise DataError(f"{place}: onset={onset!r}, offset={offset!r} are not seconds") from None
+        raise not_seconds(place, {"onset": onset, "offset": offset}) from None
     if not (math.isfinite(onset_s) and math.isfinite(offset_s) and 0 <= onset_s < offset_s):
         raise DataError(f"{place}: onset={onset_s:g} must be at least 0 and before offset={offset_s:g}")
     if is_soft:
         check_confidence(place, score_name, score)
     return Event(onset_s, offset_s, canonical(label.strip()), _score(place, score))
+
+
+def not_seconds(place: str, values: Mapping[str, Any]) -> DataError:
+    """The error about values of which one is no time."""
+    shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    has_comma = any("," in value for value in values.values() if isinstance(value, str))
+    return DataError(f"{place}: {shown} are not seconds{'; write 0.5, and not 0,5' if has_comma else ''}")
 
 
 def known_length(value: Any) -> float | None:
