@@ -246,7 +246,12 @@ BAD: list[tuple[str, Callable[[Path], Any], dict[str, Any], str]] = [
     ("negative", row("a.wav\t-1\t1\tdog"), {}, r"{root}/train\.tsv:5: onset=-1 must be at least 0 .*"),
     ("nan", row("a.wav\tnan\t1\tdog"), {}, r"{root}/train\.tsv:5: onset=nan must be at least 0 .*"),
     ("inf", row("a.wav\t0\tinf\tdog"), {}, r"{root}/train\.tsv:5: .*offset=inf"),
-    ("words", row("a.wav\t0,5\t1\tdog"), {}, r"{root}/train\.tsv:5: onset='0,5', offset='1' are not seconds"),
+    (
+        "words",
+        row("a.wav\t0,5\t1\tdog"),
+        {},
+        r"{root}/train\.tsv:5: onset='0,5', offset='1' are not seconds; write 0\.5, .*",
+    ),
     ("no offset", row("a.wav\t0.5\t\tdog"), {}, r"{root}/train\.tsv:5: onset='0\.5', offset='' are not seconds"),
     ("no label", row("a.wav\t0.5\t1\t"), {}, r"{root}/train\.tsv:5: onset without event_label"),
     ("no name", row("\t0.5\t1\tdog"), {}, r"{root}/train\.tsv:5: the filename is empty"),
