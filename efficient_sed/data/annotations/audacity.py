@@ -46,7 +46,7 @@ class Audacity(AnnotationFormat):
             onset, offset, label, score = (*fields, "", "", "")[:4]
             if any(fields[4:]):
                 raise DataError(f"{source.path}:{number}: more than onset, offset, label and a score")
-            if onset == offset:
+            if onset == offset != "":
                 advice = "drag it out to a region in Audacity, or delete it"
                 raise DataError(f"{source.path}:{number}: a point label {label!r}, at {onset}, has no length; {advice}")
             events.append(make_event(f"{source.path}:{number}", onset, offset, label, score, is_soft=source.is_soft))

@@ -49,6 +49,7 @@ BAD: list[tuple[str, str, str]] = [
         "a.txt:3: File Offset (s) is empty; give it in every row, as times within the recording",
     ),
     ("a.txt", "0\t1\t\n", "a.txt:1: onset without label"),
+    ("a.txt", "0\t1\tx\n\t\ty\n", "a.txt:2: onset='', offset='' are not seconds"),
     ("a.txt", "0\t1\tdog\t0.5\tmore\n", "a.txt:1: more than onset, offset, label and a score"),
     ("a.txt", "0\t1\tdog\tloud\n", "a.txt:1: score='loud' is not a number"),
     ("a.TextGrid", GRID, "a.TextGrid: a broken TextGrid: it ends where a number is due"),
