@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.cli.outputs import check_outputs, write_output
 from efficient_sed.errors import ConfigError
 from efficient_sed.registry import ANNOTATION_FORMATS
@@ -42,12 +42,28 @@ def convert_command(options: argparse.Namespace) -> None:
     labels = {event.label for events in found.events.values() for event in events}
     num_events = sum(map(len, found.events.values()))
     print(f"{source}: {len(found.events):,} recordings, {num_events:,} events of {len(labels):,} classes")
-    for lost in find_format(format_name).losses(found):
+    lengths = found.durations_s if options.audio is None else {}  # those of the audio can be read again
+    losses = find_format(format_name).losses(dataclasses.replace(found, durations_s=lengths))
+    for lost in [*losses, *_lost_name(found, texts.get(target), target, format_name)]:
         logger.warning("%s: not held by %s, left out: %s", target, format_name, lost)
     for path, text in texts.items():
         write_output(path, text.encode())
     count = f"{len(texts):,} files, " if len(texts) > 1 or target not in texts else ""
     print(f"{target}: {count}{format_name}")
+
+
+def _lost_name(found: Annotations, text: str | None, target: Path, format_name: str) -> list[str]:
+    """What a single file of a format for one recording, read again, does not say of its name."""
+    from efficient_sed.data.annotations.audio_names import without_ending
+    from efficient_sed.data.annotations.contract import Source, find_format
+    from efficient_sed.data.annotations.reading import recording_of
+
+    chosen = find_format(format_name)
+    if text is None or chosen.holds_many:
+        return []
+    (name,) = found.events
+    (again,) = chosen.parse(Source(target, text, recording_of(target))).events
+    return [f"the name {name}, read again as {again}"] if without_ending(name) != without_ending(again) else []
 
 
 def _format_by_ending(target: Path) -> str:
@@ -97,7 +113,9 @@ def _with_audio(found: Annotations, folder: Path, source: Path) -> Annotations:
 
 def _texts(found: Annotations, target: Path, format_name: str, source: Path) -> dict[Path, str]:
     """The text of each file that is written."""
+    from efficient_sed.data.annotations.audio_names import without_ending
     from efficient_sed.data.annotations.contract import Annotations, find_format, format_annotations
+    from efficient_sed.data.spelling import is_below
 
     chosen = find_format(format_name)
     is_folder = target.is_dir() or not target.suffix
@@ -112,13 +130,11 @@ def _texts(found: Annotations, target: Path, format_name: str, source: Path) -> 
     for name, events in found.events.items():
         if not events and not chosen.holds_empty:
             continue
-        own = PurePosixPath(name)
-        if own.is_absolute() or ".." in own.parts:
+        if not is_below(name):
             raise ConfigError(
                 f"{source}: recording {name!r} would be written outside {target}; give a file, not a folder"
             )
-        stem = own.with_suffix("") if own.suffix.lower() in SUFFIXES else own
-        path = target / f"{stem}{chosen.ending}"
+        path = target / f"{without_ending(name)}{chosen.ending}"
         if (other := owners.setdefault(path, name)) != name:
             raise ConfigError(f"{path}: is the file of both {other!r} and {name!r}; give a file, not a folder")
         texts[path] = format_annotations(Annotations({name: events}, found.durations_s, found.has_scores), format_name)

@@ -22,16 +22,20 @@ def check_outputs(paths: Iterable[Path], inputs: Iterable[Path], *, is_overwritt
     """
     from efficient_sed.files.atomic import check_writable
 
-    read = {path.resolve() for path in inputs}
-    for path in paths:
+    read, written = {path.resolve() for path in inputs}, list(paths)
+    files = set(written)
+    for path in written:
         if path.resolve() in read:
             raise ConfigError(f"{path}: is what is read, and would be lost; give another name")
-        if path.is_file() and not is_overwritten:
-            raise ConfigError(f"{path}: is there already{what}; give another name, or --overwrite")
         try:
+            is_there = path.is_file()
             check_writable(path)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+        if is_there and not is_overwritten:
+            raise ConfigError(f"{path}: is there already{what}; give another name, or --overwrite")
+        if parent := next((parent for parent in path.parents if parent in files), None):
+            raise ConfigError(f"{path}: cannot be written, since {parent} is a file that is written, too; rename one")
 
 
 def write_output(path: Path, content: bytes) -> None:

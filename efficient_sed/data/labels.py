@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical, without_accents
 from efficient_sed.errors import ConfigError, is_printable
 
 NUM_AUDIOSET_STRONG, NUM_AUDIOSET_WEAK = 447, 527
@@ -65,6 +65,15 @@ def label_problem(labels: Sequence[object]) -> str | None:
             return f"label {label!r} has blanks around it"
     twice = next((label for label, count in Counter(map(canonical, map(str, labels))).items() if count > 1), None)
     return None if twice is None else f"label {twice!r} is there twice"
+
+
+def alike_problem(labels: Iterable[str]) -> str | None:
+    """Which two labels are probably meant to be one; None if there are no such."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        if (other := seen.setdefault(without_accents(label), label)) != label:
+            return f"the classes {other!r} and {label!r} differ only in case or accents"
+    return None
 
 
 def default_classes(num_classes: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from efficient_sed.audio.io import audio_info
 from efficient_sed.data.events import PARTS, Clip, Event, Group, Kind, Overhang, Splits, clip_events
-from efficient_sed.data.spelling import FolderNames
+from efficient_sed.data.spelling import FolderNames, is_below
 from efficient_sed.data.storage.sources import AudioFile
 from efficient_sed.errors import DataError
 
@@ -113,7 +113,7 @@ def _clips(
 
     def read(name: str) -> tuple[Clip, Overhang] | str:
         path = audio / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if not is_below(name):
             return f"{path}: is not below {audio}; file names in annotations are relative to it"
         try:
             path = names.path(name)

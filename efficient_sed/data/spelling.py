@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from efficient_sed.errors import DataError
@@ -17,6 +17,17 @@ _LATIN_ACCENTS = re.compile("[\u0300-\u036f]")  # other marks make another lette
 def canonical(text: str) -> str:
     """The one spelling (NFC) under which names and labels are compared."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def canonical_path(name: str) -> str:
+    """The one spelling of a recording's name, a path: ./a.wav is a.wav."""
+    return PurePosixPath(canonical(name)).as_posix() if name else ""
+
+
+def is_below(name: str) -> bool:
+    """Whether a relative name stays below the folder that it is relative to."""
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def without_accents(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from efficient_sed.files.locks import HAS_FLOCK, lock_open_file
 
 UNFINISHED = ".unfinished"
+MAX_START = 40  # characters of a file's name in that of its unfinished one
 START_BYTES = 8192  # enough to recognise a table that quotes the longest path
 _cleaned_folders: set[Path] = set()
 
@@ -34,6 +35,8 @@ def check_writable(path: Path) -> None:
         OSError: If the file cannot be written.
     """
     existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    for name in path.absolute().parts[len(existing.absolute().parts) :]:
+        (existing / name).exists()  # raises for a name that is too long, which that of a missing folder hides
     reason = None
     if path.is_dir():
         reason = errno.EISDIR
@@ -121,7 +124,8 @@ def _is_open_stream(path: Path) -> bool:
 def _create_unfinished(path: Path) -> tuple[int, Path]:
     """Create a hidden file; its descriptor holds a lock for as long as this process lives."""
     while True:
-        descriptor, name = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
+        start = path.name[:MAX_START]  # so that any name that a disk takes can be written
+        descriptor, name = tempfile.mkstemp(UNFINISHED, f".{start}.", path.parent)
         lock_open_file(descriptor, is_shared=True)
         if Path(name).exists():  # else another process removed it as unfinished before it was locked
             return descriptor, Path(name)

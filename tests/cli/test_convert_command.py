@@ -90,3 +90,100 @@ def test_events_behind_the_end_are_named(run: Run, table: Path, caplog: pytest.L
     assert run("data convert t.tsv late.tsv --audio audio")[0] == 0
     late = [message for message in caplog.messages if "an event ends" in message]
     assert late == ["sub/b.flac: an event ends at 2.75 s, behind the recording's end at 2 s"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["a.wav", "a.txt/b.wav"],
+            "there/a.txt/b.txt: cannot be written, since there/a.txt is a file that is written, too; rename one",
+        ),
+        (["a.wav", "x" * 300 + ".wav"], f"there/{'x' * 300}.txt: cannot be written (File name too long)"),
+        (
+            ["a.wav", "../b.wav"],
+            "t.tsv: recording '../b.wav' would be written outside there; give a file, not a folder",
+        ),
+    ],
+)
+def test_all_or_nothing(run: Run, table: Path, names: list[str], message: str) -> None:
+    table.write_text(TSV + "".join(f"{name}\t0\t1\tdog\n" for name in names))
+    assert run("data convert t.tsv there --to audacity") == (2, "", f"efficient-sed: {message}\n")
+    assert not Path("there").exists()
+
+
+def test_a_name_that_just_fits(run: Run, table: Path) -> None:
+    table.write_text(TSV + f"{'x' * 251}.wav\t0\t1\tdog\n")
+    assert run("data convert t.tsv there --to audacity")[0] == 0
+    assert [len(path.name) for path in Path("there").iterdir()] == [255]
+
+
+@pytest.mark.parametrize(
+    ("target", "lost"),
+    [
+        ("o.tsv", ["lengths of 1 recordings", "more than 4 decimals of 1 scores"]),
+        ("o.rttm", ["lengths of 1 recordings", "more than 4 decimals of 1 scores"]),
+        ("o.txt", ["scores of 1 events", "lengths of 1 recordings", "the name sub/a.wav, read again as o"]),
+        ("a.txt", ["scores of 1 events", "lengths of 1 recordings", "the name sub/a.wav, read again as a"]),
+        ("o.TextGrid", ["scores of 1 events", "the name sub/a.wav, read again as o"]),
+        (
+            "o.selections.txt --to raven",
+            [
+                "lengths of 1 recordings",
+                "more than 4 decimals of 1 scores",
+                "the name sub/a.wav, read again as a.wav",
+            ],
+        ),
+        ("o.jams", ["more than 4 decimals of 1 scores"]),
+        ("folder --to audacity", ["scores of 1 events", "lengths of 1 recordings"]),
+        ("o.json", ["more than 4 decimals of 1 scores"]),
+        ("o.tsv --audio audio", ["more than 4 decimals of 1 scores"]),
+    ],
+)
+def test_every_loss_is_said(
+    run: Run, table: Path, target: str, lost: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    soundfile.write(table.parent / "audio/sub/a.wav", np.zeros(32_000), 16_000)
+    events = '[{"onset_s": 0, "offset_s": 1, "label": "dog", "score": 0.123456}]'
+    Path("f.json").write_text(f'[{{"file": "sub/a.wav", "duration_s": 2, "events": {events}}}]')
+    assert run(f"data convert f.json {target}")[0] == 0
+    said = [message.partition("left out: ")[2] for message in caplog.messages if "left out: " in message]
+    assert sorted(said) == sorted(lost)
+
+
+def test_an_empty_label_track(run: Run, table: Path) -> None:
+    del table
+    Path("quiet.txt").touch()
+    assert run("data convert quiet.txt quiet.tsv")[:2] == (
+        0, "quiet.txt: 1 recordings, 0 events of 0 classes\nquiet.tsv: tsv\n"
+    )  # fmt: skip
+    assert Path("quiet.tsv").read_text() == TSV + "quiet\t\t\t\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "column", "message"),
+    [
+        ("a.txt", "0\t1\tdog\n", "onset=x", "onset=x is not used: audacity has no columns"),
+        ("a.rttm", "SPEAKER a 1 0 1 <NA> <NA> x <NA> <NA>\n", "label=x", "label=x is not used: rttm has no columns"),
+        (
+            "a.TextGrid", '"ooTextFile"\n"TextGrid"\n0\n2\n<exists>\n0\n', "onset=x",
+            "onset=x is not used: textgrid has columns for label alone",
+        ),
+    ],
+)  # fmt: skip
+def test_columns_of_a_format_without_any(
+    run: Run, table: Path, caplog: pytest.LogCaptureFixture, name: str, text: str, column: str, message: str
+) -> None:
+    del table
+    Path(name).write_text(text)
+    assert run(f"data convert {name} o.json --column {column}").status == 0
+    assert f"{name}: {message}" in caplog.messages
+
+
+def test_milliseconds_are_refused(run: Run, table: Path) -> None:
+    del table
+    Path("a.csv").write_text("start_ms,end,label\n1,2,x\n")
+    status, _, err = run("data convert a.csv o.json --column onset=start_ms")
+    advice = "holds milliseconds, and times are seconds: divide it by 1000, and name it without ms"
+    assert (status, err) == (2, f"efficient-sed: a.csv: column 'start_ms' {advice}\n")
+    assert not Path("o.json").exists()

@@ -13,7 +13,7 @@ from efficient_sed.data.annotations.contract import AnnotationFormat, Annotation
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
-_NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?\d+(?:[.,]\d*)?(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rf"{_NUMBER}\t{_NUMBER}(\t|$)")
 FREQUENCIES = "\\"
 
@@ -32,8 +32,9 @@ class Audacity(AnnotationFormat):
         return "".join(f"{event.onset_s:.6f}\t{event.offset_s:.6f}\t{event.label}\n" for event in found)
 
     def recognises(self, source: Source) -> bool:
-        """Recognise the times in its first line; see `AnnotationFormat.recognises`."""
-        return _LINE.match(source.header) is not None
+        """Recognise the times in its first line, or an empty file; see `AnnotationFormat.recognises`."""
+        is_empty = not source.text.strip() and source.path.suffix.lower() == self.ending
+        return is_empty or _LINE.match(source.header) is not None
 
     def parse(self, source: Source) -> Annotations:
         """Read a label track; see `AnnotationFormat.parse`."""
@@ -45,6 +46,9 @@ class Audacity(AnnotationFormat):
             onset, offset, label, score = (*fields, "", "", "")[:4]
             if any(fields[4:]):
                 raise DataError(f"{source.path}:{number}: more than onset, offset, label and a score")
-            events.append(make_event(f"{source.path}:{number}", onset, offset, label, score))
+            if onset == offset != "":
+                advice = "drag it out to a region in Audacity, or delete it"
+                raise DataError(f"{source.path}:{number}: a point label {label!r}, at {onset}, has no length; {advice}")
+            events.append(make_event(f"{source.path}:{number}", onset, offset, label, score, is_soft=source.is_soft))
             has_scores |= score != ""
         return Annotations({source.recording: events}, has_scores=has_scores)

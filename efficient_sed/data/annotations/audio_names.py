@@ -85,5 +85,10 @@ def _is_file(spelled: FolderNames, name: str) -> bool:
         return False
 
 
+def without_ending(name: str) -> str:
+    """A name without the ending of audio files; other dots are part of it."""
+    return PurePosixPath(name).with_suffix("").as_posix() if _has_ending(name) else name
+
+
 def _has_ending(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from efficient_sed.data.spelling import canonical
@@ -12,7 +13,17 @@ if TYPE_CHECKING:
     from efficient_sed.data.events import Event
 
 
-def make_event(place: str, onset: Any, offset: Any, label: Any, score: Any = "", *, label_name: str = "label") -> Event:
+def make_event(
+    place: str,
+    onset: Any,
+    offset: Any,
+    label: Any,
+    score: Any = "",
+    *,
+    label_name: str = "label",
+    score_name: str = "score",
+    is_soft: bool = False,
+) -> Event:
     """An event from what a file holds, text or numbers.
 
     Args:
@@ -22,9 +33,12 @@ def make_event(place: str, onset: Any, offset: Any, label: Any, score: Any = "",
         label: Blanks around it are a typing slip, not another class.
         score: Empty or None for none, which counts as 1.
         label_name: What the file calls a label, for messages.
+        score_name: What it calls a score.
+        is_soft: Whether the score is a soft label, which is never empty.
 
     Raises:
-        DataError: If times are no seconds or not in order, the label is empty, or the score is no number.
+        DataError: If times are no seconds or not in order, the label is empty, or the score is no number, and as a
+            soft label none from 0 to 1.
     """
     from efficient_sed.data.events import Event  # needs numpy, which `--help` does without
 
@@ -37,10 +51,19 @@ def make_event(place: str, onset: Any, offset: Any, label: Any, score: Any = "",
             raise TypeError("a truth value")
         onset_s, offset_s = float(onset), float(offset)
     except (TypeError, ValueError):
-        raise DataError(f"{place}: onset={onset!r}, offset={offset!r} are not seconds") from None
+        raise not_seconds(place, {"onset": onset, "offset": offset}) from None
     if not (math.isfinite(onset_s) and math.isfinite(offset_s) and 0 <= onset_s < offset_s):
         raise DataError(f"{place}: onset={onset_s:g} must be at least 0 and before offset={offset_s:g}")
+    if is_soft:
+        check_confidence(place, score_name, score)
     return Event(onset_s, offset_s, canonical(label.strip()), _score(place, score))
+
+
+def not_seconds(place: str, values: Mapping[str, Any]) -> DataError:
+    """The error about values of which one is no time."""
+    shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    has_comma = any("," in value for value in values.values() if isinstance(value, str))
+    return DataError(f"{place}: {shown} are not seconds{'; write 0.5, and not 0,5' if has_comma else ''}")
 
 
 def known_length(value: Any) -> float | None:
@@ -60,11 +83,11 @@ def _score(place: str, score: Any) -> float:
     return value
 
 
-def check_confidence(place: str, column: str, text: str) -> None:
+def check_confidence(place: str, column: str, value: Any) -> None:
     """Raise a DataError for a soft label that is no number from 0 to 1."""
     try:
-        is_label = 0 <= float(text) <= 1
-    except ValueError:
+        is_label = not isinstance(value, bool) and 0 <= float(value) <= 1
+    except (TypeError, ValueError):
         is_label = False
     if not is_label:
-        raise DataError(f"{place}: {column}={text!r} is not allowed: a number from 0 to 1")
+        raise DataError(f"{place}: {column}={value!r} is not allowed: a number from 0 to 1")

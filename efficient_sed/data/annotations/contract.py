@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # surrogates: bytes that are not UTF-8
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 SHOWN_NAMES = 3  # in a message about many recordings
+SCORE_DECIMALS = 4
 
 Events = Mapping[str, "Sequence[Event]"]
 """Events by the name of their recording."""
@@ -57,7 +58,12 @@ class Source:
     recording: str
     """The recording that it stands for if it names none: its own name without ending."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Columns that the user named: onset, offset, label, filename."""
+    """Columns that the user named: onset, offset, label, filename; score if it holds soft labels."""
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether the scores are labels, which every event then has."""
+        return "score" in self.columns
 
     @property
     def header(self) -> str:
@@ -67,10 +73,19 @@ class Source:
     @cached_property
     def json(self) -> Any:
         """The content of a JSON file; None if it is none."""
+        return None if isinstance(self._json, ValueError) else self._json
+
+    @cached_property
+    def _json(self) -> Any:
         try:
             return parse_json(self.text) if self.text.lstrip()[:1] in ("{", "[") else None
-        except ValueError:
-            return None
+        except ValueError as error:
+            return error
+
+    def check_json(self) -> None:
+        """Raise a DataError if the text begins as JSON and is broken."""
+        if isinstance(self._json, ValueError):
+            raise DataError(f"{self.path}: broken JSON: {self._json}")
 
 
 class AnnotationFormat(abc.ABC):
@@ -86,6 +101,10 @@ class AnnotationFormat(abc.ABC):
     """Whether scores of events are written."""
     holds_empty: ClassVar[bool] = True
     """Whether a recording without events is written."""
+    holds_durations: ClassVar[bool] = False
+    """Whether lengths of recordings are written."""
+    roles: ClassVar[tuple[str, ...]] = ()
+    """Of columns that the user may name: onset, offset, label, filename."""
     decimals: ClassVar[int] = 6
     """Of a second, to which times are written."""
     is_fallback: ClassVar[bool] = False
@@ -129,6 +148,12 @@ class AnnotationFormat(abc.ABC):
         times = {time for found in annotations.events.values() for event in found for time in event[:2]}
         if rounded := sum(abs(round(time, self.decimals) - time) >= 1e-6 for time in times):
             lost.append(f"more than {self.decimals} decimals of {rounded:,} times")
+        if annotations.has_scores and self.holds_scores:
+            scores = [event.score for found in annotations.events.values() for event in found]
+            if rounded := sum(abs(round(score, SCORE_DECIMALS) - score) >= 1e-6 for score in scores):
+                lost.append(f"more than {SCORE_DECIMALS} decimals of {rounded:,} scores")
+        if annotations.durations_s and not self.holds_durations:
+            lost.append(f"lengths of {len(annotations.durations_s):,} recordings")
         return lost
 
     def is_detections(self, start: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from efficient_sed.data.annotations.contract import Source
 from efficient_sed.data.annotations.event_tables import TableFormat, header_of, missing_column, relative_names
-from efficient_sed.data.annotations.tables import Row
+from efficient_sed.data.annotations.tables import DELIMITERS, Row
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -24,7 +24,6 @@ USUAL = {
 """Names of columns by role, in lower case with _ for blanks; of several in a table the first here counts."""
 BIRDNET = ("common_name", "confidence")  # labels and scores; elsewhere a confidence weighs a label
 NEEDED = ("onset", "offset", "label")
-DELIMITERS = ("\t", ",", ";")
 
 
 @ANNOTATION_FORMATS.register("csv")

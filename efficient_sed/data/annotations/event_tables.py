@@ -6,20 +6,29 @@ import abc
 import contextlib
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, ClassVar
 
-from efficient_sed.data.annotations.checked import check_confidence, make_event
-from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, has_controls, unfit_name
-from efficient_sed.data.annotations.tables import Row, join_row, log_unused, read_table, split_rows
+from efficient_sed.data.annotations.checked import make_event
+from efficient_sed.data.annotations.contract import (
+    SCORE_DECIMALS,
+    AnnotationFormat,
+    Annotations,
+    Source,
+    has_controls,
+    unfit_name,
+)
+from efficient_sed.data.annotations.tables import Row, is_milliseconds, join_row, log_unused, read_table, split_rows
 from efficient_sed.data.labels import label_problem
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from efficient_sed.data.events import Event
 
+_DRIVE = re.compile("[A-Za-z]:")  # of Windows
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 DETECTION_COLUMNS = (*EVENT_COLUMNS, "score")
 
@@ -27,6 +36,7 @@ DETECTION_COLUMNS = (*EVENT_COLUMNS, "score")
 class TableFormat(AnnotationFormat):
     """Rows of events. Subclasses find the columns of their files by role: filename, onset, offset, label, score."""
 
+    roles = ("filename", "onset", "offset", "label")
     written_delimiter: ClassVar[str] = "\t"
     known_columns: ClassVar[tuple[str, ...]] = ()
     """Columns that need no mention where they are not used."""
@@ -67,6 +77,10 @@ class TableFormat(AnnotationFormat):
             DataError: For a missing column, or a row that makes no sense; with its line number.
         """
         columns, delimiter = self.columns(source), self.delimiter(source)
+        for role in ("onset", "offset"):
+            if is_milliseconds(columns[role]):
+                advice = "times are seconds: divide it by 1000, and name it without ms"
+                raise DataError(f"{source.path}: column {columns[role]!r} holds milliseconds, and {advice}")
         used = [*columns.values(), *([split_column] if split_column else [])]
         between = {"\t": "tabs", ",": "commas", ";": "semicolons"}[delimiter]
         wanted = [column for role, column in columns.items() if role != "score" or role in source.columns]
@@ -85,10 +99,9 @@ class TableFormat(AnnotationFormat):
             onset, offset, label = (row[columns[role]] for role in ("onset", "offset", "label"))
             if onset or offset or label:
                 score = row[columns["score"]] if "score" in columns else ""
-                if "score" in source.columns:
-                    check_confidence(place, columns["score"], score)
                 has_scores |= score != ""
-                events.append(make_event(place, onset, offset, label, score, label_name=columns["label"]))
+                names = {"label_name": columns["label"], "score_name": columns.get("score", "score")}
+                events.append(make_event(place, onset, offset, label, score, is_soft=source.is_soft, **names))
         if is_empty and split_column is None and ("filename" not in columns or not self.holds_many):
             by_part[""] = {source.recording: []}
         return {part: Annotations(events, {}, has_scores, tuple(notes)) for part, events in by_part.items()}
@@ -98,7 +111,10 @@ class TableFormat(AnnotationFormat):
         header = DETECTION_COLUMNS if annotations.has_scores else EVENT_COLUMNS
         rows: list[Sequence[object]] = [header]
         for file, found in annotations.events.items():
-            values = ([file, round(e.onset_s, 6), round(e.offset_s, 6), e.label, round(e.score, 4)] for e in found)
+            values = (
+                [file, round(e.onset_s, 6), round(e.offset_s, 6), e.label, round(e.score, SCORE_DECIMALS)]
+                for e in found
+            )
             rows += (row[: len(header)] for row in values)
             if not found:
                 rows.append([file, *[""] * (len(header) - 1)])
@@ -153,7 +169,7 @@ def relative_names(raw: Iterable[str], recording: str) -> dict[str, str]:
         recording: `Source.recording` of the table.
     """
     paths = {name: PurePosixPath(PureWindowsPath(name).as_posix() if "\\" in name else name) for name in raw}
-    absolute = {path for path in paths.values() if path.is_absolute() or ":" in (*path.parts, "")[0]}
+    absolute = {path for path in paths.values() if path.is_absolute() or _DRIVE.fullmatch((*path.parts, "")[0])}
     shared = ""
     with contextlib.suppress(ValueError):  # of none, or on several drives: they stay as they are
         shared = os.path.commonpath([path.parent for path in absolute])
@@ -169,4 +185,4 @@ def _recording(source: Source, columns: Mapping[str, str], place: str, row: Mapp
         return source.recording
     if not row[columns["filename"]]:
         raise DataError(f"{place}: the filename is empty")
-    return PurePosixPath(canonical(row[columns["filename"]])).as_posix()  # ./a.wav is a.wav
+    return canonical_path(row[columns["filename"]])

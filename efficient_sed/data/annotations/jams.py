@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from efficient_sed.data.annotations.checked import known_length, make_event
-from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.annotations.checked import known_length, make_event, not_seconds
+from efficient_sed.data.annotations.contract import SCORE_DECIMALS, AnnotationFormat, Annotations, Source, to_json
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -31,6 +31,7 @@ class Jams(AnnotationFormat):
 
     ending = ".jams"
     holds_many = False
+    holds_durations = True
 
     def format(self, annotations: Annotations) -> str:
         """Write events; see `AnnotationFormat.format`."""
@@ -40,7 +41,7 @@ class Jams(AnnotationFormat):
         data: list[dict[str, Any]] = [
             {
                 "time": round(e.onset_s, 6), "duration": round(e.offset_s - e.onset_s, 6),
-                "value": e.label, "confidence": round(e.score, 4) if annotations.has_scores else None,
+                "value": e.label, "confidence": round(e.score, SCORE_DECIMALS) if annotations.has_scores else None,
             }
             for e in found
         ]  # fmt: skip
@@ -61,14 +62,16 @@ class Jams(AnnotationFormat):
 
     def parse(self, source: Source) -> Annotations:
         """Read all intervals with labels; see `AnnotationFormat.parse`."""
+        source.check_json()
         if (annotations := _annotations(source.json)) is None:
             raise DataError(f"{source.path}: not JAMS: no list `annotations` with a `namespace` each")
         events: list[Event] = []
-        num_backgrounds, has_scores, others = 0, False, set()
+        num_read, num_backgrounds, has_scores, others = 0, 0, False, set()
         for annotation in annotations:
             if (namespace := annotation["namespace"]) not in NAMESPACES:
                 others.add(namespace)
                 continue
+            num_read += 1
             for number, row in enumerate(_rows(annotation, source.path), 1):
                 value = row.get("value")
                 if isinstance(value, dict):  # scaper
@@ -78,11 +81,15 @@ class Jams(AnnotationFormat):
                     value = value.get("label")
                 score = row.get("confidence") if namespace == "segment_open" else None  # tags weigh, mixtures are true
                 has_scores |= score is not None
-                events.append(_event(f"{source.path}: {namespace}, row {number}", row, value, score))
+                place = f"{source.path}: {namespace}, row {number}"
+                events.append(_event(place, row, value, score, is_soft=source.is_soft))
         if others and len(others) == len({annotation["namespace"] for annotation in annotations}):
             raise DataError(f"{source.path}: namespaces {', '.join(sorted(others))}; read are {', '.join(NAMESPACES)}")
         notes = [f"namespace {name}: left out" for name in sorted(others)]
         notes += [f"{num_backgrounds:,} backgrounds of a mixture: left out"] if num_backgrounds else []
+        if num_read > 1:  # of several people or programs
+            num_found, events = len(events), list(dict.fromkeys(events))
+            notes += [f"{num_read} annotations are taken together; equal events left out: {num_found - len(events):,}"]
         name, duration_s = _recording(source)
         durations_s = {} if duration_s is None else {name: duration_s}
         return Annotations({name: events}, durations_s, has_scores, tuple(f"{source.path}: {note}" for note in notes))
@@ -115,15 +122,14 @@ def _rows(annotation: Mapping[str, Any], path: Path) -> list[Mapping[str, Any]]:
     return data
 
 
-def _event(place: str, row: Mapping[str, Any], label: Any, score: Any) -> Event:
+def _event(place: str, row: Mapping[str, Any], label: Any, score: Any, *, is_soft: bool) -> Event:
     try:
         if isinstance(row["duration"], bool):
             raise TypeError("a truth value")
         offset = round(row["time"] + row["duration"], 6)  # two roundings may have moved it by a float's last digit
     except (KeyError, TypeError):
-        words = f"time={row.get('time')!r}, duration={row.get('duration')!r}"
-        raise DataError(f"{place}: {words} are not seconds") from None
-    return make_event(place, row["time"], offset, label, score)
+        raise not_seconds(place, {key: row.get(key) for key in ("time", "duration")}) from None
+    return make_event(place, row["time"], offset, label, score, score_name="confidence", is_soft=is_soft)
 
 
 def _recording(source: Source) -> tuple[str, float | None]:
@@ -132,5 +138,5 @@ def _recording(source: Source) -> tuple[str, float | None]:
     metadata = metadata if isinstance(metadata, dict) else {}
     identifiers, duration_s = metadata.get("identifiers"), metadata.get("duration")
     name = identifiers.get("file") if isinstance(identifiers, dict) else None
-    name = canonical(name) if isinstance(name, str) and name else source.recording
+    name = canonical_path(name) if isinstance(name, str) and name else source.recording
     return name, known_length(duration_s)

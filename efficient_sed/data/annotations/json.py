@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from efficient_sed.data.annotations.checked import known_length, make_event
-from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, to_json
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.annotations.contract import SCORE_DECIMALS, AnnotationFormat, Annotations, Source, to_json
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -17,6 +17,7 @@ class Json(AnnotationFormat):
     """Holds any name and any label."""
 
     ending = ".json"
+    holds_durations = True
 
     def format(self, annotations: Annotations) -> str:
         """Write events; see `AnnotationFormat.format`."""
@@ -27,7 +28,7 @@ class Json(AnnotationFormat):
                 "duration_s": round(durations_s[file], 6) if file in durations_s else None,
                 "events": [
                     {"onset_s": round(e.onset_s, 6), "offset_s": round(e.offset_s, 6), "label": e.label}
-                    | ({"score": round(e.score, 4)} if annotations.has_scores else {})
+                    | ({"score": round(e.score, SCORE_DECIMALS)} if annotations.has_scores else {})
                     for e in found
                 ],
             }
@@ -41,16 +42,19 @@ class Json(AnnotationFormat):
 
     def parse(self, source: Source) -> Annotations:
         """Read such a list; see `AnnotationFormat.parse`."""
+        source.check_json()
         if not self.recognises(source):
             raise DataError(f"{source.path}: not a JSON list of objects with `file` and a list `events`")
+        if any(not entry["file"] for entry in source.json):
+            raise DataError(f"{source.path}: a `file` is empty")
         durations_s = {
-            canonical(entry["file"]): length
+            canonical_path(entry["file"]): length
             for entry in source.json
             if (length := known_length(entry.get("duration_s"))) is not None
         }
         events = {
-            canonical(entry["file"]): [
-                make_event(f"{source.path}: {entry['file']!r}, event {number}", *_values(event))
+            canonical_path(entry["file"]): [
+                make_event(f"{source.path}: {entry['file']!r}, event {number}", *_values(event), is_soft=source.is_soft)
                 for number, event in enumerate(entry["events"], 1)
             ]
             for entry in source.json

@@ -7,10 +7,11 @@ in a waveform and a spectrogram has a row for each view, and counts once. BirdNE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from efficient_sed.data.annotations.contract import Annotations, Source
+from efficient_sed.data.annotations.checked import not_seconds
+from efficient_sed.data.annotations.contract import SCORE_DECIMALS, Annotations, Source
 from efficient_sed.data.annotations.event_tables import TableFormat, header_of, missing_column, relative_names
 from efficient_sed.data.annotations.tables import Row, join_row
 from efficient_sed.errors import DataError
@@ -39,7 +40,7 @@ class Raven(TableFormat):
         rows: list[list[object]] = [[*STANDARD, *own]]
         for number, event in enumerate(found, 1):
             onset, offset = f"{event.onset_s:.6f}", f"{event.offset_s:.6f}"
-            values = (event.label, f"{event.score:.4f}")[: len(own)]
+            values = (event.label, f"{event.score:.{SCORE_DECIMALS}f}")[: len(own)]
             file_name = PurePosixPath(file).name
             rows.append([number, "Spectrogram 1", 1, onset, offset, *WHOLE_RANGE, file_name, onset, *values])
         return "".join(map(join_row, rows))
@@ -67,6 +68,7 @@ class Raven(TableFormat):
     ) -> tuple[Iterable[Row], list[str]]:
         """Count selections once, with times and names of the own recording; see `TableFormat.prepared`."""
         table = list(rows)
+        notes = _check_offsets(source, columns, table)
         views: dict[tuple[str, ...], str] = {}
         kept: list[Row] = []
         for place, row in table:
@@ -81,11 +83,28 @@ class Raven(TableFormat):
                 row[columns["filename"]] = name
         num_twice = len(table) - len(kept)
         note = f"{source.path}: {num_twice:,} rows show a selection in a second view: counted once"
-        return kept, [note] if num_twice else []
+        return kept, [*notes, note] if num_twice else notes
 
     def is_detections(self, start: str) -> bool:
         """Never; see the class."""
         return False
+
+
+def _check_offsets(source: Source, columns: Mapping[str, str], table: Sequence[Row]) -> list[str]:
+    """A note if nothing says where events lie in each of several recordings.
+
+    Raises:
+        DataError: If that is said of some events only.
+    """
+    num_files = len({row[columns["filename"]] for _, row in table}) if "filename" in columns else 1
+    events = [(place, row) for place, row in table if row[columns["onset"]]]
+    empty = [place for place, row in events if not row.get(FILE_OFFSET)]
+    if columns["onset"] != BEGIN or num_files < 2 or not empty:
+        return []
+    if len(empty) < len(events):
+        raise DataError(f"{empty[0]}: {FILE_OFFSET} is empty; give it in every row, as times within the recording")
+    lack = f"{num_files:,} recordings without {FILE_OFFSET!r}"
+    return [f"{source.path}: {lack}: {BEGIN!r} is taken for the time within each"]
 
 
 def _in_file(place: str, row: dict[str, str], columns: Mapping[str, str]) -> dict[str, str]:
@@ -96,9 +115,7 @@ def _in_file(place: str, row: dict[str, str], columns: Mapping[str, str]) -> dic
     try:
         end = round(float(own) + (float(offset) - float(onset)), 9)
     except ValueError:
-        raise DataError(
-            f"{place}: {BEGIN}={onset!r}, {END}={offset!r}, {FILE_OFFSET}={own!r} are not seconds"
-        ) from None
+        raise not_seconds(place, {BEGIN: onset, END: offset, FILE_OFFSET: own}) from None
     return row | {BEGIN: own, columns["offset"]: str(end)}
 
 

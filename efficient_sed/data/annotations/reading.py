@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections import Counter
@@ -42,9 +43,13 @@ def open_source(path: Path, columns: Mapping[str, str] = NO_COLUMNS, folder: Pat
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, and no annotation file' if path.is_dir() else 'no such annotation file'}")
+    return Source(path, read_text(path), recording_of(path, folder), columns)
+
+
+def recording_of(path: Path, folder: Path | None = None) -> str:
+    """The recording that a file stands for if it names none; arguments as for `open_source`."""
     own = path.with_name(_ENDINGS.sub("", path.name).strip(".") or path.name)
-    recording = own.relative_to(folder).as_posix() if folder else own.name
-    return Source(path, read_text(path), canonical(recording), columns)
+    return canonical(own.relative_to(folder).as_posix() if folder else own.name)
 
 
 def choose_format(source: Source, name: str | None = None) -> AnnotationFormat:
@@ -66,11 +71,24 @@ def choose_format(source: Source, name: str | None = None) -> AnnotationFormat:
     ending = source.path.suffix.lower()
     if named := next((each for each in formats if each.ending.lower() == ending not in _SHARED_ENDINGS), None):
         return named  # whose reader says what is wrong
+    source.check_json()
     start = source.header if len(source.header) <= _SHOWN else f"{source.header[:_SHOWN]}…"
     tried = ", ".join(ANNOTATION_FORMATS.names())
     raise DataError(
         f"{source.path}: begins with {start!r}, which is no annotation format that is known; tried: {tried}"
     )
+
+
+def _parse(source: Source, chosen: AnnotationFormat) -> Annotations:
+    """What a file holds, with a note on columns that the user named and the format has none for."""
+    others = f"columns for {', '.join(chosen.roles)} alone" if chosen.roles else "no columns"
+    notes = [
+        f"{source.path}: {role}={column} is not used: {chosen.name} has {others}"
+        for role, column in source.columns.items()
+        if role not in (*chosen.roles, "score")
+    ]
+    found = chosen.parse(source)
+    return dataclasses.replace(found, notes=(*notes, *found.notes))
 
 
 def read_annotations(
@@ -90,7 +108,7 @@ def read_annotations(
     if not path.is_dir():
         source = open_source(path, columns)
         chosen = choose_format(source, format_name)
-        found = chosen.parse(source)
+        found = _parse(source, chosen)
         _log(None if format_name else f"{path}: read as {chosen.name}", found)
         return found
     used: Counter[str] = Counter()
@@ -99,7 +117,7 @@ def read_annotations(
         source = open_source(file, columns, path)
         if source.text.strip():
             chosen = choose_format(source, format_name)
-            parts[file] = chosen.parse(source)
+            parts[file] = _parse(source, chosen)
             used[chosen.name] += 1
         else:
             parts[file] = Annotations({source.recording: []})

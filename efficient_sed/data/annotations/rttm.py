@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efficient_sed.data.annotations.checked import make_event
-from efficient_sed.data.annotations.contract import AnnotationFormat, Annotations, Source, has_controls, unfit_name
+from efficient_sed.data.annotations.audio_names import without_ending
+from efficient_sed.data.annotations.checked import make_event, not_seconds
+from efficient_sed.data.annotations.contract import (
+    SCORE_DECIMALS,
+    AnnotationFormat,
+    Annotations,
+    Source,
+    has_controls,
+    unfit_name,
+)
 from efficient_sed.data.labels import label_problem
-from efficient_sed.data.spelling import canonical
+from efficient_sed.data.spelling import canonical_path
 from efficient_sed.errors import DataError
 from efficient_sed.registry import ANNOTATION_FORMATS
 
@@ -39,9 +46,9 @@ class Rttm(AnnotationFormat):
     def format(self, annotations: Annotations) -> str:
         """Write events; see `AnnotationFormat.format`."""
         return "".join(
-            f"{EVENT} {_recording(file)} 1 {event.onset_s:.3f} {event.offset_s - event.onset_s:.3f} "
+            f"{EVENT} {_recording(file)} 1 {_times(event)} "
             f"{NOTHING} {NOTHING} {_joined(event.label)} "
-            f"{f'{event.score:.4f}' if annotations.has_scores else NOTHING} {NOTHING}\n"
+            f"{f'{event.score:.{SCORE_DECIMALS}f}' if annotations.has_scores else NOTHING} {NOTHING}\n"
             for file, found in annotations.events.items()
             for event in found
         )
@@ -68,10 +75,11 @@ class Rttm(AnnotationFormat):
             try:
                 offset = round(float(onset) + float(length), 6)  # a float's last digit may have moved
             except ValueError:
-                raise DataError(f"{place}: onset={onset!r}, duration={length!r} are not seconds") from None
-            score = "" if score == NOTHING else score
+                raise not_seconds(place, {"onset": onset, "duration": length}) from None
+            label, score = ("" if text == NOTHING else text for text in (label, score))
             has_scores |= score != ""
-            events.setdefault(canonical(name), []).append(make_event(place, onset, offset, label, score))
+            event = make_event(place, onset, offset, label, score, is_soft=source.is_soft)
+            events.setdefault(canonical_path(name), []).append(event)
         notes = (f"{source.path}: {num_others:,} lines that are not {EVENT}: left out",) if num_others else ()
         return Annotations(events, has_scores=has_scores, notes=notes)
 
@@ -107,7 +115,13 @@ class Rttm(AnnotationFormat):
 
 
 def _recording(file: str) -> str:
-    return _joined(Path(file).with_suffix("").as_posix())
+    return _joined(without_ending(file))
+
+
+def _times(event: Event) -> str:
+    """Onset and duration, each end rounded by itself; the shortest event lasts a millisecond."""
+    onset_ms, offset_ms = round(event.onset_s * 1000), round(event.offset_s * 1000)
+    return f"{onset_ms / 1000:.3f} {max(1, offset_ms - onset_ms) / 1000:.3f}"
 
 
 def _joined(text: str) -> str:

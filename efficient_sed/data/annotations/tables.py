@@ -27,6 +27,7 @@ _SOFT_STEMS = (
 SOFT_WORDS = frozenset(f"{stem}{ending}" for stem in _SOFT_STEMS for ending in ("", "s"))
 SOFT_COLUMN = "confidence"  # of soft labels
 MAX_LINES = 100  # of one row
+DELIMITERS = ("\t", ",", ";")
 
 
 def read_text(path: Path, hint: str = "") -> str:
@@ -42,6 +43,8 @@ def read_text(path: Path, hint: str = "") -> str:
     try:
         content = path.read_bytes()
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        if b"\0" in content and not is_utf16:
+            raise DataError(f"{path}: holds bytes of zero, as UTF-16 without a byte-order mark does; save it as UTF-8")
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
@@ -78,7 +81,8 @@ def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", 
     for line, fields in rows:
         place = f"{path}:{line}"
         if any(fields[len(header) :]):
-            raise DataError(f"{place}: has more fields than the {len(header)} columns of the header")
+            advice = "; write 0.5, and not 0,5, and quote a text that holds a comma" if delimiter == "," else ""
+            raise DataError(f"{place}: has more fields than the {len(header)} columns of the header{advice}")
         row = dict.fromkeys(header, "") | dict(zip(header, fields, strict=False))
         for column in soft:
             check_hard(place, column, row[column])
@@ -88,6 +92,11 @@ def read_table(path: Path, text: str, columns: Sequence[str], needed: str = "", 
 def soft_columns(header: Sequence[str]) -> list[str]:
     """Columns that weigh labels, by their names. `score` is no such column: it belongs to a detected event."""
     return [name for name in header if not SOFT_WORDS.isdisjoint(word.lower() for word in _WORDS.findall(name))]
+
+
+def is_milliseconds(column: str) -> bool:
+    """Whether a column of times is named so: start_ms, `Begin (ms)`, onsetMs."""
+    return (_WORDS.findall(column) or [""])[-1].lower() in ("ms", "msec", "millis", "milliseconds")
 
 
 def log_unused(where: str, header: Sequence[str], used: Sequence[str]) -> None:

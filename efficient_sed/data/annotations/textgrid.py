@@ -35,6 +35,8 @@ class TextGrid(AnnotationFormat):
     ending = ".TextGrid"
     holds_many = False
     holds_scores = False
+    holds_durations = True
+    roles = ("label",)
 
     def format(self, annotations: Annotations) -> str:
         """Write events; see `AnnotationFormat.format`."""
@@ -70,11 +72,11 @@ class TextGrid(AnnotationFormat):
         events: list[Event] = []
         names, notes = [], []
         wanted = source.columns.get("label")
-        for _ in range(int(read.next("number")) if flag == "<exists>" else 0):
+        for _ in range(read.size() if flag == "<exists>" else 0):
             kind, name = read.next("text"), read.next("text")
             names.append(name)
             read.next("number"), read.next("number")
-            size = int(read.next("number"))
+            size = read.size()
             is_wanted = wanted in (None, name)
             if kind == POINTS:
                 for _ in range(size):
@@ -85,9 +87,10 @@ class TextGrid(AnnotationFormat):
                     onset, offset, label = read.next("number"), read.next("number"), read.next("text")
                     if label.strip() and is_wanted:
                         place = f"{source.path}: tier {name!r}, interval {number}"
-                        events.append(make_event(place, onset, offset, label))
+                        events.append(make_event(place, onset, offset, label, is_soft=source.is_soft))
             else:
                 raise DataError(f"{source.path}: tier {name!r} is of class {kind!r}; allowed: {INTERVALS}, {POINTS}")
+        read.end()
         if wanted is not None and wanted not in names:
             raise DataError(f"{source.path}: no tier {wanted!r} (label={wanted}); {nearest(wanted, names)}")
         return Annotations({source.recording: sorted(events)}, {source.recording: end}, notes=tuple(notes))
@@ -113,6 +116,21 @@ class _Reader:
         if not math.isfinite(value := float(match[kind])):
             raise DataError(f"{self._path}: a broken TextGrid: {match[0][:40]} is too large a number")
         return value
+
+    def size(self) -> int:
+        """The next number, which counts what follows; a DataError if it does not."""
+        value: float = self.next("number")
+        if not 0 <= value == int(value):
+            raise DataError(
+                f"{self._path}: a broken TextGrid: size {value:g} is no number of tiers, intervals or points"
+            )
+        return int(value)
+
+    def end(self) -> None:
+        """Raise a DataError if a word is left."""
+        if match := next(self._found, None):
+            line = match.string.count("\n", 0, match.start()) + 1
+            raise DataError(f"{self._path}:{line}: a broken TextGrid: {match[0][:40]!r} is more than its sizes count")
 
 
 def _tiers(events: Sequence[Event]) -> list[tuple[str, list[Event]]]:

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from efficient_sed.audio.encoded import SUFFIXES
 from efficient_sed.audio.io import find_audio
-from efficient_sed.data.annotations.tables import read_table, read_text
-from efficient_sed.data.labels import label_problem
-from efficient_sed.data.spelling import FolderNames, canonical, check_spellings, without_accents
+from efficient_sed.data.annotations.tables import DELIMITERS, read_table, read_text, split_rows
+from efficient_sed.data.labels import alike_problem, label_problem
+from efficient_sed.data.spelling import FolderNames, canonical, check_spellings, is_below
 from efficient_sed.errors import DataError, nearest
 from efficient_sed.files.folders import list_folder
 
@@ -22,6 +23,8 @@ TABLE_COLUMNS = ("filename", "category")
 GROUP_COLUMNS = ("src_file", "fold")
 """Of such a table: recordings with the same value stay in one part; the first that is there counts."""
 MAX_HEADER = 4096
+AUDIO, META = "audio", "meta"
+"""Folders of the files that a table lists, and of the table."""
 
 
 class FoundSound(NamedTuple):
@@ -50,8 +53,8 @@ def find_labelled(key: str, folder: Path, classes: Sequence[str] | None) -> list
         DataError: If there is none of both, a class has no file, or two classes differ in case or accents alone.
     """
     _check_folder(key, folder)
-    table = _find_table(folder)
-    found = _of_folders(key, folder, classes) if table is None else _of_table(key, folder, table)
+    table = _find_table(key, folder)
+    found = _of_folders(key, folder, classes) if table is None else _of_table(key, folder, *table)
     labels = sorted({sound.label for sound in found})
     _check_labels(folder, labels)
     for label in classes or ():
@@ -100,6 +103,10 @@ def _check_folder(key: str, folder: Path) -> None:
 def _of_folders(key: str, folder: Path, classes: Sequence[str] | None) -> list[FoundSound]:
     children = [child for child in list_folder(folder) if child.is_dir() and not child.name.startswith(".")]
     check_spellings((child.name for child in children), f"{folder}: ")
+    if {child.name for child in children} - {META} == {AUDIO} and (tables := _tables(folder)):
+        lacks = f"{tables[0]} has no columns {' and '.join(TABLE_COLUMNS)}"
+        raise DataError(f"{key}={folder}: {lacks}, which name the class of each file in {AUDIO}/; rename them so")
+    beside = [path for path in list_folder(folder) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
     found = []
     for child in children:
         label = canonical(child.name)
@@ -120,24 +127,32 @@ def _of_folders(key: str, folder: Path, classes: Sequence[str] | None) -> list[F
         raise DataError(
             f"{key}={folder}: {has}; put the sounds of each class into a folder of its name, {folder}/LABEL/"
         )
+    _log_left_out(key, folder, beside, "beside the class folders")
     return found
 
 
-def _find_table(folder: Path) -> Path | None:
-    """A table of file names and classes, recognised by its header."""
-    for place in (folder, folder / "meta"):
-        for path in sorted(place.glob("*.csv")):
-            with path.open(encoding="utf-8-sig", errors="replace") as file:
-                header = file.readline(MAX_HEADER).strip().split(",")
-            if set(TABLE_COLUMNS) <= set(header):
-                return path
+def _tables(folder: Path) -> list[Path]:
+    return [path for place in (folder, folder / META) for path in sorted(place.glob("*.csv"))]
+
+
+def _find_table(key: str, folder: Path) -> tuple[Path, str] | None:
+    """A table of file names and classes, recognised by its header, and what separates its fields."""
+    for path in _tables(folder):
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            line = file.readline(MAX_HEADER)
+        for delimiter in DELIMITERS:
+            if set(TABLE_COLUMNS) <= set(next((header for _, header in split_rows([line], delimiter)), [])):
+                return path, delimiter
+        logger.info("%s=%s: %s has no columns %s: not used", key, folder, path, " and ".join(TABLE_COLUMNS))
     return None
 
 
-def _of_table(key: str, folder: Path, table: Path) -> list[FoundSound]:
-    places = [place for place in (folder / "audio", table.parent / "audio", table.parent) if place.is_dir()]
+def _of_table(key: str, folder: Path, table: Path, delimiter: str) -> list[FoundSound]:
+    places = [place for place in (folder / AUDIO, table.parent / AUDIO, table.parent) if place.is_dir()]
     names, found, seen = FolderNames(places[0]), [], set()
-    for where, row in read_table(table, read_text(table), TABLE_COLUMNS):
+    for where, row in read_table(table, read_text(table), TABLE_COLUMNS, delimiter=delimiter):
+        if not is_below(row["filename"]):
+            raise DataError(f"{where}: {row['filename']} is not below {places[0]}, which file names are relative to")
         path = names.path(row["filename"])
         if not path.is_file():
             raise DataError(f"{where}: {path}: no such audio file")
@@ -151,14 +166,18 @@ def _of_table(key: str, folder: Path, table: Path) -> list[FoundSound]:
     if not found:
         raise DataError(f"{key}={folder}: {table} lists no sounds")
     logger.info("%s=%s: %d sounds as %s lists them", key, folder, len(found), table)
+    _log_left_out(key, folder, [path for path in find_audio(folder) if path not in seen], f"not in {table}")
     return found
+
+
+def _log_left_out(key: str, folder: Path, paths: Sequence[Path], why: str) -> None:
+    if paths:
+        first = paths[0].relative_to(folder)
+        logger.warning("%s=%s: audio files %s are left out: %d, such as %s", key, folder, why, len(paths), first)
 
 
 def _check_labels(folder: Path, labels: Sequence[str]) -> None:
     if problem := label_problem(labels):
         raise DataError(f"{folder}: {problem}")
-    seen: dict[str, str] = {}
-    for label in labels:
-        if (other := seen.setdefault(without_accents(label), label)) != label:
-            differ = f"the classes {other!r} and {label!r} differ only in case or accents"
-            raise DataError(f"{folder}: {differ}; put their sounds together, or rename one")
+    if alike := alike_problem(labels):
+        raise DataError(f"{folder}: {alike}; put their sounds together, or rename one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from efficient_sed.data.events import PARTS
 from efficient_sed.data.mixing.find import FoundSound
 from efficient_sed.errors import ConfigError, DataError
 
+logger = logging.getLogger(__name__)
 Shares = Mapping[str, float]
 """Of the groups, by part; a part without one, or with 0, gets none. The rest is for training."""
 
@@ -28,10 +30,14 @@ def group_sounds(found: Sequence[FoundSound], pattern: str | None) -> list[Found
     groups = {sound.name: sound.group for sound in found}
     if pattern is not None:
         matches = {sound.name: re.search(pattern, sound.name) for sound in found}
-        if not any(matches.values()):
-            name = found[0].name
-            raise ConfigError(f"data.group_pattern={pattern} is not allowed: it matches no file, such as {name}")
-        groups |= {name: f"pattern {match[1]}" for name, match in matches.items() if match}
+        taken = {name: match[1] for name, match in matches.items() if match and match[1] is not None}
+        others = [name for name in matches if name not in taken]
+        if not taken:
+            raise ConfigError(f"data.group_pattern={pattern} is not allowed: it matches no file, such as {others[0]}")
+        if others:
+            words = "data.group_pattern=%s: matches no group in %d of %d files, such as %s"
+            logger.warning(words, pattern, len(others), len(matches), others[0])
+        groups |= {name: f"pattern {group}" for name, group in taken.items()}
     joined = _Joined()
     for sound in found:
         joined.join(groups[sound.name], f"content {sound.digest}")

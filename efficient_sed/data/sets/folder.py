@@ -7,7 +7,7 @@ files, one for each recording, or a column of one table.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from efficient_sed.data.annotations.reading import NO_COLUMNS, read_annotations,
 from efficient_sed.data.annotations.tables import SOFT_COLUMN
 from efficient_sed.data.annotations.weak import read_weak_labels
 from efficient_sed.data.events import PARTS, Event, Group, Splits
-from efficient_sed.data.labels import audioset_labels, label_problem
+from efficient_sed.data.labels import alike_problem, audioset_labels, label_problem
 from efficient_sed.data.parts import Files, read_parts
 from efficient_sed.data.spelling import FolderNames, canonical, check_spellings
 from efficient_sed.errors import DataError, nearest, require
@@ -139,7 +139,7 @@ class FolderConfig(DataConfig):
     def _find(self, names: FolderNames, key: str, *defaults: str) -> Path | None:
         """Where `data.weak` or `data.unlabelled` lies; None if there is none, and none is asked for."""
         name: str | None = getattr(self, key)
-        if name is None or (key == "weak" and not self.has_labels):
+        if name is None:
             return None
         is_default = name == defaults[0]
         paths = [names.path(spelling) for spelling in (defaults if is_default else (name,))]
@@ -148,6 +148,12 @@ class FolderConfig(DataConfig):
             raise DataError(f"data.{key}={name}: {paths[0]} is not there; it is relative to data.root")
         if len(there) > 1:
             raise DataError(f"{there[0]} and {there[1]} are both there; rename one, or name it: data.{key}=DIR")
+        if there and key == "weak" and not self.has_labels:
+            unused = "labels of whole files are not used with data.train=null, which takes none"
+            if not is_default:
+                raise DataError(f"data.weak={name}: {unused}; data.weak=null leaves them out")
+            logger.warning("%s: %s", there[0], unused)
+            return None
         return there[0] if there else None
 
 
@@ -207,12 +213,7 @@ def read_folder(
             by_part["train"] = {name: [] for name in map(canonical, there) if name not in elsewhere}
     labels = {event.label for clips in by_part.values() for events in clips.values() for event in events}
     if classes is None:
-        classes = sorted(labels)
-        if not classes:
-            raise DataError(
-                f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as "
-                "data.classes=[…] if that is meant"
-            )
+        classes = _found_classes(audio, labels)
     if problem := label_problem([*classes, *sorted(labels - set(classes))]):
         raise DataError(f"{audio}: in its annotations, {problem}")
     for label in sorted(labels - set(classes)):
@@ -221,7 +222,8 @@ def read_folder(
     may_be_empty = [part for part in ("validation", "test") if files.get(part, audio) is None]
     further = []
     if weak is not None:
-        further.append(Files(audio, read_weak_labels(weak, classes), Group("weak", "weak"), str(weak)))
+        weak_events = named_as_audio(read_weak_labels(weak, classes), audio)
+        further.append(Files(audio, weak_events, Group("weak", "weak"), str(weak)))
     if unlabelled is not None:
         paths = find_audio(unlabelled, skipped if on_error == "skip" else None)
         names = {path.relative_to(unlabelled).as_posix(): () for path in paths}
@@ -233,6 +235,20 @@ def read_folder(
         audio_of, by_part, classes, on_error, num_workers, may_be_empty, skipped, channel,
         kind="soft" if is_soft else "strong", further=further,
     )  # fmt: skip
+
+
+def _found_classes(audio: Path, labels: Iterable[str]) -> list[str]:
+    """All labels that occur, sorted; a DataError if there are none, or two are probably meant to be one."""
+    classes = sorted(labels)
+    if not classes:
+        raise DataError(
+            f"{audio}: the annotations hold no event, so there is nothing to learn; name the classes as "
+            "data.classes=[…] if that is meant"
+        )
+    if alike := alike_problem(classes):
+        advice = "write them alike, or name both in data.classes=[…] if they are two"
+        raise DataError(f"{audio}: in its annotations, {alike}; {advice}")
+    return classes
 
 
 def _true_events(found: Annotations, audio: Path, path: Path, *, is_soft: bool) -> dict[str, list[Event]]:

@@ -148,3 +148,30 @@ def test_a_folder_of_files_for_each_recording(tmp_path: Path, caplog: pytest.Log
         "monday/kitchen": 3, "monday/marsh": 2, "monday/pond.wav": 2, "monday/dawn.wav": 2, "quiet": 0,
     }  # fmt: skip
     assert f"{tmp_path}: read as csv (1), audacity (1), raven (2), an empty file (1)" in caplog.messages
+
+
+def test_a_table_of_many_recordings_without_their_times(tmp_path: Path) -> None:
+    lines = (EXAMPLES / "transect.selections.txt").read_text().splitlines()
+    index = lines[0].split("\t").index("File Offset (s)")
+    rows = ["\t".join(field for n, field in enumerate(line.split("\t")) if n != index) for line in lines]
+    (tmp_path / "a.txt").write_text("\n".join(rows))
+    (note,) = read_annotations(tmp_path / "a.txt").notes
+    without = "3 recordings without 'File Offset (s)'"
+    assert note == f"{tmp_path}/a.txt: {without}: 'Begin Time (s)' is taken for the time within each"
+
+
+def test_two_annotators(tmp_path: Path) -> None:
+    rows = '{"time": 0, "duration": 1, "value": "x", "confidence": null}'
+    other = '{"time": 2, "duration": 1, "value": "y", "confidence": null}'
+    both = ", ".join(f'{{"namespace": "segment_open", "data": [{data}]}}' for data in (rows, f"{rows}, {other}"))
+    (tmp_path / "a.jams").write_text(f'{{"file_metadata": {{}}, "annotations": [{both}]}}')
+    found = read_annotations(tmp_path / "a.jams")
+    assert found.events == {"a": [Event(0, 1, "x"), Event(2, 3, "y")]}
+    assert found.notes == (f"{tmp_path}/a.jams: 2 annotations are taken together; equal events left out: 1",)
+
+
+def test_folders_with_a_colon_are_no_drive(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("file,start,end,label\n12:30/a.wav,0,1,x\n12:45/b.wav,0,1,x\n")
+    assert list(read_annotations(tmp_path / "a.csv").events) == ["12:30/a.wav", "12:45/b.wav"]
+    (tmp_path / "a.csv").write_text("file,start,end,label\nC:\\in\\x\\a.wav,0,1,x\nC:\\in\\b.wav,0,1,x\n")
+    assert list(read_annotations(tmp_path / "a.csv").events) == ["x/a.wav", "b.wav"]

@@ -100,3 +100,14 @@ def test_annotations_are_not_taken_for_detections() -> None:
         for own in ([Event(0, 1, "dog")], [Event(0, 1, "dog")] * 3):
             text = format_annotations(Annotations({"a.wav": own}), name)
             assert not find_format(name).is_detections(text), name
+
+
+def test_rttm_keeps_names_and_rounds_each_end() -> None:
+    own = [Event(0.1, 0.1002, "x"), Event(0.0004, 1.0008, "x"), Event(0.0006, 0.0014, "x")]
+    text = format_annotations(Annotations({"site1.0530": own, "site1.0600.WAV": own[:1]}), "rttm")
+    assert [line.split()[1:5] for line in text.splitlines()] == [
+        ["site1.0530", "1", "0.100", "0.001"],
+        ["site1.0530", "1", "0.000", "1.001"],
+        ["site1.0530", "1", "0.001", "0.001"],
+        ["site1.0600", "1", "0.100", "0.001"],
+    ]

@@ -80,3 +80,13 @@ def test_a_pattern_that_fits_nothing() -> None:
         ConfigError, match=r"^data\.group_pattern=\(z\) is not allowed: it matches no file, such as c0/0_"
     ):
         group_sounds(sounds([3]), "(z)")
+
+
+def test_a_pattern_that_fits_some(caplog: pytest.LogCaptureFixture) -> None:
+    """Files without a group stay apart, and are counted."""
+    found = group_sounds(sounds([2], takes=2), r"(take0)?\.wav$")
+    assert len({sound.group for sound in found}) == 3
+    words = "data.group_pattern=(take0)?\\.wav$: matches no group in 2 of 4 files, such as c0/0_take1.wav"
+    assert caplog.messages == [words]
+    with pytest.raises(ConfigError, match="it matches no file, such as c0/0_take0"):
+        group_sounds(sounds([2]), "(z)?")

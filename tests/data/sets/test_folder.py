@@ -64,6 +64,9 @@ def test_parts_in_a_column(root: Path) -> None:
 
 
 def test_class_list_fixes_the_order(root: Path) -> None:
+    annotate(root, "test", ["sub/d.wav\t0\t0.5\tDog", *ROWS["test"]])
+    assert load(root, classes=("siren", "Dog", "dog", "bell")).classes == ("siren", "Dog", "dog", "bell")
+    annotate(root, "test", ROWS["test"])
     assert load(root, classes=("siren", "cat", "dog", "bell")).classes == ("siren", "cat", "dog", "bell")
     with pytest.raises(ConfigError, match="at least one label, none twice"):
         FolderConfig(classes=("dog", "dog"))
@@ -99,8 +102,8 @@ def test_events_a_little_beyond_the_end_are_cut_and_counted(root: Path, capsys: 
     for number in range(1, 1168):
         (root / f"audio/Y{number}.wav").hardlink_to(root / "audio/Y0.wav")
     common, times = "0.5\t1.5", {7: "9.865\t10.115", 600: "9.865\t10.115"}
-    rows = [f"Y{number}.wav\t{times.get(number, common)}\tDog" for number in range(1168)]
-    annotate(root, "test", [*rows, "Y8.wav\t10.2\t10.4\tDog"])
+    rows = [f"Y{number}.wav\t{times.get(number, common)}\tCat" for number in range(1168)]
+    annotate(root, "test", [*rows, "Y8.wav\t10.2\t10.4\tCat"])
     annotate(
         root,
         "all",
@@ -109,7 +112,7 @@ def test_events_a_little_beyond_the_end_are_cut_and_counted(root: Path, capsys: 
     )
     splits = load(root)
     assert (len(splits.test), splits.skipped) == (1168, ())
-    assert {clip.events for clip in splits.test} == {(Event(0.5, 1.5, "Dog"),), (Event(9.865, 10.0, "Dog"),)}
+    assert {clip.events for clip in splits.test} == {(Event(0.5, 1.5, "Cat"),), (Event(9.865, 10.0, "Cat"),)}
     assert splits.overhang == {"test": (2, 1, pytest.approx(0.4))}
     assert load(root, annotations="all.tsv", on_error="skip").overhang == {"test": (2, 0, pytest.approx(0.115))}
     assert main(["data", "check", "data=folder", f"data.root={root}", "data.annotations=all.tsv"]) == 0
@@ -243,7 +246,12 @@ BAD: list[tuple[str, Callable[[Path], Any], dict[str, Any], str]] = [
     ("negative", row("a.wav\t-1\t1\tdog"), {}, r"{root}/train\.tsv:5: onset=-1 must be at least 0 .*"),
     ("nan", row("a.wav\tnan\t1\tdog"), {}, r"{root}/train\.tsv:5: onset=nan must be at least 0 .*"),
     ("inf", row("a.wav\t0\tinf\tdog"), {}, r"{root}/train\.tsv:5: .*offset=inf"),
-    ("words", row("a.wav\t0,5\t1\tdog"), {}, r"{root}/train\.tsv:5: onset='0,5', offset='1' are not seconds"),
+    (
+        "words",
+        row("a.wav\t0,5\t1\tdog"),
+        {},
+        r"{root}/train\.tsv:5: onset='0,5', offset='1' are not seconds; write 0\.5, .*",
+    ),
     ("no offset", row("a.wav\t0.5\t\tdog"), {}, r"{root}/train\.tsv:5: onset='0\.5', offset='' are not seconds"),
     ("no label", row("a.wav\t0.5\t1\t"), {}, r"{root}/train\.tsv:5: onset without event_label"),
     ("no name", row("\t0.5\t1\tdog"), {}, r"{root}/train\.tsv:5: the filename is empty"),
@@ -252,6 +260,13 @@ BAD: list[tuple[str, Callable[[Path], Any], dict[str, Any], str]] = [
         row("c.wav\t0\t1\tdgo", "validation"),
         {"classes": ("bell", "dog", "siren")},
         r"label 'dgo' in the annotations is not in the class list; did you mean 'dog'\? allowed: bell, dog, siren",
+    ),
+    (
+        "labels alike",
+        row("a.wav\t1.6\t1.9\tDóg"),
+        {},
+        r"{root}/audio: in its annotations, the classes 'Dóg' and 'dog' differ only in case or accents; write them "
+        r"alike, or name both in data\.classes=\[…\] if they are two",
     ),
     (
         "no audio file",

@@ -107,6 +107,28 @@ def test_soft_labels(root: Path) -> None:
         load(root)
 
 
+def test_weak_labels_with_commas(root: Path) -> None:
+    """And a name without its ending, as event tables have it."""
+    classes = ("bell", "dog", "home", "home, garden", "home, garden, sea")
+    write(root, "weak.tsv", "filename\tevent_labels", "b\thome, garden,dog", "c.wav\tdog,home, garden, sea,home")
+    splits = load(root, classes=classes)
+    assert [clip.id for clip in splits.train[:3]] == ["a.wav", "b.wav", "c.wav"]
+    labels = [{event.label for event in clip.events} for clip in splits.train[1:3]]
+    assert labels == [{"home, garden", "dog"}, {"dog", "home, garden, sea", "home"}]
+
+
+def test_weak_labels_without_strong_ones(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert [clip.id for clip in load(root, train=None, unlabelled=None).train] == ["a.wav", "b.wav", "c.wav"]
+    unused = "labels of whole files are not used with data.train=null, which takes none"
+    assert f"{root}/weak.tsv: {unused}" in caplog.messages
+    caplog.clear()
+    load(root, train=None, unlabelled=None, weak=None)
+    assert unused not in caplog.text
+    (root / "weak.tsv").rename(root / "own.tsv")
+    with pytest.raises(DataError, match=f"^data.weak=own.tsv: {unused}; data.weak=null leaves them out$"):
+        load(root, train=None, weak="own.tsv")
+
+
 BAD: list[tuple[str, Callable[[Path], Any], dict[str, Any], str]] = [
     (
         "strong and weak", lambda root: write(root, "weak.tsv", "filename\tevent_labels", "a.wav\tdog"), {},
@@ -149,6 +171,13 @@ BAD: list[tuple[str, Callable[[Path], Any], dict[str, Any], str]] = [
     (
         "no confidence", lambda _: None, {"is_soft": True},
         r"{root}/train\.tsv: column 'confidence' is missing; .*",
+    ),
+    (
+        "tested under another spelling",
+        lambda root: write(
+            root, "test.json", '[{"file": "./a.wav", "events": [{"onset_s": 0, "offset_s": 1, "label": "dog"}]}]'
+        ),
+        {"test": "test.json"}, r"{root}/audio/a\.wav: stands in the parts train and test; .*",
     ),
     (
         "beyond one", lambda root: write(root, "train.tsv", SOFT_HEADER, "a.wav\t0\t1\tdog\t1.5"), {"is_soft": True},
