@@ -41,7 +41,7 @@ TEACHER = [
     "train.batch_size=16",
     "train.batch_clips={strong: 4, unlabelled: 12}",
     "train.ramp_up_epochs=16",
-    "train.mean_teacher_decay=0.999",
+    "train.mean_teacher_decay=0.99",
     "train.consistency_weight=1",
 ]
 KEYS = ("psds1_macro", "psds1_macro_tuned")
