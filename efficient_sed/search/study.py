@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -151,7 +152,7 @@ def open_study(output: Path, identity: Mapping[str, Sequence[str]], seed: int) -
     journal = folder / JOURNAL
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _check_lines(journal)
+        _mend_journal(journal)
         storage = JournalStorage(JournalFileBackend(str(journal)))
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         study = optuna.create_study(
@@ -169,8 +170,8 @@ def open_study(output: Path, identity: Mapping[str, Sequence[str]], seed: int) -
         yield shared
 
 
-def _check_lines(journal: Path) -> None:
-    """Raise a ValueError for a line that is no entry, behind which Optuna would write."""
+def _mend_journal(journal: Path) -> None:
+    """Remove a last line that a killed process left cut; a ValueError for another line that is no entry."""
     from optuna.storages.journal import JournalFileSymlinkLock
 
     if not journal.exists():
@@ -179,12 +180,15 @@ def _check_lines(journal: Path) -> None:
     lock.acquire()
     try:
         content = journal.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            json.loads(line)
+        if whole and whole != content:
+            os.truncate(journal, len(whole))  # Optuna would write behind it
     finally:
         lock.release()
-    for line in content.splitlines():
-        json.loads(line)
-    if content and not content.endswith(b"\n"):
-        raise ValueError("its last line is cut")
+    if content and not whole:
+        raise ValueError("it holds no whole line")
 
 
 def _check_identity(shared: SharedStudy, identity: Mapping[str, list[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -183,7 +184,7 @@ def test_a_study_without_trials_binds_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("tail", "words"),
-    [(b"no entry\n", "Expecting value"), (b"5\n", "damaged"), (b'{"op_code"', "delimiter"), (b"{}", "cut")],
+    [(b"no entry\n", "Expecting value"), (b"5\n", "damaged"), (b'{"op_code"\n', "delimiter")],
 )
 def test_a_damaged_journal_is_refused_as_it_is(tmp_path: Path, tail: bytes, words: str) -> None:
     with open_study(tmp_path, {}, 0):
@@ -194,6 +195,19 @@ def test_a_damaged_journal_is_refused_as_it_is(tmp_path: Path, tail: bytes, word
     with pytest.raises(DataError, match=words), open_study(tmp_path, {}, 0):
         pass
     assert journal.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("tail", [b'{"op_code"', b"{}"])
+def test_a_line_that_a_kill_left_cut_is_removed(tmp_path: Path, tail: bytes) -> None:
+    with open_study(tmp_path, {}, 0):
+        pass
+    journal = tmp_path / "search" / "journal.log"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + tail)
+    with open_study(tmp_path, {}, 0) as shared:
+        assert not shared.trials()
+    assert journal.read_bytes().startswith(whole)
+    assert all(json.loads(line) for line in journal.read_bytes().splitlines())
 
 
 def test_bad_number(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

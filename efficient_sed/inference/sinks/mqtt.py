@@ -175,4 +175,4 @@ def _check_lengths(topics: Sequence[str]) -> None:
     longest = max(topics, key=lambda topic: len(topic.encode()))
     if (num_bytes := len(longest.encode())) > MAX_TOPIC_BYTES:
         what = f"{num_bytes} bytes, at most {MAX_TOPIC_BYTES}; give a shorter TOPIC"
-        raise ConfigError(f"--mqtt is not allowed with the topic {longest}: {what}")
+        raise ConfigError(f"--mqtt is not allowed with the topic {longest[:40]}…: {what}")
